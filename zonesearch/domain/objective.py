@@ -1,0 +1,66 @@
+"""The seam between what is searched and what is trained.
+
+An objective turns trainings into trials. It decides which trainings may run as one program (a bundle) and trains a
+bundle; it knows nothing of zones. Built in are PyTorch recipes, a Python function and a recorded table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from zonesearch.domain.trials import Training, Trial
+
+__all__ = ["Bundle", "Objective", "Report"]
+
+Report = Callable[[float], None]
+"""Called now and then by a bundle under way with the share of it that is done, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Trainings that run as one program on one worker, and come back together.
+
+    Args:
+        trainings: at least one.
+        cost: how long it takes compared with other bundles of this objective (any unit).
+    """
+
+    trainings: tuple[Training, ...]
+    cost: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.trainings:
+            raise ValueError("a bundle holds at least one training")
+
+    @property
+    def key(self) -> str:
+        """The smallest key of its trainings: what bundles are sorted by."""
+        return min(training.key for training in self.trainings)
+
+
+class Objective(Protocol):
+    """The controlled network, as the search sees it. Implementations must be picklable."""
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """All that changes a result apart from params and seed, as plain JSON values: data, network, fixed settings,
+        the version of the code that trains."""
+        ...
+
+    def check(self, params: Mapping[str, Any]) -> None:
+        """Say before anything is trained that these parameters cannot work.
+
+        Raises:
+            ObjectiveError: naming the parameter, its value and the mend (unknown parameter, batch larger than the
+                training split, ...).
+        """
+        ...
+
+    def bundles(self, trainings: Sequence[Training]) -> list[Bundle]:
+        """Which of ``trainings`` run together: each in exactly one bundle; a function of the set alone."""
+        ...
+
+    def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
+        """Train; yield one trial per training, as they finish. A training that diverges or raises is a trial too."""
+        ...

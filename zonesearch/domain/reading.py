@@ -1,0 +1,50 @@
+"""How one number is read off a learning curve.
+
+Under a constant learning rate most of "accuracy at epoch N" is jitter between epochs, about three times the noise
+between seeds; so the value of a cell is by default the accuracy at its best validation epoch, and the median of
+the last k epochs is the reading that is least moved by luck. The raw last value is there for comparison.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+__all__ = ["BEST", "Reading"]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """``best``, ``last`` or ``median(k)`` of a curve of validation accuracies (one number an epoch, not empty)."""
+
+    kind: str = "best"
+    k: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> Reading:
+        """Read ``"best"``, ``"last"`` or ``"median(5)"``.
+
+        Raises:
+            ValueError: for any other text.
+        """
+        if text in ("best", "last"):
+            return cls(text)
+        found = re.fullmatch(r"median\((\d+)\)", text.strip())
+        if found and int(found[1]) >= 1:
+            return cls("median", int(found[1]))
+        raise ValueError(f'a reading is "best", "last" or "median(k)" with k >= 1, not "{text}"')
+
+    def __call__(self, curve: Sequence[float]) -> float:
+        if self.kind == "best":
+            return max(curve)
+        if self.kind == "last":
+            return curve[-1]
+        return median(curve[-self.k :])
+
+    def __str__(self) -> str:
+        return f"median({self.k})" if self.kind == "median" else self.kind
+
+
+BEST = Reading()

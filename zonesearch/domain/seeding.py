@@ -1,0 +1,34 @@
+"""Seeds: what is random in a training, and how one index makes all of it.
+
+The same index in two trainings of a study means the same order of the data (so that they can be compared in pairs);
+another index means other initial weights and another order. The split of the data belongs to the study, not to the
+training, and comes from the study's seed alone. Streams are separated by ``numpy.random.SeedSequence`` spawn keys.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["FRESH", "fresh_seeds", "stream_seed"]
+
+FRESH = 1000
+"""The first seed index that takes no part in choosing: finalists are repeated from here on."""
+
+_STREAMS = {"split": 0, "weights": 1, "order": 2, "augmentation": 3, "noise": 4, "design": 5}
+
+
+def stream_seed(study_seed: int, stream: str, index: int = 0) -> int:
+    """A 63-bit seed for one ``stream`` of randomness of the training with seed ``index``.
+
+    Args:
+        study_seed: the seed of the whole study, 0 or more.
+        stream: ``split``, ``weights``, ``order``, ``augmentation``, ``noise`` or ``design``.
+        index: the seed index of the training.
+    """
+    sequence = np.random.SeedSequence(study_seed, spawn_key=(_STREAMS[stream], index))
+    return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def fresh_seeds(n: int) -> range:
+    """``n`` seed indices that no choosing stage uses."""
+    return range(FRESH, FRESH + n)

@@ -1,0 +1,381 @@
+"""Trainings, trials and their union.
+
+A :class:`Training` is what is wanted: parameters, a seed, and how many epochs along the trajectory. A :class:`Trial`
+is a training that came back. :class:`Trials` is an immutable set of them whose union (``a | b``) is the merge of two
+runs: commutative, associative and idempotent, because it *is* a set union; everything else, which record answers
+for a training and which records contradict each other, is read off the set.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import combinations
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from zonesearch.domain.reading import BEST, Reading
+
+__all__ = ["Conflict", "Params", "State", "Training", "Trial", "Trials", "Value", "plain"]
+
+Value = bool | int | float | str
+Params = Mapping[str, Value]
+State = Literal["complete", "diverged", "failed"]
+
+_SAME = 1e-12  # accuracies of one key that differ by more than this contradict each other
+
+
+def plain(value: object) -> Value:
+    """A parameter value as a plain Python number, text or truth value (a NumPy number has another repr).
+
+    Raises:
+        TypeError: for anything that cannot be written in a record (lists, objects, NaN, infinities).
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        raise TypeError(f"a parameter must be a finite number, text or truth value, not {value!r}")
+    if isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"a parameter must be a number, text or truth value, not {type(value).__name__}")
+
+
+def _canonical(value: Value) -> Value:
+    """The form that goes into a key: 1.0 and 1 are one value, as they are for Python."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """One training that is wanted.
+
+    The identity is (params, seed): ``epochs`` says how far along that trajectory one wants to be, and ``test``
+    whether the test split is to be measured too; neither makes it another experiment.
+
+    Args:
+        params: the hyperparameters by name; values are made plain Python ones.
+        seed: the index of the seed, 0 or more. The same index means the same initial weights and data order.
+        epochs: the length of the training, at least 1.
+        test: measure the test split at the epoch that validation chooses (finalists only).
+    """
+
+    params: Params
+    seed: int = 0
+    epochs: int = 1
+    test: bool = False
+
+    def __post_init__(self) -> None:
+        items = sorted((str(name), plain(value)) for name, value in self.params.items())
+        object.__setattr__(self, "params", dict(items))
+        object.__setattr__(self, "seed", int(self.seed))
+        object.__setattr__(self, "epochs", int(self.epochs))
+        if self.epochs < 1 or self.seed < 0:
+            raise ValueError(f"a training needs epochs >= 1 and seed >= 0, not {self.epochs} and {self.seed}")
+
+    @cached_property
+    def identity(self) -> tuple[tuple[tuple[str, Value], ...], int]:
+        """What makes this the same experiment as another training: hashable, quick, within one process."""
+        return tuple(self.params.items()), self.seed
+
+    @cached_property
+    def key(self) -> str:
+        """The identity as 16 hexadecimal digits, the same on every machine (SHA-256 of canonical JSON)."""
+        params = {name: _canonical(value) for name, value in self.params.items()}
+        text = json.dumps([params, self.seed], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Training):
+            return NotImplemented
+        return (self.identity, self.epochs, self.test) == (other.identity, other.epochs, other.test)
+
+    def __hash__(self) -> int:
+        return hash((self.identity, self.epochs, self.test))
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A training that came back, whatever became of it.
+
+    Args:
+        training: what was asked for; its ``epochs`` is the length that was really trained (shorter after an early
+            stop is recorded in ``curve``, the wanted length stays here).
+        state: ``complete``, ``diverged`` (loss or accuracy no longer finite: a result, without accuracy) or
+            ``failed`` (the objective raised: ``error`` holds the traceback).
+        accuracy: validation accuracy at the best epoch, larger is better; None unless complete.
+        curve: one tuple per recorded quantity, one number per epoch: ``validation_accuracy`` first of all, and
+            where the objective has them ``validation_loss``, ``train_accuracy``, ``train_loss``, ``learning_rate``.
+        test_accuracy: on the test split at the epoch that validation chose; None unless it was asked for.
+        seconds: duration of this training in seconds of wall time (its share, when it ran in a bundle).
+        n_parameters: number of free parameters of the network, where it has any.
+        n_validation: number of validation examples behind ``accuracy``; None when the binomial error is unknown.
+        n_test: number of test examples behind ``test_accuracy``.
+        error: the traceback of a failed training.
+        provenance: where and with what it was computed (versions, device, host, ...).
+    """
+
+    training: Training
+    state: State = "complete"
+    accuracy: float | None = None
+    curve: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    test_accuracy: float | None = None
+    seconds: float = 0.0
+    n_parameters: int | None = None
+    n_validation: int | None = None
+    n_test: int | None = None
+    error: str = ""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "curve", {name: tuple(map(float, values)) for name, values in self.curve.items()})
+        if self.state not in ("complete", "diverged", "failed"):
+            raise ValueError(f"a trial is complete, diverged or failed, not {self.state!r}")
+        if (self.accuracy is not None) != (self.state == "complete"):
+            raise ValueError(f"a {self.state} trial has {'an' if self.accuracy is None else 'no'} accuracy")
+
+    @property
+    def params(self) -> Params:
+        return self.training.params
+
+    @property
+    def seed(self) -> int:
+        return self.training.seed
+
+    @property
+    def epochs(self) -> int:
+        return self.training.epochs
+
+    @property
+    def complete(self) -> bool:
+        return self.state == "complete"
+
+    @property
+    def validation_curve(self) -> tuple[float, ...]:
+        """Validation accuracy after each epoch; empty when only the final accuracy is known."""
+        return tuple(self.curve.get("validation_accuracy", ()))
+
+    @property
+    def follows_epochs(self) -> bool:
+        """Whether the curve has a value for every epoch, so that it answers for shorter trainings too."""
+        return len(self.validation_curve) == self.epochs
+
+    def answers(self, training: Training) -> bool:
+        """Whether nothing more has to be trained to know this ``training``."""
+        if training.identity != self.training.identity:
+            return False
+        if self.state == "diverged":
+            return True
+        if self.state == "failed":
+            return self.epochs >= training.epochs
+        if training.test and self.at(training.epochs).test_accuracy is None:
+            return False
+        return self.epochs == training.epochs or (self.epochs > training.epochs and self.follows_epochs)
+
+    def at(self, epochs: int) -> Trial:
+        """This trial as it stood after ``epochs`` epochs: the beginning of the curve, its accuracy read anew.
+
+        The test accuracy stays only where validation would still choose the epoch at which it was measured.
+        """
+        if epochs >= self.epochs or not self.follows_epochs or not self.complete:
+            return self
+        curve = {name: values[:epochs] for name, values in self.curve.items()}
+        accuracy = BEST(curve["validation_accuracy"])
+        return replace(
+            self,
+            training=replace(self.training, epochs=epochs),
+            curve=curve,
+            accuracy=accuracy,
+            test_accuracy=self.test_accuracy if accuracy == self.accuracy else None,
+            seconds=self.seconds * epochs / self.epochs,
+        )
+
+    def value(self, reading: Reading = BEST) -> float:
+        """The accuracy as ``reading`` takes it from the curve; NaN when the trial is not complete."""
+        if self.accuracy is None:
+            return math.nan
+        return reading(self.validation_curve) if self.validation_curve else self.accuracy
+
+    @property
+    def _rank(self) -> tuple[Any, ...]:
+        """Which of several records of one key speaks for it: the longest, tested, complete one; ties by content."""
+        return (
+            self.state == "complete",
+            self.epochs,
+            self.test_accuracy is not None,
+            self.state == "diverged",
+            -(self.accuracy or 0.0),
+            len(self.curve),
+            -self.seconds,
+            self.error,
+            json.dumps(dict(self.provenance), sort_keys=True, default=str),
+        )
+
+    def _identical(self, other: Trial) -> bool:
+        return self is other or (self._rank == other._rank and self.curve == other.curve)
+
+    def _contradicts(self, other: Trial) -> bool:
+        """Whether two records of one key cannot both be true (a failure is no statement about the accuracy)."""
+        if "failed" in (self.state, other.state):
+            return False
+        if self.state != other.state:
+            return self.epochs == other.epochs
+        epochs = min(self.epochs, other.epochs)
+        mine, yours = self.at(epochs), other.at(epochs)
+        if mine.epochs != yours.epochs or mine.accuracy is None or yours.accuracy is None:
+            return False
+        return abs(mine.accuracy - yours.accuracy) > _SAME
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Records of one key that contradict each other: the same experiment with different results."""
+
+    key: str
+    trials: tuple[Trial, ...]
+
+    def __str__(self) -> str:
+        seen = "; ".join(
+            f"{trial.accuracy if trial.accuracy is not None else trial.state} on "
+            f"{trial.provenance.get('host', 'an unnamed machine')}"
+            for trial in self.trials
+        )
+        return f"training {self.key} ({dict(self.trials[0].params)}, seed {self.trials[0].seed}) came back as {seen}"
+
+
+class Trials:
+    """An immutable set of trials. ``a | b`` merges; iteration is over one trial per training, in a fixed order."""
+
+    def __init__(self, trials: Iterable[Trial] = ()) -> None:
+        records: dict[Any, tuple[Trial, ...]] = {}
+        for trial in trials:
+            identity = trial.training.identity
+            kept = records.get(identity, ())
+            if not any(trial._identical(other) for other in kept):
+                records[identity] = (*kept, trial)
+        self._records = records
+
+    def __or__(self, other: Trials) -> Trials:
+        if not self._records or not other._records:
+            return self if self._records else other
+        merged = Trials()
+        merged._records = dict(self._records)
+        for identity, trials in other._records.items():
+            kept = merged._records.get(identity, ())
+            fresh = tuple(t for t in trials if not any(t._identical(k) for k in kept))
+            if fresh:
+                merged._records[identity] = kept + fresh
+        return merged
+
+    def __len__(self) -> int:
+        """The number of different trainings that came back."""
+        return len(self._records)
+
+    def __iter__(self) -> Iterator[Trial]:
+        return iter(self._spoken.values())
+
+    def __contains__(self, training: object) -> bool:
+        return isinstance(training, Training) and self.get(training) is not None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Trials):
+            return NotImplemented
+        return self._content == other._content
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"<Trials: {len(self)} trainings, {len(self.conflicts)} conflicts>"
+
+    @cached_property
+    def _content(self) -> set[tuple[Any, ...]]:
+        return {
+            (identity, *trial._rank, tuple(sorted(trial.curve.items())))
+            for identity, trials in self._records.items()
+            for trial in trials
+        }
+
+    @cached_property
+    def _spoken(self) -> dict[Any, Trial]:
+        """The record that speaks for each training, in an order that does not depend on arrival."""
+        chosen = {
+            identity: records[0] if len(records) == 1 else max(records, key=lambda t: t._rank)
+            for identity, records in self._records.items()
+        }
+        return dict(sorted(chosen.items(), key=lambda item: _order(item[0])))
+
+    @cached_property
+    def _by_params(self) -> dict[Any, list[Trial]]:
+        found: dict[Any, list[Trial]] = {}
+        for (params, _), trial in self._spoken.items():
+            found.setdefault(params, []).append(trial)
+        return found
+
+    def get(self, training: Training) -> Trial | None:
+        """The trial that answers for ``training``, cut to its epochs; None while it is missing."""
+        for trial in sorted(self._records.get(training.identity, ()), key=lambda t: t._rank, reverse=True):
+            if trial.answers(training):
+                return trial.at(training.epochs)
+        return None
+
+    def missing(self, trainings: Iterable[Training]) -> list[Training]:
+        """Those of ``trainings`` that still have to be trained, in the given order, each once."""
+        return [training for training in dict.fromkeys(trainings) if self.get(training) is None]
+
+    def of(self, params: Params) -> list[Trial]:
+        """All trials with exactly these parameters, one per seed, seeds ascending."""
+        return list(self._by_params.get(Training(params).identity[0], ()))
+
+    def records(self) -> Iterator[Trial]:
+        """Every record, those that contradict or repeat each other included."""
+        for records in self._records.values():
+            yield from records
+
+    @cached_property
+    def conflicts(self) -> tuple[Conflict, ...]:
+        """The trainings whose records contradict each other, ordered by key."""
+        found = []
+        for records in self._records.values():
+            clashing = {
+                id(trial): trial for a, b in combinations(records, 2) if a._contradicts(b) for trial in (a, b)
+            }
+            if clashing:
+                ordered = tuple(sorted(clashing.values(), key=lambda t: t._rank))
+                found.append(Conflict(ordered[0].training.key, ordered))
+        return tuple(sorted(found, key=lambda conflict: conflict.key))
+
+    def frame(self) -> pd.DataFrame:
+        """One row per training, the columns (params..., accuracy) first, then what else is known of it."""
+        trials = list(self)
+        names = list(dict.fromkeys(name for trial in trials for name in trial.params))
+        rows = [
+            {name: trial.params.get(name) for name in names}
+            | {
+                "accuracy": math.nan if trial.accuracy is None else trial.accuracy,
+                "test_accuracy": math.nan if trial.test_accuracy is None else trial.test_accuracy,
+                "seed": trial.seed,
+                "epochs": trial.epochs,
+                "state": trial.state,
+                "seconds": trial.seconds,
+                "n_parameters": trial.n_parameters,
+                "key": trial.training.key,
+            }
+            for trial in trials
+        ]
+        known = ["accuracy", "test_accuracy", "seed", "epochs", "state", "seconds", "n_parameters", "key"]
+        return pd.DataFrame(rows, columns=[*names, *known])
+
+
+def _order(identity: tuple[tuple[tuple[str, Value], ...], int]) -> tuple[Any, ...]:
+    """Numbers before words, each in their own order: a total order over identities of mixed types."""
+    params, seed = identity
+    return (
+        tuple((name, isinstance(value, str), value if not isinstance(value, str) else 0.0, str(value))
+              for name, value in params),
+        seed,
+    )
