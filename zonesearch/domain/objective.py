@@ -45,7 +45,8 @@ class Objective(Protocol):
 
     def fingerprint(self) -> Mapping[str, Any]:
         """All that changes a result apart from params and seed, as plain JSON values: data, network, fixed settings,
-        the version of the code that trains."""
+        the version of the code that trains.
+        """
         ...
 
     def check(self, params: Mapping[str, Any]) -> None:
