@@ -341,9 +341,7 @@ class Trials:
         """The trainings whose records contradict each other, ordered by key."""
         found = []
         for records in self._records.values():
-            clashing = {
-                id(trial): trial for a, b in combinations(records, 2) if a._contradicts(b) for trial in (a, b)
-            }
+            clashing = {id(trial): trial for a, b in combinations(records, 2) if a._contradicts(b) for trial in (a, b)}
             if clashing:
                 ordered = tuple(sorted(clashing.values(), key=lambda t: t._rank))
                 found.append(Conflict(ordered[0].training.key, ordered))
@@ -375,7 +373,9 @@ def _order(identity: tuple[tuple[tuple[str, Value], ...], int]) -> tuple[Any, ..
     """Numbers before words, each in their own order: a total order over identities of mixed types."""
     params, seed = identity
     return (
-        tuple((name, isinstance(value, str), value if not isinstance(value, str) else 0.0, str(value))
-              for name, value in params),
+        tuple(
+            (name, isinstance(value, str), value if not isinstance(value, str) else 0.0, str(value))
+            for name, value in params
+        ),
         seed,
     )

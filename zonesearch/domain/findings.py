@@ -1,0 +1,79 @@
+"""Everything a search found, as data: what a result shows, a report draws and a dashboard is fed from.
+
+Like all else it is a function of the trials: the same trials give the same findings, half-way through a run too, when
+the later stages have no output yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from zonesearch.domain.candidates import Candidate, Finalist
+from zonesearch.domain.reading import BEST, Reading
+from zonesearch.domain.space import Space
+from zonesearch.domain.trials import Training, Trials
+from zonesearch.domain.verdict import Verdict
+from zonesearch.domain.zones import Zone
+
+__all__ = ["Findings", "StageRecord"]
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """What one stage wanted and what came of it.
+
+    Args:
+        name: the stage.
+        settings: its settings as plain data.
+        wanted: the trainings that it wanted, as far as they are known; empty before its turn.
+        finished: whether it gave its output.
+        output: that output (zones, candidates, a verdict, ...); None before.
+    """
+
+    name: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    wanted: tuple[Training, ...] = ()
+    finished: bool = False
+    output: Any = None
+
+
+@dataclass(frozen=True)
+class Findings:
+    """A search as it stands.
+
+    Args:
+        name: of the study.
+        space: what was searched.
+        trials: all that is known.
+        stages: one record per stage, in order; later ones are unfinished in a half-way run.
+        zones, candidates, finalists, verdict: from the stages that gave them; empty or None before.
+        reading: how a cell's value is read off a curve; ``epochs`` the length of the map's trainings; ``map_seeds``
+            the seeds of a cell.
+        study: the study as plain data; ``study_text`` the study file, where there is one.
+        fingerprint: the identity of the experiment; ``seed`` its seed.
+        notes: sentences the user should read (peaks on the rim, conflicts, failed trainings).
+    """
+
+    name: str
+    space: Space
+    trials: Trials
+    stages: tuple[StageRecord, ...] = ()
+    zones: tuple[Zone, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    finalists: tuple[Finalist, ...] = ()
+    verdict: Verdict | None = None
+    reading: Reading = BEST
+    epochs: int = 1
+    map_seeds: tuple[int, ...] = (0,)
+    study: Mapping[str, Any] = field(default_factory=dict)
+    study_text: str = ""
+    fingerprint: str = ""
+    seed: int = 0
+    notes: tuple[str, ...] = ()
+
+    @property
+    def finished(self) -> bool:
+        """Whether every stage gave its output."""
+        return all(stage.finished for stage in self.stages)

@@ -1,0 +1,266 @@
+"""The verdict: which finalists can be told apart from the best one, and which of the rest is cheapest.
+
+Finalists are judged on fresh seeds only; the accuracy by which they were chosen stands beside, and the difference is
+the optimism of choosing. Two finalists share their seeds (the same data order), so they are compared in pairs with
+Student's t. The best finalist is the best *of these data*: the comparisons with it are those of all pairs, and Holm's
+correction (1979) runs over all pairs, so that "differs" is said wrongly of equal finalists with at most the stated
+probability. Uncertainty has two parts that do not add up to one: seeds (Student's t interval of the mean over seeds,
+on this test set) and the finite test set (Wilson's score interval, 1927).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from zonesearch.domain.candidates import Finalist
+from zonesearch.domain.wording import accuracy_text, cost_text, percent_like, point_text
+
+__all__ = ["Repeats", "Standing", "Verdict", "holm", "judge", "paired_p_value", "t_interval", "wilson_interval"]
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """What the fresh seeds of one finalist gave, by seed index."""
+
+    finalist: Finalist
+    validation: Mapping[int, float]
+    test: Mapping[int, float]
+    n_test: int | None = None
+    n_parameters: int | None = None
+    seconds: float = 0.0
+    n_lost: int = 0
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One finalist after its repeats.
+
+    Args:
+        finalist: which.
+        accuracies: by fresh seed; on the test split where the objective has one, else on validation.
+        mean, sd: over these seeds; NaN when there are too few.
+        seed_interval: Student's t interval of the mean over seeds at the verdict's level; NaN with one seed.
+        test_interval: Wilson's interval of the mean accuracy for the finite test set; None without one.
+        fresh_validation: mean validation accuracy over the fresh seeds.
+        p_value: Holm-corrected, of "as good as the best finalist"; 1 for the best itself.
+        differs: whether it can be told apart from the best at the verdict's level.
+        n_parameters, seconds: the cost: free parameters, mean duration of a training in seconds.
+        n_lost: fresh seeds that diverged or failed.
+    """
+
+    finalist: Finalist
+    accuracies: Mapping[int, float]
+    mean: float
+    sd: float
+    seed_interval: Interval
+    test_interval: Interval | None
+    fresh_validation: float
+    p_value: float
+    differs: bool
+    n_parameters: int | None
+    seconds: float
+    n_lost: int = 0
+
+    @property
+    def optimism(self) -> float:
+        """How much better it looked when it was chosen than it is on fresh seeds (same validation split)."""
+        return self.finalist.selected - self.fresh_validation
+
+    @property
+    def half_width(self) -> float:
+        """Half the width of the seed interval; NaN with one seed."""
+        return (self.seed_interval[1] - self.seed_interval[0]) / 2
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The end of a search.
+
+    Args:
+        standings: the finalists by falling mean on fresh seeds; empty when no training was complete.
+        level: the confidence level of all intervals and of "differs".
+        measured_on: ``test`` or ``validation``.
+    """
+
+    standings: tuple[Standing, ...]
+    level: float = 0.95
+    measured_on: str = "test"
+
+    @property
+    def best(self) -> Standing | None:
+        """The finalist with the highest mean."""
+        return self.standings[0] if self.standings else None
+
+    @property
+    def alike(self) -> tuple[Standing, ...]:
+        """The best finalist and those that cannot be told apart from it."""
+        return tuple(standing for standing in self.standings if not standing.differs)
+
+    @property
+    def recommended(self) -> Standing | None:
+        """The cheapest of those that cannot be told apart from the best: by parameters, then seconds."""
+        return min(
+            self.alike,
+            key=lambda s: (s.n_parameters if s.n_parameters is not None else math.inf, s.seconds, -s.mean),
+            default=None,
+        )
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in plain words."""
+        best, recommended = self.best, self.recommended
+        if best is None or recommended is None:
+            return "No finalist: no training was complete."
+        unit = percent_like(s.mean for s in self.standings)
+        text = f"{_name(best.finalist)}: {accuracy_text(best.mean, best.half_width, unit)}"
+        total, alike = len(self.standings), len(self.alike)
+        if total == 1:
+            return text + "; it is the only finalist."
+        if alike == 1:
+            return text + f"; it differs from all other {total - 1} finalists."
+        text += f"; {alike} of {total} finalists cannot be told apart"
+        cost = cost_text(recommended.n_parameters, recommended.seconds)
+        if recommended is best:
+            return text + f"; it is itself the cheapest of them{f' ({cost})' if cost else ''}."
+        name = _name(recommended.finalist)
+        return text + f"; the cheapest of them is {name}{f' with {cost}' if cost else ''}."
+
+    def describe(self) -> dict[str, Any]:
+        """The verdict as plain JSON data."""
+        return {
+            "sentence": self.sentence,
+            "level": self.level,
+            "measured_on": self.measured_on,
+            "recommended": dict(self.recommended.finalist.params) if self.recommended else None,
+            "n_alike": len(self.alike),
+            "finalists": [
+                {
+                    "number": s.finalist.number,
+                    "zone": s.finalist.zone,
+                    "params": dict(s.finalist.params),
+                    "schedule": s.finalist.schedule,
+                    "selected": _number(s.finalist.selected),
+                    "fresh_validation": _number(s.fresh_validation),
+                    "optimism": _number(s.optimism),
+                    "mean": _number(s.mean),
+                    "sd": _number(s.sd),
+                    "seed_interval": [_number(x) for x in s.seed_interval],
+                    "test_interval": None if s.test_interval is None else [_number(x) for x in s.test_interval],
+                    "p_value": _number(s.p_value),
+                    "differs": s.differs,
+                    "n_parameters": s.n_parameters,
+                    "accuracies": {str(seed): accuracy for seed, accuracy in s.accuracies.items()},
+                    "n_lost": s.n_lost,
+                }
+                for s in self.standings
+            ],
+        }
+
+
+def judge(repeats: Sequence[Repeats], *, level: float = 0.95) -> Verdict:
+    """The verdict over finalists that were repeated with fresh seeds.
+
+    The test split is used when every repeat has it, else validation. Finalists none of whose seeds was complete are
+    left out. Ties and orders do not depend on the order of ``repeats``.
+    """
+    alive = [r for r in repeats if r.validation]
+    on_test = bool(alive) and all(set(r.test) == set(r.validation) for r in alive)
+    values = [dict(sorted((r.test if on_test else r.validation).items())) for r in alive]
+    ranked = sorted(range(len(alive)), key=lambda i: (-_mean(values[i]), alive[i].finalist.number))
+
+    resolution = [1 / r.n_test if on_test and r.n_test else 0.0 for r in alive]
+    pairs = list(combinations(range(len(alive)), 2))
+    raw = [paired_p_value(values[i], values[j], max(resolution[i], resolution[j])) for i, j in pairs]
+    corrected = dict(zip(pairs, holm(raw), strict=True))
+
+    standings = []
+    for i in ranked:
+        best = ranked[0]
+        p_value = 1.0 if i == best else corrected[min(i, best), max(i, best)]
+        accuracies = values[i]
+        mean = _mean(accuracies)
+        n_test = alive[i].n_test if on_test else None
+        standings.append(
+            Standing(
+                finalist=alive[i].finalist,
+                accuracies=accuracies,
+                mean=mean,
+                sd=float(np.std(list(accuracies.values()), ddof=1)) if len(accuracies) > 1 else math.nan,
+                seed_interval=t_interval(list(accuracies.values()), level),
+                test_interval=wilson_interval(mean, n_test, level) if n_test else None,
+                fresh_validation=_mean(alive[i].validation),
+                p_value=p_value,
+                differs=p_value <= 1 - level,
+                n_parameters=alive[i].n_parameters,
+                seconds=alive[i].seconds,
+                n_lost=alive[i].n_lost,
+            )
+        )
+    return Verdict(tuple(standings), level, "test" if on_test else "validation")
+
+
+def paired_p_value(a: Mapping[int, float], b: Mapping[int, float], resolution: float = 0.0) -> float:
+    """Two-sided p-value of Student's paired t-test over the seeds that ``a`` and ``b`` share; 1 with fewer than two.
+
+    An accuracy counted on n examples is known to a step of 1/n only (``resolution``); each of the two is given the
+    rounding variance resolution^2/12, so that differences that happen to be identical are not taken for certain.
+    """
+    shared = sorted(set(a) & set(b))
+    n = len(shared)
+    if n < 2:
+        return 1.0
+    differences = np.array([a[seed] - b[seed] for seed in shared])
+    mean = float(differences.mean())
+    if mean == 0.0:
+        return 1.0
+    spread = math.sqrt(max(float(differences.var(ddof=1)), resolution**2 / 6))
+    if spread <= 1e-15 * abs(mean):
+        return 0.0
+    return float(2 * stats.t.sf(abs(mean) / (spread / math.sqrt(n)), n - 1))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction: rejecting where the result is at most alpha keeps the family-wise error at alpha."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    corrected = [0.0] * len(p_values)
+    running = 0.0
+    for rank, i in enumerate(order):
+        running = max(running, min(1.0, (len(p_values) - rank) * p_values[i]))
+        corrected[i] = running
+    return corrected
+
+
+def t_interval(values: Sequence[float], level: float) -> Interval:
+    """Student's t interval of the mean; (NaN, NaN) with one value, a point when all are equal."""
+    if len(values) < 2:
+        return math.nan, math.nan
+    mean, se = float(np.mean(values)), float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    half = float(stats.t.ppf(0.5 + level / 2, len(values) - 1)) * se
+    return mean - half, mean + half
+
+
+def wilson_interval(accuracy: float, n: int, level: float) -> Interval:
+    """Wilson's score interval for an accuracy on ``n`` examples (rounded to a whole number of them)."""
+    interval = stats.binomtest(round(accuracy * n), n).proportion_ci(level, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def _mean(values: Mapping[int, float]) -> float:
+    return math.fsum(values.values()) / len(values) if values else math.nan
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _name(finalist: Finalist) -> str:
+    return point_text({k: v for k, v in finalist.params.items() if k != "schedule"}, finalist.schedule)

@@ -1,0 +1,45 @@
+"""How numbers, points and costs are said in plain words: one way for the command line, the report and the notebook."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from zonesearch.domain.trials import Params
+
+__all__ = ["accuracy_text", "cost_text", "percent_like", "point_text"]
+
+
+def percent_like(values: Iterable[float]) -> bool:
+    """Whether all values lie in 0..1, as accuracies do."""
+    return all(0.0 <= value <= 1.0 for value in values)
+
+
+def accuracy_text(mean: float, half_width: float = math.nan, percent: bool = True) -> str:
+    """``98.31 % ± 0.08`` for an accuracy, four significant digits for any other score."""
+    text = f"{100 * mean:.2f} %" if percent else f"{mean:.4g}"
+    if math.isfinite(half_width):
+        text += f" ± {100 * half_width:.2f}" if percent else f" ± {half_width:.2g}"
+    return text
+
+
+def point_text(params: Params, schedule: str = "") -> str:
+    """``512 x 128 with step(every=7, factor=0.5)``: the values in the order of ``params``, then the schedule.
+
+    Two whole numbers stand alone, as width x batch does; anything else is named.
+    """
+    values = list(params.values())
+    if len(values) == 2 and all(isinstance(value, int) and not isinstance(value, bool) for value in values):
+        shown = " x ".join(str(value) for value in values)
+    else:
+        shown = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in params.items())
+    return f"{shown} with {schedule}" if schedule else shown
+
+
+def cost_text(n_parameters: int | None, seconds: float = 0.0) -> str:
+    """``102k parameters``; the seconds of a training where there are none to count; empty when neither is known."""
+    if n_parameters is None:
+        return f"{seconds:.2g} s a training" if seconds >= 0.01 else ""
+    if n_parameters >= 1_000_000:
+        return f"{n_parameters / 1e6:.2f}M parameters"
+    return f"{n_parameters / 1000:.0f}k parameters" if n_parameters >= 10_000 else f"{n_parameters} parameters"

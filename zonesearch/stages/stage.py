@@ -1,0 +1,69 @@
+"""What a stage is: a pure function of what is already known.
+
+Asked with the trials so far, a stage answers either "these trainings are wanted" or "this is my output". It trains
+nothing and remembers nothing; all its knowledge is in its settings, what the stage before handed on, and the trials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from zonesearch.domain.trials import Training, Trials
+
+__all__ = ["Forecast", "Plan", "Stage"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A stage's answer.
+
+    Args:
+        trainings: everything the stage wants by what it knows now, whether it came back already or not, in a fixed
+            order. More may be wanted once these are known.
+        output: what it hands on; meaningful when none of ``trainings`` is missing.
+    """
+
+    trainings: tuple[Training, ...]
+    output: Any = None
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The most a stage can want.
+
+    Args:
+        n_trainings: number of trainings.
+        epochs: the length of each.
+        n_output: number of zones, candidates or finalists that it hands on.
+        example: parameters of trainings as they may be wanted, to probe how long they take.
+    """
+
+    n_trainings: int
+    epochs: int
+    n_output: int
+    example: tuple[Training, ...] = ()
+
+
+@runtime_checkable
+class Stage(Protocol):
+    """One method of one step of the search. Implementations are frozen dataclasses."""
+
+    @property
+    def name(self) -> str:
+        """The name of the stage in reports and study files."""
+        ...
+
+    def plan(self, given: Any, trials: Trials) -> Plan:
+        """What is wanted, or the output.
+
+        Args:
+            given: the output of the stage before; None for the first one.
+            trials: all that is known.
+        """
+        ...
+
+    def forecast(self, given: Sequence[Any] | int | None) -> Forecast:
+        """The most that may be wanted when the stage before hands on so many things."""
+        ...
