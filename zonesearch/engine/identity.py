@@ -1,0 +1,58 @@
+"""What makes trials comparable: the identity of a study, its fingerprint, and how two of them differ.
+
+The identity is plain JSON: whatever changes a result apart from parameters and seed. Its hash, the fingerprint,
+stands in every record, so that trials of different experiments are never mixed; the identity itself is kept beside
+them, so that a refusal can name the difference instead of two hashes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+__all__ = ["differences", "fingerprint", "plain_identity"]
+
+_ABSENT = object()
+
+
+def plain_identity(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """``identity`` as it comes back from a file: tuples as lists, names as text.
+
+    Raises:
+        TypeError, ValueError: for values that JSON does not have.
+    """
+    plain: dict[str, Any] = json.loads(json.dumps(identity, allow_nan=False))
+    return plain
+
+
+def fingerprint(identity: Mapping[str, Any]) -> str:
+    """16 hexadecimal digits, the same on every machine: SHA-256 of the canonical JSON of ``identity``."""
+    text = json.dumps(plain_identity(identity), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What differs, one entry per key, in the order of the keys: ``training.epochs: 5 -> 40``."""
+    before, after = dict(_flat(plain_identity(old))), dict(_flat(plain_identity(new)))
+    return [
+        f"{key}: {_shown(before.get(key, _ABSENT))} -> {_shown(after.get(key, _ABSENT))}"
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key, _ABSENT) != after.get(key, _ABSENT)
+    ]
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, inner in value.items():
+        if isinstance(inner, Mapping) and inner:
+            yield from _flat(inner, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", inner
+
+
+def _shown(value: object) -> str:
+    if value is _ABSENT:
+        return "(absent)"
+    text = json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."

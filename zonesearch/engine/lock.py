@@ -1,0 +1,92 @@
+"""A lock that dies with its process.
+
+``flock`` belongs to the open file, so the kernel lets go of it however the process ends, ``kill -9`` and power loss
+included; there is no stale lock to clean up. The text in the file only says who holds it, for the message.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import socket
+from pathlib import Path
+from types import TracebackType
+from weakref import WeakSet
+
+from zonesearch.errors import StoreError
+
+__all__ = ["Lock"]
+
+_HELD: WeakSet[Lock] = WeakSet()
+
+
+class Lock:
+    """Held from the making of the object until :meth:`release` or the end of the process.
+
+    Args:
+        path: the lock file; made when missing, never deleted (deleting it would let two processes hold two files).
+        what: what is locked, for the message: "run folder runs/digits".
+        mend: what the user can do about it, for the message.
+        shared: many may hold it in this way, none of them beside one that is not shared.
+
+    Raises:
+        StoreError: another process holds it, naming its process id and host; or the file cannot be opened.
+    """
+
+    def __init__(self, path: Path, *, what: str, mend: str, shared: bool = False) -> None:
+        self.path = path
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise StoreError(
+                f"{what} cannot be locked: {path}: {error.strerror}. Name a folder that can be written"
+            ) from error
+        try:
+            fcntl.flock(self._descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = self._holder()
+            os.close(self._descriptor)
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                raise StoreError(f"{what} is in use by {holder}: {mend}") from error
+            raise StoreError(
+                f"{what} cannot be locked: {path}: {error.strerror}. Mount that file system with locks, or name a "
+                f"folder on another one"
+            ) from error
+        with contextlib.suppress(OSError):  # a full disk must not keep one from reading; the lock itself is held
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0)
+        _HELD.add(self)
+
+    def _holder(self) -> str:
+        try:
+            holder = json.loads(os.pread(self._descriptor, 1000, 0))
+            return f"process {holder['pid']} on {holder['host']}"
+        except (OSError, ValueError, KeyError, TypeError):
+            return "another process"
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def release(self) -> None:
+        """Let go; harmless when repeated."""
+        self._close()
+
+    def __enter__(self) -> Lock:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.release()
+
+
+def _close_in_child() -> None:
+    """A forked child inherits the open file, and with it the lock, and may outlive this process."""
+    for lock in list(_HELD):
+        lock.release()
+
+
+os.register_at_fork(after_in_child=_close_in_child)

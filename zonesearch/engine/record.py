@@ -1,0 +1,174 @@
+"""A trial as one line of JSON, and back without loss.
+
+Text, because it can be read in thirty years, appended to without reading, cut at any byte and copied together with
+``cat``. Floats are written with the shortest digits that give the same float again; infinities and NaN, which JSON
+does not have, as the words that ``float`` reads. Each line ends with a CRC-32 of what stands before it, so that a
+line that was cut, glued or damaged is never taken for a result. Later formats keep that ending, hence an intact line
+of a newer format is recognised and refused, not mistaken for damage.
+
+A *heading* is a line with the identity of the study instead of a trial: a file that is copied away from its run
+folder still says what it belongs to.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from zonesearch.domain.trials import Training, Trial
+from zonesearch.errors import MergeError
+
+__all__ = ["FORMAT", "Heading", "Line", "heading_line", "parse", "to_heading", "to_trial", "trial_line"]
+
+FORMAT = 1
+"""The format that this version writes, and the newest that it reads."""
+
+Line = dict[str, Any]
+"""One intact record as plain JSON values."""
+
+_MARK = b', "crc": "'
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What the lines of a file belong to.
+
+    Args:
+        study: the fingerprint that stands in each of its lines.
+        name: the study's name.
+        identity: all that makes trials comparable, as plain JSON values; the fingerprint is a hash of it.
+        study_text: the study file as it was written, where there was one.
+    """
+
+    study: str
+    name: str
+    identity: Mapping[str, Any]
+    study_text: str | None = None
+
+
+def trial_line(trial: Trial, study: str) -> bytes:
+    """``trial`` of the study with the fingerprint ``study`` as a line that ends with a newline."""
+    training = trial.training
+    return _sealed(
+        {
+            "params": dict(training.params),
+            "accuracy": trial.accuracy,
+            "test_accuracy": trial.test_accuracy,
+            "seed": training.seed,
+            "epochs": training.epochs,
+            "test": training.test,
+            "state": trial.state,
+            "curve": {name: list(values) for name, values in trial.curve.items()},
+            "seconds": trial.seconds,
+            "n_parameters": trial.n_parameters,
+            "n_validation": trial.n_validation,
+            "n_test": trial.n_test,
+            "error": trial.error,
+            "provenance": dict(trial.provenance),
+            "key": training.key,
+            "study": study,
+            "format": FORMAT,
+        }
+    )
+
+
+def heading_line(heading: Heading) -> bytes:
+    """``heading`` as a line that ends with a newline."""
+    return _sealed(
+        {
+            "heading": heading.name,
+            "identity": dict(heading.identity),
+            "study_text": heading.study_text,
+            "study": heading.study,
+            "format": FORMAT,
+        }
+    )
+
+
+def parse(line: bytes) -> Line | None:
+    """The record in ``line`` (with or without its newline); None when it was cut or damaged.
+
+    Raises:
+        MergeError: for an intact line that a newer version wrote.
+    """
+    body, mark, seal = line.rstrip().rpartition(_MARK)
+    if not mark or seal != b'%08x"}' % zlib.crc32(body):
+        return None
+    try:
+        record = json.loads(body + b"}")
+    except ValueError:  # a damaged line whose checksum happens to fit
+        return None
+    if not isinstance(record, dict):
+        return None
+    version = record.get("format")
+    if not isinstance(version, int) or version > FORMAT:
+        raise MergeError(
+            f"a record was written in format {version}, and this version of zonesearch reads up to format {FORMAT}: "
+            f"update zonesearch here"
+        )
+    return record
+
+
+def to_trial(record: Line) -> Trial:
+    """The trial in a record that is no heading.
+
+    Raises:
+        KeyError, TypeError, ValueError: for a record that no version of zonesearch wrote.
+    """
+    return Trial(
+        training=Training(record["params"], record["seed"], record["epochs"], record["test"]),
+        state=record["state"],
+        accuracy=_number(record["accuracy"]),
+        curve={name: _numbers(values) for name, values in record["curve"].items()},
+        test_accuracy=_number(record["test_accuracy"]),
+        seconds=float(record["seconds"]),
+        n_parameters=record["n_parameters"],
+        n_validation=record["n_validation"],
+        n_test=record["n_test"],
+        error=record["error"],
+        provenance=record["provenance"],
+    )
+
+
+def to_heading(record: Line) -> Heading | None:
+    """The heading in a record; None for a trial."""
+    if "heading" not in record:
+        return None
+    return Heading(record["study"], record["heading"], record["identity"], record["study_text"])
+
+
+def _number(value: float | str | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _numbers(values: list[float | str]) -> list[float]:
+    """The values of a curve. All NaN become one object, because tuples of floats then compare as equal."""
+    if any(isinstance(value, str) for value in values):
+        return [math.nan if value == "nan" else float(value) for value in values]
+    return values  # type: ignore[return-value]
+
+
+def _sealed(record: Line) -> bytes:
+    try:
+        text = json.dumps(record, allow_nan=False)
+    except (TypeError, ValueError):  # rare: only then is the price of walking through the whole record paid
+        text = json.dumps(_jsonable(record), allow_nan=False)
+    body = text[:-1].encode("ascii")
+    return body + _MARK + b'%08x"}\n' % zlib.crc32(body)
+
+
+def _jsonable(value: object) -> object:
+    """``value`` with its non-finite floats as words, and what is no JSON at all as its text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(name): _jsonable(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(inner) for inner in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return str(value)

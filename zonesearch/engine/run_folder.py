@@ -1,0 +1,280 @@
+"""The folder of a run: what it belongs to, and who may write in it.
+
+    <folder>/run.json            name, identity and fingerprint of the study, format, when and with what it was made
+    <folder>/study.toml          the study file as it was when the run began
+    <folder>/trials/*.jsonl      the trials, one file per writer (``store``)
+    <folder>/locks/              who is writing now (``lock``)
+
+Nothing in it is ever deleted or rewritten; a fresh start moves the whole folder aside.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from zonesearch.engine.identity import differences, fingerprint, plain_identity
+from zonesearch.engine.lock import Lock
+from zonesearch.engine.provenance import versions_lock
+from zonesearch.engine.record import FORMAT, Heading, parse, to_heading
+from zonesearch.errors import MergeError, StoreError, StudyError
+
+__all__ = ["RunFolder", "changed_sentence", "store_errors", "write_atomically"]
+
+_EXCLUSIVE = "main"
+"""The writer beside whom nobody else may write: the one that computes everything."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run folder that exists and belongs to one study.
+
+    Made by :meth:`create_or_open` (for those who write) or :meth:`open` (for those who read).
+
+    Args:
+        path: the folder.
+        heading: the study it belongs to; stands at the top of each file of trials too.
+    """
+
+    path: Path
+    heading: Heading
+
+    @property
+    def name(self) -> str:
+        return self.heading.name
+
+    @property
+    def study(self) -> str:
+        """The fingerprint of the study."""
+        return self.heading.study
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        return self.heading.identity
+
+    @property
+    def study_text(self) -> str | None:
+        """The study file as it was when the run began; None when the run was started without one."""
+        return self.heading.study_text
+
+    @property
+    def trials_folder(self) -> Path:
+        return self.path / "trials"
+
+    @property
+    def report(self) -> Path:
+        """Where the report of this run is written unless another place is named."""
+        return self.path / "report.html"
+
+    @classmethod
+    def create_or_open(
+        cls,
+        path: str | os.PathLike[str],
+        identity: Mapping[str, Any],
+        *,
+        name: str | None = None,
+        study_text: str | None = None,
+        fresh: bool = False,
+    ) -> RunFolder:
+        """The run folder at ``path`` for the study with this ``identity``, made when it is not there yet.
+
+        Args:
+            path: the folder; parents are made too.
+            identity: all that changes a result apart from parameters and seed, as plain JSON values.
+            name: the study's name; by default the folder's.
+            study_text: the study file, kept beside the trials.
+            fresh: move what is there aside (to ``<path>.old-1``, ...) and start with an empty folder.
+
+        Raises:
+            StudyError: the folder belongs to a study with another identity; says which keys differ and how.
+            StoreError: it cannot be made, read or written, or ``fresh`` was asked while a run in it is alive.
+        """
+        path = Path(path)
+        heading = Heading(fingerprint(identity), name or path.resolve().name, plain_identity(identity), study_text)
+        with store_errors(f"run folder {path} cannot be written"):
+            if path.exists() and not path.is_dir():
+                raise StoreError(f"run folder {path} is a file; name a folder")
+            if fresh:
+                _move_aside(path)
+            path.mkdir(parents=True, exist_ok=True)
+            (path / "trials").mkdir(exist_ok=True)
+            (path / "locks").mkdir(exist_ok=True)
+        old = _find_heading(path)
+        if old is None:
+            _write_new(path, heading)
+            return cls(path, heading)
+        if old.study != heading.study:
+            raise StudyError(
+                f"the study has changed since the run in {path} began: {changed_sentence(old, heading)}. Go on with "
+                f"the old settings, name another folder (--into), or start again with --fresh (the old trials are "
+                f"kept beside it)"
+            )
+        if not (path / "run.json").exists():
+            _write_new(path, old)
+        return cls(path, old)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> RunFolder:
+        """The run folder at ``path``, to read from; nothing is written.
+
+        Raises:
+            StoreError: there is no run folder, or it cannot be read.
+            MergeError: a newer version wrote it.
+        """
+        path = Path(path)
+        if not path.is_dir():
+            raise StoreError(f"there is no run folder {path}; `zonesearch run STUDY.toml --into {path}` makes one")
+        heading = _find_heading(path)
+        if heading is None:
+            raise StoreError(f"{path} is no run folder: it has neither run.json nor trials/*.jsonl")
+        return cls(path, heading)
+
+    def lock(self, writer: str) -> tuple[Lock, Lock]:
+        """Enter as ``writer``: alone as "main", otherwise beside others but not beside "main" or a namesake.
+
+        Raises:
+            StoreError: somebody else is in; names process and host.
+        """
+        with store_errors(f"run folder {self.path} cannot be written"):
+            (self.path / "locks").mkdir(exist_ok=True)
+        folder_lock = Lock(
+            self.path / "locks" / "folder.lock",
+            what=f"run folder {self.path}",
+            mend="wait until that run ends or stop it; or name another folder (--into)",
+            shared=writer != _EXCLUSIVE,
+        )
+        try:
+            own_lock = Lock(
+                self.path / "locks" / f"{writer}.lock",
+                what=f"the part {writer} of run folder {self.path}",
+                mend="wait until it ends or stop it; or take another part",
+            )
+        except StoreError:
+            folder_lock.release()
+            raise
+        return folder_lock, own_lock
+
+
+def changed_sentence(old: Heading, new: Heading) -> str:
+    """What differs between two studies, in one line."""
+    found = differences(old.identity, new.identity)
+    shown = "; ".join(found[:8])
+    return shown + (f"; and {len(found) - 8} more" if len(found) > 8 else "")
+
+
+@contextmanager
+def store_errors(what: str) -> Iterator[None]:
+    """Turn an ``OSError`` into a StoreError that begins with ``what`` and names the file and the mend."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        raise StoreError(
+            f"{what}: {error.strerror or error}{where}. What was recorded before is safe; make room or mend the "
+            f"permissions, or name another folder, then run again"
+        ) from error
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace ``path`` by ``text``: a reader sees the old file or the new one, after a power loss too."""
+    new = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        with new.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in ``folder`` last."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_new(path: Path, heading: Heading) -> None:
+    meta = {
+        "name": heading.name,
+        "study": heading.study,
+        "identity": heading.identity,
+        "format": FORMAT,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": versions_lock(),
+    }
+    with store_errors(f"run folder {path} cannot be written"):
+        if heading.study_text is not None:
+            write_atomically(path / "study.toml", heading.study_text)
+        write_atomically(path / "run.json", json.dumps(meta, indent=2) + "\n")
+
+
+def _find_heading(path: Path) -> Heading | None:
+    """What the folder belongs to: by its run.json, or where that is missing by the top of its files of trials."""
+    meta = path / "run.json"
+    with store_errors(f"run folder {path} cannot be read"):
+        if meta.exists():
+            study = path / "study.toml"
+            text = study.read_text(encoding="utf-8") if study.exists() else None
+            return heading_of_meta(meta.read_bytes(), text, str(meta))
+        for file in sorted(path.glob("trials/*.jsonl")):
+            with file.open("rb") as lines:
+                for line in lines:
+                    record = parse(line)
+                    heading = to_heading(record) if record else None
+                    if heading:
+                        return heading
+    return None
+
+
+def heading_of_meta(data: bytes, study_text: str | None, where: str) -> Heading:
+    """What a run.json says.
+
+    Raises:
+        StoreError: it is damaged.
+        MergeError: a newer version wrote it.
+    """
+    try:
+        meta = json.loads(data)
+        version, heading = meta["format"], Heading(meta["study"], meta["name"], meta["identity"], study_text)
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{where} is damaged ({type(error).__name__}: {error}). The trials beside it are not: remove this one "
+            f"file and run again"
+        ) from error
+    if version > FORMAT:
+        raise MergeError(
+            f"{where} was written in format {version}, and this version of zonesearch reads up to format {FORMAT}: "
+            f"update zonesearch here"
+        )
+    return heading
+
+
+def _move_aside(path: Path) -> None:
+    """Rename a run folder to the first free ``<path>.old-<n>``; a folder that is none is left where it is."""
+    if not (path / "run.json").exists() and not any(path.glob("trials/*.jsonl")):
+        return
+    (path / "locks").mkdir(exist_ok=True)
+    lock = Lock(
+        path / "locks" / "folder.lock",
+        what=f"run folder {path}",
+        mend="stop that run before you start afresh",
+    )
+    with lock:
+        n = 1
+        while (aside := path.with_name(f"{path.name}.old-{n}")).exists():
+            n += 1
+        path.rename(aside)
