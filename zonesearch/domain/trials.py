@@ -318,7 +318,8 @@ class Trials:
 
     def get(self, training: Training) -> Trial | None:
         """The trial that answers for ``training``, cut to its epochs; None while it is missing."""
-        for trial in sorted(self._records.get(training.identity, ()), key=lambda t: t._rank, reverse=True):
+        records = self._records.get(training.identity, ())
+        for trial in sorted(records, key=lambda t: t._rank, reverse=True) if len(records) > 1 else records:
             if trial.answers(training):
                 return trial.at(training.epochs)
         return None
@@ -330,6 +331,26 @@ class Trials:
     def of(self, params: Params) -> list[Trial]:
         """All trials with exactly these parameters, one per seed, seeds ascending."""
         return list(self._by_params.get(Training(params).identity[0], ()))
+
+    def values_along(self, params: Params, axis: str) -> list[Value]:
+        """The values of ``axis`` at which there are trials that otherwise have exactly ``params``, ascending."""
+        rest = tuple(item for item in Training(params).identity[0] if item[0] != axis)
+        if axis not in self._lines:
+            self._lines[axis] = self._line_index(axis)
+        values = self._lines[axis].get(rest, set())
+        return sorted(values, key=lambda value: (isinstance(value, str), value))
+
+    @cached_property
+    def _lines(self) -> dict[str, dict[Any, set[Value]]]:
+        return {}
+
+    def _line_index(self, axis: str) -> dict[Any, set[Value]]:
+        found: dict[Any, set[Value]] = {}
+        for params, _ in self._records:
+            for name, value in params:
+                if name == axis:
+                    found.setdefault(tuple(item for item in params if item[0] != axis), set()).add(value)
+        return found
 
     def records(self) -> Iterator[Trial]:
         """Every record, those that contradict or repeat each other included."""

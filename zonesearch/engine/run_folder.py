@@ -14,7 +14,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -40,10 +40,13 @@ class RunFolder:
     Args:
         path: the folder.
         heading: the study it belongs to; stands at the top of each file of trials too.
+        settings: what the run looks for, as plain JSON values (space, stages); it changes no trial's result, so it is
+            no part of the fingerprint, but a run keeps to it.
     """
 
     path: Path
     heading: Heading
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -79,6 +82,7 @@ class RunFolder:
         identity: Mapping[str, Any],
         *,
         name: str | None = None,
+        settings: Mapping[str, Any] | None = None,
         study_text: str | None = None,
         fresh: bool = False,
     ) -> RunFolder:
@@ -88,11 +92,13 @@ class RunFolder:
             path: the folder; parents are made too.
             identity: all that changes a result apart from parameters and seed, as plain JSON values.
             name: the study's name; by default the folder's.
+            settings: space and stages as plain JSON values; None leaves those of the folder.
             study_text: the study file, kept beside the trials.
             fresh: move what is there aside (to ``<path>.old-1``, ...) and start with an empty folder.
 
         Raises:
-            StudyError: the folder belongs to a study with another identity; says which keys differ and how.
+            StudyError: the folder belongs to a study with another identity or other settings; says which keys differ
+                and how.
             StoreError: it cannot be made, read or written, or ``fresh`` was asked while a run in it is alive.
         """
         path = Path(path)
@@ -105,19 +111,23 @@ class RunFolder:
             path.mkdir(parents=True, exist_ok=True)
             (path / "trials").mkdir(exist_ok=True)
             (path / "locks").mkdir(exist_ok=True)
+        wanted = plain_identity(settings or {})
         old = _find_heading(path)
         if old is None:
-            _write_new(path, heading)
-            return cls(path, heading)
-        if old.study != heading.study:
+            _write_new(path, heading, wanted)
+            return cls(path, heading, wanted)
+        kept = _find_settings(path)
+        changes = differences(old.identity, heading.identity) if old.study != heading.study else []
+        changes += differences(kept, wanted) if kept and settings is not None else []
+        if changes:
             raise StudyError(
-                f"the study has changed since the run in {path} began: {changed_sentence(old, heading)}. Go on with "
-                f"the old settings, name another folder (--into), or start again with --fresh (the old trials are "
-                f"kept beside it)"
+                f"the study has changed since the run in {path} began: {_listed(changes)}. Go on with the old "
+                f"settings, name another folder (--into), or start again with --fresh (the old trials are kept "
+                f"beside it)"
             )
-        if not (path / "run.json").exists():
-            _write_new(path, old)
-        return cls(path, old)
+        if not kept and wanted:
+            _write_new(path, old, wanted)
+        return cls(path, old, wanted or kept)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> RunFolder:
@@ -133,7 +143,7 @@ class RunFolder:
         heading = _find_heading(path)
         if heading is None:
             raise StoreError(f"{path} is no run folder: it has neither run.json nor trials/*.jsonl")
-        return cls(path, heading)
+        return cls(path, heading, _find_settings(path))
 
     def lock(self, writer: str) -> tuple[Lock, Lock]:
         """Enter as ``writer``: alone as "main", otherwise beside others but not beside "main" or a namesake.
@@ -163,7 +173,10 @@ class RunFolder:
 
 def changed_sentence(old: Heading, new: Heading) -> str:
     """What differs between two studies, in one line."""
-    found = differences(old.identity, new.identity)
+    return _listed(differences(old.identity, new.identity))
+
+
+def _listed(found: list[str]) -> str:
     shown = "; ".join(found[:8])
     return shown + (f"; and {len(found) - 8} more" if len(found) > 8 else "")
 
@@ -207,11 +220,12 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _write_new(path: Path, heading: Heading) -> None:
+def _write_new(path: Path, heading: Heading, settings: Mapping[str, Any]) -> None:
     meta = {
         "name": heading.name,
         "study": heading.study,
         "identity": heading.identity,
+        "settings": settings,
         "format": FORMAT,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": versions_lock(),
@@ -238,6 +252,14 @@ def _find_heading(path: Path) -> Heading | None:
                     if heading:
                         return heading
     return None
+
+
+def _find_settings(path: Path) -> dict[str, Any]:
+    """What the run looks for; empty where run.json is missing or says nothing of it."""
+    meta = path / "run.json"
+    with store_errors(f"run folder {path} cannot be read"):
+        found: dict[str, Any] = json.loads(meta.read_bytes()).get("settings", {}) if meta.exists() else {}
+    return found
 
 
 def heading_of_meta(data: bytes, study_text: str | None, where: str) -> Heading:

@@ -1,0 +1,130 @@
+"""Stage interval: inside each zone fix all axes but one at the peak and search the interval of that one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from zonesearch.domain.axes import AnyAxis, Choice
+from zonesearch.domain.candidates import Candidate
+from zonesearch.domain.noise import Cell, Noise, map_cells, measure_noise
+from zonesearch.domain.reading import BEST, Reading
+from zonesearch.domain.space import Space
+from zonesearch.domain.trials import Params, Training, Trials, Value
+from zonesearch.domain.zones import Zone
+from zonesearch.stages.lines.method import LineMethod, LinePoint
+from zonesearch.stages.lines.split import Split
+from zonesearch.stages.stage import Forecast, Plan
+
+__all__ = ["Interval"]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A one-dimensional search on every axis of every zone; hands on candidates.
+
+    Lines of a zone are independent of each other and so are the zones. When the lines of a zone are done, the best
+    values of its axes are tried together. A zone's candidates are its peak and, where that is better, the best point
+    that the lines and their combination gave.
+
+    Args:
+        space, epochs, seeds, reading: as in the grid; every point gets the same seeds as a cell of the map.
+        method: the search on one interval.
+    """
+
+    space: Space
+    epochs: int
+    seeds: int = 1
+    reading: Reading = BEST
+    method: LineMethod = field(default_factory=Split)
+    name: str = "interval"
+
+    def plan(self, given: Sequence[Zone], trials: Trials) -> Plan:
+        """The lines' trainings, then the combinations'; the output is a tuple of candidates, zone by zone."""
+        wanted: list[Params] = []
+        candidates: list[Candidate] = []
+        for zone in given:
+            points, found = self._work(zone, trials)
+            wanted += points
+            candidates += found
+        trainings = tuple(
+            dict.fromkeys(Training(point, seed, self.epochs) for point in wanted for seed in range(self.seeds))
+        )
+        return Plan(trainings, _each_once(candidates))
+
+    def forecast(self, given: int) -> Forecast:
+        """Every line of ``given`` zones as long as the method makes it, and one combination each."""
+        per_zone = self.method.at_most() * sum(not isinstance(axis, Choice) for axis in self.space.axes) + 1
+        per_zone += sum(len(axis.row()) - 1 for axis in self.space.axes if isinstance(axis, Choice))
+        example = tuple(Training(point, 0, self.epochs) for point in self.space.grid())
+        return Forecast(given * per_zone * self.seeds, self.epochs, 2 * given, example)
+
+    def _work(self, zone: Zone, trials: Trials) -> tuple[list[Params], list[Candidate]]:
+        """The points that ``zone`` wants, and its candidates as far as they are known."""
+        points: list[Params] = [zone.peak]
+        best = dict(zone.peak)
+        done = True
+        for axis in self.space.axes:
+            cells = self._line(axis, zone, trials)
+            more = self._propose(axis, zone, cells)
+            values = [cell.params[axis.name] for cell in cells] + list(more)
+            points += [{**zone.peak, axis.name: value} for value in values]
+            done = done and not more
+            if cells and not more:
+                best[axis.name] = max(cells, key=_mean).params[axis.name]
+        if not done:
+            return points, []
+        points.append(best)
+        cells = self._cells(points, trials)
+        noise = measure_noise(cells)
+        peak = cells[0]
+        found = [_candidate(peak, noise, zone, "peak")]
+        top = max(cells, key=_mean)
+        if _mean(top) > _mean(peak):
+            found.append(_candidate(top, noise, zone, "interval"))
+        return points, found
+
+    def _line(self, axis: AnyAxis, zone: Zone, trials: Trials) -> list[Cell]:
+        """The cells on the zone's interval of ``axis`` all of whose seeds came back, by rising value."""
+        values = [value for value in trials.values_along(zone.peak, axis.name) if _inside(axis, value, zone)]
+        cells = self._cells([{**zone.peak, axis.name: value} for value in values], trials)
+        return [cell for cell in cells if len(cell.values) + cell.n_lost == self.seeds]
+
+    def _propose(self, axis: AnyAxis, zone: Zone, cells: Sequence[Cell]) -> tuple[Value, ...]:
+        if isinstance(axis, Choice):
+            seen = {cell.params[axis.name] for cell in cells}
+            return tuple(value for value in axis.row() if value not in seen)
+        low, high = zone.intervals[axis.name]
+        if low == high:
+            return ()
+        noise = measure_noise(cells)
+        known = [LinePoint(c.params[axis.name], c.mean, noise.se(c)) for c in cells]  # type: ignore[arg-type]
+        return self.method.propose(axis, low, high, known)  # type: ignore[arg-type]
+
+    def _cells(self, points: Sequence[Params], trials: Trials) -> list[Cell]:
+        return map_cells(points, trials, seeds=range(self.seeds), epochs=self.epochs, reading=self.reading)
+
+
+def _inside(axis: AnyAxis, value: Value, zone: Zone) -> bool:
+    if isinstance(axis, Choice):
+        return axis.contains(value)
+    low, high = zone.intervals[axis.name]
+    return axis.contains(value) and low <= value <= high  # type: ignore[operator]
+
+
+def _mean(cell: Cell) -> float:
+    return cell.mean if cell.values else -math.inf
+
+
+def _candidate(cell: Cell, noise: Noise, zone: Zone, origin: str) -> Candidate:
+    return Candidate(dict(cell.params), cell.mean, noise.se(cell), zone.number, origin)
+
+
+def _each_once(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """Two zones may find the same point; the higher ranked zone keeps it."""
+    kept: dict[Any, Candidate] = {}
+    for candidate in candidates:
+        kept.setdefault(tuple(sorted(candidate.params.items())), candidate)
+    return tuple(kept.values())

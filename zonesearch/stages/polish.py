@@ -1,0 +1,112 @@
+"""Stage polish: candidates under several schedules, the best few again with fresh seeds, then the verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from zonesearch.domain.candidates import Candidate, Finalist, as_candidates
+from zonesearch.domain.noise import map_cells
+from zonesearch.domain.reading import BEST, Reading
+from zonesearch.domain.seeding import fresh_seeds
+from zonesearch.domain.space import Space
+from zonesearch.domain.trials import Params, Training, Trials
+from zonesearch.domain.verdict import Repeats, Verdict, judge
+from zonesearch.domain.zones import Zone
+from zonesearch.stages.stage import Forecast, Plan
+
+__all__ = ["SCHEDULES", "Polish"]
+
+SCHEDULES = ("constant", "step(every=7, factor=0.5)", "plateau(patience=3)", "plateau(patience=10)")
+"""No schedule; halve every 7 epochs; halve after 3, after 10 epochs without a better validation accuracy."""
+
+
+@dataclass(frozen=True)
+class Polish:
+    """Every candidate with every schedule, the best ``keep`` repeated with fresh seeds; hands on a verdict.
+
+    The seeds that choose are those of the map; the seeds that judge took no part in any choice.
+
+    Args:
+        space, epochs, seeds, reading: as in the grid, for choosing.
+        schedules: learning-rate schedules by specification; none for objectives without a learning rate.
+        own_schedule: the one that the study's trainings have anyway; a candidate's trainings under it are those of
+            the map, so they are not repeated.
+        keep: number of finalists.
+        repeats: fresh seeds per finalist.
+        level: of intervals and of "differs".
+    """
+
+    space: Space
+    epochs: int
+    seeds: int = 1
+    reading: Reading = BEST
+    schedules: tuple[str, ...] = SCHEDULES
+    own_schedule: str = "constant"
+    keep: int = 5
+    repeats: int = 5
+    level: float = 0.95
+    name: str = "polish"
+
+    def plan(self, given: Sequence[Zone | Candidate], trials: Trials) -> Plan:
+        """Candidates times schedules, then the finalists' repeats; the output is the verdict."""
+        combinations = self._combinations(as_candidates(given))
+        choosing = [Training(params, seed, self.epochs) for params, _, _ in combinations for seed in range(self.seeds)]
+        if trials.missing(choosing):
+            return Plan(tuple(dict.fromkeys(choosing)))
+        finalists = self.finalists(given, trials)
+        repeats = [training for finalist in finalists for training in self._repeats(finalist)]
+        return Plan(tuple(dict.fromkeys(choosing + repeats)), self._verdict(finalists, trials))
+
+    def finalists(self, given: Sequence[Zone | Candidate], trials: Trials) -> tuple[Finalist, ...]:
+        """The best combinations of candidate and schedule by mean accuracy over the choosing seeds."""
+        combinations = self._combinations(as_candidates(given))
+        cells = map_cells(
+            [params for params, _, _ in combinations],
+            trials,
+            seeds=range(self.seeds),
+            epochs=self.epochs,
+            reading=self.reading,
+        )
+        known = [(cell, combination) for cell, combination in zip(cells, combinations, strict=True) if cell.values]
+        known.sort(key=lambda pair: -pair[0].mean)
+        return tuple(
+            Finalist(params, schedule, cell.mean, candidate.zone, number)
+            for number, (cell, (params, schedule, candidate)) in enumerate(known[: self.keep], start=1)
+        )
+
+    def forecast(self, given: int) -> Forecast:
+        """All combinations of ``given`` candidates, and the repeats of as many finalists as are kept."""
+        combinations = given * max(1, len(self.schedules))
+        finalists = min(self.keep, combinations)
+        example = tuple(Training(point, 0, self.epochs) for point in self.space.grid())
+        return Forecast(combinations * self.seeds + finalists * self.repeats, self.epochs, finalists, example)
+
+    def _combinations(self, candidates: Sequence[Candidate]) -> list[tuple[Params, str, Candidate]]:
+        found: list[tuple[Params, str, Candidate]] = []
+        for candidate in candidates:
+            for schedule in self.schedules or ("",):
+                own = schedule in ("", self.own_schedule)
+                params = dict(candidate.params) if own else {**candidate.params, "schedule": schedule}
+                found.append((params, schedule, candidate))
+        return found
+
+    def _repeats(self, finalist: Finalist) -> list[Training]:
+        return [Training(finalist.params, seed, self.epochs, test=True) for seed in fresh_seeds(self.repeats)]
+
+    def _verdict(self, finalists: Sequence[Finalist], trials: Trials) -> Verdict:
+        return judge([self._outcome(finalist, trials) for finalist in finalists], level=self.level)
+
+    def _outcome(self, finalist: Finalist, trials: Trials) -> Repeats:
+        back = [trial for training in self._repeats(finalist) if (trial := trials.get(training)) is not None]
+        complete = [trial for trial in back if trial.complete]
+        return Repeats(
+            finalist=finalist,
+            validation={trial.seed: trial.value(self.reading) for trial in complete},
+            test={trial.seed: trial.test_accuracy for trial in complete if trial.test_accuracy is not None},
+            n_test=next((trial.n_test for trial in complete if trial.n_test), None),
+            n_parameters=next((trial.n_parameters for trial in complete if trial.n_parameters is not None), None),
+            seconds=math.fsum(trial.seconds for trial in complete) / len(complete) if complete else 0.0,
+            n_lost=len(back) - len(complete),
+        )
