@@ -7,9 +7,10 @@ as arguments, so nothing in it is ever executed.
 from __future__ import annotations
 
 import ast
+from dataclasses import fields
 from typing import Any
 
-__all__ = ["parse_call"]
+__all__ = ["call_text", "parse_call"]
 
 
 def parse_call(text: str) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
@@ -33,3 +34,9 @@ def parse_call(text: str) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
     except (SyntaxError, ValueError):
         pass
     raise ValueError(f'"{text}" is neither a name nor a call such as name(argument=1)')
+
+
+def call_text(name: str, settings: Any) -> str:
+    """A dataclass instance as the call that makes it: ``split(parts=8)``."""
+    named = ", ".join(f"{field.name}={getattr(settings, field.name)!r}" for field in fields(settings))
+    return f"{name}({named})" if named else name

@@ -10,7 +10,7 @@ from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Training, Trials
 from zonesearch.domain.zones import find_zones
-from zonesearch.stages.stage import Forecast, Plan
+from zonesearch.stages.stage import Forecast, Plan, require
 
 __all__ = ["Grid"]
 
@@ -37,6 +37,13 @@ class Grid:
     zones_min: int = 2
     zones_max: int = 5
     name: str = "grid"
+
+    def __post_init__(self) -> None:
+        require(self.epochs >= 1, "training", "epochs", "at least 1", self.epochs)
+        require(self.seeds >= 1, self.name, "seeds", "at least 1", self.seeds)
+        require(0 < self.level < 1, self.name, "level", "between 0 and 1", self.level)
+        require(self.zones_max >= 1, self.name, "zones_max", "at least 1", self.zones_max)
+        require(0 <= self.zones_min <= self.zones_max, self.name, "zones_min", "0..zones_max", self.zones_min)
 
     def plan(self, given: Any, trials: Trials) -> Plan:
         """The grid's trainings; the output is a tuple of zones, best first."""

@@ -16,7 +16,7 @@ from zonesearch.domain.trials import Params, Training, Trials, Value
 from zonesearch.domain.zones import Zone
 from zonesearch.stages.lines.method import LineMethod, LinePoint
 from zonesearch.stages.lines.split import Split
-from zonesearch.stages.stage import Forecast, Plan
+from zonesearch.stages.stage import Forecast, Plan, require
 
 __all__ = ["Interval"]
 
@@ -40,6 +40,9 @@ class Interval:
     reading: Reading = BEST
     method: LineMethod = field(default_factory=Split)
     name: str = "interval"
+
+    def __post_init__(self) -> None:
+        require(self.seeds >= 1, self.name, "seeds", "at least 1", self.seeds)
 
     def plan(self, given: Sequence[Zone], trials: Trials) -> Plan:
         """The lines' trainings, then the combinations'; the output is a tuple of candidates, zone by zone."""

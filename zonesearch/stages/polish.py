@@ -14,7 +14,7 @@ from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Params, Training, Trials
 from zonesearch.domain.verdict import Repeats, Verdict, judge
 from zonesearch.domain.zones import Zone
-from zonesearch.stages.stage import Forecast, Plan
+from zonesearch.stages.stage import Forecast, Plan, require
 
 __all__ = ["SCHEDULES", "Polish"]
 
@@ -48,6 +48,12 @@ class Polish:
     repeats: int = 5
     level: float = 0.95
     name: str = "polish"
+
+    def __post_init__(self) -> None:
+        require(self.seeds >= 1, self.name, "seeds", "at least 1", self.seeds)
+        require(self.keep >= 1, self.name, "keep", "at least 1", self.keep)
+        require(self.repeats >= 1, self.name, "repeats", "at least 1", self.repeats)
+        require(0 < self.level < 1, self.name, "level", "between 0 and 1", self.level)
 
     def plan(self, given: Sequence[Zone | Candidate], trials: Trials) -> Plan:
         """Candidates times schedules, then the finalists' repeats; the output is the verdict."""

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from zonesearch.domain.trials import Training, Trials
+from zonesearch.errors import StudyError
 
-__all__ = ["Forecast", "Plan", "Stage"]
+__all__ = ["Forecast", "Plan", "Stage", "require"]
 
 
 @dataclass(frozen=True)
@@ -67,3 +68,13 @@ class Stage(Protocol):
     def forecast(self, given: Sequence[Any] | int | None) -> Forecast:
         """The most that may be wanted when the stage before hands on so many things."""
         ...
+
+
+def require(condition: bool, name: str, setting: str, expected: str, value: object) -> None:
+    """Check a setting of the stage ``name``.
+
+    Raises:
+        StudyError: unless ``condition``; says what was expected and what came.
+    """
+    if not condition:
+        raise StudyError(f"[{name}] {setting} must be {expected}, not {value!r}")

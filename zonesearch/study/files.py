@@ -1,0 +1,98 @@
+"""Study files: TOML, with single keys replaced from the command line."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from zonesearch.errors import StudyError
+from zonesearch.study.study import Study
+
+__all__ = ["TEMPLATE", "read_study"]
+
+TEMPLATE = """\
+# A study: which hyperparameters to search, on which network, and how.
+name = "{name}"
+seed = 0
+
+[space.width]                # number of hidden neurons
+low = 16
+high = 512
+scale = "log"
+row = "doubling"             # or "midpoints", a number of equal steps, or a list
+
+[space.batch]
+low = 16
+high = 256
+scale = "log"
+row = "doubling"
+
+[data]
+name = "digits"              # ships with scikit-learn; "mnist" is downloaded once
+
+[network]
+kind = "mlp"
+
+[optimizer]
+name = "adam"
+learning_rate = 1e-3
+
+[training]
+epochs = 20
+
+[search]
+seeds = 2                    # trainings per cell of the map: two or more measure the noise
+
+[polish]
+keep = 3                     # finalists
+repeats = 5                  # fresh seeds for each
+"""
+
+
+def read_study(path: str | Path, replacements: Iterable[str] = ()) -> Study:
+    """Read a study file.
+
+    Args:
+        path: a TOML file.
+        replacements: ``key=value`` with a dotted key, as ``training.epochs=5`` or ``space.width.row=[128, 512]``; the
+            value is TOML, or plain text when it is no TOML.
+
+    Raises:
+        StudyError, SpaceError: the file cannot be read or understood; names the file, the key and the mend.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise StudyError(f"study file {path} cannot be read: {reason}; `zonesearch new NAME` writes one") from None
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise StudyError(f"study file {path} is no TOML: {error}") from None
+    replaced = list(replacements)
+    for replacement in replaced:
+        _replace(tables, replacement)
+    if replaced:
+        text += "\n# replaced on the command line:\n" + "".join(f"#   {line}\n" for line in replaced)
+    return Study.from_tables(tables, name=path.stem, text=text, where=str(path))
+
+
+def _replace(tables: dict[str, Any], replacement: str) -> None:
+    key, equals, raw = replacement.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise StudyError(f"--set wants key=value, as training.epochs=5, not {replacement!r}")
+    try:
+        value = tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = raw.strip()
+    table = tables
+    for part in parts[:-1]:
+        inner = table.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise StudyError(f"--set {replacement}: {part} is {inner!r} in the study file and no table")
+        table = inner
+    table[parts[-1]] = value
