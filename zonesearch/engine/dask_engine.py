@@ -1,0 +1,278 @@
+"""Training on a Dask cluster: many machines, online.
+
+Dask owns what is hard about it: workers that come, go and die, where a task runs, and running it again elsewhere.
+Nothing of that is rebuilt here. A bundle is one task; its trials come back, and are recorded, as soon as it is done.
+
+When a worker dies the scheduler runs its tasks again elsewhere, and gives a task up after several such deaths
+(``distributed.scheduler.allowed-failures``). It cannot know which of the tasks on a dead worker was to blame, so what
+it gives up is tried once more at the end, one training at a time, before it is recorded as failed.
+"""
+
+# mypy: disable-error-code="no-untyped-call"
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+import traceback
+import uuid
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import Any
+
+import cloudpickle
+from distributed import Client, Future, KilledWorker, LocalCluster, get_worker
+
+from zonesearch.domain.objective import Bundle, Objective
+from zonesearch.domain.trials import Trial
+from zonesearch.engine.processes import pickled
+from zonesearch.engine.provenance import machine
+from zonesearch.engine.runner import OnProgress, OnTrials, longest_first
+from zonesearch.engine.worker import failed, train_bundle
+from zonesearch.errors import ObjectiveError, StoreError, ZoneSearchError
+
+__all__ = ["Dask"]
+
+_TOPIC = "zonesearch-progress"
+_SAY_S = 0.5  # a bundle under way speaks at most this often
+
+
+class Dask:
+    """Trains on the workers of a Dask cluster, one bundle a worker process at a time.
+
+    Workers may come and go while it runs. If any worker offers the resource ``GPU`` (``dask worker ... --resources
+    GPU=1``), each bundle takes one, so that a GPU has one bundle.
+
+    Args:
+        address: ``HOST:PORT`` of a scheduler that runs, or ``local`` for a cluster of processes on this machine.
+        workers: how many processes ``local`` starts; without meaning otherwise.
+        threads: how many threads a ``local`` process uses for numerical work.
+        provenance: what is recorded with each trial beside the machine.
+
+    Raises:
+        StoreError: the scheduler cannot be reached.
+    """
+
+    def __init__(
+        self, address: str, workers: int = 1, threads: int = 1, provenance: Mapping[str, Any] | None = None
+    ) -> None:
+        self._address = address
+        self._provenance = {"engine": "dask", **(provenance or {})}
+        self._cluster: LocalCluster | None = None
+        self._sent: tuple[Objective, Future[Any]] | None = None
+        self._heard: queue.SimpleQueue[Future[Any] | tuple[str, float]] = queue.SimpleQueue()
+        with _quiet():
+            if address == "local":
+                self._cluster = LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    dashboard_address=None,
+                    env={"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)},
+                    silence_logs=logging.CRITICAL,
+                )
+            try:
+                target = self._cluster or f"tcp://{address}"
+                self._client = Client(target, set_as_default=False, name="zonesearch")
+            except (OSError, ValueError) as error:
+                raise StoreError(
+                    f"no Dask scheduler answers at {address} ({error}). Start one there with `dask scheduler`, or "
+                    f"mend the address of --engine dask://HOST:PORT"
+                ) from error
+
+    @property
+    def n_workers(self) -> int:
+        """How many worker processes are connected now."""
+        return len(self._client.scheduler_info(n_workers=-1)["workers"])
+
+    def run(
+        self,
+        objective: Objective,
+        bundles: Sequence[Bundle],
+        on_trials: OnTrials,
+        on_progress: OnProgress | None = None,
+    ) -> None:
+        """Train all ``bundles`` (see :class:`zonesearch.engine.runner.Engine`).
+
+        Raises:
+            StoreError: the scheduler is lost; what came before is recorded.
+        """
+        if not bundles:
+            return
+        with _quiet():
+            suspects = self._run_all(objective, longest_first(bundles), on_trials, on_progress)
+            for bundle in suspects:
+                for training in bundle.trainings:
+                    if self._run_all(objective, [Bundle((training,), bundle.cost)], on_trials, on_progress):
+                        error = "every worker that trained this died (out of memory? the worker's log says so)"
+                        on_trials([failed(training, error, self._where())])
+
+    def _run_all(
+        self, objective: Objective, bundles: Sequence[Bundle], on_trials: OnTrials, on_progress: OnProgress | None
+    ) -> list[Bundle]:
+        """Train ``bundles``; those that the scheduler gave up."""
+        heard = self._heard = queue.SimpleQueue()
+        if on_progress:
+            self._client.subscribe_topic(_TOPIC, self._hear)
+        suspects: list[Bundle] = []
+        under_way = self._submit(objective, bundles, say=on_progress is not None)
+        try:
+            while under_way:
+                done, shares = _drain(heard)
+                came: list[Trial] = []
+                for future in done:
+                    bundle = under_way.pop(future, None)
+                    if bundle is None:
+                        continue
+                    trials = self._came(future, bundle)
+                    if trials is None:
+                        suspects.append(bundle)
+                    else:
+                        came.extend(trials)
+                if came:
+                    on_trials(came)
+                if on_progress:
+                    for key, share in shares.items():
+                        on_progress(key, share)
+        finally:
+            if under_way:
+                with suppress(Exception):  # the scheduler may be gone; whatever brought us here says more
+                    self._client.cancel(list(under_way), force=True)
+            if on_progress:
+                with suppress(Exception):
+                    self._client.unsubscribe_topic(_TOPIC)
+        return suspects
+
+    def _submit(self, objective: Objective, bundles: Sequence[Bundle], say: bool) -> dict[Future[Any], Bundle]:
+        workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        resources = {"GPU": 1} if any(worker["resources"].get("GPU") for worker in workers) else None
+        name = f"zonesearch-{uuid.uuid4().hex}"
+        sent = self._send(objective)
+        under_way: dict[Future[Any], Bundle] = {}
+        heard = self._heard
+        for i, bundle in enumerate(bundles):
+            future = self._client.submit(
+                _train, sent, bundle, self._provenance, say, key=(name, i), resources=resources, pure=False
+            )
+            under_way[future] = bundle
+        for future in under_way:
+            future.add_done_callback(heard.put)
+        return under_way
+
+    def _came(self, future: Future[Any], bundle: Bundle) -> list[Trial] | None:
+        """The trials of a task that ended; None when the scheduler gave it up.
+
+        Raises:
+            StoreError: the scheduler is lost.
+            ZoneSearchError: what the objective raised for a person to mend.
+        """
+        if future.status in ("cancelled", "lost"):
+            raise StoreError(
+                f"the connection to the Dask scheduler at {self._address} is lost. What came back is recorded: start "
+                f"the scheduler and its workers again, then run again to train the rest"
+            )
+        try:
+            trials: list[Trial] = future.result()
+        except KilledWorker:
+            return None
+        except ZoneSearchError:
+            raise
+        except ImportError as error:
+            raise ObjectiveError(
+                f"a Dask worker lacks code that the training needs ({error}). Install the same packages in the "
+                f"environment of every worker"
+            ) from error
+        except Exception as error:  # the trials could not be brought back
+            if future.status in ("cancelled", "lost"):
+                return self._came(future, bundle)
+            text = "".join(traceback.format_exception(error))
+            return [failed(training, text, self._where()) for training in bundle.trainings]
+        return trials
+
+    def _send(self, objective: Objective) -> Future[Any]:
+        """The pickled objective as the result of a task: unlike scattered data it survives the death of its worker."""
+        if self._sent is None or self._sent[0] is not objective or self._sent[1].status in ("cancelled", "lost"):
+            data = pickled(objective)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
+                future = self._client.submit(_hold, data, key=f"zonesearch-objective-{uuid.uuid4().hex}", pure=False)
+            self._sent = objective, future
+        return self._sent[1]
+
+    def _hear(self, event: tuple[float, Any]) -> None:
+        _, (key, share) = event
+        self._heard.put((key, share))
+
+    def _where(self) -> dict[str, Any]:
+        return {**machine(), **self._provenance}
+
+    def __enter__(self) -> Dask:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._sent = None
+        with _quiet(), suppress(Exception):
+            self._client.close(timeout=5)
+        if self._cluster is not None:
+            with _quiet():
+                self._cluster.close(timeout=10)
+
+
+def _drain(heard: queue.SimpleQueue[Any]) -> tuple[list[Future[Any]], dict[str, float]]:
+    """Wait until something was heard, then take all of it: tasks that ended, and the last share of each bundle."""
+    done: list[Future[Any]] = []
+    shares: dict[str, float] = {}
+    item = heard.get()
+    while True:
+        if isinstance(item, tuple):
+            shares[item[0]] = item[1]
+        else:
+            done.append(item)
+        try:
+            item = heard.get_nowait()
+        except queue.Empty:
+            return done, shares
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Dask's log off the screen: what a user has to know is said in our own words."""
+    logger = logging.getLogger("distributed")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+# What follows runs on the worker.
+
+_one_at_a_time = threading.Lock()
+"""Trainings use global random state and all threads they are given: a process with many Dask threads takes turns."""
+
+_loaded: tuple[bytes, Objective] | None = None
+
+
+def _hold(data: bytes) -> bytes:
+    return data
+
+
+def _train(sent: bytes, bundle: Bundle, provenance: Mapping[str, Any], say: bool) -> list[Trial]:
+    global _loaded
+    worker = get_worker()
+    said = time.monotonic()
+
+    def report(share: float) -> None:
+        nonlocal said
+        if say and time.monotonic() - said > _SAY_S:
+            said = time.monotonic()
+            worker.log_event(_TOPIC, (bundle.key, float(share)))
+
+    with _one_at_a_time:
+        if _loaded is None or _loaded[0] != sent:
+            _loaded = sent, cloudpickle.loads(sent)
+        return list(train_bundle(_loaded[1], bundle, report, {"worker": worker.address, **provenance}))

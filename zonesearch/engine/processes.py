@@ -1,0 +1,249 @@
+"""Training in several processes of this machine.
+
+Each worker is a loky pool of its own with a single process. When a process dies (the kernel's out-of-memory killer
+does that), only its own pool is broken: which bundle was to blame is known exactly, and the other workers go on. One
+pool of many processes, in contrast, gives up everything that was under way and does not say whose fault it was.
+
+A bundle whose process dies is started again; when it dies again it is taken apart, and a training that kills its
+process once more, alone, is recorded as failed.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import signal
+import struct
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import cloudpickle
+from joblib.externals.loky import BrokenProcessPool, ProcessPoolExecutor
+
+from zonesearch.domain.objective import Bundle, Objective
+from zonesearch.domain.trials import Trial
+from zonesearch.engine.provenance import machine
+from zonesearch.engine.runner import THREAD_VARIABLES, OnProgress, OnTrials, longest_first
+from zonesearch.engine.worker import failed, train_bundle
+from zonesearch.errors import ObjectiveError, ZoneSearchError
+
+__all__ = ["Processes", "pickled"]
+
+_LOOK_S = 0.25  # how often the progress of bundles under way is looked at
+_SHARE = struct.Struct("d")
+_DIED = (
+    "the process that trained this ended without an answer, {n} times (out of memory? the kernel log says so): "
+    "a smaller network or batch, or fewer workers at a time, needs less"
+)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A bundle to be trained, and how often a process has died of it."""
+
+    bundle: Bundle
+    n_deaths: int = 0
+
+    def after_death(self) -> list[_Job]:
+        """What to try next; nothing when it is a training alone that died before."""
+        if self.n_deaths == 0:
+            return [_Job(self.bundle, 1)]
+        if len(self.bundle.trainings) == 1:
+            return []
+        return [_Job(Bundle((training,), self.bundle.cost), self.n_deaths) for training in self.bundle.trainings]
+
+
+class Processes:
+    """Trains in ``workers`` processes, which live until the ``with`` statement ends.
+
+    Args:
+        workers: how many processes.
+        threads: threads of each for numerical work.
+        gpus: CUDA devices that the workers take turns in; empty leaves the choice to the objective.
+        provenance: what is recorded with each trial beside the machine.
+    """
+
+    def __init__(
+        self,
+        workers: int,
+        threads: int = 1,
+        gpus: Sequence[str] = (),
+        provenance: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.n_workers = workers
+        self._threads = threads
+        self._gpus = tuple(gpus)
+        self._provenance = dict(provenance or {})
+        self._pools: dict[int, ProcessPoolExecutor] = {}
+        self._scratch = tempfile.TemporaryDirectory(prefix="zonesearch-")
+        shares = Path(self._scratch.name) / "shares"
+        shares.write_bytes(bytes(_SHARE.size * workers))
+        with shares.open("r+b") as file:
+            self._shares = mmap.mmap(file.fileno(), 0)
+        self._sent: tuple[Objective, Path] | None = None
+
+    def run(
+        self,
+        objective: Objective,
+        bundles: Sequence[Bundle],
+        on_trials: OnTrials,
+        on_progress: OnProgress | None = None,
+    ) -> None:
+        """Train all ``bundles`` (see :class:`zonesearch.engine.runner.Engine`)."""
+        waiting = deque(_Job(bundle) for bundle in longest_first(bundles))
+        if not waiting:
+            return
+        sent = self._send(objective)
+        under_way: dict[Future[list[Trial]], tuple[int, _Job]] = {}
+        idle = list(range(self.n_workers))
+        try:
+            while waiting or under_way:
+                while waiting and idle:
+                    worker, job = idle.pop(), waiting.popleft()
+                    under_way[self._start(worker, job, sent)] = worker, job
+                done, _ = wait(under_way, timeout=_LOOK_S if on_progress else None, return_when=FIRST_COMPLETED)
+                came: list[Trial] = []
+                for future in done:
+                    worker, job = under_way.pop(future)
+                    idle.append(worker)
+                    trials, again = self._finished(future, worker, job)
+                    came.extend(trials)
+                    waiting.extendleft(reversed(again))
+                if came:
+                    on_trials(came)
+                if on_progress:
+                    for worker, job in under_way.values():
+                        on_progress(job.bundle.key, self._share(worker))
+        except BaseException:
+            self._end()  # nothing that is under way may go on, or be mistaken for the work of a later run
+            raise
+
+    def _start(self, worker: int, job: _Job, sent: Path) -> Future[list[Trial]]:
+        self._shares[worker * _SHARE.size : (worker + 1) * _SHARE.size] = _SHARE.pack(0.0)
+        for _ in range(2):  # an idle process may have been killed since it finished its last bundle
+            pool = self._pools.get(worker)
+            if pool is None:
+                pool = self._pools[worker] = self._new_pool(worker)
+            try:
+                return pool.submit(_train, sent, job.bundle, worker, self._provenance)  # type: ignore[no-any-return]
+            except BrokenProcessPool:
+                self._pools.pop(worker).shutdown(wait=True, kill_workers=True)
+        raise ObjectiveError("worker processes end as soon as they are started: see the messages above")
+
+    def _finished(self, future: Future[list[Trial]], worker: int, job: _Job) -> tuple[list[Trial], list[_Job]]:
+        """What came of a job: trials to record, and jobs to try again.
+
+        Raises:
+            ZoneSearchError: what the objective raised for a person to mend.
+        """
+        try:
+            return future.result(), []
+        except ZoneSearchError:
+            raise
+        except BrokenProcessPool:
+            self._pools.pop(worker).shutdown(wait=True, kill_workers=True)
+            again = job.after_death()
+            error = _DIED.format(n=job.n_deaths + 1)
+        except Exception as problem:  # the trials could not be brought back: a result that cannot be pickled
+            again, error = [], f"the trials could not be brought back from the worker process: {problem}"
+        if again:
+            return [], again
+        where = {**machine(), **self._provenance}
+        return [failed(training, error, where) for training in job.bundle.trainings], []
+
+    def _share(self, worker: int) -> float:
+        return float(_SHARE.unpack_from(self._shares, worker * _SHARE.size)[0])
+
+    def _send(self, objective: Objective) -> Path:
+        """The file from which the workers read the objective; written once per objective."""
+        if self._sent is None or self._sent[0] is not objective:
+            path = Path(self._scratch.name) / f"objective-{time.monotonic_ns()}"
+            path.write_bytes(pickled(objective))
+            self._sent = objective, path
+        return self._sent[1]
+
+    def _new_pool(self, worker: int) -> ProcessPoolExecutor:
+        environment = dict.fromkeys(THREAD_VARIABLES, str(self._threads))
+        if self._gpus:
+            environment["CUDA_VISIBLE_DEVICES"] = self._gpus[worker % len(self._gpus)]
+        return ProcessPoolExecutor(
+            1,
+            env=environment,
+            initializer=_enter_worker,
+            initargs=(os.getpid(), str(Path(self._scratch.name) / "shares")),
+        )
+
+    def _end(self) -> None:
+        pools, self._pools = list(self._pools.values()), {}
+        for pool in pools:
+            pool.shutdown(wait=False, kill_workers=True)
+        for pool in pools:
+            pool.shutdown(wait=True, kill_workers=True)
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._end()
+        self._shares.close()
+        self._scratch.cleanup()
+
+
+def pickled(objective: Objective) -> bytes:
+    """``objective`` as bytes that another process can make it from; functions without a module travel by value.
+
+    Raises:
+        ObjectiveError: it holds something that cannot be sent.
+    """
+    try:
+        return bytes(cloudpickle.dumps(objective))
+    except Exception as error:
+        raise ObjectiveError(
+            f"the objective cannot be sent to a worker process ({type(error).__name__}: {error}). Leave out of it what "
+            f"holds open files, connections or locks, or train in this process (workers = 1)"
+        ) from error
+
+
+# What follows runs in the worker process.
+
+_shares = -1
+_loaded: tuple[Path, Objective] | None = None
+
+
+def _enter_worker(parent: int, shares: str) -> None:
+    global _shares
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what it means
+    _shares = os.open(shares, os.O_WRONLY)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    """End this process soon after its parent, which may have been killed without saying so."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def _train(sent: Path, bundle: Bundle, worker: int, provenance: Mapping[str, Any]) -> list[Trial]:
+    global _loaded
+    if _loaded is None or _loaded[0] != sent:
+        try:
+            _loaded = sent, cloudpickle.loads(sent.read_bytes())
+        except Exception as error:
+            raise ObjectiveError(
+                f"the objective cannot be made in a worker process ({type(error).__name__}: {error}). Put its code in "
+                f"a module that Python finds, or train in the calling process (workers = 1)"
+            ) from error
+
+    def report(share: float) -> None:
+        os.pwrite(_shares, _SHARE.pack(share), worker * _SHARE.size)
+
+    return list(train_bundle(_loaded[1], bundle, report, provenance))
