@@ -16,13 +16,13 @@ import json
 import math
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from zonesearch.domain.trials import Training, Trial
 from zonesearch.errors import MergeError
 
-__all__ = ["FORMAT", "Heading", "Line", "heading_line", "parse", "to_heading", "to_trial", "trial_line"]
+__all__ = ["FORMAT", "Heading", "Line", "heading_line", "parse", "parse_ending", "to_heading", "to_trial", "trial_line"]
 
 FORMAT = 1
 """The format that this version writes, and the newest that it reads."""
@@ -31,6 +31,7 @@ Line = dict[str, Any]
 """One intact record as plain JSON values."""
 
 _MARK = b', "crc": "'
+_KEY = b', "key": "'
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,15 @@ class Heading:
         study: the fingerprint that stands in each of its lines.
         name: the study's name.
         identity: all that makes trials comparable, as plain JSON values; the fingerprint is a hash of it.
+        settings: what the run looks for, as plain JSON values (space, stages); it changes no trial's result, so it is
+            no part of the identity, but a run keeps to it. Empty where nobody said.
         study_text: the study file as it was written, where there was one.
     """
 
     study: str
     name: str
     identity: Mapping[str, Any]
+    settings: Mapping[str, Any] = field(default_factory=dict)
     study_text: str | None = None
 
 
@@ -82,6 +86,7 @@ def heading_line(heading: Heading) -> bytes:
         {
             "heading": heading.name,
             "identity": dict(heading.identity),
+            "settings": dict(heading.settings),
             "study_text": heading.study_text,
             "study": heading.study,
             "format": FORMAT,
@@ -95,11 +100,31 @@ def parse(line: bytes) -> Line | None:
     Raises:
         MergeError: for an intact line that a newer version wrote.
     """
-    body, mark, seal = line.rstrip().rpartition(_MARK)
-    if not mark or seal != b'%08x"}' % zlib.crc32(body):
+    body = _unsealed(line)
+    return None if body is None else _read(body + b"}")
+
+
+def parse_ending(line: bytes) -> Line | None:
+    """As :func:`parse`, but of a trial only what stands behind its results: ``key``, ``study``, ``format``.
+
+    A tenth of the work; enough to merge files, which copies lines as they are.
+    """
+    body = _unsealed(line)
+    if body is None:
         return None
+    start = body.rfind(_KEY)
+    return _read((body if start < 0 else b"{" + body[start + 2 :]) + b"}")
+
+
+def _unsealed(line: bytes) -> bytes | None:
+    """What stands before the checksum; None where it does not fit."""
+    body, mark, seal = line.rstrip().rpartition(_MARK)
+    return body if mark and seal == b'%08x"}' % zlib.crc32(body) else None
+
+
+def _read(text: bytes) -> Line | None:
     try:
-        record = json.loads(body + b"}")
+        record = json.loads(text)
     except ValueError:  # a damaged line whose checksum happens to fit
         return None
     if not isinstance(record, dict):
@@ -138,7 +163,7 @@ def to_heading(record: Line) -> Heading | None:
     """The heading in a record; None for a trial."""
     if "heading" not in record:
         return None
-    return Heading(record["study"], record["heading"], record["identity"], record["study_text"])
+    return Heading(record["study"], record["heading"], record["identity"], record["settings"], record["study_text"])
 
 
 def _number(value: float | str | None) -> float | None:

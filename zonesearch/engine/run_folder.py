@@ -14,7 +14,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -40,13 +40,10 @@ class RunFolder:
     Args:
         path: the folder.
         heading: the study it belongs to; stands at the top of each file of trials too.
-        settings: what the run looks for, as plain JSON values (space, stages); it changes no trial's result, so it is
-            no part of the fingerprint, but a run keeps to it.
     """
 
     path: Path
     heading: Heading
-    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -60,6 +57,11 @@ class RunFolder:
     @property
     def identity(self) -> Mapping[str, Any]:
         return self.heading.identity
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What the run looks for (space, stages); no part of the fingerprint, but a run keeps to it."""
+        return self.heading.settings
 
     @property
     def study_text(self) -> str | None:
@@ -102,32 +104,56 @@ class RunFolder:
             StoreError: it cannot be made, read or written, or ``fresh`` was asked while a run in it is alive.
         """
         path = Path(path)
-        heading = Heading(fingerprint(identity), name or path.resolve().name, plain_identity(identity), study_text)
-        with store_errors(f"run folder {path} cannot be written"):
-            if path.exists() and not path.is_dir():
-                raise StoreError(f"run folder {path} is a file; name a folder")
-            if fresh:
-                _move_aside(path)
-            path.mkdir(parents=True, exist_ok=True)
-            (path / "trials").mkdir(exist_ok=True)
-            (path / "locks").mkdir(exist_ok=True)
-        wanted = plain_identity(settings or {})
-        old = _find_heading(path)
-        if old is None:
-            _write_new(path, heading, wanted)
-            return cls(path, heading, wanted)
-        kept = _find_settings(path)
-        changes = differences(old.identity, heading.identity) if old.study != heading.study else []
-        changes += differences(kept, wanted) if kept and settings is not None else []
+        wanted = Heading(
+            fingerprint(identity),
+            name or path.resolve().name,
+            plain_identity(identity),
+            plain_identity(settings or {}),
+            study_text,
+        )
+        if path.exists() and not path.is_dir():
+            raise StoreError(f"run folder {path} is a file; name a folder")
+        if fresh:
+            _move_aside(path)
+        kept = _find_heading(path)
+        if kept is None:
+            return cls.create(path, wanted)
+        changes = differences(kept.identity, wanted.identity)
+        if kept.settings and settings is not None:
+            changes += differences(kept.settings, wanted.settings)
         if changes:
             raise StudyError(
                 f"the study has changed since the run in {path} began: {_listed(changes)}. Go on with the old "
                 f"settings, name another folder (--into), or start again with --fresh (the old trials are kept "
                 f"beside it)"
             )
-        if not kept and wanted:
-            _write_new(path, old, wanted)
-        return cls(path, old, wanted or kept)
+        if not kept.settings and wanted.settings:
+            return cls.create(path, replace(wanted, name=kept.name))
+        return cls(path, kept) if (path / "run.json").exists() else cls.create(path, kept)
+
+    @classmethod
+    def create(cls, path: Path, heading: Heading) -> RunFolder:
+        """Write at ``path`` that it belongs to ``heading``; what trials are there stay.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        meta = {
+            "name": heading.name,
+            "study": heading.study,
+            "identity": heading.identity,
+            "settings": heading.settings,
+            "format": FORMAT,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": versions_lock(),
+        }
+        with store_errors(f"run folder {path} cannot be written"):
+            for folder in (path / "trials", path / "locks"):
+                folder.mkdir(parents=True, exist_ok=True)
+            if heading.study_text is not None:
+                write_atomically(path / "study.toml", heading.study_text)
+            write_atomically(path / "run.json", json.dumps(meta, indent=2) + "\n")
+        return cls(path, heading)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> RunFolder:
@@ -143,7 +169,7 @@ class RunFolder:
         heading = _find_heading(path)
         if heading is None:
             raise StoreError(f"{path} is no run folder: it has neither run.json nor trials/*.jsonl")
-        return cls(path, heading, _find_settings(path))
+        return cls(path, heading)
 
     def lock(self, writer: str) -> tuple[Lock, Lock]:
         """Enter as ``writer``: alone as "main", otherwise beside others but not beside "main" or a namesake.
@@ -220,22 +246,6 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _write_new(path: Path, heading: Heading, settings: Mapping[str, Any]) -> None:
-    meta = {
-        "name": heading.name,
-        "study": heading.study,
-        "identity": heading.identity,
-        "settings": settings,
-        "format": FORMAT,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": versions_lock(),
-    }
-    with store_errors(f"run folder {path} cannot be written"):
-        if heading.study_text is not None:
-            write_atomically(path / "study.toml", heading.study_text)
-        write_atomically(path / "run.json", json.dumps(meta, indent=2) + "\n")
-
-
 def _find_heading(path: Path) -> Heading | None:
     """What the folder belongs to: by its run.json, or where that is missing by the top of its files of trials."""
     meta = path / "run.json"
@@ -243,7 +253,7 @@ def _find_heading(path: Path) -> Heading | None:
         if meta.exists():
             study = path / "study.toml"
             text = study.read_text(encoding="utf-8") if study.exists() else None
-            return heading_of_meta(meta.read_bytes(), text, str(meta))
+            return _read_meta(meta.read_bytes(), text, str(meta))
         for file in sorted(path.glob("trials/*.jsonl")):
             with file.open("rb") as lines:
                 for line in lines:
@@ -254,15 +264,7 @@ def _find_heading(path: Path) -> Heading | None:
     return None
 
 
-def _find_settings(path: Path) -> dict[str, Any]:
-    """What the run looks for; empty where run.json is missing or says nothing of it."""
-    meta = path / "run.json"
-    with store_errors(f"run folder {path} cannot be read"):
-        found: dict[str, Any] = json.loads(meta.read_bytes()).get("settings", {}) if meta.exists() else {}
-    return found
-
-
-def heading_of_meta(data: bytes, study_text: str | None, where: str) -> Heading:
+def _read_meta(data: bytes, study_text: str | None, where: str) -> Heading:
     """What a run.json says.
 
     Raises:
@@ -271,7 +273,8 @@ def heading_of_meta(data: bytes, study_text: str | None, where: str) -> Heading:
     """
     try:
         meta = json.loads(data)
-        version, heading = meta["format"], Heading(meta["study"], meta["name"], meta["identity"], study_text)
+        version = meta["format"]
+        heading = Heading(meta["study"], meta["name"], meta["identity"], meta.get("settings", {}), study_text)
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"{where} is damaged ({type(error).__name__}: {error}). The trials beside it are not: remove this one "
@@ -287,16 +290,17 @@ def heading_of_meta(data: bytes, study_text: str | None, where: str) -> Heading:
 
 def _move_aside(path: Path) -> None:
     """Rename a run folder to the first free ``<path>.old-<n>``; a folder that is none is left where it is."""
-    if not (path / "run.json").exists() and not any(path.glob("trials/*.jsonl")):
-        return
-    (path / "locks").mkdir(exist_ok=True)
-    lock = Lock(
-        path / "locks" / "folder.lock",
-        what=f"run folder {path}",
-        mend="stop that run before you start afresh",
-    )
-    with lock:
-        n = 1
-        while (aside := path.with_name(f"{path.name}.old-{n}")).exists():
-            n += 1
-        path.rename(aside)
+    with store_errors(f"run folder {path} cannot be moved aside"):
+        if not (path / "run.json").exists() and not any(path.glob("trials/*.jsonl")):
+            return
+        (path / "locks").mkdir(exist_ok=True)
+        lock = Lock(
+            path / "locks" / "folder.lock",
+            what=f"run folder {path}",
+            mend="stop that run before you start afresh",
+        )
+        with lock:
+            n = 1
+            while (aside := path.with_name(f"{path.name}.old-{n}")).exists():
+                n += 1
+            path.rename(aside)

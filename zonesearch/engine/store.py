@@ -112,7 +112,8 @@ class Store:
         path = self.folder.trials_folder / f"{self.writer}.jsonl"
         with store_errors(f"trials cannot be recorded in {path}"):
             end = self._write(path, b"".join(lines))
-        reading = self._readings.setdefault(path, _Reading())
+        reading = self._readings[path]
+        reading.heading = self.folder.heading
         if reading.offset == end[0]:
             reading.offset, reading.tail_is_torn = end[1], False
         # Read back from the text, so that this process knows exactly what any other will know.
@@ -127,9 +128,10 @@ class Store:
             if is_new:
                 sync_folder(path.parent)
         before = os.fstat(self._descriptor).st_size
-        if before == 0:
+        reading = self._readings.setdefault(path, _Reading())
+        if reading.heading is None:
             data = heading_line(self.folder.heading) + data
-        elif os.pread(self._descriptor, 1, before - 1) != b"\n":  # the last line is torn: do not glue anything to it
+        if before and os.pread(self._descriptor, 1, before - 1) != b"\n":  # torn: do not glue anything to it
             data = b"\n" + data
         try:
             view = memoryview(data)

@@ -1,0 +1,106 @@
+"""A run folder belongs to one study, says so, and is never overwritten."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.engine.made import IDENTITY, SETTINGS, folder, record_in, trial
+from zonesearch.engine.identity import differences, fingerprint
+from zonesearch.engine.run_folder import RunFolder, write_atomically
+from zonesearch.engine.store import Store
+from zonesearch.errors import MergeError, StoreError, StudyError
+
+
+def test_run_folder_opens_as_it_was_made(tmp_path: Path) -> None:
+    made = folder(tmp_path / "a/run", settings=SETTINGS, study_text='name = "digits"\n')
+    assert RunFolder.open(tmp_path / "a/run") == made
+    assert folder(tmp_path / "a/run", settings=SETTINGS) == made
+    assert made.study == fingerprint(IDENTITY)
+    assert json.loads((tmp_path / "a/run/run.json").read_text())["versions"]["numpy"]
+
+
+def test_changed_study_is_refused_naming_each_key(tmp_path: Path) -> None:
+    folder(tmp_path, settings=SETTINGS)
+    changed = {"objective": {"data": "digits", "optimizer": {"name": "sgd"}}, "seed": 0}
+    with pytest.raises(StudyError) as error:
+        folder(tmp_path, changed, settings={**SETTINGS, "stages": ["grid", "polish"]})
+    for part in (
+        'objective.optimizer.name: "adam" -> "sgd"',
+        "objective.optimizer.rate: 0.001 -> (absent)",
+        'stages: ["grid"] -> ["grid", "polish"]',
+        "--fresh",
+    ):
+        assert part in str(error.value)
+
+
+def test_fresh_start_moves_the_old_run_aside(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    for width in (1, 2, 3):
+        made = folder(path, fresh=True)
+        with Store(made) as store:
+            store.append([trial(width)])
+    kept = [tmp_path / "run.old-1", tmp_path / "run.old-2", path]
+    widths = [[t.params["width"] for t in Store(RunFolder.open(p), writer=None).load().trials] for p in kept]
+    assert widths == [[1], [2], [3]]
+
+
+def test_fresh_start_is_refused_while_a_run_is_alive(tmp_path: Path) -> None:
+    with Store(folder(tmp_path / "run")), pytest.raises(StoreError, match="in use by process"):
+        folder(tmp_path / "run", fresh=True)
+    assert not (tmp_path / "run.old-1").exists()
+
+
+def test_fresh_start_leaves_a_folder_that_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "a.txt").write_text("dear")
+    folder(tmp_path / "letters", fresh=True)
+    assert (tmp_path / "letters" / "a.txt").read_text() == "dear"
+
+
+def test_run_json_that_is_lost_is_made_again_from_the_trials(tmp_path: Path) -> None:
+    made = record_in(tmp_path, [trial(16)], settings=SETTINGS, study_text="x = 1\n")
+    (tmp_path / "run.json").unlink()
+    (tmp_path / "study.toml").unlink()
+    assert RunFolder.open(tmp_path) == made
+    assert folder(tmp_path) == made
+    assert (tmp_path / "run.json").exists()
+
+
+def test_damaged_run_json_says_what_to_do(tmp_path: Path) -> None:
+    folder(tmp_path)
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(StoreError, match=r"run.json is damaged.*remove this one file"):
+        RunFolder.open(tmp_path)
+
+
+def test_newer_run_json_is_refused(tmp_path: Path) -> None:
+    folder(tmp_path)
+    meta = json.loads((tmp_path / "run.json").read_text())
+    (tmp_path / "run.json").write_text(json.dumps({**meta, "format": 2}))
+    with pytest.raises(MergeError, match=r"format 2.*update"):
+        RunFolder.open(tmp_path)
+
+
+def test_missing_run_folder_names_the_command(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="zonesearch run"):
+        RunFolder.open(tmp_path / "none")
+    with pytest.raises(StoreError, match="is no run folder"):
+        RunFolder.open(tmp_path)
+
+
+def test_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_atomically(path, "one")
+    with pytest.raises(UnicodeEncodeError):
+        write_atomically(path, "two \ud800")
+    assert path.read_text() == "one"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_differences_are_empty_only_for_equal_identities() -> None:
+    assert differences({"a": (1, 2)}, {"a": [1, 2]}) == []
+    assert differences({"a": {}}, {"a": {"b": 1}}) == ["a: {} -> (absent)", "a.b: (absent) -> 1"]
+    assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1}) != fingerprint({"a": 1, "b": 3})
