@@ -1,0 +1,106 @@
+"""Reaching an Optuna storage by the text a user types for it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import optuna
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+
+from zonesearch.errors import StoreError
+
+__all__ = ["open_storage", "quiet_optuna", "shown_url", "storage_errors"]
+
+_CONNECT_S = 10  # a database that does not answer is asked again later rather than waited for
+
+
+def open_storage(url: str, *, create: bool) -> BaseStorage:
+    """The storage at ``url``.
+
+    Args:
+        url: ``postgresql://USER:PASSWORD@HOST/DATABASE``, ``mysql+pymysql://...``, ``sqlite:///FILE``; anything
+            without ``://`` is the path of a journal file.
+        create: make tables or the file when they are not there yet; mend a journal whose last line was torn.
+
+    Raises:
+        StoreError: it does not answer, is not there, or needs a package that is not installed.
+    """
+    if "://" not in url:
+        return JournalStorage(_journal(Path(url), create))
+    options: dict[str, object] = {"pool_pre_ping": True}
+    if url.startswith(("postgresql", "mysql")):
+        options["connect_args"] = {"connect_timeout": _CONNECT_S}
+    if url.startswith("sqlite:///") and not create and not Path(url.removeprefix("sqlite:///")).exists():
+        raise StoreError(f"there is no database {url.removeprefix('sqlite:///')}")
+    with storage_errors(url):
+        try:
+            return RDBStorage(url, engine_kwargs=options, skip_table_creation=not create)
+        except ImportError as error:
+            raise StoreError(
+                f"{shown_url(url)} needs a package that is not installed here ({error}): "
+                f"pip install 'zonesearch[postgresql]' or 'zonesearch[mysql]'"
+            ) from error
+
+
+def shown_url(url: str) -> str:
+    """``url`` without its password."""
+    scheme, mark, rest = url.partition("://")
+    user, at, place = rest.rpartition("@")
+    if not mark or not at:
+        return url
+    name, colon, _ = user.partition(":")
+    return f"{scheme}://{name}{':***' if colon else ''}@{place}"
+
+
+@contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Optuna announces every study and trial; what a user has to know is said in our own words."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+@contextmanager
+def storage_errors(url: str) -> Iterator[None]:
+    """Turn whatever a storage raises, and each raises in its own way, into a StoreError that names it."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except Exception as error:
+        cause = error.__cause__ or error
+        line = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
+        raise StoreError(
+            f"the Optuna storage {shown_url(url)} does not answer as it should: {line}. The trials of a run are in "
+            f"its folder and need no database; mend the URL or the database and ask again"
+        ) from error
+
+
+def _journal(path: Path, create: bool) -> JournalFileBackend:
+    if not create and not path.is_file():
+        raise StoreError(f"there is no Optuna journal file {path}")
+    try:
+        if create:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.exists():
+                _drop_torn_line(path)
+        return JournalFileBackend(str(path))
+    except OSError as error:
+        raise StoreError(f"the Optuna journal {path} cannot be written: {error.strerror or error}") from error
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Optuna cannot read a journal again once something was appended to a torn line."""
+    with path.open("r+b") as file:
+        data = file.read()
+        if data and not data.endswith(b"\n"):
+            file.truncate(data.rfind(b"\n") + 1)
