@@ -20,7 +20,7 @@ import traceback
 import uuid
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
 from typing import Any
 
@@ -31,7 +31,7 @@ from zonesearch.domain.objective import Bundle, Objective
 from zonesearch.domain.trials import Trial
 from zonesearch.engine.processes import pickled
 from zonesearch.engine.provenance import machine
-from zonesearch.engine.runner import OnProgress, OnTrials, longest_first
+from zonesearch.engine.runner import THREAD_VARIABLES, OnProgress, OnTrials, longest_first
 from zonesearch.engine.worker import failed, train_bundle
 from zonesearch.errors import ObjectiveError, StoreError, ZoneSearchError
 
@@ -65,23 +65,24 @@ class Dask:
         self._cluster: LocalCluster | None = None
         self._sent: tuple[Objective, Future[Any]] | None = None
         self._heard: queue.SimpleQueue[Future[Any] | tuple[str, float]] = queue.SimpleQueue()
-        with _quiet():
+        self._silence = ExitStack()
+        self._silence.enter_context(_quiet())
+        try:
             if address == "local":
                 self._cluster = LocalCluster(
                     n_workers=workers,
                     threads_per_worker=1,
                     dashboard_address=None,
-                    env={"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)},
+                    env=dict.fromkeys(THREAD_VARIABLES, str(threads)),
                     silence_logs=logging.CRITICAL,
                 )
-            try:
-                target = self._cluster or f"tcp://{address}"
-                self._client = Client(target, set_as_default=False, name="zonesearch")
-            except (OSError, ValueError) as error:
-                raise StoreError(
-                    f"no Dask scheduler answers at {address} ({error}). Start one there with `dask scheduler`, or "
-                    f"mend the address of --engine dask://HOST:PORT"
-                ) from error
+            self._client = Client(self._cluster or f"tcp://{address}", set_as_default=False, name="zonesearch")
+        except (OSError, ValueError) as error:
+            self._silence.close()
+            raise StoreError(
+                f"no Dask scheduler answers at {address} ({error}). Start one there with `dask scheduler`, or mend "
+                f"the address of --engine dask://HOST:PORT"
+            ) from error
 
     @property
     def n_workers(self) -> int:
@@ -102,13 +103,12 @@ class Dask:
         """
         if not bundles:
             return
-        with _quiet():
-            suspects = self._run_all(objective, longest_first(bundles), on_trials, on_progress)
-            for bundle in suspects:
-                for training in bundle.trainings:
-                    if self._run_all(objective, [Bundle((training,), bundle.cost)], on_trials, on_progress):
-                        error = "every worker that trained this died (out of memory? the worker's log says so)"
-                        on_trials([failed(training, error, self._where())])
+        suspects = self._run_all(objective, longest_first(bundles), on_trials, on_progress)
+        for bundle in suspects:
+            for training in bundle.trainings:
+                if self._run_all(objective, [Bundle((training,), bundle.cost)], on_trials, on_progress):
+                    error = "every worker that trained this died (out of memory? the worker's log says so)"
+                    on_trials([failed(training, error, self._where())])
 
     def _run_all(
         self, objective: Objective, bundles: Sequence[Bundle], on_trials: OnTrials, on_progress: OnProgress | None
@@ -214,11 +214,11 @@ class Dask:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._sent = None
-        with _quiet(), suppress(Exception):
+        with suppress(Exception):
             self._client.close(timeout=5)
         if self._cluster is not None:
-            with _quiet():
-                self._cluster.close(timeout=10)
+            self._cluster.close(timeout=10)
+        self._silence.close()
 
 
 def _drain(heard: queue.SimpleQueue[Any]) -> tuple[list[Future[Any]], dict[str, float]]:
@@ -240,13 +240,15 @@ def _drain(heard: queue.SimpleQueue[Any]) -> tuple[list[Future[Any]], dict[str, 
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep Dask's log off the screen: what a user has to know is said in our own words."""
-    logger = logging.getLogger("distributed")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]  # those with own levels
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
-        logger.setLevel(before)
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
 # What follows runs on the worker.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import optuna
@@ -38,7 +39,7 @@ def open_storage(url: str, *, create: bool) -> BaseStorage:
         raise StoreError(f"there is no database {url.removeprefix('sqlite:///')}")
     with storage_errors(url):
         try:
-            return RDBStorage(url, engine_kwargs=options, skip_table_creation=not create)
+            return RDBStorage(_with_driver(url), engine_kwargs=options, skip_table_creation=not create)
         except ImportError as error:
             raise StoreError(
                 f"{shown_url(url)} needs a package that is not installed here ({error}): "
@@ -83,6 +84,16 @@ def storage_errors(url: str) -> Iterator[None]:
             f"the Optuna storage {shown_url(url)} does not answer as it should: {line}. The trials of a run are in "
             f"its folder and need no database; mend the URL or the database and ask again"
         ) from error
+
+
+def _with_driver(url: str) -> str:
+    """``url`` with the driver that is installed: SQLAlchemy 2.0 takes psycopg2 unless told, 2.1 takes psycopg."""
+    scheme, mark, rest = url.partition("://")
+    if scheme == "postgresql":
+        for driver in ("psycopg", "psycopg2"):
+            if find_spec(driver):
+                return f"{scheme}+{driver}{mark}{rest}"
+    return url
 
 
 def _journal(path: Path, create: bool) -> JournalFileBackend:

@@ -1,0 +1,106 @@
+"""A view on a real PostgreSQL, which is stopped and started while a run writes to it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import optuna
+import pytest
+
+from tests.cluster.postgresql import PostgreSQL, binaries
+from tests.cluster.runs import until
+from tests.engine.made import Sleeper, folder
+from tests.engine.test_optuna_view import dashboard
+from zonesearch.domain.space import Space
+from zonesearch.domain.trials import Training, Trial
+from zonesearch.engine.optuna_import import import_study
+from zonesearch.engine.optuna_storage import open_storage
+from zonesearch.engine.optuna_view import LiveView, OptunaView
+from zonesearch.engine.runner import open_engine
+from zonesearch.engine.store import Store
+from zonesearch.errors import StoreError
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.skipif(binaries() is None, reason="PostgreSQL is not installed (apt-get install postgresql)"),
+    pytest.mark.skipif(not (find_spec("psycopg") or find_spec("psycopg2")), reason="needs zonesearch[postgresql]"),
+]
+
+SPACE = Space.parse({"x": {"low": 0, "high": 100, "integer": True, "row": 10}})
+
+
+@pytest.fixture
+def server(free_port: int) -> Iterator[PostgreSQL]:
+    made = PostgreSQL(free_port)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.remove()
+
+
+def shown(url: str) -> list[str]:
+    study = optuna.load_study(study_name="digits", storage=open_storage(url, create=False))
+    return sorted(trial.user_attrs["key"] for trial in study.trials)
+
+
+@pytest.mark.slow
+def test_view_is_written_live_through_an_outage_that_training_does_not_notice(
+    server: PostgreSQL, tmp_path: Path
+) -> None:
+    objective = Sleeper(0.05)
+    trainings = [Training({"x": i}) for i in range(100)]
+    here = folder(tmp_path / "run")
+    live = LiveView(lambda: OptunaView(server.url, "digits", here.study, SPACE))
+    longest_wait = 0.0
+    stopped_at = started_at = 0
+    with open_engine() as engine, Store(here) as store:
+
+        def came(trials: list[Trial]) -> None:
+            nonlocal longest_wait, stopped_at, started_at
+            store.append(trials)
+            begun = time.monotonic()
+            live.add(trials)
+            longest_wait = max(longest_wait, time.monotonic() - begun)
+            n = len(store.trials)
+            if not stopped_at and n >= 20:
+                until(lambda: len(shown(server.url)) >= 10)  # it is written while the run goes on
+                server.stop()
+                stopped_at = n
+            if stopped_at and not started_at and n >= stopped_at + 30:
+                assert live.n_behind >= 30 - 1
+                server.start()
+                started_at = n
+
+        engine.run(objective, objective.bundles(trainings), came)
+        assert len(store.trials) == 100
+    assert started_at
+    assert live.close(timeout_s=60) == 0, live.trouble
+    assert longest_wait < 1.0
+    assert shown(server.url) == sorted(t.key for t in trainings)
+
+
+@pytest.mark.slow
+def test_view_that_fell_behind_is_topped_up_and_read_by_dashboard_and_import(
+    server: PostgreSQL, tmp_path: Path
+) -> None:
+    objective = Sleeper()
+    trials = [
+        next(objective.train(bundle, lambda share: None))
+        for bundle in objective.bundles([Training({"x": i}) for i in range(12)])
+    ]
+    OptunaView(server.url, "digits", "f", SPACE).top_up(trials[:5])
+    server.stop()
+    with pytest.raises(StoreError, match=r"postgresql://zonesearch:\*\*\*@127.0.0.1") as error:
+        OptunaView(server.url, "digits", "f", SPACE)
+    assert "secret" not in str(error.value)
+    server.start()
+    view = OptunaView(server.url, "digits", "f", SPACE)
+    assert view.top_up(trials) == 7
+    assert view.top_up(trials) == 0
+    assert sorted(t["values"][0] for t in dashboard(server.url)["trials"]) == sorted(t.accuracy for t in trials)
+    found = import_study(server.url)
+    assert {t.training.key: t.accuracy for t in found.trials} == {t.training.key: t.accuracy for t in trials}
