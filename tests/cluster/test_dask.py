@@ -74,7 +74,8 @@ def test_worker_that_is_killed_loses_only_its_bundle(start: Start, cluster: Clus
     assert said(process) == ""
     assert results(trials_in(folder)) == unbroken()
     assert recorded_once(folder)
-    assert sum(Counter(log.read_text().split()).values()) <= N_ALL + 2
+    # Lost with the worker: the bundle under way and, at most, one that was done and not yet fetched.
+    assert sum(Counter(log.read_text().split()).values()) <= N_ALL + 4
     assert len({t.provenance["worker"] for t in trials_in(folder)}) >= 3
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from tests.engine.made import answer
 from zonesearch.domain.objective import Bundle
 from zonesearch.domain.trials import Training, Trial, Trials
-from zonesearch.engine.shards import Shard, deal, remaining, shard_statuses
+from zonesearch.engine.shards import Shard, deal, n_shards_in, next_commands, remaining, shard_statuses
 from zonesearch.errors import StudyError
 
 
@@ -72,6 +74,22 @@ def test_shard_statuses_count_what_came_of_each_part() -> None:
     one, two = shard_statuses(bundles, 2, trials)
     assert (str(one.shard), one.n_done, one.n_missing, one.n_diverged, one.n_failed) == ("1/2", 3, 1, 1, 1)
     assert (str(two.shard), two.n_done, two.n_missing, two.n_trainings) == ("2/2", 0, 4, 4)
+
+
+def test_next_commands_are_those_of_the_unfinished_shards() -> None:
+    bundles = bundles_of([1.0] * 4)
+    parts = deal(bundles, 2)
+    done = Trials(replace(answer(t), provenance={"shard": "1/2"}) for bundle in parts[0] for t in bundle.trainings)
+    assert n_shards_in(done) == 2
+    assert n_shards_in(Trials()) == 1
+    assert next_commands(shard_statuses(bundles, 2, done), "digits.toml", "runs/all") == [
+        "zonesearch run digits.toml --shard 2/2",
+        "zonesearch merge RUN... --into runs/all",
+    ]
+    rest = Trials(answer(t) for bundle in parts[1] for t in bundle.trainings)
+    assert next_commands(shard_statuses(bundles, 2, done | rest), "digits.toml", "runs/all") == [
+        "zonesearch run digits.toml --into runs/all"
+    ]
 
 
 def test_shard_is_read_from_text() -> None:

@@ -94,6 +94,21 @@ def test_refresh_reads_what_others_appended_since(tmp_path: Path) -> None:
         assert len(two.refresh().trials) == 3
 
 
+def test_wait_for_ends_when_others_have_recorded_the_rest(tmp_path: Path) -> None:
+    here = folder(tmp_path)
+    with Store(here, "shard-1-of-2") as one, Store(here, "shard-2-of-2") as two:
+        one.append([trial(16)])
+        left: list[int] = []
+
+        def others_go_on(n_missing: int) -> None:
+            left.append(n_missing)
+            two.append([trial(16 * 2 ** len(left))])
+
+        found = one.wait_for([trial(w).training for w in (16, 32, 64)], look_s=0.0, on_look=others_go_on)
+    assert left == [2, 1, 0]
+    assert {t.params["width"] for t in found} == {16, 32, 64}
+
+
 def test_refresh_waits_for_a_line_that_is_being_written(tmp_path: Path) -> None:
     record_in(tmp_path / "from", [trial(16), trial(32)])
     data = (tmp_path / "from" / "trials" / "main.jsonl").read_bytes()

@@ -150,14 +150,19 @@ class Dask:
         workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
         resources = {"GPU": 1} if any(worker["resources"].get("GPU") for worker in workers) else None
         name = f"zonesearch-{uuid.uuid4().hex}"
-        sent = self._send(objective)
-        under_way: dict[Future[Any], Bundle] = {}
+        # One graph for all of them: the scheduler then keeps them in a queue, and hands one to each free worker.
+        futures = self._client.map(
+            _train,
+            bundles,
+            key=[(name, i) for i in range(len(bundles))],
+            resources=resources,
+            pure=False,
+            sent=self._send(objective),
+            provenance=self._provenance,
+            say=say,
+        )
         heard = self._heard
-        for i, bundle in enumerate(bundles):
-            future = self._client.submit(
-                _train, sent, bundle, self._provenance, say, key=(name, i), resources=resources, pure=False
-            )
-            under_way[future] = bundle
+        under_way = dict(zip(futures, bundles, strict=True))
         for future in under_way:
             future.add_done_callback(heard.put)
         return under_way
@@ -263,7 +268,7 @@ def _hold(data: bytes) -> bytes:
     return data
 
 
-def _train(sent: bytes, bundle: Bundle, provenance: Mapping[str, Any], say: bool) -> list[Trial]:
+def _train(bundle: Bundle, sent: bytes, provenance: Mapping[str, Any], say: bool) -> list[Trial]:
     global _loaded
     worker = get_worker()
     said = time.monotonic()

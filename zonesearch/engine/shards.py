@@ -8,6 +8,7 @@ would need no list, but is not balanced: 16 trainings on 8 machines fell as 1, 3
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from zonesearch.domain.objective import Bundle
 from zonesearch.domain.trials import Trials
 from zonesearch.errors import StudyError
 
-__all__ = ["Shard", "ShardStatus", "deal", "remaining", "shard_statuses"]
+__all__ = ["Shard", "ShardStatus", "deal", "n_shards_in", "next_commands", "remaining", "shard_statuses"]
 
 
 @dataclass(frozen=True, order=True)
@@ -109,6 +110,32 @@ def remaining(bundles: Sequence[Bundle], trials: Trials) -> list[Bundle]:
 def shard_statuses(bundles: Sequence[Bundle], n: int, trials: Trials) -> list[ShardStatus]:
     """How far each of ``n`` shards of the round with these ``bundles`` is, by the ``trials`` known here."""
     return [_status(Shard(i, n), part, trials) for i, part in enumerate(deal(bundles, n), start=1)]
+
+
+def n_shards_in(trials: Trials) -> int:
+    """Into how many shards the trials say they were dealt; 1 when none says so, the most frequent when they differ."""
+    found: Counter[int] = Counter()
+    for trial in trials:
+        dealt = trial.provenance.get("shard")
+        if isinstance(dealt, str):
+            found[Shard.parse(dealt).n] += 1
+    return max(found, key=lambda n: (found[n], n)) if found else 1
+
+
+def next_commands(statuses: Sequence[ShardStatus], study: str, run: str) -> list[str]:
+    """What to type next, as typed: per unfinished shard on its machine, or to go on when all are there.
+
+    Args:
+        statuses: of all shards of the round.
+        study: the path of the study file.
+        run: the path of the run folder that these statuses were read from.
+    """
+    open_shards = [status.shard for status in statuses if status.n_missing]
+    if not open_shards:
+        return [f"zonesearch run {study} --into {run}"]
+    return [f"zonesearch run {study} --shard {shard}" for shard in open_shards] + [
+        f"zonesearch merge RUN... --into {run}"
+    ]
 
 
 def _status(shard: Shard, bundles: Sequence[Bundle], trials: Trials) -> ShardStatus:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from zonesearch.domain.trials import Trial, Trials
+from zonesearch.domain.trials import Training, Trial, Trials
 from zonesearch.engine.lock import Lock
 from zonesearch.engine.record import Heading, Line, heading_line, parse, to_heading, to_trial, trial_line
 from zonesearch.engine.run_folder import RunFolder, changed_sentence, store_errors, sync_folder
@@ -97,6 +98,24 @@ class Store:
             self._trials = self._trials | Trials(fresh)
         torn = sum(reading.n_torn + reading.tail_is_torn for reading in self._readings.values())
         return Loaded(self._trials, torn)
+
+    def wait_for(
+        self, trainings: Sequence[Training], *, look_s: float = 1.0, on_look: Callable[[int], None] | None = None
+    ) -> Trials:
+        """Look again and again until others have recorded all of ``trainings``; raises as :meth:`load` does.
+
+        Args:
+            trainings: what is waited for.
+            look_s: seconds between two looks.
+            on_look: called after each look with the number of trainings that are still missing.
+        """
+        while True:
+            missing = self.refresh().trials.missing(trainings)
+            if on_look is not None:
+                on_look(len(missing))
+            if not missing:
+                return self._trials
+            time.sleep(look_s)
 
     def append(self, trials: Iterable[Trial]) -> None:
         """Record ``trials``: when this returns they are on the disk.
