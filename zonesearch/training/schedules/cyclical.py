@@ -1,0 +1,110 @@
+"""Schedules that rise and fall again and again: cyclical rates (Smith 2015) and warm restarts (SGDR)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from zonesearch.errors import StudyError
+from zonesearch.training.schedules.schedule import Schedule
+
+__all__ = ["ExpRange", "Sgdr", "Triangular", "Triangular2"]
+
+
+@dataclass(frozen=True)
+class Triangular(Schedule):
+    """From ``low`` to ``high`` and back in straight lines, ``half_cycle`` epochs each way; both rates are absolute.
+
+    The same as torch's ``CyclicLR(cycle_momentum=False)``.
+    """
+
+    low: float
+    high: float
+    half_cycle: float = 2
+    name: ClassVar[str] = "triangular"
+
+    def __post_init__(self) -> None:
+        self._number("low", least=0)
+        self._number("high", above=0)
+        self._number("half_cycle", above=0)
+        if self.high < self.low:
+            raise StudyError(f'schedule "{self.name}": high must be at least low, but {self.high} < {self.low}')
+
+    @property
+    def stores_at(self) -> float:
+        return 2 * self.half_cycle
+
+    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: int, history: Sequence[float] = ()) -> float:
+        """``low + (high - low) amplitude max(0, 1 - x)``.
+
+        With ``x = |t / stepsize - 2 cycle + 1|`` and ``cycle = floor(1 + t / (2 stepsize))``.
+        """
+        stepsize = self.half_cycle * steps_per_epoch
+        cycle = math.floor(1 + step / (2 * stepsize))
+        x = abs(step / stepsize - 2 * cycle + 1)
+        return self.low + (self.high - self.low) * max(0.0, 1 - x) * self._amplitude(step, cycle)
+
+    def _amplitude(self, step: int, cycle: int) -> float:
+        return 1.0
+
+
+@dataclass(frozen=True)
+class Triangular2(Triangular):
+    """Triangular with an amplitude that halves after every cycle."""
+
+    name: ClassVar[str] = "triangular2"
+
+    def _amplitude(self, step: int, cycle: int) -> float:
+        return 0.5 ** (cycle - 1)
+
+
+@dataclass(frozen=True)
+class ExpRange(Triangular):
+    """Triangular with an amplitude that is multiplied by ``gamma`` after every step (not epoch), as in the source."""
+
+    gamma: float = 0.99994
+    name: ClassVar[str] = "exp_range"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._number("gamma", above=0, most=1)
+
+    def _amplitude(self, step: int, cycle: int) -> float:
+        return float(self.gamma**step)
+
+
+@dataclass(frozen=True)
+class Sgdr(Schedule):
+    """Cosine decay with warm restarts (Loshchilov & Hutter 2016, eq. 5).
+
+    Args:
+        low: the absolute rate at the end of a cycle; its start is the base rate.
+        period: length of the first cycle in epochs.
+        multiply: each cycle is so many times as long as the one before.
+        decay: each peak is so many times the one before (never below ``low``).
+    """
+
+    low: float = 0.0
+    period: float = 10
+    multiply: float = 1
+    decay: float = 1.0
+    name: ClassVar[str] = "sgdr"
+
+    def __post_init__(self) -> None:
+        self._number("low", least=0)
+        self._number("period", above=0)
+        self._number("multiply", least=1)
+        self._number("decay", above=0, most=1)
+
+    @property
+    def stores_at(self) -> float | None:
+        return self.period if self.multiply == 1 else None
+
+    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: int, history: Sequence[float] = ()) -> float:
+        """``low + (peak - low) (1 + cos(pi T_cur / T_i)) / 2``, with ``peak = base decay^i`` in cycle i."""
+        since, length, peak = float(step), self.period * steps_per_epoch, base
+        while since >= length:
+            since, length, peak = since - length, length * self.multiply, peak * self.decay
+        return self.low + (max(peak, self.low) - self.low) * (1 + math.cos(math.pi * since / length)) / 2

@@ -1,0 +1,145 @@
+"""Schedules made for several networks out of one training: snapshots, fast geometric ensembles, weight averaging."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from zonesearch.errors import StudyError
+from zonesearch.training.schedules.schedule import Schedule
+
+__all__ = ["Fge", "Snapshot", "Swa"]
+
+
+@dataclass(frozen=True)
+class Snapshot(Schedule):
+    """``cycles`` equal cosine cycles over the training, a network at the end of each (Huang et al. 2017, eq. 2)."""
+
+    cycles: int = 5
+    name: ClassVar[str] = "snapshot"
+
+    def __post_init__(self) -> None:
+        self._number("cycles", least=1)
+        if self.cycles != int(self.cycles):
+            raise StudyError(f'schedule "{self.name}": cycles must be a whole number, not {self.cycles}')
+
+    @property
+    def uses_horizon(self) -> bool:
+        return True
+
+    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: int, history: Sequence[float] = ()) -> float:
+        """``base / 2 (cos(pi mod(t - 1, ceil(T/M)) / ceil(T/M)) + 1)`` with ``t = step + 1``."""
+        length = math.ceil(epochs * steps_per_epoch / self.cycles)
+        return base / 2 * (math.cos(math.pi * (step % length) / length) + 1)
+
+
+@dataclass(frozen=True)
+class _FromCheckpoint(Schedule):
+    """A usual training for the share ``start`` of its budget, then something else.
+
+    The budget is ``length`` epochs, the whole training when not given: training longer than the budget, with a given
+    length, adds to the part after ``start`` alone.
+    """
+
+    low: float
+    length: float | None = None
+
+    def __post_init__(self) -> None:
+        self._number("low", least=0)
+        self._number("length", above=0, optional=True)
+
+    @property
+    def uses_horizon(self) -> bool:
+        return self.length is None
+
+    def _budget(self, epochs: int) -> float:
+        return epochs if self.length is None else self.length
+
+
+@dataclass(frozen=True)
+class Swa(_FromCheckpoint):
+    """The rate under which weights are averaged (Izmailov et al. 2018): base, a line down, then constant or cycles.
+
+    The base until half of ``start``, along a line down to ``low`` at nine tenths of it, then ``low``; set once an
+    epoch, as published. With a ``cycle``, from ``start`` on the rate falls from ``high`` to ``low`` along a line
+    again and again.
+
+    Args:
+        low: absolute rate of the averaged part.
+        length: the budget in epochs; the whole training when not given.
+        start: share of the budget after which averaging begins.
+        cycle: length in epochs of the cycles after ``start``; constant when not given.
+        high: absolute rate at the start of each cycle; the base when not given.
+    """
+
+    start: float = 0.75
+    cycle: float | None = None
+    high: float | None = None
+    name: ClassVar[str] = "swa"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._number("start", above=0, most=1)
+        self._number("cycle", above=0, optional=True)
+        self._number("high", least=self.low, optional=True)
+
+    @property
+    def stores_at(self) -> float | None:
+        return self.cycle
+
+    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: int, history: Sequence[float] = ()) -> float:
+        """The published line; in a cycle (1 - t) high + t low with t = (mod(i - 1, c) + 1) / c, i counted from 1."""
+        start = self.start * self._budget(epochs)
+        after = step - round(start * steps_per_epoch)
+        if self.cycle is not None and after >= 0:
+            length = max(1, round(self.cycle * steps_per_epoch))
+            share = (after % length + 1) / length
+            return (1 - share) * (base if self.high is None else self.high) + share * self.low
+        return _line_down(step // steps_per_epoch / start, base, self.low)
+
+
+@dataclass(frozen=True)
+class Fge(_FromCheckpoint):
+    """Fast geometric ensembles (Garipov et al. 2018): from a checkpoint, triangles down and up again.
+
+    Until ``start`` the usual line down to a hundredth of the base, as published; then from ``high`` to ``low`` and
+    back within ``cycle`` epochs, a network stored at each minimum.
+
+    Args:
+        low, high: absolute rates of the triangles.
+        length: the budget in epochs; the whole training when not given.
+        cycle: epochs of one triangle.
+        start: share of the budget after which they begin.
+    """
+
+    high: float = 0.05
+    cycle: float = 2
+    start: float = 0.8
+    name: ClassVar[str] = "fge"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._number("high", least=self.low)
+        self._number("cycle", above=0)
+        self._number("start", above=0, most=1)
+
+    @property
+    def stores_at(self) -> float:
+        return self.cycle
+
+    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: int, history: Sequence[float] = ()) -> float:
+        """(1 - 2t) high + 2t low until t = 1/2, then back, with t = (mod(i - 1, c) + 1) / c, i counted from 1."""
+        budget = self._budget(epochs)
+        after = step - round(self.start * budget * steps_per_epoch)
+        if after < 0:
+            return _line_down(step // steps_per_epoch / budget, base, base / 100)
+        length = max(1, round(self.cycle * steps_per_epoch))
+        t = (after % length + 1) / length
+        return self.low + (self.high - self.low) * abs(1 - 2 * t)
+
+
+def _line_down(share: float, base: float, low: float) -> float:
+    """The base until half way, a line down to ``low`` at nine tenths, then ``low``."""
+    return base + (low - base) * min(1.0, max(0.0, (share - 0.5) / 0.4))

@@ -1,0 +1,114 @@
+"""Specifications of schedules as text, and the rates that follow from one.
+
+The text is read by Python's own parser and only names, literals and calls of schedules are understood: nothing in it
+is executed.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Sequence
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+
+from zonesearch.errors import StudyError, did_you_mean
+from zonesearch.training.schedules.cyclical import ExpRange, Sgdr, Triangular, Triangular2
+from zonesearch.training.schedules.decay import Constant, Cosine, Exponential, Linear, OneCycle, Plateau, Step
+from zonesearch.training.schedules.ensembling import Fge, Snapshot, Swa
+from zonesearch.training.schedules.schedule import Schedule
+from zonesearch.training.schedules.warmup import Warmup
+
+__all__ = ["known_schedules", "parse", "preview"]
+
+_BUILT_IN = (
+    Constant, Step, Plateau, Linear, Exponential, Cosine, OneCycle, Triangular, Triangular2, ExpRange, Sgdr,
+    Snapshot, Fge, Swa, Warmup,
+)  # fmt: skip
+
+
+@cache
+def known_schedules() -> dict[str, type[Schedule]]:
+    """All schedules by name: those here, and plug-ins of the entry-point group ``zonesearch.schedules``."""
+    plug_ins = {point.name: point.load() for point in entry_points(group="zonesearch.schedules")}
+    return {**plug_ins, **{cls.name: cls for cls in _BUILT_IN}}
+
+
+@cache
+def parse(spec: str) -> Schedule:
+    """The schedule that ``spec`` describes; arguments by name or by place.
+
+    Raises:
+        StudyError: naming the schedule or argument that is unknown, missing or out of range, and the nearest right one.
+
+    >>> str(parse("warmup(5, then=step(every=7))"))
+    'warmup(epochs=5, then=step(every=7, factor=0.5))'
+    """
+    try:
+        node = ast.parse(spec.strip(), mode="eval").body
+    except (SyntaxError, ValueError):
+        node = None
+    if not isinstance(node, ast.Name | ast.Call):
+        raise StudyError(f'schedule "{spec}" is neither a name nor a call such as step(every=7, factor=0.5)')
+    return _schedule(node, spec)
+
+
+def _schedule(node: ast.expr, spec: str) -> Schedule:
+    called = node.func if isinstance(node, ast.Call) else node
+    if not isinstance(called, ast.Name):
+        raise StudyError(f'schedule "{spec}" is neither a name nor a call such as step(every=7, factor=0.5)')
+    known = known_schedules()
+    if called.id not in known:
+        raise StudyError(f'there is no schedule "{called.id}"; {did_you_mean(called.id, known)}')
+    cls = known[called.id]
+    places = list(inspect.signature(cls).parameters)
+    given = [] if not isinstance(node, ast.Call) else node.args
+    keywords = [] if not isinstance(node, ast.Call) else node.keywords
+    if len(given) > len(places):
+        raise StudyError(f'schedule "{cls.name}" takes {_list(places)}, but "{spec}" gives {len(given)} values')
+    arguments = {name: _value(argument, spec) for name, argument in zip(places, given, strict=False)}
+    for keyword in keywords:
+        if keyword.arg not in places:
+            said = keyword.arg or "**"
+            raise StudyError(f'schedule "{cls.name}" has no argument "{said}"; {did_you_mean(said, places)}')
+        if keyword.arg in arguments:
+            raise StudyError(f'schedule "{cls.name}": {keyword.arg} is given twice in "{spec}"')
+        arguments[keyword.arg] = _value(keyword.value, spec)
+    needed = [
+        name for name, parameter in inspect.signature(cls).parameters.items() if parameter.default is parameter.empty
+    ]
+    missing = [name for name in needed if name not in arguments]
+    if missing:
+        raise StudyError(f'schedule "{cls.name}" needs {_list(missing)}, as {cls.name}({missing[0]}=0.01)')
+    return cls(**arguments)
+
+
+def _value(node: ast.expr, spec: str) -> Any:
+    """A literal, or a schedule inside a schedule."""
+    if isinstance(node, ast.Name | ast.Call):
+        return _schedule(node, spec)
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        raise StudyError(f'schedule "{spec}": {ast.unparse(node)} is neither a value nor a schedule') from None
+
+
+def _list(names: Sequence[str]) -> str:
+    return " and ".join(names) if len(names) < 3 else ", ".join(names)
+
+
+def preview(
+    schedule: Schedule, epochs: int, steps_per_epoch: int, base: float, history: Sequence[float] = ()
+) -> list[float]:
+    """The learning rate of every step before anything is trained, shape (epochs x steps_per_epoch).
+
+    Args:
+        schedule, epochs, steps_per_epoch, base: as in :meth:`Schedule.rate`.
+        history: validation accuracies to suppose, one an epoch, for schedules that read them; without any, no epoch is
+            supposed to be a disappointment.
+    """
+    return [
+        schedule.rate(base, step, steps_per_epoch, epochs, history[: step // steps_per_epoch])
+        for step in range(epochs * steps_per_epoch)
+    ]

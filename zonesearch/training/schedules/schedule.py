@@ -1,0 +1,75 @@
+"""The face of every schedule."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from typing import ClassVar
+
+from zonesearch.errors import StudyError
+
+__all__ = ["Schedule"]
+
+
+class Schedule(ABC):
+    """A learning rate as a pure function of the step. Implementations are frozen dataclasses.
+
+    Attributes:
+        name: under which study files know it.
+        within_epoch: whether the rate may change from step to step; when not, once an epoch is enough to ask.
+        uses_history: whether the validation accuracies so far are read.
+    """
+
+    name: ClassVar[str]
+    within_epoch: ClassVar[bool] = True
+    uses_history: ClassVar[bool] = False
+
+    @abstractmethod
+    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: int, history: Sequence[float] = ()) -> float:
+        """The learning rate of optimizer step ``step``.
+
+        Args:
+            base: the recipe's own learning rate.
+            step: 0 for the first step of the training.
+            steps_per_epoch: optimizer steps in one epoch.
+            epochs: the horizon: the length of the whole training.
+            history: validation accuracy of every epoch that is finished.
+        """
+
+    @property
+    def uses_horizon(self) -> bool:
+        """Whether the rates of the first epochs depend on how long the training will be.
+
+        If so, a training of 80 epochs does not answer for one of 40.
+        """
+        return False
+
+    @property
+    def stores_at(self) -> float | None:
+        """Length in epochs of the cycles at whose ends an ensemble stores its members; None without cycles."""
+        return None
+
+    def __str__(self) -> str:
+        """The specification that :func:`~zonesearch.training.schedules.parse` reads back."""
+        settings = fields(self) if is_dataclass(self) else ()
+        given = ((field.name, getattr(self, field.name)) for field in settings)
+        named = ", ".join(f"{name}={value}" for name, value in given if value is not None)
+        return f"{self.name}({named})" if named else self.name
+
+    def _number(self, argument: str, *, above: float = -math.inf, least: float = -math.inf, most: float = math.inf,
+                optional: bool = False) -> None:  # fmt: skip
+        """Check that an argument is a finite number in its range.
+
+        Raises:
+            StudyError: naming the schedule, the argument and what it must be.
+        """
+        value = getattr(self, argument)
+        if value is None and optional:
+            return
+        limits = [("above", above), ("at least", least), ("at most", most)]
+        wanted = "a number" + "".join(f" {word} {limit:g}" for word, limit in limits if math.isfinite(limit))
+        right = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not right or value <= above or value < least or value > most:
+            raise StudyError(f'schedule "{self.name}": {argument} must be {wanted}, not {value!r}')

@@ -1,0 +1,53 @@
+"""A gentle start before any other schedule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from zonesearch.errors import StudyError
+from zonesearch.training.schedules.decay import Constant
+from zonesearch.training.schedules.schedule import Schedule
+
+__all__ = ["Warmup"]
+
+
+@dataclass(frozen=True)
+class Warmup(Schedule):
+    """Rise along a line to the first rate of ``then``, which begins when the warm-up ends (Goyal et al. 2017).
+
+    ``then`` counts its epochs, and what it reads of the accuracies, from the end of the warm-up; its horizon is the
+    rest of the training.
+    """
+
+    epochs: float = 1
+    then: Schedule = field(default_factory=Constant)
+    name: ClassVar[str] = "warmup"
+
+    def __post_init__(self) -> None:
+        self._number("epochs", above=0)
+        if not isinstance(self.then, Schedule):
+            raise StudyError(f'schedule "warmup": then must be a schedule such as then=cosine, not {self.then!r}')
+
+    @property
+    def within_epoch(self) -> bool:  # type: ignore[override]
+        return True
+
+    @property
+    def uses_history(self) -> bool:  # type: ignore[override]
+        return self.then.uses_history
+
+    @property
+    def uses_horizon(self) -> bool:
+        return self.then.uses_horizon
+
+    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: int, history: Sequence[float] = ()) -> float:
+        """``first (step + 1) / n`` during the n steps of the warm-up, then that of ``then``."""
+        n_steps = round(self.epochs * steps_per_epoch)
+        rest: Any = max(epochs - self.epochs, 1 / steps_per_epoch)
+        rest = int(rest) if rest == int(rest) else rest
+        if step < n_steps:
+            return self.then.rate(base, 0, steps_per_epoch, rest, ()) * (step + 1) / n_steps
+        return self.then.rate(base, step - n_steps, steps_per_epoch, rest, history[math.ceil(self.epochs) :])
