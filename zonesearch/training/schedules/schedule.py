@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
-from typing import ClassVar
+from dataclasses import Field, fields, is_dataclass
+from typing import Any, ClassVar
 
 from zonesearch.errors import StudyError
 
@@ -53,7 +53,7 @@ class Schedule(ABC):
 
     def __str__(self) -> str:
         """The specification that :func:`~zonesearch.training.schedules.parse` reads back."""
-        settings = fields(self) if is_dataclass(self) else ()
+        settings: tuple[Field[Any], ...] = fields(self) if is_dataclass(self) else ()
         given = ((field.name, getattr(self, field.name)) for field in settings)
         named = ", ".join(f"{name}={value}" for name, value in given if value is not None)
         return f"{self.name}({named})" if named else self.name
