@@ -222,7 +222,8 @@ class Dask:
         with suppress(Exception):
             self._client.close(timeout=5)
         if self._cluster is not None:
-            self._cluster.close(timeout=10)
+            with suppress(Exception):  # its processes end with this one, at the latest
+                self._cluster.close(timeout=60)
         self._silence.close()
 
 

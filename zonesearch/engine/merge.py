@@ -15,6 +15,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
+from uuid import uuid4
 
 from zonesearch.domain.trials import Conflict, Trials
 from zonesearch.engine.record import Heading, Line, heading_line, parse, parse_ending, to_heading, to_trial
@@ -92,7 +93,7 @@ def merge(sources: Sequence[Path], into: Path) -> Merged:
             union.know(folder)
         with store_errors(f"{into} cannot be written"):
             into.parent.mkdir(parents=True, exist_ok=True)
-            spool = (into if into.is_dir() else into.parent) / f".{into.name}.{os.getpid()}.merging"
+            spool = (into if into.is_dir() else into.parent) / f".{into.name}.{uuid4().hex}.merging"
             stack.callback(spool.unlink, missing_ok=True)
             with spool.open("xb") as out:
                 counts = tuple(union.add(source, out) for source in sources)

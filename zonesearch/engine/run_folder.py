@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from zonesearch.engine.identity import differences, fingerprint, plain_identity
 from zonesearch.engine.lock import Lock
@@ -224,7 +225,7 @@ def store_errors(what: str) -> Iterator[None]:
 
 def write_atomically(path: Path, text: str) -> None:
     """Replace ``path`` by ``text``: a reader sees the old file or the new one, after a power loss too."""
-    new = path.with_name(f".{path.name}.{os.getpid()}.new")
+    new = path.with_name(f".{path.name}.{uuid4().hex}.new")  # process ids repeat between machines that share a folder
     try:
         with new.open("w", encoding="utf-8") as file:
             file.write(text)

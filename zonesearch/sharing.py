@@ -1,0 +1,139 @@
+"""What the commands about many machines need of a study and its trials: shards, the Optuna view, an imported search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zonesearch.domain.objective import Objective
+from zonesearch.domain.trials import Params, Trial, Trials
+from zonesearch.domain.zones import Zone
+from zonesearch.engine.run_folder import RunFolder
+from zonesearch.engine.shards import ShardStatus, n_shards_in, shard_statuses
+from zonesearch.engine.store import Store
+from zonesearch.pipeline import find, next_round, round_bundles
+from zonesearch.study.study import Study
+
+if TYPE_CHECKING:
+    from zonesearch.engine.optuna_import import Imported
+    from zonesearch.engine.optuna_view import Describe, LiveView, OptunaView
+
+__all__ = ["describe_by", "import_run", "live_view", "open_view", "shards_of"]
+
+
+def shards_of(study: Study, objective: Objective, trials: Trials, n: int | None = None) -> list[ShardStatus]:
+    """How far each shard is with what the study wants now; empty when nothing more is wanted.
+
+    Args:
+        study: the study.
+        objective: forms the bundles that are dealt out.
+        trials: all that is known here.
+        n: the number of shards; by default what the trials themselves say.
+    """
+    at = next_round(study.stages, trials)
+    if at.finished:
+        return []
+    return shard_statuses(round_bundles(objective, at), n or n_shards_in(trials), trials)
+
+
+def describe_by(study: Study, trials: Trials) -> Describe:
+    """For the Optuna view: the stage that first wanted a training, and the zone that its parameters belong to."""
+    findings = find(study, trials)
+    stages: dict[Any, str] = {}
+    for record in findings.stages:
+        for training in record.wanted:
+            stages.setdefault(training.identity, record.name)
+
+    def describe(trial: Trial) -> Mapping[str, Any]:
+        zone = next((zone for zone in findings.zones if _belongs(zone, trial.params)), None)
+        return {"stage": stages.get(trial.training.identity, ""), "zone": zone.number if zone else None}
+
+    return describe
+
+
+def _belongs(zone: Zone, params: Params) -> bool:
+    """Whether ``params`` is one of the zone's cells, or lies on a line through its peak within its intervals."""
+    own = {name: params.get(name) for name in zone.peak}
+    if any(own == dict(cell) for cell in zone.cells):
+        return True
+    moved = [name for name in own if own[name] != zone.peak[name]]
+    if len(moved) != 1:
+        return not moved
+    value, interval = own[moved[0]], zone.intervals[moved[0]]
+    if isinstance(value, int | float) and all(isinstance(end, int | float) for end in interval):
+        return min(interval) <= value <= max(interval)  # type: ignore[operator]
+    return value in interval
+
+
+def open_view(
+    study: Study, folder: RunFolder, trials: Trials, url: str | None = None, *, rebuild: bool = False
+) -> OptunaView:
+    """The Optuna view of a run; ``url`` is by default the journal file ``view.journal`` in its folder.
+
+    Raises:
+        StoreError: the storage does not answer, or shows something else under this name.
+    """
+    from zonesearch.engine.optuna_view import OptunaView
+
+    return OptunaView(
+        url or str(folder.path / "view.journal"),
+        folder.name,
+        folder.study,
+        study.space,
+        describe_by(study, trials),
+        rebuild=rebuild,
+    )
+
+
+def live_view(study: Study, folder: RunFolder, trials_now: Callable[[], Trials], url: str | None = None) -> LiveView:
+    """A view that is written while a run goes on; feed it with ``.add`` and ``.close`` it at the end.
+
+    A training is described when it is written: the zones of the map are known only to what comes after it. The view
+    asked for again with ``rebuild`` knows them all.
+
+    Args:
+        study, folder, url: as for :func:`open_view`.
+        trials_now: all trials known at the moment; called from the view's thread.
+    """
+    from zonesearch.engine.optuna_view import LiveView, OptunaView
+
+    known: dict[str, Describe] = {}
+
+    def describe(trial: Trial) -> Mapping[str, Any]:
+        found = known["describe"](trial) if known else {}
+        if not found.get("stage"):  # a stage that began since
+            known["describe"] = describe_by(study, trials_now())
+            found = known["describe"](trial)
+        return found
+
+    place = url or str(folder.path / "view.journal")
+    return LiveView(lambda: OptunaView(place, folder.name, folder.study, study.space, describe))
+
+
+def import_run(url: str, name: str | None, into: str | Path) -> tuple[Imported, RunFolder]:
+    """An Optuna study as a run folder: its trials, and the grid of the values that were tried as what it looks for.
+
+    Importing again adds what is new.
+
+    Raises:
+        StoreError: the study cannot be read, or the folder not written.
+        StudyError: the folder belongs to something else.
+    """
+    from zonesearch.engine.optuna_import import import_study
+
+    imported = import_study(url, name)
+    epochs = max((trial.epochs for trial in imported.trials), default=1)
+    seeds = len({trial.seed for trial in imported.trials if trial.seed < 1000}) or 1
+    study = Study.of(imported.space, _elsewhere, name=imported.name, stages=("grid",), epochs=epochs, seeds=seeds)
+    folder = RunFolder.create_or_open(into, imported.identity(), name=imported.name)
+    folder = RunFolder.create(folder.path, replace(folder.heading, settings=study.settings()))
+    with Store(folder, "import") as store:
+        known = store.load().trials
+        store.append(trial for trial in imported.trials.records() if known.get(trial.training) is None)
+    return imported, folder
+
+
+def _elsewhere(params: Params) -> float:
+    raise NotImplementedError("an imported search was trained elsewhere")
