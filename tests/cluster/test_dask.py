@@ -94,7 +94,8 @@ def test_scheduler_that_is_killed_ends_the_run_with_a_sentence_and_a_rerun_finis
     for worker in cluster.workers:
         worker.kill()
     again = Cluster(start, cluster._port)
-    again.worker()
+    for _ in range(3):
+        again.worker()
     process = coordinate(start, again, folder)
     assert process.wait(timeout=120) == 0, said(process)
     assert results(trials_in(folder)) == unbroken()
