@@ -1,0 +1,98 @@
+"""The learning-rate range test (Smith 2015) on any network: raise the rate after every minibatch, note the loss.
+
+The reading of the losses, without torch, is in :mod:`zonesearch.domain.lr_range`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from zonesearch.domain.lr_range import RateRange, Sweep, read_sweep, sweep_rates
+from zonesearch.domain.seeding import stream_seed
+
+__all__ = ["range_test", "sweep_losses"]
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+Start = Callable[[int], tuple[nn.Module, torch.optim.Optimizer]]
+"""A seed in; a fresh network and its optimizer out."""
+
+
+def range_test(
+    start: Start,
+    loss: Loss,
+    inputs: Tensor,
+    labels: Tensor,
+    *,
+    batch: int = 64,
+    low: float = 1e-6,
+    high: float = 1.0,
+    n_steps: int = 150,
+    sweep: Sweep = "exponential",
+    seeds: Sequence[int] = range(5),
+    study_seed: int = 0,
+) -> RateRange:
+    """Sweep the rate from ``low`` to ``high`` with a fresh network for every seed, and read the result.
+
+    Args:
+        start: makes a network and its optimizer from a seed; the ratio of the rates of the optimizer's parameter
+            groups is kept.
+        loss: of (outputs, labels), a scalar.
+        inputs, labels: the training split, first dimension examples, in memory and on the network's device.
+        batch: examples a step.
+        n_steps: about 25 a decade are enough. A slower sweep trains the network along the way and so
+            suggests lower rates.
+        seeds: one sweep each; the losses are averaged.
+        study_seed: with a seed it gives the order of the data.
+
+    Raises:
+        StudyError: for a range that is none, or a training that diverges at once.
+    """
+    rates = sweep_rates(low, high, n_steps, sweep)
+    losses = []
+    for seed in seeds:
+        network, optimizer = start(seed)
+        generator = torch.Generator().manual_seed(stream_seed(study_seed, "order", seed))
+        losses.append(sweep_losses(network, optimizer, loss, inputs, labels, rates, batch, generator))
+    return read_sweep(rates, losses)
+
+
+def sweep_losses(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    loss: Loss,
+    inputs: Tensor,
+    labels: Tensor,
+    rates: Sequence[float],
+    batch: int,
+    generator: torch.Generator,
+    explosion: float = 4.0,
+) -> list[float]:
+    """The loss on each minibatch before its step with ``rates[i]``; ends early when it explodes. Trains ``network``."""
+    first = optimizer.param_groups[0]["lr"]
+    shares = [group["lr"] / first for group in optimizer.param_groups]
+    losses: list[float] = []
+    network.train()
+    for rate, chosen in zip(rates, _minibatches(len(inputs), batch, generator), strict=False):
+        value = loss(network(inputs[chosen]), labels[chosen])
+        losses.append(value.item())
+        if not losses[-1] <= explosion * losses[0] or not math.isfinite(losses[0]):
+            break
+        for group, share in zip(optimizer.param_groups, shares, strict=True):
+            group["lr"] = rate * share
+        optimizer.zero_grad()
+        torch.autograd.backward(value)
+        optimizer.step()
+    return losses
+
+
+def _minibatches(n_examples: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Full minibatches of indices without end, a new order each pass over the data."""
+    batch = min(batch, n_examples)
+    while True:
+        order = torch.randperm(n_examples, generator=generator)
+        for i in range(0, n_examples - batch + 1, batch):
+            yield order[i : i + batch]
