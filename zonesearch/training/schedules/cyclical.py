@@ -32,9 +32,9 @@ class Triangular(Schedule):
         if self.high < self.low:
             raise StudyError(f'schedule "{self.name}": high must be at least low, but {self.high} < {self.low}')
 
-    @property
-    def stores_at(self) -> float:
-        return 2 * self.half_cycle
+    def store_points(self, epochs: int) -> tuple[int, ...]:
+        """The ends of the cycles."""
+        return self._points(2 * self.half_cycle, 2 * self.half_cycle, epochs)
 
     def rate(self, base: float, step: int, steps_per_epoch: int, epochs: int, history: Sequence[float] = ()) -> float:
         """``low + (high - low) amplitude max(0, 1 - x)``.
@@ -98,9 +98,14 @@ class Sgdr(Schedule):
         self._number("multiply", least=1)
         self._number("decay", above=0, most=1)
 
-    @property
-    def stores_at(self) -> float | None:
-        return self.period if self.multiply == 1 else None
+    def store_points(self, epochs: int) -> tuple[int, ...]:
+        """The ends of the cycles."""
+        points, end, length = set(), self.period, self.period
+        while end <= epochs:
+            points.add(round(end))
+            length *= self.multiply
+            end += length
+        return tuple(sorted(points - {0}))
 
     def rate(self, base: float, step: int, steps_per_epoch: int, epochs: int, history: Sequence[float] = ()) -> float:
         """``low + (peak - low) (1 + cos(pi T_cur / T_i)) / 2``, with ``peak = base decay^i`` in cycle i."""

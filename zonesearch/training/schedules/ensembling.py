@@ -29,6 +29,10 @@ class Snapshot(Schedule):
     def uses_horizon(self) -> bool:
         return True
 
+    def store_points(self, epochs: int) -> tuple[int, ...]:
+        """The ends of the cycles, the last one at the end of the training."""
+        return tuple(sorted({round(epochs * i / self.cycles) for i in range(1, self.cycles + 1)} - {0}))
+
     def rate(self, base: float, step: int, steps_per_epoch: int, epochs: int, history: Sequence[float] = ()) -> float:
         """``base / 2 (cos(pi mod(t - 1, ceil(T/M)) / ceil(T/M)) + 1)`` with ``t = step + 1``."""
         length = math.ceil(epochs * steps_per_epoch / self.cycles)
@@ -85,9 +89,12 @@ class Swa(_FromCheckpoint):
         self._number("cycle", above=0, optional=True)
         self._number("high", least=self.low, optional=True)
 
-    @property
-    def stores_at(self) -> float | None:
-        return self.cycle
+    def store_points(self, epochs: int) -> tuple[int, ...]:
+        """Every epoch from ``start`` on at a constant rate; else the ends of the cycles."""
+        start = self.start * self._budget(epochs)
+        if self.cycle is None:
+            return self._points(math.ceil(start - 1e-9), 1, epochs)
+        return self._points(start + self.cycle, self.cycle, epochs)
 
     def rate(self, base: float, step: int, steps_per_epoch: int, epochs: int, history: Sequence[float] = ()) -> float:
         """The published line; in a cycle (1 - t) high + t low with t = (mod(i - 1, c) + 1) / c, i counted from 1."""
@@ -125,9 +132,9 @@ class Fge(_FromCheckpoint):
         self._number("cycle", above=0)
         self._number("start", above=0, most=1)
 
-    @property
-    def stores_at(self) -> float:
-        return self.cycle
+    def store_points(self, epochs: int) -> tuple[int, ...]:
+        """The middles of the triangles."""
+        return self._points(self.start * self._budget(epochs) + self.cycle / 2, self.cycle, epochs)
 
     def rate(self, base: float, step: int, steps_per_epoch: int, epochs: int, history: Sequence[float] = ()) -> float:
         """(1 - 2t) high + 2t low until t = 1/2, then back, with t = (mod(i - 1, c) + 1) / c, i counted from 1."""

@@ -46,9 +46,11 @@ class Schedule(ABC):
         """
         return False
 
-    @property
-    def stores_at(self) -> float | None:
-        """Length in epochs of the cycles at whose ends an ensemble stores its members; None without cycles."""
+    def store_points(self, epochs: int) -> tuple[int, ...] | None:
+        """After how many epochs the rate stands at the bottom of a cycle, where an average or ensemble takes a member.
+
+        Rounded to whole epochs, ascending, from 1 to ``epochs``; None for a schedule without cycles.
+        """
         return None
 
     def __str__(self) -> str:
@@ -57,6 +59,12 @@ class Schedule(ABC):
         given = ((field.name, getattr(self, field.name)) for field in settings)
         named = ", ".join(f"{name}={value}" for name, value in given if value is not None)
         return f"{self.name}({named})" if named else self.name
+
+    @staticmethod
+    def _points(first: float, period: float, epochs: int) -> tuple[int, ...]:
+        """``first``, ``first + period``, ... up to ``epochs``, rounded, each once."""
+        n = max(0, math.floor((epochs - first) / period + 1e-9) + 1)
+        return tuple(sorted({round(first + i * period) for i in range(n)} - {0}))
 
     def _number(self, argument: str, *, above: float = -math.inf, least: float = -math.inf, most: float = math.inf,
                 optional: bool = False) -> None:  # fmt: skip

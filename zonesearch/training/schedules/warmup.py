@@ -43,6 +43,11 @@ class Warmup(Schedule):
     def uses_horizon(self) -> bool:
         return self.then.uses_horizon
 
+    def store_points(self, epochs: int) -> tuple[int, ...] | None:
+        """Those of ``then``, moved by the warm-up."""
+        points = self.then.store_points(max(0, math.floor(epochs - self.epochs)))
+        return points and tuple(round(point + self.epochs) for point in points)
+
     def rate(self, base: float, step: int, steps_per_epoch: int, epochs: int, history: Sequence[float] = ()) -> float:
         """``first (step + 1) / n`` during the n steps of the warm-up, then that of ``then``."""
         n_steps = round(self.epochs * steps_per_epoch)

@@ -1,0 +1,100 @@
+"""When evolution happens, on which data, and how it is written in a study file."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from zonesearch.errors import StudyError, did_you_mean
+from zonesearch.training.evolution.children import Judge
+from zonesearch.training.technique import Hooks, Run, settings_from_table, take_part
+
+__all__ = ["Phase", "evolution_from_table"]
+
+
+@dataclass(frozen=True)
+class Phase(ABC):
+    """An evolution phase in place of every so many epochs of descent.
+
+    Args:
+        every: each ``every``-th epoch is one of evolution; it counts as an epoch.
+        children: judged in each phase.
+        share: of the training split that evolution judges on, and descent does not see.
+        choose_by: ``loss`` or ``accuracy``.
+        together: children judged as one stacked program.
+        control: replace every update, where there would have been one, by noise of the same norm.
+    """
+
+    every: int = 5
+    children: int = 40
+    share: float = 0.2
+    choose_by: str = "loss"
+    together: int = 10
+    control: bool = False
+    kind: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        for name in ("every", "children", "together"):
+            self._at_least_one(name)
+        if not 0 < self.share < 1:
+            raise StudyError(f"[evolution] share of the training data must lie between 0 and 1, not {self.share}")
+        if self.choose_by not in ("loss", "accuracy"):
+            raise StudyError(f'[evolution] choose_by is "loss" or "accuracy", not {self.choose_by!r}')
+
+    def _at_least_one(self, name: str) -> None:
+        value = getattr(self, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise StudyError(f"[evolution] {name} must be a whole number, at least 1, not {value!r}")
+
+    @abstractmethod
+    def evolve(self, judge: Judge, learning_rate: float, generator: torch.Generator) -> None:
+        """One phase: judge children, and give the network other weights if they say so.
+
+        Args:
+            judge: of the network that evolves.
+            learning_rate: the one that descent had last.
+            generator: of all noise.
+        """
+
+    def rewards(self, judge: Judge, children: Tensor) -> Tensor:
+        """Larger is better, shape (n,)."""
+        losses, accuracies = judge(children)
+        return accuracies if self.choose_by == "accuracy" else -losses
+
+    def begin(self, run: Run) -> Hooks:
+        """Take evolution's own part of the data and wait for its epochs."""
+        return _Evolution(self, *take_part(run, self.share))
+
+
+class _Evolution(Hooks):
+    def __init__(self, phase: Phase, inputs: Tensor, labels: Tensor) -> None:
+        self._phase = phase
+        self._inputs, self._labels = inputs, labels
+
+    def instead_of_epoch(self, run: Run) -> bool:
+        if (run.epoch + 1) % self._phase.every:
+            return False
+        judge = Judge(run.network, run.loss, self._inputs, self._labels)
+        self._phase.evolve(judge, run.learning_rate, run.generator)
+        return True
+
+
+def evolution_from_table(table: dict[str, Any]) -> Phase:
+    """Read the table ``[evolution]``; its ``kind`` is ``random_gradients`` or ``strategies``.
+
+    Raises:
+        StudyError: for an unknown kind or key, or a wrong value.
+    """
+    from zonesearch.training.evolution.random_gradients import RandomGradients
+    from zonesearch.training.evolution.strategies import Strategies
+
+    kinds: dict[str, type[Phase]] = {RandomGradients.kind: RandomGradients, Strategies.kind: Strategies}
+    settings = dict(table)
+    kind = settings.pop("kind", RandomGradients.kind)
+    if kind not in kinds:
+        raise StudyError(f'[evolution] there is no kind "{kind}"; {did_you_mean(str(kind), kinds)}')
+    return settings_from_table(kinds[kind], settings, "evolution", {})

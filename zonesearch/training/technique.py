@@ -1,0 +1,129 @@
+"""The face between a training and the techniques around it: averaging, evolution, gradient noise.
+
+A technique is frozen settings, read from a table of the study file. When a training starts it gives hooks that live
+as long as the training; the loop calls the four of them and knows nothing more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from zonesearch.errors import StudyError, did_you_mean
+from zonesearch.training.schedules import Schedule
+
+__all__ = ["Hooks", "Loss", "Run", "Technique", "judged", "settings_from_table", "take_part"]
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""Mean loss of (outputs, labels), a scalar."""
+
+
+@dataclass
+class Run:
+    """A training under way, as techniques see it.
+
+    Args:
+        network: is trained in place.
+        optimizer: of its parameters; its groups hold the current learning rate.
+        loss: mean loss of (outputs, labels).
+        inputs, labels: the training split that descent uses; a technique may take a part away when it starts.
+        batch: examples a step.
+        epochs: the length of the whole training.
+        schedule: of the learning rate.
+        generator: of all randomness of techniques.
+        step: optimizer steps taken so far.
+        epoch: epochs finished so far.
+    """
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    loss: Loss
+    inputs: Tensor
+    labels: Tensor
+    batch: int
+    epochs: int
+    schedule: Schedule
+    generator: torch.Generator
+    step: int = 0
+    epoch: int = 0
+
+    @property
+    def learning_rate(self) -> float:
+        """That of the first parameter group."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+
+class Hooks:
+    """What a technique does during one training; by default nothing."""
+
+    def before_step(self, run: Run) -> None:
+        """Gradients are there, the step is not taken yet."""
+
+    def instead_of_epoch(self, run: Run) -> bool:
+        """Whether the technique has done the work of epoch ``run.epoch`` (counted from 0) itself."""
+        return False
+
+    def after_epoch(self, run: Run) -> None:
+        """``run.epoch`` epochs are finished, the last one is not evaluated yet."""
+
+    def judged(self, run: Run, network: nn.Module) -> nn.Module:
+        """The network that is evaluated in place of ``network``: in eval mode, giving scores per class."""
+        return network
+
+
+class Technique(Protocol):
+    """Frozen settings of a technique."""
+
+    def begin(self, run: Run) -> Hooks:
+        """The hooks for one training; may take a part of the training data away from ``run``."""
+        ...
+
+
+def judged(hooks: Iterable[Hooks], run: Run) -> nn.Module:
+    """The network to evaluate, after every hook had its say."""
+    network = run.network
+    for hook in hooks:
+        network = hook.judged(run, network)
+    return network
+
+
+def take_part(run: Run, share: float) -> tuple[Tensor, Tensor]:
+    """A random ``share`` of the training split, which descent then does not see: (inputs, labels)."""
+    n = len(run.inputs)
+    taken = round(share * n)
+    if not 0 < taken < n:
+        raise StudyError(f"a technique was to take a share of {share} of {n} training examples; that leaves nothing")
+    order = torch.randperm(n, generator=run.generator)
+    mine, theirs = order[:taken].to(run.inputs.device), order[taken:].to(run.inputs.device)
+    part = run.inputs[mine], run.labels[mine]
+    run.inputs, run.labels = run.inputs[theirs], run.labels[theirs]
+    return part
+
+
+class _Settings(Protocol):
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+S = TypeVar("S", bound=_Settings)
+
+
+def settings_from_table(cls: type[S], table: dict[str, Any], name: str, choices: dict[str, Sequence[Any]]) -> S:
+    """An instance of the dataclass ``cls`` from the keys of ``[name]``.
+
+    Args:
+        choices: for some keys the values that they may have.
+
+    Raises:
+        StudyError: naming the table, the key and the nearest right one.
+    """
+    known = [field.name for field in fields(cls)]
+    for key, value in table.items():
+        if key not in known:
+            raise StudyError(f'[{name}] has no key "{key}"; {did_you_mean(key, known)}')
+        if key in choices and value not in choices[key]:
+            raise StudyError(f"[{name}] {key} = {value!r}; {did_you_mean(str(value), map(str, choices[key]))}")
+    return cls(**table)
