@@ -84,4 +84,5 @@ class Judge:
 def same_norm(update: Tensor, generator: torch.Generator) -> Tensor:
     """Noise in a random direction, as long as ``update``: the control of an update that claims to know where to go."""
     noise = torch.randn(update.shape, generator=generator).to(update)
-    return torch.linalg.vector_norm(update) / torch.linalg.vector_norm(noise) * noise
+    noise *= update.norm() / noise.norm()
+    return noise

@@ -1,0 +1,44 @@
+"""When a training stops early."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zonesearch.errors import StudyError
+from zonesearch.training.early_stopping import EarlyStopping, generalisation_loss
+
+
+def first_stop(rule: EarlyStopping, accuracies, losses=()) -> int | None:
+    """After how many epochs the rule stops."""
+    n = len(accuracies)
+    return next((i for i in range(1, n + 1) if rule.stops(accuracies[:i], losses[:i])), None)
+
+
+def test_patience_counts_epochs_without_a_better_accuracy() -> None:
+    assert first_stop(EarlyStopping(patience=2), [0.5, 0.6, 0.6, 0.55, 0.9]) == 4
+    assert first_stop(EarlyStopping(patience=3), [0.5, 0.6, 0.6, 0.55, 0.9]) is None
+    assert first_stop(EarlyStopping(patience=1, least=4), [0.5, 0.4, 0.3, 0.2]) == 4
+
+
+def test_rise_stops_where_the_loss_lies_so_many_per_cent_above_its_lowest() -> None:
+    losses = [1.0, 0.8, 0.82, 0.84, 0.841, 0.9]
+    assert generalisation_loss(losses[:3]) == pytest.approx(2.5)
+    assert first_stop(EarlyStopping(rise=5.0), [0.5] * 6, losses) == 5
+    assert first_stop(EarlyStopping(rise=20.0), [0.5] * 6, losses) is None
+
+
+@given(st.lists(st.floats(0, 1), max_size=30))
+def test_no_rule_never_stops(accuracies: list[float]) -> None:
+    assert not EarlyStopping().stops(accuracies, [1 - a for a in accuracies])
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [({"patince": 3}, 'did you mean "patience"?'), ({"patience": 0}, "at least 1"), ({"rise": -1.0}, "per cent")],
+)
+def test_a_wrong_table_is_a_clear_error(table, said: str) -> None:
+    with pytest.raises(StudyError) as error:
+        EarlyStopping.from_table(table)
+    assert said in str(error.value)

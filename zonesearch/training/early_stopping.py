@@ -1,0 +1,70 @@
+"""When a training stops before its last epoch: validation got no better, or began to get worse.
+
+Pure functions of what validation said so far. The split that decides when to stop has, in a sense, taken part in
+training; what is reported of the result is measured on the test split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from zonesearch.errors import StudyError, did_you_mean
+
+__all__ = ["EarlyStopping", "generalisation_loss"]
+
+
+def generalisation_loss(losses: Sequence[float]) -> float:
+    """100 (E_va / E_opt - 1): by how many per cent the last loss lies above the lowest so far (Prechelt 1998)."""
+    return 100 * (losses[-1] / min(losses) - 1)
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """The table ``[early_stopping]``; each rule that is given may stop the training.
+
+    Args:
+        patience: stop when validation accuracy has not improved for so many epochs.
+        rise: stop when validation loss lies so many per cent above its lowest value (Prechelt's GL criterion; 5 is a
+            common choice).
+        least: never before so many epochs.
+    """
+
+    patience: int | None = None
+    rise: float | None = None
+    least: int = 1
+
+    def __post_init__(self) -> None:
+        if self.patience is not None and self.patience < 1:
+            raise StudyError(f"[early_stopping] patience must be at least 1, not {self.patience}")
+        if self.rise is not None and not self.rise >= 0:
+            raise StudyError(f"[early_stopping] rise is a number of per cent, 0 or more, not {self.rise}")
+
+    @classmethod
+    def from_table(cls, table: dict[str, Any]) -> EarlyStopping:
+        """Read the table.
+
+        Raises:
+            StudyError: for an unknown key or a wrong value.
+        """
+        known = ("patience", "rise", "least")
+        for key in table:
+            if key not in known:
+                raise StudyError(f'[early_stopping] has no key "{key}"; {did_you_mean(key, known)}')
+        return cls(**table)
+
+    def stops(self, accuracies: Sequence[float], losses: Sequence[float] = ()) -> bool:
+        """Whether to stop after these epochs.
+
+        Args:
+            accuracies: validation accuracy of each finished epoch.
+            losses: validation loss of each; needed for ``rise``.
+        """
+        if not accuracies or len(accuracies) < self.least:
+            return False
+        best = max(range(len(accuracies)), key=accuracies.__getitem__)  # the first of equals: an equal is no better
+        waited = len(accuracies) - 1 - best
+        if self.patience is not None and waited >= self.patience:
+            return True
+        return self.rise is not None and bool(losses) and generalisation_loss(losses) > self.rise

@@ -1,0 +1,92 @@
+"""The gradient noise scale: up to which batch size larger batches are worth their examples.
+
+B_simple = tr(Sigma) / |G|^2, with Sigma the covariance of per-example gradients and G the true gradient (McCandlish
+et al. 2018, eq. 2.9). A batch well below it wastes steps, one well beyond it wastes examples. Both terms come from the
+mean squared norm of gradients over small and over large batches (their appendix A.1), which is unbiased.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["NoiseScale", "measure_noise_scale"]
+
+
+@dataclass(frozen=True)
+class NoiseScale:
+    """A measurement.
+
+    Args:
+        squared_norm: estimate of |G|^2; may come out below 0 when noise drowns the gradient.
+        trace: estimate of tr(Sigma).
+    """
+
+    squared_norm: float
+    trace: float
+
+    @property
+    def critical_batch(self) -> float:
+        """B_simple in examples; infinite when no gradient is left above the noise."""
+        return max(0.0, self.trace) / self.squared_norm if self.squared_norm > 0 else math.inf
+
+    def warning(self, batch: int) -> str:
+        """What to say about a batch size; empty while it is not beyond the critical one."""
+        if batch <= self.critical_batch:
+            return ""
+        return (
+            f"a batch of {batch} lies beyond the critical batch of about {self.critical_batch:.0f} examples: "
+            "larger batches hardly save steps here"
+        )
+
+    def describe(self) -> dict[str, Any]:
+        """The measurement as plain data; an infinite critical batch is None."""
+        critical = self.critical_batch if math.isfinite(self.critical_batch) else None
+        return {"critical_batch": critical, "squared_norm": self.squared_norm, "trace": self.trace}
+
+
+def measure_noise_scale(
+    network: nn.Module,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    inputs: Tensor,
+    labels: Tensor,
+    *,
+    batch: int = 32,
+    n_batches: int = 64,
+    generator: torch.Generator | None = None,
+) -> NoiseScale:
+    """Measure it at the network's present weights; nothing of the network changes.
+
+    Args:
+        loss: mean loss of (outputs, labels).
+        inputs, labels: the training split.
+        batch: size of the small batches, drawn without repetition as far as the data go.
+        n_batches: their number, 2 or more; together they are the large batch. The error of the result falls with it.
+    """
+    n = len(inputs)
+    batch = max(1, min(batch, n // 2))
+    n_batches = max(2, min(n_batches, n // batch))
+    order = torch.randperm(n, generator=generator).to(inputs.device)
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    was_training = network.training
+    network.eval()
+    total: Tensor | None = None
+    small = 0.0
+    for i in range(n_batches):
+        chosen = order[i * batch : (i + 1) * batch]
+        gradients = torch.autograd.grad(loss(network(inputs[chosen]), labels[chosen]), parameters)
+        flat = torch.cat([gradient.flatten() for gradient in gradients]).double()
+        small += float(flat @ flat) / n_batches
+        total = flat if total is None else total + flat
+    network.train(was_training)
+    assert total is not None
+    large = float(total @ total) / n_batches**2
+    n_large = batch * n_batches
+    squared_norm = (n_large * large - batch * small) / (n_large - batch)
+    trace = (small - large) / (1 / batch - 1 / n_large)
+    return NoiseScale(squared_norm, trace)
