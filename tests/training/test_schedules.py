@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zonesearch.errors import StudyError
-from zonesearch.training.schedules import Plateau, Schedule, Triangular, Warmup, parse, preview
+from zonesearch.training.schedules import Plateau, Preview, Schedule, Triangular, Warmup, parse, preview
 from zonesearch.training.schedules.parsing import known_schedules
 
 EVERY = [
@@ -258,3 +258,19 @@ def test_a_wrong_specification_is_a_clear_error(spec: str, said: str) -> None:
 def test_a_schedule_is_abstract() -> None:
     with pytest.raises(TypeError):
         Schedule()  # type: ignore[abstract]
+
+
+def test_preview_shows_every_rate_with_the_full_specification() -> None:
+    shown = Preview.of("step(every=1)", 3, 2, 0.4)
+    assert shown.describe()["learning_rates"] == [0.4, 0.4, 0.2, 0.2, 0.1, 0.1]
+    assert shown.picture().splitlines()[0] == "step(every=1, factor=0.5)"
+    assert "epoch 0" in shown.picture()
+    assert "validation accuracy" in Preview.of("plateau", 3, 2, 0.4).note
+
+
+@pytest.mark.parametrize(
+    "arguments", [("step", 0, 2, 0.1), ("step", 2, 0, 0.1), ("step", 2, 2, 0.0), ("stp", 2, 2, 0.1)]
+)
+def test_preview_refuses_what_makes_no_training(arguments) -> None:
+    with pytest.raises(StudyError):
+        Preview.of(*arguments)

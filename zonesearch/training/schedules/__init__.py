@@ -11,7 +11,8 @@ and ignore the base.
 from zonesearch.training.schedules.cyclical import ExpRange, Sgdr, Triangular, Triangular2
 from zonesearch.training.schedules.decay import Constant, Cosine, Exponential, Linear, OneCycle, Plateau, Step
 from zonesearch.training.schedules.ensembling import Fge, Snapshot, Swa
-from zonesearch.training.schedules.parsing import parse, preview
+from zonesearch.training.schedules.parsing import parse
+from zonesearch.training.schedules.preview import Preview, preview
 from zonesearch.training.schedules.schedule import Schedule
 from zonesearch.training.schedules.warmup import Warmup
 
@@ -24,6 +25,7 @@ __all__ = [
     "Linear",
     "OneCycle",
     "Plateau",
+    "Preview",
     "Schedule",
     "Sgdr",
     "Snapshot",

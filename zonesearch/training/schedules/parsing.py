@@ -1,4 +1,4 @@
-"""Specifications of schedules as text, and the rates that follow from one.
+"""Specifications of schedules as text.
 
 The text is read by Python's own parser and only names, literals and calls of schedules are understood: nothing in it
 is executed.
@@ -20,7 +20,7 @@ from zonesearch.training.schedules.ensembling import Fge, Snapshot, Swa
 from zonesearch.training.schedules.schedule import Schedule
 from zonesearch.training.schedules.warmup import Warmup
 
-__all__ = ["known_schedules", "parse", "preview"]
+__all__ = ["known_schedules", "parse"]
 
 _BUILT_IN = (
     Constant, Step, Plateau, Linear, Exponential, Cosine, OneCycle, Triangular, Triangular2, ExpRange, Sgdr,
@@ -96,19 +96,3 @@ def _value(node: ast.expr, spec: str) -> Any:
 
 def _list(names: Sequence[str]) -> str:
     return " and ".join(names) if len(names) < 3 else ", ".join(names)
-
-
-def preview(
-    schedule: Schedule, epochs: int, steps_per_epoch: int, base: float, history: Sequence[float] = ()
-) -> list[float]:
-    """The learning rate of every step before anything is trained, shape (epochs x steps_per_epoch).
-
-    Args:
-        schedule, epochs, steps_per_epoch, base: as in :meth:`Schedule.rate`.
-        history: validation accuracies to suppose, one an epoch, for schedules that read them; without any, no epoch is
-            supposed to be a disappointment.
-    """
-    return [
-        schedule.rate(base, step, steps_per_epoch, epochs, history[: step // steps_per_epoch])
-        for step in range(epochs * steps_per_epoch)
-    ]

@@ -1,0 +1,84 @@
+"""The rates of a schedule before anything trains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from zonesearch.domain.sketch import sketch
+from zonesearch.errors import StudyError
+from zonesearch.training.schedules.parsing import parse
+from zonesearch.training.schedules.schedule import Schedule
+
+__all__ = ["Preview", "preview"]
+
+
+def preview(
+    schedule: Schedule, epochs: int, steps_per_epoch: int, base: float, history: Sequence[float] = ()
+) -> list[float]:
+    """The learning rate of every step, shape (epochs x steps_per_epoch).
+
+    Args:
+        schedule, epochs, steps_per_epoch, base: as in :meth:`Schedule.rate`.
+        history: validation accuracies to suppose, one an epoch, for schedules that read them; without any, no epoch is
+            supposed to be a disappointment.
+    """
+    return [
+        schedule.rate(base, step, steps_per_epoch, epochs, history[: step // steps_per_epoch])
+        for step in range(epochs * steps_per_epoch)
+    ]
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What ``zonesearch schedule`` shows.
+
+    Args:
+        schedule: the full specification, with every argument.
+        epochs, steps_per_epoch, learning_rate: what it was asked for; the rate is the base.
+        learning_rates: one per step.
+        note: what the rates do not show.
+    """
+
+    schedule: str
+    epochs: int
+    steps_per_epoch: int
+    learning_rate: float
+    learning_rates: tuple[float, ...]
+    note: str = ""
+
+    @classmethod
+    def of(cls, spec: str, epochs: int, steps_per_epoch: int, learning_rate: float) -> Preview:
+        """The preview of a specification.
+
+        Raises:
+            StudyError: for a specification that cannot be read, or numbers that make no training.
+        """
+        schedule = parse(spec)
+        for name, value in (("epochs", epochs), ("steps per epoch", steps_per_epoch)):
+            if value < 1:
+                raise StudyError(f"a schedule is shown over at least 1 of its {name}, not {value}")
+        if not learning_rate > 0:
+            raise StudyError(f"the learning rate must be above 0, not {learning_rate}")
+        note = ""
+        if schedule.uses_history:
+            note = "cuts depend on validation accuracy; shown is a training that improves in every epoch"
+        rates = tuple(preview(schedule, epochs, steps_per_epoch, learning_rate))
+        return cls(str(schedule), epochs, steps_per_epoch, learning_rate, rates, note)
+
+    def describe(self) -> dict[str, Any]:
+        """The preview as plain data."""
+        return {
+            "schedule": self.schedule,
+            "epochs": self.epochs,
+            "steps_per_epoch": self.steps_per_epoch,
+            "learning_rate": self.learning_rate,
+            "note": self.note,
+            "learning_rates": list(self.learning_rates),
+        }
+
+    def picture(self, width: int = 72, height: int = 12) -> str:
+        """The rates as text: epochs to the right, the rate upwards."""
+        drawn = sketch(self.learning_rates, x_from="epoch 0", x_to=str(self.epochs), width=width, height=height)
+        return "\n".join(line for line in (self.schedule, drawn, self.note) if line)
