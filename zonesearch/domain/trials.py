@@ -173,9 +173,14 @@ class Trial:
             return True
         if self.state == "failed":
             return self.epochs >= training.epochs
-        if training.test and self.at(training.epochs).test_accuracy is None:
+        if training.test and not self._tested_at(training.epochs):
             return False
         return self.epochs == training.epochs or (self.epochs > training.epochs and self.follows_epochs)
+
+    def _tested_at(self, epochs: int) -> bool:
+        """Whether the test split was measured for ``epochs``, or asked for of an objective that has none."""
+        asked_in_vain = self.training.test and self.test_accuracy is None
+        return asked_in_vain or self.at(epochs).test_accuracy is not None
 
     def at(self, epochs: int) -> Trial:
         """This trial as it stood after ``epochs`` epochs: the beginning of the curve, its accuracy read anew.
@@ -208,6 +213,7 @@ class Trial:
             self.state == "complete",
             self.epochs,
             self.test_accuracy is not None,
+            self.training.test,
             self.state == "diverged",
             -(self.accuracy or 0.0),
             len(self.curve),

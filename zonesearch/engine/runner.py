@@ -8,7 +8,6 @@ elsewhere, and their results are the same.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
@@ -38,9 +37,6 @@ OnProgress = Callable[[str, float], None]
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 """The environment variables by which numerical libraries are told how many threads to use."""
-
-_HAND_ON_S = 1.0  # trials of a bundle under way are not kept back for longer than this
-
 
 class Engine(Protocol):
     """Where bundles are trained. Used in a ``with`` statement, which ends its processes."""
@@ -160,18 +156,8 @@ class InProcess:
             if on_progress is not None:
                 on_progress(bundle.key, share)
 
-        came: list[Trial] = []
-        handed_on = time.monotonic()
-        try:
-            for trial in train_bundle(objective, bundle, report, self._provenance):
-                came.append(trial)
-                if time.monotonic() - handed_on > _HAND_ON_S:
-                    ready, came = came, []
-                    on_trials(ready)
-                    handed_on = time.monotonic()
-        finally:
-            if came:
-                on_trials(came)
+        # Handed on whole: a bundle that was cut short runs again as it was, so an interrupted run gives the same trials.
+        on_trials(list(train_bundle(objective, bundle, report, self._provenance)))
 
     def __enter__(self) -> InProcess:
         return self

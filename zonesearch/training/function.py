@@ -63,7 +63,11 @@ class FunctionObjective:
         return [Bundle((training,), cost=training.epochs) for training in trainings]
 
     def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
-        """Call the function; a call that raises is repeated once, then recorded as failed."""
+        """Call the function; a call that raises is repeated once, then recorded as failed.
+
+        Raises:
+            ObjectiveError: the function gives something that is no number.
+        """
         for training in bundle.trainings:
             trial = self._attempt(training, report)
             yield trial if trial.state != "failed" else self._attempt(training, report)
@@ -72,6 +76,8 @@ class FunctionObjective:
         start = time.perf_counter()
         try:
             curve = self._call(training, report)
+        except ObjectiveError:
+            raise  # the next thousand calls would give no number either
         except Exception:
             return Trial(training, "failed", error=traceback.format_exc(), seconds=time.perf_counter() - start)
         seconds = time.perf_counter() - start

@@ -1,0 +1,192 @@
+"""The only place where stages, training and engine meet.
+
+:func:`advance` is the whole search as a function of the trials; everything else here is a loop around it. There is no
+"current stage" anywhere: a run is resumed, followed, planned, sharded and reported by asking the stages again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from zonesearch.domain.candidates import Candidate, Finalist
+from zonesearch.domain.findings import Findings, StageRecord
+from zonesearch.domain.objective import Bundle, Objective
+from zonesearch.domain.trials import Training, Trials
+from zonesearch.domain.verdict import Verdict
+from zonesearch.domain.zones import Zone
+from zonesearch.stages.stage import Plan, Stage
+from zonesearch.study.study import Study
+
+__all__ = ["Round", "StageCost", "advance", "estimate", "find", "forecast", "next_round", "round_bundles"]
+
+
+@dataclass(frozen=True)
+class Round:
+    """Where a search stands: what it wants next, or what it found.
+
+    Args:
+        stage: the position of the stage that wants trainings; the number of stages when all are finished.
+        plan: that stage's plan (the last one's, when all are finished).
+        missing: its trainings that have to be trained; empty when all stages are finished.
+        records: one per stage, in order.
+    """
+
+    stage: int
+    plan: Plan
+    missing: tuple[Training, ...]
+    records: tuple[StageRecord, ...]
+
+    @property
+    def finished(self) -> bool:
+        return not self.missing
+
+    @property
+    def output(self) -> Any:
+        """What the last stage handed on; None before it did."""
+        return self.records[-1].output
+
+
+def next_round(stages: Sequence[Stage], trials: Trials) -> Round:
+    """Ask the stages, one after the other, what they want; stop at the first that wants something."""
+    from zonesearch.study.building import describe_stage
+
+    records = [StageRecord(stage.name, describe_stage(stage)) for stage in stages]
+    given: Any = None
+    plan = Plan(())
+    for i, stage in enumerate(stages):
+        plan = stage.plan(given, trials)
+        missing = tuple(trials.missing(plan.trainings))
+        finished = not missing
+        records[i] = replace(
+            records[i], wanted=plan.trainings, finished=finished, output=plan.output if finished else None
+        )
+        if missing:
+            return Round(i, plan, missing, tuple(records))
+        given = plan.output
+    return Round(len(stages), plan, (), tuple(records))
+
+
+def advance(stages: Sequence[Stage], trials: Trials) -> tuple[Training, ...] | Any:
+    """The trainings wanted next (a tuple of them, not empty), or the final output of the stages."""
+    at = next_round(stages, trials)
+    return at.missing if at.missing else at.output
+
+
+def round_bundles(objective: Objective, at: Round) -> list[Bundle]:
+    """The bundles of a round, ordered by key.
+
+    They are formed from all trainings of the stage's plan and not from what happens to be missing, so that an
+    interrupted run, a sharded one and an unbroken one train the same bundles.
+    """
+    return sorted(objective.bundles(at.plan.trainings), key=lambda bundle: bundle.key)
+
+
+def find(study: Study, trials: Trials, fingerprint: str = "") -> Findings:
+    """Everything that ``trials`` say about ``study``, in whatever state the run is."""
+    at = next_round(study.stages, trials)
+    zones: tuple[Zone, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    verdict: Verdict | None = None
+    finalists: tuple[Finalist, ...] = ()
+    for record in at.records:
+        output = record.output
+        if isinstance(output, Verdict):
+            verdict = output
+            finalists = tuple(sorted((s.finalist for s in output.standings), key=lambda finalist: finalist.number))
+        elif isinstance(output, tuple) and output:
+            if all(isinstance(item, Zone) for item in output):
+                zones = output
+            elif all(isinstance(item, Candidate) for item in output):
+                candidates = output
+    findings = Findings(
+        name=study.name,
+        space=study.space,
+        trials=trials,
+        stages=at.records,
+        zones=zones,
+        candidates=candidates,
+        finalists=finalists,
+        verdict=verdict,
+        reading=study.reading,
+        epochs=study.epochs,
+        map_seeds=tuple(range(study.seeds)),
+        study=study.settings(),
+        study_text=study.text,
+        fingerprint=fingerprint,
+        seed=study.seed,
+    )
+    return replace(findings, notes=_notes(findings))
+
+
+def _notes(findings: Findings) -> tuple[str, ...]:
+    """What the user should know, in sentences."""
+    notes = [f"Zone {zone.number}: {zone.advice}." for zone in findings.zones if zone.advice]
+    for state, word in (("diverged", "diverged"), ("failed", "failed")):
+        n = sum(trial.state == state for trial in findings.trials)
+        if n:
+            notes.append(f"{n} of {len(findings.trials)} trainings {word}; they are marked on the map.")
+    notes += [f"Conflict: {conflict}." for conflict in findings.trials.conflicts]
+    if findings.map_seeds == (0,) and findings.zones:
+        notes.append(
+            "Every cell has one seed, so the noise between seeds was not measured; seeds = 2 or more in [search] "
+            "measures it."
+        )
+    return tuple(notes)
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """The most that a stage may need.
+
+    Args:
+        name: of the stage.
+        n_trainings: at most; ``n_epochs`` their epochs together.
+        cost: in the unit of the objective's bundles.
+        seconds: on this machine, by a probe; NaN without one.
+    """
+
+    name: str
+    n_trainings: int
+    n_epochs: int
+    cost: float
+    seconds: float = math.nan
+
+
+def forecast(study: Study, objective: Objective) -> list[StageCost]:
+    """The most each stage may need, nothing trained; stages after the first are priced at the first one's mean."""
+    costs: list[StageCost] = []
+    given: int = 0
+    for stage in study.stages:
+        expected = stage.forecast(given)
+        bundles = objective.bundles(expected.example)
+        mean = math.fsum(bundle.cost for bundle in bundles) / max(1, len(expected.example))
+        n = expected.n_trainings
+        costs.append(StageCost(stage.name, n, n * expected.epochs, n * mean))
+        given = expected.n_output
+    return costs
+
+
+def estimate(study: Study, objective: Objective, *, workers: int = 1, n_probes: int = 3) -> list[StageCost]:
+    """:func:`forecast` with seconds, by training ``n_probes`` bundles of the first stage for one epoch each.
+
+    The probes are spread over the bundles by cost; nothing of them is kept. What a bundle costs beside its epochs
+    (loading the data, starting the program) is paid once by the first probe and not counted.
+    """
+    import time
+
+    costs = forecast(study, objective)
+    example = study.stages[0].forecast(0).example
+    short = [Training(training.params, training.seed, 1) for training in example]
+    bundles = sorted(objective.bundles(short), key=lambda bundle: bundle.cost)
+    places = sorted({round(i * (len(bundles) - 1) / max(1, n_probes - 1)) for i in range(n_probes)})
+    seconds = cost = 0.0
+    for warm_up, place in [(True, places[0]), *((False, place) for place in places)]:
+        start = time.perf_counter()
+        list(objective.train(bundles[place], lambda share: None))
+        if not warm_up:
+            seconds += time.perf_counter() - start
+            cost += bundles[place].cost
+    return [replace(stage, seconds=stage.cost * seconds / cost / workers) for stage in costs]

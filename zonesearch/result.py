@@ -1,0 +1,73 @@
+"""What a search gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from zonesearch.domain.candidates import Candidate, Finalist
+from zonesearch.domain.findings import Findings
+from zonesearch.domain.trials import Trials
+from zonesearch.domain.verdict import Verdict
+from zonesearch.domain.zones import Zone
+
+__all__ = ["Result"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """The outcome of a run, or of a run so far.
+
+    Args:
+        findings: everything that was found, as data.
+        folder: the run folder; None when the run was kept in memory.
+    """
+
+    findings: Findings
+    folder: Path | None = None
+
+    @property
+    def trials(self) -> Trials:
+        """All trainings that came back."""
+        return self.findings.trials
+
+    @property
+    def zones(self) -> tuple[Zone, ...]:
+        """The zones, best first; ``.peak`` holds the parameters of a zone's best cell."""
+        return self.findings.zones
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """The points that were handed on as potentially optimal."""
+        return self.findings.candidates
+
+    @property
+    def finalists(self) -> tuple[Finalist, ...]:
+        """What was repeated with fresh seeds, by falling accuracy when it was chosen."""
+        return self.findings.finalists
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Which finalists differ for real, and which of the rest is cheapest; None before the last stage is done."""
+        return self.findings.verdict
+
+    def frame(self) -> pd.DataFrame:
+        """One row per training, the columns (params..., accuracy) first."""
+        frame = self.trials.frame()
+        names = [name for name in self.findings.space.names if name in frame.columns]
+        return frame[[*names, *(column for column in frame.columns if column not in names)]]
+
+    def report(self, path: str | Path) -> Path:
+        """Write the report, one self-contained HTML file; gives its path.
+
+        Raises:
+            StoreError: the file cannot be written.
+        """
+        from zonesearch.report.page import write_report
+
+        return write_report(self.findings, path)
+
+    def __str__(self) -> str:
+        return self.verdict.sentence if self.verdict else f"{len(self.trials)} trainings so far, no verdict yet."

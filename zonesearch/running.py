@@ -1,0 +1,284 @@
+"""Running a study: the loop around :func:`zonesearch.pipeline.advance`, with a run folder or in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from zonesearch.domain.objective import Bundle, Objective
+from zonesearch.domain.reading import BEST, Reading
+from zonesearch.domain.space import Space
+from zonesearch.domain.trials import Trial, Trials
+from zonesearch.engine.identity import fingerprint
+from zonesearch.engine.run_folder import RunFolder
+from zonesearch.engine.runner import Engine, open_engine
+from zonesearch.engine.shards import Shard, deal, remaining
+from zonesearch.engine.store import Store
+from zonesearch.errors import ObjectiveError, StudyError
+from zonesearch.pipeline import Round, find, next_round, round_bundles
+from zonesearch.result import Result
+from zonesearch.stages.stage import Stage
+from zonesearch.study.files import read_study
+from zonesearch.study.study import DEFAULT_STAGES, Study
+
+__all__ = ["Observer", "Silent", "identity_of", "open_run", "run_pipeline", "run_study"]
+
+_HOPELESS = 5  # so many trainings that all failed, and none that did not, end a run early
+
+
+class Observer(Protocol):
+    """Who watches a run: a progress bar, a log, a live view."""
+
+    def round_begins(self, at: Round, bundles: Sequence[Bundle], n_stages: int) -> None:
+        """A stage wants trainings; ``bundles`` are those that are still to be trained here."""
+        ...
+
+    def bundle_moves(self, key: str, share: float) -> None:
+        """A bundle under way is done to this share, 0..1."""
+        ...
+
+    def trials_came(self, new: Sequence[Trial], trials: Trials) -> None:
+        """``new`` came back and are recorded; ``trials`` is all that is known."""
+        ...
+
+    def ended(self) -> None:
+        """The run is over, for whatever reason."""
+        ...
+
+
+class Silent:
+    """An observer that says nothing."""
+
+    def round_begins(self, at: Round, bundles: Sequence[Bundle], n_stages: int) -> None:
+        """Say nothing."""
+
+    def bundle_moves(self, key: str, share: float) -> None:
+        """Say nothing."""
+
+    def trials_came(self, new: Sequence[Trial], trials: Trials) -> None:
+        """Say nothing."""
+
+    def ended(self) -> None:
+        """Say nothing."""
+
+
+def run_pipeline(
+    study: Study | Space | Mapping[str, Any] | str | Path,
+    *,
+    objective: Objective | Callable[..., Any] | None = None,
+    into: str | Path | None = None,
+    seed: int = 0,
+    epochs: int = 1,
+    seeds: int = 1,
+    reading: str | Reading = BEST,
+    stages: Sequence[Stage | str] = DEFAULT_STAGES,
+    name: str = "search",
+    workers: int | None = None,
+    engine: str | None = None,
+    fresh: bool = False,
+    retry_failed: bool = False,
+    observer: Observer | None = None,
+    **settings: Mapping[str, Any],
+) -> Result:
+    """Search: grid, interval, polish, or other stages, until nothing more is wanted.
+
+    Args:
+        study: a study or the path of a study file, or a space (a :class:`Space`, or its axes as plain data, as
+            ``{"width": {"low": 64, "high": 4096, "scale": "log", "row": "doubling"}, "batch": [16, 32, 64]}``).
+        objective: for a space: what is trained; an objective, or a function ``f(params, seed, epochs)`` that returns
+            an accuracy or yields one an epoch.
+        into: the run folder: finished trials are kept there, and a run that was interrupted goes on. Without one
+            everything is kept in memory.
+        seed, epochs, seeds, reading, stages, name: for a space: see :class:`Study`.
+        workers: processes on this machine; by default what the study says, else 1.
+        engine: ``local`` or ``dask://HOST:PORT``; by default what the study says, else local.
+        fresh: move an old run in the folder aside and begin anew.
+        retry_failed: train those again that failed before.
+        observer: is told how it goes.
+        settings: for a space: a table of settings for each stage, as ``polish={"keep": 3}``.
+
+    Returns:
+        The result, with trials, zones, candidates, finalists and verdict.
+
+    Raises:
+        StudyError, SpaceError: the study makes no sense, or differs from the one in ``into``.
+        ObjectiveError: parameters that cannot work, or no training that was complete.
+        StoreError: the run folder cannot be used.
+        KeyboardInterrupt: what was finished is kept; the same call goes on.
+    """
+    if isinstance(study, str | Path):
+        study = read_study(study)
+    if not isinstance(study, Study):
+        if objective is None:
+            raise StudyError("a space alone cannot be trained: give objective=, a function or a recipe")
+        study = Study.of(
+            study,
+            objective,
+            name=name,
+            stages=stages,
+            epochs=epochs,
+            seeds=seeds,
+            reading=reading,
+            seed=seed,
+            **settings,
+        )
+    elif settings:
+        raise StudyError(f"{next(iter(settings))}= is for a space; a study brings its own settings")
+    return run_study(
+        study,
+        into=into,
+        workers=workers,
+        engine=engine,
+        fresh=fresh,
+        retry_failed=retry_failed,
+        observer=observer,
+    )
+
+
+def run_study(
+    study: Study,
+    *,
+    into: str | Path | None = None,
+    workers: int | None = None,
+    engine: str | None = None,
+    fresh: bool = False,
+    retry_failed: bool = False,
+    observer: Observer | None = None,
+    shard: Shard | None = None,
+    wait: bool = False,
+) -> Result:
+    """Run a study (see :func:`run_pipeline`); with ``shard`` only its part of what is wanted now.
+
+    With ``wait`` a shard then waits for the others, who write into the same folder, and goes on to the next stage.
+    """
+    if wait and (shard is None or into is None):
+        raise StudyError("waiting for others needs a shard and a folder that they share: --shard I/N --into RUN --wait")
+    observer = observer or Silent()
+    objective = study.objective()
+    check(study, objective)
+    n_workers = workers if workers is not None else int(study.run.get("workers", 1))
+    where = engine if engine is not None else str(study.run.get("engine", "local"))
+    provenance = {"shard": str(shard)} if shard else None
+    with open_engine(where, workers=n_workers, threads=int(study.run.get("threads", 1)), provenance=provenance) as crew:
+        if into is None:
+            memory = _Memory()
+            _loop(study, objective, memory, crew, observer, retry_failed, shard, wait)
+            return Result(find(study, memory.trials, fingerprint(identity_of(study, objective))))
+        folder = open_run(study, objective, into, fresh=fresh)
+        with Store(folder, shard.writer if shard else "main") as store:
+            store.load()
+            _loop(study, objective, store, crew, observer, retry_failed, shard, wait)
+            return Result(find(study, store.trials, folder.study), folder.path)
+
+
+def identity_of(study: Study, objective: Objective) -> dict[str, Any]:
+    """All that changes the result of a training, apart from its params and seed."""
+    return {"objective": dict(objective.fingerprint()), "seed": study.seed}
+
+
+def open_run(study: Study, objective: Objective, into: str | Path, *, fresh: bool = False) -> RunFolder:
+    """The run folder of ``study``; raises as :meth:`RunFolder.create_or_open` does."""
+    return RunFolder.create_or_open(
+        into,
+        identity_of(study, objective),
+        name=study.name,
+        settings=study.settings(),
+        study_text=study.text or None,
+        fresh=fresh,
+    )
+
+
+def check(study: Study, objective: Objective) -> None:
+    """Ask the objective about the corners of the grid before anything is trained.
+
+    Raises:
+        ObjectiveError: naming the parameter that cannot work.
+    """
+    rims = [{axis.row()[0], axis.row()[-1]} if axis.ordered else set(axis.row()) for axis in study.space.axes]
+    first = {axis.name: axis.row()[0] for axis in study.space.axes}
+    for axis, values in zip(study.space.axes, rims, strict=True):
+        for value in sorted(values, key=str):
+            objective.check({**first, axis.name: value})
+
+
+class _Memory:
+    """A store that forgets."""
+
+    def __init__(self) -> None:
+        self.trials = Trials()
+
+    def append(self, trials: Sequence[Trial]) -> None:
+        self.trials = self.trials | Trials(trials)
+
+
+def _loop(
+    study: Study,
+    objective: Objective,
+    store: Store | _Memory,
+    crew: Engine,
+    observer: Observer,
+    retry_failed: bool,
+    shard: Shard | None,
+    wait: bool,
+) -> None:
+    """While trainings are missing: train them, add the trials."""
+    forgotten = {t.training.identity for t in store.trials if t.state == "failed"} if retry_failed else set()
+
+    def known() -> Trials:
+        if not forgotten:
+            return store.trials
+        return Trials(t for t in store.trials.records() if t.state != "failed" or t.training.identity not in forgotten)
+
+    def came(new: list[Trial]) -> None:
+        store.append(new)
+        forgotten.difference_update(trial.training.identity for trial in new)
+        observer.trials_came(new, store.trials)
+        _stop_when_hopeless(store.trials)
+
+    try:
+        while True:
+            at = next_round(study.stages, known())
+            if at.finished:
+                return
+            bundles = round_bundles(objective, at)
+            mine = bundles if shard is None else deal(bundles, shard.n)[shard.index - 1]
+            todo = remaining(mine, known())
+            observer.round_begins(at, todo, len(study.stages))
+            if todo:
+                crew.run(objective, todo, came, observer.bundle_moves)
+            _stop_when_nothing_came(at, store.trials)
+            if wait and isinstance(store, Store):
+                store.wait_for(at.plan.trainings)
+            elif shard is not None:
+                return
+    finally:
+        observer.ended()
+
+
+def _stop_when_hopeless(trials: Trials) -> None:
+    """The first few trainings all failed: it is the objective, not the parameters."""
+    states = [trial.state for trial in trials]
+    if len(states) >= _HOPELESS and set(states) == {"failed"}:
+        first = next(iter(trials))
+        raise ObjectiveError(
+            f"the first {len(states)} trainings all failed, the first with: {_last_line(first)}. They are recorded as "
+            f"failed; mend the objective and run again (--fresh, or --retry-failed)"
+        )
+
+
+def _stop_when_nothing_came(at: Round, trials: Trials) -> None:
+    back = [trial for training in at.plan.trainings if (trial := trials.get(training)) is not None]
+    if len(back) < len(at.plan.trainings) or any(trial.complete for trial in back):
+        return
+    n_diverged = sum(trial.state == "diverged" for trial in back)
+    if n_diverged == len(back):
+        reason = "all diverged (their accuracy or loss is not finite): lower the learning rate, or mend the objective"
+    else:
+        failed = next(trial for trial in back if trial.state == "failed")
+        reason = f"none was complete ({n_diverged} diverged), a failed one with: {_last_line(failed)}"
+    raise ObjectiveError(f"stage {at.records[at.stage].name}: of {len(back)} trainings {reason}")
+
+
+def _last_line(trial: Trial) -> str:
+    return (trial.error.strip().splitlines() or ["no message"])[-1]
