@@ -10,8 +10,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zonesearch.domain.lr_range import sweep_rates
 from zonesearch.errors import StudyError
-from zonesearch.training.schedules import Plateau, Preview, Schedule, Triangular, Warmup, parse, preview
+from zonesearch.training.schedules import Plateau, Preview, Schedule, Sweep, Triangular, Warmup, parse, preview
 from zonesearch.training.schedules.parsing import known_schedules
 
 EVERY = [
@@ -33,6 +34,8 @@ EVERY = [
     "fge(low=0.0005, high=0.05)",
     "swa(low=0.01)",
     "swa(low=0.01, cycle=1)",
+    "sweep(low=0.001, high=0.1, n_steps=20)",
+    "sweep(low=0.001, high=0.1, n_steps=20, kind='linear')",
     "warmup(epochs=2, then=sgdr(low=0.001, period=2, multiply=2, decay=0.5))",
 ]
 
@@ -143,6 +146,12 @@ def test_fge_goes_down_and_up_in_triangles_after_its_checkpoint() -> None:
         t = ((i - 1) % n + 1) / n
         published.append((1 - 2 * t) * 0.5 + 2 * t * 0.1 if t <= 0.5 else (2 - 2 * t) * 0.1 + (2 * t - 1) * 0.5)
     assert rates[16:] == pytest.approx(published * 2)
+
+
+@pytest.mark.parametrize("kind", ["exponential", "linear"])
+def test_sweep_has_the_rates_of_a_range_test(kind: str) -> None:
+    schedule = Sweep(0.001, 1.0, 20, kind)
+    assert preview(schedule, 3, 10, 0.5) == pytest.approx([*sweep_rates(0.001, 1.0, 20, kind), *[1.0] * 10])
 
 
 def test_warmup_rises_to_the_first_rate_and_then_counts_anew() -> None:

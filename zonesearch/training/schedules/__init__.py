@@ -14,6 +14,7 @@ from zonesearch.training.schedules.ensembling import Fge, Snapshot, Swa
 from zonesearch.training.schedules.parsing import parse
 from zonesearch.training.schedules.preview import Preview, preview
 from zonesearch.training.schedules.schedule import Schedule
+from zonesearch.training.schedules.sweep import Sweep
 from zonesearch.training.schedules.warmup import Warmup
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Snapshot",
     "Step",
     "Swa",
+    "Sweep",
     "Triangular",
     "Triangular2",
     "Warmup",

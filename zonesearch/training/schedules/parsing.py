@@ -18,13 +18,14 @@ from zonesearch.training.schedules.cyclical import ExpRange, Sgdr, Triangular, T
 from zonesearch.training.schedules.decay import Constant, Cosine, Exponential, Linear, OneCycle, Plateau, Step
 from zonesearch.training.schedules.ensembling import Fge, Snapshot, Swa
 from zonesearch.training.schedules.schedule import Schedule
+from zonesearch.training.schedules.sweep import Sweep
 from zonesearch.training.schedules.warmup import Warmup
 
 __all__ = ["known_schedules", "parse"]
 
 _BUILT_IN = (
     Constant, Step, Plateau, Linear, Exponential, Cosine, OneCycle, Triangular, Triangular2, ExpRange, Sgdr,
-    Snapshot, Fge, Swa, Warmup,
+    Snapshot, Fge, Swa, Sweep, Warmup,
 )  # fmt: skip
 
 

@@ -56,8 +56,12 @@ class Schedule(ABC):
     def __str__(self) -> str:
         """The specification that :func:`~zonesearch.training.schedules.parse` reads back."""
         settings: tuple[Field[Any], ...] = fields(self) if is_dataclass(self) else ()
-        given = ((field.name, getattr(self, field.name)) for field in settings)
-        named = ", ".join(f"{name}={value}" for name, value in given if value is not None)
+        given = [(field.name, getattr(self, field.name)) for field in settings]
+        named = ", ".join(
+            f"{name}={value if isinstance(value, Schedule) else repr(value)}"
+            for name, value in given
+            if value is not None
+        )
         return f"{self.name}({named})" if named else self.name
 
     @staticmethod
