@@ -9,6 +9,7 @@ from zonesearch.domain.lr_range import sweep_rates
 from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Training, Trial, Trials
 from zonesearch.errors import StudyError
+from zonesearch.stages.grid import Grid
 from zonesearch.stages.lr_range import LrRange
 from zonesearch.training.schedules import parse
 
@@ -88,3 +89,13 @@ def test_the_sweep_of_the_stage_is_the_one_the_test_reads() -> None:
     stage = LrRange(SPACE, low=1e-5, high=1.0, n_steps=50)
     assert stage.rates() == sweep_rates(1e-5, 1.0, 50)
     assert parse(str(stage.plan(None, Trials()).trainings[0].params["schedule"])).rates() == stage.rates()
+
+
+def test_the_grid_searches_the_space_that_the_test_hands_on() -> None:
+    stage, grid = LrRange(SPACE), Grid(SPACE, epochs=2)
+    trials = Trials(swept(training) for training in stage.plan(None, Trials()).trainings)
+    narrowed = stage.plan(None, trials).output
+    wanted = grid.plan(narrowed, trials).trainings
+    assert {training.params["learning_rate"] for training in wanted} == set(narrowed["learning_rate"].row())
+    assert len(wanted) == 9
+    assert len(grid.plan(None, trials).trainings) == SPACE.n_cells

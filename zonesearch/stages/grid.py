@@ -46,16 +46,20 @@ class Grid:
         require(0 <= self.zones_min <= self.zones_max, self.name, "zones_min", "0..zones_max", self.zones_min)
 
     def plan(self, given: Any, trials: Trials) -> Plan:
-        """The grid's trainings; the output is a tuple of zones, best first."""
-        points = list(self.space.grid())
+        """The grid's trainings; the output is a tuple of zones, best first.
+
+        Args:
+            given: a space that a stage before has narrowed; searched in place of the study's.
+            trials: all that is known.
+        """
+        space = given if isinstance(given, Space) else self.space
+        points = list(space.grid())
         trainings = tuple(Training(point, seed, self.epochs) for point in points for seed in range(self.seeds))
         if trials.missing(trainings):
             return Plan(trainings)
         cells = map_cells(points, trials, seeds=range(self.seeds), epochs=self.epochs, reading=self.reading)
-        noise = measure_noise(cells, self.space)
-        zones = find_zones(
-            self.space, cells, noise, level=self.level, zones_min=self.zones_min, zones_max=self.zones_max
-        )
+        noise = measure_noise(cells, space)
+        zones = find_zones(space, cells, noise, level=self.level, zones_min=self.zones_min, zones_max=self.zones_max)
         return Plan(trainings, zones)
 
     def forecast(self, given: Any) -> Forecast:
