@@ -1,0 +1,128 @@
+"""A PyTorch recipe as an objective: how a controlled network is built and trained."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from zonesearch.domain.objective import Bundle, Report
+from zonesearch.domain.trials import Training, Trial
+from zonesearch.errors import ObjectiveError, StudyError, did_you_mean
+from zonesearch.training.batch_rules import RULES
+from zonesearch.training.data import Split, load
+from zonesearch.training.loop import train_one
+from zonesearch.training.networks import check_network, n_parameters
+from zonesearch.training.optimizers import check_optimizer
+from zonesearch.training.schedules import parse
+from zonesearch.training.settings import (
+    DataSettings,
+    NetworkSettings,
+    OptimizerSettings,
+    Settings,
+    TrainingSettings,
+)
+
+__all__ = ["Recipe"]
+
+CODE = 1
+"""Raised with every change of the training code that changes a result."""
+
+_STEP_COST = 2e-4  # of a step that computes nothing, in the unit of _FLOP_COST: seconds on one ordinary core
+_FLOP_COST = 2e-11
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The controlled network: data, network, optimizer and training settings; params of a training replace settings.
+
+    Args:
+        data, network, optimizer, training: the fixed settings.
+        seed: of the study.
+    """
+
+    data: DataSettings = DataSettings()
+    network: NetworkSettings = NetworkSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
+    training: TrainingSettings = TrainingSettings()
+    seed: int = 0
+
+    @classmethod
+    def from_tables(cls, tables: Mapping[str, Mapping[str, Any]], seed: int = 0) -> Recipe:
+        """Read the tables ``[data] [network] [optimizer] [training]`` of a study file.
+
+        Raises:
+            StudyError: naming the table, the key and the nearest right one.
+        """
+        known = ("data", "network", "optimizer", "training")
+        for name in tables:
+            if name not in known:
+                raise StudyError(f"a pytorch objective has no table [{name}]; {did_you_mean(name, known)}")
+        settings = Settings.from_tables(tables)
+        parse(settings.training.schedule)
+        return cls(settings.data, settings.network, settings.optimizer, settings.training, seed)
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """The settings, the content of the data, and the version of the code that trains."""
+        described = asdict(self._settings)
+        described["data"].pop("root")
+        described["training"].pop("device")
+        return {"objective": "pytorch", "code": CODE, **described, "content": self._load("cpu").digest}
+
+    def check(self, params: Mapping[str, Any]) -> None:
+        """Say what cannot work.
+
+        Raises:
+            ObjectiveError: naming the parameter, its value and the mend.
+            StudyError: for a schedule that cannot be read.
+        """
+        settings = self._settings.with_params(params)
+        check_network(settings.network)
+        check_optimizer(settings.optimizer)
+        parse(settings.training.schedule)
+        batch, n = settings.training.batch, len(self._load("cpu").train[1])
+        if batch < 1:
+            raise ObjectiveError(f"batch must be at least 1, not {batch}")
+        if batch > n:
+            raise ObjectiveError(
+                f"batch {batch} is larger than the training split of {n} examples; lower the batch axis"
+            )
+        if settings.training.rate_rule not in RULES:
+            raise ObjectiveError(f"rate_rule is one of {', '.join(RULES)}, not {settings.training.rate_rule!r}")
+
+    def bundles(self, trainings: Sequence[Training]) -> list[Bundle]:
+        """One network a bundle, priced by its steps and their arithmetic."""
+        return [Bundle((training,), self._cost(training)) for training in trainings]
+
+    def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
+        """Train one network after the other."""
+        data = self._load(self._device())
+        for training in bundle.trainings:
+            yield train_one(training, self._settings.with_params(training.params), data, self.seed, report)
+
+    @property
+    def _settings(self) -> Settings:
+        return Settings(self.data, self.network, self.optimizer, self.training)
+
+    def _load(self, device: str) -> Split:
+        return load(self.data, self.seed, device)
+
+    def _device(self) -> str:
+        wanted = self.training.device
+        if wanted not in ("auto", "cpu", "cuda"):
+            raise ObjectiveError(f'[training] device is "auto", "cpu" or "cuda", not "{wanted}"')
+        if wanted == "cuda" and not torch.cuda.is_available():
+            raise ObjectiveError('[training] device = "cuda", but torch sees no GPU here; use "auto"')
+        return "cuda" if wanted == "cuda" or (wanted == "auto" and torch.cuda.is_available()) else "cpu"
+
+    def _cost(self, training: Training) -> float:
+        """About how many seconds the training takes on one core."""
+        settings = self._settings.with_params(training.params)
+        data = self._load("cpu")
+        n, batch = len(data.train[1]), settings.training.batch
+        weights = n_parameters(settings.network, data.n_inputs, data.n_classes)
+        steps = math.ceil(n / batch)
+        return training.epochs * (steps * (_STEP_COST + 10 * weights * _FLOP_COST) + 6 * n * weights * _FLOP_COST)
