@@ -1,0 +1,145 @@
+"""What somebody claimed, held against what the seeds say.
+
+A claim is that one set of trainings is better than another by so much. Trainings with the same seed share initial
+weights and the order of the data, so they are compared in pairs: the difference is averaged over all cells in which
+both sides exist, seed by seed, and Student's t over the seeds gives its interval. A seed counts once, however many
+cells it has.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from zonesearch.domain.trials import Params, Value
+from zonesearch.domain.verdict import paired_p_value, t_interval
+from zonesearch.errors import StudyError, did_you_mean
+
+__all__ = ["Claim", "ClaimOutcome", "check_claim", "claims_table"]
+
+Scores = Mapping[tuple[tuple[str, Value], ...], Mapping[int, float]]
+"""For each cell (its sorted parameters) the accuracy by seed."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One side is better than the other.
+
+    Args:
+        says: the claim in words, with its source.
+        better, than: parameters that single out the two sides; all else is paired cell by cell.
+        by: the claimed difference of accuracy (0.01 is one point); None when only the direction was claimed.
+    """
+
+    says: str
+    better: Params
+    than: Params
+    by: float | None = None
+
+    @classmethod
+    def parse(cls, table: Mapping[str, Any], where: str) -> Claim:
+        """Read a table with the keys ``says``, ``better``, ``than`` and, where a number was claimed, ``by``.
+
+        Raises:
+            StudyError: for a key that is missing or unknown.
+        """
+        known = ("says", "better", "than", "by")
+        for key in table:
+            if key not in known:
+                raise StudyError(f'{where}: a claim has no key "{key}"; {did_you_mean(key, known)}')
+        for key in known[:3]:
+            if key not in table:
+                raise StudyError(f'{where}: a claim needs the key "{key}"')
+        if not isinstance(table["better"], Mapping) or not isinstance(table["than"], Mapping):
+            raise StudyError(f'{where}: better and than are tables such as {{ arm = "swa" }}')
+        return cls(str(table["says"]), dict(table["better"]), dict(table["than"]), table.get("by"))
+
+
+@dataclass(frozen=True)
+class ClaimOutcome:
+    """What became of a claim.
+
+    Args:
+        claim: which.
+        n_seeds: seeds that both sides have.
+        difference: mean over the seeds of better minus than; NaN without seeds.
+        interval: Student's t interval of it; NaN with fewer than two seeds.
+        p_value: two-sided, of no difference.
+    """
+
+    claim: Claim
+    n_seeds: int
+    difference: float
+    interval: tuple[float, float]
+    p_value: float
+
+    @property
+    def verdict(self) -> str:
+        """The outcome in words, by the interval alone.
+
+        "Held" when it lies above 0 (and reaches the claimed number), "the opposite holds" when it lies below. An
+        interval around 0 says "did not hold" only if it excludes the claimed number; otherwise it cannot be told.
+        """
+        low, high = self.interval
+        if not (math.isfinite(low) and math.isfinite(high)):
+            return "cannot be told"
+        if low > 0:
+            return "held" if self.claim.by is None or high >= self.claim.by else "held, but smaller than claimed"
+        if high < 0:
+            return "the opposite holds"
+        if self.claim.by is not None and high < self.claim.by:
+            return "did not hold: less than claimed, if anything"
+        return "cannot be told"
+
+
+def check_claim(claim: Claim, scores: Scores, level: float = 0.95) -> ClaimOutcome:
+    """Compare the two sides of ``claim``.
+
+    Args:
+        scores: accuracy by cell and seed; cells without a partner on the other side are left out.
+        level: of the interval.
+    """
+    better, than = _side(claim.better, scores), _side(claim.than, scores)
+    shared = sorted(better.keys() & than.keys(), key=str)
+    by_seed: dict[int, list[float]] = {}
+    for rest in shared:
+        for seed in better[rest].keys() & than[rest].keys():
+            by_seed.setdefault(seed, []).append(better[rest][seed] - than[rest][seed])
+    complete = {seed: math.fsum(d) / len(d) for seed, d in by_seed.items() if len(d) == len(shared)}
+    values = [complete[seed] for seed in sorted(complete)]
+    mean = math.fsum(values) / len(values) if values else math.nan
+    p_value = paired_p_value(complete, dict.fromkeys(complete, 0.0))
+    return ClaimOutcome(claim, len(values), mean, t_interval(values, level), p_value)
+
+
+def _side(wanted: Params, scores: Scores) -> dict[tuple[tuple[str, Value], ...], Mapping[int, float]]:
+    """The cells with ``wanted``, by the rest of their parameters."""
+    found = {}
+    for cell, values in scores.items():
+        params = dict(cell)
+        if all(name in params and params[name] == value for name, value in wanted.items()):
+            found[tuple((name, value) for name, value in cell if name not in wanted)] = values
+    return found
+
+
+def claims_table(outcomes: Iterable[ClaimOutcome], level: float = 0.95) -> str:
+    """The outcomes as a Markdown table, differences in percentage points."""
+    rows = [
+        f"| claimed there | difference there | found here, {100 * level:g} % interval | seeds | verdict |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    rows += [_row(outcome) for outcome in outcomes]
+    return "\n".join(rows)
+
+
+def _row(outcome: ClaimOutcome) -> str:
+    by = outcome.claim.by
+    there = "not given" if by is None else f"{100 * by:+.2f}"
+    low, high = outcome.interval
+    here = (
+        f"{100 * outcome.difference:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})" if outcome.n_seeds else "no result"
+    )
+    cells: Sequence[object] = (outcome.claim.says, there, here, outcome.n_seeds, outcome.verdict)
+    return "| " + " | ".join(str(cell) for cell in cells) + " |"

@@ -1,0 +1,97 @@
+"""Stage compare: every cell with the same fresh seeds and a test split; no search, a comparison.
+
+For studies that ask whether one way to train is better than another: the arms are the values of an axis. There is no
+choosing, so there is no optimism to correct; the verdict says which cells can be told apart from the best one, and the
+claims which of two sides is better, by how much.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from zonesearch.domain.candidates import Finalist
+from zonesearch.domain.claims import Claim, ClaimOutcome, check_claim
+from zonesearch.domain.reading import BEST, Reading
+from zonesearch.domain.seeding import fresh_seeds
+from zonesearch.domain.space import Space
+from zonesearch.domain.trials import Params, Training, Trial, Trials, Value
+from zonesearch.domain.verdict import Repeats, judge
+from zonesearch.stages.stage import Forecast, Plan, require
+
+__all__ = ["Compare"]
+
+
+@dataclass(frozen=True)
+class Compare:
+    """All cells of the space, each with ``repeats`` seeds and the test split; hands on a verdict.
+
+    Args:
+        space: its rows are the cells.
+        epochs: the length of each training.
+        repeats: seeds for every cell, the same for all.
+        reading: of the curves, where there is no test split.
+        level: of intervals and of "differs".
+        claims: tables with ``says``, ``better``, ``than`` and ``by`` (see :class:`zonesearch.domain.claims.Claim`).
+    """
+
+    space: Space
+    epochs: int
+    repeats: int = 5
+    reading: Reading = BEST
+    level: float = 0.95
+    claims: tuple[Mapping[str, Any], ...] = ()
+    name: str = "compare"
+
+    def __post_init__(self) -> None:
+        require(self.epochs >= 1, "training", "epochs", "at least 1", self.epochs)
+        require(self.repeats >= 2, self.name, "repeats", "at least 2", self.repeats)
+        require(0 < self.level < 1, self.name, "level", "between 0 and 1", self.level)
+        for table in self.claims:
+            require(isinstance(table, Mapping), self.name, "claims", "a list of tables", table)
+            Claim.parse(table, f"[{self.name}]")
+
+    def plan(self, given: Any, trials: Trials) -> Plan:
+        """Every cell with every seed; the output is the verdict over the cells."""
+        space = given if isinstance(given, Space) else self.space
+        trainings = tuple(training for point in space.grid() for training in self._repeats(point))
+        if trials.missing(trainings):
+            return Plan(trainings)
+        return Plan(trainings, judge([self._outcome(point, trials) for point in space.grid()], level=self.level))
+
+    def forecast(self, given: Any) -> Forecast:
+        """The whole grid, every cell ``repeats`` times."""
+        example = tuple(Training(point, 0, self.epochs) for point in self.space.grid())
+        return Forecast(self.space.n_cells * self.repeats, self.epochs, self.space.n_cells, example)
+
+    def check_claims(self, trials: Trials) -> tuple[ClaimOutcome, ...]:
+        """What became of each claim, by the trials so far."""
+        scores = {}
+        for point in self.space.grid():
+            back = self._complete(point, trials)
+            values = {t.seed: t.value(self.reading) if t.test_accuracy is None else t.test_accuracy for t in back}
+            scores[tuple(sorted(point.items()))] = values
+        return tuple(check_claim(Claim.parse(table, f"[{self.name}]"), scores, self.level) for table in self.claims)
+
+    def _repeats(self, point: Mapping[str, Value]) -> list[Training]:
+        return [Training(point, seed, self.epochs, test=True) for seed in fresh_seeds(self.repeats)]
+
+    def _complete(self, point: Params, trials: Trials) -> list[Trial]:
+        back = [trials.get(training) for training in self._repeats(point)]
+        return [trial for trial in back if trial is not None and trial.complete]
+
+    def _outcome(self, point: Params, trials: Trials) -> Repeats:
+        complete = self._complete(point, trials)
+        validation = {trial.seed: trial.value(self.reading) for trial in complete}
+        mean = math.fsum(validation.values()) / len(validation) if validation else math.nan
+        return Repeats(
+            finalist=Finalist(dict(point), str(point.get("schedule", "")), mean),
+            validation=validation,
+            test={trial.seed: trial.test_accuracy for trial in complete if trial.test_accuracy is not None},
+            n_test=next((trial.n_test for trial in complete if trial.n_test), None),
+            n_parameters=next((trial.n_parameters for trial in complete if trial.n_parameters is not None), None),
+            seconds=math.fsum(trial.seconds for trial in complete) / len(complete) if complete else 0.0,
+            n_lost=self.repeats - len(complete),
+        )
