@@ -1,1 +1,92 @@
-"""zonesearch: find the zones of hyperparameters where a network works best, and how sure that is."""
+"""zonesearch: find the zones of hyperparameters where a network works best, and say how sure that is.
+
+    from zonesearch import run_pipeline
+
+    result = run_pipeline({"x": {"low": 0.0, "high": 1.0}, "y": [1, 2, 4, 8]}, objective=my_function, seeds=3)
+    print(result.verdict.sentence)
+
+The names below are the public ones; each is imported when it is first used, so that ``import zonesearch`` is quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zonesearch.domain.axes import Axis, Choice
+    from zonesearch.domain.objective import Bundle, Objective
+    from zonesearch.domain.space import Space
+    from zonesearch.domain.trials import Training, Trial, Trials
+    from zonesearch.errors import (
+        MergeError,
+        ObjectiveError,
+        SpaceError,
+        StoreError,
+        StudyError,
+        ZoneSearchError,
+    )
+    from zonesearch.pipeline import advance
+    from zonesearch.result import Result
+    from zonesearch.running import run_pipeline
+    from zonesearch.stages.stage import Plan, Stage
+    from zonesearch.study.files import read_study
+    from zonesearch.study.study import Study
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Axis",
+    "Bundle",
+    "Choice",
+    "MergeError",
+    "Objective",
+    "ObjectiveError",
+    "Plan",
+    "Result",
+    "Space",
+    "SpaceError",
+    "Stage",
+    "StoreError",
+    "Study",
+    "StudyError",
+    "Training",
+    "Trial",
+    "Trials",
+    "ZoneSearchError",
+    "advance",
+    "read_study",
+    "run_pipeline",
+]
+
+_HOMES = {
+    "zonesearch.domain.axes": ("Axis", "Choice"),
+    "zonesearch.domain.objective": ("Bundle", "Objective"),
+    "zonesearch.domain.space": ("Space",),
+    "zonesearch.domain.trials": ("Training", "Trial", "Trials"),
+    "zonesearch.errors": (
+        "MergeError",
+        "ObjectiveError",
+        "SpaceError",
+        "StoreError",
+        "StudyError",
+        "ZoneSearchError",
+    ),
+    "zonesearch.pipeline": ("advance",),
+    "zonesearch.result": ("Result",),
+    "zonesearch.running": ("run_pipeline",),
+    "zonesearch.stages.stage": ("Plan", "Stage"),
+    "zonesearch.study.files": ("read_study",),
+    "zonesearch.study.study": ("Study",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'zonesearch' has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

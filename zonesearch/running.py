@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from zonesearch.domain.objective import Bundle, Objective
 from zonesearch.domain.reading import BEST, Reading
@@ -18,9 +19,13 @@ from zonesearch.engine.store import Store
 from zonesearch.errors import ObjectiveError, StudyError
 from zonesearch.pipeline import Round, find, next_round, round_bundles
 from zonesearch.result import Result
+from zonesearch.sharing import live_view
 from zonesearch.stages.stage import Stage
 from zonesearch.study.files import read_study
 from zonesearch.study.study import DEFAULT_STAGES, Study
+
+if TYPE_CHECKING:
+    from zonesearch.engine.optuna_view import LiveView
 
 __all__ = ["Observer", "Silent", "identity_of", "open_run", "run_pipeline", "run_study"]
 
@@ -147,10 +152,12 @@ def run_study(
     observer: Observer | None = None,
     shard: Shard | None = None,
     wait: bool = False,
+    view: str | None = None,
 ) -> Result:
     """Run a study (see :func:`run_pipeline`); with ``shard`` only its part of what is wanted now.
 
     With ``wait`` a shard then waits for the others, who write into the same folder, and goes on to the next stage.
+    With ``view``, an Optuna storage URL, the run is shown there as it goes; a storage that is away stops nothing.
     """
     if wait and (shard is None or into is None):
         raise StudyError("waiting for others needs a shard and a folder that they share: --shard I/N --into RUN --wait")
@@ -168,8 +175,32 @@ def run_study(
         folder = open_run(study, objective, into, fresh=fresh)
         with Store(folder, shard.writer if shard else "main") as store:
             store.load()
+            if view is not None:
+                observer = _Viewed(observer, live_view(study, folder, lambda: store.trials, view), store.trials)
             _loop(study, objective, store, crew, observer, retry_failed, shard, wait)
             return Result(find(study, store.trials, folder.study), folder.path)
+
+
+class _Viewed:
+    """An observer that also keeps an Optuna view up to date."""
+
+    def __init__(self, observer: Observer, view: LiveView, known: Trials) -> None:
+        self._observer = observer
+        self._view = view
+        self.round_begins = observer.round_begins
+        self.bundle_moves = observer.bundle_moves
+        view.add(known)
+
+    def trials_came(self, new: Sequence[Trial], trials: Trials) -> None:
+        self._view.add(new)
+        self._observer.trials_came(new, trials)
+
+    def ended(self) -> None:
+        n_behind = self._view.close()
+        self._observer.ended()
+        if n_behind:
+            trouble = self._view.trouble or "the storage is slow"
+            warnings.warn(f"the view lacks {n_behind} trials ({trouble}); `zonesearch view` adds them", stacklevel=2)
 
 
 def identity_of(study: Study, objective: Objective) -> dict[str, Any]:

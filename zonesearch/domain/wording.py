@@ -26,14 +26,14 @@ def accuracy_text(mean: float, half_width: float = math.nan, percent: bool = Tru
 def point_text(params: Params, schedule: str = "") -> str:
     """``512 x 128 with step(every=7, factor=0.5)``: the values in the order of ``params``, then the schedule.
 
-    Two whole numbers stand alone, as width x batch does; anything else is named.
+    Two whole numbers stand alone, as width x batch does; anything else is named. A constant rate is not worth a word.
     """
     values = list(params.values())
     if len(values) == 2 and all(isinstance(value, int) and not isinstance(value, bool) for value in values):
         shown = " x ".join(str(value) for value in values)
     else:
         shown = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in params.items())
-    return f"{shown} with {schedule}" if schedule else shown
+    return shown if schedule in ("", "constant") else f"{shown} with {schedule}"
 
 
 def cost_text(n_parameters: int | None, seconds: float = 0.0) -> str:

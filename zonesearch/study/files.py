@@ -10,7 +10,10 @@ from typing import Any
 from zonesearch.errors import StudyError
 from zonesearch.study.study import Study
 
-__all__ = ["TEMPLATE", "read_study"]
+__all__ = ["TEMPLATE", "parse_study", "read_study"]
+
+_REPLACED = "#:set "
+"""How a key that was replaced on the command line stands in the text of a study."""
 
 TEMPLATE = """\
 # A study: which hyperparameters to search, on which network, and how.
@@ -68,16 +71,24 @@ def read_study(path: str | Path, replacements: Iterable[str] = ()) -> Study:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise StudyError(f"study file {path} cannot be read: {reason}; `zonesearch new NAME` writes one") from None
+    replaced = "".join(f"\n{_REPLACED}{replacement}" for replacement in replacements)
+    return parse_study(text + (f"{replaced}\n" if replaced else ""), name=path.stem, where=str(path))
+
+
+def parse_study(text: str, *, name: str, where: str) -> Study:
+    """The study in the text of a study file, as :func:`read_study` kept it: replaced keys stand below it.
+
+    Raises:
+        StudyError, SpaceError: as :func:`read_study`; ``where`` names the file.
+    """
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise StudyError(f"study file {path} is no TOML: {error}") from None
-    replaced = list(replacements)
-    for replacement in replaced:
-        _replace(tables, replacement)
-    if replaced:
-        text += "\n# replaced on the command line:\n" + "".join(f"#   {line}\n" for line in replaced)
-    return Study.from_tables(tables, name=path.stem, text=text, where=str(path))
+        raise StudyError(f"study file {where} is no TOML: {error}") from None
+    for line in text.splitlines():
+        if line.startswith(_REPLACED):
+            _replace(tables, line.removeprefix(_REPLACED))
+    return Study.from_tables(tables, name=name, text=text, where=where)
 
 
 def _replace(tables: dict[str, Any], replacement: str) -> None:

@@ -19,7 +19,7 @@ __all__ = ["DEFAULT_STAGES", "Study"]
 DEFAULT_STAGES = ("grid", "interval", "polish")
 
 _SEARCH_KEYS = ("stages", "seeds", "reading", "level")
-_OBJECTIVE_TABLES = ("objective", "data", "network", "optimizer", "training", "averaging", "evolution")
+_OBJECTIVE_TABLES = ("objective", "data", "network", "optimizer", "training")
 _TABLES = ("space", "search", "run", *_OBJECTIVE_TABLES)
 _RUN_KEYS = ("workers", "engine", "threads")
 

@@ -104,8 +104,8 @@ def _stratified(
         n = round(share * len(members))
         if not 0 < n < len(members):
             raise ObjectiveError(
-                f"class {label} has only {len(members)} examples, too few to put a share of {share:.3g} aside; give more "
-                f"data or another share in [data]"
+                f"class {label} has only {len(members)} examples, too few to put a share of {share:.3g} aside; "
+                f"give more data or another share in [data]"
             )
         part.append(rng.permutation(members)[:n])
     chosen = np.sort(np.concatenate(part))

@@ -77,7 +77,7 @@ def train_one(
                 scores = network(these)
                 loss = functional.cross_entropy(scores, wanted)
                 optimizer.zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 loss_sum += loss.detach() * len(wanted)
                 n_right += (scores.detach().argmax(1) == wanted).sum()

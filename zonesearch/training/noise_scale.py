@@ -15,7 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["NoiseScale", "measure_noise_scale"]
+from zonesearch.errors import StudyError
+from zonesearch.training.technique import Hooks, Run, settings_from_table
+
+__all__ = ["NoiseScale", "NoiseScaleProbe", "measure_noise_scale"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,58 @@ class NoiseScale:
         """The measurement as plain data; an infinite critical batch is None."""
         critical = self.critical_batch if math.isfinite(self.critical_batch) else None
         return {"critical_batch": critical, "squared_norm": self.squared_norm, "trace": self.trace}
+
+
+@dataclass(frozen=True)
+class NoiseScaleProbe:
+    """The table ``[noise_scale]``: measure after every epoch.
+
+    The curve of the trial gets ``gradient_squared_norm`` and ``gradient_trace``; their quotient is the critical batch
+    (the quotient of their means over some epochs is a steadier one).
+
+    Args:
+        batch, n_batches: as in :func:`measure_noise_scale`.
+    """
+
+    batch: int = 32
+    n_batches: int = 64
+
+    def __post_init__(self) -> None:
+        if self.batch < 1 or self.n_batches < 2:
+            raise StudyError(
+                f"[noise_scale] wants batch >= 1 and n_batches >= 2, not {self.batch} and {self.n_batches}"
+            )
+
+    @classmethod
+    def from_table(cls, table: dict[str, Any]) -> NoiseScaleProbe:
+        """Read the table.
+
+        Raises:
+            StudyError: for an unknown key or a wrong value.
+        """
+        return settings_from_table(cls, table, "noise_scale", {})
+
+    def begin(self, run: Run) -> Hooks:
+        """Hooks that measure."""
+        return _Probe(self)
+
+
+class _Probe(Hooks):
+    def __init__(self, settings: NoiseScaleProbe) -> None:
+        self._settings = settings
+
+    def after_epoch(self, run: Run) -> None:
+        scale = measure_noise_scale(
+            run.network,
+            run.loss,
+            run.inputs,
+            run.labels,
+            batch=self._settings.batch,
+            n_batches=self._settings.n_batches,
+            generator=run.generator,
+        )
+        run.curve.setdefault("gradient_squared_norm", []).append(scale.squared_norm)
+        run.curve.setdefault("gradient_trace", []).append(scale.trace)
 
 
 def measure_noise_scale(

@@ -7,7 +7,7 @@ as long as the training; the loop calls the four of them and knows nothing more.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import torch
@@ -37,6 +37,7 @@ class Run:
         generator: of all randomness of techniques.
         step: optimizer steps taken so far.
         epoch: epochs finished so far.
+        curve: what techniques note, one number an epoch under a name; becomes part of the trial's curve.
     """
 
     network: nn.Module
@@ -50,6 +51,7 @@ class Run:
     generator: torch.Generator
     step: int = 0
     epoch: int = 0
+    curve: dict[str, list[float]] = field(default_factory=dict)
 
     @property
     def learning_rate(self) -> float:

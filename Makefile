@@ -1,0 +1,29 @@
+# Everything happens in .venv inside the project; a changed constraints file or pyproject.toml rebuilds it.
+PYTHON ?= python3
+STUDY ?= studies/digits.toml
+BIN := .venv/bin
+
+.PHONY: env run test lint clean
+
+env: .venv/.made
+
+.venv/.made: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "zonesearch needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	$(BIN)/python -c 'import torch, torchvision'
+	touch $@
+
+run: env
+	$(BIN)/zonesearch run $(STUDY)
+
+test: env lint
+	$(BIN)/python -m pytest
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

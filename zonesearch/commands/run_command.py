@@ -1,0 +1,61 @@
+"""Run a study, or go on with it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from zonesearch.commands.options import add_study, default_folder, given_study
+
+__all__ = ["add_arguments", "call"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """STUDY.toml [--into FOLDER] [--set KEY=VALUE] [--quiet] and where it runs."""
+    add_study(parser)
+    parser.add_argument("--into", metavar="FOLDER", type=Path, help="the run folder (default: runs/<study>)")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but the verdict")
+    parser.add_argument("--fresh", action="store_true", help="move an old run in the folder aside and begin anew")
+    parser.add_argument("--retry-failed", action="store_true", help="train those again that failed before")
+    parser.add_argument("--workers", metavar="N", type=int, help="processes on this machine (default: the study's)")
+    parser.add_argument("--engine", metavar="WHERE", help="local (default), dask://HOST:PORT or dask://local")
+    parser.add_argument("--shard", metavar="I/N", help="train only part I of N of what is wanted now")
+    parser.add_argument("--wait", action="store_true", help="with --shard: wait for the other shards, then go on")
+    parser.add_argument("--view", metavar="URL", help="keep an Optuna study at this storage up to date while it runs")
+
+
+def call(options: argparse.Namespace) -> None:
+    """Run, print the verdict, write the report."""
+    from zonesearch.engine.shards import Shard
+    from zonesearch.progress import ProgressBars
+    from zonesearch.running import Silent, run_study
+
+    study = given_study(options)
+    folder = options.into or default_folder(study)
+    shard = Shard.parse(options.shard) if options.shard else None
+    observer = Silent() if options.quiet else ProgressBars(study, folder)
+    result = run_study(
+        study,
+        into=folder,
+        workers=options.workers,
+        engine=options.engine,
+        fresh=options.fresh,
+        retry_failed=options.retry_failed,
+        observer=observer,
+        shard=shard,
+        wait=options.wait,
+        view=options.view,
+    )
+    if isinstance(observer, ProgressBars) and observer.n_trained == 0:
+        print("Nothing to train: everything wanted is there already.")
+    if result.verdict is None:
+        print(f"Shard {shard} is done. Merge the shards' folders, then run the next round:")
+        print(f"  zonesearch merge FOLDER... --into {folder}")
+        print(f"  zonesearch status {folder}")
+        return
+    for note in () if options.quiet else result.findings.notes:
+        print(note)
+    print(result.verdict.sentence)
+    report = result.report(folder / "report.html")
+    if not options.quiet:
+        print(f"Report: {report}")

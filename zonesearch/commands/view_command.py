@@ -1,0 +1,30 @@
+"""Show a run as an Optuna study, for dashboards."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+__all__ = ["add_arguments", "call"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """RUN [--storage URL] [--rebuild]."""
+    parser.add_argument("run", metavar="RUN", type=Path, help="the run folder")
+    parser.add_argument(
+        "--storage", metavar="URL", help="an Optuna storage, as postgresql://... (default: RUN/view.journal)"
+    )
+    parser.add_argument("--rebuild", action="store_true", help="remove the study of that name there and write it anew")
+
+
+def call(options: argparse.Namespace) -> None:
+    """Add the trials that the view lacks."""
+    from zonesearch.engine.run_folder import RunFolder
+    from zonesearch.recorded import read_run, study_of
+    from zonesearch.sharing import open_view
+
+    folder = RunFolder.open(options.run)
+    trials = read_run(options.run)[0].trials
+    n_new = open_view(study_of(folder), folder, trials, options.storage, rebuild=options.rebuild).top_up(trials)
+    place = options.storage or options.run / "view.journal"
+    print(f"{n_new} trials added to study {folder.name} in {place}; {len(trials)} in all")

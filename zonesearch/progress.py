@@ -1,0 +1,105 @@
+"""Progress: a bar for the round under way with the time left for it; plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from zonesearch.domain.objective import Bundle
+from zonesearch.domain.trials import Trial, Trials
+from zonesearch.pipeline import Round
+from zonesearch.study.study import Study
+
+__all__ = ["ProgressBars"]
+
+_LINE_EVERY_S = 10.0  # without a terminal: a line a stage, and one so often in between
+
+
+class ProgressBars:
+    """One bar a round, measured in the cost of its bundles, so that the time left is right when they differ.
+
+    Args:
+        study: gives its name and the number of stages.
+        folder: the run folder, named at the beginning.
+    """
+
+    def __init__(self, study: Study, folder: Path) -> None:
+        self.n_trained = 0
+        self._console = Console(file=sys.stderr)
+        self._progress = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[done]}/{task.fields[wanted]} trainings"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[best]}"),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._costs: dict[str, float] = {}
+        self._moved: dict[str, float] = {}
+        self._task: TaskID | None = None
+        self._done = self._wanted = 0
+        self._stage = ""
+        self._last_line = time.monotonic()
+        self._console.print(f"[bold]{study.name}[/bold] in {folder}", highlight=False)
+
+    def round_begins(self, at: Round, bundles: Sequence[Bundle], n_stages: int) -> None:
+        """A new bar."""
+        self._finish()
+        self._costs = {training.key: b.cost / len(b.trainings) for b in bundles for training in b.trainings}
+        self._moved = {bundle.key: 0.0 for bundle in bundles}
+        self._bundle_costs = {bundle.key: bundle.cost for bundle in bundles}
+        self._done, self._wanted = 0, len(self._costs)
+        self._stage = f"{at.records[at.stage].name} ({at.stage + 1}/{n_stages})"
+        self._line(f"{self._stage}: {self._wanted} trainings")
+        self._progress.start()
+        self._task = self._progress.add_task(
+            self._stage, total=sum(self._bundle_costs.values()), done=0, wanted=self._wanted, best=""
+        )
+
+    def bundle_moves(self, key: str, share: float) -> None:
+        """The bar moves within a bundle."""
+        if self._task is not None and key in self._moved:
+            self._moved[key] = max(self._moved[key], share)
+            self._show()
+
+    def trials_came(self, new: Sequence[Trial], trials: Trials) -> None:
+        """Count, and show the best accuracy so far."""
+        self.n_trained += len(new)
+        self._done += len(new)
+        keys = {trial.training.key for trial in new}
+        for key in self._moved:
+            if key in keys:
+                self._moved[key] = 1.0
+        best = max((trial.accuracy for trial in trials if trial.accuracy is not None), default=None)
+        said = "" if best is None else f"best {best:.4f}"
+        if self._task is not None:
+            self._progress.update(self._task, done=self._done, best=said)
+        self._show()
+        if time.monotonic() - self._last_line > _LINE_EVERY_S:
+            self._line(f"{self._stage}: {self._done} of {self._wanted} trainings, {said}")
+
+    def ended(self) -> None:
+        """Leave the terminal as it was."""
+        self._finish()
+        self._progress.stop()
+
+    def _show(self) -> None:
+        if self._task is not None:
+            done = sum(self._bundle_costs[key] * share for key, share in self._moved.items())
+            self._progress.update(self._task, completed=done)
+
+    def _finish(self) -> None:
+        if self._task is not None:
+            self._progress.update(self._task, completed=sum(self._bundle_costs.values()))
+            self._task = None
+
+    def _line(self, text: str) -> None:
+        self._last_line = time.monotonic()
+        if not self._console.is_terminal:
+            self._console.print(text, highlight=False)
