@@ -34,7 +34,9 @@ def a_run(network: nn.Module | None = None, *, epochs: int = 4, rate: float = 0.
     inputs, labels, _, _ = digits()
     optimizer = torch.optim.SGD(network.parameters(), lr=rate, momentum=0.9)
     generator = torch.Generator().manual_seed(7)
-    return Run(network, optimizer, nn.functional.cross_entropy, inputs, labels, 50, epochs, parse(schedule), generator)
+    return Run(
+        network, optimizer, nn.functional.cross_entropy, inputs, labels, 50, epochs, parse(schedule), generator, rate
+    )
 
 
 def train(run: Run, hooks: Sequence[Hooks] = (), each_epoch: Callable[[Run], None] = lambda run: None) -> list[float]:

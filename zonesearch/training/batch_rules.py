@@ -35,8 +35,8 @@ def tied_rate(rate: float, batch: int, rule: str = "none", reference: int = 64) 
     return rate * {"none": 1.0, "linear": share, "sqrt": math.sqrt(share)}[rule]
 
 
-def steps_in_epoch(n_examples: int, batch: int, fixed: int | None = None) -> int:
-    """Optimizer steps in an epoch: one pass over the data with its last, smaller batch; or the same ``fixed`` number
-    at every batch size, so that equal epochs are equal steps.
+def steps_in_epoch(n_examples: int, batch: int, fixed: int = 0) -> int:
+    """Optimizer steps in an epoch: one pass over the data with its last, smaller batch; or, unless it is 0, the same
+    ``fixed`` number at every batch size, so that equal epochs are equal steps.
     """
-    return fixed if fixed is not None else math.ceil(n_examples / batch)
+    return fixed or math.ceil(n_examples / batch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
@@ -31,8 +32,10 @@ def check_optimizer(settings: OptimizerSettings) -> None:
         raise ObjectiveError("nesterov = true needs momentum above 0")
 
 
-def build_optimizer(settings: OptimizerSettings, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """The optimizer of ``parameters``; fused into one pass where torch has that."""
+def build_optimizer(
+    settings: OptimizerSettings, parameters: Iterable[nn.Parameter] | list[dict[str, Any]]
+) -> torch.optim.Optimizer:
+    """The optimizer of ``parameters``, or of groups of them; fused into one pass where torch has that."""
     lr, decay = settings.learning_rate, settings.weight_decay
     match settings.name:
         case "adam":

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ import torch
 from zonesearch.domain.objective import Bundle, Report
 from zonesearch.domain.trials import Training, Trial
 from zonesearch.errors import ObjectiveError, StudyError, did_you_mean
-from zonesearch.training.batch_rules import RULES
+from zonesearch.training.batch_rules import RULES, steps_in_epoch
 from zonesearch.training.data import Split, load
 from zonesearch.training.loop import train_one
 from zonesearch.training.networks import check_network, n_parameters
@@ -25,6 +24,7 @@ from zonesearch.training.settings import (
     Settings,
     TrainingSettings,
 )
+from zonesearch.training.techniques import TECHNIQUE_TABLES, Techniques
 
 __all__ = ["Recipe"]
 
@@ -42,6 +42,8 @@ class Recipe:
     Args:
         data, network, optimizer, training: the fixed settings.
         seed: of the study.
+        techniques: what happens around the optimizer's steps.
+        arms: other recipes on the same data by name, for comparisons; the parameter ``arm`` picks one.
     """
 
     data: DataSettings = DataSettings()
@@ -49,28 +51,34 @@ class Recipe:
     optimizer: OptimizerSettings = OptimizerSettings()
     training: TrainingSettings = TrainingSettings()
     seed: int = 0
+    techniques: Techniques = Techniques()
+    arms: Mapping[str, Recipe] = field(default_factory=dict)
 
     @classmethod
     def from_tables(cls, tables: Mapping[str, Mapping[str, Any]], seed: int = 0) -> Recipe:
-        """Read the tables ``[data] [network] [optimizer] [training]`` of a study file.
+        """Read the tables of a study file: ``[data] [network] [optimizer] [training]``, those of techniques, arms.
+
+        A table ``[arms.NAME]`` holds settings of the other tables (``training.schedule = ...``) that replace them when
+        the parameter ``arm`` is NAME.
 
         Raises:
             StudyError: naming the table, the key and the nearest right one.
         """
-        known = ("data", "network", "optimizer", "training")
+        tables = dict(tables)
+        arms = {name: _arm(tables, name, arm) for name, arm in tables.pop("arms", {}).items()}
+        known = ("data", "network", "optimizer", "training", *TECHNIQUE_TABLES)
         for name in tables:
             if name not in known:
                 raise StudyError(f"a pytorch objective has no table [{name}]; {did_you_mean(name, known)}")
         settings = Settings.from_tables(tables)
         parse(settings.training.schedule)
-        return cls(settings.data, settings.network, settings.optimizer, settings.training, seed)
+        made = {name: cls.from_tables(arm, seed) for name, arm in arms.items()}
+        techniques = Techniques.from_tables(tables)
+        return cls(settings.data, settings.network, settings.optimizer, settings.training, seed, techniques, made)
 
     def fingerprint(self) -> Mapping[str, Any]:
         """The settings, the content of the data, and the version of the code that trains."""
-        described = asdict(self._settings)
-        described["data"].pop("root")
-        described["training"].pop("device")
-        return {"objective": "pytorch", "code": CODE, **described, "content": self._load("cpu").digest}
+        return {"objective": "pytorch", "code": CODE, **self._described(), "content": self._load("cpu").digest}
 
     def check(self, params: Mapping[str, Any]) -> None:
         """Say what cannot work.
@@ -79,7 +87,7 @@ class Recipe:
             ObjectiveError: naming the parameter, its value and the mend.
             StudyError: for a schedule that cannot be read.
         """
-        settings = self._settings.with_params(params)
+        settings, _ = self._with(params)
         check_network(settings.network)
         check_optimizer(settings.optimizer)
         parse(settings.training.schedule)
@@ -101,11 +109,34 @@ class Recipe:
         """Train one network after the other."""
         data = self._load(self._device())
         for training in bundle.trainings:
-            yield train_one(training, self._settings.with_params(training.params), data, self.seed, report)
+            settings, techniques = self._with(training.params)
+            yield train_one(training, settings, data, self.seed, report, techniques)
 
     @property
     def _settings(self) -> Settings:
         return Settings(self.data, self.network, self.optimizer, self.training)
+
+    def _with(self, params: Mapping[str, Any]) -> tuple[Settings, Techniques]:
+        """Settings and techniques of one training."""
+        rest = dict(params)
+        recipe = self
+        if self.arms and "arm" in rest:
+            name = rest.pop("arm")
+            if name not in self.arms:
+                raise ObjectiveError(f'there is no arm "{name}"; {did_you_mean(str(name), self.arms)}')
+            recipe = self.arms[name]
+        techniques, rest = recipe.techniques.with_params(rest)
+        return recipe._settings.with_params(rest), techniques
+
+    def _described(self) -> dict[str, Any]:
+        """All settings that change a result."""
+        described = asdict(self._settings)
+        described["data"].pop("root")
+        described["training"].pop("device")
+        described |= self.techniques.describe()
+        if self.arms:
+            described["arms"] = {name: arm._described() for name, arm in self.arms.items()}
+        return described
 
     def _load(self, device: str) -> Split:
         return load(self.data, self.seed, device)
@@ -120,9 +151,22 @@ class Recipe:
 
     def _cost(self, training: Training) -> float:
         """About how many seconds the training takes on one core."""
-        settings = self._settings.with_params(training.params)
+        settings, _ = self._with(training.params)
         data = self._load("cpu")
         n, batch = len(data.train[1]), settings.training.batch
         weights = n_parameters(settings.network, data.n_inputs, data.n_classes)
-        steps = math.ceil(n / batch)
+        steps = steps_in_epoch(n, batch, settings.training.steps_per_epoch)
         return training.epochs * (steps * (_STEP_COST + 10 * weights * _FLOP_COST) + 6 * n * weights * _FLOP_COST)
+
+
+def _arm(tables: Mapping[str, Mapping[str, Any]], name: str, arm: Any) -> dict[str, Mapping[str, Any]]:
+    """The tables of a study with those of an arm laid over them."""
+    if not isinstance(arm, Mapping) or not all(isinstance(table, Mapping) for table in arm.values()):
+        raise StudyError(f'[arms.{name}] holds settings of other tables, such as training.schedule = "cosine"')
+    for table in arm:
+        if table in ("data", "arms"):
+            raise StudyError(f"[arms.{name}] cannot set [{table}]: arms differ in how they train, on the same data")
+    merged: dict[str, Mapping[str, Any]] = {key: table for key, table in tables.items() if key != "arms"}
+    for table, settings in arm.items():
+        merged[table] = {**merged.get(table, {}), **settings}
+    return merged

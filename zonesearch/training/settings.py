@@ -40,6 +40,7 @@ class NetworkSettings:
         dropout: probability of dropping a hidden neuron, 0..1.
         batch_norm: normalise before each activation.
         init: ``torch`` (uniform within 1/sqrt(fan_in)) or ``keras`` (Glorot uniform, zero bias).
+        base_width: the width at which the learning rate was found, to carry it over to other widths (muP); 0: off.
     """
 
     kind: str = "mlp"
@@ -49,6 +50,7 @@ class NetworkSettings:
     dropout: float = 0.0
     batch_norm: bool = False
     init: str = "torch"
+    base_width: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class TrainingSettings:
         batch: examples a step.
         schedule: of the learning rate, as ``step(every=7, factor=0.5)``.
         rate_rule: ``none``, or the rate tied to the batch: ``linear`` or ``sqrt``, relative to ``reference_batch``.
+        steps_per_epoch: the same number of steps in an epoch at every batch size; 0: one pass over the data.
         device: ``auto``, ``cpu`` or ``cuda``.
     """
 
@@ -77,6 +80,7 @@ class TrainingSettings:
     schedule: str = "constant"
     rate_rule: str = "none"
     reference_batch: int = 64
+    steps_per_epoch: int = 0
     device: str = "auto"
 
 

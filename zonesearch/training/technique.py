@@ -35,6 +35,7 @@ class Run:
         epochs: the length of the whole training.
         schedule: of the learning rate.
         generator: of all randomness of techniques.
+        base_rate: the learning rate that the schedule starts from.
         step: optimizer steps taken so far.
         epoch: epochs finished so far.
         curve: what techniques note, one number an epoch under a name; becomes part of the trial's curve.
@@ -49,14 +50,16 @@ class Run:
     epochs: int
     schedule: Schedule
     generator: torch.Generator
+    base_rate: float
     step: int = 0
     epoch: int = 0
     curve: dict[str, list[float]] = field(default_factory=dict)
 
     @property
     def learning_rate(self) -> float:
-        """That of the first parameter group."""
-        return float(self.optimizer.param_groups[0]["lr"])
+        """The present one, before it is scaled for a parameter group."""
+        group = self.optimizer.param_groups[0]
+        return float(group["lr"] / group.get("lr_scale", 1.0))
 
 
 class Hooks:

@@ -33,11 +33,11 @@ class Readout(nn.Module):
         return nn.functional.linear(inputs, self.linear.weight / self.multiple, self.linear.bias)
 
 
-def transfer_width(network: nn.Sequential, base_width: int, rate: float, adaptive: bool = True) -> list[dict[str, Any]]:
+def transfer_width(network: nn.Module, base_width: int, rate: float, adaptive: bool = True) -> list[dict[str, Any]]:
     """Change a freshly made feed-forward network to the parametrisation, in place.
 
     Args:
-        network: linear layers with whatever lies between; the last linear layer is the readout.
+        network: an ``nn.Sequential`` of linear layers with whatever lies between; the last one is the readout.
         base_width: the width at which nothing changes: where the rate was found.
         rate: the base learning rate.
         adaptive: for optimizers that divide by the gradient's size (Adam and its like); False for SGD and momentum.
@@ -46,8 +46,10 @@ def transfer_width(network: nn.Sequential, base_width: int, rate: float, adaptiv
         Parameter groups for the optimizer; each has ``lr`` and ``lr_scale``, by which a schedule's rate is multiplied.
 
     Raises:
-        ObjectiveError: when there is no hidden layer.
+        ObjectiveError: when it is no such network, or has no hidden layer.
     """
+    if not isinstance(network, nn.Sequential):
+        raise ObjectiveError(f"width transfer (base_width) needs a feed-forward network, not {type(network).__name__}")
     places = [i for i, module in enumerate(network) if isinstance(module, nn.Linear)]
     if len(places) < 2:
         raise ObjectiveError("width transfer needs a feed-forward network with at least one hidden layer")

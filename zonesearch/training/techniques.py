@@ -1,0 +1,88 @@
+"""All techniques of a recipe together, from their tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from zonesearch.errors import ObjectiveError, StudyError
+from zonesearch.training.averaging import Averaging
+from zonesearch.training.early_stopping import EarlyStopping
+from zonesearch.training.evolution import Phase, evolution_from_table
+from zonesearch.training.gradient_noise import GradientNoise
+from zonesearch.training.noise_scale import NoiseScaleProbe
+from zonesearch.training.technique import Hooks, Run, Technique
+
+__all__ = ["TECHNIQUE_TABLES", "Techniques"]
+
+_READERS: dict[str, Any] = {
+    "averaging": Averaging.from_table,
+    "evolution": evolution_from_table,
+    "gradient_noise": GradientNoise.from_table,
+    "noise_scale": NoiseScaleProbe.from_table,
+    "early_stopping": EarlyStopping.from_table,
+}
+TECHNIQUE_TABLES = tuple(_READERS)
+"""The tables of a study file that describe techniques; one that is not there switches its technique off."""
+
+
+@dataclass(frozen=True)
+class Techniques:
+    """What happens around the steps of the optimizer; nothing by default."""
+
+    averaging: Averaging | None = None
+    evolution: Phase | None = None
+    gradient_noise: GradientNoise | None = None
+    noise_scale: NoiseScaleProbe | None = None
+    early_stopping: EarlyStopping | None = None
+
+    @classmethod
+    def from_tables(cls, tables: Mapping[str, Mapping[str, Any]]) -> Techniques:
+        """Read those of ``TECHNIQUE_TABLES`` that are there.
+
+        Raises:
+            StudyError: naming the table, the key and the mend.
+        """
+        return cls(**{name: read(dict(tables[name])) for name, read in _READERS.items() if name in tables})
+
+    def __bool__(self) -> bool:
+        """Whether there is any, so that the plain loop is not enough."""
+        return any(vars(self).values())
+
+    def begin(self, run: Run) -> list[Hooks]:
+        """The hooks of one training, in the order in which they are called."""
+        order: tuple[Technique | None, ...] = (self.evolution, self.gradient_noise, self.noise_scale, self.averaging)
+        return [technique.begin(run) for technique in order if technique is not None]
+
+    def with_params(self, params: Mapping[str, Any]) -> tuple[Techniques, dict[str, Any]]:
+        """These techniques with the settings replaced that params name as ``table.key``; and the rest of params.
+
+        Raises:
+            ObjectiveError: for a technique that is not switched on, a key it does not have, or a value it refuses.
+        """
+        changed: dict[str, dict[str, Any]] = {}
+        rest: dict[str, Any] = {}
+        for name, value in params.items():
+            table, dot, key = name.partition(".")
+            if dot and table in _READERS:
+                changed.setdefault(table, {})[key] = value
+            else:
+                rest[name] = value
+        made = self
+        for table, settings in changed.items():
+            technique = getattr(self, table)
+            if technique is None:
+                raise ObjectiveError(f'axis "{table}.{next(iter(settings))}" needs the table [{table}] in the study')
+            try:
+                made = replace(made, **{table: replace(technique, **settings)})
+            except (TypeError, StudyError) as error:
+                raise ObjectiveError(f"[{table}] as an axis: {error}") from None
+        return made, rest
+
+    def describe(self) -> dict[str, Any]:
+        """The settings of the techniques that are on, as plain data."""
+        described = {name: asdict(technique) for name, technique in vars(self).items() if technique is not None}
+        if self.evolution is not None:
+            described["evolution"]["kind"] = self.evolution.kind
+        return described
