@@ -46,10 +46,13 @@ class ProgressBars:
         self._done = self._wanted = 0
         self._stage = ""
         self._last_line = time.monotonic()
-        self._console.print(f"[bold]{study.name}[/bold] in {folder}", highlight=False)
+        self._title = f"[bold]{study.name}[/bold] in {folder}"
 
     def round_begins(self, at: Round, bundles: Sequence[Bundle], n_stages: int) -> None:
         """A new bar."""
+        if self._title:
+            self._console.print(self._title, highlight=False)
+            self._title = ""
         self._finish()
         self._costs = {training.key: b.cost / len(b.trainings) for b in bundles for training in b.trainings}
         self._moved = {bundle.key: 0.0 for bundle in bundles}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from zonesearch.domain.findings import StageRecord
 from zonesearch.domain.objective import Bundle, Objective
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.space import Space
@@ -221,16 +222,17 @@ def open_run(study: Study, objective: Objective, into: str | Path, *, fresh: boo
 
 
 def check(study: Study, objective: Objective) -> None:
-    """Ask the objective about the corners of the grid before anything is trained.
+    """Ask the objective about what the stages may want, before anything is trained.
 
     Raises:
         ObjectiveError: naming the parameter that cannot work.
     """
-    rims = [{axis.row()[0], axis.row()[-1]} if axis.ordered else set(axis.row()) for axis in study.space.axes]
-    first = {axis.name: axis.row()[0] for axis in study.space.axes}
-    for axis, values in zip(study.space.axes, rims, strict=True):
-        for value in sorted(values, key=str):
-            objective.check({**first, axis.name: value})
+    given = 0
+    for stage in study.stages:
+        expected = stage.forecast(given)
+        for training in expected.example:
+            objective.check(training.params)
+        given = expected.n_output
 
 
 class _Memory:
@@ -271,6 +273,7 @@ def _loop(
         while True:
             at = next_round(study.stages, known())
             if at.finished:
+                _stop_when_nothing_came(at.records[0], store.trials)
                 return
             bundles = round_bundles(objective, at)
             mine = bundles if shard is None else deal(bundles, shard.n)[shard.index - 1]
@@ -278,7 +281,7 @@ def _loop(
             observer.round_begins(at, todo, len(study.stages))
             if todo:
                 crew.run(objective, todo, came, observer.bundle_moves)
-            _stop_when_nothing_came(at, store.trials)
+            _stop_when_nothing_came(at.records[at.stage], store.trials)
             if wait and isinstance(store, Store):
                 store.wait_for(at.plan.trainings)
             elif shard is not None:
@@ -298,9 +301,10 @@ def _stop_when_hopeless(trials: Trials) -> None:
         )
 
 
-def _stop_when_nothing_came(at: Round, trials: Trials) -> None:
-    back = [trial for training in at.plan.trainings if (trial := trials.get(training)) is not None]
-    if len(back) < len(at.plan.trainings) or any(trial.complete for trial in back):
+def _stop_when_nothing_came(stage: StageRecord, trials: Trials) -> None:
+    """All trainings of a stage came back, and none of them has an accuracy."""
+    back = [trial for training in stage.wanted if (trial := trials.get(training)) is not None]
+    if not back or len(back) < len(stage.wanted) or any(trial.complete for trial in back):
         return
     n_diverged = sum(trial.state == "diverged" for trial in back)
     if n_diverged == len(back):
@@ -308,7 +312,7 @@ def _stop_when_nothing_came(at: Round, trials: Trials) -> None:
     else:
         failed = next(trial for trial in back if trial.state == "failed")
         reason = f"none was complete ({n_diverged} diverged), a failed one with: {_last_line(failed)}"
-    raise ObjectiveError(f"stage {at.records[at.stage].name}: of {len(back)} trainings {reason}")
+    raise ObjectiveError(f"stage {stage.name}: of {len(back)} trainings {reason}")
 
 
 def _last_line(trial: Trial) -> str:

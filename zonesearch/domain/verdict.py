@@ -107,11 +107,19 @@ class Verdict:
 
     @property
     def recommended(self) -> Standing | None:
-        """The cheapest of those that cannot be told apart from the best: by parameters, then seconds."""
-        return min(
-            self.alike,
-            key=lambda s: (s.n_parameters if s.n_parameters is not None else math.inf, s.seconds, -s.mean),
-            default=None,
+        """The cheapest of those that cannot be told apart from the best: by parameters, then seconds.
+
+        Durations within a quarter of the shortest are taken as equal, since they vary from run to run; then the
+        higher mean decides.
+        """
+        if not self.standings:
+            return None
+        fewest = min(_size(standing) for standing in self.alike)
+        small = [standing for standing in self.alike if _size(standing) == fewest]
+        shortest = min(standing.seconds for standing in small)
+        return max(
+            (standing for standing in small if standing.seconds <= 1.25 * shortest),
+            key=lambda standing: (standing.mean, -standing.finalist.number),
         )
 
     @property
@@ -252,6 +260,10 @@ def wilson_interval(accuracy: float, n: int, level: float) -> Interval:
     """Wilson's score interval for an accuracy on ``n`` examples (rounded to a whole number of them)."""
     interval = stats.binomtest(round(accuracy * n), n).proportion_ci(level, method="wilson")
     return float(interval.low), float(interval.high)
+
+
+def _size(standing: Standing) -> float:
+    return math.inf if standing.n_parameters is None else standing.n_parameters
 
 
 def _mean(values: Mapping[int, float]) -> float:

@@ -86,7 +86,10 @@ class Polish:
         """All combinations of ``given`` candidates, and the repeats of as many finalists as are kept."""
         combinations = given * max(1, len(self.schedules))
         finalists = min(self.keep, combinations)
-        example = tuple(Training(point, 0, self.epochs) for point in self.space.grid())
+        # Every schedule once, every cell under the study's own: what may be wanted, and all kinds of what may be wrong.
+        first = Candidate(next(self.space.grid()), math.nan, math.nan)
+        points = [*self.space.grid(), *(params for params, _, _ in self._combinations([first]))]
+        example = tuple(dict.fromkeys(Training(point, 0, self.epochs) for point in points))
         return Forecast(combinations * self.seeds + finalists * self.repeats, self.epochs, finalists, example)
 
     def _combinations(self, candidates: Sequence[Candidate]) -> list[tuple[Params, str, Candidate]]:
