@@ -26,6 +26,8 @@ COMMANDS = (
     "merge",
     "view",
     "import",
+    "schedule",
+    "lr-range",
 )
 """Every command; ``lr-range`` lives in ``commands/lr_range_command.py``."""
 

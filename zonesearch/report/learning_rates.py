@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import plotly.graph_objects as go
 
 from zonesearch.domain.lr_range import RateRange
+from zonesearch.errors import StoreError
 
-__all__ = ["range_figure", "schedule_figure"]
+__all__ = ["range_figure", "schedule_figure", "write_figure"]
 
 
 def schedule_figure(learning_rates: Sequence[float], steps_per_epoch: int, title: str) -> go.Figure:
@@ -40,3 +42,15 @@ def range_figure(test: RateRange, title: str = "Learning-rate range test") -> go
     figure.update_layout(title=title, xaxis_title="learning rate", yaxis_title="training loss", xaxis_type="log")
     figure.update_yaxes(range=[min(test.smoothed) - margin, test.smoothed[0] + 3 * margin])
     return figure
+
+
+def write_figure(figure: go.Figure, path: Path) -> None:
+    """Write one self-contained HTML file.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    try:
+        path.write_text(figure.to_html(include_plotlyjs=True, full_html=True), encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error.strerror}; name another file") from None

@@ -6,19 +6,62 @@ The reading of the losses, without torch, is in :mod:`zonesearch.domain.lr_range
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from zonesearch.domain.lr_range import RateRange, Sweep, read_sweep, sweep_rates
+from zonesearch.domain.objective import Bundle, Objective
 from zonesearch.domain.seeding import stream_seed
+from zonesearch.domain.trials import Training
+from zonesearch.errors import ObjectiveError
+from zonesearch.training.schedules.sweep import Sweep as SweepSchedule
 
-__all__ = ["range_test", "sweep_losses"]
+__all__ = ["lr_range", "range_test", "sweep_losses"]
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 Start = Callable[[int], tuple[nn.Module, torch.optim.Optimizer]]
 """A seed in; a fresh network and its optimizer out."""
+
+
+def lr_range(
+    recipe: Objective,
+    params: Mapping[str, Any] | None = None,
+    *,
+    seeds: Sequence[int] = range(5),
+    low: float = 1e-6,
+    high: float = 10.0,
+    n_steps: int = 175,
+    sweep: Sweep = "exponential",
+    report: Callable[[float], None] = lambda share: None,
+) -> RateRange:
+    """The range test of a recipe at ``params``; nothing is stored.
+
+    Args:
+        recipe: an objective whose trainings follow a schedule and note the loss of every step of a sweep.
+        params: the point of the space where the test is made.
+        seeds, low, high, n_steps, sweep: as in :func:`range_test`.
+        report: is told the share that is done.
+
+    Raises:
+        StudyError: for a range that is none, or a training that diverges at once.
+        ObjectiveError: for params that cannot work, or an objective that knows no sweep.
+    """
+    schedule = SweepSchedule(low, high, n_steps, sweep)
+    wanted = {**(params or {}), "schedule": str(schedule)}
+    recipe.check(wanted)
+    losses = []
+    for i, seed in enumerate(seeds):
+        for trial in recipe.train(Bundle((Training(wanted, seed, 1),)), lambda share: None):
+            if trial.error:
+                raise ObjectiveError(f"the range test with seed {seed} failed: {trial.error.strip().splitlines()[-1]}")
+            if "step_loss" not in trial.curve:
+                raise ObjectiveError("this objective notes no losses step by step, so it has no range test")
+            losses.append(trial.curve["step_loss"])
+        report((i + 1) / len(seeds))
+    return read_sweep(schedule.rates(), losses)
 
 
 def range_test(

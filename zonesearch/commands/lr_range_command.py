@@ -1,0 +1,94 @@
+"""Find the range of useful learning rates by raising the rate step by step."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from zonesearch.commands.options import add_study, given_study
+
+__all__ = ["add_arguments", "call"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """STUDY.toml [--set KEY=VALUE] [--at NAME=VALUE] [--seeds N] [--low R] [--high R] [--steps N] [--sweep KIND] ..."""
+    add_study(parser)
+    parser.add_argument(
+        "--at",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="a parameter of the tested point, as width=512; by default the middle of each axis; may be repeated",
+    )
+    parser.add_argument("--seeds", type=int, default=5, help="sweeps, whose losses are averaged (5)")
+    parser.add_argument("--low", type=float, default=1e-6, help="the first learning rate (1e-6)")
+    parser.add_argument("--high", type=float, default=10.0, help="the last learning rate (10)")
+    parser.add_argument("--steps", type=int, default=175, help="optimizer steps of a sweep (175)")
+    parser.add_argument("--sweep", choices=("exponential", "linear"), default="exponential", help="how the rate rises")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="draw the test into an HTML file")
+
+
+def call(options: argparse.Namespace) -> None:
+    """Sweep, print the suggestion and the bounds."""
+    import json
+
+    from zonesearch.domain.sketch import sketch
+    from zonesearch.errors import StudyError
+    from zonesearch.training.lr_range import lr_range
+
+    study = given_study(options)
+    if options.seeds < 1:
+        raise StudyError(f"--seeds must be at least 1, not {options.seeds}")
+    params: dict[str, Any] = {axis.name: axis.row()[len(axis.row()) // 2] for axis in study.space.axes}
+    params = {name: value for name, value in params.items() if name not in ("schedule", "learning_rate")}
+    params |= dict(_given(text) for text in options.at)
+    found = lr_range(
+        study.objective(),
+        params,
+        seeds=range(options.seeds),
+        low=options.low,
+        high=options.high,
+        n_steps=options.steps,
+        sweep=options.sweep,
+    )
+    if options.html:
+        from zonesearch.report.learning_rates import range_figure, write_figure
+
+        write_figure(range_figure(found), options.html)
+    if options.json:
+        print(json.dumps({"study": study.name, "params": params, **found.describe()}))
+        return
+    rates = list(found.learning_rates)
+    print(f"{study.name}, range test at {', '.join(f'{name} {value}' for name, value in params.items())}")
+    print(
+        sketch(
+            found.smoothed,
+            x_from=f"{rates[0]:.2g}",
+            x_to=f"{rates[-1]:.2g}",
+            marks={
+                f"low {found.low:.2g}": rates.index(found.low),
+                f"suggestion {found.suggestion:.2g}": rates.index(found.suggestion),
+                f"high {found.high:.2g}": rates.index(found.high),
+            },
+        )
+    )
+    print(f"Learning rate: {found.suggestion:.2g}; a cyclical schedule: {found.schedule}")
+    for warning in found.warnings:
+        print(f"Careful: {warning}.")
+
+
+def _given(text: str) -> tuple[str, Any]:
+    """NAME=VALUE, the value TOML or plain text."""
+    import tomllib
+
+    from zonesearch.errors import StudyError
+
+    name, equals, raw = text.partition("=")
+    if not equals or not name.strip():
+        raise StudyError(f"--at wants NAME=VALUE, as width=512, not {text!r}")
+    try:
+        return name.strip(), tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name.strip(), raw.strip()

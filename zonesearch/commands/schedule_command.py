@@ -1,0 +1,32 @@
+"""Show the learning rates of a schedule before anything trains."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+__all__ = ["add_arguments", "call"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """SPEC --epochs N --steps-per-epoch K --lr R [--json] [--html FILE]."""
+    parser.add_argument("spec", metavar="SPEC", help='the schedule, as "step(every=7, factor=0.5)"')
+    parser.add_argument("--epochs", type=int, default=40, help="the length of the training (40)")
+    parser.add_argument("--steps-per-epoch", type=int, default=100, help="optimizer steps in an epoch (100)")
+    parser.add_argument("--lr", type=float, default=1e-3, help="the base learning rate (0.001)")
+    parser.add_argument("--json", action="store_true", help="print the rates as JSON, one per step")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="draw them into an HTML file")
+
+
+def call(options: argparse.Namespace) -> None:
+    """Print a picture of the rates, or the rates."""
+    import json
+
+    from zonesearch.training.schedules import Preview
+
+    preview = Preview.of(options.spec, options.epochs, options.steps_per_epoch, options.lr)
+    if options.html:
+        from zonesearch.report.learning_rates import schedule_figure, write_figure
+
+        write_figure(schedule_figure(preview.learning_rates, preview.steps_per_epoch, preview.schedule), options.html)
+    print(json.dumps(preview.describe()) if options.json else preview.picture())
