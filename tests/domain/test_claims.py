@@ -82,6 +82,19 @@ def test_seeds_and_cells_without_a_partner_are_left_out() -> None:
     assert nothing.verdict == "cannot be told"
 
 
+def test_tuned_axes_are_chosen_by_the_other_measure_for_each_side_alone() -> None:
+    """a is best at rate 0.1 by validation, b at 1.0; test accuracy alone would choose otherwise."""
+
+    def cells(values):
+        return {(("arm", arm), ("rate", rate)): {0: v, 1: v + 0.01, 2: v} for (arm, rate), v in values.items()}
+
+    validation = cells({("a", 0.1): 0.8, ("a", 1.0): 0.7, ("b", 0.1): 0.7, ("b", 1.0): 0.9})
+    test = cells({("a", 0.1): 0.6, ("a", 1.0): 0.9, ("b", 0.1): 0.9, ("b", 1.0): 0.75})
+    claim = Claim("b is better", {"arm": "b"}, {"arm": "a"}, tuned=("rate",))
+    assert check_claim(claim, test, tuning=validation).difference == pytest.approx(0.15)
+    assert check_claim(claim, test).difference == pytest.approx(0.0)
+
+
 def test_claims_table_shows_both_sides_in_points() -> None:
     table = claims_table([check_claim(CLAIM, scores([0.018, 0.021, 0.019, 0.022]))]).splitlines()
     assert len(table) == 3

@@ -29,6 +29,11 @@ def test_rise_stops_where_the_loss_lies_so_many_per_cent_above_its_lowest() -> N
     assert first_stop(EarlyStopping(rise=20.0), [0.5] * 6, losses) is None
 
 
+def test_after_ends_every_training_at_its_budget() -> None:
+    assert first_stop(EarlyStopping(after=3), [0.1, 0.2, 0.3, 0.4, 0.5]) == 3
+    assert first_stop(EarlyStopping(after=3, patience=1), [0.2, 0.1, 0.3]) == 2
+
+
 @given(st.lists(st.floats(0, 1), max_size=30))
 def test_no_rule_never_stops(accuracies: list[float]) -> None:
     assert not EarlyStopping().stops(accuracies, [1 - a for a in accuracies])
@@ -36,7 +41,12 @@ def test_no_rule_never_stops(accuracies: list[float]) -> None:
 
 @pytest.mark.parametrize(
     ("table", "said"),
-    [({"patince": 3}, 'did you mean "patience"?'), ({"patience": 0}, "at least 1"), ({"rise": -1.0}, "per cent")],
+    [
+        ({"patince": 3}, 'did you mean "patience"?'),
+        ({"patience": 0}, "at least 1"),
+        ({"rise": -1.0}, "per cent"),
+        ({"after": 0}, "number of epochs"),
+    ],
 )
 def test_a_wrong_table_is_a_clear_error(table, said: str) -> None:
     with pytest.raises(StudyError) as error:

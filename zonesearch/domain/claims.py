@@ -3,7 +3,8 @@
 A claim is that one set of trainings is better than another by so much. Trainings with the same seed share initial
 weights and the order of the data, so they are compared in pairs: the difference is averaged over all cells in which
 both sides exist, seed by seed, and Student's t over the seeds gives its interval. A seed counts once, however many
-cells it has.
+cells it has. Where a claim is about methods at their best, each side first takes the best value of the tuned axes, by
+another measure (validation) than the one that is compared (test).
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from zonesearch.errors import StudyError, did_you_mean
 
 __all__ = ["Claim", "ClaimOutcome", "check_claim", "claims_table"]
 
-Scores = Mapping[tuple[tuple[str, Value], ...], Mapping[int, float]]
+_Cell = tuple[tuple[str, Value], ...]
+_Side = dict[_Cell, Mapping[int, float]]
+Scores = Mapping[_Cell, Mapping[int, float]]
 """For each cell (its sorted parameters) the accuracy by seed."""
 
 
@@ -31,21 +34,23 @@ class Claim:
         says: the claim in words, with its source.
         better, than: parameters that single out the two sides; all else is paired cell by cell.
         by: the claimed difference of accuracy (0.01 is one point); None when only the direction was claimed.
+        tuned: axes of which each side has its own best value.
     """
 
     says: str
     better: Params
     than: Params
     by: float | None = None
+    tuned: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, table: Mapping[str, Any], where: str) -> Claim:
-        """Read a table with the keys ``says``, ``better``, ``than`` and, where a number was claimed, ``by``.
+        """Read a table with the keys ``says``, ``better``, ``than`` and, where wanted, ``by`` and ``tuned``.
 
         Raises:
             StudyError: for a key that is missing or unknown.
         """
-        known = ("says", "better", "than", "by")
+        known = ("says", "better", "than", "by", "tuned")
         for key in table:
             if key not in known:
                 raise StudyError(f'{where}: a claim has no key "{key}"; {did_you_mean(key, known)}')
@@ -54,7 +59,8 @@ class Claim:
                 raise StudyError(f'{where}: a claim needs the key "{key}"')
         if not isinstance(table["better"], Mapping) or not isinstance(table["than"], Mapping):
             raise StudyError(f'{where}: better and than are tables such as {{ arm = "swa" }}')
-        return cls(str(table["says"]), dict(table["better"]), dict(table["than"]), table.get("by"))
+        tuned = tuple(map(str, table.get("tuned", ())))
+        return cls(str(table["says"]), dict(table["better"]), dict(table["than"]), table.get("by"), tuned)
 
 
 @dataclass(frozen=True)
@@ -94,14 +100,17 @@ class ClaimOutcome:
         return "cannot be told"
 
 
-def check_claim(claim: Claim, scores: Scores, level: float = 0.95) -> ClaimOutcome:
+def check_claim(claim: Claim, scores: Scores, level: float = 0.95, tuning: Scores | None = None) -> ClaimOutcome:
     """Compare the two sides of ``claim``.
 
     Args:
         scores: accuracy by cell and seed; cells without a partner on the other side are left out.
         level: of the interval.
+        tuning: the scores by which ``tuned`` axes are chosen; those compared, when there are no others.
     """
-    better, than = _side(claim.better, scores), _side(claim.than, scores)
+    better, than = (
+        _tuned(_side(s, scores), _side(s, tuning or scores), claim.tuned) for s in (claim.better, claim.than)
+    )
     shared = sorted(better.keys() & than.keys(), key=str)
     by_seed: dict[int, list[float]] = {}
     for rest in shared:
@@ -114,7 +123,7 @@ def check_claim(claim: Claim, scores: Scores, level: float = 0.95) -> ClaimOutco
     return ClaimOutcome(claim, len(values), mean, t_interval(values, level), p_value)
 
 
-def _side(wanted: Params, scores: Scores) -> dict[tuple[tuple[str, Value], ...], Mapping[int, float]]:
+def _side(wanted: Params, scores: Scores) -> _Side:
     """The cells with ``wanted``, by the rest of their parameters."""
     found = {}
     for cell, values in scores.items():
@@ -122,6 +131,20 @@ def _side(wanted: Params, scores: Scores) -> dict[tuple[tuple[str, Value], ...],
         if all(name in params and params[name] == value for name, value in wanted.items()):
             found[tuple((name, value) for name, value in cell if name not in wanted)] = values
     return found
+
+
+def _tuned(side: _Side, tuning: _Side, axes: Sequence[str]) -> _Side:
+    """``side`` at the values of ``axes`` where ``tuning`` is best on average; the axes are gone from its cells."""
+    best: dict[_Cell, tuple[float, Mapping[int, float]]] = {}
+    for cell, values in side.items():
+        chosen_by = tuning.get(cell, {})
+        if not chosen_by:
+            continue
+        mean = math.fsum(chosen_by.values()) / len(chosen_by)
+        rest = tuple((name, value) for name, value in cell if name not in axes)
+        if rest not in best or mean > best[rest][0]:
+            best[rest] = (mean, values)
+    return {rest: values for rest, (_, values) in best.items()}
 
 
 def claims_table(outcomes: Iterable[ClaimOutcome], level: float = 0.95) -> str:

@@ -34,7 +34,8 @@ class Compare:
         repeats: seeds for every cell, the same for all.
         reading: of the curves, where there is no test split.
         level: of intervals and of "differs".
-        claims: tables with ``says``, ``better``, ``than`` and ``by`` (see :class:`zonesearch.domain.claims.Claim`).
+        claims: tables with ``says``, ``better``, ``than``, ``by`` and ``tuned``, as in
+            :class:`zonesearch.domain.claims.Claim`.
     """
 
     space: Space
@@ -68,12 +69,15 @@ class Compare:
 
     def check_claims(self, trials: Trials) -> tuple[ClaimOutcome, ...]:
         """What became of each claim, by the trials so far."""
-        scores = {}
+        validation, scores = {}, {}
         for point in self.space.grid():
+            cell = tuple(sorted(point.items()))
             back = self._complete(point, trials)
-            values = {t.seed: t.value(self.reading) if t.test_accuracy is None else t.test_accuracy for t in back}
-            scores[tuple(sorted(point.items()))] = values
-        return tuple(check_claim(Claim.parse(table, f"[{self.name}]"), scores, self.level) for table in self.claims)
+            validation[cell] = {trial.seed: trial.value(self.reading) for trial in back}
+            tested = {trial.seed: trial.test_accuracy for trial in back if trial.test_accuracy is not None}
+            scores[cell] = tested or validation[cell]
+        claims = [Claim.parse(table, f"[{self.name}]") for table in self.claims]
+        return tuple(check_claim(claim, scores, self.level, validation) for claim in claims)
 
     def _repeats(self, point: Mapping[str, Value]) -> list[Training]:
         return [Training(point, seed, self.epochs, test=True) for seed in fresh_seeds(self.repeats)]

@@ -29,13 +29,17 @@ class EarlyStopping:
         rise: stop when validation loss lies so many per cent above its lowest value (Prechelt's GL criterion; 5 is a
             common choice).
         least: never before so many epochs.
+        after: stop after so many epochs in any case: a shorter budget for one of several arms.
     """
 
     patience: int | None = None
     rise: float | None = None
     least: int = 1
+    after: int | None = None
 
     def __post_init__(self) -> None:
+        if self.after is not None and self.after < 1:
+            raise StudyError(f"[early_stopping] after is a number of epochs, at least 1, not {self.after}")
         if self.patience is not None and self.patience < 1:
             raise StudyError(f"[early_stopping] patience must be at least 1, not {self.patience}")
         if self.rise is not None and not self.rise >= 0:
@@ -48,7 +52,7 @@ class EarlyStopping:
         Raises:
             StudyError: for an unknown key or a wrong value.
         """
-        known = ("patience", "rise", "least")
+        known = ("patience", "rise", "least", "after")
         for key in table:
             if key not in known:
                 raise StudyError(f'[early_stopping] has no key "{key}"; {did_you_mean(key, known)}')
@@ -61,6 +65,8 @@ class EarlyStopping:
             accuracies: validation accuracy of each finished epoch.
             losses: validation loss of each; needed for ``rise``.
         """
+        if self.after is not None and len(accuracies) >= self.after:
+            return True
         if not accuracies or len(accuracies) < self.least:
             return False
         best = max(range(len(accuracies)), key=accuracies.__getitem__)  # the first of equals: an equal is no better
