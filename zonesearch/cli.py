@@ -1,4 +1,4 @@
-"""The command ``zonesearch``: parses, calls, prints; what it calls is in :mod:`zonesearch.commands`, one command a file.
+"""The command ``zonesearch``: parses, calls, prints. What it calls is in :mod:`zonesearch.commands`, one a file.
 
 Exit status: 0 done, 2 something for the user to mend (one sentence on standard error), 130 stopped by Ctrl-C.
 """

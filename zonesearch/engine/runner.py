@@ -38,6 +38,7 @@ OnProgress = Callable[[str, float], None]
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 """The environment variables by which numerical libraries are told how many threads to use."""
 
+
 class Engine(Protocol):
     """Where bundles are trained. Used in a ``with`` statement, which ends its processes."""
 
@@ -156,7 +157,7 @@ class InProcess:
             if on_progress is not None:
                 on_progress(bundle.key, share)
 
-        # Handed on whole: a bundle that was cut short runs again as it was, so an interrupted run gives the same trials.
+        # Handed on whole: a bundle that was cut short runs again as it was, so that it gives the same trials.
         on_trials(list(train_bundle(objective, bundle, report, self._provenance)))
 
     def __enter__(self) -> InProcess:
