@@ -107,6 +107,14 @@ def test_an_arm_is_the_study_with_some_tables_replaced() -> None:
     assert recipe.arms["sgd"] == Recipe.from_tables(TABLES)
 
 
+def test_the_fingerprint_names_what_an_arm_sets_otherwise() -> None:
+    arms = Recipe.from_tables({**TABLES, **ARMS}).fingerprint()["arms"]
+    assert arms["sgd"] == {}
+    assert arms["adam"] == {"optimizer": {"name": "adam", "learning_rate": 1e-3, "momentum": 0.0}}
+    assert arms["swa"]["training"] == {"schedule": "swa(low=0.05, start=0.5)"}
+    assert arms["swa"]["averaging"]["kind"] == "weights"
+
+
 def test_an_arm_trains_as_the_recipe_that_it_stands_for() -> None:
     alone = {**ARMS["arms"]["swa"], "training": {"batch": 64, "schedule": "swa(low=0.05, start=0.5)"}}
     assert trained(ARMS, arm="swa").curve == trained(alone).curve

@@ -135,7 +135,7 @@ class Recipe:
         described["training"].pop("device")
         described |= self.techniques.describe()
         if self.arms:
-            described["arms"] = {name: arm._described() for name, arm in self.arms.items()}
+            described["arms"] = {name: _changes(described, arm._described()) for name, arm in self.arms.items()}
         return described
 
     def _load(self, device: str) -> Split:
@@ -170,3 +170,13 @@ def _arm(tables: Mapping[str, Mapping[str, Any]], name: str, arm: Any) -> dict[s
     for table, settings in arm.items():
         merged[table] = {**merged.get(table, {}), **settings}
     return merged
+
+
+def _changes(base: Mapping[str, Any], arm: Mapping[str, Any]) -> dict[str, Any]:
+    """What an arm sets otherwise than the recipe, table by table; all of a table that the recipe does not have."""
+    changed = {table: _other(base.get(table, {}), settings) for table, settings in arm.items()}
+    return {table: settings for table, settings in changed.items() if settings}
+
+
+def _other(base: Mapping[str, Any], arm: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in arm.items() if key not in base or base[key] != value}
