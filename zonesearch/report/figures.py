@@ -6,6 +6,7 @@ Colours: viridis for accuracies, Okabe & Ito's palette for the rest; both can be
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,7 @@ def surface_figure(findings: Findings) -> go.Figure | None:
             "xaxis": {"title": {"text": x.name}, **_ticks(x, xs)},
             "yaxis": {"title": {"text": y.name}, **_ticks(y, ys)},
             "zaxis": {"title": {"text": "accuracy"}, **ticks},
-            "camera": {"eye": {"x": -1.5, "y": -1.5, "z": 0.9}},
+            "camera": {"eye": {"x": -1.65, "y": -1.65, "z": 0.9}, "center": {"x": 0, "y": 0, "z": -0.15}},
         }
     )
     return _styled(figure, 480)
@@ -175,7 +176,7 @@ def intervals_figure(findings: Findings) -> go.Figure | None:
 
 
 def curves_figure(findings: Findings) -> go.Figure | None:
-    """Validation accuracy by epoch under each schedule at the recommended point, the rate below; None without curves."""
+    """Validation accuracy by epoch under each schedule at the recommended point, the rate below; None without any."""
     verdict = findings.verdict
     if verdict is None or verdict.recommended is None:
         return None
@@ -347,7 +348,7 @@ def _edges(places: list[float]) -> list[float]:
     """The borders of cells: halfway between neighbours, and as far beyond the ends."""
     if len(places) == 1:
         return [places[0] - 0.5, places[0] + 0.5]
-    middle = [(a + b) / 2 for a, b in zip(places, places[1:], strict=False)]
+    middle = [(a + b) / 2 for a, b in pairwise(places)]
     return [2 * places[0] - middle[0], *middle, 2 * places[-1] - middle[-1]]
 
 
@@ -378,4 +379,5 @@ def _styled(figure: go.Figure, height: int) -> go.Figure:
         plot_bgcolor="rgba(0,0,0,0)",
         font={"family": "system-ui, sans-serif", "size": 13},
         template="plotly_white",
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": "#9aa7b6"},
     )

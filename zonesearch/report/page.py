@@ -138,8 +138,8 @@ def _pictures(findings: Findings) -> list[str]:
         _section(
             "The finalists",
             "Fresh seeds that took no part in choosing: points are seeds, diamonds their mean with Student's interval; "
-            "blue ones cannot be told apart from the best. Below: accuracy when chosen against fresh seeds; points under "
-            "the line looked better than they are.",
+            "blue ones cannot be told apart from the best. Beside: accuracy when chosen against fresh seeds; points "
+            "under the line looked better than they are.",
             [("finalists", figures.finalists_figure), ("optimism", figures.optimism_figure)],
             findings,
             [("Finalists", summaries.finalists_table(findings))],
@@ -187,10 +187,11 @@ def _table(name: str, table: pd.DataFrame) -> str:
         for row in table.itertuples(index=False)
     )
     csv = _script_json(json.dumps(table.to_csv(index=False)))
+    file = escape(name.lower().replace(" ", "-").replace(":", "")) + ".csv"
     return (
         f'<details><summary>{escape(name)} ({len(table)} rows)</summary><div class="scroll"><table>'
         f"<caption>{escape(name)}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
-        f'<p><a class="csv" href="#" download="{escape(name.lower().replace(" ", "-").replace(":", ""))}.csv">CSV</a></p>'
+        f'<p><a class="csv" href="#" download="{file}">CSV</a></p>'
         f'<script type="application/json" class="csv-data">{csv}</script></details>'
     )
 
