@@ -57,7 +57,9 @@ class Result:
         """One row per training, the columns (params..., accuracy) first."""
         frame = self.trials.frame()
         names = [name for name in self.findings.space.names if name in frame.columns]
-        return frame[[*names, *(column for column in frame.columns if column not in names)]]
+        others = [name for name in frame.columns[: list(frame.columns).index("accuracy")] if name not in names]
+        rest = frame.columns[list(frame.columns).index("accuracy") :]
+        return frame[[*names, *others, *rest]]
 
     def report(self, path: str | Path) -> Path:
         """Write the report, one self-contained HTML file; gives its path.
