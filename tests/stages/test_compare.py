@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Training, Trial, Trials
 from zonesearch.errors import StudyError
 from zonesearch.stages.compare import Compare
+from zonesearch.study.building import build_stage, describe_stage
 
 SPACE = Space.parse({"arm": ["sgd", "swa"], "width": [16, 32]})
 CLAIMS = ({"says": "SWA is better", "better": {"arm": "swa"}, "than": {"arm": "sgd"}, "by": 0.01},)
@@ -62,3 +65,10 @@ def test_compare_counts_what_diverged() -> None:
 def test_a_wrong_compare_is_a_clear_error(settings) -> None:
     with pytest.raises(StudyError, match=r"\[compare\]"):
         Compare(SPACE, epochs=3, **settings)
+
+
+def test_compare_with_its_claims_is_read_back_from_what_a_run_keeps() -> None:
+    stage = build_stage("compare", {"repeats": 3, "claims": list(CLAIMS)}, {"space": SPACE, "epochs": 2}, "here")
+    described = json.loads(json.dumps(describe_stage(stage)))
+    kept = {key: value for key, value in described.items() if key != "name"}
+    assert build_stage(described["name"], kept, {"space": SPACE}, "there") == stage

@@ -76,6 +76,8 @@ def _plain(value: Any) -> Any:
         return call_text(name_of("lines", type(value)) or type(value).__qualname__, value)
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
     return value if isinstance(value, bool | int | float | str | None) else repr(value)
 
 
