@@ -28,6 +28,7 @@ COMMANDS = (
     "import",
     "schedule",
     "lr-range",
+    "claims",
 )
 """Every command; ``lr-range`` lives in ``commands/lr_range_command.py``."""
 

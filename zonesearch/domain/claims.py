@@ -99,6 +99,18 @@ class ClaimOutcome:
             return "did not hold: less than claimed, if anything"
         return "cannot be told"
 
+    def describe(self) -> dict[str, Any]:
+        """The outcome as plain JSON data; what is not known is None."""
+        numbers = {"difference": self.difference, "low": self.interval[0], "high": self.interval[1]}
+        return {
+            "says": self.claim.says,
+            "claimed": self.claim.by,
+            **{name: value if math.isfinite(value) else None for name, value in numbers.items()},
+            "n_seeds": self.n_seeds,
+            "p_value": self.p_value,
+            "verdict": self.verdict,
+        }
+
 
 def check_claim(claim: Claim, scores: Scores, level: float = 0.95, tuning: Scores | None = None) -> ClaimOutcome:
     """Compare the two sides of ``claim``.
