@@ -247,3 +247,31 @@ def test_every_study_file_loads(study: str) -> None:
 
     made = read_study(ROOT / "studies" / study)
     assert made.stages
+
+
+def test_status_says_what_each_shard_lacks_and_what_to_type_next(command: Command, here: Path) -> None:
+    command("run", "small.toml", "--into", "part-1", "--shard", "1/2", "--quiet")
+    command("merge", "part-1", "--into", "all")
+    status = json.loads(command("status", "all", "--json")[1])
+    first, second = status["shards"]
+    assert first["missing"] == 0
+    assert second["missing"] == second["missing"] + second["done"] > 0
+    assert status["next"][0] == "zonesearch run STUDY.toml --shard 2/2"
+    assert "shard 2/2: 0 done" in command("status", "all")[1]
+
+
+def test_view_is_written_live_and_topped_up_without_doubles(command: Command, here: Path) -> None:
+    import optuna
+
+    url = f"sqlite:///{here}/view.db"
+    assert command("run", "small.toml", "--view", url, "--quiet")[0] == 0
+    n_done = json.loads(command("status", "runs/small", "--json")[1])["done"]
+
+    def shown() -> int:
+        return len(optuna.load_study(study_name="small", storage=url).trials)
+
+    assert shown() == n_done
+    assert command("view", "runs/small", "--storage", url)[1].startswith("0 trials added")
+    assert shown() == n_done
+    assert command("import", "--storage", url, "--study", "small", "--into", "back")[0] == 0
+    assert json.loads(command("status", "back", "--json")[1])["done"] == n_done
