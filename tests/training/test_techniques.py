@@ -164,6 +164,22 @@ def test_a_wrong_axis_of_a_technique_is_a_clear_error(tables, params, said: str)
         Recipe.from_tables({**TABLES, **tables}).check(params)
 
 
+# -- what is tested
+
+
+def test_the_last_network_is_tested_where_that_is_asked_for() -> None:
+    """Under a rate that ruins the network in its last epoch, the best and the last one are far apart."""
+    ruin = {"training": {"batch": 64, "schedule": "triangular(low=0.0, high=50.0, half_cycle=3)"}}
+    best = trained(ruin, epochs=4, test=True)
+    last = trained({"training": {**ruin["training"], "tested": "last"}}, epochs=4, test=True)
+    assert best.validation_curve == last.validation_curve
+    n = last.n_test
+    assert abs(last.test_accuracy - last.validation_curve[-1]) < 4 * (0.25 / n) ** 0.5
+    assert best.test_accuracy >= last.test_accuracy
+    with pytest.raises(ObjectiveError, match='tested is "best" or "last"'):
+        trained({"training": {"tested": "first"}})
+
+
 # -- batch, rate and width
 
 

@@ -44,7 +44,7 @@ def train_one(
     Under the schedule ``sweep`` the training is a range test: its curve is the loss of every step.
 
     Args:
-        training: gives seed, epochs and whether to measure the test split, at the epoch that validation chooses.
+        training: gives seed, epochs and whether to measure the test split, as the setting ``tested`` says.
         settings: of this training, its params applied.
         data: on the device where it is to be trained.
         study_seed: the seed of the study.
@@ -68,11 +68,11 @@ def train_one(
             complete = len(curve["step_loss"]) == run.schedule.n_steps and math.isfinite(validation_loss)
         else:
             techniques = techniques or Techniques()
-            best = _train(run, settings, data, order, techniques, curve, report, keep_best=training.test)
+            tested = _train(run, settings, data, order, techniques, curve, report, keep=training.test)
             complete = len(curve["validation_accuracy"]) == run.epoch
             accuracy = max(curve["validation_accuracy"], default=math.nan)
-            if best is not None and complete:
-                test_accuracy = evaluate(best, *data.test)[1]
+            if tested is not None and complete:
+                test_accuracy = evaluate(tested, *data.test)[1]
     return Trial(
         training=training,
         state="complete" if complete else "diverged",
@@ -114,9 +114,9 @@ def _train(
     techniques: Techniques,
     curve: dict[str, list[float]],
     report: Callable[[float], None],
-    keep_best: bool,
+    keep: bool,
 ) -> nn.Module | None:
-    """All epochs, noted in ``curve``; gives the network that validation chose, if it is to be kept.
+    """All epochs, noted in ``curve``; gives the network to be tested, if one is to be kept.
 
     A training that diverges ends in its middle: ``curve`` has fewer epochs than were begun.
     """
@@ -124,7 +124,7 @@ def _train(
     names = ("validation_accuracy", "validation_loss", "train_accuracy", "train_loss", "learning_rate")
     curve.update({name: [] for name in names})
     validation = curve["validation_accuracy"]
-    best: nn.Module | None = None
+    tested: nn.Module | None = None
     n_steps = steps_in_epoch(len(run.labels), run.batch, settings.training.steps_per_epoch)
     for epoch in range(run.epochs):
         run.epoch = epoch
@@ -140,8 +140,9 @@ def _train(
         validation_loss, validation_accuracy = evaluate(network, *data.validation)
         if not (math.isfinite(train_loss) and math.isfinite(validation_loss)):
             break
-        if keep_best and validation_accuracy > max(validation, default=-1.0):
-            best = copy.deepcopy(network)
+        better = validation_accuracy > max(validation, default=-1.0)
+        if keep and (better or settings.training.tested == "last"):
+            tested = copy.deepcopy(network)
         noted = (validation_accuracy, validation_loss, train_accuracy, train_loss, run.learning_rate)
         for name, value in zip(names, noted, strict=True):
             curve[name].append(value)
@@ -150,7 +151,7 @@ def _train(
         if stopping is not None and stopping.stops(validation, curve["validation_loss"]):
             break
     curve.update(run.curve)
-    return best
+    return tested
 
 
 def _descend(

@@ -98,6 +98,8 @@ class Recipe:
             raise ObjectiveError(
                 f"batch {batch} is larger than the training split of {n} examples; lower the batch axis"
             )
+        if settings.training.tested not in ("best", "last"):
+            raise ObjectiveError(f'tested is "best" or "last", not {settings.training.tested!r}')
         if settings.training.rate_rule not in RULES:
             raise ObjectiveError(f"rate_rule is one of {', '.join(RULES)}, not {settings.training.rate_rule!r}")
 

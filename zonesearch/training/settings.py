@@ -73,6 +73,7 @@ class TrainingSettings:
         schedule: of the learning rate, as ``step(every=7, factor=0.5)``.
         rate_rule: ``none``, or the rate tied to the batch: ``linear`` or ``sqrt``, relative to ``reference_batch``.
         steps_per_epoch: the same number of steps in an epoch at every batch size; 0: one pass over the data.
+        tested: the network that the test split sees: ``best``, of the epoch that validation chose, or ``last``.
         device: ``auto``, ``cpu`` or ``cuda``.
     """
 
@@ -81,6 +82,7 @@ class TrainingSettings:
     rate_rule: str = "none"
     reference_batch: int = 64
     steps_per_epoch: int = 0
+    tested: str = "best"
     device: str = "auto"
 
 
