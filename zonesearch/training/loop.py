@@ -24,7 +24,7 @@ from zonesearch.training.technique import Hooks, Run, judged
 from zonesearch.training.techniques import Techniques
 from zonesearch.training.width_transfer import transfer_width
 
-__all__ = ["evaluate", "train_one"]
+__all__ = ["begin_run", "evaluate", "train_epochs", "train_one"]
 
 _EVALUATION_BATCH = 4096
 
@@ -58,7 +58,7 @@ def train_one(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(stream_seed(study_seed, "weights", training.seed))
         order = torch.Generator().manual_seed(stream_seed(study_seed, "order", training.seed))
-        run = _begin(training, settings, data, study_seed)
+        run = begin_run(training, settings, data, study_seed)
         if isinstance(run.schedule, Sweep):
             losses = sweep_losses(
                 run.network, run.optimizer, run.loss, run.inputs, run.labels, run.schedule.rates(), run.batch, order
@@ -68,7 +68,7 @@ def train_one(
             complete = len(curve["step_loss"]) == run.schedule.n_steps and math.isfinite(validation_loss)
         else:
             techniques = techniques or Techniques()
-            tested = _train(run, settings, data, order, techniques, curve, report, keep=training.test)
+            tested = train_epochs(run, settings, data, order, techniques, curve, report, keep=training.test)
             complete = len(curve["validation_accuracy"]) == run.epoch
             accuracy = max(curve["validation_accuracy"], default=math.nan)
             if tested is not None and complete:
@@ -87,7 +87,7 @@ def train_one(
     )
 
 
-def _begin(training: Training, settings: Settings, data: Split, study_seed: int) -> Run:
+def begin_run(training: Training, settings: Settings, data: Split, study_seed: int) -> Run:
     """A fresh network with its optimizer; weights from torch's current random state."""
     inputs, labels = data.train
     batch, rule = settings.training.batch, settings.training
@@ -106,7 +106,7 @@ def _begin(training: Training, settings: Settings, data: Split, study_seed: int)
     )
 
 
-def _train(
+def train_epochs(
     run: Run,
     settings: Settings,
     data: Split,

@@ -87,7 +87,7 @@ class Recipe:
             ObjectiveError: naming the parameter, its value and the mend.
             StudyError: for a schedule that cannot be read.
         """
-        settings, _ = self._with(params)
+        settings, _ = self.settings_of(params)
         check_network(settings.network)
         check_optimizer(settings.optimizer)
         parse(settings.training.schedule)
@@ -109,17 +109,21 @@ class Recipe:
 
     def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
         """Train one network after the other."""
-        data = self._load(self._device())
+        data = self.split()
         for training in bundle.trainings:
-            settings, techniques = self._with(training.params)
+            settings, techniques = self.settings_of(training.params)
             yield train_one(training, settings, data, self.seed, report, techniques)
 
     @property
     def _settings(self) -> Settings:
         return Settings(self.data, self.network, self.optimizer, self.training)
 
-    def _with(self, params: Mapping[str, Any]) -> tuple[Settings, Techniques]:
-        """Settings and techniques of one training."""
+    def settings_of(self, params: Mapping[str, Any]) -> tuple[Settings, Techniques]:
+        """Settings and techniques of a training with these params.
+
+        Raises:
+            ObjectiveError: naming the parameter, its value and the mend.
+        """
         rest = dict(params)
         recipe = self
         if self.arms and "arm" in rest:
@@ -140,6 +144,10 @@ class Recipe:
             described["arms"] = {name: _changes(described, arm._described()) for name, arm in self.arms.items()}
         return described
 
+    def split(self) -> Split:
+        """The data, on the device where trainings run."""
+        return self._load(self._device())
+
     def _load(self, device: str) -> Split:
         return load(self.data, self.seed, device)
 
@@ -153,7 +161,7 @@ class Recipe:
 
     def _cost(self, training: Training) -> float:
         """About how many seconds the training takes on one core."""
-        settings, _ = self._with(training.params)
+        settings, _ = self.settings_of(training.params)
         data = self._load("cpu")
         n, batch = len(data.train[1]), settings.training.batch
         weights = n_parameters(settings.network, data.n_inputs, data.n_classes)

@@ -1,0 +1,71 @@
+"""How wide are the optima that two ways to train find? The same rays for each, networks made again from a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from zonesearch.domain.seeding import stream_seed
+from zonesearch.domain.trials import Training
+from zonesearch.training.averaging import refresh_batch_norm
+from zonesearch.training.loop import begin_run, evaluate, train_epochs
+from zonesearch.training.rays import Rays, along_rays
+from zonesearch.training.recipe import Recipe
+
+__all__ = ["optimum_width", "trained_network"]
+
+
+def optimum_width(
+    recipe: Recipe,
+    ways: Mapping[str, Mapping[str, Any]],
+    *,
+    epochs: int,
+    distances: Sequence[float],
+    seed: int = 0,
+    n_rays: int = 10,
+) -> dict[str, Rays]:
+    """Test error along random rays from the solution of each way to train.
+
+    Args:
+        recipe: of the network.
+        ways: a name and the params of a training for each (such as ``{"arm": "swa"}``).
+        epochs: the length of the trainings.
+        distances: in the norm of the weights.
+        seed: of the trainings and of the rays; all solutions are left in the same directions.
+        n_rays: number of directions.
+    """
+    data = recipe.split()
+
+    def error(network: nn.Module) -> float:
+        return 1.0 - evaluate(network, *data.test)[1]
+
+    def refresh(network: nn.Module) -> None:
+        refresh_batch_norm(network, data.train[0])
+
+    found = {}
+    for name, params in ways.items():
+        network = trained_network(recipe, Training(params, seed, epochs))
+        found[name] = along_rays(network, error, distances, n_rays=n_rays, seed=seed, refresh=refresh)
+    return found
+
+
+def trained_network(recipe: Recipe, training: Training) -> nn.Module:
+    """The network that a training ends with, as it is tested; trials keep none, so it is trained again.
+
+    Raises:
+        ValueError: when the training diverges at once, so that there is none.
+    """
+    settings, techniques = recipe.settings_of(training.params)
+    data = recipe.split()
+    device = data.train[0].device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(stream_seed(recipe.seed, "weights", training.seed))
+        order = torch.Generator().manual_seed(stream_seed(recipe.seed, "order", training.seed))
+        run = begin_run(training, settings, data, recipe.seed)
+        network = train_epochs(run, settings, data, order, techniques, {}, lambda share: None, keep=True)
+    if network is None:
+        raise ValueError(f"the training with {dict(training.params)} diverged in its first epoch")
+    return network.eval()
