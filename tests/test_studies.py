@@ -1,0 +1,61 @@
+"""Every small study in miniature: on the digits, two seeds, a few cells; what it claims is answered."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from zonesearch.running import run_study
+from zonesearch.stages.compare import Compare
+from zonesearch.study.files import read_study
+
+STUDIES = Path(__file__).parents[1] / "studies"
+
+FEWER = {
+    "lr_schedules_small": ["space.learning_rate=[0.04, 0.2]"],
+    "optimizers_small": ["space.learning_rate=[0.001, 0.1]", "space.batch=[64]"],
+    "mnist_repeats_small": ["space.batch=[64, 256]", "training.epochs=4"],
+    "cifar10_swa_small": [],
+    "cifar10_spartan_small": ["training.epochs=6"],
+}
+
+
+def test_every_small_study_has_a_miniature() -> None:
+    assert {path.stem for path in STUDIES.glob("*_small.toml")} == set(FEWER)
+
+
+@pytest.mark.parametrize("name", FEWER)
+def test_a_small_study_runs_and_answers_all_its_claims(name: str) -> None:
+    miniature = ["data.name=digits", "data.limit=0", "compare.repeats=2", "run.workers=1", *FEWER[name]]
+    study = read_study(STUDIES / f"{name}.toml", miniature)
+    result = run_study(study)
+    (stage,) = study.stages
+    assert isinstance(stage, Compare)
+    outcomes = stage.check_claims(result.trials)
+    assert outcomes
+    assert all(outcome.n_seeds == 2 for outcome in outcomes)
+    assert all(math.isfinite(outcome.difference) for outcome in outcomes)
+    assert result.verdict is not None
+    assert all(standing.n_lost == 0 for standing in result.verdict.standings)
+
+
+@pytest.mark.parametrize("path", sorted(STUDIES.glob("*.toml")), ids=lambda path: path.stem)
+def test_the_claims_of_a_study_are_about_cells_that_it_has(path: Path) -> None:
+    study = read_study(path)
+    points = list(study.space.grid())
+    for stage in study.stages:
+        for claim in stage.claims if isinstance(stage, Compare) else ():
+            for side in (claim["better"], claim["than"]):
+                assert any(side.items() <= point.items() for point in points), claim["says"]
+
+
+@pytest.mark.parametrize("path", sorted(STUDIES.glob("*.toml")), ids=lambda path: path.stem)
+def test_the_cells_of_a_study_on_small_data_can_be_trained(path: Path) -> None:
+    """Arms, optimizers and schedules are all read; the data are replaced by the digits."""
+    study = read_study(path, ["data.name=digits", "data.limit=0"])
+    objective = study.objective()
+    for point in study.space.grid():
+        if point.get("batch", 1) <= 1000:
+            objective.check(point)
