@@ -1,0 +1,137 @@
+"""What it cost: completeness by stage, and accuracy against size and time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from zonesearch.domain.findings import Findings
+from zonesearch.domain.trials import Params
+from zonesearch.domain.wording import point_text
+from zonesearch.report.figures.look import BLUE, PALETTE, VERMILION, accuracy_axis, log_ticks, said, score, styled
+from zonesearch.report.summaries.finalists import bare
+from zonesearch.report.summaries.learning import own_schedule
+from zonesearch.report.summaries.pareto import pareto_front
+
+__all__ = ["completeness_figure", "pareto_figure"]
+
+_STATES = (
+    ("done", BLUE, ""),
+    ("diverged", PALETTE[4], "/"),
+    ("failed", VERMILION, "x"),
+    ("missing", "rgba(140,140,140,0.35)", "."),
+)
+_MOST_POINTS = 1200
+
+
+def completeness_figure(stages: pd.DataFrame) -> go.Figure:
+    """One bar per stage: trainings done, diverged, failed and missing."""
+    figure = go.Figure()
+    for state, colour, pattern in _STATES:
+        if state != "done" and not stages[state].any():
+            continue
+        figure.add_bar(
+            y=[said(name) for name in stages["stage"]],
+            x=stages[state].tolist(),
+            orientation="h",
+            name=state,
+            marker={"color": colour, "pattern": {"shape": pattern}},
+            hovertemplate=f"%{{y}}: %{{x}} {state}<extra></extra>",
+        )
+    figure.update_layout(
+        barmode="stack",
+        bargap=0.4,
+        xaxis={"title": {"text": "trainings"}},
+        yaxis={"autorange": "reversed", "showgrid": False, "type": "category"},
+        showlegend=True,
+    )
+    return styled(figure, 120 + 36 * len(stages))
+
+
+def pareto_figure(findings: Findings, table: pd.DataFrame, cost: str, title: str) -> go.Figure | None:
+    """Accuracy against a column of ``table`` on a log scale, the Pareto front as steps; None where no cost is known.
+
+    Args:
+        findings: give the finalists and the recommended setting.
+        table: of :func:`zonesearch.report.summaries.pareto.settings_table`.
+        cost: ``parameters`` or ``seconds``.
+        title: of the axis.
+    """
+    if not len(table) or cost not in table:
+        return None
+    table = table[(table[cost].astype(float) > 0).fillna(False)].reset_index(drop=True)
+    if len(table) < 2 or table[cost].nunique() < 2:
+        return None
+    costs = table[cost].astype(float).tolist()
+    accuracies = table["accuracy"].tolist()
+    front = pareto_front(costs, accuracies)
+    shown = sorted({*range(min(len(table), _MOST_POINTS)), *front})
+    percent = bool(accuracy_axis(accuracies))
+    rows: list[Any] = table.loc[shown].to_dict("records")
+    names = [_name(findings, row) for row in rows]
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[costs[i] for i in shown],
+        y=[round(accuracies[i], 6) for i in shown],
+        mode="markers",
+        name="settings",
+        marker={"size": 6, "color": PALETTE[6], "opacity": 0.55},
+        text=[f"{name}<br>{score(accuracies[i], percent)}" for name, i in zip(names, shown, strict=True)],
+        hoverinfo="text",
+    )
+    figure.add_scatter(
+        x=[costs[i] for i in front],
+        y=[accuracies[i] for i in front],
+        mode="lines+markers",
+        name="Pareto front",
+        line={"color": VERMILION, "shape": "hv", "width": 2},
+        marker={"size": 9},
+        hoverinfo="skip",
+    )
+    chosen = findings.verdict.recommended if findings.verdict else None
+    at = _position(table, findings, dict(chosen.finalist.params)) if chosen else None
+    if at is not None:
+        figure.add_scatter(
+            x=[costs[at]],
+            y=[accuracies[at]],
+            mode="markers",
+            name="recommended",
+            marker={"symbol": "star", "size": 17, "color": BLUE, "line": {"width": 1, "color": "white"}},
+        )
+    low = _floor(accuracies)
+    high = max(accuracies)
+    figure.update_layout(
+        xaxis={"title": {"text": title}, "type": "log", **log_ticks(costs)},
+        yaxis={
+            "title": {"text": "validation accuracy"},
+            "range": [low, high + 0.06 * (high - low)],
+            **accuracy_axis(accuracies),
+        },
+    )
+    return styled(figure, 380)
+
+
+def _floor(values: Sequence[float]) -> float:
+    """Where the picture begins: a few ruined settings must not press the rest together."""
+    ordered = sorted(values)
+    high, middle = ordered[-1], ordered[len(ordered) // 2]
+    low = max(ordered[0], high - 4 * (high - middle)) if high > middle else ordered[0]
+    return low - 0.03 * (high - low or 1)
+
+
+def _name(findings: Findings, row: Params) -> str:
+    schedule = row.get("schedule") if "schedule" not in findings.space.names else ""
+    return said(point_text(bare(findings, row), str(schedule or "")))
+
+
+def _position(table: pd.DataFrame, findings: Findings, params: Params) -> int | None:
+    if "schedule" in table and "schedule" not in params:
+        params = {**params, "schedule": own_schedule(findings)}
+    mask = pd.Series(True, index=table.index)
+    for name, value in params.items():
+        if name in table:
+            mask &= table[name] == value
+    return int(table.index[mask][0]) if mask.any() else None

@@ -1,0 +1,174 @@
+"""How all pictures look: colours, axes at their true scale, and the light and dark templates.
+
+Accuracies are drawn in viridis; everything else in the palette of Okabe & Ito (2008), whose colours are told apart with
+any kind of colour blindness. A template holds all that differs between light and dark, so that a figure is made once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from html import escape
+from itertools import pairwise
+from typing import Any
+
+import plotly.graph_objects as go
+
+from zonesearch.domain.axes import AnyAxis, Axis
+from zonesearch.domain.wording import percent_like
+
+__all__ = [
+    "BLUE",
+    "DASHES",
+    "PALETTE",
+    "SCALE",
+    "VERMILION",
+    "accuracy_axis",
+    "axis_layout",
+    "edges",
+    "log_ticks",
+    "number",
+    "place",
+    "rgba",
+    "said",
+    "score",
+    "styled",
+    "template",
+    "value_text",
+]
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C")
+BLUE, VERMILION = PALETTE[:2]
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+SCALE = "Viridis"
+
+_MOST_TICKS = 13
+_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', sans-serif"
+
+
+def template(dark: bool = False) -> go.layout.Template:
+    """The light or dark look. Backgrounds are transparent."""
+    ink, soft, line = ("#e6e9ee", "#a8b3c1", "#323b48") if dark else ("#1d2530", "#566172", "#dde2e8")
+    paper = "#171c24" if dark else "#ffffff"
+    axis = {
+        "gridcolor": line,
+        "linecolor": soft,
+        "tickcolor": soft,
+        "ticks": "outside",
+        "ticklen": 4,
+        "zeroline": False,
+        "automargin": True,
+        "title": {"standoff": 8},
+        "tickfont": {"color": soft},
+    }
+    solid = {"gridcolor": line, "linecolor": soft, "zeroline": False, "showbackground": False, "color": soft}
+    return go.layout.Template(
+        layout={
+            "font": {"family": _FONT, "size": 13, "color": ink},
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "colorway": PALETTE,
+            "xaxis": axis,
+            "yaxis": axis,
+            "scene": {"xaxis": solid, "yaxis": solid, "zaxis": solid},
+            "hoverlabel": {"bgcolor": paper, "bordercolor": soft, "font": {"color": ink, "family": _FONT}},
+            "hovermode": "closest",
+            "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.02, "x": 0, "font": {"color": soft}},
+            "annotationdefaults": {"font": {"color": ink}},
+            "coloraxis": {"colorbar": {"outlinewidth": 0}},
+        },
+        data={"heatmap": [{"colorbar": {"outlinewidth": 0, "thickness": 12, "tickfont": {"color": soft}}}]},
+    )
+
+
+def styled(figure: go.Figure, height: int, **layout: Any) -> go.Figure:
+    """``figure`` in the light template with the margins that all pictures have."""
+    return figure.update_layout(
+        template=template(), height=height, margin={"l": 8, "r": 8, "t": 32, "b": 8}, dragmode=False, **layout
+    )
+
+
+def said(text: object) -> str:
+    """Text of a user as it may stand in a figure, where plotly takes tags for markup."""
+    return escape(str(text), quote=False)
+
+
+def number(value: float) -> float | None:
+    """A number as JSON has it: rounded to a millionth of what accuracies are; None for NaN."""
+    return round(float(value), 6) if math.isfinite(value) else None
+
+
+def value_text(value: Any) -> str:
+    """A parameter value as ticks and labels show it."""
+    return said(f"{value:.4g}" if isinstance(value, float) else value)
+
+
+def score(value: float | None, percent: bool) -> str:
+    """An accuracy in a label."""
+    if value is None or not math.isfinite(value):
+        return "none"
+    return f"{100 * value:.2f} %" if percent else f"{value:.4g}"
+
+
+def accuracy_axis(values: Iterable[float | None]) -> dict[str, Any]:
+    """Layout of an axis of accuracies: in percent where they are shares."""
+    known = [v for v in values if v is not None and math.isfinite(v)]
+    return {"tickformat": ".4~p"} if percent_like(known) else {}
+
+
+def place(axis: AnyAxis, value: Any) -> float:
+    """Where a value is drawn: log2 on a log axis, the position in the list for a choice."""
+    if not isinstance(axis, Axis):
+        return float(axis.values.index(value))
+    return math.log2(value) if axis.scale == "log" else float(value)
+
+
+def axis_layout(axis: AnyAxis, values: Sequence[Any] | None = None) -> dict[str, Any]:
+    """Title and ticks of an axis at its true scale; ``values`` are those to be ticked, by default the row.
+
+    Ticks that would run into each other are thinned, powers of two kept first on a log axis.
+    """
+    values = list(axis.row() if values is None else values)
+    if len(values) > _MOST_TICKS and isinstance(axis, Axis):
+        doubled = [v for v in values if axis.scale == "log" and math.log2(v / values[0]).is_integer()]
+        values = doubled if 2 < len(doubled) <= _MOST_TICKS else values[:: math.ceil(len(values) / _MOST_TICKS)]
+    return {
+        "title": {"text": said(axis.name)},
+        "tickvals": [place(axis, v) for v in values],
+        "ticktext": [value_text(v) for v in values],
+    }
+
+
+def log_ticks(values: Iterable[float], most: int = 6) -> dict[str, Any]:
+    """Ticks of a plotly log axis over ``values``: at 1, 2 and 5 of each decade, or at fewer where these are many."""
+    known = [v for v in values if math.isfinite(v) and v > 0]
+    if not known:
+        return {}
+    low, high = math.floor(math.log10(min(known))), math.ceil(math.log10(max(known)))
+    ticks: list[float] = []
+    for steps in ((1, 2, 5), (1, 3), (1,)):
+        every = [step * 10.0**power for power in range(low, high + 1) for step in steps]
+        ticks = [v for v in every if 0.7 * min(known) <= v <= 1.4 * max(known)]
+        if len(ticks) <= most:
+            break
+    return {"tickvals": ticks, "ticktext": [_short(v) for v in ticks]}
+
+
+def _short(value: float) -> str:
+    if value >= 1e6:
+        return f"{value / 1e6:g}M"
+    return f"{value / 1000:g}k" if value >= 1000 else f"{value:g}"
+
+
+def edges(places: Sequence[float]) -> list[float]:
+    """The borders of cells: halfway between neighbours, and as far beyond the ends."""
+    if len(places) == 1:
+        return [places[0] - 0.5, places[0] + 0.5]
+    middle = [(a + b) / 2 for a, b in pairwise(places)]
+    return [2 * places[0] - middle[0], *middle, 2 * places[-1] - middle[-1]]
+
+
+def rgba(colour: str, alpha: float) -> str:
+    """``#rrggbb`` with an opacity."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{alpha})"

@@ -1,0 +1,319 @@
+"""The map from above and as a surface, after any epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from zonesearch.domain.seeding import FRESH
+from zonesearch.domain.trials import Params
+from zonesearch.domain.wording import percent_like, point_text
+from zonesearch.report.figures.look import (
+    SCALE,
+    VERMILION,
+    accuracy_axis,
+    axis_layout,
+    edges,
+    said,
+    score,
+    styled,
+    value_text,
+)
+from zonesearch.report.figures.view import Matrix, View
+
+__all__ = ["map_figure", "map_frame", "surface_figure", "value_range"]
+
+_MOST_WRITTEN = 12  # row values up to which the accuracies are written into the cells
+_MOST_DOTS = 1500
+_HALO = "rgba(0,0,0,0.65)"
+
+
+def value_range(values: Sequence[float | None]) -> tuple[float, float]:
+    """The range of colours and heights: from the best down to three times the distance between best and median.
+
+    A few ruined cells would otherwise leave no colours for the differences that matter.
+    """
+    known = np.array([v for v in values if v is not None])
+    if not len(known):
+        return 0.0, 1.0
+    high, low, median = float(known.max()), float(known.min()), float(np.median(known))
+    low = max(low, high - 3 * (high - median)) if high > median else low
+    return (low, high) if high > low else (low - 0.01, high + 0.01)
+
+
+def map_frame(view: View, step: int) -> dict[str, Any]:
+    """What changes on map and surface from epoch to epoch: values, range, the zones' outlines, peaks and numbers
+    (at a corner of the peak's cell, so that they cover no value).
+
+    Args:
+        view: two axes.
+        step: the position in ``survey.epochs``.
+    """
+    survey = view.survey
+    z = view.matrix(survey.history[step])
+    low, high = value_range([v for row in z for v in row])
+    xs, ys = view.outlines(survey.zones_by_epoch[step])
+    peaks = [zone for zone in survey.zones_by_epoch[step] if view.shows(zone.peak) and _on_grid(view, zone.peak)]
+    ex, ey = edges(view.px), edges(view.py)
+    at = [_column_row(view, zone.peak) for zone in peaks]
+    heights = [z[j][i] for i, j in at]
+    return {
+        "epoch": survey.epochs[step],
+        "z": z,
+        "range": [low, high],
+        "outline": [xs, ys],
+        "corners": [[ex[i] for i, _ in at], [ey[j + 1] for _, j in at]],
+        "peaks": [[view.px[i] for i, _ in at], [view.py[j] for _, j in at], heights],
+        "numbers": [str(zone.number) for zone in peaks],
+    }
+
+
+def map_figure(view: View, step: int = -1) -> go.Figure:
+    """The heat map with zones outlined and numbered, candidates, finalists and what was lost.
+
+    The first four traces are heat, halo, outline and numbers; they change from epoch to epoch.
+    """
+    frame = map_frame(view, step)
+    values = [v for row in frame["z"] for v in row]
+    percent = percent_like(v for v in values if v is not None)
+    low, high = frame["range"]
+    written = len(view.px) <= _MOST_WRITTEN and len(view.py) <= 2 * _MOST_WRITTEN
+    heat = go.Heatmap(
+        x=edges(view.px),
+        y=edges(view.py),
+        z=frame["z"],
+        zmin=low,
+        zmax=high,
+        colorscale=SCALE,
+        colorbar=accuracy_axis(values),
+        hoverongaps=False,
+        text=_labels(view),
+        hovertemplate=f"%{{text}}<br>accuracy %{{z:{'.2%' if percent else '.4g'}}}<extra></extra>",
+        texttemplate=f"%{{z:{'.1%' if percent else '.3g'}}}" if written else "",
+        name="accuracy",
+    )
+    figure = go.Figure(heat)
+    xs, ys = frame["outline"]
+    quiet = {"hoverinfo": "skip", "showlegend": False}
+    figure.add_scatter(x=xs, y=ys, mode="lines", line={"color": _HALO, "width": 6}, **quiet)
+    figure.add_scatter(x=xs, y=ys, mode="lines", line={"color": "white", "width": 2.5}, name="zone", **quiet)
+    figure.add_scatter(
+        x=frame["corners"][0],
+        y=frame["corners"][1],
+        text=[f"<b>{n}</b>" for n in frame["numbers"]],
+        mode="markers+text",
+        marker={"size": 22, "color": _HALO, "line": {"color": "white", "width": 1.5}},
+        textfont={"color": "white", "size": 13},
+        cliponaxis=False,
+        **quiet,
+    )
+    _add_points(figure, view, percent, (low, high))
+    ex, ey = edges(view.px), edges(view.py)
+    figure.update_layout(
+        xaxis={**axis_layout(view.x), "range": [ex[0], ex[-1]], "showgrid": False},
+        yaxis={**axis_layout(view.y), "range": [ey[0], ey[-1]], "showgrid": False},
+    )
+    return styled(figure, 460)
+
+
+def surface_figure(view: View, step: int = -1) -> go.Figure:
+    """The accuracy surface in 3-D, with the grid it was measured on and the zones' peaks.
+
+    The first three traces are surface, grid and peaks; they change from epoch to epoch.
+    """
+    frame = map_frame(view, step)
+    values = [v for row in frame["z"] for v in row]
+    percent = percent_like(v for v in values if v is not None)
+    low, high = frame["range"]
+    z = _raised(frame["z"], low)
+    figure = go.Figure(
+        go.Surface(
+            x=view.px,
+            y=view.py,
+            z=z,
+            cmin=low,
+            cmax=high,
+            colorscale=SCALE,
+            showscale=False,
+            text=[
+                [f"{label}<br>accuracy {score(v, percent)}" for label, v in zip(labels, row, strict=True)]
+                for labels, row in zip(_labels(view), frame["z"], strict=True)
+            ],
+            hoverinfo="text",
+            lighting={"ambient": 0.75, "diffuse": 0.5, "specular": 0.08, "roughness": 0.9},
+            contours={axis: {"highlight": False} for axis in "xyz"},
+        )
+    )
+    gx, gy, gz = _wires(view, z)
+    figure.add_scatter3d(
+        x=gx,
+        y=gy,
+        z=[None if v is None else v + 0.004 * (high - low) for v in gz],
+        mode="lines",
+        line={"color": "rgba(20,20,40,0.55)", "width": 2},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+    px, py, heights = frame["peaks"]
+    lift = 0.03 * (high - low)
+    figure.add_scatter3d(
+        x=px,
+        y=py,
+        z=[None if h is None else max(h, low) + lift for h in heights],
+        mode="markers+text",
+        text=[f"<b>{n}</b>" for n in frame["numbers"]],
+        textposition="top center",
+        textfont={"size": 16},
+        marker={"size": 5, "color": VERMILION},
+        hovertext=[f"zone {n}" for n in frame["numbers"]],
+        hoverinfo="text",
+        showlegend=False,
+    )
+    figure.update_layout(
+        scene={
+            "xaxis": axis_layout(view.x),
+            "yaxis": axis_layout(view.y),
+            "zaxis": {
+                "title": {"text": "accuracy"},
+                "range": [low - lift, high + 4 * lift],
+                **accuracy_axis(values),
+            },
+            "camera": {"eye": {"x": -1.35, "y": -1.45, "z": 0.75}, "center": {"x": 0, "y": 0, "z": -0.12}},
+            "aspectmode": "manual",
+            "aspectratio": {"x": 1.15, "y": 1.15, "z": 0.8},
+            "dragmode": "turntable",
+        }
+    )
+    return styled(figure, 460).update_layout(margin={"l": 0, "r": 0, "t": 0, "b": 0})
+
+
+def _add_points(figure: go.Figure, view: View, percent: bool, value_limits: tuple[float, float]) -> None:
+    """Trained points off the grid, candidates, finalists, the recommended one, and what diverged or failed."""
+    findings = view.survey.findings
+    dots, values = _off_grid(view)
+    if dots:
+        figure.add_scatter(
+            x=[x for x, _ in dots],
+            y=[y for _, y in dots],
+            mode="markers",
+            name="other trainings",
+            marker={
+                "size": 6,
+                "color": values,
+                "cmin": value_limits[0],
+                "cmax": value_limits[1],
+                "colorscale": SCALE,
+                "line": {"color": "rgba(0,0,0,0.7)", "width": 1},
+            },
+            text=[score(v, percent) for v in values],
+            hoverinfo="text",
+        )
+    candidates = [c for c in findings.candidates if view.shows(c.params)]
+    _marks(
+        figure,
+        view,
+        "candidates",
+        [c.params for c in candidates],
+        [f"candidate {said(point_text(c.params))}<br>{score(c.value, percent)}" for c in candidates],
+        {"symbol": "x", "size": 10, "color": VERMILION, "line": {"width": 1, "color": "white"}},
+    )
+    verdict = findings.verdict
+    standings = [s for s in verdict.standings if view.shows(s.finalist.params)] if verdict else []
+    _marks(
+        figure,
+        view,
+        "finalists",
+        [s.finalist.params for s in standings],
+        [f"finalist {said(point_text(s.finalist.params))}<br>fresh seeds {score(s.mean, percent)}" for s in standings],
+        {"symbol": "circle", "size": 11, "color": "white", "line": {"width": 2, "color": "black"}},
+    )
+    best = [s for s in standings if verdict and s is verdict.recommended]
+    _marks(
+        figure,
+        view,
+        "recommended",
+        [s.finalist.params for s in best],
+        [f"recommended: {said(point_text(s.finalist.params))}" for s in best],
+        {"symbol": "star", "size": 17, "color": "#F0E442", "line": {"width": 1.2, "color": "black"}},
+    )
+    lost = [cell for cell in view.survey.cells if cell.n_lost and view.shows(cell.params)]
+    _marks(
+        figure,
+        view,
+        "diverged or failed",
+        [cell.params for cell in lost],
+        [f"{said(point_text(cell.params))}<br>{cell.n_lost} of its trainings diverged or failed" for cell in lost],
+        {"symbol": "x-thin", "size": 12, "line": {"width": 2.5, "color": "#CC79A7"}},
+    )
+
+
+def _marks(figure: go.Figure, view: View, name: str, points: list[Params], labels: list[str], marker: Any) -> None:
+    if not points:
+        return
+    places = [view.place(point) for point in points]
+    figure.add_scatter(
+        x=[x for x, _ in places],
+        y=[y for _, y in places],
+        mode="markers",
+        name=name,
+        marker=marker,
+        text=labels,
+        hoverinfo="text",
+        cliponaxis=False,
+    )
+
+
+def _off_grid(view: View) -> tuple[list[tuple[float, float]], list[float]]:
+    """Places and values of complete trainings between the cells: of the intervals, or of a method without a grid."""
+    survey = view.survey
+    rows: dict[str, set[Any]] = {axis.name: set(axis.row()) for axis in survey.space.axes}
+    found: dict[tuple[float, float], list[float]] = {}
+    for trial in survey.findings.trials:
+        params = trial.params
+        if not trial.complete or trial.seed >= FRESH or not survey.space.contains(params) or not view.shows(params):
+            continue
+        if len(params) == len(rows) and any(params[name] not in row for name, row in rows.items()):
+            found.setdefault(view.place(params), []).append(trial.value(survey.findings.reading))
+    means = {point: sum(values) / len(values) for point, values in found.items()}
+    best = sorted(means, key=lambda point: (-means[point], point))[:_MOST_DOTS]
+    return best, [means[point] for point in best]
+
+
+def _labels(view: View) -> list[list[str]]:
+    """What each cell is called."""
+    x, y = said(view.x.name), said(view.y.name)
+    return [[f"{x} {value_text(vx)}, {y} {value_text(vy)}" for vx in view.x.row()] for vy in view.y.row()]
+
+
+def _raised(z: Matrix, low: float) -> Matrix:
+    """Heights no lower than the floor of the picture."""
+    return [[None if v is None else max(v, low) for v in row] for row in z]
+
+
+def _wires(view: View, z: Matrix) -> tuple[list[Any], list[Any], list[Any]]:
+    """The lines between neighbouring cells: where something was measured."""
+    xs: list[Any] = []
+    ys: list[Any] = []
+    zs: list[Any] = []
+    for j, y in enumerate(view.py):
+        xs += [*view.px, None]
+        ys += [*[y] * len(view.px), None]
+        zs += [*z[j], None]
+    for i, x in enumerate(view.px):
+        xs += [*[x] * len(view.py), None]
+        ys += [*view.py, None]
+        zs += [*[row[i] for row in z], None]
+    return xs, ys, zs
+
+
+def _on_grid(view: View, params: Params) -> bool:
+    return params[view.x.name] in view.x.row() and params[view.y.name] in view.y.row()
+
+
+def _column_row(view: View, params: Params) -> tuple[int, int]:
+    columns: list[Any] = list(view.x.row())
+    rows: list[Any] = list(view.y.row())
+    return columns.index(params[view.x.name]), rows.index(params[view.y.name])

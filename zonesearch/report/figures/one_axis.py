@@ -1,0 +1,100 @@
+"""The map of a single axis: accuracy with its noise, at the end and on the way there."""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+from scipy import stats
+
+from zonesearch.domain.axes import Axis
+from zonesearch.domain.noise import Cell
+from zonesearch.report.figures.look import BLUE, PALETTE, VERMILION, accuracy_axis, axis_layout, number, place, styled
+from zonesearch.report.survey import Survey
+
+__all__ = ["one_axis_figure", "profiles_figure", "quarter_steps"]
+
+
+def one_axis_figure(survey: Survey) -> go.Figure:
+    """Accuracy along the only axis with 95 % bars of the noise, zones shaded and numbered, lost trainings below."""
+    axis = survey.space.axes[0]
+    places = [place(axis, value) for value in axis.row()]
+    half = float(stats.norm.ppf(0.975)) * survey.errors
+    figure = go.Figure()
+    figure.add_scatter(
+        x=places,
+        y=[number(v) for v in survey.means],
+        error_y={"type": "data", "array": [number(v) or 0 for v in half], "thickness": 1.5, "width": 3},
+        mode="lines+markers" if isinstance(axis, Axis) else "markers",
+        line={"color": BLUE},
+        marker={"size": 8},
+        name="accuracy, 95 % of the noise",
+    )
+    for zone in survey.findings.zones:
+        inside = [place(axis, cell[axis.name]) for cell in zone.cells]
+        step = (places[-1] - places[0]) / max(1, len(places) - 1) / 2 or 0.5
+        figure.add_vrect(
+            x0=min(inside) - 0.6 * step,
+            x1=max(inside) + 0.6 * step,
+            fillcolor=PALETTE[2],
+            opacity=0.15,
+            line_width=0,
+            annotation_text=f"<b>{zone.number}</b>",
+            annotation_position="top left",
+        )
+    for name, points, symbol in (
+        ("candidates", [(c.params, c.value) for c in survey.findings.candidates], "x"),
+        (
+            "diverged or failed",
+            [(c.params, float(np.nanmin(survey.means, initial=1))) for c in _lost(survey)],
+            "x-thin",
+        ),
+    ):
+        if points:
+            figure.add_scatter(
+                x=[place(axis, params[axis.name]) for params, _ in points],
+                y=[number(value) for _, value in points],
+                mode="markers",
+                name=name,
+                marker={"symbol": symbol, "size": 11, "color": VERMILION, "line": {"width": 2, "color": VERMILION}},
+            )
+    figure.update_layout(
+        xaxis=axis_layout(axis),
+        yaxis={"title": {"text": "accuracy"}, **accuracy_axis(survey.means.tolist())},
+    )
+    return styled(figure, 400)
+
+
+def profiles_figure(survey: Survey, name: str) -> go.Figure:
+    """Accuracy along one axis after a quarter, half, three quarters and all of the epochs, best over the other axes."""
+    axis = survey.space[name]
+    i = survey.space.names.index(name)
+    others = tuple(j for j in range(len(survey.shape)) if j != i)
+    figure = go.Figure()
+    steps = quarter_steps(survey)
+    values: list[float] = []
+    for n, step in enumerate(steps):
+        filled = np.where(np.isfinite(survey.history[step]), survey.history[step], -np.inf)
+        line = filled.max(axis=others) if others else filled
+        values += line[np.isfinite(line)].tolist()
+        last = step == steps[-1]
+        figure.add_scatter(
+            x=[place(axis, value) for value in axis.row()],
+            y=[number(v) for v in line],
+            mode="lines+markers" if isinstance(axis, Axis) else "markers",
+            name=f"epoch {survey.epochs[step]}",
+            line={"color": BLUE if last else "#8C8C8C", "width": 2.5 if last else 1.5},
+            opacity=1.0 if last else 0.45 + 0.15 * n,
+            marker={"symbol": ("circle-open", "square-open", "diamond-open", "circle")[n - len(steps)], "size": 7},
+        )
+    figure.update_layout(xaxis=axis_layout(axis), yaxis={"title": {"text": "accuracy"}, **accuracy_axis(values)})
+    return styled(figure, 320)
+
+
+def quarter_steps(survey: Survey) -> list[int]:
+    """The positions in ``survey.epochs`` nearest to a quarter, a half, three quarters and all of the training."""
+    epochs = np.array(survey.epochs)
+    return sorted({int(np.argmin(np.abs(epochs - share * epochs[-1]))) for share in (0.25, 0.5, 0.75, 1.0)})
+
+
+def _lost(survey: Survey) -> list[Cell]:
+    return [cell for cell in survey.cells if cell.n_lost]

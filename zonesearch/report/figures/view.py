@@ -1,0 +1,108 @@
+"""What a picture of the map looks at: two axes, and what becomes of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from zonesearch.domain.axes import AnyAxis
+from zonesearch.domain.trials import Params
+from zonesearch.domain.zones import Zone
+from zonesearch.report.figures.look import edges, number, place
+from zonesearch.report.summaries.map_tables import Mode, slice_of
+from zonesearch.report.survey import Survey
+
+__all__ = ["View", "outline", "views_of"]
+
+Matrix = list[list[float | None]]
+
+
+@dataclass(frozen=True)
+class View:
+    """Two axes of a map; ``mode`` says whether the others are held at the best point or averaged over."""
+
+    survey: Survey
+    x: AnyAxis
+    y: AnyAxis
+    mode: Mode = "best"
+
+    @property
+    def others(self) -> list[str]:
+        """The axes that are not drawn."""
+        return [name for name in self.survey.space.names if name not in (self.x.name, self.y.name)]
+
+    @property
+    def held(self) -> dict[str, Any]:
+        """Where the other axes are held; empty when they are averaged over."""
+        return {name: self.survey.held[name] for name in self.others} if self.mode == "best" else {}
+
+    @cached_property
+    def px(self) -> list[float]:
+        """Places of the row values to the right."""
+        return [place(self.x, value) for value in self.x.row()]
+
+    @cached_property
+    def py(self) -> list[float]:
+        """Places of the row values upwards."""
+        return [place(self.y, value) for value in self.y.row()]
+
+    def matrix(self, values: npt.NDArray[np.float64]) -> Matrix:
+        """``values`` of the whole map as z[j][i] at (px[i], py[j]); None where none is known."""
+        plane = slice_of(self.survey, values, self.x.name, self.y.name, self.mode)
+        return [[number(value) for value in row] for row in plane]
+
+    def shows(self, params: Params) -> bool:
+        """Whether a point lies in this view."""
+        return self.mode == "average" or all(params.get(name) == value for name, value in self.held.items())
+
+    def place(self, params: Params) -> tuple[float, float]:
+        """Where a point is drawn."""
+        return place(self.x, params[self.x.name]), place(self.y, params[self.y.name])
+
+    def zone_cells(self, zone: Zone) -> set[tuple[int, int]]:
+        """The cells (i, j) of this view in which the zone has cells."""
+        xs: list[Any] = list(self.x.row())
+        ys: list[Any] = list(self.y.row())
+        return {
+            (xs.index(cell[self.x.name]), ys.index(cell[self.y.name]))
+            for cell in zone.cells
+            if self.shows(cell) and cell[self.x.name] in xs and cell[self.y.name] in ys
+        }
+
+    def outlines(self, zones: Iterable[Zone]) -> tuple[list[float | None], list[float | None]]:
+        """The borders of zones as one broken line."""
+        ex, ey = edges(self.px), edges(self.py)
+        xs: list[float | None] = []
+        ys: list[float | None] = []
+        for zone in zones:
+            for x0, y0, x1, y1 in outline(self.zone_cells(zone), ex, ey):
+                xs += [x0, x1, None]
+                ys += [y0, y1, None]
+        return xs, ys
+
+
+def views_of(survey: Survey) -> list[View]:
+    """All pairs of axes, with the others held and averaged; empty for one axis."""
+    modes: Sequence[Mode] = ("best", "average") if len(survey.space.axes) > 2 else ("best",)
+    return [View(survey, x, y, mode) for x, y in combinations(survey.space.axes, 2) for mode in modes]
+
+
+def outline(
+    inside: set[tuple[int, int]], ex: Sequence[float], ey: Sequence[float]
+) -> Iterable[tuple[float, float, float, float]]:
+    """The border of a set of cells, as straight pieces (x0, y0, x1, y1)."""
+    for i, j in sorted(inside):
+        for di, dj, piece in (
+            (-1, 0, (ex[i], ey[j], ex[i], ey[j + 1])),
+            (1, 0, (ex[i + 1], ey[j], ex[i + 1], ey[j + 1])),
+            (0, -1, (ex[i], ey[j], ex[i + 1], ey[j])),
+            (0, 1, (ex[i], ey[j + 1], ex[i + 1], ey[j + 1])),
+        ):
+            if (i + di, j + dj) not in inside:
+                yield piece

@@ -1,0 +1,99 @@
+"""The head of a report: the verdict in plain words, the recommendation, and the lines that train it."""
+
+from __future__ import annotations
+
+import json
+from html import escape
+
+from zonesearch.domain.findings import Findings
+from zonesearch.domain.verdict import Standing
+from zonesearch.domain.wording import accuracy_text, cost_text, percent_like
+from zonesearch.report.summaries.costs import stages_table
+from zonesearch.report.summaries.finalists import finalist_name
+from zonesearch.report.survey import Survey
+
+__all__ = ["heading", "state_sentence", "training_lines"]
+
+
+def heading(survey: Survey) -> str:
+    """The head as HTML."""
+    findings = survey.findings
+    sentence = findings.verdict.sentence if findings.verdict else state_sentence(findings)
+    notes = "".join(f"<li>{escape(note)}</li>" for note in findings.notes)
+    card = ""
+    if findings.verdict and findings.verdict.recommended:
+        card = _recommendation(findings, findings.verdict.recommended)
+    return (
+        f"<h1>Report of the study <b>{escape(findings.name)}</b></h1>"
+        f"<p class=verdict>{escape(sentence)}</p>{card}" + (f"<ul class=notes>{notes}</ul>" if notes else "")
+    )
+
+
+def state_sentence(findings: Findings) -> str:
+    """How far a search without a verdict has come, and what it lacks."""
+    n = len(findings.trials)
+    n_complete = sum(trial.complete for trial in findings.trials)
+    if not n:
+        return "Nothing has been trained yet."
+    came = f"{n:,} training{'s' if n != 1 else ''} came back"
+    if not n_complete:
+        return f"No verdict: {came}, and none of them was complete."
+    waiting = next((record for record in findings.stages if not record.finished), None)
+    if waiting is None:
+        return f"{came}; this search ends without a verdict."
+    missing = int(stages_table(findings).set_index("stage")["missing"].get(waiting.name, 0))
+    lacks = f"stage {waiting.name} still wants {missing:,}" if missing else f"stage {waiting.name} comes next"
+    best = max((trial.value(findings.reading) for trial in findings.trials if trial.complete), default=0.0)
+    return f"No verdict yet: {came}, {lacks}. Best so far: {accuracy_text(best, percent=percent_like([best]))}."
+
+
+def training_lines(findings: Findings, standing: Standing) -> str:
+    """Python lines that train the recommended setting again, on its first fresh seed."""
+    params = json.dumps(dict(standing.finalist.params), ensure_ascii=False)
+    params = params.replace(": true", ": True").replace(": false", ": False")
+    seed = next(iter(standing.accuracies), 0)
+    if not findings.study_text:
+        return f"accuracy = objective({params}, seed={seed}, epochs={findings.epochs})"
+    return (
+        "from zonesearch import Bundle, Training, read_study\n\n"
+        f'recipe = read_study("{_file_name(findings)}").objective()\n'
+        f"training = Training({params}, seed={seed}, epochs={findings.epochs}, test=True)\n"
+        "[trial] = recipe.train(Bundle((training,)), report=lambda share: None)\n"
+        "print(trial.accuracy, trial.test_accuracy)"
+    )
+
+
+def _file_name(findings: Findings) -> str:
+    return f"{findings.name}.toml".replace('"', "")
+
+
+def _recommendation(findings: Findings, chosen: Standing) -> str:
+    assert findings.verdict is not None
+    unit = percent_like([chosen.mean])
+    n = len(chosen.accuracies)
+    facts = [
+        (
+            f"{findings.verdict.measured_on} accuracy",
+            f"{accuracy_text(chosen.mean, chosen.half_width, unit)} ({n} fresh seed{'s' if n != 1 else ''})",
+        )
+    ]
+    if chosen.test_interval:
+        low, high = (accuracy_text(end, percent=unit) for end in chosen.test_interval)
+        facts.append(("finite test set", f"{low} to {high} ({findings.verdict.level:.0%})"))
+    looked = accuracy_text(chosen.finalist.selected, percent=unit)
+    real = accuracy_text(chosen.fresh_validation, percent=unit)
+    facts.append(("when it was chosen", f"{looked}; {real} on fresh seeds (validation)"))
+    cost = cost_text(chosen.n_parameters)
+    seconds = f"{chosen.seconds:.2g} s a training" if chosen.seconds >= 0.01 else ""
+    facts += [("cost", ", ".join(filter(None, (cost, seconds))))] if cost or seconds else []
+    items = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts)
+    whence = (
+        f"{escape(_file_name(findings))} is the study file; this page holds it at its end."
+        if findings.study_text
+        else "objective is the function or recipe that was searched."
+    )
+    return (
+        f"<div class=card><div><h2>Recommended</h2><p class=point>{escape(finalist_name(findings, chosen))}</p>"
+        f"<dl>{items}</dl></div><div><h2>To train it</h2><pre>{escape(training_lines(findings, chosen))}</pre>"
+        f"<p class=whence>{whence}</p></div></div>"
+    )

@@ -1,0 +1,243 @@
+"""The sections after the map: zones, schedules, finalists, claims, costs, provenance."""
+
+from __future__ import annotations
+
+from html import escape
+
+from zonesearch.domain.trials import Params
+from zonesearch.domain.verdict import Verdict
+from zonesearch.domain.wording import percent_like, point_text
+from zonesearch.report.figures.costs import completeness_figure, pareto_figure
+from zonesearch.report.figures.finalists import finalists_figure, optimism_figure
+from zonesearch.report.figures.learning import learning_figure
+from zonesearch.report.figures.lines import line_figure
+from zonesearch.report.figures.look import score
+from zonesearch.report.markup import Picture, Section, Table
+from zonesearch.report.summaries.claims import claim_outcomes, claim_table
+from zonesearch.report.summaries.costs import failures_table, provenance_table, stages_table, trials_table
+from zonesearch.report.summaries.finalists import finalists_table, repeats_table
+from zonesearch.report.summaries.learning import curves_of, schedules_at, shown_points
+from zonesearch.report.summaries.lines import interval_lines
+from zonesearch.report.summaries.pareto import pareto_front, settings_table
+from zonesearch.report.survey import Survey
+
+__all__ = ["optimism_sentence", "sections_after_map"]
+
+
+def sections_after_map(survey: Survey) -> list[Section]:
+    """All of them, in reading order."""
+    return [
+        *_lines(survey),
+        _learning(survey),
+        _finalists(survey),
+        *_claims(survey),
+        *_worth(survey),
+        _cost(survey),
+        _provenance(survey),
+    ]
+
+
+def _lines(survey: Survey) -> list[Section]:
+    if not survey.findings.zones:
+        return []
+    lines = interval_lines(survey)
+    pictures = [
+        Picture(
+            f"line-{line.zone.number}-{i}",
+            line_figure(line),
+            f"Accuracy along {line.axis.name} in zone {line.zone.number}.",
+            f"Zone {line.zone.number}, the others at {_others(survey, line.zone.peak, line.axis.name)}."
+            if len(survey.space.axes) > 1
+            else f"Zone {line.zone.number}.",
+        )
+        for i, line in enumerate(lines)
+    ]
+    tables = [Table(f"Zone {line.zone.number} along {line.axis.name}", line.table) for line in lines]
+    return [
+        Section(
+            "intervals",
+            "Inside the zones",
+            "One axis moves across the zone's interval, the others stay at its peak (the number). Filled points are "
+            "cells of the map, open ones were trained in between; the band is 95 % of the noise. A curve that stays "
+            "within its band is flat for all that can be told.",
+            pictures,
+            tables,
+            missing="" if lines else "No interval has two trained points yet.",
+            columns=2,
+        )
+    ]
+
+
+def _others(survey: Survey, peak: Params, axis: str) -> str:
+    return ", ".join(f"{name} {peak[name]}" for name in survey.space.names if name != axis)
+
+
+def _learning(survey: Survey) -> Section:
+    findings = survey.findings
+    points = shown_points(findings)
+    curves = {}
+    for point in points:
+        named = {name: curves_of(findings, params) for name, params in schedules_at(findings, point).items()}
+        named = {name: table for name, table in named.items() if len(table)}
+        if named:
+            curves[point_text(point)] = named
+    if not curves:
+        return Section("learning", "Learning curves", missing="No learning curve was recorded at a candidate.")
+    figures = {label: learning_figure(named) for label, named in curves.items()}
+    first = next(iter(figures))
+    n = max(len(named) for named in curves.values())
+    tables = [
+        Table(f"{label}, {name}" if name else label, table)
+        for label, named in curves.items()
+        for name, table in named.items()
+    ]
+    text = "Validation accuracy by epoch, mean over the seeds; the band reaches from the lowest to the highest seed."
+    text += (
+        " Below, the learning rate." if any("learning rate" in t for c in curves.values() for t in c.values()) else ""
+    )
+    missing = "One schedule only: nothing to compare." if n == 1 else ""
+    picture = Picture(
+        "curves",
+        figures[first],
+        f"Learning curves at {first} under {len(curves[first])} schedules.",
+        choices=figures,
+        choose="Learning curves at",
+    )
+    return Section("learning", "Learning curves and schedules", text, [picture], tables, missing=missing)
+
+
+def _finalists(survey: Survey) -> Section:
+    findings = survey.findings
+    verdict = findings.verdict
+    if verdict is None or not verdict.standings:
+        why = "No finalist was complete." if verdict else "Finalists are repeated with fresh seeds at the end."
+        return Section("finalists", "The finalists", missing=f"There is no verdict yet. {why}" if not verdict else why)
+    n_seeds = max(len(s.accuracies) for s in verdict.standings)
+    drawn, optimism = finalists_figure(findings), optimism_figure(findings)
+    text = (
+        f"Repeated with seeds that took no part in choosing them. {len(verdict.alike)} of {len(verdict.standings)} "
+        f"cannot be told apart from the best at the {verdict.level:.0%} level (paired over seeds, Holm-corrected). "
+        + optimism_sentence(verdict)
+    )
+    return Section(
+        "finalists",
+        "The finalists",
+        text,
+        [
+            Picture("finalists", drawn, "Fresh seeds of each finalist with mean and interval.",
+                    "Points are seeds; diamonds their mean with Student's interval; the star is recommended. Open and "
+                    "red: told apart from the best one; the others cannot be."),
+            Picture("optimism", optimism, "Validation accuracy when chosen against fresh seeds.",
+                    "Open: when it was chosen. Filled: mean over fresh seeds. The gap is the optimism of choosing."),
+        ],
+        [
+            Table("Finalists", finalists_table(findings)),
+            Table("Fresh seeds", repeats_table(findings)),
+        ],
+        missing="One fresh seed says nothing about spread." if n_seeds == 1 else "",
+        columns=2,
+    )  # fmt: skip
+
+
+def optimism_sentence(verdict: Verdict) -> str:
+    """How much better the finalists looked when they were chosen than they are."""
+    most = max(standing.optimism for standing in verdict.standings)
+    if not most > 0:
+        return "None looked better when it was chosen than it is."
+    points = percent_like(s.finalist.selected for s in verdict.standings)
+    shown = f"{100 * most:.2f} points" if points else f"{most:.3g}"
+    return f"Choosing made the finalists look up to {shown} better than they are."
+
+
+def _claims(survey: Survey) -> list[Section]:
+    outcomes = claim_outcomes(survey.findings)
+    if not outcomes:
+        return []
+    items = "".join(f"<li><b>{escape(o.verdict)}</b>{escape(o.claim.says)}</li>" for o in outcomes)
+    return [
+        Section(
+            "claims",
+            "Claims, and what became of them",
+            "Each claim held against trainings with the same seeds on both sides, by Student's interval of the paired "
+            "difference.",
+            tables=[Table("Claims", claim_table(outcomes))],
+            after=f"<ul class=verdicts>{items}</ul>",
+        )
+    ]
+
+
+def _worth(survey: Survey) -> list[Section]:
+    findings = survey.findings
+    table = settings_table(findings)
+    if not len(table):
+        return []
+    drawn = [
+        Picture(f"worth-{cost}", figure, f"Accuracy against {title}.", f"Accuracy against {title}.")
+        for cost, title in (("parameters", "parameters of the network"), ("seconds", "seconds a training"))
+        if (figure := pareto_figure(findings, table, cost, title)) is not None
+    ]
+    text = "The front joins the settings that nothing cheaper matches."
+    sizes = table["parameters"].astype(float)
+    front = [i for i in pareto_front(sizes.tolist(), table["accuracy"].tolist()) if sizes[i] == sizes[i]]
+    if len(front) > 1:
+        best, cheap = front[-1], front[max(0, len(front) - 2)]
+        unit = percent_like(table["accuracy"].tolist())
+        text += (
+            f" The best setting has {sizes[best]:,.0f} parameters and {score(table['accuracy'][best], unit)}; the next "
+            f"smaller one on the front has {sizes[cheap]:,.0f} and {score(table['accuracy'][cheap], unit)}."
+        )
+    text += " These are validation accuracies of the choosing seeds: the best of many is flattered by chance."
+    missing = "" if drawn else "All settings cost the same, or no cost is known."
+    return [
+        Section("worth", "Accuracy and its price", text, drawn, [Table("Settings", table)], missing=missing, columns=2)
+    ]
+
+
+def _cost(survey: Survey) -> Section:
+    findings = survey.findings
+    table = stages_table(findings)
+    if not len(table):
+        return Section("cost", "What it cost", missing="No stage is recorded.", tables=_all_trials(survey))
+    came = int((table["planned"] - table["missing"]).sum())
+    seconds = float(table["seconds"].sum())
+    spent = f"{seconds / 3600:.1f} h" if seconds > 7200 else f"{seconds:,.0f} s"
+    text = f"{came:,} trainings, {int(table['epochs'].sum()):,} epochs, {spent} of training in all."
+    failures = failures_table(findings)
+    tables = [Table("Stages", table)]
+    tables += [Table("Diverged and failed", failures)] if len(failures) else []
+    unbegun = [str(name) for name in table.loc[table["state"] == "not begun", "stage"]]
+    n_missing = int(table["missing"].sum())
+    missing = f"{n_missing:,} planned trainings have not come back." if n_missing else ""
+    missing += f" Not begun: {', '.join(unbegun)}." if unbegun else ""
+    return Section(
+        "cost",
+        "What it cost, and how complete it is",
+        text,
+        [Picture("completeness", completeness_figure(table), "Trainings by stage and state.")],
+        [*tables, *_all_trials(survey)],
+        missing=missing.strip(),
+    )
+
+
+def _all_trials(survey: Survey) -> list[Table]:
+    return [Table("All trainings", trials_table(survey.findings))] if len(survey.findings.trials) else []
+
+
+def _provenance(survey: Survey) -> Section:
+    findings = survey.findings
+    table = provenance_table(findings)
+    kinds = {key: table[key].nunique() for key in ("host", "processor", "device") if key in table}
+    differed = [key for key, n in kinds.items() if n > 1]
+    said = ""
+    if differed:
+        said = (
+            f" Hardware differed ({', '.join(differed)}): accuracies may differ in their last digits between machines."
+        )
+    identity = (
+        f"Study fingerprint {findings.fingerprint or 'none'}, seed {findings.seed}, {findings.epochs} epochs a "
+        f"training, a curve is read as {findings.reading}, seeds of a cell {', '.join(map(str, survey.seeds))}.{said}"
+    )
+    text = escape(findings.study_text)
+    file = f"<details><summary>Study file</summary><pre>{text}</pre></details>" if text else ""
+    tables = [Table("What ran where", table)] if len(table) else []
+    return Section("provenance", "Where it comes from", identity, tables=tables, after=file)

@@ -1,0 +1,94 @@
+"""How early the map was right: each epoch's map held against the last one.
+
+Ranks, because a search only chooses: whether the cells stand in the same order (Spearman's rho, Kendall's tau-b), and
+what choosing the best cell at that epoch would have cost in the end (the simple regret).
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from zonesearch.report.summaries.map_tables import identity
+from zonesearch.report.survey import Survey
+
+__all__ = ["agreement", "agreement_sentence", "between_seeds"]
+
+_ALIKE = 0.95
+
+
+def agreement(survey: Survey) -> pd.DataFrame:
+    """One row per epoch before the last and the last itself.
+
+    Columns: epoch; spearman and kendall (NaN where a map is constant or has fewer than three cells); regret (the final
+    value of the finally best cell minus that of the cell that was best then); ``in a final zone``, whether that cell
+    lies in one of the zones found in the end.
+    """
+    if len(survey.epochs) < 2 or survey.n_mapped < 2:
+        return pd.DataFrame(columns=["epoch", "spearman", "kendall", "regret", "in a final zone"])
+    history = survey.history.reshape(len(survey.epochs), -1)
+    known = np.asarray(np.isfinite(history).all(axis=0))
+    final = history[-1, known]
+    inside = {identity(cell) for zone in survey.findings.zones for cell in zone.cells}
+    points = [point for point, is_known in zip(survey.points, known, strict=True) if is_known]
+    rows = []
+    for epoch, values in zip(survey.epochs, history[:, known], strict=True):
+        leader = int(np.argmax(values))
+        enough = len(final) > 2 and np.ptp(values) > 0 and np.ptp(final) > 0
+        rows.append(
+            {
+                "epoch": epoch,
+                "spearman": float(stats.spearmanr(values, final).statistic) if enough else np.nan,
+                "kendall": float(stats.kendalltau(values, final).statistic) if enough else np.nan,
+                "regret": float(final.max() - final[leader]),
+                "in a final zone": identity(points[leader]) in inside,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def between_seeds(survey: Survey) -> float:
+    """Spearman's rho between the final maps of two single seeds, averaged over all pairs; NaN with one seed.
+
+    No epoch can be expected to agree better with the last one than two seeds agree with each other, but for what it
+    shares with it.
+    """
+    full = [cell.values for cell in survey.cells if len(cell.values) == len(survey.seeds)]
+    values = np.array(full, dtype=float).reshape(len(full), -1)
+    if len(full) < 3 or values.shape[1] < 2:
+        return float("nan")
+    pairs = combinations(range(min(values.shape[1], 6)), 2)
+    return float(np.mean([stats.spearmanr(values[:, i], values[:, j]).statistic for i, j in pairs]))
+
+
+def agreement_sentence(table: pd.DataFrame) -> str:
+    """What ``agreement`` says, in plain words; empty without epochs to compare."""
+    if len(table) < 2:
+        return ""
+    last = int(table["epoch"].iloc[-1])
+    parts = []
+    if table["spearman"].notna().any():
+        since = _since(table, table["spearman"] >= _ALIKE)
+        parts.append(
+            f"The cells stand in nearly their final order (rank correlation {_ALIKE:g} or more) only at the end."
+            if since >= last
+            else f"From epoch {since} of {last} on the cells stand in nearly their final order (rank correlation "
+            f"{_ALIKE:g} or more)."
+        )
+    if table["in a final zone"].iloc[-1]:
+        since = _since(table, table["in a final zone"])
+        parts.append(
+            "The best cell entered a final zone only at the end."
+            if since >= last
+            else f"From epoch {since} on the best cell lay in one of the final zones: they were already right then."
+        )
+    return " ".join(parts)
+
+
+def _since(table: pd.DataFrame, holds: pd.Series[bool]) -> int:
+    """The first epoch from which ``holds`` is true to the end."""
+    n_at_end = int(np.argmin(holds.to_numpy()[::-1])) if not holds.all() else len(holds)
+    return int(table["epoch"].iloc[len(table) - max(n_at_end, 1)])

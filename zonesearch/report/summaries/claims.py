@@ -1,0 +1,54 @@
+"""Claims of a comparison, held against its trials."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from zonesearch.domain.claims import Claim, ClaimOutcome, check_claim
+from zonesearch.domain.findings import Findings
+
+__all__ = ["claim_outcomes", "claim_table"]
+
+
+def claim_outcomes(findings: Findings) -> list[ClaimOutcome]:
+    """What became of the claims in the settings of the stages, by the trials so far."""
+    outcomes = []
+    for record in findings.stages:
+        tables = record.settings.get("claims") or ()
+        if not tables:
+            continue
+        validation: dict[Any, dict[int, float]] = {}
+        tested: dict[Any, dict[int, float]] = {}
+        for training in record.wanted:
+            trial = findings.trials.get(training)
+            if trial is None or not trial.complete:
+                continue
+            cell = tuple(sorted(training.params.items()))
+            validation.setdefault(cell, {})[trial.seed] = trial.value(findings.reading)
+            if trial.test_accuracy is not None:
+                tested.setdefault(cell, {})[trial.seed] = trial.test_accuracy
+        scores = {cell: tested.get(cell) or values for cell, values in validation.items()}
+        level = float(record.settings.get("level", 0.95))
+        outcomes += [check_claim(Claim.parse(t, f"[{record.name}]"), scores, level, validation) for t in tables]
+    return outcomes
+
+
+def claim_table(outcomes: list[ClaimOutcome]) -> pd.DataFrame:
+    """One row per claim: what was said, what was found, the outcome in words."""
+    return pd.DataFrame(
+        [
+            {
+                "claim": o.claim.says,
+                "claimed difference": o.claim.by,
+                "difference here": o.difference,
+                "from": o.interval[0],
+                "to": o.interval[1],
+                "seeds": o.n_seeds,
+                "p": o.p_value,
+                "outcome": o.verdict,
+            }
+            for o in outcomes
+        ]
+    )

@@ -1,0 +1,79 @@
+"""What a search cost, how complete it is, what went wrong, and where it ran."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from zonesearch.domain.findings import Findings
+from zonesearch.domain.trials import Trial
+from zonesearch.domain.wording import point_text
+
+__all__ = ["failures_table", "provenance_table", "stages_table", "trials_table"]
+
+
+def stages_table(findings: Findings) -> pd.DataFrame:
+    """One row per stage: planned, done, diverged, failed, missing, epochs, seconds of training.
+
+    A training that two stages want counts for the first. A stage that has not begun has planned nothing yet.
+    """
+    seen: set[Any] = set()
+    rows = []
+    for record in findings.stages:
+        mine = [t for t in dict.fromkeys(record.wanted) if t.identity not in seen]
+        mine = list({training.identity: training for training in mine}.values())
+        seen.update(training.identity for training in mine)
+        back = [trial for training in mine if (trial := findings.trials.get(training)) is not None]
+        states = [trial.state for trial in back]
+        rows.append(
+            {
+                "stage": record.name,
+                "planned": len(mine),
+                "done": states.count("complete"),
+                "diverged": states.count("diverged"),
+                "failed": states.count("failed"),
+                "missing": len(mine) - len(back),
+                "epochs": sum(trial.epochs for trial in back),
+                "seconds": math.fsum(trial.seconds for trial in back),
+                "state": "finished" if record.finished else "under way" if record.wanted else "not begun",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def failures_table(findings: Findings) -> pd.DataFrame:
+    """One row per training that diverged or failed, with the last line of its traceback."""
+    return pd.DataFrame(
+        [
+            {
+                "training": point_text(trial.params),
+                "seed": trial.seed,
+                "state": trial.state,
+                "what": (trial.error.strip().splitlines() or [""])[-1],
+            }
+            for trial in findings.trials
+            if not trial.complete
+        ]
+    )
+
+
+def provenance_table(findings: Findings) -> pd.DataFrame:
+    """What ran where: one row per distinct machine, device, precision and set of versions, with its trainings."""
+    groups: dict[tuple[tuple[str, str], ...], list[Trial]] = {}
+    for trial in findings.trials:
+        where = {k: str(v) for k, v in trial.provenance.items() if k not in ("started", "worker", "shard")}
+        groups.setdefault(tuple(sorted(where.items())), []).append(trial)
+    rows = [
+        {**dict(where), "trainings": len(trials), "seconds": math.fsum(t.seconds for t in trials)}
+        for where, trials in sorted(groups.items())
+    ]
+    return pd.DataFrame(rows)
+
+
+def trials_table(findings: Findings) -> pd.DataFrame:
+    """Every training that came back, the columns (params..., accuracy) first."""
+    frame = findings.trials.frame()
+    names = [name for name in findings.space.names if name in frame.columns]
+    return frame[[*names, *(column for column in frame.columns if column not in names)]]

@@ -1,0 +1,72 @@
+"""Learning curves: accuracy and learning rate by epoch, per schedule."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from zonesearch.domain.findings import Findings
+from zonesearch.domain.trials import Params, Trial
+
+__all__ = ["curves_of", "own_schedule", "schedules_at", "shown_points"]
+
+_MOST_POINTS = 12
+
+
+def own_schedule(findings: Findings) -> str:
+    """The schedule of trainings that name none."""
+    settings = (record.settings.get("own_schedule") for record in findings.stages)
+    return str(next((name for name in settings if name), "constant"))
+
+
+def shown_points(findings: Findings) -> list[Params]:
+    """The points whose curves are worth a look: the recommended finalist, the others, the candidates."""
+    chosen = findings.verdict.recommended if findings.verdict else None
+    points: list[Params] = [chosen.finalist.params] if chosen else []
+    points += [finalist.params for finalist in findings.finalists]
+    points += [candidate.params for candidate in findings.candidates]
+    points += [zone.peak for zone in findings.zones]
+    bare: list[Params] = [
+        {name: p[name] for name in findings.space.names if name in p and name != "schedule"} for p in points
+    ]
+    return list({tuple(sorted(p.items())): p for p in bare}.values())[:_MOST_POINTS]
+
+
+def schedules_at(findings: Findings, point: Params) -> dict[str, Params]:
+    """The schedules under which ``point`` was trained, with the full parameters of each; the study's own one first."""
+    names = findings.trials.values_along(point, "schedule")
+    own = {own_schedule(findings): point} if findings.trials.of(point) else {}
+    return own | {str(name): {**point, "schedule": name} for name in names if not str(name).startswith("sweep(")}
+
+
+def curves_of(findings: Findings, params: Params) -> pd.DataFrame:
+    """The curves at ``params`` over all seeds: epoch, mean accuracy, lowest, highest, seeds, learning rate.
+
+    Shorter curves (early stops, trainings under way) count as far as they go. Empty when no curve was recorded.
+    """
+    found = [t for t in findings.trials.of(params) if t.complete and len(t.validation_curve) > 1]
+    if not found:
+        return pd.DataFrame()
+    accuracy = _padded(found, "validation_accuracy")
+    known = np.isfinite(accuracy)
+    table = pd.DataFrame(
+        {
+            "epoch": np.arange(1, accuracy.shape[1] + 1),
+            "accuracy": np.nanmean(accuracy, axis=0),
+            "lowest": np.nanmin(accuracy, axis=0),
+            "highest": np.nanmax(accuracy, axis=0),
+            "seeds": known.sum(axis=0),
+        }
+    )
+    if all(len(t.curve.get("learning_rate", ())) == len(t.validation_curve) for t in found):
+        table["learning rate"] = np.nanmean(_padded(found, "learning_rate"), axis=0)
+    return table
+
+
+def _padded(trials: list[Trial], name: str) -> np.ndarray:
+    """One row per trial, NaN after its end."""
+    rows = [trial.curve[name] for trial in trials]
+    padded = np.full((len(rows), max(map(len, rows))), np.nan)
+    for i, row in enumerate(rows):
+        padded[i, : len(row)] = row
+    return padded

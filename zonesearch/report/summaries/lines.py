@@ -1,0 +1,68 @@
+"""The intervals inside the zones: accuracy along one axis, the others at the zone's peak."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+from scipy import stats
+
+from zonesearch.domain.axes import Axis
+from zonesearch.domain.noise import map_cells, measure_noise
+from zonesearch.domain.zones import Zone
+from zonesearch.report.survey import Survey
+
+__all__ = ["Line", "interval_lines"]
+
+
+@dataclass(frozen=True)
+class Line:
+    """The trainings along one axis of a zone.
+
+    Args:
+        zone, axis: which.
+        table: one row per value that was trained, ascending: value, accuracy, low and high (the 95 % band of the
+            noise), seeds, and ``on the map`` for values that the coarse grid had already.
+    """
+
+    zone: Zone
+    axis: Axis
+    table: pd.DataFrame
+
+
+def interval_lines(survey: Survey) -> list[Line]:
+    """Every line of every zone along a numeric axis; lines with fewer than two points are left out."""
+    found = survey.findings
+    z = float(stats.norm.ppf(0.975))
+    lines = []
+    for zone in found.zones:
+        for axis in survey.space.axes:
+            if not isinstance(axis, Axis):
+                continue
+            low, high = zone.intervals[axis.name]
+            along = found.trials.values_along(zone.peak, axis.name)
+            values = [v for v in along if axis.contains(v) and low <= v <= high]  # type: ignore[operator]
+            cells = map_cells(
+                [{**zone.peak, axis.name: value} for value in values],
+                found.trials,
+                seeds=survey.seeds,
+                epochs=found.epochs,
+                reading=found.reading,
+            )
+            noise = measure_noise(cells)
+            row = axis.row()
+            rows = [
+                {
+                    "value": cell.params[axis.name],
+                    "accuracy": cell.mean,
+                    "low": cell.mean - z * noise.se(cell),
+                    "high": cell.mean + z * noise.se(cell),
+                    "seeds": len(cell.values),
+                    "on the map": cell.params[axis.name] in row,
+                }
+                for cell in cells
+                if cell.values
+            ]
+            if len(rows) > 1:
+                lines.append(Line(zone, axis, pd.DataFrame(rows)))
+    return lines

@@ -1,0 +1,110 @@
+"""The coarse map as tables: cells, slices over two axes, zones and candidates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from zonesearch.domain.findings import Findings
+from zonesearch.domain.trials import Params
+from zonesearch.report.survey import Survey
+
+__all__ = ["Mode", "candidates_table", "cells_table", "identity", "interval_text", "slice_of", "zones_table"]
+
+Mode = Literal["best", "average"]
+"""Axes that are not drawn are held at the best point, or averaged over."""
+
+
+def cells_table(survey: Survey) -> pd.DataFrame:
+    """One row per cell of the grid, best first: params, accuracy, its standard error, seeds, lost seeds, zone."""
+    zone_of = {identity(cell): zone.number for zone in reversed(survey.findings.zones) for cell in zone.cells}
+    rows = [
+        {
+            **cell.params,
+            "accuracy": cell.mean,
+            "standard error": error,
+            "seeds": len(cell.values),
+            "diverged or failed": cell.n_lost,
+            "missing": len(survey.seeds) - len(cell.values) - cell.n_lost,
+            "zone": zone_of.get(identity(cell.params)),
+            "parameters": cell.n_parameters,
+        }
+        for cell, error in zip(survey.cells, survey.errors.ravel().tolist(), strict=True)
+    ]
+    table = pd.DataFrame(rows).astype({"zone": "Int64", "parameters": "Int64"})
+    return table.sort_values("accuracy", ascending=False, kind="stable", ignore_index=True)
+
+
+def slice_of(
+    survey: Survey, values: npt.NDArray[np.float64], x: str, y: str, mode: Mode = "best"
+) -> npt.NDArray[np.float64]:
+    """``values`` of the whole map over two axes, shape (values of y, values of x).
+
+    Args:
+        survey: says where the other axes are held.
+        values: one per cell, shape ``survey.shape``.
+        x, y: the axes drawn to the right and upwards.
+        mode: hold the other axes at the best point, or average over them (over the cells that are known).
+    """
+    names = list(survey.space.names)
+    others = [name for name in names if name not in (x, y)]
+    if mode == "average" and others:
+        places = tuple(names.index(name) for name in others)
+        known = np.isfinite(values)
+        total = np.where(known, values, 0.0).sum(axis=places)
+        count = known.sum(axis=places)
+        plane = np.where(count > 0, total / np.maximum(count, 1), math.nan)
+    else:
+        rows: dict[str, list[Any]] = {axis.name: list(axis.row()) for axis in survey.space.axes}
+        at: list[Any] = [slice(None)] * len(names)
+        for name in others:
+            held = survey.held[name]
+            at[names.index(name)] = rows[name].index(held) if held in rows[name] else 0
+        plane = values[tuple(at)]
+    return plane.T if names.index(x) < names.index(y) else plane
+
+
+def zones_table(findings: Findings) -> pd.DataFrame:
+    """One row per zone, best first."""
+    return pd.DataFrame(
+        [
+            {
+                "zone": zone.number,
+                **zone.peak,
+                "accuracy": zone.value,
+                "standard error": zone.se,
+                "with neighbours": zone.smoothed,
+                "cells": len(zone.cells),
+                **{f"interval of {name}": interval_text(interval) for name, interval in zone.intervals.items()},
+                "on the rim of": ", ".join(zone.rim),
+            }
+            for zone in findings.zones
+        ]
+    )
+
+
+def candidates_table(findings: Findings) -> pd.DataFrame:
+    """One row per candidate."""
+    return pd.DataFrame(
+        [
+            {"zone": c.zone, **c.params, "accuracy": c.value, "standard error": c.se, "found by": c.origin}
+            for c in findings.candidates
+        ]
+    )
+
+
+def identity(params: Params) -> tuple[Any, ...]:
+    """``params`` as something that can be looked up."""
+    return tuple(sorted(params.items()))
+
+
+def interval_text(interval: Sequence[Any]) -> str:
+    """``64 to 256``, or the choices."""
+    if len(interval) == 2 and all(isinstance(end, int | float) for end in interval):
+        return f"{interval[0]:.6g} to {interval[1]:.6g}"
+    return ", ".join(map(str, interval))

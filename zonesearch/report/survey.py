@@ -1,0 +1,170 @@
+"""The map of a search, measured once: its cells, their noise, their values and zones after every epoch.
+
+Every summary and figure starts from here, so that the 10,000 cells of a large map are read off their curves only once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from zonesearch.domain.findings import Findings
+from zonesearch.domain.noise import Cell, Noise, map_cells, measure_noise
+from zonesearch.domain.reading import Reading
+from zonesearch.domain.space import Space
+from zonesearch.domain.trials import Params, Training, Trial
+from zonesearch.domain.zones import Zone, find_zones
+
+__all__ = ["Survey"]
+
+_MOST_VALUES = 60_000  # cells x epochs that are looked at; a longer history is thinned, its end kept
+
+Array = npt.NDArray[np.float64]
+
+
+class Survey:
+    """What ``findings`` say about the coarse map.
+
+    Args:
+        findings: of a search in any state; without a single trial too.
+    """
+
+    def __init__(self, findings: Findings) -> None:
+        self.findings = findings
+
+    @cached_property
+    def space(self) -> Space:
+        """The space that was mapped: the study's, or what a stage before the grid narrowed it to."""
+        narrowed = [record.output for record in self.findings.stages if isinstance(record.output, Space)]
+        return narrowed[-1] if narrowed else self.findings.space
+
+    @cached_property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds of a cell: those that the first stage with trainings on the grid wanted there."""
+        names = set(self.space.names)
+        for record in self.findings.stages:
+            wanted = {training.seed for training in record.wanted if set(training.params) == names}
+            if wanted:
+                return tuple(sorted(wanted))
+        return self.findings.map_seeds
+
+    @cached_property
+    def points(self) -> list[dict[str, Any]]:
+        """The parameters of all cells, the last axis changing fastest."""
+        return list(self.space.grid())
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The number of row values on each axis."""
+        return tuple(len(axis.row()) for axis in self.space.axes)
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """The cells of the grid, those that did not come back too."""
+        found = self.findings
+        return map_cells(self.points, found.trials, seeds=self.seeds, epochs=found.epochs, reading=found.reading)
+
+    @cached_property
+    def noise(self) -> Noise:
+        """The noise of the map."""
+        return measure_noise(self.cells, self.space)
+
+    @cached_property
+    def means(self) -> Array:
+        """The value of each cell, shape ``shape``; NaN where none is known."""
+        return np.array([cell.mean for cell in self.cells]).reshape(self.shape)
+
+    @cached_property
+    def errors(self) -> Array:
+        """The standard error of each cell, shape ``shape``; NaN where no value is known."""
+        errors = [self.noise.se(cell) if cell.values else math.nan for cell in self.cells]
+        return np.array(errors).reshape(self.shape)
+
+    @property
+    def n_mapped(self) -> int:
+        """The number of cells with a value."""
+        return int(np.isfinite(self.means).sum())
+
+    @cached_property
+    def _trials(self) -> list[list[Trial]]:
+        """The complete trials of each cell."""
+        trials, epochs = self.findings.trials, self.findings.epochs
+        found = []
+        for params in self.points:
+            back = [trials.get(Training(params, seed, epochs)) for seed in self.seeds]
+            found.append([trial for trial in back if trial is not None and trial.complete])
+        return found
+
+    @cached_property
+    def epochs(self) -> tuple[int, ...]:
+        """The epochs after which the map is known, ascending; only the last where no curves were recorded.
+
+        Large maps are thinned to the epochs that matter most, denser at the beginning.
+        """
+        longest = max((len(t.validation_curve) for trials in self._trials for t in trials), default=0)
+        if longest < 2:
+            return (self.findings.epochs,)
+        n = max(2, min(longest, _MOST_VALUES // max(1, len(self.points))))
+        places = {round(longest ** (i / (n - 1))) for i in range(n)} if n < longest else set(range(1, longest + 1))
+        return tuple(sorted(places | {longest}))
+
+    @cached_property
+    def history(self) -> Array:
+        """The value of each cell after each of ``epochs``, shape (n_epochs, *shape): as the study's reading takes it.
+
+        A training that stopped early keeps its last value.
+        """
+        if len(self.epochs) == 1:
+            return self.means[None]
+        means = np.full((len(self.points), len(self.epochs)), math.nan)
+        places = np.array(self.epochs) - 1
+        for i, trials in enumerate(self._trials):
+            curves = [running(trial.validation_curve, self.findings.reading) for trial in trials]
+            curves = [curve[np.minimum(places, len(curve) - 1)] for curve in curves if len(curve)]
+            if curves:
+                means[i] = np.mean(curves, axis=0)
+        return means.T.reshape(len(self.epochs), *self.shape)
+
+    @cached_property
+    def zones_by_epoch(self) -> list[tuple[Zone, ...]]:
+        """The zones that the grid stage would have found after each of ``epochs``; those it found at the last one."""
+        earlier = [self._zones(values.ravel()) for values in self.history[:-1]]
+        return [*earlier, self.findings.zones]
+
+    def _zones(self, values: Array) -> tuple[Zone, ...]:
+        settings = next((r.settings for r in self.findings.stages if r.settings.get("kind") == "grid"), {})
+        chosen = {key: settings[key] for key in ("level", "zones_min", "zones_max") if key in settings}
+        cells = [
+            Cell(cell.params, (float(value),) * len(cell.values), cell.n_validation)
+            for cell, value in zip(self.cells, values, strict=True)
+            if cell.values and math.isfinite(value)
+        ]
+        return find_zones(self.space, cells, self.noise, **chosen)
+
+    @cached_property
+    def held(self) -> dict[str, Any]:
+        """Where axes that are not drawn are held: at the peak of the first zone, else at the best cell, else at the
+        first value of the row.
+        """
+        if self.findings.zones:
+            peak: Params = self.findings.zones[0].peak
+        elif self.n_mapped:
+            peak = self.cells[int(np.nanargmax(self.means))].params
+        else:
+            peak = {}
+        return {axis.name: peak.get(axis.name, axis.row()[0]) for axis in self.space.axes}
+
+
+def running(curve: Sequence[float], reading: Reading) -> Array:
+    """What ``reading`` takes from each beginning of ``curve``, shape (len(curve),)."""
+    values = np.asarray(curve, dtype=float)
+    if reading.kind == "best":
+        return np.maximum.accumulate(values) if len(values) else values
+    if reading.kind == "last":
+        return values
+    return np.array([reading(curve[: i + 1]) for i in range(len(values))])
