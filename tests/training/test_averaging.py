@@ -114,7 +114,9 @@ def test_snapshots_are_judged_together_and_the_last_ones_kept() -> None:
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ({"kind": "weigths"}, 'did you mean "weights"?'),
+        ({"kind": "weigths"}, 'kind is "weights" or "ensemble", not'),
+        ({"every": "x"}, "every must be a whole number, not 'x'"),
+        ({"start": True}, "start must be a number, not True"),
         ({"strat": 0.5}, 'has no key "strat"; did you mean "start"?'),
         ({"start": 1.5}, "start is a share of the training"),
         ({"every": 0}, "must be at least 1"),

@@ -19,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel, update_bn
 
 from zonesearch.errors import StudyError
 from zonesearch.training.ensembles import Ensemble
-from zonesearch.training.technique import Hooks, Run, settings_from_table
+from zonesearch.training.technique import Hooks, Run, check_table
 
 __all__ = ["Averaging", "has_batch_norm", "refresh_batch_norm"]
 
@@ -57,7 +57,8 @@ class Averaging:
         Raises:
             StudyError: for an unknown key or a wrong value.
         """
-        return settings_from_table(cls, table, "averaging", {"kind": ("weights", "ensemble")})
+        check_table(cls, table, "averaging")
+        return cls(**table)
 
     def points(self, run: Run) -> tuple[int, ...]:
         """After which epochs a member is taken, counted from 1."""

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zonesearch.errors import StudyError, did_you_mean
+from zonesearch.errors import StudyError
+from zonesearch.training.technique import check_table
 
 __all__ = ["EarlyStopping", "generalisation_loss"]
 
@@ -52,10 +53,7 @@ class EarlyStopping:
         Raises:
             StudyError: for an unknown key or a wrong value.
         """
-        known = ("patience", "rise", "least", "after")
-        for key in table:
-            if key not in known:
-                raise StudyError(f'[early_stopping] has no key "{key}"; {did_you_mean(key, known)}')
+        check_table(cls, table, "early_stopping")
         return cls(**table)
 
     def stops(self, accuracies: Sequence[float], losses: Sequence[float] = ()) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from zonesearch.errors import StudyError
-from zonesearch.training.technique import Hooks, Run, settings_from_table
+from zonesearch.training.technique import Hooks, Run, check_table
 
 __all__ = ["GradientNoise"]
 
@@ -37,7 +37,8 @@ class GradientNoise:
         Raises:
             StudyError: for an unknown key or a wrong value.
         """
-        return settings_from_table(cls, table, "gradient_noise", {})
+        check_table(cls, table, "gradient_noise")
+        return cls(**table)
 
     def deviation(self, step: int) -> float:
         """Standard deviation of the noise at ``step``, counted from 0."""

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from zonesearch.errors import StudyError
-from zonesearch.training.technique import Hooks, Run, settings_from_table
+from zonesearch.training.technique import Hooks, Run, check_table
 
 __all__ = ["NoiseScale", "NoiseScaleProbe", "measure_noise_scale"]
 
@@ -80,7 +80,8 @@ class NoiseScaleProbe:
         Raises:
             StudyError: for an unknown key or a wrong value.
         """
-        return settings_from_table(cls, table, "noise_scale", {})
+        check_table(cls, table, "noise_scale")
+        return cls(**table)
 
     def begin(self, run: Run) -> Hooks:
         """Hooks that measure."""

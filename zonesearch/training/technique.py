@@ -6,9 +6,9 @@ as long as the training; the loop calls the four of them and knows nothing more.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from zonesearch.errors import StudyError, did_you_mean
 from zonesearch.training.schedules import Schedule
 
-__all__ = ["Hooks", "Loss", "Run", "Technique", "judged", "settings_from_table", "take_part"]
+__all__ = ["Hooks", "Loss", "Run", "Technique", "check_table", "judged", "take_part"]
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Mean loss of (outputs, labels), a scalar."""
@@ -109,26 +109,24 @@ def take_part(run: Run, share: float) -> tuple[Tensor, Tensor]:
     return part
 
 
-class _Settings(Protocol):
-    __dataclass_fields__: ClassVar[dict[str, Any]]
+_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "int": ((int,), "a whole number"),
+    "float": ((int, float), "a number"),
+    "str": ((str,), "a text"),
+    "bool": ((bool,), "true or false"),
+}
 
 
-S = TypeVar("S", bound=_Settings)
-
-
-def settings_from_table(cls: type[S], table: dict[str, Any], name: str, choices: dict[str, Sequence[Any]]) -> S:
-    """An instance of the dataclass ``cls`` from the keys of ``[name]``.
-
-    Args:
-        choices: for some keys the values that they may have.
+def check_table(cls: type, table: Mapping[str, Any], name: str) -> None:
+    """Check that the keys of ``[name]`` are fields of the dataclass ``cls``, and the values of their kinds.
 
     Raises:
-        StudyError: naming the table, the key and the nearest right one.
+        StudyError: naming the table, the key, and the nearest right one or what was expected.
     """
-    known = [field.name for field in fields(cls)]
+    kinds = {field.name: str(field.type).removesuffix(" | None") for field in fields(cls)}
     for key, value in table.items():
-        if key not in known:
-            raise StudyError(f'[{name}] has no key "{key}"; {did_you_mean(key, known)}')
-        if key in choices and value not in choices[key]:
-            raise StudyError(f"[{name}] {key} = {value!r}; {did_you_mean(str(value), map(str, choices[key]))}")
-    return cls(**table)
+        if key not in kinds:
+            raise StudyError(f'[{name}] has no key "{key}"; {did_you_mean(key, kinds)}')
+        types, said = _KINDS[kinds[key]]
+        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+            raise StudyError(f"[{name}] {key} must be {said}, not {value!r}")

@@ -12,7 +12,7 @@ from zonesearch.training.early_stopping import EarlyStopping
 from zonesearch.training.evolution import Phase, evolution_from_table
 from zonesearch.training.gradient_noise import GradientNoise
 from zonesearch.training.noise_scale import NoiseScaleProbe
-from zonesearch.training.technique import Hooks, Run, Technique
+from zonesearch.training.technique import Hooks, Run, Technique, check_table
 
 __all__ = ["TECHNIQUE_TABLES", "Techniques"]
 
@@ -50,6 +50,11 @@ class Techniques:
         """Whether there is any, so that the plain loop is not enough."""
         return any(vars(self).values())
 
+    @property
+    def beyond_stopping(self) -> bool:
+        """Whether there is any besides early stopping, which only looks at what validation said."""
+        return any(value for name, value in vars(self).items() if name != "early_stopping")
+
     def begin(self, run: Run) -> list[Hooks]:
         """The hooks of one training, in the order in which they are called."""
         order: tuple[Technique | None, ...] = (self.evolution, self.gradient_noise, self.noise_scale, self.averaging)
@@ -75,9 +80,10 @@ class Techniques:
             if technique is None:
                 raise ObjectiveError(f'axis "{table}.{next(iter(settings))}" needs the table [{table}] in the study')
             try:
+                check_table(type(technique), settings, table)
                 made = replace(made, **{table: replace(technique, **settings)})
-            except (TypeError, StudyError) as error:
-                raise ObjectiveError(f"[{table}] as an axis: {error}") from None
+            except StudyError as error:
+                raise ObjectiveError(f"as an axis, {error}") from None
         return made, rest
 
     def describe(self) -> dict[str, Any]:

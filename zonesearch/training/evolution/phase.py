@@ -11,7 +11,7 @@ from torch import Tensor
 
 from zonesearch.errors import StudyError, did_you_mean
 from zonesearch.training.evolution.children import Judge
-from zonesearch.training.technique import Hooks, Run, settings_from_table, take_part
+from zonesearch.training.technique import Hooks, Run, check_table, take_part
 
 __all__ = ["Phase", "evolution_from_table"]
 
@@ -97,4 +97,5 @@ def evolution_from_table(table: dict[str, Any]) -> Phase:
     kind = settings.pop("kind", RandomGradients.kind)
     if kind not in kinds:
         raise StudyError(f'[evolution] there is no kind "{kind}"; {did_you_mean(str(kind), kinds)}')
-    return settings_from_table(kinds[kind], settings, "evolution", {})
+    check_table(kinds[kind], settings, "evolution")
+    return kinds[kind](**settings)

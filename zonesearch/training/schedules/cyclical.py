@@ -36,7 +36,7 @@ class Triangular(Schedule):
         """The ends of the cycles."""
         return self._points(2 * self.half_cycle, 2 * self.half_cycle, epochs)
 
-    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: int, history: Sequence[float] = ()) -> float:
+    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: float, history: Sequence[float] = ()) -> float:
         """``low + (high - low) amplitude max(0, 1 - x)``.
 
         With ``x = |t / stepsize - 2 cycle + 1|`` and ``cycle = floor(1 + t / (2 stepsize))``.
@@ -107,9 +107,12 @@ class Sgdr(Schedule):
             end += length
         return tuple(sorted(points - {0}))
 
-    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: int, history: Sequence[float] = ()) -> float:
+    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: float, history: Sequence[float] = ()) -> float:
         """``low + (peak - low) (1 + cos(pi T_cur / T_i)) / 2``, with ``peak = base decay^i`` in cycle i."""
         since, length, peak = float(step), self.period * steps_per_epoch, base
+        if self.multiply == 1:
+            cycle = since // length
+            since, peak = since - cycle * length, peak * float(self.decay**cycle)
         while since >= length:
             since, length, peak = since - length, length * self.multiply, peak * self.decay
         return self.low + (max(peak, self.low) - self.low) * (1 + math.cos(math.pi * since / length)) / 2

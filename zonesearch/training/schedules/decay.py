@@ -19,7 +19,7 @@ class Constant(Schedule):
     name: ClassVar[str] = "constant"
     within_epoch: ClassVar[bool] = False
 
-    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: int, history: Sequence[float] = ()) -> float:
+    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: float, history: Sequence[float] = ()) -> float:
         """``base``."""
         return base
 
@@ -36,7 +36,7 @@ class Step(Schedule):
         self._number("every", above=0)
         self._number("factor", above=0, most=1)
 
-    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: int, history: Sequence[float] = ()) -> float:
+    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: float, history: Sequence[float] = ()) -> float:
         """``base factor^floor(t / every)``."""
         return base * float(self.factor ** (step // max(1, round(self.every * steps_per_epoch))))
 
@@ -67,7 +67,7 @@ class Plateau(Schedule):
         self._number("factor", above=0, most=1)
         self._number("threshold", least=0)
 
-    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: int, history: Sequence[float] = ()) -> float:
+    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: float, history: Sequence[float] = ()) -> float:
         """``base factor^cuts``, counting the cuts that ``history`` calls for."""
         best, waited, cuts = -math.inf, 0, 0
         for accuracy in history:
@@ -93,7 +93,7 @@ class _Horizon(Schedule):
     def uses_horizon(self) -> bool:
         return self.length is None
 
-    def _share(self, step: int, steps_per_epoch: int, epochs: int) -> float:
+    def _share(self, step: int, steps_per_epoch: int, epochs: float) -> float:
         """The share t / T of the decay that has passed, at most 1."""
         return min(1.0, step / ((epochs if self.length is None else self.length) * steps_per_epoch))
 
@@ -104,7 +104,7 @@ class Linear(_Horizon):
 
     name: ClassVar[str] = "linear"
 
-    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: int, history: Sequence[float] = ()) -> float:
+    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: float, history: Sequence[float] = ()) -> float:
         """``base (1 - t / T)``."""
         return base * (1 - self._share(step, steps_per_epoch, epochs))
 
@@ -115,7 +115,7 @@ class Exponential(_Horizon):
 
     name: ClassVar[str] = "exponential"
 
-    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: int, history: Sequence[float] = ()) -> float:
+    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: float, history: Sequence[float] = ()) -> float:
         """``base exp(-t / T)``, going on beyond T."""
         length = epochs if self.length is None else self.length
         return base * math.exp(-step / (length * steps_per_epoch))
@@ -132,7 +132,7 @@ class Cosine(_Horizon):
         super().__post_init__()
         self._number("low", least=0)
 
-    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: int, history: Sequence[float] = ()) -> float:
+    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: float, history: Sequence[float] = ()) -> float:
         """``low + (base - low) (1 + cos(pi t / T)) / 2`` (Loshchilov & Hutter 2016, eq. 5, one cycle)."""
         share = self._share(step, steps_per_epoch, epochs)
         return self.low + (base - self.low) * (1 + math.cos(math.pi * share)) / 2
@@ -164,7 +164,7 @@ class OneCycle(Schedule):
     def uses_horizon(self) -> bool:
         return True
 
-    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: int, history: Sequence[float] = ()) -> float:
+    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: float, history: Sequence[float] = ()) -> float:
         """Half a cosine wave to ``base`` at step rise T - 1, half a wave down to the end at step T - 1."""
         n_steps = epochs * steps_per_epoch
         top = self.rise * n_steps - 1

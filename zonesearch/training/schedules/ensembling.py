@@ -33,7 +33,7 @@ class Snapshot(Schedule):
         """The ends of the cycles, the last one at the end of the training."""
         return tuple(sorted({round(epochs * i / self.cycles) for i in range(1, self.cycles + 1)} - {0}))
 
-    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: int, history: Sequence[float] = ()) -> float:
+    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: float, history: Sequence[float] = ()) -> float:
         """``base / 2 (cos(pi mod(t - 1, ceil(T/M)) / ceil(T/M)) + 1)`` with ``t = step + 1``."""
         length = math.ceil(epochs * steps_per_epoch / self.cycles)
         return base / 2 * (math.cos(math.pi * (step % length) / length) + 1)
@@ -58,7 +58,7 @@ class _FromCheckpoint(Schedule):
     def uses_horizon(self) -> bool:
         return self.length is None
 
-    def _budget(self, epochs: int) -> float:
+    def _budget(self, epochs: float) -> float:
         return epochs if self.length is None else self.length
 
 
@@ -96,7 +96,7 @@ class Swa(_FromCheckpoint):
             return self._points(math.ceil(start - 1e-9), 1, epochs)
         return self._points(start + self.cycle, self.cycle, epochs)
 
-    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: int, history: Sequence[float] = ()) -> float:
+    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: float, history: Sequence[float] = ()) -> float:
         """The published line; in a cycle (1 - t) high + t low with t = (mod(i - 1, c) + 1) / c, i counted from 1."""
         start = self.start * self._budget(epochs)
         after = step - round(start * steps_per_epoch)
@@ -136,7 +136,7 @@ class Fge(_FromCheckpoint):
         """The middles of the triangles."""
         return self._points(self.start * self._budget(epochs) + self.cycle / 2, self.cycle, epochs)
 
-    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: int, history: Sequence[float] = ()) -> float:
+    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: float, history: Sequence[float] = ()) -> float:
         """(1 - 2t) high + 2t low until t = 1/2, then back, with t = (mod(i - 1, c) + 1) / c, i counted from 1."""
         budget = self._budget(epochs)
         after = step - round(self.start * budget * steps_per_epoch)

@@ -27,7 +27,7 @@ class Schedule(ABC):
     uses_history: ClassVar[bool] = False
 
     @abstractmethod
-    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: int, history: Sequence[float] = ()) -> float:
+    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: float, history: Sequence[float] = ()) -> float:
         """The learning rate of optimizer step ``step``.
 
         Args:

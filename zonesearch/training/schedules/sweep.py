@@ -36,7 +36,7 @@ class Sweep(Schedule):
         """
         return sweep_rates(self.low, self.high, self.n_steps, self.kind)  # type: ignore[arg-type]
 
-    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: int, history: Sequence[float] = ()) -> float:
+    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: float, history: Sequence[float] = ()) -> float:
         """``low (high / low)^(t / (n_steps - 1))``, or the same along a line; ``high`` beyond."""
         share = min(1.0, step / (self.n_steps - 1))
         if self.kind == "linear":

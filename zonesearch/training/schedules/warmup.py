@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from zonesearch.errors import StudyError
 from zonesearch.training.schedules.decay import Constant
@@ -48,11 +48,10 @@ class Warmup(Schedule):
         points = self.then.store_points(max(0, math.floor(epochs - self.epochs)))
         return points and tuple(round(point + self.epochs) for point in points)
 
-    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: int, history: Sequence[float] = ()) -> float:
+    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: float, history: Sequence[float] = ()) -> float:
         """``first (step + 1) / n`` during the n steps of the warm-up, then that of ``then``."""
         n_steps = round(self.epochs * steps_per_epoch)
-        rest: Any = max(epochs - self.epochs, 1 / steps_per_epoch)
-        rest = int(rest) if rest == int(rest) else rest
+        rest = max(epochs - self.epochs, 1 / steps_per_epoch)
         if step < n_steps:
             return self.then.rate(base, 0, steps_per_epoch, rest, ()) * (step + 1) / n_steps
         return self.then.rate(base, step - n_steps, steps_per_epoch, rest, history[math.ceil(self.epochs) :])
