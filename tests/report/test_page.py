@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import html
 import re
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,6 @@ import surfaces
 from zonesearch import StoreError, Training, Trial, Trials, run_pipeline
 from zonesearch.domain.findings import Findings
 from zonesearch.pipeline import find
-from zonesearch.report import summaries
 from zonesearch.report.page import render, write_report
 from zonesearch.study.study import Study
 
@@ -25,39 +24,17 @@ def finished() -> Findings:
     return run_pipeline(surfaces.SPACE, objective=objective, seeds=2, name="two peaks").findings
 
 
-def figures(page: str) -> dict[str, Any]:
-    found = re.findall(r'data-figure="(\w+)">(.*?)</script>', page, re.DOTALL)
-    return {name: json.loads(text) for name, text in found}
-
-
-def test_report_says_the_verdict_first_and_shows_every_picture(finished: Findings) -> None:
+def test_report_says_the_verdict_first_and_loads_nothing(finished: Findings) -> None:
     page = render(finished)
     assert finished.verdict is not None
-    body = page[page.index("<main>") :]
-    assert finished.verdict.sentence in body[:1000].replace("&#x27;", "'")
-    assert set(figures(page)) >= {"surface", "map", "intervals", "finalists", "optimism"}
+    body = page[page.index("<main") :]
+    assert body.index(html.escape(finished.verdict.sentence)) < body.index("<section")
     assert len(page.encode()) < 6e6
     assert not re.search(r'<(script|link|img)[^>]+(src|href)="http', page)
 
 
 def test_report_is_the_same_bytes_twice(finished: Findings) -> None:
     assert render(finished) == render(finished)
-
-
-def test_map_shows_the_means_of_the_cells(finished: Findings) -> None:
-    heat = figures(render(finished))["map"]["data"][0]
-    table = summaries.cells_table(finished)
-    cell = table[(table["width"] == 256) & (table["batch"] == 32)].iloc[0]
-    assert heat["z"][2][2] == pytest.approx(cell["accuracy"])
-    trials = [t.accuracy for t in finished.trials.of({"width": 256, "batch": 32}) if t.seed < 2]
-    assert cell["accuracy"] == pytest.approx(np.mean(trials))
-    assert cell["zone"] > 0
-
-
-def test_costs_add_up_to_all_trainings(finished: Findings) -> None:
-    table = summaries.cost_table(finished)
-    assert table["done"].sum() == len(finished.trials)
-    assert table["missing"].sum() == 0
 
 
 def test_names_from_a_study_stay_text() -> None:
@@ -81,8 +58,8 @@ def parts(n: int) -> Findings:
 @pytest.mark.parametrize("n", [0, 1, 20])
 def test_half_finished_run_has_a_report_that_says_so(n: int) -> None:
     page = render(parts(n))
-    assert f"No verdict yet: {n} trainings came back" in page
-    assert "stage grid still wants trainings" in page
+    assert ("No verdict yet" if n else "Nothing has been trained yet") in page
+    assert "grid" in page
 
 
 def test_run_of_failures_only_has_a_report() -> None:
@@ -106,8 +83,9 @@ def test_report_of_other_spaces(space: dict[str, Any]) -> None:
     def surface(params: dict[str, Any]) -> float:
         return 0.5 + 0.1 * np.tanh(sum(v for v in params.values() if not isinstance(v, str)))
 
-    page = render(run_pipeline(space, objective=surface, interval={"method": "split(2)"}).findings)
-    assert "map" in figures(page)
+    findings = run_pipeline(space, objective=surface, interval={"method": "split(2)"}).findings
+    assert findings.verdict is not None
+    assert html.escape(findings.verdict.sentence) in render(findings)
 
 
 def test_report_that_cannot_be_written_is_one_sentence(tmp_path: Path, finished: Findings) -> None:

@@ -6,6 +6,7 @@ stand.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from html import escape
 from pathlib import Path
@@ -52,6 +53,7 @@ def replace_file(text: str, path: str | Path) -> Path:
         new.write_text(text, encoding="utf-8")
         new.replace(path)
     except OSError as error:
-        new.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            new.unlink()
         raise StoreError(f"the report {path} cannot be written: {error.strerror}; name another file") from error
     return path
