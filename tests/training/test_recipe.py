@@ -81,9 +81,9 @@ def test_split_is_stratified_disjoint_and_the_studys_own() -> None:
     "settings", [NetworkSettings(), NetworkSettings(width=8, depth=3, batch_norm=True), NetworkSettings(init="keras")]
 )
 def test_number_of_parameters_is_known_before_the_network_is_built(settings: NetworkSettings) -> None:
-    built = sum(p.numel() for p in build(settings, 784, 10).parameters())
-    assert n_parameters(settings, 784, 10) == built
-    assert n_parameters(NetworkSettings(width=128), 784, 10) == 795 * 128 + 10 == 101_770
+    built = sum(p.numel() for p in build(settings, (784,), 10).parameters())
+    assert n_parameters(settings, (784,), 10) == built
+    assert n_parameters(NetworkSettings(width=128), (784,), 10) == 795 * 128 + 10 == 101_770
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from zonesearch.training.settings import OptimizerSettings
 
 __all__ = ["NAMES", "build_optimizer", "check_optimizer"]
 
-NAMES = ("adam", "adamw", "sgd", "rmsprop", "adagrad", "adadelta")
+NAMES = ("adam", "adamw", "sgd", "momentum", "nesterov", "rmsprop", "adagrad", "adadelta", "lbfgs")
 
 
 def check_optimizer(settings: OptimizerSettings) -> None:
@@ -26,10 +26,16 @@ def check_optimizer(settings: OptimizerSettings) -> None:
         raise ObjectiveError(f'optimizer "{settings.name}" is unknown; {did_you_mean(settings.name, NAMES)}')
     if not settings.learning_rate > 0:
         raise ObjectiveError(f"learning_rate must be above 0, not {settings.learning_rate}")
-    if settings.weight_decay < 0:
-        raise ObjectiveError(f"weight_decay must be 0 or more, not {settings.weight_decay}")
-    if settings.nesterov and not settings.momentum > 0:
-        raise ObjectiveError("nesterov = true needs momentum above 0")
+    for name in ("weight_decay", "eps"):
+        if getattr(settings, name) < 0:
+            raise ObjectiveError(f"{name} must be 0 or more, not {getattr(settings, name)}")
+    for name in ("momentum", "dampening", "beta1", "beta2", "decay"):
+        if not 0 <= getattr(settings, name) < 1:
+            raise ObjectiveError(f"{name} must be 0 or more and below 1, not {getattr(settings, name)}")
+    if settings.looks_ahead and not (settings.inertia > 0 and settings.dampening == 0):
+        raise ObjectiveError("nesterov needs momentum above 0 and no dampening")
+    if settings.name == "lbfgs" and (settings.weight_decay or min(settings.history, settings.iterations) < 1):
+        raise ObjectiveError("lbfgs needs history and iterations of at least 1, and has no weight_decay")
 
 
 def build_optimizer(
@@ -38,16 +44,39 @@ def build_optimizer(
     """The optimizer of ``parameters``, or of groups of them; fused into one pass where torch has that."""
     lr, decay = settings.learning_rate, settings.weight_decay
     match settings.name:
-        case "adam":
-            return torch.optim.Adam(parameters, lr, weight_decay=decay, fused=True)
-        case "adamw":
-            return torch.optim.AdamW(parameters, lr, weight_decay=decay, fused=True)
-        case "sgd":
+        case "adam" | "adamw":
+            cls = torch.optim.Adam if settings.name == "adam" else torch.optim.AdamW
+            betas = (settings.beta1, settings.beta2)
+            return cls(parameters, lr, betas, settings.epsilon, weight_decay=decay, fused=True)
+        case "sgd" | "momentum" | "nesterov":
             return torch.optim.SGD(
-                parameters, lr, settings.momentum, weight_decay=decay, nesterov=settings.nesterov, fused=True
+                parameters,
+                lr,
+                settings.inertia,
+                settings.dampening,
+                weight_decay=decay,
+                nesterov=settings.looks_ahead,
+                fused=True,
             )
         case "rmsprop":
-            return torch.optim.RMSprop(parameters, lr, weight_decay=decay, momentum=settings.momentum)
+            return torch.optim.RMSprop(
+                parameters,
+                lr,
+                settings.forgetting,
+                settings.epsilon,
+                weight_decay=decay,
+                momentum=settings.momentum,
+            )
         case "adagrad":
-            return torch.optim.Adagrad(parameters, lr, weight_decay=decay)
-    return torch.optim.Adadelta(parameters, lr, weight_decay=decay)
+            return torch.optim.Adagrad(parameters, lr, weight_decay=decay, eps=settings.epsilon)
+        case "adadelta":
+            return torch.optim.Adadelta(
+                parameters, lr, rho=settings.forgetting, eps=settings.epsilon, weight_decay=decay
+            )
+    return torch.optim.LBFGS(
+        parameters,
+        lr,
+        max_iter=settings.iterations,
+        history_size=settings.history,
+        line_search_fn="strong_wolfe",
+    )

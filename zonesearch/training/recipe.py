@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import torch
@@ -11,13 +11,17 @@ import torch
 from zonesearch.domain.objective import Bundle, Report
 from zonesearch.domain.trials import Training, Trial
 from zonesearch.errors import ObjectiveError, StudyError, did_you_mean
+from zonesearch.training.augmentation import check_augmentation
 from zonesearch.training.batch_rules import RULES, steps_in_epoch
 from zonesearch.training.data import Split, load
 from zonesearch.training.loop import train_one
+from zonesearch.training.metrics import check_metric
 from zonesearch.training.networks import check_network, n_parameters
+from zonesearch.training.numerics import check_precision
 from zonesearch.training.optimizers import check_optimizer
 from zonesearch.training.schedules import parse
 from zonesearch.training.settings import (
+    AugmentationSettings,
     DataSettings,
     NetworkSettings,
     OptimizerSettings,
@@ -28,7 +32,7 @@ from zonesearch.training.techniques import TECHNIQUE_TABLES, Techniques
 
 __all__ = ["Recipe"]
 
-CODE = 1
+CODE = 2
 """Raised with every change of the training code that changes a result."""
 
 _STEP_COST = 2e-4  # of a step that computes nothing, in the unit of _FLOP_COST: seconds on one ordinary core
@@ -53,6 +57,7 @@ class Recipe:
     seed: int = 0
     techniques: Techniques = Techniques()
     arms: Mapping[str, Recipe] = field(default_factory=dict)
+    augmentation: AugmentationSettings = AugmentationSettings()
 
     @classmethod
     def from_tables(cls, tables: Mapping[str, Mapping[str, Any]], seed: int = 0) -> Recipe:
@@ -66,7 +71,7 @@ class Recipe:
         """
         tables = dict(tables)
         arms = {name: _arm(tables, name, arm) for name, arm in tables.pop("arms", {}).items()}
-        known = ("data", "network", "optimizer", "training", *TECHNIQUE_TABLES)
+        known = (*(part.name for part in fields(Settings)), *TECHNIQUE_TABLES)
         for name in tables:
             if name not in known:
                 raise StudyError(f"a pytorch objective has no table [{name}]; {did_you_mean(name, known)}")
@@ -74,7 +79,7 @@ class Recipe:
         parse(settings.training.schedule)
         made = {name: cls.from_tables(arm, seed) for name, arm in arms.items()}
         techniques = Techniques.from_tables(tables)
-        return cls(settings.data, settings.network, settings.optimizer, settings.training, seed, techniques, made)
+        return cls(**vars(settings), seed=seed, techniques=techniques, arms=made)
 
     def fingerprint(self) -> Mapping[str, Any]:
         """The settings, the content of the data, and the version of the code that trains."""
@@ -90,8 +95,16 @@ class Recipe:
         settings, _ = self.settings_of(params)
         check_network(settings.network)
         check_optimizer(settings.optimizer)
+        check_metric(settings)
+        check_precision(settings.training.precision)
         parse(settings.training.schedule)
-        batch, n = settings.training.batch, len(self._load("cpu").train[1])
+        data = self._load("cpu")
+        check_augmentation(settings.augmentation, data.shape)
+        if not settings.network.is_factory:
+            n_parameters(settings.network, data.shape, data.n_outputs)
+        if settings.training.clip < 0:
+            raise ObjectiveError(f"clip must be 0 (off) or more, not {settings.training.clip}")
+        batch, n = settings.training.batch, len(data.train[1])
         if batch < 1:
             raise ObjectiveError(f"batch must be at least 1, not {batch}")
         if batch > n:
@@ -116,7 +129,7 @@ class Recipe:
 
     @property
     def _settings(self) -> Settings:
-        return Settings(self.data, self.network, self.optimizer, self.training)
+        return Settings(self.data, self.network, self.optimizer, self.training, self.augmentation)
 
     def settings_of(self, params: Mapping[str, Any]) -> tuple[Settings, Techniques]:
         """Settings and techniques of a training with these params.
@@ -138,7 +151,8 @@ class Recipe:
         """All settings that change a result."""
         described = asdict(self._settings)
         described["data"].pop("root")
-        described["training"].pop("device")
+        for key in ("device", "stack", "keep_mb"):
+            described["training"].pop(key)
         described |= self.techniques.describe()
         if self.arms:
             described["arms"] = {name: _changes(described, arm._described()) for name, arm in self.arms.items()}
@@ -149,7 +163,7 @@ class Recipe:
         return self._load(self._device())
 
     def _load(self, device: str) -> Split:
-        return load(self.data, self.seed, device)
+        return load(self.data, self.seed, device, self.training.precision == "float64")
 
     def _device(self) -> str:
         wanted = self.training.device
@@ -164,7 +178,7 @@ class Recipe:
         settings, _ = self.settings_of(training.params)
         data = self._load("cpu")
         n, batch = len(data.train[1]), settings.training.batch
-        weights = n_parameters(settings.network, data.n_inputs, data.n_classes)
+        weights = n_parameters(settings.network, data.shape, data.n_outputs)
         steps = steps_in_epoch(n, batch, settings.training.steps_per_epoch)
         return training.epochs * (steps * (_STEP_COST + 10 * weights * _FLOP_COST) + 6 * n * weights * _FLOP_COST)
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from zonesearch.errors import ObjectiveError, StudyError, did_you_mean
 
-__all__ = ["DataSettings", "NetworkSettings", "OptimizerSettings", "Settings", "TrainingSettings"]
+__all__ = [
+    "AugmentationSettings",
+    "DataSettings",
+    "NetworkSettings",
+    "OptimizerSettings",
+    "Settings",
+    "TrainingSettings",
+]
 
 
 @dataclass(frozen=True)
@@ -16,11 +24,17 @@ class DataSettings:
     """``[data]``.
 
     Args:
-        name: ``digits`` (ships with scikit-learn) or ``mnist`` (torchvision's, from ``root`` or downloaded).
-        root: a folder that holds the data set already; empty looks where ``ZONESEARCH_DATA`` points, then downloads.
+        name: a data set that ships (``digits``) or that torchvision knows (``mnist``, ``fashion-mnist``, ``kmnist``,
+            ``cifar10``, ``cifar100``); ``images``, a folder or zip with a folder of images for each class;
+            ``arrays``, an .npz file; ``table``, a .csv or .parquet file; or ``package.module:function``.
+        root: the folder or file of the data; empty looks where ``ZONESEARCH_DATA`` points, then downloads.
         validation: share of the training data that validates, 0..1.
         test: share that is set aside for testing where a data set has no test part of its own.
         limit: use only so many training examples (0: all), the same number of each class as nearly as may be.
+        target: the column of a table that is to be predicted; the name of the labels in an .npz file otherwise ``y``.
+        size: images are resized to so many pixels a side (0: as they are, all alike).
+        task: ``classification``, or ``regression``: the target is a number.
+        arguments: of a factory, by name.
     """
 
     name: str = "digits"
@@ -28,40 +42,143 @@ class DataSettings:
     validation: float = 0.2
     test: float = 0.2
     limit: int = 0
+    target: str = ""
+    size: int = 0
+    task: str = "classification"
+    arguments: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class AugmentationSettings:
+    """``[augmentation]`` of the training images, drawn anew for each batch.
+
+    Args:
+        pad: pad so many pixels on each side and crop at random; 0: do not.
+        padding: ``zero`` or ``reflect``.
+        flip: mirror left and right, half of the time.
+    """
+
+    pad: int = 0
+    padding: str = "zero"
+    flip: bool = False
+
+    def __bool__(self) -> bool:
+        """Whether anything is to be done."""
+        return self.pad > 0 or self.flip
 
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """``[network]``: ``depth`` hidden layers of ``width`` neurons each.
+    """``[network]``.
 
     Args:
-        kind: ``mlp``.
-        activation: ``relu``, ``tanh`` or ``gelu``.
-        dropout: probability of dropping a hidden neuron, 0..1.
+        kind: ``mlp``, feed-forward: ``depth`` hidden layers of ``width`` neurons, or ``widths``; ``cnn``,
+            convolutional; ``backbone``, a network of torchvision; or ``package.module:function``, a factory.
+        width, depth: of an mlp; of a cnn, ``depth`` convolutions in each block.
+        widths: of the hidden layers one by one, instead of width x depth; ``width_1``, ``width_2``, ... are axes.
+        activation: ``relu``, ``tanh``, ``sigmoid``, ``gelu`` or ``silu``.
+        dropout: probability of dropping a hidden neuron (of a cnn and a backbone: of the last features), 0..1.
         batch_norm: normalise before each activation.
         init: ``torch`` (uniform within 1/sqrt(fan_in)) or ``keras`` (Glorot uniform, zero bias).
         base_width: the width at which the learning rate was found, to carry it over to other widths (muP); 0: off.
+        blocks: of a cnn, each followed by pooling; ``channels`` in the first, twice as many in each next one.
+        kernel: side of the convolutions, odd.
+        pooling: ``max``, ``mean`` or ``stride`` (the block's first convolution takes every second pixel).
+        residual: add the input of a cnn's block to its output.
+        backbone: ``resnet18`` or another classification network of torchvision.
+        weights: of the backbone: ``DEFAULT`` or another name of torchvision's, or a file; empty: from scratch.
+        tune: which weights of a backbone are trained: ``full``, ``last`` (its last stage and the head) or ``head``.
+        arguments: of a factory, by name; axes that are no setting are its arguments too.
     """
 
     kind: str = "mlp"
     width: int = 128
     depth: int = 1
+    widths: tuple[int, ...] = ()
     activation: str = "relu"
     dropout: float = 0.0
     batch_norm: bool = False
     init: str = "torch"
     base_width: int = 0
+    channels: int = 16
+    blocks: int = 2
+    kernel: int = 3
+    pooling: str = "max"
+    residual: bool = False
+    backbone: str = "resnet18"
+    weights: str = ""
+    tune: str = "full"
+    arguments: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """The widths of an mlp's hidden layers."""
+        return self.widths or (self.width,) * self.depth
+
+    @property
+    def is_factory(self) -> bool:
+        """Whether ``kind`` is a path to a function."""
+        return ":" in self.kind
+
+
+_OWN = {
+    "adam": (1e-8, 0.0),
+    "adamw": (1e-8, 0.0),
+    "rmsprop": (1e-8, 0.99),
+    "adagrad": (1e-10, 0.0),
+    "adadelta": (1e-6, 0.9),
+}
+"""torch's own (eps, decay) by optimizer."""
 
 
 @dataclass(frozen=True)
 class OptimizerSettings:
-    """``[optimizer]``: ``adam``, ``adamw``, ``rmsprop``, ``adagrad``, ``adadelta`` or ``sgd`` (with ``momentum``)."""
+    """``[optimizer]``.
+
+    Args:
+        name: ``adam``, ``adamw``, ``rmsprop``, ``adagrad``, ``adadelta``, ``sgd``, ``momentum``, ``nesterov`` (sgd with
+            a momentum of 0.9 unless one is given) or ``lbfgs`` (a step is the whole training split).
+        learning_rate: the base rate, which a schedule moves.
+        weight_decay: L2 penalty; decoupled in adamw.
+        momentum: of sgd and rmsprop, torch's form v = m v + g, w -= lr v; ``dampening`` of g; ``nesterov`` looks ahead.
+        beta1, beta2: of adam and adamw.
+        eps: added to the divisor; 0: torch's own (Keras: 1e-7).
+        decay: how slowly rmsprop (torch: alpha) and adadelta (rho) forget; 0: torch's own.
+        history: updates that lbfgs remembers; ``iterations``: at most so many in each of its steps.
+    """
 
     name: str = "adam"
     learning_rate: float = 1e-3
     weight_decay: float = 0.0
     momentum: float = 0.0
     nesterov: bool = False
+    dampening: float = 0.0
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 0.0
+    decay: float = 0.0
+    history: int = 10
+    iterations: int = 20
+
+    @property
+    def epsilon(self) -> float:
+        """``eps``, or torch's own."""
+        return self.eps or _OWN[self.name][0]
+
+    @property
+    def forgetting(self) -> float:
+        """``decay``, or torch's own."""
+        return self.decay or _OWN[self.name][1]
+
+    @property
+    def inertia(self) -> float:
+        """The momentum of sgd under any of its names."""
+        return self.momentum or (0.9 if self.name in ("momentum", "nesterov") else 0.0)
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether sgd is Nesterov's."""
+        return self.nesterov or self.name == "nesterov"
 
 
 @dataclass(frozen=True)
@@ -73,8 +190,16 @@ class TrainingSettings:
         schedule: of the learning rate, as ``step(every=7, factor=0.5)``.
         rate_rule: ``none``, or the rate tied to the batch: ``linear`` or ``sqrt``, relative to ``reference_batch``.
         steps_per_epoch: the same number of steps in an epoch at every batch size; 0: one pass over the data.
-        tested: the network that the test split sees: ``best``, of the epoch that validation chose, or ``last``.
         device: ``auto``, ``cpu`` or ``cuda``.
+        tested: which network the test split sees: the one that validation chose, ``best``, or the ``last`` one.
+        precision: ``float32``; ``bf16``, products in bfloat16; ``tf32`` on GPUs that have it; ``float64``.
+        clip: the largest norm that a gradient may have; 0: any.
+        metric: what is measured in place of accuracy: ``accuracy``, ``balanced_accuracy``, ``r2``, ``mae``, ``rmse``,
+            or ``package.module:function`` of (outputs, targets). What is stored as accuracy is larger when better: a
+            metric to be minimised is stored with its sign turned.
+        direction: ``maximise`` or ``minimise``, of a function; the built-in metrics know their own.
+        stack: train networks that can share a program together; switched off, one after the other.
+        keep_mb: keep the state of finished trainings, up to so many megabytes, so that longer ones go on from there.
     """
 
     batch: int = 64
@@ -82,8 +207,14 @@ class TrainingSettings:
     rate_rule: str = "none"
     reference_batch: int = 64
     steps_per_epoch: int = 0
-    tested: str = "best"
     device: str = "auto"
+    tested: str = "best"
+    precision: str = "float32"
+    clip: float = 0.0
+    metric: str = ""
+    direction: str = "maximise"
+    stack: bool = True
+    keep_mb: int = 0
 
 
 @dataclass(frozen=True)
@@ -94,6 +225,7 @@ class Settings:
     network: NetworkSettings = NetworkSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
     training: TrainingSettings = TrainingSettings()
+    augmentation: AugmentationSettings = AugmentationSettings()
 
     @classmethod
     def from_tables(cls, tables: Mapping[str, Mapping[str, Any]]) -> Settings:
@@ -107,11 +239,12 @@ class Settings:
             default = part.default
             table = tables.get(part.name, {})
             known = [field.name for field in fields(default)]  # type: ignore[arg-type]
+            read: dict[str, Any] = {}
             for key, value in table.items():
                 if key not in known:
                     raise StudyError(f'[{part.name}] has no key "{key}"; {did_you_mean(key, known)}')
-                _typed(value, getattr(default, key), f"[{part.name}] {key}", StudyError)
-            made[part.name] = replace(default, **table)  # type: ignore[type-var]
+                read[key] = _typed(value, getattr(default, key), f"[{part.name}] {key}", StudyError)
+            made[part.name] = replace(default, **read)  # type: ignore[type-var]
         return cls(**made)  # type: ignore[arg-type]
 
     @classmethod
@@ -137,18 +270,46 @@ class Settings:
         made = self
         for name, value in params.items():
             if name not in known:
-                short = [other for other in known if "." not in other]
-                raise ObjectiveError(f'axis "{name}" is no setting of this network; {did_you_mean(name, short)}')
+                made = made._with_other(name, value, known)
+                continue
             table, key = known[name]
             part = getattr(made, table)
-            _typed(value, getattr(part, key), f'parameter "{name}"', ObjectiveError)
+            value = _typed(value, getattr(part, key), f'parameter "{name}"', ObjectiveError)
             made = replace(made, **{table: replace(part, **{key: value})})
         return made
 
+    def _with_other(self, name: str, value: Any, known: Iterable[str]) -> Settings:
+        """These settings with a param that is no setting: the width of one layer, or an argument of a factory."""
+        network = self.network
+        layer = re.fullmatch(r"(?:network\.)?width_([1-9]\d?)", name)
+        if layer and network.kind == "mlp":
+            number, widths = int(layer[1]), list(network.hidden)
+            if number > len(widths):
+                raise ObjectiveError(
+                    f'axis "{name}", but the network has {len(widths)} hidden layers; set [network] widths or depth'
+                )
+            widths[number - 1] = _typed(value, 0, f'parameter "{name}"', ObjectiveError)
+            return replace(self, network=replace(network, widths=tuple(widths)))
+        if network.is_factory and "." not in name:
+            arguments = {**dict(network.arguments), name: value}
+            return replace(self, network=replace(network, arguments=tuple(sorted(arguments.items()))))
+        short = [other for other in known if "." not in other]
+        raise ObjectiveError(f'axis "{name}" is no setting of this network; {did_you_mean(name, short)}')
 
-def _typed(value: object, default: object, what: str, error: type[Exception]) -> None:
-    """Check that ``value`` is of the kind of ``default``; a whole number may stand for a fractional one."""
+
+def _typed(value: Any, default: object, what: str, error: type[Exception]) -> Any:
+    """``value`` if it is of the kind of ``default``; a whole number may stand for a fractional one.
+
+    A tuple is written as a list of whole numbers, or as a table of arguments.
+    """
+    if isinstance(default, tuple):
+        if isinstance(value, Mapping):
+            return tuple(sorted(value.items()))
+        if isinstance(value, list | tuple) and all(type(item) is int for item in value):
+            return tuple(value)
+        raise error(f"{what} must be a list of whole numbers or a table, not {value!r}")
     wanted: tuple[type, ...] = (int, float) if isinstance(default, float) else (type(default),)
     if not isinstance(value, wanted) or (isinstance(value, bool) and not isinstance(default, bool)):
         said = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[type(default)]
         raise error(f"{what} must be {said}, not {value!r}")
+    return value

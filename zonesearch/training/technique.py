@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from zonesearch.errors import StudyError, did_you_mean
+from zonesearch.training.augmentation import Augmentation
 from zonesearch.training.schedules import Schedule
 
 __all__ = ["Hooks", "Loss", "Run", "Technique", "check_table", "judged", "take_part"]
@@ -36,6 +37,7 @@ class Run:
         schedule: of the learning rate.
         generator: of all randomness of techniques.
         base_rate: the learning rate that the schedule starts from.
+        augmentation: changes the inputs of each batch; None leaves them.
         step: optimizer steps taken so far.
         epoch: epochs finished so far.
         curve: what techniques note, one number an epoch under a name; becomes part of the trial's curve.
@@ -51,6 +53,7 @@ class Run:
     schedule: Schedule
     generator: torch.Generator
     base_rate: float
+    augmentation: Augmentation | None = None
     step: int = 0
     epoch: int = 0
     curve: dict[str, list[float]] = field(default_factory=dict)

@@ -1,0 +1,92 @@
+"""Images by class: a folder, or a zip of one, ``CLASS/NAME.jpg`` or ``train/CLASS/NAME.jpg`` and ``test/...``."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import numpy.typing as npt
+
+from zonesearch.errors import ObjectiveError
+from zonesearch.training.data.raw import Raw
+from zonesearch.training.settings import DataSettings
+
+__all__ = ["read_images"]
+
+_KINDS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+
+
+def read_images(settings: DataSettings, root: Path) -> tuple[Raw, Raw | None, list[object]]:
+    """All images below ``root``, pixels as 0..1; grey ones keep one channel when all are grey.
+
+    Raises:
+        ObjectiveError: naming the image that cannot be read, or has another size than the rest.
+    """
+    with _opened(root) as (names, content):
+        parts: dict[str, list[tuple[str, str]]] = {"train": [], "test": [], "": []}
+        for name in sorted(names):
+            path = PurePosixPath(name)
+            if path.suffix.lower() not in _KINDS or path.name.startswith(".") or "__MACOSX" in path.parts:
+                continue
+            part = next((part for part in ("train", "test") if part in path.parts[:-2]), "")
+            parts[part].append((path.parent.name, name))
+        train = parts["train"] or parts[""]
+        if not train:
+            raise ObjectiveError(f"{root} holds no images as CLASS/NAME.jpg or train/CLASS/NAME.jpg")
+        classes = sorted({label for label, _ in train})
+        if len(classes) < 2:
+            raise ObjectiveError(f'{root} holds images of only one class, "{classes[0]}"; a folder for each is needed')
+        pictures = [_picture(content, name, settings.size) for _, name in train + parts["test"]]
+        grey = all(picture.shape[2] == 1 for picture in pictures)
+    first = pictures[0].shape[:2]
+    for picture, (_, name) in zip(pictures, train + parts["test"], strict=True):
+        if picture.shape[:2] != first:
+            raise ObjectiveError(
+                f"{root}: {name} has {picture.shape[0]} x {picture.shape[1]} pixels, others {first[0]} x {first[1]}; "
+                "set [data] size to resize them all"
+            )
+    stacked = np.stack([p if grey or p.shape[2] == 3 else np.repeat(p, 3, axis=2) for p in pictures])
+    inputs = stacked.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255)
+    number = {label: i for i, label in enumerate(classes)}
+    for label, name in parts["test"]:
+        if label not in number:
+            raise ObjectiveError(f'{root}: {name} is of the class "{label}", of which there is no training image')
+    labels = np.array([number[label] for label, _ in train + parts["test"]], dtype=np.int64)
+    n = len(train)
+    test = (inputs[n:], labels[n:]) if parts["test"] else None
+    return (inputs[:n], labels[:n]), test, list(classes)
+
+
+@contextmanager
+def _opened(root: Path) -> Iterator[tuple[list[str], Callable[[str], bytes]]]:
+    """The names of all files, with slashes, and a function that reads one."""
+    if root.is_dir():
+        names = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
+        yield names, lambda name: (root / name).read_bytes()
+        return
+    try:
+        archive = zipfile.ZipFile(root)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise ObjectiveError(f"{root} is neither a folder nor a zip of images: {error}") from None
+    with archive:
+        yield archive.namelist(), archive.read
+
+
+def _picture(content: Callable[[str], bytes], name: str, size: int) -> npt.NDArray[np.uint8]:
+    """(height, width, 1 or 3)."""
+    from PIL import Image
+
+    try:
+        with Image.open(BytesIO(content(name))) as image:
+            wanted = "L" if image.mode in ("1", "L", "LA", "I", "I;16", "F") else "RGB"
+            picture = image.convert(wanted)
+            if size:
+                picture = picture.resize((size, size), Image.Resampling.BILINEAR)
+            pixels = np.asarray(picture, dtype=np.uint8)
+    except (OSError, ValueError, zipfile.BadZipFile, SyntaxError) as error:
+        raise ObjectiveError(f"image {name} cannot be read: {error}") from None
+    return pixels[:, :, None] if pixels.ndim == 2 else pixels

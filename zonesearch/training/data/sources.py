@@ -1,0 +1,139 @@
+"""Data sets by name: what ships, what torchvision knows, and files and functions of the user's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from zonesearch.errors import ObjectiveError, did_you_mean
+from zonesearch.training.data.files import read_arrays, read_table
+from zonesearch.training.data.images import read_images
+from zonesearch.training.data.raw import Raw, as_raw
+from zonesearch.training.networks.factory import imported
+from zonesearch.training.settings import DataSettings
+
+__all__ = ["NAMES", "read"]
+
+Read = tuple[Raw, Raw | None, list[object]]
+
+_TORCHVISION = {
+    "mnist": ("MNIST", "mnist", "MNIST/raw"),
+    "fashion-mnist": ("FashionMNIST", "fashion-mnist", "FashionMNIST/raw"),
+    "kmnist": ("KMNIST", "kmnist", "KMNIST/raw"),
+    "cifar10": ("CIFAR10", "cifar10", "cifar-10-batches-py"),
+    "cifar100": ("CIFAR100", "cifar100", "cifar-100-python"),
+}
+"""Class in torchvision, folder below ZONESEARCH_DATA, and what lies in it when the data are there."""
+
+NAMES = ("digits", *_TORCHVISION, "images", "arrays", "table")
+
+
+def read(settings: DataSettings) -> tuple[Raw, Raw | None, int]:
+    """(train, test or None where the source has no test part, number of classes or 0 for a regression).
+
+    Raises:
+        ObjectiveError: naming the data set, file or number, and the mend.
+    """
+    name = settings.name
+    if ":" in name:
+        train, test, classes = _by_factory(settings)
+    elif name == "digits":
+        train, test, classes = _digits(settings)
+    elif name in _TORCHVISION:
+        train, test, classes = _of_torchvision(settings)
+    elif name in _FILES:
+        train, test, classes = _FILES[name](settings, _file(settings))
+    else:
+        raise ObjectiveError(
+            f'[data] name: there is no data set "{name}"; {did_you_mean(name, NAMES)} Or give "package.module:function"'
+        )
+    if settings.task == "regression" and name not in ("arrays", "table") and ":" not in name:
+        raise ObjectiveError(f'[data] task = "regression", but {name} has classes; use arrays, a table or a function')
+    return train, test, len(classes) if settings.task != "regression" else 0
+
+
+_FILES: dict[str, Callable[[DataSettings, Path], Read]] = {
+    "images": read_images,
+    "arrays": read_arrays,
+    "table": read_table,
+}
+
+
+def _file(settings: DataSettings) -> Path:
+    if not settings.root:
+        raise ObjectiveError(f'[data] name = "{settings.name}" needs root, the file or folder of the data')
+    path = Path(settings.root).expanduser()
+    if not path.exists():
+        raise ObjectiveError(f"[data] root = {settings.root!r} does not exist; name the file or folder of the data")
+    return path
+
+
+def _digits(settings: DataSettings) -> Read:
+    """1,797 images of 8 x 8 pixels."""
+    from sklearn.datasets import load_digits
+
+    inputs, labels = load_digits(return_X_y=True)
+    return ((inputs.reshape(-1, 1, 8, 8) / 16).astype(np.float32), labels.astype(np.int64)), None, list(range(10))
+
+
+def _of_torchvision(settings: DataSettings) -> Read:
+    """One of torchvision's data sets, pixels as 0..1; its images stored by class in a folder or zip will do too."""
+    from torchvision import datasets
+
+    cls, folder, marker = _TORCHVISION[settings.name]
+    root = _root(settings, folder)
+    there = (root / marker).is_dir()
+    if not there and (archives := sorted(root.glob("*.zip")) + [root] * (root / "train").is_dir()):
+        return read_images(settings, archives[0])
+    try:
+        download = not settings.root and not there
+        parts = [getattr(datasets, cls)(str(root), train=train, download=download) for train in (True, False)]
+    except (RuntimeError, OSError) as error:
+        raise ObjectiveError(
+            f"{cls} is not in {root} ({error}): set [data] root to the folder that holds {marker}, or connect to the "
+            f"network so that torchvision can download it"
+        ) from None
+    read = []
+    for part in parts:
+        pixels, labels = np.asarray(part.data), np.asarray(part.targets, dtype=np.int64)
+        pixels = pixels[:, None] if pixels.ndim == 3 else pixels.transpose(0, 3, 1, 2)
+        read.append(((pixels / np.float32(255)).astype(np.float32), labels))
+    return read[0], read[1], list(parts[0].classes)
+
+
+def _root(settings: DataSettings, folder: str) -> Path:
+    """Where a data set lies: the given root, the folder that ZONESEARCH_DATA names, or the user's cache."""
+    if settings.root:
+        root = Path(settings.root).expanduser()
+        if not root.is_dir():
+            raise ObjectiveError(f"[data] root = {settings.root!r} is no folder; name the one that holds the data set")
+        return root
+    given = os.environ.get("ZONESEARCH_DATA")
+    if given and (Path(given) / folder).is_dir():
+        return Path(given) / folder
+    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
+    return cache / "zonesearch" / folder
+
+
+def _by_factory(settings: DataSettings) -> Read:
+    """What ``package.module:function(**arguments)`` gives: (train, test), each (inputs, targets); test may be None."""
+    function = imported(settings.name, "[data] name")
+    try:
+        train, test = function(**dict(settings.arguments))
+        parts = [part if part is None else (part[0], part[1]) for part in (train, test)]
+    except Exception as error:  # whatever a function of the user's may raise
+        raise ObjectiveError(
+            f"[data] name = {settings.name} must give (train, test), each (inputs, targets), but ended in "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    classes: list[object] = []
+    raws = [p and as_raw(_array(p[0]), _array(p[1]), settings, settings.name, classes) for p in parts]
+    assert raws[0] is not None
+    return raws[0], raws[1], classes
+
+
+def _array(values: object) -> object:
+    return values.numpy(force=True) if hasattr(values, "numpy") and hasattr(values, "requires_grad") else values

@@ -1,0 +1,156 @@
+"""What a training is judged by: its loss, and the score that is stored as accuracy (larger is better).
+
+Classification by cross-entropy and the share of right answers is the default. A metric to be minimised, such as an
+error, is stored with its sign turned, so that searches need not know about directions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from zonesearch.errors import ObjectiveError, did_you_mean
+from zonesearch.training.networks.factory import imported
+from zonesearch.training.settings import Settings
+
+__all__ = ["CLASSIFICATION", "METRICS", "Measure", "check_metric", "measure_of"]
+
+Score = Callable[[Tensor, Tensor], float]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Loss and score.
+
+    Args:
+        loss: mean loss of (outputs, targets), a scalar; the sum of ``reduction="sum"`` is over examples.
+        score: of all outputs (n, scores) and targets (n,) of a split, larger is better.
+        counts: whether the score is a share of n right answers, with a binomial error.
+    """
+
+    loss: Callable[..., Tensor]
+    score: Score
+    counts: bool = False
+
+
+def _accuracy(outputs: Tensor, targets: Tensor) -> float:
+    return int((outputs.argmax(1) == targets).sum()) / len(targets)
+
+
+def _balanced(outputs: Tensor, targets: Tensor) -> float:
+    """Mean over the classes of the share of each that is found."""
+    right = (outputs.argmax(1) == targets).double()
+    n = torch.bincount(targets).double()
+    found = torch.bincount(targets, weights=right)
+    return float((found[n > 0] / n[n > 0]).mean())
+
+
+def _squared(outputs: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
+    return functional.mse_loss(outputs.squeeze(-1), targets.to(outputs.dtype), reduction=reduction)
+
+
+def _r2(outputs: Tensor, targets: Tensor) -> float:
+    """1 - residual over total sum of squares."""
+    y, t = outputs.squeeze(-1).double(), targets.double()
+    return float(1 - (y - t).square().sum() / (t - t.mean()).square().sum())
+
+
+def _mae(outputs: Tensor, targets: Tensor) -> float:
+    return -float((outputs.squeeze(-1).double() - targets.double()).abs().mean())
+
+
+def _rmse(outputs: Tensor, targets: Tensor) -> float:
+    return -float((outputs.squeeze(-1).double() - targets.double()).square().mean().sqrt())
+
+
+METRICS: dict[str, tuple[str, Score]] = {
+    "accuracy": ("classification", _accuracy),
+    "balanced_accuracy": ("classification", _balanced),
+    "r2": ("regression", _r2),
+    "mae": ("regression", _mae),
+    "rmse": ("regression", _rmse),
+}
+"""Built-in metrics by name: for which task, and the score; errors with their sign turned."""
+
+CLASSIFICATION = Measure(functional.cross_entropy, _accuracy, counts=True)
+
+
+@dataclass(frozen=True)
+class _Own:
+    """A metric of the user's, of outputs and targets in the units of the data, both on the CPU."""
+
+    path: str
+    sign: float
+    mean: float
+    deviation: float
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> float:
+        value: Any = imported(self.path, "[training] metric")(self._units(outputs), self._units(targets))
+        try:
+            return self.sign * float(value)
+        except (TypeError, ValueError):
+            raise ObjectiveError(f"metric {self.path} must give a number, but gave {value!r:.60}") from None
+
+    def _units(self, values: Tensor) -> Tensor:
+        values = values.detach().float().cpu() if values.is_floating_point() else values.cpu()
+        return values * self.deviation + self.mean if self.deviation != 1 or self.mean else values
+
+
+@dataclass(frozen=True)
+class _Scaled:
+    """An error in the units of the target, which was standardised for training."""
+
+    score: Score
+    deviation: float
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> float:
+        return self.score(outputs, targets) * self.deviation
+
+
+@cache
+def _measure(task: str, metric: str, direction: str, scale: tuple[float, float]) -> Measure:
+    loss = functional.cross_entropy if task == "classification" else _squared
+    metric = metric or ("accuracy" if task == "classification" else "r2")
+    if ":" in metric:
+        return Measure(loss, _Own(metric, 1.0 if direction == "maximise" else -1.0, *scale))
+    score = METRICS[metric][1]
+    if metric in ("mae", "rmse"):
+        score = _Scaled(score, scale[1])
+    return CLASSIFICATION if metric == "accuracy" else Measure(loss, score)
+
+
+def measure_of(settings: Settings, scale: tuple[float, float] = (0.0, 1.0)) -> Measure:
+    """The measure that settings name.
+
+    Args:
+        settings: checked ones.
+        scale: mean and deviation by which targets were standardised.
+    """
+    return _measure(settings.data.task, settings.training.metric, settings.training.direction, scale)
+
+
+def check_metric(settings: Settings) -> None:
+    """Say what cannot be measured.
+
+    Raises:
+        ObjectiveError: naming the setting, its value and the mend.
+    """
+    task, metric = settings.data.task, settings.training.metric
+    if task not in ("classification", "regression"):
+        raise ObjectiveError(f'[data] task is "classification" or "regression", not "{task}"')
+    if settings.training.direction not in ("maximise", "minimise"):
+        raise ObjectiveError(f'direction is "maximise" or "minimise", not "{settings.training.direction}"')
+    if ":" in metric:
+        imported(metric, "[training] metric")
+    elif metric and metric not in METRICS:
+        raise ObjectiveError(
+            f'there is no metric "{metric}"; {did_you_mean(metric, METRICS)} Or give "package.module:function"'
+        )
+    elif metric and METRICS[metric][0] != task:
+        raise ObjectiveError(f'metric "{metric}" is for {METRICS[metric][0]}, but [data] task is "{task}"')

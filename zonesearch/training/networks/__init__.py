@@ -1,0 +1,6 @@
+"""Controlled networks by kind: feed-forward, convolutional, torchvision's, and any factory of the user's."""
+
+from zonesearch.training.networks.building import build, check_network, n_parameters
+from zonesearch.training.networks.dropout import dropout_generator, seed_dropout
+
+__all__ = ["build", "check_network", "dropout_generator", "n_parameters", "seed_dropout"]

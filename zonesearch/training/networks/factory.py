@@ -1,0 +1,54 @@
+"""Networks of the user's own: ``package.module:function(params) -> nn.Module``."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from zonesearch.errors import ObjectiveError
+from zonesearch.training.settings import NetworkSettings
+
+__all__ = ["build_by_factory", "imported"]
+
+
+def imported(path: str, where: str) -> Callable[..., Any]:
+    """The function that ``package.module:function`` names.
+
+    Raises:
+        ObjectiveError: naming the place and why it cannot be imported.
+    """
+    module, _, name = path.partition(":")
+    try:
+        function = getattr(importlib.import_module(module), name)
+    except Exception as error:  # a module of the user's may raise anything
+        raise ObjectiveError(
+            f'{where} = "{path}" cannot be imported ({type(error).__name__}: {error}); give "package.module:function" '
+            "of a module that Python finds from here"
+        ) from error
+    if not callable(function):
+        raise ObjectiveError(f'{where} = "{path}" is no function but {type(function).__name__}')
+    return function  # type: ignore[no-any-return]
+
+
+def build_by_factory(settings: NetworkSettings, shape: tuple[int, ...], n_classes: int) -> nn.Module:
+    """What the factory makes of its arguments.
+
+    It is called with one dict: ``[network] arguments``, the axes that are no setting of ours, the settings that are
+    (``width``, ``depth``, ``dropout``, ...), and of the data ``input_shape`` and ``n_classes``. What it raises is left
+    as it is: a training that fails, not a study that does.
+
+    Raises:
+        ObjectiveError: it gave something else than a network.
+    """
+    function = imported(settings.kind, "[network] kind")
+    own = {name: value for name, value in vars(settings).items() if name not in ("kind", "arguments")}
+    params = {**own, **dict(settings.arguments), "input_shape": shape, "n_classes": n_classes}
+    takes = inspect.signature(function).parameters if not isinstance(function, type) else None
+    network = function() if takes is not None and not takes else function(params)
+    if not isinstance(network, nn.Module):
+        raise ObjectiveError(f"{settings.kind} must give a torch.nn.Module, but gave {type(network).__name__}")
+    return network

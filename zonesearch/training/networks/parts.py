@@ -1,0 +1,15 @@
+"""What networks of several kinds are made of."""
+
+from __future__ import annotations
+
+from torch import nn
+
+__all__ = ["ACTIVATIONS"]
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+}

@@ -1,0 +1,103 @@
+"""How numbers are computed: precision, denormals, and which library multiplies matrices.
+
+Three things that a training loop of one's own gets wrong silently. Late in a training the optimizer's buffers fill
+with denormal numbers, which many processors compute an order of magnitude slower: they are flushed to zero. torch
+multiplies float32 matrices with MKL, which takes a slow road on processors that are not Intel's; oneDNN takes
+the quick one, but is asked for it by a setting that on some processors rounds to bfloat16 on the way. So it is tried
+once, on this machine, whether the quick road is exact, and taken if so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
+from typing import Any
+
+import torch
+
+from zonesearch.errors import ObjectiveError, did_you_mean
+
+__all__ = ["PRECISIONS", "arithmetic", "autocast", "check_precision", "dtype_of", "exact_and_quick"]
+
+PRECISIONS = ("float32", "bf16", "tf32", "float64")
+_EXACT = 1e-5  # relative error of a float32 product of 784 terms is about 1e-6, of a bfloat16 one about 3e-3
+
+
+def check_precision(precision: str) -> None:
+    """Say what cannot be computed.
+
+    Raises:
+        ObjectiveError: naming the nearest precision there is.
+    """
+    if precision not in PRECISIONS:
+        raise ObjectiveError(f'precision "{precision}" is unknown; {did_you_mean(precision, PRECISIONS)}')
+
+
+def dtype_of(precision: str) -> torch.dtype:
+    """The type in which weights and data are kept: float32 but for ``float64``."""
+    return torch.float64 if precision == "float64" else torch.float32
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[Any]:
+    """Products in bfloat16 under ``bf16``, weights and losses in float32; otherwise nothing."""
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
+@contextmanager
+def arithmetic(precision: str, device: torch.device) -> Iterator[None]:
+    """The settings of the process under which a training runs; put back afterwards.
+
+    Args:
+        precision: ``float32``; ``bf16`` (see :func:`autocast`); ``tf32``, products on GPUs that have it in
+            TensorFloat-32, float32 elsewhere; ``float64``, for tests that want no rounding between them.
+        device: where.
+    """
+    road = _matmul_setting(device)
+    before = getattr(road, "fp32_precision", None)
+    # torch names no getter: what a product of denormals gives tells whether they are flushed now.
+    flushed = bool((torch.tensor(1e-39) * 1.0) == 0)
+    torch.set_flush_denormal(True)
+    try:
+        if road is not None:
+            if device.type == "cuda":
+                road.fp32_precision = "tf32" if precision == "tf32" else "ieee"
+            elif precision == "bf16" or exact_and_quick():
+                road.fp32_precision = "bf16"
+        yield
+    finally:
+        torch.set_flush_denormal(flushed)
+        if road is not None:
+            road.fp32_precision = before
+
+
+@cache
+def exact_and_quick() -> bool:
+    """Whether oneDNN's "bf16" road computes float32 products exactly here: it does where it has no instruction that
+    would do otherwise.
+    """
+    road = _matmul_setting(torch.device("cpu"))
+    if road is None or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.randn(64, 784, generator=generator), torch.randn(784, 512, generator=generator)
+    exact = a.double() @ b.double()
+    before = road.fp32_precision
+    try:
+        road.fp32_precision = "bf16"
+        error = ((a @ b).double() - exact).abs().max() / exact.abs().max()
+    except RuntimeError:
+        return False
+    finally:
+        road.fp32_precision = before
+    return bool(error < _EXACT)
+
+
+def _matmul_setting(device: torch.device) -> Any:
+    """Where torch keeps the road of float32 products on this kind of device; None where it has no such setting."""
+    backend = torch.backends.cuda if device.type == "cuda" else torch.backends.mkldnn
+    setting = getattr(backend, "matmul", None)
+    try:
+        return setting if setting is not None and setting.fp32_precision is not None else None
+    except (AttributeError, RuntimeError):
+        return None

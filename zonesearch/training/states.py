@@ -1,0 +1,77 @@
+"""The ends of trainings, kept so that longer ones go on from there: bounded on disk, the oldest go first.
+
+A training is a trajectory: 80 epochs begin with the 40 that somebody asked for before. Only schedules whose rates do
+not depend on the length allow that. What is lost here costs time and nothing else, so nothing here ever raises.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zonesearch.domain.trials import Training
+
+__all__ = ["States"]
+
+
+@dataclass(frozen=True)
+class States:
+    """A folder of states.
+
+    Args:
+        folder: made when the first state is kept.
+        limit_mb: what all states of the folder together may take.
+    """
+
+    folder: Path
+    limit_mb: int
+
+    @classmethod
+    def of_user(cls, experiment: str, limit_mb: int) -> States:
+        """In the user's cache, one folder for all experiments; ``experiment`` (a digest) separates them."""
+        cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
+        return cls(cache / "zonesearch" / "states" / experiment, limit_mb)
+
+    def load(self, training: Training) -> dict[str, Any] | None:
+        """The longest state of this training that is no longer than what is wanted; None when there is none."""
+        found = []
+        for path in self.folder.glob(f"{training.key}-*.pt"):
+            epochs = path.stem.rpartition("-")[2]
+            if epochs.isdecimal() and int(epochs) <= training.epochs:
+                found.append((int(epochs), path))
+        for _, path in sorted(found, reverse=True):
+            with contextlib.suppress(Exception):  # a torn or foreign file is no state
+                state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+                return state
+        return None
+
+    def save(self, training: Training, state: dict[str, Any]) -> None:
+        """Keep the state of a training that reached ``training.epochs``; makes room by dropping the oldest."""
+        path = self.folder / f"{training.key}-{training.epochs}.pt"
+        part = path.with_suffix(f".{os.getpid()}.part")
+        with contextlib.suppress(OSError, RuntimeError):  # a full disk is no reason to lose a training
+            self.folder.mkdir(parents=True, exist_ok=True)
+            torch.save(state, part)
+            part.replace(path)
+            self._make_room()
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+    def _make_room(self) -> None:
+        """Drop the oldest states of all experiments of the cache until the rest is within the limit."""
+        files = []
+        for path in self.folder.parent.glob("*/*.pt"):
+            with contextlib.suppress(OSError):
+                status = path.stat()
+                files.append((status.st_mtime_ns, status.st_size, path))
+        left = sum(size for _, size, _ in files)
+        for _, size, path in sorted(files):
+            if left <= self.limit_mb * 1_000_000:
+                return
+            path.unlink(missing_ok=True)
+            left -= size
