@@ -106,7 +106,9 @@ class Dask:
         suspects = self._run_all(objective, longest_first(bundles), on_trials, on_progress)
         for bundle in suspects:
             for training in bundle.trainings:
-                if self._run_all(objective, [Bundle((training,), bundle.cost)], on_trials, on_progress):
+                # Twice, since a worker that dies may take with it what others had begun or were about to need.
+                alone = [Bundle((training,), bundle.cost)]
+                if all(self._run_all(objective, alone, on_trials, on_progress) for _ in range(2)):
                     error = "every worker that trained this died (out of memory? the worker's log says so)"
                     on_trials([failed(training, error, self._where())])
 
@@ -199,7 +201,11 @@ class Dask:
 
     def _send(self, objective: Objective) -> Future[Any]:
         """The pickled objective as the result of a task: unlike scattered data it survives the death of its worker."""
-        if self._sent is None or self._sent[0] is not objective or self._sent[1].status in ("cancelled", "lost"):
+        if (
+            self._sent is None
+            or self._sent[0] is not objective
+            or self._sent[1].status in ("cancelled", "lost", "error")
+        ):
             data = pickled(objective)
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Sending large graph", UserWarning)
