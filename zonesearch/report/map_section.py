@@ -38,12 +38,13 @@ def map_views(survey: Survey) -> list[dict[str, Any]]:
     """What the page's script draws map and surface from: every pair of axes, epoch by epoch."""
     if not any(trial.complete for trial in survey.findings.trials):
         return []
+    percent = percent_like(v for v in survey.means.ravel().tolist() if math.isfinite(v))
     return [
         {
             "axes": f"{view.x.name} × {view.y.name}",
             "mode": view.mode,
             "held": point_text(view.held) if view.held else "",
-            "percent": percent_like(v for v in survey.means.ravel().tolist() if math.isfinite(v)),
+            "percent": percent,
             "map": spec(map_figure(view)),
             "surface": spec(surface_figure(view)),
             "frames": [map_frame(view, step) for step in range(len(survey.epochs))],
@@ -184,7 +185,7 @@ def _epochs(survey: Survey) -> list[Section]:
             choose="Along",
         )
     )
-    said = agreement_sentence(table)
+    said = agreement_sentence(table, sum(len(z.cells) for z in survey.findings.zones) / survey.n_mapped)
     if math.isfinite(ceiling):
         said += f" Two single seeds agree with each other to {ceiling:.2f} at the end."
     thinned = ""

@@ -16,13 +16,14 @@ import numpy.typing as npt
 from zonesearch.domain.findings import Findings
 from zonesearch.domain.noise import Cell, Noise, map_cells, measure_noise
 from zonesearch.domain.reading import Reading
+from zonesearch.domain.seeding import FRESH
 from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Params, Training, Trial
 from zonesearch.domain.zones import Zone, find_zones
 
 __all__ = ["Survey"]
 
-_MOST_VALUES = 60_000  # cells x epochs that are looked at; a longer history is thinned, its end kept
+_MOST_VALUES = 40_000  # cells x epochs that are looked at; a longer history is thinned, its end kept
 
 Array = npt.NDArray[np.float64]
 
@@ -36,6 +37,7 @@ class Survey:
 
     def __init__(self, findings: Findings) -> None:
         self.findings = findings
+        self._places: dict[int, npt.NDArray[np.intp]] = {}  # zones live as long as the survey
 
     @cached_property
     def space(self) -> Space:
@@ -145,6 +147,47 @@ class Survey:
             if cell.values and math.isfinite(value)
         ]
         return find_zones(self.space, cells, self.noise, **chosen)
+
+    @cached_property
+    def lost(self) -> list[Cell]:
+        """The cells with trainings that diverged or failed."""
+        return [cell for cell in self.cells if cell.n_lost]
+
+    @cached_property
+    def off_grid(self) -> list[tuple[Params, float]]:
+        """Points trained between the cells and their values: inside the zones, or by a method without a grid.
+
+        Best first; trainings that judge (fresh seeds) or follow another schedule do not count.
+        """
+        rows: dict[str, set[Any]] = {axis.name: set(axis.row()) for axis in self.space.axes}
+        found: dict[Any, list[float]] = {}
+        for trial in self.findings.trials:
+            params = trial.params
+            counts = len(params) == len(rows) and trial.complete and trial.seed < FRESH and self.space.contains(params)
+            if counts and any(params[name] not in row for name, row in rows.items()):
+                found.setdefault(trial.training.identity[0], []).append(trial.value(self.findings.reading))
+        means = [(dict(params), math.fsum(values) / len(values)) for params, values in found.items()]
+        return sorted(means, key=lambda point: -point[1])
+
+    def places(self, zone: Zone) -> npt.NDArray[np.intp]:
+        """Where the cells of ``zone`` lie in an array of shape ``shape``; shape (n_cells, n_axes)."""
+        key = id(zone)
+        if key not in self._places:
+            rows = [{value: i for i, value in enumerate(axis.row())} for axis in self.space.axes]
+            found = [
+                [row.get(cell[axis.name], -1) for axis, row in zip(self.space.axes, rows, strict=True)]
+                for cell in zone.cells
+            ]
+            places = np.array(found, dtype=np.intp).reshape(-1, len(rows))
+            self._places[key] = places[(places >= 0).all(axis=1)]
+        return self._places[key]
+
+    @cached_property
+    def held_at(self) -> tuple[int, ...]:
+        """The position of ``held`` in the row of each axis; the first where it is not in the row."""
+        rows: list[list[Any]] = [list(axis.row()) for axis in self.space.axes]
+        held = self.held.values()
+        return tuple(row.index(value) if value in row else 0 for row, value in zip(rows, held, strict=True))
 
     @cached_property
     def held(self) -> dict[str, Any]:

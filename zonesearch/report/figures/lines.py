@@ -37,8 +37,10 @@ def lines_figure(lines: Sequence[Line]) -> go.Figure:
 
 def _axis(line: Line) -> dict[str, Any]:
     values = line.table["value"].tolist()
+    length = sum(len(value_text(value)) for value in values)
     return axis_layout(
-        line.axis, values if len(values) <= 9 else [values[0], line.zone.peak[line.axis.name], values[-1]]
+        line.axis,
+        values if len(values) <= 9 and length <= 45 else [values[0], line.zone.peak[line.axis.name], values[-1]],
     )
 
 

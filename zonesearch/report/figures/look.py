@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from html import escape
+from html import escape, unescape
 from itertools import pairwise
 from typing import Any
 
@@ -123,9 +123,10 @@ def place(axis: AnyAxis, value: Any) -> float:
     return math.log2(value) if axis.scale == "log" else float(value)
 
 
-def axis_layout(axis: AnyAxis, values: Sequence[Any] | None = None) -> dict[str, Any]:
+def axis_layout(axis: AnyAxis, values: Sequence[Any] | None = None, markup: bool = True) -> dict[str, Any]:
     """Title and ticks of an axis at its true scale; ``values`` are those to be ticked, by default the row.
 
+    ``markup`` is whether entities are understood there (not in a 3-D scene, which is drawn on a canvas).
     Ticks that would run into each other are thinned, powers of two kept first on a log axis.
     """
     values = list(axis.row() if values is None else values)
@@ -133,24 +134,25 @@ def axis_layout(axis: AnyAxis, values: Sequence[Any] | None = None) -> dict[str,
         doubled = [v for v in values if axis.scale == "log" and math.log2(v / values[0]).is_integer()]
         values = doubled if 2 < len(doubled) <= _MOST_TICKS else values[:: math.ceil(len(values) / _MOST_TICKS)]
     return {
-        "title": {"text": said(axis.name)},
+        "title": {"text": said(axis.name) if markup else axis.name},
         "tickvals": [place(axis, v) for v in values],
-        "ticktext": [value_text(v) for v in values],
+        "ticktext": [value_text(v) if markup else unescape(value_text(v)) for v in values],
     }
 
 
 def log_ticks(values: Iterable[float], most: int = 6) -> dict[str, Any]:
-    """Ticks of a plotly log axis over ``values``: at 1, 2 and 5 of each decade, or at fewer where these are many."""
+    """Ticks of a plotly log axis over ``values``: round numbers, as dense as ``most`` allows."""
     known = [v for v in values if math.isfinite(v) and v > 0]
     if not known:
         return {}
     low, high = math.floor(math.log10(min(known))), math.ceil(math.log10(max(known)))
     ticks: list[float] = []
-    for steps in ((1, 2, 5), (1, 3), (1,)):
+    for steps in ((1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
         every = [step * 10.0**power for power in range(low, high + 1) for step in steps]
-        ticks = [v for v in every if 0.7 * min(known) <= v <= 1.4 * max(known)]
+        ticks = [v for v in every if 0.9 * min(known) <= v <= 1.1 * max(known)]
         if len(ticks) <= most:
             break
+    ticks = ticks if len(ticks) > 1 else [float(f"{v:.2g}") for v in (min(known), max(known))]
     return {"tickvals": ticks, "ticktext": [_short(v) for v in ticks]}
 
 

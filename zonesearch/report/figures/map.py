@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from zonesearch.domain.seeding import FRESH
 from zonesearch.domain.trials import Params
 from zonesearch.domain.wording import percent_like, point_text
 from zonesearch.report.figures.look import (
@@ -17,6 +16,7 @@ from zonesearch.report.figures.look import (
     accuracy_axis,
     axis_layout,
     edges,
+    number,
     said,
     score,
     styled,
@@ -174,8 +174,8 @@ def surface_figure(view: View, step: int = -1) -> go.Figure:
     )
     figure.update_layout(
         scene={
-            "xaxis": axis_layout(view.x),
-            "yaxis": axis_layout(view.y),
+            "xaxis": axis_layout(view.x, markup=False),
+            "yaxis": axis_layout(view.y, markup=False),
             "zaxis": {
                 "title": {"text": "accuracy"},
                 "range": [low - lift, high + 4 * lift],
@@ -193,11 +193,12 @@ def surface_figure(view: View, step: int = -1) -> go.Figure:
 def _add_points(figure: go.Figure, view: View, percent: bool, value_limits: tuple[float, float]) -> None:
     """Trained points off the grid, candidates, finalists, the recommended one, and what diverged or failed."""
     findings = view.survey.findings
-    dots, values = _off_grid(view)
+    dots = [(params, value) for params, value in view.survey.off_grid if view.shows(params)][:_MOST_DOTS]
     if dots:
+        values = [number(value) for _, value in dots]
         figure.add_scatter(
-            x=[x for x, _ in dots],
-            y=[y for _, y in dots],
+            x=[view.place(params)[0] for params, _ in dots],
+            y=[view.place(params)[1] for params, _ in dots],
             mode="markers",
             name="other trainings",
             marker={
@@ -239,7 +240,7 @@ def _add_points(figure: go.Figure, view: View, percent: bool, value_limits: tupl
         [f"recommended: {said(point_text(s.finalist.params))}" for s in best],
         {"symbol": "star", "size": 17, "color": "#F0E442", "line": {"width": 1.2, "color": "black"}},
     )
-    lost = [cell for cell in view.survey.cells if cell.n_lost and view.shows(cell.params)]
+    lost = [cell for cell in view.survey.lost if view.shows(cell.params)]
     _marks(
         figure,
         view,
@@ -264,22 +265,6 @@ def _marks(figure: go.Figure, view: View, name: str, points: list[Params], label
         hoverinfo="text",
         cliponaxis=False,
     )
-
-
-def _off_grid(view: View) -> tuple[list[tuple[float, float]], list[float]]:
-    """Places and values of complete trainings between the cells: of the intervals, or of a method without a grid."""
-    survey = view.survey
-    rows: dict[str, set[Any]] = {axis.name: set(axis.row()) for axis in survey.space.axes}
-    found: dict[tuple[float, float], list[float]] = {}
-    for trial in survey.findings.trials:
-        params = trial.params
-        if not trial.complete or trial.seed >= FRESH or not survey.space.contains(params) or not view.shows(params):
-            continue
-        if len(params) == len(rows) and any(params[name] not in row for name, row in rows.items()):
-            found.setdefault(view.place(params), []).append(trial.value(survey.findings.reading))
-    means = {point: sum(values) / len(values) for point, values in found.items()}
-    best = sorted(means, key=lambda point: (-means[point], point))[:_MOST_DOTS]
-    return best, [means[point] for point in best]
 
 
 def _labels(view: View) -> list[list[str]]:

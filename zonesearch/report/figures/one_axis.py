@@ -7,7 +7,6 @@ import plotly.graph_objects as go
 from scipy import stats
 
 from zonesearch.domain.axes import Axis
-from zonesearch.domain.noise import Cell
 from zonesearch.report.figures.look import BLUE, PALETTE, VERMILION, accuracy_axis, axis_layout, number, place, styled
 from zonesearch.report.survey import Survey
 
@@ -41,12 +40,14 @@ def one_axis_figure(survey: Survey) -> go.Figure:
             annotation_text=f"<b>{zone.number}</b>",
             annotation_position="top left",
         )
-    for name, points, symbol in (
-        ("candidates", [(c.params, c.value) for c in survey.findings.candidates], "x"),
+    for name, points, symbol, line, colour in (
+        ("candidates", [(c.params, c.value) for c in survey.findings.candidates], "x", 1, "white"),
         (
             "diverged or failed",
-            [(c.params, float(np.nanmin(survey.means, initial=1))) for c in _lost(survey)],
+            [(c.params, float(np.nanmin(survey.means, initial=1))) for c in survey.lost],
             "x-thin",
+            2,
+            VERMILION,
         ),
     ):
         if points:
@@ -55,7 +56,7 @@ def one_axis_figure(survey: Survey) -> go.Figure:
                 y=[number(value) for _, value in points],
                 mode="markers",
                 name=name,
-                marker={"symbol": symbol, "size": 11, "color": VERMILION, "line": {"width": 2, "color": VERMILION}},
+                marker={"symbol": symbol, "size": 11, "color": VERMILION, "line": {"width": line, "color": colour}},
             )
     figure.update_layout(
         xaxis=axis_layout(axis),
@@ -94,7 +95,3 @@ def quarter_steps(survey: Survey) -> list[int]:
     """The positions in ``survey.epochs`` nearest to a quarter, a half, three quarters and all of the training."""
     epochs = np.array(survey.epochs)
     return sorted({int(np.argmin(np.abs(epochs - share * epochs[-1]))) for share in (0.25, 0.5, 0.75, 1.0)})
-
-
-def _lost(survey: Survey) -> list[Cell]:
-    return [cell for cell in survey.cells if cell.n_lost]

@@ -32,12 +32,12 @@ class View:
     y: AnyAxis
     mode: Mode = "best"
 
-    @property
+    @cached_property
     def others(self) -> list[str]:
         """The axes that are not drawn."""
         return [name for name in self.survey.space.names if name not in (self.x.name, self.y.name)]
 
-    @property
+    @cached_property
     def held(self) -> dict[str, Any]:
         """Where the other axes are held; empty when they are averaged over."""
         return {name: self.survey.held[name] for name in self.others} if self.mode == "best" else {}
@@ -67,13 +67,14 @@ class View:
 
     def zone_cells(self, zone: Zone) -> set[tuple[int, int]]:
         """The cells (i, j) of this view in which the zone has cells."""
-        xs: list[Any] = list(self.x.row())
-        ys: list[Any] = list(self.y.row())
-        return {
-            (xs.index(cell[self.x.name]), ys.index(cell[self.y.name]))
-            for cell in zone.cells
-            if self.shows(cell) and cell[self.x.name] in xs and cell[self.y.name] in ys
-        }
+        names = self.survey.space.names
+        places = self.survey.places(zone)
+        if self.mode == "best":
+            for name in self.others:
+                i = names.index(name)
+                places = places[places[:, i] == self.survey.held_at[i]]
+        columns = places[:, [names.index(self.x.name), names.index(self.y.name)]]
+        return {(i, j) for i, j in np.unique(columns, axis=0).tolist()}
 
     def outlines(self, zones: Iterable[Zone]) -> tuple[list[float | None], list[float | None]]:
         """The borders of zones as one broken line."""

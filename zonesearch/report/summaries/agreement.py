@@ -18,6 +18,7 @@ from zonesearch.report.survey import Survey
 __all__ = ["agreement", "agreement_sentence", "between_seeds"]
 
 _ALIKE = 0.95
+_MOST_OF_THE_MAP = 0.4
 
 
 def agreement(survey: Survey) -> pd.DataFrame:
@@ -64,8 +65,13 @@ def between_seeds(survey: Survey) -> float:
     return float(np.mean([stats.spearmanr(values[:, i], values[:, j]).statistic for i, j in pairs]))
 
 
-def agreement_sentence(table: pd.DataFrame) -> str:
-    """What ``agreement`` says, in plain words; empty without epochs to compare."""
+def agreement_sentence(table: pd.DataFrame, share_in_zones: float = 0.0) -> str:
+    """What ``agreement`` says, in plain words; empty without epochs to compare.
+
+    Args:
+        table: of :func:`agreement`.
+        share_in_zones: of the cells; in zones that hold most of the map the best cell lies at any time.
+    """
     if len(table) < 2:
         return ""
     last = int(table["epoch"].iloc[-1])
@@ -78,7 +84,11 @@ def agreement_sentence(table: pd.DataFrame) -> str:
             else f"From epoch {since} of {last} on the cells stand in nearly their final order (rank correlation "
             f"{_ALIKE:g} or more)."
         )
-    if table["in a final zone"].iloc[-1]:
+    if share_in_zones > _MOST_OF_THE_MAP:
+        parts.append(
+            f"The zones hold {100 * share_in_zones:.0f} % of the cells, so the best cell would lie in one by chance."
+        )
+    elif table["in a final zone"].iloc[-1]:
         since = _since(table, table["in a final zone"])
         parts.append(
             "The best cell entered a final zone only at the end."

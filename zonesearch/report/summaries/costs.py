@@ -35,7 +35,7 @@ def stages_table(findings: Findings) -> pd.DataFrame:
                 "diverged": states.count("diverged"),
                 "failed": states.count("failed"),
                 "missing": len(mine) - len(back),
-                "epochs": sum(trial.epochs for trial in back),
+                "epochs": sum(trial.epochs if trial.complete else len(trial.validation_curve) for trial in back),
                 "seconds": math.fsum(trial.seconds for trial in back),
                 "state": "finished" if record.finished else "under way" if record.wanted else "not begun",
             }

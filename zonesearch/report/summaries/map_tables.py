@@ -60,12 +60,8 @@ def slice_of(
         count = known.sum(axis=places)
         plane = np.where(count > 0, total / np.maximum(count, 1), math.nan)
     else:
-        rows: dict[str, list[Any]] = {axis.name: list(axis.row()) for axis in survey.space.axes}
-        at: list[Any] = [slice(None)] * len(names)
-        for name in others:
-            held = survey.held[name]
-            at[names.index(name)] = rows[name].index(held) if held in rows[name] else 0
-        plane = values[tuple(at)]
+        drawn = (names.index(x), names.index(y))
+        plane = values[tuple(slice(None) if i in drawn else at for i, at in enumerate(survey.held_at))]
     return plane.T if names.index(x) < names.index(y) else plane
 
 
