@@ -83,8 +83,8 @@ def build_backbone(settings: NetworkSettings, shape: tuple[int, ...], n_classes:
         body = get_model(settings.backbone, weights=named)
     except (OSError, RuntimeError) as error:
         raise ObjectiveError(
-            f'weights "{settings.weights}" of {settings.backbone} cannot be downloaded ({error}); name a file of them in '
-            "[network] weights"
+            f'weights "{settings.weights}" of {settings.backbone} cannot be downloaded ({error}); name a file of '
+            "them in [network] weights"
         ) from None
     if settings.weights and named is None and not on_meta:
         _load(body, Path(settings.weights).expanduser())
