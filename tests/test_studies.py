@@ -13,12 +13,14 @@ from zonesearch.study.files import read_study
 
 STUDIES = Path(__file__).parents[1] / "studies"
 
+DIGITS = ["data.name=digits", "data.limit=0", "data.validation=0.2"]
+
 FEWER = {
     "lr_schedules_small": ["space.learning_rate=[0.04, 0.2]"],
     "optimizers_small": ["space.learning_rate=[0.001, 0.1]", "space.batch=[64]"],
     "mnist_repeats_small": ["space.batch=[64, 256]", "training.epochs=4"],
-    "cifar10_swa_small": [],
-    "cifar10_spartan_small": ["training.epochs=6"],
+    "cifar10_swa_small": ["network.channels=2"],
+    "cifar10_spartan_small": ["network.channels=2", "training.epochs=6"],
 }
 
 
@@ -28,7 +30,7 @@ def test_every_small_study_has_a_miniature() -> None:
 
 @pytest.mark.parametrize("name", FEWER)
 def test_a_small_study_runs_and_answers_all_its_claims(name: str) -> None:
-    miniature = ["data.name=digits", "data.limit=0", "compare.repeats=2", "run.workers=1", *FEWER[name]]
+    miniature = [*DIGITS, "compare.repeats=2", "run.workers=1", *FEWER[name]]
     study = read_study(STUDIES / f"{name}.toml", miniature)
     result = run_study(study)
     (stage,) = study.stages
@@ -54,7 +56,7 @@ def test_the_claims_of_a_study_are_about_cells_that_it_has(path: Path) -> None:
 @pytest.mark.parametrize("path", sorted(STUDIES.glob("*.toml")), ids=lambda path: path.stem)
 def test_the_cells_of_a_study_on_small_data_can_be_trained(path: Path) -> None:
     """Arms, optimizers and schedules are all read; the data are replaced by the digits."""
-    study = read_study(path, ["data.name=digits", "data.limit=0"])
+    study = read_study(path, [*DIGITS, *(["augmentation.pad=1"] if "augmentation" in path.read_text() else [])])
     objective = study.objective()
     for point in study.space.grid():
         if point.get("batch", 1) <= 1000:

@@ -20,7 +20,16 @@ DEFAULT_STAGES = ("grid", "interval", "polish")
 
 _SEARCH_KEYS = ("stages", "seeds", "reading", "level")
 _TECHNIQUE_TABLES = ("averaging", "evolution", "gradient_noise", "noise_scale", "early_stopping")
-_OBJECTIVE_TABLES = ("objective", "data", "network", "optimizer", "training", *_TECHNIQUE_TABLES, "arms")
+_OBJECTIVE_TABLES = (
+    "objective",
+    "data",
+    "augmentation",
+    "network",
+    "optimizer",
+    "training",
+    *_TECHNIQUE_TABLES,
+    "arms",
+)
 _TABLES = ("space", "search", "run", *_OBJECTIVE_TABLES)
 _RUN_KEYS = ("workers", "engine", "threads")
 
