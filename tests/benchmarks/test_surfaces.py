@@ -1,0 +1,52 @@
+"""The test surfaces know their own peaks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.surfaces import Surface, make_surface, surfaces
+
+ALL = list(surfaces(axes=(2, 3, 4, 5, 6, 7)))
+
+
+@pytest.mark.parametrize("surface", ALL, ids=lambda surface: surface.name)
+def test_nothing_is_better_than_the_known_peaks(surface: Surface) -> None:
+    points = np.random.default_rng(0).random((20_000, len(surface.space.axes)))
+    assert surface.means(points).max() <= surface.best + 1e-9
+    assert surface.means(np.array(surface.peaks)) == pytest.approx(surface.best, abs=1e-6)
+    assert surface.best - surface.median > 2 * surface.sd
+
+
+@pytest.mark.parametrize("surface", ALL, ids=lambda surface: surface.name)
+def test_regret_is_nothing_at_a_peak_and_one_for_a_blind_pick(surface: Surface) -> None:
+    for peak in surface.peaks:
+        assert surface.regret(surface.space.from_unit(peak)) < 0.01  # whole numbers do not hit it exactly
+    points = np.random.default_rng(1).random((2001, len(surface.space.axes)))
+    regrets = (surface.best - surface.means(points)) / (surface.best - surface.median)
+    assert np.median(regrets) == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.parametrize("name", ["peaks2-2", "peaks3-3", "peaks3-6"])
+def test_between_equal_peaks_the_surface_falls_below_the_noise(name: str) -> None:
+    surface = make_surface(name)
+    peaks = np.array(surface.peaks)
+    for i in range(len(peaks)):
+        for j in range(i):
+            way = peaks[i] + np.linspace(0, 1, 101)[:, None] * (peaks[j] - peaks[i])
+            assert surface.means(way).min() < surface.best - 3 * surface.sd
+
+
+def test_noise_depends_on_point_and_seed_alone_and_has_the_said_size() -> None:
+    surface = make_surface("ridge-3", sd=0.02)
+    point = surface.space.from_unit([0.5, 0.5, 0.5])
+    assert surface(point, 3) == surface(dict(reversed(point.items())), 3)
+    drawn = np.array([surface(point, seed) for seed in range(400)])
+    assert drawn.std() == pytest.approx(0.02, rel=0.15)
+    assert drawn.mean() == pytest.approx(surface.mean(point), abs=0.004)
+
+
+@pytest.mark.parametrize("name", ["cliff-2", "ridge", "ridge-9", "peaks2-1"])
+def test_a_surface_that_is_none_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=r"SHAPE-AXES|2 axes"):
+        make_surface(name)
