@@ -1,0 +1,127 @@
+"""Search methods by name: the stages that each is made of, sized so that they fit a budget.
+
+A name is one of :data:`PRESETS`, or names of registered stages joined by ``+`` (``grid+interval``). A stage gets from
+the budget what its fields ask for: ``n_trainings`` or ``budget``; a grid gets rows that spend half of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from zonesearch.domain.axes import Axis
+from zonesearch.domain.reading import BEST
+from zonesearch.domain.space import Space
+from zonesearch.errors import StudyError, did_you_mean
+from zonesearch.stages.stage import Stage
+from zonesearch.study.building import build_stage
+from zonesearch.study.plugins import registered
+
+__all__ = ["PRESETS", "Method", "coarser", "method", "methods"]
+
+Stages = tuple[Stage, ...]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A search method.
+
+    Args:
+        name: in tables.
+        build: gives the stages for (space, budget in trainings of full length, epochs of full length, seed).
+    """
+
+    name: str
+    build: Callable[[Space, int, int, int], Stages]
+
+    def stages(self, space: Space, budget: int, epochs: int = 1, seed: int = 0) -> Stages:
+        """The stages; none of them knows more than the space, the budget and the seed."""
+        return self.build(space, budget, epochs, seed)
+
+
+def methods(names: str) -> tuple[Method, ...]:
+    """The methods in a list such as ``grid+interval,tpe,random``.
+
+    Raises:
+        StudyError: naming what is no method.
+    """
+    found = tuple(method(name.strip()) for name in names.split(",") if name.strip())
+    if not found:
+        raise StudyError("--methods wants names, as grid+interval,tpe,random")
+    return found
+
+
+def method(name: str) -> Method:
+    """The method of that name.
+
+    Raises:
+        StudyError: there is none.
+    """
+    if name in PRESETS:
+        return Method(name, PRESETS[name])
+    kinds = name.split("+")
+    for kind in kinds:
+        if kind not in registered("stages"):
+            known = [*PRESETS, *registered("stages")]
+            raise StudyError(f'there is no search method "{kind}"; {did_you_mean(kind, known)} (stages join by +)')
+
+    def build(space: Space, budget: int, epochs: int, seed: int) -> Stages:
+        return tuple(_stage(kind, space, budget, epochs, seed) for kind in kinds)
+
+    return Method(name, build)
+
+
+def coarser(space: Space, n: int) -> Space:
+    """The space with rows of equal steps, as many as make a grid of at most ``n`` cells.
+
+    Steps are added axis by axis, so that axes differ by one step at most. Where two values on every axis are more than
+    ``n`` cells already, the last axes keep only their middle. Choices stay; they may make the grid larger than ``n``.
+    """
+    numeric = [axis for axis in space.axes if isinstance(axis, Axis)]
+    n_choices = math.prod(len(axis.row()) for axis in space.axes if not isinstance(axis, Axis))
+    steps = dict.fromkeys((axis.name for axis in numeric), 0)
+    grown = True
+    while grown:
+        grown = False
+        for axis in numeric:
+            more = {**steps, axis.name: steps[axis.name] + 1}
+            room = len(_stepped(axis, more[axis.name]).row()) > len(_stepped(axis, steps[axis.name]).row())
+            if room and n_choices * math.prod(len(_stepped(a, more[a.name]).row()) for a in numeric) <= n:
+                steps, grown = more, True
+    return Space(tuple(_stepped(axis, steps[axis.name]) if isinstance(axis, Axis) else axis for axis in space.axes))
+
+
+def _stepped(axis: Axis, steps: int) -> Axis:
+    return replace(axis, row_rule=steps) if steps else replace(axis, row_rule=(axis.from_unit(0.5),))
+
+
+def _stage(kind: str, space: Space, budget: int, epochs: int, seed: int, **settings: Any) -> Stage:
+    """The stage ``kind`` with what its fields take from the budget."""
+    common: dict[str, Any] = {
+        "space": space,
+        "epochs": epochs,
+        "seeds": 1,
+        "reading": BEST,
+        "study_seed": seed,
+        "n_trainings": budget,
+        "budget": budget,
+        "schedules": (),
+    }
+    return build_stage(kind, settings, common, f"method {kind}")
+
+
+def _grid_interval(space: Space, budget: int, epochs: int, seed: int) -> Stages:
+    """A grid that spends half of the budget, then intervals in as many zones as the rest pays for."""
+    rows = coarser(space, max(1, budget // 2))
+    lines = sum(isinstance(axis, Axis) for axis in space.axes) * 6 + 1  # split(8): 6 new values, then the combination
+    n_zones = max(1, (budget - rows.n_cells) // lines)
+    return (
+        _stage("grid", rows, budget, epochs, seed, zones_min=1, zones_max=n_zones),
+        _stage("interval", rows, budget, epochs, seed),
+    )
+
+
+PRESETS: Mapping[str, Callable[[Space, int, int, int], Stages]] = {"grid+interval": _grid_interval}
+"""Methods whose stages need more than the budget; what a user writes in a study file is not touched by these."""

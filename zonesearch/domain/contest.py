@@ -1,0 +1,182 @@
+"""What search methods achieved on one problem with one budget, and the numbers that compare them.
+
+A method is scored by what it *recommends*, not by the best accuracy it happened to see: the true mean of the
+recommended point is subtracted from that of the best one, which is its regret. One search says little; all methods
+answer the same repeats, so they are compared in pairs over these.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from zonesearch.domain.trials import Params
+
+__all__ = ["Contest", "Search", "Standing"]
+
+
+@dataclass(frozen=True)
+class Search:
+    """One search by one method.
+
+    Args:
+        method: its name.
+        repeat: the number of the repeat: noise and the method's own chance come from it.
+        at: what was spent when it was asked for a recommendation, in trainings of full length, rising.
+        regret: at each of these the true mean of the best point minus that of the recommended one, in units of
+            accuracy; never below 0 but by the noise of the truth.
+        recommended: the last recommendation.
+        zones: the peaks that it handed on at its end, best first; empty for a method that hands on none.
+        n_trainings: trainings that it asked for (at most the budget; a method may be done earlier).
+        seconds: time that it took to decide, all suggestions together.
+    """
+
+    method: str
+    repeat: int
+    at: tuple[float, ...]
+    regret: tuple[float, ...]
+    recommended: Params
+    zones: tuple[Params, ...] = ()
+    n_trainings: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How one method did at one budget, over all repeats.
+
+    Args:
+        method: its name.
+        regret: mean over the repeats; ``se`` its standard error (NaN with one repeat).
+        rank: mean rank among the methods, 1 is best; ties share their ranks.
+        within_noise: share of the repeats in which the recommended point was within the noise of the best one.
+        p_value: two-sided, of Student's paired t-test against the method with the least mean regret; 1 for that one.
+        n_trainings: mean number of trainings that it asked for.
+        ms: milliseconds of deciding per training asked for.
+    """
+
+    method: str
+    regret: float
+    se: float
+    rank: float
+    within_noise: float
+    p_value: float
+    n_trainings: float
+    ms: float
+
+
+@dataclass(frozen=True)
+class Contest:
+    """All searches on one problem.
+
+    Args:
+        problem: its name.
+        budget: trainings of full length that each search could spend.
+        noise: standard deviation of one training; a regret up to this counts as within the noise of the best.
+        scale: true mean of the best point minus the median of the space, by which regrets of different problems can be
+            compared; NaN when unknown.
+        rule: how every method's recommendation was read off its trials.
+        searches: every method with every repeat.
+    """
+
+    problem: str
+    budget: int
+    noise: float
+    scale: float
+    rule: str
+    searches: tuple[Search, ...]
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The names, in the order in which they were given."""
+        return tuple(dict.fromkeys(search.method for search in self.searches))
+
+    @property
+    def at(self) -> tuple[float, ...]:
+        """Where regrets are known: the budgets at which every search was asked."""
+        return self.searches[0].at if self.searches else ()
+
+    def regrets(self, method: str) -> npt.NDArray[np.float64]:
+        """The regrets of a method, shape (n_repeats, len(at)), by rising repeat."""
+        mine = sorted((search for search in self.searches if search.method == method), key=lambda s: s.repeat)
+        return np.array([search.regret for search in mine])
+
+    def standings(self, at: float | None = None) -> tuple[Standing, ...]:
+        """The methods by rising mean regret, at the last checkpoint not above ``at`` (by default the last of all)."""
+        place = len(self.at) - 1 if at is None else max(i for i, spent in enumerate(self.at) if spent <= at)
+        final = {method: self.regrets(method)[:, place] for method in self.methods}
+        ranks = stats.rankdata(np.array(list(final.values())), axis=0).mean(axis=1)
+        best = min(final, key=lambda method: float(final[method].mean()))
+        rows = []
+        for method, rank in zip(final, ranks, strict=True):
+            mine = [search for search in self.searches if search.method == method]
+            asked = sum(search.n_trainings for search in mine)
+            rows.append(
+                Standing(
+                    method=method,
+                    regret=float(final[method].mean()),
+                    se=standard_error(final[method]),
+                    rank=float(rank),
+                    within_noise=float(np.mean(final[method] <= self.noise)),
+                    p_value=paired_p(final[method], final[best]),
+                    n_trainings=asked / len(mine),
+                    ms=1000 * math.fsum(search.seconds for search in mine) / max(1, asked),
+                )
+            )
+        return tuple(sorted(rows, key=lambda standing: standing.regret))
+
+    def describe(self) -> dict[str, Any]:
+        """The contest as plain data, for JSON."""
+        return {
+            "problem": self.problem,
+            "budget": self.budget,
+            "noise": _number(self.noise),
+            "scale": _number(self.scale),
+            "rule": self.rule,
+            "standings": [_plain(vars(standing)) for standing in self.standings()],
+            "curves": [
+                {
+                    "method": method,
+                    "at": list(self.at),
+                    "regret": self.regrets(method).mean(axis=0).tolist(),
+                    "se": [_number(standard_error(column)) for column in self.regrets(method).T],
+                }
+                for method in self.methods
+            ],
+            "searches": [
+                {
+                    **_plain(vars(search)),
+                    "recommended": dict(search.recommended),
+                    "zones": list(map(dict, search.zones)),
+                }
+                for search in self.searches
+            ],
+        }
+
+
+def standard_error(values: Sequence[float] | npt.NDArray[np.float64]) -> float:
+    """Of the mean of ``values``; NaN with fewer than two."""
+    return float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
+
+
+def paired_p(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
+    """Two-sided p-value of Student's paired t-test; 1 when there is no difference or nothing to judge it by."""
+    difference = np.asarray(a) - np.asarray(b)
+    if len(difference) < 2 or not difference.any():
+        return 1.0
+    spread = standard_error(difference)
+    return float(2 * stats.t.sf(abs(difference.mean()) / spread, len(difference) - 1)) if spread > 0 else 0.0
+
+
+def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _number(value) if isinstance(value, float) else value for key, value in fields.items()}
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
