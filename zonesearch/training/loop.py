@@ -207,7 +207,7 @@ def _descend(
     device, batch = run.inputs.device, run.batch
     permutation = epoch_order(len(run.labels), batch, n_steps, order).to(device)
     y = run.labels[permutation]
-    loss_sum = torch.zeros((), device=device)
+    loss_sum = torch.zeros((), dtype=torch.float64, device=device)
     outputs = []
     run.network.train()
     skip_single = has_batch_norm(run.network)  # a batch of one example has no variance to normalise by

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -28,14 +31,17 @@ from zonesearch.training.settings import (
     Settings,
     TrainingSettings,
 )
+from zonesearch.training.stack import group, is_stackable, train_stack
+from zonesearch.training.states import States
 from zonesearch.training.techniques import TECHNIQUE_TABLES, Techniques
 
 __all__ = ["Recipe"]
 
-CODE = 2
+CODE = 3
 """Raised with every change of the training code that changes a result."""
 
-_STEP_COST = 2e-4  # of a step that computes nothing, in the unit of _FLOP_COST: seconds on one ordinary core
+_STEP_COST, _STACKED_STEP_COST = 2e-4, 2e-5  # of a step that computes nothing: seconds on one ordinary core
+_UPDATE_COST = 1.5e-9  # of one parameter in the optimizer's pass
 _FLOP_COST = 2e-11
 
 
@@ -117,15 +123,41 @@ class Recipe:
             raise ObjectiveError(f"rate_rule is one of {', '.join(RULES)}, not {settings.training.rate_rule!r}")
 
     def bundles(self, trainings: Sequence[Training]) -> list[Bundle]:
-        """One network a bundle, priced by its steps and their arithmetic."""
-        return [Bundle((training,), self._cost(training)) for training in trainings]
+        """Networks that can train as one program together, the others one by one; priced by steps and arithmetic."""
+        costs = {training: self._cost(training) for training in dict.fromkeys(trainings)}
+        stackable: list[tuple[Training, Settings]] = []
+        bundles: list[tuple[Training, ...]] = []
+        for training in costs:
+            settings, techniques = self.settings_of(training.params)
+            if self._stacks(settings, techniques):
+                stackable.append((training, settings))
+            else:
+                bundles.append((training,))
+        bundles += group(stackable, costs.__getitem__, self._n_parameters, math.fsum(costs.values()))
+        return [Bundle(members, math.fsum(costs[training] for training in members)) for members in bundles]
 
     def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
-        """Train one network after the other."""
+        """Train a bundle as a stack, or one network after the other."""
         data = self.split()
-        for training in bundle.trainings:
-            settings, techniques = self.settings_of(training.params)
-            yield train_one(training, settings, data, self.seed, report, techniques)
+        wanted = [(training, *self.settings_of(training.params)) for training in bundle.trainings]
+        if all(self._stacks(settings, techniques) for _, settings, techniques in wanted):
+            members = [(training, settings, techniques.early_stopping) for training, settings, techniques in wanted]
+            yield from train_stack(members, data, self.seed, report, self._states("stack"))
+            return
+        for i, (training, settings, techniques) in enumerate(wanted):
+
+            def share(done: float, before: int = i) -> None:
+                report((before + done) / len(wanted))
+
+            yield train_one(training, settings, data, self.seed, share, techniques, self._states("loop"))
+
+    def _states(self, trained_by: str) -> States | None:
+        """Where ends of trainings are kept, if they are; the two ways to train keep other things."""
+        if not self.training.keep_mb:
+            return None
+        text = json.dumps(self.fingerprint(), sort_keys=True, default=str)
+        experiment = hashlib.sha256(f"{trained_by} {self._device()} {text}".encode()).hexdigest()[:16]
+        return States.of_user(experiment, self.training.keep_mb)
 
     @property
     def _settings(self) -> Settings:
@@ -173,14 +205,21 @@ class Recipe:
             raise ObjectiveError('[training] device = "cuda", but torch sees no GPU here; use "auto"')
         return "cuda" if wanted == "cuda" or (wanted == "auto" and torch.cuda.is_available()) else "cpu"
 
+    def _stacks(self, settings: Settings, techniques: Techniques) -> bool:
+        return self._load("cpu").n_classes > 0 and is_stackable(settings, techniques)
+
+    def _n_parameters(self, settings: Settings) -> int:
+        data = self._load("cpu")
+        return n_parameters(settings.network, data.shape, data.n_outputs)
+
     def _cost(self, training: Training) -> float:
         """About how many seconds the training takes on one core."""
-        settings, _ = self.settings_of(training.params)
-        data = self._load("cpu")
-        n, batch = len(data.train[1]), settings.training.batch
-        weights = n_parameters(settings.network, data.shape, data.n_outputs)
+        settings, techniques = self.settings_of(training.params)
+        n, batch = len(self._load("cpu").train[1]), settings.training.batch
+        weights = self._n_parameters(settings)
         steps = steps_in_epoch(n, batch, settings.training.steps_per_epoch)
-        return training.epochs * (steps * (_STEP_COST + 10 * weights * _FLOP_COST) + 6 * n * weights * _FLOP_COST)
+        step = _STACKED_STEP_COST if self._stacks(settings, techniques) else _STEP_COST
+        return training.epochs * (steps * (step + weights * _UPDATE_COST) + 6 * n * weights * _FLOP_COST)
 
 
 def _arm(tables: Mapping[str, Mapping[str, Any]], name: str, arm: Any) -> dict[str, Mapping[str, Any]]:

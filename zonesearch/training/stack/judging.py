@@ -1,0 +1,40 @@
+"""Losses and accuracies of all members of a stack on one split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from zonesearch.training.stack.activations import Activation
+from zonesearch.training.stack.layout import Layout
+from zonesearch.training.stack.network import Norm, infer
+
+__all__ = ["judge", "losses"]
+
+_AT_ONCE = 8_000_000  # numbers of a hidden layer: more do not stay in the cache
+_LEAST, _MOST = 128, 4096  # examples
+
+
+def losses(scores: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of each example: scores of shape (..., classes, n), labels (..., n) that fit by broadcasting."""
+    shape = (*scores.shape[:-2], 1, scores.shape[-1])
+    mine = scores.gather(-2, labels.unsqueeze(-2).expand(shape)).squeeze(-2)
+    return scores.logsumexp(-2) - mine
+
+
+@torch.no_grad()
+def judge(
+    layout: Layout, weights: Tensor, norms: Sequence[Norm], activation: Activation, inputs: Tensor, labels: Tensor
+) -> tuple[list[float], list[float]]:
+    """Mean loss and accuracy of each member, in the order of the rows."""
+    loss = torch.zeros(layout.n_members, dtype=torch.float64, device=labels.device)
+    right = torch.zeros(layout.n_members, dtype=torch.int64, device=labels.device)
+    n = min(_MOST, max(_LEAST, _AT_ONCE // (layout.n_seeds * layout.n_neurons)))
+    for x, y in zip(torch.split(inputs, n), torch.split(labels, n), strict=True):
+        scores = infer(layout, weights, norms, activation, x)
+        scores = scores.float() if scores.dtype == torch.bfloat16 else scores
+        loss += losses(scores, y).sum(-1, dtype=torch.float64)
+        right += scores.argmax(-2).eq(y).sum(-1)
+    return (loss / len(labels)).tolist(), (right.double() / len(labels)).tolist()

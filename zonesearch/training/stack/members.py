@@ -1,0 +1,121 @@
+"""A member of a stack: one training, with all that is its own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from zonesearch.domain.seeding import stream_seed
+from zonesearch.domain.trials import Training
+from zonesearch.training.batch_rules import tied_rate
+from zonesearch.training.data import Split
+from zonesearch.training.early_stopping import EarlyStopping
+from zonesearch.training.loop import CURVES
+from zonesearch.training.networks import build, seed_dropout
+from zonesearch.training.schedules import Schedule, parse
+from zonesearch.training.settings import Settings
+
+__all__ = ["Member", "Snapshot", "products"]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A network's weights: its parameters in torch's order, and (mean, variance) of each batch norm."""
+
+    parameters: list[Tensor]
+    norms: list[tuple[Tensor, Tensor]]
+
+
+@dataclass
+class Member:
+    """One training under way.
+
+    Args:
+        training, settings: what was asked for.
+        schedule: of its learning rate, which moves ``base``.
+        stopping: when it ends early.
+        dropout: its random stream; None where it drops nothing.
+        curve: what was noted after each epoch.
+        tested: the weights that the test split would see.
+        seconds: its share of the time so far.
+        state: ``running`` until it has ended.
+    """
+
+    training: Training
+    settings: Settings
+    schedule: Schedule
+    base: float
+    stopping: EarlyStopping | None
+    dropout: torch.Generator | None = None
+    curve: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in CURVES})
+    tested: Snapshot | None = None
+    seconds: float = 0.0
+    state: Literal["running", "complete", "diverged"] = "running"
+
+    @classmethod
+    def of(cls, training: Training, settings: Settings, stopping: EarlyStopping | None) -> Member:
+        """A member at its beginning."""
+        rule = settings.training
+        base = tied_rate(settings.optimizer.learning_rate, rule.batch, rule.rate_rule, rule.reference_batch)
+        return cls(training, settings, parse(rule.schedule), base, stopping)
+
+    @property
+    def n_epochs(self) -> int:
+        """How many are finished."""
+        return len(self.curve["validation_accuracy"])
+
+    @property
+    def column(self) -> tuple[Any, ...]:
+        """What members of one column share: everything but the seed, and the length."""
+        return self.training.identity[0]
+
+    def network(self, data: Split, study_seed: int) -> nn.Module:
+        """A fresh network with the weights of its seed, the same as the reference loop's; sets the dropout's stream."""
+        device, seed = data.train[0].device, self.training.seed
+        torch.manual_seed(stream_seed(study_seed, "weights", seed))
+        network = build(self.settings.network, data.shape, data.n_outputs)
+        self.dropout = seed_dropout(network, stream_seed(study_seed, "noise", seed) + 1, device)
+        return network
+
+    def note(self, values: Sequence[float]) -> bool:
+        """Note an epoch, in the order of ``CURVES``; end the training where that is due.
+
+        Returns:
+            Whether validation was never better. A loss that is not finite is not noted and ends the training.
+        """
+        if not all(map(math.isfinite, values)):
+            self.state = "diverged"
+            return False
+        accuracies = self.curve["validation_accuracy"]
+        better = values[0] > max(accuracies, default=-math.inf)
+        for name, value in zip(CURVES, values, strict=True):
+            self.curve[name].append(value)
+        stops = self.stopping is not None and self.stopping.stops(accuracies, self.curve["validation_loss"])
+        if stops or len(accuracies) == self.training.epochs:
+            self.state = "complete"
+        return better
+
+
+def products(members: Iterable[Member]) -> list[list[list[Member]]]:
+    """Members as products of seeds and columns: for each product the seeds' rows of equally many columns.
+
+    Columns come in the order of their widths, so that equal ones are neighbours. Members that stand at different
+    epochs are kept apart.
+    """
+    columns: dict[tuple[Any, ...], list[Member]] = {}
+    for member in members:
+        columns.setdefault((member.n_epochs, member.column), []).append(member)
+    by_seeds: dict[tuple[Any, ...], list[list[Member]]] = {}
+    for (n_epochs, _), column in columns.items():
+        column.sort(key=lambda member: member.training.seed)
+        by_seeds.setdefault((n_epochs, *(member.training.seed for member in column)), []).append(column)
+    found = []
+    for _, group in sorted(by_seeds.items()):
+        group.sort(key=lambda column: (column[0].settings.network.hidden, column[0].training.key))
+        found.append([list(row) for row in zip(*group, strict=True)])
+    return found

@@ -1,0 +1,351 @@
+"""A product of seeds and columns under way: its buffers, an epoch of steps, and what validation says after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from zonesearch.domain.seeding import stream_seed
+from zonesearch.training.batch_rules import steps_in_epoch
+from zonesearch.training.data import Split
+from zonesearch.training.networks.dropout import draw_kept
+from zonesearch.training.numerics import dtype_of
+from zonesearch.training.order import epoch_order
+from zonesearch.training.stack.activations import ACTIVATIONS
+from zonesearch.training.stack.judging import judge, losses
+from zonesearch.training.stack.layout import Layout
+from zonesearch.training.stack.members import Member, Snapshot
+from zonesearch.training.stack.network import Network, infer, make_norms
+from zonesearch.training.stack.updates import UPDATES, clip
+
+__all__ = ["Prepared", "Stack"]
+
+_CHUNK = 4_000_000  # numbers of the scores that are kept until they are counted
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A data set as stacks want it: examples flat, in the type that products are computed in.
+
+    Args:
+        train, validation, test: (inputs of shape (n, inputs), labels of shape (n,)).
+        n_classes: number of classes.
+    """
+
+    train: tuple[Tensor, Tensor]
+    validation: tuple[Tensor, Tensor]
+    test: tuple[Tensor, Tensor]
+    n_classes: int
+
+    @classmethod
+    def of(cls, data: Split, precision: str) -> Prepared:
+        """From a split, which is copied only where its type changes."""
+        dtype = torch.bfloat16 if precision == "bf16" else dtype_of(precision)
+        train, validation, test = ((x.flatten(1).to(dtype), y) for x, y in (data.train, data.validation, data.test))
+        return cls(train, validation, test, data.n_classes)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Members that the optimizer treats alike for now: their tensors, and a learning rate."""
+
+    member: Member
+    parameters: list[Tensor]
+    gradients: list[Tensor]
+    buffers: list[list[Tensor]]
+    rate: float | None
+
+    def rate_at(self, step: int, n_steps: int) -> float:
+        """The rate of a step; asked of the schedule unless it stays the same for the epoch."""
+        if self.rate is not None:
+            return self.rate
+        member = self.member
+        history = member.curve["validation_accuracy"]
+        return member.schedule.rate(member.base, step, n_steps, member.training.epochs, history)
+
+
+class Stack:
+    """Networks under way.
+
+    Args:
+        grid: the members, for each seed a row of columns.
+        data: prepared.
+        n_steps: finished so far.
+    """
+
+    def __init__(self, grid: list[list[Member]], data: Prepared, n_steps: int = 0) -> None:
+        self.grid = grid
+        self.n_steps = n_steps
+        self._data = data
+        first = grid[0][0].settings
+        widths = tuple(member.settings.network.hidden for member in grid[0])
+        n_inputs = data.train[0].shape[1]
+        self.layout = Layout(len(grid), widths, n_inputs, data.n_classes, first.network.batch_norm)
+        self._batch = first.training.batch
+        self._fixed_steps = first.training.steps_per_epoch
+        self._activation = ACTIVATIONS[first.network.activation]
+        self._update = UPDATES[first.optimizer.name]
+        device = data.train[0].device
+        kept = dtype_of(first.training.precision)
+        self.flat = torch.zeros(self.layout.n_numbers, dtype=kept, device=device)
+        self._gradients = torch.zeros_like(self.flat)
+        self.buffers = [torch.zeros_like(self.flat) for _ in range(self._update.n_buffers)]
+        self._low = data.train[0].dtype != kept  # products are computed in another type than weights are kept in
+        self._weights = self.flat.to(data.train[0].dtype) if self._low else self.flat
+        self._products = torch.zeros_like(self._weights) if self._low else self._gradients
+        self._norms = make_norms(self.layout, self._weights, self._products)
+        self._networks: dict[int, Network] = {}
+        self.orders = [torch.Generator() for _ in grid]
+        self._dropout = any(member.settings.network.dropout for row in grid for member in row)
+        self._clips = any(member.settings.training.clip for row in grid for member in row)
+
+    @classmethod
+    def fresh(cls, grid: list[list[Member]], data: Split, prepared: Prepared, study_seed: int) -> Stack:
+        """A stack at its beginning."""
+        stack = cls(grid, prepared)
+        for (seed, column), member in stack.places():
+            network = member.network(data, study_seed)
+            stack._fill(seed, column, list(network.parameters()))
+        for row, order in zip(grid, stack.orders, strict=True):
+            order.manual_seed(stream_seed(study_seed, "order", row[0].training.seed))
+        return stack
+
+    def part(self, grid: list[list[Member]]) -> Stack:
+        """A stack of some of the members, which goes on where this one stands."""
+        stack = Stack(grid, self._data, self.n_steps)
+        old = {id(member): place for place, member in self.places()}
+        for place, member in stack.places():
+            whence = old[id(member)]
+            for mine, theirs in zip([stack.flat, *stack.buffers], [self.flat, *self.buffers], strict=True):
+                for a, b in zip(stack.layout.member(mine, *place), self.layout.member(theirs, *whence), strict=True):
+                    a.copy_(b)
+            for now, before in zip(stack._statistics(*place), self._statistics(*whence), strict=True):
+                now[0].copy_(before[0])
+                now[1].copy_(before[1])
+        seeds = {row[0].training.seed: order for row, order in zip(self.grid, self.orders, strict=True)}
+        for row, order in zip(grid, stack.orders, strict=True):
+            order.set_state(seeds[row[0].training.seed].get_state())
+        return stack
+
+    def places(self) -> Iterator[tuple[tuple[int, int], Member]]:
+        """((seed, column), member) of all members."""
+        for seed, column in product(range(self.layout.n_seeds), range(self.layout.n_columns)):
+            yield (seed, column), self.grid[seed][column]
+
+    # -- weights in and out
+
+    def _fill(self, seed: int, column: int, parameters: Sequence[Tensor]) -> None:
+        for place, parameter in zip(self.layout.member(self.flat, seed, column), parameters, strict=True):
+            place.copy_(parameter.detach())
+
+    def _statistics(self, seed: int, column: int) -> list[tuple[Tensor, Tensor]]:
+        """(mean, variance) of each batch norm of a member, as views."""
+        if not self._norms:
+            return []
+        low = sum(widths[0] for widths in self.layout.widths[:column])
+        high = low + self.layout.widths[column][0]
+        found = [(self._norms[0].mean[seed, low:high], self._norms[0].variance[seed, low:high])]
+        left = iter(self._norms[1:])
+        for block in self.layout.blocks:
+            for norm in [next(left) for _ in block.norms]:
+                if block.column <= column < block.column + block.n_columns:
+                    row = seed * block.n_columns + column - block.column
+                    found.append((norm.mean[row], norm.variance[row]))
+        return found
+
+    def snapshot(self, seed: int, column: int) -> Snapshot:
+        """A copy of a member's weights as they are."""
+        parameters = [tensor.clone() for tensor in self.layout.member(self.flat, seed, column)]
+        return Snapshot(parameters, [(m.clone(), v.clone()) for m, v in self._statistics(seed, column)])
+
+    def state(self, seed: int, column: int) -> dict[str, Any]:
+        """All that a longer training of a member needs to go on from here."""
+        member, now = self.grid[seed][column], self.snapshot(seed, column)
+        tested = member.tested
+        return {
+            "step": self.n_steps,
+            "curve": member.curve,
+            "parameters": now.parameters,
+            "norms": now.norms,
+            "buffers": [[t.clone() for t in self.layout.member(flat, seed, column)] for flat in self.buffers],
+            "tested": None if tested is None else (tested.parameters, tested.norms),
+            "order": self.orders[seed].get_state(),
+            "dropout": None if member.dropout is None else member.dropout.get_state(),
+        }
+
+    def resume(self, seed: int, column: int, state: dict[str, Any]) -> None:
+        """Bring a member, whose curve was taken from the state already, to a kept state."""
+        member = self.grid[seed][column]
+        self._fill(seed, column, state["parameters"])
+        for flat, tensors in zip(self.buffers, state["buffers"], strict=True):
+            for place, tensor in zip(self.layout.member(flat, seed, column), tensors, strict=True):
+                place.copy_(tensor)
+        for mine, kept in zip(self._statistics(seed, column), state["norms"], strict=True):
+            mine[0].copy_(kept[0])
+            mine[1].copy_(kept[1])
+        if state["tested"] is not None:
+            member.tested = Snapshot(*state["tested"])
+        self.orders[seed].set_state(state["order"])
+        if member.dropout is not None:
+            member.dropout.set_state(state["dropout"])
+        self.n_steps = state["step"]
+
+    # -- an epoch
+
+    def epoch(self) -> tuple[list[float], list[float], list[float]]:
+        """One epoch of steps; mean training loss, accuracy and last learning rate of each row of ``rows``."""
+        labels = self._data.train[1]
+        n, batch = len(labels), self._batch
+        n_steps = steps_in_epoch(n, batch, self._fixed_steps)
+        order = torch.stack([epoch_order(n, batch, n_steps, order) for order in self.orders]).to(labels.device)
+        if self._low:
+            self._weights.copy_(self.flat)
+        groups = self._groups(n_steps)
+        shape = self.layout.by_seed
+        loss = torch.zeros(shape, dtype=torch.float64, device=labels.device)
+        right = torch.zeros(shape, dtype=torch.int64, device=labels.device)
+        seen = order.shape[1]
+        whole = seen // batch * batch
+        per_step = self.layout.n_members * self._data.n_classes * batch
+        steps = max(1, _CHUNK // per_step)
+        for start in range(0, whole, steps * batch):
+            self._steps(order[:, start : min(start + steps * batch, whole)], batch, groups, n_steps, loss, right)
+        left = order[:, whole:]
+        if left.shape[1] == 1 and self._norms:  # one example has no variance to normalise by
+            for seed, one in enumerate(left):
+                scores = infer(self.layout, self._weights, self._norms, self._activation, self._data.train[0][one])
+                answers = scores.view(*shape, self._data.n_classes, 1)[:, seed].argmax(-2)
+                right[:, seed] += answers.eq(labels[one]).sum(-1)
+        elif left.shape[1]:
+            self._steps(left, left.shape[1], groups, n_steps, loss, right)
+        rates = [0.0] * self.layout.n_members
+        place_of = {id(member): self.layout.row(*place) for place, member in self.places()}
+        for group, members in groups:
+            rate = group.rate_at(self.n_steps - 1, n_steps)
+            for member in members:
+                rates[place_of[id(member)]] = rate
+        return (loss.flatten() / seen).tolist(), (right.flatten().double() / seen).tolist(), rates
+
+    def _steps(
+        self,
+        order: Tensor,
+        batch: int,
+        groups: Sequence[tuple[_Group, list[Member]]],
+        n_steps: int,
+        loss: Tensor,
+        right: Tensor,
+    ) -> None:
+        """Steps over ``order``, (seeds, a multiple of the batch) indices; adds to loss and right answers."""
+        layout, network = self.layout, self._network(batch)
+        n_seeds, k = layout.n_seeds, self._data.n_classes
+        n = order.shape[1] // batch
+        chosen = order.view(n_seeds, n, batch).transpose(0, 1)
+        labels = self._data.train[1][chosen]
+        wanted = functional.one_hot(labels, k).transpose(2, 3).to(self.flat.dtype)[:, :, None]
+        scores = self.flat.new_empty(n, layout.n_members, k, batch)
+        low = network.g.new_empty(network.g.shape) if self._low else None
+        g = torch.empty_like(scores[0])
+        by_seed = g.view(*layout.by_seed, k, batch)
+        inputs = self._data.train[0]
+        share = 1 / batch
+        update = self._update.step
+        for these, ones, score in zip(chosen.reshape(n, -1).unbind(0), wanted.unbind(0), scores.unbind(0), strict=True):
+            torch.index_select(inputs, 0, these, out=network.x)
+            if self._dropout:
+                self._drop(network)
+            if low is None:
+                network.forward(score)
+            else:
+                network.forward(low)
+                score.copy_(low)
+            torch.softmax(score, 1, out=g)
+            by_seed.sub_(ones)
+            g.mul_(share)
+            network.g.copy_(g)
+            network.backward()
+            if self._low:
+                self._gradients.copy_(self._products)
+            if self._clips:
+                self._clip()
+            self.n_steps += 1
+            for group, _ in groups:
+                rate = group.rate_at(self.n_steps - 1, n_steps)
+                settings = group.member.settings.optimizer
+                update(group.parameters, group.gradients, group.buffers, settings, rate, self.n_steps)
+            if self._low:
+                self._weights.copy_(self.flat)
+        unfolded = scores.view(n, *layout.by_seed, k, batch)
+        right_ones = labels.view(n, 1, n_seeds, 1, batch)
+        loss += losses(unfolded, right_ones).sum((0, -1), dtype=torch.float64)
+        right += unfolded.argmax(-2).eq(right_ones).sum((0, -1))
+
+    def _network(self, batch: int) -> Network:
+        if batch not in self._networks:
+            self._networks[batch] = Network(
+                self.layout, self._weights, self._products, self._norms, self._activation, batch, self._dropout
+            )
+        return self._networks[batch]
+
+    def _drop(self, network: Network) -> None:
+        """Fill the masks of a batch, each member from its own stream."""
+        for block, masks in zip(self.layout.blocks, network.masks, strict=True):
+            for (seed, column), member in self.places():
+                place = column - block.column
+                if member.dropout is not None and 0 <= place < block.n_columns:
+                    for mask in masks:
+                        kept = torch.empty(mask.shape[2:], device=mask.device)
+                        mask[seed, place] = draw_kept(kept, member.settings.network.dropout, member.dropout)
+
+    def _clip(self) -> None:
+        for place, member in self.places():
+            if member.settings.training.clip:
+                clip(self.layout.member(self._gradients, *place), member.settings.training.clip)
+
+    def _groups(self, n_steps: int) -> list[tuple[_Group, list[Member]]]:
+        """Members by what the optimizer does with them in this epoch: one group where nothing differs."""
+        found: dict[tuple[Any, ...], list[tuple[tuple[int, int], Member]]] = {}
+        rates: dict[tuple[Any, ...], float | None] = {}
+        for place, member in self.places():
+            schedule, epochs, history = member.schedule, member.training.epochs, member.curve["validation_accuracy"]
+            rate = None
+            own: Any = (schedule, member.base, epochs, tuple(history) if schedule.uses_history else ())
+            if not schedule.within_epoch:
+                own = rate = schedule.rate(member.base, self.n_steps, n_steps, epochs, history)
+            key = (own, replace(member.settings.optimizer, learning_rate=1.0))
+            rates[key] = rate
+            found.setdefault(key, []).append((place, member))
+        groups = []
+        for key, placed in found.items():
+            places, members = [place for place, _ in placed], [member for _, member in placed]
+            tensors = [self.layout.members(flat, places) for flat in (self.flat, self._gradients, *self.buffers)]
+            groups.append((_Group(members[0], tensors[0], tensors[1], tensors[2:], rates[key]), members))
+        return groups
+
+    # -- evaluation
+
+    def evaluate(self) -> tuple[list[float], list[float]]:
+        """Mean validation loss and accuracy of each row."""
+        if self._low:
+            self._weights.copy_(self.flat)
+        return judge(self.layout, self._weights, self._norms, self._activation, *self._data.validation)
+
+    def test(self, member: Member) -> float:
+        """Test accuracy of the weights that a member keeps to be tested."""
+        assert member.tested is not None
+        layout = Layout(1, (member.settings.network.hidden,), self.layout.n_inputs, self.layout.n_classes,
+                        self.layout.batch_norm)  # fmt: skip
+        flat = self.flat.new_zeros(layout.n_numbers)
+        for place, tensor in zip(layout.member(flat, 0, 0), member.tested.parameters, strict=True):
+            place.copy_(tensor)
+        weights = flat.to(self._weights.dtype)
+        norms = make_norms(layout, weights, weights)
+        for norm, (mean, variance) in zip(norms, member.tested.norms, strict=True):
+            norm.mean.copy_(mean)
+            norm.variance.copy_(variance)
+        return judge(layout, weights, norms, self._activation, *self._data.test)[1][0]

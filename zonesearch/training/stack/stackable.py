@@ -1,0 +1,28 @@
+"""What a stack can train; everything else trains in the reference loop."""
+
+from __future__ import annotations
+
+from zonesearch.training.metrics import measure_of
+from zonesearch.training.schedules import Sweep, parse
+from zonesearch.training.settings import Settings
+from zonesearch.training.stack.activations import ACTIVATIONS
+from zonesearch.training.stack.updates import UPDATES
+from zonesearch.training.techniques import Techniques
+
+__all__ = ["is_stackable"]
+
+
+def is_stackable(settings: Settings, techniques: Techniques) -> bool:
+    """Whether a training with these settings can be a member of a stack."""
+    network = settings.network
+    return (
+        settings.training.stack
+        and network.kind == "mlp"
+        and network.base_width == 0
+        and network.activation in ACTIVATIONS
+        and settings.optimizer.name in UPDATES
+        and not settings.augmentation
+        and not techniques.beyond_stopping
+        and measure_of(settings).counts
+        and not isinstance(parse(settings.training.schedule), Sweep)
+    )

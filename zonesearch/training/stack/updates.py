@@ -1,0 +1,113 @@
+"""The optimizer's step for all members of a stack at once: torch's own arithmetic, over flat buffers.
+
+The reference builds torch's optimizers; these functions do the same sums on the stack's buffers, without torch's
+bookkeeping around them: a fused pass where torch has one, otherwise in-place operations in torch's order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from zonesearch.training.settings import OptimizerSettings
+
+__all__ = ["UPDATES", "Update", "clip"]
+
+Tensors = list[Tensor]
+Step = Callable[[Tensors, Tensors, list[Tensors], OptimizerSettings, float, int], None]
+
+
+@dataclass(frozen=True)
+class Update:
+    """An optimizer.
+
+    Args:
+        n_buffers: how many numbers it remembers for each parameter.
+        step: (parameters, gradients, for each buffer its tensors, settings, rate, step): updates in place. The
+            step counts from 1. ``rate`` replaces the settings' own learning rate.
+    """
+
+    n_buffers: int
+    step: Step
+
+
+def _count(step: int, n: int) -> list[Tensor]:
+    return [torch.tensor(float(step))] * n
+
+
+def _adam(decoupled: bool) -> Step:
+    fused = torch._fused_adamw_ if decoupled else torch._fused_adam_
+
+    def update(p: Tensors, g: Tensors, buffers: list[Tensors], o: OptimizerSettings, rate: float, step: int) -> None:
+        mean, square = buffers
+        steps = _count(step, len(p))
+        if p[0].is_cuda:
+            steps = [steps[0].to(p[0].device)] * len(p)
+        fused(
+            p, g, mean, square, [], steps, lr=rate, beta1=o.beta1, beta2=o.beta2, weight_decay=o.weight_decay,
+            eps=o.epsilon, amsgrad=False, maximize=False,
+        )  # fmt: skip
+
+    return update
+
+
+def _sgd(p: Tensors, g: Tensors, buffers: list[Tensors], o: OptimizerSettings, rate: float, step: int) -> None:
+    momentum = o.inertia
+    torch._fused_sgd_(
+        p, g, buffers[0] if momentum else [], weight_decay=o.weight_decay, momentum=momentum, lr=rate,
+        dampening=o.dampening, nesterov=o.looks_ahead, maximize=False, is_first_step=step == 1,
+    )  # fmt: skip
+
+
+def _decayed(p: Tensors, g: Tensors, o: OptimizerSettings) -> Tensors:
+    return list(torch._foreach_add(g, p, alpha=o.weight_decay)) if o.weight_decay else g
+
+
+def _adagrad(p: Tensors, g: Tensors, buffers: list[Tensors], o: OptimizerSettings, rate: float, step: int) -> None:
+    for w, d, total in zip(p, _decayed(p, g, o), buffers[0], strict=True):
+        total.addcmul_(d, d)
+        w.addcdiv_(d, total.sqrt().add_(o.epsilon), value=-rate)
+
+
+def _rmsprop(p: Tensors, g: Tensors, buffers: list[Tensors], o: OptimizerSettings, rate: float, step: int) -> None:
+    for w, d, square, velocity in zip(p, _decayed(p, g, o), *buffers, strict=True):
+        square.mul_(o.forgetting).addcmul_(d, d, value=1 - o.forgetting)
+        size = square.sqrt().add_(o.epsilon)
+        if o.momentum:
+            velocity.mul_(o.momentum).addcdiv_(d, size)
+            w.add_(velocity, alpha=-rate)
+        else:
+            w.addcdiv_(d, size, value=-rate)
+
+
+def _adadelta(p: Tensors, g: Tensors, buffers: list[Tensors], o: OptimizerSettings, rate: float, step: int) -> None:
+    for w, d, square, moved in zip(p, _decayed(p, g, o), *buffers, strict=True):
+        square.mul_(o.forgetting).addcmul_(d, d, value=1 - o.forgetting)
+        delta = moved.add(o.epsilon).sqrt_().div_(square.add(o.epsilon).sqrt_()).mul_(d)
+        moved.mul_(o.forgetting).addcmul_(delta, delta, value=1 - o.forgetting)
+        w.add_(delta, alpha=-rate)
+
+
+UPDATES = {
+    "adam": Update(2, _adam(decoupled=False)),
+    "adamw": Update(2, _adam(decoupled=True)),
+    "sgd": Update(1, _sgd),
+    "momentum": Update(1, _sgd),
+    "nesterov": Update(1, _sgd),
+    "rmsprop": Update(2, _rmsprop),
+    "adagrad": Update(1, _adagrad),
+    "adadelta": Update(2, _adadelta),
+}
+"""By the optimizer's name; those that are not here train in the reference loop."""
+
+
+def clip(gradients: Tensors, limit: float) -> None:
+    """Scale one member's gradients to a norm of at most ``limit``, as ``torch.nn.utils.clip_grad_norm_`` does."""
+    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    share = limit / (float(norm) + 1e-6)
+    if share < 1 or math.isnan(share):
+        torch._foreach_mul_(gradients, share)
