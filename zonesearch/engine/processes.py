@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,6 +123,7 @@ class Processes:
                     for worker, job in under_way.values():
                         on_progress(job.bundle.key, self._share(worker))
         except BaseException:
+            _until_begun(under_way)
             self._end()  # nothing that is under way may go on, or be mistaken for the work of a later run
             raise
 
@@ -195,6 +196,13 @@ class Processes:
         self._end()
         self._shares.close()
         self._scratch.cleanup()
+
+
+def _until_begun(futures: Iterable[Future[list[Trial]]], within_s: float = 5.0) -> None:
+    """Return when the pools have taken up all jobs: a pool that is ended before prints a traceback of its own."""
+    end = time.monotonic() + within_s
+    while time.monotonic() < end and not all(future.running() or future.done() for future in futures):
+        time.sleep(0.005)
 
 
 def pickled(objective: Objective) -> bytes:
