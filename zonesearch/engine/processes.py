@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from typing import Any
 
 import cloudpickle
 from joblib.externals.loky import BrokenProcessPool, ProcessPoolExecutor
+from joblib.externals.loky.process_executor import ShutdownExecutorError
 
 from zonesearch.domain.objective import Bundle, Objective
 from zonesearch.domain.trials import Trial
@@ -123,7 +124,8 @@ class Processes:
                     for worker, job in under_way.values():
                         on_progress(job.bundle.key, self._share(worker))
         except BaseException:
-            _until_begun(under_way)
+            for pool in self._pools.values():
+                _settle(pool)
             self._end()  # nothing that is under way may go on, or be mistaken for the work of a later run
             raise
 
@@ -198,10 +200,18 @@ class Processes:
         self._scratch.cleanup()
 
 
-def _until_begun(futures: Iterable[Future[list[Trial]]], within_s: float = 5.0) -> None:
-    """Return when the pools have taken up all jobs: a pool that is ended before prints a traceback of its own."""
+def _settle(pool: ProcessPoolExecutor, within_s: float = 5.0) -> None:
+    """Return when ``pool`` has taken up all it was given, even by a call that Ctrl-C cut short.
+
+    Its manager thread prints a traceback when the pool is ended between the submission of a job and its start. Jobs
+    are taken up in order, so one more job that has begun says that those before it have.
+    """
+    try:
+        last = pool.submit(os.getpid)
+    except (BrokenProcessPool, ShutdownExecutorError):
+        return
     end = time.monotonic() + within_s
-    while time.monotonic() < end and not all(future.running() or future.done() for future in futures):
+    while time.monotonic() < end and not (last.running() or last.done()):
         time.sleep(0.005)
 
 
