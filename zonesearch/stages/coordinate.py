@@ -1,0 +1,253 @@
+"""Stage coordinate: a climb along one axis at a time that remembers every local extremum and goes on.
+
+The quasi-gradient alternative to a full grid: measure, step along an axis, measure; keep what is better, trying first
+the direction that worked last. Where no step helps, the climb would only swing to and fro: a local extremum. A single
+climb ends in the right one of several peaks by luck, so the extremum is noted and left: the climb goes on in each
+direction to the end of the space, and where the values rise again a new climb begins. Lines through an extremum miss
+what lies diagonally across, so at last it goes where nothing was looked at yet, until every cell is near a known one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import qmc
+
+from zonesearch.domain.axes import AnyAxis, Axis
+from zonesearch.domain.candidates import Candidate
+from zonesearch.domain.noise import map_cells, measure_noise
+from zonesearch.domain.reading import BEST, Reading
+from zonesearch.domain.space import Space
+from zonesearch.domain.trials import Params, Training, Trials
+from zonesearch.domain.zones import Zone, peak_zone
+from zonesearch.stages.stage import Forecast, Plan, require
+
+__all__ = ["Coordinate", "climb"]
+
+Place = tuple[int, ...]
+"""A cell by the numbers of its row values."""
+
+Move = tuple[int, int]
+"""Axis and step; among choices a step leads to any other one."""
+
+_REACH = 2  # steps: a cell this near to a known one is not looked at for its own sake
+_MOST_CELLS = 4096
+
+
+@dataclass(frozen=True)
+class Coordinate:
+    """A climb over the rows of the space; hands on all extrema that it remembered, best first, as zones of one cell.
+
+    The climb is played again from its start with every plan, up to the first cell that is not known. So cells that
+    were trained before, by whatever stage, cost nothing.
+
+    Args:
+        space: its rows are the steps.
+        epochs, seeds, reading: as in the grid. A step is judged by means over the seeds, whatever their noise: with one
+            seed, noise makes extrema of its own.
+        n_trainings: it ends after so many at the latest, those included that were known before.
+        zones_max: extrema that are handed on.
+    """
+
+    space: Space
+    epochs: int
+    seeds: int = 1
+    reading: Reading = BEST
+    n_trainings: int = 100
+    zones_max: int = 5
+    name: str = "coordinate"
+
+    def __post_init__(self) -> None:
+        require(self.epochs >= 1, "training", "epochs", "at least 1", self.epochs)
+        require(self.seeds >= 1, self.name, "seeds", "at least 1", self.seeds)
+        require(self.zones_max >= 1, self.name, "zones_max", "at least 1", self.zones_max)
+        require(self.n_trainings >= self.seeds, self.name, "n_trainings", "at least the seeds", self.n_trainings)
+
+    def plan(self, given: Any, trials: Trials) -> Plan:
+        """The cells of the climb so far; the output is a tuple of zones.
+
+        Args:
+            given: zones or candidates to climb from, or a space that a stage before has narrowed; by default the climb
+                starts in the middle of the space.
+            trials: all that is known.
+        """
+        space = given if isinstance(given, Space) else self.space
+        rows = [axis.row() for axis in space.axes]
+        extrema: list[Place] = []
+        way = climb(_starts(given, space), [len(row) for row in rows], [axis.ordered for axis in space.axes], extrema)
+        asked: dict[Place, Params] = {}
+        trainings: list[Training] = []
+        place = next(way, None)
+        while place is not None and len(trainings) + self.seeds <= self.n_trainings:
+            asked[place] = {axis.name: row[i] for axis, row, i in zip(space.axes, rows, place, strict=True)}
+            trainings += [Training(asked[place], seed, self.epochs) for seed in range(self.seeds)]
+            if trials.missing(trainings[-self.seeds :]):
+                return Plan(tuple(trainings))
+            mean = self._cells([asked[place]], trials)[0].mean
+            try:
+                place = way.send(-math.inf if math.isnan(mean) else mean)
+            except StopIteration:
+                place = None
+        way.close()
+        return Plan(tuple(trainings), self._zones(space, asked, extrema, trials))
+
+    def forecast(self, given: Any) -> Forecast:
+        """The whole grid at most, and no more than it may have."""
+        n_trainings = min(self.n_trainings, self.space.n_cells * self.seeds)
+        example = tuple(Training(point, 0, self.epochs) for point in self.space.grid())
+        return Forecast(n_trainings, self.epochs, min(self.zones_max, self.space.n_cells), example)
+
+    def _cells(self, points: Sequence[Params], trials: Trials) -> list[Any]:
+        return map_cells(points, trials, seeds=range(self.seeds), epochs=self.epochs, reading=self.reading)
+
+    def _zones(
+        self, space: Space, asked: dict[Place, Params], extrema: Sequence[Place], trials: Trials
+    ) -> tuple[Zone, ...]:
+        """The extrema; of a climb that was cut short before the first one, the best cell."""
+        cells = dict(zip(asked, self._cells(list(asked.values()), trials), strict=True))
+        alive = [place for place in extrema or cells if cells[place].values]
+        best = sorted(alive, key=lambda place: -cells[place].mean)[: self.zones_max if extrema else 1]
+        noise = measure_noise(list(cells.values()))
+        return tuple(
+            peak_zone(space, asked[place], cells[place].mean, noise.se(cells[place]), i)
+            for i, place in enumerate(best, start=1)
+        )
+
+
+def climb(
+    starts: Sequence[Place], sizes: Sequence[int], ordered: Sequence[bool], extrema: list[Place]
+) -> Generator[Place, float, None]:
+    """Yields the cells whose values it wants, each once, and is sent the values; notes what it found in ``extrema``.
+
+    Args:
+        starts: where it begins.
+        sizes: number of row values of each axis; ``ordered`` whether the axis has directions.
+        extrema: is filled with local extrema in the order of their finding.
+    """
+    values: dict[Place, float] = {}
+    moves = [
+        (axis, step)
+        for axis, (size, has_order) in enumerate(zip(sizes, ordered, strict=True))
+        for step in ((1, -1) if has_order else range(1, size))
+    ]
+
+    def step(place: Place, move: Move) -> Place | None:
+        axis, by = move
+        i = place[axis] + by if ordered[axis] else (place[axis] + by) % sizes[axis]
+        return (*place[:axis], i, *place[axis + 1 :]) if 0 <= i < sizes[axis] else None
+
+    def look(place: Place) -> Generator[Place, float, float]:
+        if place not in values:
+            values[place] = yield place
+        return values[place]
+
+    def up(place: Place, last: Move | None) -> Generator[Place, float, tuple[Place, Move | None]]:
+        """To the local extremum above ``place``, and the direction that worked last."""
+        here = yield from look(place)
+        moved = True
+        while moved:
+            moved = False
+            for move in _first(last, moves):
+                there = step(place, move)
+                if there is not None and (yield from look(there)) > here:
+                    place, here, last, moved = there, values[there], move, True
+                    break
+        return place, last
+
+    def rising(place: Place, move: Move) -> Generator[Place, float, Place | None]:
+        """Where the values rise again on the way from the extremum ``place`` to the end of the space."""
+        before = place
+        for _ in range(sizes[move[0]]):
+            there = step(before, move)
+            if there is None or there == place:
+                return None
+            if (yield from look(there)) > values[before]:
+                return there
+            before = there
+        return None
+
+    last: dict[Place, Move | None] = {}
+
+    def note(start: Place, before: Move | None) -> Generator[Place, float, Place | None]:
+        """Climb from ``start``; the extremum above it if it is a new one."""
+        place, worked = yield from up(start, before)
+        if place in last:
+            return None
+        extrema.append(place)
+        last[place] = worked
+        return place
+
+    for start in starts:
+        yield from note(start, None)
+    n_left = 0
+    while True:
+        while n_left < len(extrema):
+            for move in _first(last[extrema[n_left]], moves):
+                left: Place | None = extrema[n_left]
+                while left is not None:
+                    foot = yield from rising(left, move)
+                    left = None if foot is None else (yield from note(foot, move))
+            n_left += 1
+        unknown = _farthest(frozenset(values), tuple(sizes), tuple(ordered))
+        if unknown is None:
+            return
+        yield from note(unknown, None)
+
+
+@lru_cache(maxsize=1024)  # every plan plays the same climb from its start
+def _farthest(known: frozenset[Place], sizes: tuple[int, ...], ordered: tuple[bool, ...]) -> Place | None:
+    """The cell farthest from all that are known, in steps; None when none is more than ``_REACH`` steps away.
+
+    The distance of two cells is that of the axis on which they are farthest apart, then the sum over the axes; two
+    choices are one step more than ``_REACH`` apart.
+    """
+    cells = _cells_of(sizes)
+    nearest = np.full(len(cells), np.inf)
+    farness = np.full(len(cells), np.inf)
+    choice = ~np.array(ordered)
+    for place in known:
+        steps = np.abs(cells - np.array(place))
+        steps[:, choice] = np.where(steps[:, choice] > 0, _REACH + 1, 0)
+        nearest = np.minimum(nearest, steps.max(axis=1))
+        farness = np.minimum(farness, steps.max(axis=1) + steps.sum(axis=1) / (1 + sum(sizes)))
+    if nearest.max() <= _REACH:
+        return None
+    return tuple(int(i) for i in cells[int(np.argmax(np.round(farness, 9)))])
+
+
+@lru_cache(maxsize=8)
+def _cells_of(sizes: tuple[int, ...]) -> npt.NDArray[np.int64]:
+    """All cells, shape (n, n_axes); where there are too many, a few thousand spread evenly (Halton)."""
+    if math.prod(sizes) <= _MOST_CELLS:
+        return np.array(list(product(*(range(size) for size in sizes))))
+    points = qmc.Halton(len(sizes), scramble=False).random(_MOST_CELLS)
+    return np.unique((points * np.array(sizes)).astype(np.int64), axis=0)
+
+
+def _first(last: Move | None, moves: Sequence[Move]) -> list[Move]:
+    """All moves, the one that worked last first."""
+    return list(moves) if last is None else [last, *(move for move in moves if move != last)]
+
+
+def _starts(given: Any, space: Space) -> list[Place]:
+    """The cells nearest to zones and candidates; the middle without any."""
+    items = given if isinstance(given, tuple | list) else ()
+    points = [
+        item.peak if isinstance(item, Zone) else item.params for item in items if isinstance(item, Zone | Candidate)
+    ]
+    places = [tuple(_nearest(axis, point[axis.name]) for axis in space.axes) for point in points]
+    return list(dict.fromkeys(places)) or [tuple(len(axis.row()) // 2 for axis in space.axes)]
+
+
+def _nearest(axis: AnyAxis, value: Any) -> int:
+    if not isinstance(axis, Axis):
+        return axis.values.index(value)
+    place = axis.to_unit(value)
+    return min(range(len(axis.row())), key=lambda i: abs(axis.to_unit(axis.row()[i]) - place))

@@ -1,0 +1,66 @@
+"""Brent's method as scipy has it (``minimize_scalar(method="bounded")``), asked for one value at a time.
+
+scipy's function wants a function to call; here most values are known and the next one has to be trained first. So the
+whole search is played again from its start with the known values, up to the first value that is not known: that one is
+wanted next. A known point next door stands for the one asked for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scipy.optimize import minimize_scalar
+
+from zonesearch.domain.axes import Axis, Number
+from zonesearch.stages.lines.line import Line, check_points
+from zonesearch.stages.lines.method import LinePoint
+
+__all__ = ["Brent"]
+
+_NEAR = 0.02  # of the interval: as near as this, a known point stands for the one asked for
+
+
+class _Wanted(Exception):  # noqa: N818 - no error: it carries the value out of scipy's loop
+    def __init__(self, value: Number) -> None:
+        self.value = value
+
+
+@dataclass(frozen=True)
+class Brent:
+    """``brent(9)``: until ``points`` values are known (those from before included) or the line is settled."""
+
+    points: int = 9
+
+    def __post_init__(self) -> None:
+        check_points(self.points, "brent")
+
+    def propose(self, axis: Axis, low: Number, high: Number, known: Sequence[LinePoint]) -> tuple[Number, ...]:
+        """The first value of scipy's search that is not known."""
+        line = Line(axis, low, high, known)
+        if line.settled(self.points):
+            return ()
+        means = [point.mean for point in known if math.isfinite(point.mean)]
+        worst = min(means, default=0.0) - (max(means, default=0.0) - min(means, default=0.0)) - 1e-6
+
+        def loss(place: float) -> float:
+            near = min(line.points, key=lambda pair: abs(pair[0] - place), default=None)
+            if near is not None and abs(near[0] - place) <= _NEAR:
+                return -near[1].mean if math.isfinite(near[1].mean) else -worst
+            fresh = line.fresh([place])
+            if fresh:
+                raise _Wanted(fresh[0])
+            value = line.value(place)  # on a whole-number axis: rounded onto a known one
+            found = next(point for point in known if abs(line.place(point.value) - line.place(value)) < 1e-6)
+            return -found.mean if math.isfinite(found.mean) else -worst
+
+        try:
+            minimize_scalar(loss, bounds=(0.0, 1.0), method="bounded", options={"xatol": _NEAR, "maxiter": 50})
+        except _Wanted as wanted:
+            return (wanted.value,)
+        return ()
+
+    def at_most(self) -> int:
+        """All points, when none is known before."""
+        return self.points

@@ -1,0 +1,37 @@
+"""Golden section: the interval around the best point shrinks by a constant share with every value tried.
+
+Kiefer 1953. The classical method starts from nothing and keeps three points; here the bracket is read off whatever is
+known, so that cells of the map and points of other lines count, and nothing is tried twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from zonesearch.domain.axes import Axis, Number
+from zonesearch.stages.lines.line import GOLDEN, Line, check_points
+from zonesearch.stages.lines.method import LinePoint
+
+__all__ = ["Golden"]
+
+
+@dataclass(frozen=True)
+class Golden:
+    """``golden(9)``: until ``points`` values are known (those from before included) or the line is settled."""
+
+    points: int = 9
+
+    def __post_init__(self) -> None:
+        check_points(self.points, "golden")
+
+    def propose(self, axis: Axis, low: Number, high: Number, known: Sequence[LinePoint]) -> tuple[Number, ...]:
+        """Both golden points of an unknown interval; then one in the larger side of the bracket."""
+        line = Line(axis, low, high, known)
+        if line.settled(self.points):
+            return ()
+        return line.golden() if known else line.fresh((GOLDEN, 1 - GOLDEN))
+
+    def at_most(self) -> int:
+        """All points, when none is known before."""
+        return self.points

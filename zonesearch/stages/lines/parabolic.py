@@ -1,0 +1,71 @@
+"""Parabolic: a parabola through the points around the best one, weighted by their noise; its top is tried next.
+
+Successive parabolic interpolation puts a parabola *through* three points, which on noisy values puts its top anywhere.
+Five points and least squares average some of the noise away. Where the parabola has no top inside the bracket, or the
+top is known, the golden section of the larger side is tried, as in Brent's method (1973).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from zonesearch.domain.axes import Axis, Number
+from zonesearch.stages.lines.line import GOLDEN, Line, check_points
+from zonesearch.stages.lines.method import LinePoint
+
+__all__ = ["Parabolic"]
+
+_FITTED = 5
+_APART = 0.03  # of the interval: a top this near to a known point tells nothing new
+
+
+@dataclass(frozen=True)
+class Parabolic:
+    """``parabolic(9)``: until ``points`` values are known (those from before included) or the line is settled."""
+
+    points: int = 9
+
+    def __post_init__(self) -> None:
+        check_points(self.points, "parabolic")
+
+    def propose(self, axis: Axis, low: Number, high: Number, known: Sequence[LinePoint]) -> tuple[Number, ...]:
+        """Both golden points of an unknown interval; then the parabola's top, or a golden section."""
+        line = Line(axis, low, high, known)
+        if line.settled(self.points):
+            return ()
+        if not known:
+            return line.fresh((GOLDEN, 1 - GOLDEN))
+        top = _top(line)
+        return (line.fresh([top], 1) if top is not None else ()) or line.golden()
+
+    def at_most(self) -> int:
+        """All points, when none is known before."""
+        return self.points
+
+
+def _top(line: Line) -> float | None:
+    """Where the fitted parabola is highest, if that is inside the bracket and away from all that is known."""
+    if line.best is None:
+        return None
+    below, middle, above = line.bracket
+    alive = [(place, point) for place, point in line.points if math.isfinite(point.mean)]
+    near = sorted(alive, key=lambda pair: abs(pair[0] - middle))[:_FITTED]
+    if len(near) < 3:
+        return None
+    places = np.array([place for place, _ in near]) - middle
+    means = np.array([point.mean for _, point in near])
+    errors = np.array([point.se for _, point in near])
+    # Unknown noise weighs all alike; a point measured very well must not outweigh the shape of the curve.
+    weights = 1 / np.maximum(errors, max(float(np.median(errors)), 1e-12))
+    design = np.vander(places, 3) * weights[:, None]
+    (bend, slope, _), _, rank, _ = np.linalg.lstsq(design, (means - means.max()) * weights, rcond=None)
+    if rank < 3 or bend >= 0:
+        return None
+    top = float(middle - slope / (2 * bend))
+    if not below < top < above or min(abs(top - place) for place, _ in line.points) < _APART:
+        return None
+    return top

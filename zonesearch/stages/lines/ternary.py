@@ -1,0 +1,66 @@
+"""Ternary search: compare the values at both thirds and leave out the outer third on the worse side.
+
+A known point near a third stands for it, so that what was trained before is not trained again next door. Every step
+asks for two values at once, which a stack of trainings runs together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from zonesearch.domain.axes import Axis, Number
+from zonesearch.stages.lines.line import Line, check_points
+from zonesearch.stages.lines.method import LinePoint
+
+__all__ = ["Ternary"]
+
+_NEAR = 1 / 9  # of the interval left: a known point this near to a third stands for it
+_NARROW = 1e-3
+
+
+@dataclass(frozen=True)
+class Ternary:
+    """``ternary(9)``: until ``points`` values are known (those from before included) or the line is settled."""
+
+    points: int = 9
+
+    def __post_init__(self) -> None:
+        check_points(self.points, "ternary")
+
+    def propose(self, axis: Axis, low: Number, high: Number, known: Sequence[LinePoint]) -> tuple[Number, ...]:
+        """Go through the steps that are known; both thirds of the first one that is not."""
+        line = Line(axis, low, high, known)
+        if line.settled(self.points):
+            return ()
+        below, above = 0.0, 1.0
+        while above - below > _NARROW:
+            length = above - below
+            thirds = [below + length / 3, above - length / 3]
+            stand_ins = [_nearest(line, third, _NEAR * length) for third in thirds]
+            wanted = [third for third, found in zip(thirds, stand_ins, strict=True) if found is None]
+            fresh = line.fresh(wanted, self.points - len(known))
+            if fresh:
+                return fresh
+            if None in stand_ins:  # nothing but known values is left between the thirds
+                return ()
+            (left, a), (right, b) = (found for found in stand_ins if found is not None)
+            if _mean(a) < _mean(b):
+                below = left
+            else:
+                above = right
+        return ()
+
+    def at_most(self) -> int:
+        """All points, when none is known before."""
+        return self.points
+
+
+def _nearest(line: Line, place: float, reach: float) -> tuple[float, LinePoint] | None:
+    near = min(line.points, key=lambda pair: abs(pair[0] - place), default=None)
+    return near if near is not None and abs(near[0] - place) <= reach else None
+
+
+def _mean(point: LinePoint) -> float:
+    return point.mean if math.isfinite(point.mean) else -math.inf

@@ -1,0 +1,342 @@
+"""Stage optuna: any Optuna sampler as one stage among the others.
+
+A sampler is a machine with a memory (a random state, the kernel of the last fit, a generation), a stage is a pure
+function of the trials. So the sampler is played from its start: it is asked, the trials say what came back, it is told,
+and so on up to the first point that is not known. That one is wanted next. What was played once is kept in memory, so
+that a run pays for every suggestion once, and a resumed run once more.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from zonesearch.domain.axes import AnyAxis, Axis, Choice
+from zonesearch.domain.calls import parse_call
+from zonesearch.domain.candidates import Candidate
+from zonesearch.domain.noise import Cell, map_cells, measure_noise
+from zonesearch.domain.reading import BEST, Reading
+from zonesearch.domain.space import Space
+from zonesearch.domain.trials import Params, Training, Trials, Value
+from zonesearch.domain.zones import Zone, peak_zone
+from zonesearch.errors import StudyError, did_you_mean
+from zonesearch.stages.stage import Forecast, Plan, require
+
+if TYPE_CHECKING:
+    import optuna
+
+__all__ = ["SAMPLERS", "OptunaSampler"]
+
+SAMPLERS = {
+    "tpe": "TPESampler",
+    "gp": "GPSampler",
+    "cmaes": "CmaEsSampler",
+    "qmc": "QMCSampler",
+    "random": "RandomSampler",
+}
+"""Optuna's classes by the names that a study file may use."""
+
+_ALWAYS: dict[str, dict[str, Any]] = {
+    "qmc": {"scramble": True, "warn_independent_sampling": False, "warn_asynchronous_seeding": False},
+    "cmaes": {"warn_independent_sampling": False},
+}
+_DIGITS = 6  # of a float: so that the last bit of a sum, which differs between machines, makes no other training
+
+Told = tuple[float, ...]
+"""What came back of one batch, NaN for what was lost."""
+
+_Asked = dict[tuple[tuple[str, Value], ...], list[Training]]
+"""The trainings of each point."""
+
+
+@dataclass(frozen=True)
+class OptunaSampler:
+    """``n_trainings`` by an Optuna sampler, in batches; hands on its best points as zones of one cell.
+
+    A point that the sampler suggests again is trained with the next seeds, so that it is not told the same number
+    twice. Zones and candidates of the stage before are told to the sampler first, as far as their trainings are known.
+
+    Args:
+        space, epochs, seeds, reading: as in the grid; the sampler is told the mean over the seeds.
+        sampler: ``tpe``, ``gp``, ``cmaes``, ``qmc`` or ``random``, also with settings (``tpe(multivariate=True)``); in
+            Python a sampler made with a seed.
+        n_trainings: all together, the seeds of a point each count.
+        batch: points that are asked for before the next are told; they train together.
+        keep: number of zones that it hands on.
+        study_seed: of the sampler's chance.
+    """
+
+    space: Space
+    epochs: int
+    seeds: int = 1
+    reading: Reading = BEST
+    sampler: Any = "tpe"
+    n_trainings: int = 50
+    batch: int = 4
+    keep: int = 3
+    study_seed: int = 0
+    name: str = "optuna"
+
+    def __post_init__(self) -> None:
+        require(self.epochs >= 1, "training", "epochs", "at least 1", self.epochs)
+        for setting in ("seeds", "n_trainings", "batch", "keep"):
+            require(getattr(self, setting) >= 1, self.name, setting, "at least 1", getattr(self, setting))
+        require(self.n_trainings >= self.seeds, self.name, "n_trainings", "at least the seeds", self.n_trainings)
+        if isinstance(self.sampler, str):
+            _sampler(self.sampler, self.study_seed, self.name)
+        else:
+            is_one = hasattr(self.sampler, "sample_relative")
+            require(is_one, self.name, "sampler", "the name of a sampler, or an Optuna sampler", self.sampler)
+
+    def plan(self, given: Any, trials: Trials) -> Plan:
+        """All that the sampler asked for so far; the output is a tuple of zones around the best points, best first."""
+        asked = self._known(given, trials)
+        step = self._play(asked, trials)
+        trainings: list[Training] = []
+        while step is not None:
+            batch = [self._trainings(point, asked) for point in step.points]
+            trainings += [training for repeats in batch for training in repeats]
+            if trials.missing(trainings[-sum(map(len, batch)) :]):
+                return Plan(tuple(trainings))
+            step = step.told(tuple(self._mean(repeats, trials) for repeats in batch))
+        return Plan(tuple(trainings), self._zones(list(asked.values()), trials))
+
+    def forecast(self, given: Any) -> Forecast:
+        """As many trainings as it may have."""
+        example = tuple(Training(point, 0, self.epochs) for point in self.space.grid())
+        return Forecast(self.n_trainings, self.epochs, self.keep, example)
+
+    def _known(self, given: Any, trials: Trials) -> _Asked:
+        """The trainings of the points that the stage before handed on, where any was complete."""
+        asked: _Asked = {}
+        for point in _points(given):
+            repeats = [Training(point, seed, self.epochs) for seed in range(self.seeds)]
+            if self.space.contains(point) and self._cell(repeats, trials).values:
+                asked[repeats[0].identity[0]] = repeats
+        return asked
+
+    def _play(self, known: _Asked, trials: Trials) -> _Step | None:
+        told = tuple(
+            (tuple(repeats[0].params[name] for name in self.space.names), self._mean(repeats, trials))
+            for repeats in known.values()
+        )
+        sampler = self.sampler if isinstance(self.sampler, str) else _Instance(self.sampler)
+        n_points = self.n_trainings // self.seeds
+        return _played(sampler, self.space, self.study_seed, told, n_points, self.batch, self.name).first()
+
+    def _trainings(self, point: Params, asked: _Asked) -> list[Training]:
+        """The next seeds of ``point``, which are added to those already ``asked`` for."""
+        before = asked.setdefault(Training(point).identity[0], [])
+        new = [Training(point, len(before) + seed, self.epochs) for seed in range(self.seeds)]
+        before += new
+        return new
+
+    def _cell(self, trainings: Sequence[Training], trials: Trials) -> Cell:
+        seeds = [training.seed for training in trainings]
+        point = trainings[0].params
+        return map_cells([point], trials, seeds=seeds, epochs=self.epochs, reading=self.reading)[0]
+
+    def _mean(self, trainings: Sequence[Training], trials: Trials) -> float:
+        return self._cell(trainings, trials).mean
+
+    def _zones(self, asked: Sequence[Sequence[Training]], trials: Trials) -> tuple[Zone, ...]:
+        cells = [cell for repeats in asked if (cell := self._cell(repeats, trials)).values]
+        noise = measure_noise(cells)
+        cells.sort(key=lambda cell: -cell.mean)
+        return tuple(
+            peak_zone(self.space, {name: cell.params[name] for name in self.space.names}, cell.mean, noise.se(cell), i)
+            for i, cell in enumerate(cells[: self.keep], start=1)
+        )
+
+
+def _points(given: Any) -> Iterator[Params]:
+    """The points of zones and candidates; a space or nothing has none."""
+    for item in given if isinstance(given, tuple | list) else ():
+        if isinstance(item, Zone):
+            yield from item.cells
+        elif isinstance(item, Candidate):
+            yield item.params
+
+
+@dataclass(frozen=True)
+class _Instance:
+    """A sampler as it was given: never asked itself, only its copies; equal to itself alone."""
+
+    sampler: Any = field(hash=False)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Instance) and self.sampler is other.sampler
+
+    def __hash__(self) -> int:
+        return id(self.sampler)
+
+
+@dataclass
+class _Step:
+    """A batch that the sampler asked for, and what it asks next for every answer; None after the last batch."""
+
+    points: list[dict[str, Value]]
+    play: _Play
+    path: tuple[Told, ...]
+    after: dict[tuple[float | None, ...], _Step | None] = field(default_factory=dict)
+
+    def told(self, values: Told) -> _Step | None:
+        """The next batch when these values came back."""
+        key = tuple(None if math.isnan(value) else value for value in values)
+        if key not in self.after:
+            self.after[key] = self.play.after((*self.path, values))
+        return self.after[key]
+
+
+class _Play:
+    """A sampler that is played along a path of answers; it starts anew when the path turns off."""
+
+    def __init__(self, make: Callable[[], Any], space: Space, known: Sequence[Any], n_points: int, batch: int) -> None:
+        self._make = make
+        self._space = space
+        self._known = known
+        self._n_points = n_points
+        self._batch = batch
+        self._distributions = {axis.name: _distribution(axis) for axis in space.axes}
+        self._lock = threading.Lock()
+        self._path: tuple[Told, ...] = ()
+        self._study: optuna.Study | None = None
+        self._asked: list[optuna.Trial] = []
+        self._worst = math.nan
+        self._first: _Step | None = None
+
+    def first(self) -> _Step | None:
+        """The first batch."""
+        if self._first is None:
+            self._first = self.after(())
+        return self._first
+
+    def after(self, path: tuple[Told, ...]) -> _Step | None:
+        """The batch that follows ``path``; None when all points were asked for."""
+        with self._lock, _quietly():
+            if self._study is None or self._path != path[: len(self._path)]:
+                self._start()
+            for values in path[len(self._path) :]:
+                self._tell(values)
+                self._ask()
+            return _Step([self._point(trial) for trial in self._asked], self, path) if self._asked else None
+
+    def _start(self) -> None:
+        import optuna
+
+        self._study = optuna.create_study(direction="maximize", sampler=self._make())
+        self._worst = min((value for _, value in self._known), default=math.nan)
+        self._study.add_trials(
+            [
+                optuna.trial.create_trial(
+                    params=dict(zip(self._space.names, point, strict=True)),
+                    distributions=self._distributions,
+                    value=value,
+                )
+                for point, value in self._known
+            ]
+        )
+        self._path = ()
+        self._ask()
+
+    def _ask(self) -> None:
+        assert self._study is not None
+        n_left = self._n_points - sum(map(len, self._path))
+        self._asked = [self._study.ask(self._distributions) for _ in range(min(self._batch, n_left))]
+
+    def _tell(self, values: Told) -> None:
+        """A lost training is as bad as the worst so far; before there was any, all that is known is that it failed."""
+        import optuna
+
+        assert self._study is not None
+        finite = [value for value in (*values, self._worst) if not math.isnan(value)]
+        self._worst = min(finite, default=math.nan)
+        for trial, value in zip(self._asked, values, strict=True):
+            shown = self._worst if math.isnan(value) else value
+            if math.isnan(shown):
+                self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            else:
+                self._study.tell(trial, shown)
+        self._path = (*self._path, values)
+
+    def _point(self, trial: optuna.Trial) -> dict[str, Value]:
+        return {axis.name: _rounded(axis, trial.params[axis.name]) for axis in self._space.axes}
+
+
+@lru_cache(maxsize=32)
+def _played(
+    sampler: str | _Instance, space: Space, seed: int, known: tuple[Any, ...], n_points: int, batch: int, where: str
+) -> _Play:
+    def make() -> Any:
+        return copy.deepcopy(sampler.sampler) if isinstance(sampler, _Instance) else _sampler(sampler, seed, where)
+
+    return _Play(make, space, known, n_points, batch)
+
+
+def _sampler(text: str, seed: int, where: str) -> Any:
+    """The sampler that ``text`` names, with its seed.
+
+    Raises:
+        StudyError: there is none, its settings are wrong, or it needs a package that is not here.
+    """
+    import optuna
+
+    try:
+        name, args, settings = parse_call(text)
+    except ValueError as error:
+        raise StudyError(f"[{where}] sampler: {error}") from None
+    if name not in SAMPLERS:
+        raise StudyError(f'[{where}] there is no sampler "{name}"; {did_you_mean(name, SAMPLERS)}')
+    try:
+        if name == "cmaes":
+            import cmaes  # noqa: F401 - Optuna itself says so only when it is asked for the second point
+        with _quietly():
+            made = getattr(optuna.samplers, SAMPLERS[name])
+            return made(*args, **{**_ALWAYS.get(name, {}), "seed": seed, **settings})
+    except ImportError as error:
+        raise StudyError(
+            f"[{where}] sampler {name} needs a package that is not installed here ({error.name}): "
+            f"pip install 'zonesearch[samplers]'"
+        ) from error
+    except (TypeError, ValueError) as error:
+        raise StudyError(f"[{where}] sampler {text}: {error}") from None
+
+
+def _distribution(axis: AnyAxis) -> Any:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if isinstance(axis, Choice):
+        return CategoricalDistribution(axis.values)
+    log = axis.scale == "log"
+    if axis.integer:
+        return IntDistribution(int(axis.low), int(axis.high), log=log)
+    return FloatDistribution(float(axis.low), float(axis.high), log=log)
+
+
+def _rounded(axis: AnyAxis, value: Any) -> Value:
+    if isinstance(axis, Axis) and not axis.integer:
+        return min(max(float(f"{value:.{_DIGITS}g}"), float(axis.low)), float(axis.high))
+    plain: Value = value
+    return plain
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Optuna announces every study, and that some samplers may change: what a user has to know is said here."""
+    import optuna
+
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            yield
+    finally:
+        optuna.logging.set_verbosity(before)
