@@ -25,6 +25,7 @@ COMMANDS = (
     "report",
     "merge",
     "view",
+    "dashboard",
     "import",
     "schedule",
     "lr-range",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -12,6 +13,9 @@ from zonesearch.domain.findings import Findings
 from zonesearch.domain.trials import Trials
 from zonesearch.domain.verdict import Verdict
 from zonesearch.domain.zones import Zone
+
+if TYPE_CHECKING:
+    from zonesearch.report.figure_set import FigureSet
 
 __all__ = ["Result"]
 
@@ -61,6 +65,13 @@ class Result:
         rest = frame.columns[list(frame.columns).index("accuracy") :]
         return frame[[*names, *others, *rest]]
 
+    @property
+    def figures(self) -> FigureSet:
+        """The pictures as plotly figures, to show in a notebook and restyle: ``result.figures.surface()``."""
+        from zonesearch.report.figure_set import FigureSet
+
+        return FigureSet(self.findings)
+
     def report(self, path: str | Path) -> Path:
         """Write the report, one self-contained HTML file; gives its path.
 
@@ -73,3 +84,9 @@ class Result:
 
     def __str__(self) -> str:
         return self.verdict.sentence if self.verdict else f"{len(self.trials)} trainings so far, no verdict yet."
+
+    def _repr_html_(self) -> str:
+        """Verdict and finalists, as a notebook shows them."""
+        from zonesearch.report.figure_set import notebook_html
+
+        return notebook_html(self.findings)

@@ -131,17 +131,17 @@ class OptunaView:
                 attributes[f"param:{name}"] = value
             else:
                 params[name], distributions[name] = value, distribution
-        attributes |= {
-            "key": trial.training.key,
+        attributes |= {  # what people look for first; dashboards show them in this order
+            **self._describe(trial),
             "seed": trial.seed,
             "epochs": trial.epochs,
-            "state": trial.state,
             "test_accuracy": trial.test_accuracy,
             "n_parameters": trial.n_parameters,
             "seconds": trial.seconds,
+            "state": trial.state,
             "error": trial.error,
+            "key": trial.training.key,
             "provenance": dict(trial.provenance),
-            **self._describe(trial),
         }
         known = {name: value for name, value in attributes.items() if value not in (None, "")}
         curve = trial.validation_curve

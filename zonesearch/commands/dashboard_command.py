@@ -1,0 +1,45 @@
+"""Open Optuna's dashboard on a run, with zones, surfaces and verdict beside it; live while the run goes on."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import suppress
+from pathlib import Path
+
+__all__ = ["add_arguments", "call"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """RUN [--port N] [--host ADDRESS] [--no-browser] [--storage URL] [--rebuild]."""
+    parser.add_argument("run", metavar="RUN", type=Path, help="the run folder")
+    parser.add_argument(
+        "--port", metavar="N", type=int, default=8080, help="where it answers (default: 8080; 0: any free one)"
+    )
+    parser.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help="default: 127.0.0.1, this machine only")
+    parser.add_argument("--no-browser", action="store_true", help="print the address and open no browser")
+    parser.add_argument(
+        "--storage", metavar="URL", help="an Optuna storage, as postgresql://... (default: RUN/view.journal)"
+    )
+    parser.add_argument("--rebuild", action="store_true", help="write the Optuna study anew")
+
+
+def call(options: argparse.Namespace) -> None:
+    """Serve until Ctrl-C."""
+    import webbrowser
+
+    from zonesearch.dashboard import serve
+
+    def ready(address: str) -> None:
+        print(f"Dashboard of {options.run}: {address} (Ctrl-C ends it)", flush=True)
+        if not options.no_browser:
+            webbrowser.open(address)
+
+    with suppress(KeyboardInterrupt):  # the way to end it, not an accident
+        serve(
+            options.run,
+            host=options.host,
+            port=options.port,
+            storage=options.storage,
+            rebuild=options.rebuild,
+            ready=ready,
+        )

@@ -1,0 +1,175 @@
+"""Optuna's dashboard for a run: the trials as a view, our figures and the verdict beside them, live while it goes on.
+
+The dashboard shows what Optuna knows; what it cannot know (means over seeds, zones, the verdict) is saved into the
+study as plotly figures and a note, and the whole report as a file. All of it is derived from the run folder, whose
+trials are only read.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from zonesearch.domain.findings import Findings
+from zonesearch.engine.optuna_view import OptunaView
+from zonesearch.engine.run_folder import RunFolder
+from zonesearch.errors import StoreError
+from zonesearch.recorded import read_run, study_of
+from zonesearch.report.figure_set import dashboard_figures
+from zonesearch.report.note import note
+from zonesearch.report.page import write_report
+from zonesearch.sharing import open_view
+
+__all__ = ["Dashboard", "serve"]
+
+_LOOK_AGAIN_S = 5.0
+_DRAW_AGAIN_S = 30.0  # figures are larger than trials, and a journal keeps every version of them
+
+
+class Dashboard:
+    """The Optuna study of a run, with figures, note and report; :meth:`refresh` brings it up to date.
+
+    Args:
+        run: the run folder.
+        storage: an Optuna storage URL; by default the journal ``view.journal`` in the folder.
+        rebuild: make the view anew.
+
+    Raises:
+        StoreError: there is no run, the storage does not answer, or optuna-dashboard is not installed.
+    """
+
+    def __init__(self, run: str | Path, storage: str | None = None, *, rebuild: bool = False) -> None:
+        try:
+            import optuna_dashboard  # noqa: F401
+        except ImportError as error:
+            raise StoreError("the dashboard is a package of its own: pip install 'zonesearch[dashboard]'") from error
+        self._run = Path(run)
+        self._files = self._run / "dashboard"
+        self._url = storage
+        self._seen: Any = None
+        self._drawn: tuple[float, Any] = (-math.inf, None)
+        self._n_finished = 0
+        self._view = self._open(read_run(self._run)[0], rebuild)
+
+    @property
+    def view(self) -> OptunaView:
+        """The view that is shown."""
+        return self._view
+
+    def refresh(self) -> bool:
+        """Show what came since the last time; whether there was anything.
+
+        Trials are added at once; figures, note and report are made again when a stage has ended, and else every half
+        minute.
+
+        Raises:
+            StoreError: the run cannot be read, or the storage does not answer; the next call tries again.
+        """
+        sizes = sorted((path.name, path.stat().st_size) for path in (self._run / "trials").glob("*.jsonl"))
+        drawn_at, shown = self._drawn
+        due = time.monotonic() - drawn_at > _DRAW_AGAIN_S
+        if sizes == self._seen and (shown == sizes or not due):
+            return False
+        findings = read_run(self._run)[0]
+        if sizes != self._seen:
+            self._view = self._open(findings)
+            self._view.top_up(findings.trials)
+            n_finished = sum(record.finished for record in findings.stages)
+            due = due or n_finished != self._n_finished
+            self._n_finished = n_finished
+        if due:
+            self._view.show(dashboard_figures(findings), note(findings))
+            self._keep_report(findings)
+            self._drawn = time.monotonic(), sizes
+        self._seen = sizes
+        return True
+
+    def app(self) -> Callable[..., Any]:
+        """The WSGI application of the dashboard."""
+        from optuna_dashboard import wsgi
+
+        application: Callable[..., Any] = wsgi(self._view.study._storage, artifact_store=self._store())
+        return application
+
+    def _open(self, findings: Findings, rebuild: bool = False) -> OptunaView:
+        folder = RunFolder.open(self._run)
+        return open_view(study_of(folder), folder, findings.trials, self._url, rebuild=rebuild)
+
+    def _store(self) -> Any:
+        from optuna.artifacts import FileSystemArtifactStore
+
+        self._files.mkdir(parents=True, exist_ok=True)
+        return FileSystemArtifactStore(str(self._files))
+
+    def _keep_report(self, findings: Findings) -> None:
+        """One report beside the study, replaced in place so that the dashboard lists it once."""
+        from optuna.artifacts import get_all_artifact_meta, upload_artifact
+
+        store = self._store()
+        made = write_report(findings, self._files / "report.html")
+        known = [meta.artifact_id for meta in get_all_artifact_meta(self._view.study) if meta.filename == made.name]
+        if known:
+            with made.open("rb") as file:
+                store.write(known[0], file)
+        else:
+            upload_artifact(artifact_store=store, file_path=str(made), study_or_trial=self._view.study)
+
+
+def serve(
+    run: str | Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    storage: str | None = None,
+    rebuild: bool = False,
+    ready: Callable[[str], None] = lambda address: None,
+    stop: threading.Event | None = None,
+) -> None:
+    """Serve the dashboard of ``run`` until Ctrl-C, and look for new trainings every few seconds.
+
+    Args:
+        run: the run folder; nothing is written there but the view and, under ``dashboard``, the report.
+        host: by default loopback; the dashboard asks nobody for a password.
+        port: 0 takes any free one.
+        storage: an Optuna storage URL; by default the journal in the folder.
+        rebuild: make the view anew.
+        ready: is told the address of the study once it answers.
+        stop: ends it from another thread.
+
+    Raises:
+        StoreError: there is no run, the storage does not answer, optuna-dashboard is missing, or the port is taken.
+    """
+    stop = stop or threading.Event()
+    dashboard = Dashboard(run, storage, rebuild=rebuild)
+    dashboard.refresh()
+    try:
+        server = make_server(host, port, dashboard.app(), _Server, _Quiet)
+    except OSError as error:
+        raise StoreError(f"{host}:{port} cannot be used: {error.strerror}; give another one with --port") from error
+    serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True)
+    serving.start()
+    try:
+        ready(f"http://{host}:{server.server_port}/dashboard/studies/{dashboard.view.study._study_id}")
+        while not stop.wait(_LOOK_AGAIN_S):
+            with suppress(StoreError):  # the run or the storage is busy or away: the next look will do
+                dashboard.refresh()
+    finally:
+        server.shutdown()
+        serving.join()
+        server.server_close()
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Say nothing."""

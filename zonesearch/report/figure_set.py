@@ -1,0 +1,216 @@
+"""The pictures of a search one by one, as plotly figures that can be shown and restyled in a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from zonesearch.domain.findings import Findings
+from zonesearch.domain.trials import Params
+from zonesearch.domain.wording import point_text
+from zonesearch.errors import StudyError, did_you_mean
+from zonesearch.report.figures.axes import agreement_figure, importance_figure, parallel_figure
+from zonesearch.report.figures.costs import completeness_figure, pareto_figure
+from zonesearch.report.figures.finalists import finalists_figure, optimism_figure
+from zonesearch.report.figures.learning import learning_figure
+from zonesearch.report.figures.lines import lines_figure
+from zonesearch.report.figures.map import map_figure, surface_figure
+from zonesearch.report.figures.one_axis import one_axis_figure, profiles_figure
+from zonesearch.report.figures.view import View
+from zonesearch.report.heading import state_sentence
+from zonesearch.report.markup import cell_text
+from zonesearch.report.summaries.agreement import agreement, between_seeds
+from zonesearch.report.summaries.costs import stages_table
+from zonesearch.report.summaries.finalists import finalists_table
+from zonesearch.report.summaries.importance import importance
+from zonesearch.report.summaries.learning import curves_of, schedules_at, shown_points
+from zonesearch.report.summaries.lines import interval_lines
+from zonesearch.report.summaries.map_tables import Mode
+from zonesearch.report.summaries.pareto import settings_table
+from zonesearch.report.survey import Survey
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+__all__ = ["FigureSet", "dashboard_figures", "notebook_html"]
+
+
+class FigureSet:
+    """The figures of ``findings``, made when they are asked for.
+
+    Every method gives a plotly figure of its own and raises :class:`StudyError` with the reason where this search has
+    no such picture (no surface over one axis, no finalists before the verdict, ...).
+    """
+
+    def __init__(self, findings: Findings) -> None:
+        self._findings = findings
+
+    @cached_property
+    def _survey(self) -> Survey:
+        return Survey(self._findings)
+
+    def surface(
+        self, x: str | None = None, y: str | None = None, *, others: Mode = "best", epoch: int | None = None
+    ) -> go.Figure:
+        """The accuracy surface in 3-D.
+
+        Args:
+            x, y: two axes; by default the first two.
+            others: hold the other axes at the ``best`` point, or ``average`` over them.
+            epoch: by default the last.
+        """
+        return surface_figure(self._view(x, y, others), self._step(epoch))
+
+    def heatmap(
+        self, x: str | None = None, y: str | None = None, *, others: Mode = "best", epoch: int | None = None
+    ) -> go.Figure:
+        """The map with zones, candidates and finalists, arguments as for :meth:`surface`; a line for one axis."""
+        if len(self._survey.space.axes) == 1:
+            return one_axis_figure(self._survey)
+        return map_figure(self._view(x, y, others), self._step(epoch))
+
+    def intervals(self, most: int | None = None) -> go.Figure:
+        """Accuracy along each interval of each zone, with the band of the noise; the first ``most`` of them."""
+        lines = interval_lines(self._survey)[:most]
+        if not lines:
+            raise StudyError("there are no intervals to show: no zone has two trained points on a numeric axis yet")
+        return lines_figure(lines)
+
+    def learning(self, point: Params | None = None) -> go.Figure:
+        """Learning curves under each schedule; by default at the recommended point, else at the best known one."""
+        points = [dict(point)] if point is not None else shown_points(self._findings)
+        for at in points:
+            named = {name: curves_of(self._findings, p) for name, p in schedules_at(self._findings, at).items()}
+            named = {name: table for name, table in named.items() if len(table)}
+            if named:
+                return learning_figure(named)
+        where = f"at {point_text(points[0])}" if points else "at a candidate"
+        raise StudyError(f"no learning curve was recorded {where}")
+
+    def finalists(self) -> go.Figure:
+        """Each fresh seed of each finalist, means and intervals."""
+        return _there(finalists_figure(self._findings), "there are no finalists yet")
+
+    def optimism(self) -> go.Figure:
+        """The finalists' accuracy when chosen against fresh seeds."""
+        return _there(optimism_figure(self._findings), "there are no finalists yet")
+
+    def profiles(self, axis: str | None = None) -> go.Figure:
+        """The map from the side along ``axis``, after a quarter, half, three quarters and all of the epochs."""
+        return profiles_figure(self._survey, self._axis(axis, 0))
+
+    def agreement(self) -> go.Figure:
+        """How alike the order of the cells after each epoch is to the last one."""
+        table = agreement(self._survey)
+        if not len(table):
+            raise StudyError("epochs cannot be compared: no learning curves of two cells are known")
+        return agreement_figure(table, between_seeds(self._survey))
+
+    def importance(self) -> go.Figure:
+        """The share of the variance of the map that each axis and pair explains."""
+        shares = importance(self._survey)
+        if shares is None:
+            raise StudyError("the variance cannot be divided: it takes two axes and values in most of the cells")
+        return importance_figure(shares)
+
+    def parallel(self) -> go.Figure:
+        """Every cell as a line through all axes; for three axes and more."""
+        return _there(parallel_figure(self._survey), "parallel coordinates take three axes and three cells")
+
+    def pareto(self, cost: str = "parameters") -> go.Figure:
+        """Accuracy against ``parameters`` or ``seconds``, with the Pareto front."""
+        if cost not in ("parameters", "seconds"):
+            raise StudyError(f'a cost is "parameters" or "seconds", not "{cost}"')
+        figure = pareto_figure(self._findings, settings_table(self._findings), cost, cost)
+        return _there(figure, f"the {cost} of the settings are not known, or all the same")
+
+    def completeness(self) -> go.Figure:
+        """Trainings by stage: done, diverged, failed, missing."""
+        if not self._findings.stages:
+            raise StudyError("this search has no stages")
+        return completeness_figure(stages_table(self._findings))
+
+    def _view(self, x: str | None, y: str | None, others: Mode) -> View:
+        if len(self._survey.space.axes) < 2:
+            raise StudyError("there is no surface: the space has one axis")
+        if others not in ("best", "average"):
+            raise StudyError(f'other axes are held at the "best" point or "average"d over, not "{others}"')
+        first = self._axis(x, 0 if y != self._survey.space.names[0] else 1)
+        second = self._axis(y, 1 if first != self._survey.space.names[1] else 0)
+        if first == second:
+            raise StudyError(f'a surface needs two different axes, not "{first}" twice')
+        return View(self._survey, self._survey.space[first], self._survey.space[second], others)
+
+    def _axis(self, name: str | None, default: int) -> str:
+        names = self._survey.space.names
+        if name is None:
+            return names[default]
+        if name not in names:
+            raise StudyError(f'there is no axis "{name}"; {did_you_mean(name, names)}')
+        return name
+
+    def _step(self, epoch: int | None) -> int:
+        epochs = np.array(self._survey.epochs)
+        return len(epochs) - 1 if epoch is None else int(np.argmin(np.abs(epochs - epoch)))
+
+
+def dashboard_figures(findings: Findings) -> Mapping[str, go.Figure]:
+    """The figures that a dashboard shows beside its own, under names that stay; those that this search has."""
+    figures = FigureSet(findings)
+    makers: Mapping[str, Callable[[], go.Figure]] = {
+        "zones": figures.heatmap,
+        "surface": figures.surface,
+        "intervals": partial(figures.intervals, 4),
+        "learning": figures.learning,
+        "finalists": figures.finalists,
+        "importance": figures.importance,
+        "agreement": figures.agreement,
+        "price": figures.pareto,
+        "completeness": figures.completeness,
+    }
+    found = {}
+    for name, make in makers.items():
+        try:
+            figure = make()
+        except StudyError:
+            continue
+        title = {"text": name.capitalize(), "x": 0.02, "y": 0.98, "yanchor": "top", "font": {"size": 15}}
+        figure.update_layout(
+            title=title,
+            height=None,
+            autosize=True,
+            paper_bgcolor="white",
+            plot_bgcolor="white",
+            margin={"t": 80, "l": 50, "r": 30, "b": 50},
+        )
+        found[f"zonesearch-{name}"] = figure
+    return found
+
+
+def notebook_html(findings: Findings) -> str:
+    """The verdict and the finalists, small, for the end of a notebook cell."""
+    sentence = findings.verdict.sentence if findings.verdict else state_sentence(findings)
+    notes = "".join(f"<li>{escape(note)}</li>" for note in findings.notes)
+    table = finalists_table(findings)
+    if len(table):
+        table = table.drop(columns=[c for c in ("lost seeds", "p", "seconds") if c in table])
+    head = "".join(f"<th style='text-align:left'>{escape(str(column))}</th>" for column in table.columns)
+    rows = "".join(
+        f"<tr>{''.join(f'<td style=text-align:left>{escape(cell_text(value))}</td>' for value in row)}</tr>"
+        for row in table.itertuples(index=False)
+    )
+    return (
+        f"<p style='font-size:1.15em;max-width:46em'><b>{escape(findings.name)}</b>: {escape(sentence)}</p>"
+        + (f"<ul>{notes}</ul>" if notes else "")
+        + (f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>" if rows else "")
+    )
+
+
+def _there(figure: go.Figure | None, otherwise: str) -> go.Figure:
+    if figure is None:
+        raise StudyError(otherwise)
+    return figure

@@ -1,0 +1,53 @@
+"""The verdict as a Markdown note, for a dashboard that shows notes."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from zonesearch.domain.findings import Findings
+from zonesearch.report.heading import state_sentence, training_lines
+from zonesearch.report.markup import cell_text
+from zonesearch.report.summaries.costs import stages_table
+from zonesearch.report.summaries.finalists import finalists_table
+from zonesearch.report.summaries.map_tables import zones_table
+
+__all__ = ["note"]
+
+_DETAILS = ["zone", "sd of seeds", "lost seeds", "test set from", "test set to", "p", "optimism", "seconds"]
+"""Columns of the finalists that the report shows and a narrow note leaves out."""
+
+
+def note(findings: Findings) -> str:
+    """Verdict, notes, finalists, zones and stages; the same findings give the same text."""
+    verdict = findings.verdict
+    parts = [f"# {_plain(verdict.sentence if verdict else state_sentence(findings))}"]
+    if findings.notes:
+        parts.append("\n".join(f"- {_plain(text)}" for text in findings.notes))
+    for title, table in (
+        ("Finalists", finalists_table(findings).drop(columns=_DETAILS, errors="ignore")),
+        ("Zones", zones_table(findings)),
+        ("Stages", stages_table(findings)),
+    ):
+        if len(table):
+            parts.append(f"## {title}\n\n{_table(table)}")
+    if verdict and verdict.recommended:
+        parts.append(
+            f"## To train the recommended setting\n\n```python\n{training_lines(findings, verdict.recommended)}\n```"
+        )
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(table: pd.DataFrame) -> str:
+    lines = [
+        "| " + " | ".join(_plain(str(column)) for column in table.columns) + " |",
+        "|" + " --- |" * len(table.columns),
+    ]
+    lines += ["| " + " | ".join(_plain(cell_text(v)) for v in row) + " |" for row in table.itertuples(index=False)]
+    return "\n".join(lines)
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown takes for nothing else."""
+    for mark in "\\`*_[]<>|#":
+        text = text.replace(mark, f"\\{mark}")
+    return text.replace("\n", " ")
