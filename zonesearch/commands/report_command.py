@@ -1,23 +1,38 @@
-"""Write the report of a run as one self-contained HTML file."""
+"""Write the report of a run, or of several side by side, as one self-contained HTML file."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from zonesearch.errors import StoreError
+
 __all__ = ["add_arguments", "call"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """RUN [--out FILE]."""
-    parser.add_argument("run", metavar="RUN", type=Path, help="the run folder")
-    parser.add_argument("--out", metavar="FILE", type=Path, help="the file (default: RUN/report.html)")
+    """RUN... [--out FILE]."""
+    parser.add_argument("runs", metavar="RUN", type=Path, nargs="+", help="the run folder; several are compared")
+    parser.add_argument(
+        "--out", metavar="FILE", type=Path, help="the file (default: RUN/report.html; comparison.html for several)"
+    )
 
 
 def call(options: argparse.Namespace) -> None:
-    """Draw the run as it stands, finished or not."""
+    """Draw the runs as they stand, finished or not."""
     from zonesearch.recorded import read_run
     from zonesearch.result import Result
 
-    findings, _ = read_run(options.run)
-    print(Result(findings, options.run).report(options.out or options.run / "report.html"))
+    twice = [run for run in options.runs if options.runs.count(run) > 1]
+    if twice:
+        raise StoreError(f"{twice[0]} is named twice: a run is compared with other runs")
+    found = [read_run(run)[0] for run in options.runs]
+    if len(found) == 1:
+        [run] = options.runs
+        print(Result(found[0], run).report(options.out or run / "report.html"))
+        return
+    from zonesearch.report.comparison import write_comparison
+
+    names = [findings.name for findings in found]
+    shown = names if len(set(names)) == len(names) else [str(run) for run in options.runs]
+    print(write_comparison(dict(zip(shown, found, strict=True)), options.out or Path("comparison.html")))

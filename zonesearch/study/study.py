@@ -99,6 +99,8 @@ class Study:
         if not isinstance(names, list | tuple) or not all(isinstance(stage, str) for stage in names) or not names:
             raise StudyError(f"{where}: [search] stages must be a list of names, not {names!r}")
         for key in tables:
+            if key not in _TABLES and key not in names and key in registered("stages"):
+                raise StudyError(f'{where}: [{key}] has settings, but [search] stages does not name the stage "{key}"')
             if key not in _TABLES and key not in names:
                 known = [*_TABLES, "name", "seed", *registered("stages")]
                 raise StudyError(f'{where}: unknown key "{key}"; {did_you_mean(key, known)}')

@@ -1,0 +1,160 @@
+"""Several runs side by side on one page: maps with a common scale, where they differ, and their verdicts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+
+from zonesearch.domain.findings import Findings
+from zonesearch.domain.wording import percent_like
+from zonesearch.report.figures.comparison import (
+    difference_figure,
+    lines_figure,
+    maps_figures,
+    recommended_figure,
+    surfaces_figures,
+)
+from zonesearch.report.figures.view import View
+from zonesearch.report.heading import state_sentence
+from zonesearch.report.markup import Picture, Section, Table, page
+from zonesearch.report.page import replace_file
+from zonesearch.report.summaries.comparison import (
+    Difference,
+    differences,
+    differences_table,
+    rank_agreement,
+    runs_table,
+    shared_axes,
+)
+from zonesearch.report.survey import Survey
+
+__all__ = ["render_comparison", "write_comparison"]
+
+_LEVEL = 0.95
+
+
+def write_comparison(runs: Mapping[str, Findings], path: str | Path) -> Path:
+    """Write the page to ``path``; gives the path.
+
+    Args:
+        runs: two or more, by the name under which each is shown; the others are compared with the first.
+        path: an HTML file, replaced at once.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    return replace_file(render_comparison(runs), path)
+
+
+def render_comparison(runs: Mapping[str, Findings]) -> str:
+    """The page as HTML; the same findings give the same bytes."""
+    surveys = {name: Survey(findings) for name, findings in runs.items()}
+    sections = [_verdicts(surveys), *_maps(surveys), *_differences(surveys)]
+    items = "".join(f"<li><b>{escape(name)}</b>: {escape(_said(f))}</li>" for name, f in runs.items())
+    head = f"<h1>{len(runs)} runs side by side</h1><ul class=notes>{items}</ul>"
+    n = sum(len(findings.trials) for findings in runs.values())
+    return page(" and ".join(runs), head, sections, f"Made by zonesearch from {n:,} trainings of {len(runs)} runs.")
+
+
+def _said(findings: Findings) -> str:
+    return findings.verdict.sentence if findings.verdict else state_sentence(findings)
+
+
+def _verdicts(runs: Mapping[str, Survey]) -> Section:
+    figure = recommended_figure(runs)
+    return Section(
+        "verdicts",
+        "The verdicts",
+        "What each run recommends, on seeds that took no part in choosing it. Runs of different studies may have been "
+        "judged on different data." if figure else "",
+        [Picture("recommended", figure, "Fresh seeds of the setting that each run recommends, mean and interval.")]
+        if figure
+        else [],
+        [Table("Runs", runs_table(runs))],
+        missing="" if figure else "No run has a verdict yet.",
+    )  # fmt: skip
+
+
+def _maps(runs: Mapping[str, Survey]) -> list[Section]:
+    axes = shared_axes(runs)
+    if not axes:
+        names = "; ".join(f"{name}: {', '.join(survey.space.names)}" for name, survey in runs.items())
+        return [Section("maps", "The maps", missing=f"The runs have different axes ({names}), so no map is shared.")]
+    mapped = {name: survey for name, survey in runs.items() if survey.n_mapped}
+    if not mapped:
+        return [Section("maps", "The maps", missing="No cell of any run has a value yet.")]
+    if len(axes) == 1:
+        first = next(iter(mapped.values()))
+        picture = Picture("maps", lines_figure(first.space[axes[0]], mapped), f"Accuracy along {axes[0]}, by run.")
+        return [Section("maps", "The maps", "Bars are standard errors.", [picture])]
+    views = {
+        name: View(survey, survey.space[axes[0]], survey.space[axes[1]], "best" if len(axes) == 2 else "average")
+        for name, survey in mapped.items()
+    }
+    others = f" Averaged over {', '.join(axes[2:])}." if len(axes) > 2 else ""
+    maps, surfaces = maps_figures(views), surfaces_figures(views)
+    pictures = []
+    for i, name in enumerate(views):
+        pictures += [
+            Picture(f"surface-{i}", surfaces[name], f"Surface of {name}.", f"{name}: the surface."),
+            Picture(f"map-{i}", maps[name], f"Heat map of {name}.", f"{name}: the same from above."),
+        ]
+    left_out = [name for name in runs if name not in mapped]
+    return [
+        Section(
+            "maps",
+            "The maps",
+            f"One scale of colours and heights for all.{others}",
+            pictures,
+            missing=f"No cell has a value yet: {', '.join(left_out)}." if left_out else "",
+            columns=2,
+        )
+    ]
+
+
+def _differences(runs: Mapping[str, Survey]) -> list[Section]:
+    axes = shared_axes(runs)
+    if not axes:
+        return []
+    (here, first), *others = runs.items()
+    found = {there: differences(first, survey) for there, survey in others}
+    shared = {there: cells for there, cells in found.items() if cells}
+    if not shared:
+        return [Section("differences", "Where they differ", missing="No cell has a value in two of the runs.")]
+    pictures = []
+    percent = percent_like(v for cells in shared.values() for d in cells for v in (d.here, d.there))
+    if len(axes) == 2:
+        pictures = [
+            Picture(
+                f"difference-{i}",
+                difference_figure(first.space[axes[0]], first.space[axes[1]], cells, percent, _LEVEL),
+                f"Accuracy of {there} less that of {here}, by cell.",
+                f"{there} less {here}, in points. Outlined: differs for sure.",
+            )
+            for i, (there, cells) in enumerate(shared.items())
+        ]
+    return [
+        Section(
+            "differences",
+            "Where they differ",
+            " ".join(_sentence(cells, here, there) for there, cells in shared.items()),
+            pictures,
+            [Table(f"{there} less {here}", differences_table(c, here, there, _LEVEL)) for there, c in shared.items()],
+            columns=2 if len(pictures) > 1 else 1,
+        )
+    ]
+
+
+def _sentence(cells: list[Difference], here: str, there: str) -> str:
+    n = sum(d.p_value <= 1 - _LEVEL for d in cells)
+    mean = math.fsum(d.difference for d in cells) / len(cells)
+    rank = rank_agreement(cells)
+    percent = percent_like(v for d in cells for v in (d.here, d.there))
+    shown = f"{100 * mean:+.2f} points" if percent else f"{mean:+.3g}"
+    order = f"; the order of the cells agrees to {rank:.2f} (Spearman)" if math.isfinite(rank) else ""
+    return (
+        f"{there} against {here}: {n} of {len(cells)} shared cells differ for sure at the {_LEVEL:.0%} level "
+        f"(Holm-corrected); the mean difference is {shown}{order}."
+    )

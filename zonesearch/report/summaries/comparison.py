@@ -1,0 +1,125 @@
+"""Several runs held against each other: the cells they share, how they differ there, and what each recommends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from scipy import stats
+
+from zonesearch.domain.verdict import holm
+from zonesearch.domain.wording import cost_text
+from zonesearch.report.heading import state_sentence
+from zonesearch.report.summaries.finalists import finalist_name
+from zonesearch.report.summaries.map_tables import identity
+from zonesearch.report.survey import Survey
+
+__all__ = ["Difference", "differences", "differences_table", "rank_agreement", "runs_table", "shared_axes"]
+
+Runs = Mapping[str, Survey]
+"""By the name under which a run is shown; the first is what the others are compared with."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One cell that two maps share.
+
+    Args:
+        params: the cell.
+        here, there: mean accuracy in the first run and in the other.
+        se: standard error of their difference.
+        p_value: two-sided, of "no difference"; Holm-corrected over all shared cells.
+    """
+
+    params: Mapping[str, object]
+    here: float
+    there: float
+    se: float
+    p_value: float
+
+    @property
+    def difference(self) -> float:
+        """The other run less the first one."""
+        return self.there - self.here
+
+
+def shared_axes(runs: Runs) -> list[str]:
+    """The axes that all runs have, in the order of the first run; empty where a run has others besides."""
+    first, *others = (survey.space.names for survey in runs.values())
+    return list(first) if all(set(names) == set(first) for names in others) else []
+
+
+def differences(first: Survey, other: Survey) -> list[Difference]:
+    """The cells that both maps have a value for, by Student's t on their noise (the normal where it was not repeated).
+
+    Both runs are taken as independent. Runs on the same split of the data share the chance of its validation
+    examples, so that with them the test says "differs" more rarely than it might.
+    """
+    known = {identity(cell.params): cell for cell in other.cells if cell.values}
+    pairs = [
+        (cell, known[identity(cell.params)]) for cell in first.cells if cell.values and identity(cell.params) in known
+    ]
+    degrees = first.noise.degrees + other.noise.degrees
+    p_values, errors = [], []
+    for here, there in pairs:
+        errors.append(math.sqrt(first.noise.variance(here) + other.noise.variance(there)))
+        gap = abs(there.mean - here.mean)
+        z = gap / errors[-1] if errors[-1] > 0 else (math.inf if gap else 0.0)
+        p_values.append(float(2 * (stats.t.sf(z, degrees) if degrees else stats.norm.sf(z))))
+    return [
+        Difference(here.params, here.mean, there.mean, se, p)
+        for (here, there), se, p in zip(pairs, errors, holm(p_values), strict=True)
+    ]
+
+
+def differences_table(found: Sequence[Difference], here: str, there: str, level: float = 0.95) -> pd.DataFrame:
+    """One row per shared cell, the largest difference first."""
+    rows = [
+        {
+            **d.params,
+            here: d.here,
+            there: d.there,
+            "difference": d.difference,
+            "standard error": d.se,
+            "p (Holm)": d.p_value,
+            "differs": "yes" if d.p_value <= 1 - level else "",
+        }
+        for d in found
+    ]
+    return pd.DataFrame(rows).sort_values("difference", key=abs, ascending=False, kind="stable", ignore_index=True)
+
+
+def rank_agreement(found: Sequence[Difference]) -> float:
+    """Spearman's rank correlation of two maps over the cells they share; NaN for fewer than three."""
+    here, there = [d.here for d in found], [d.there for d in found]
+    if len(found) < 3 or len(set(here)) < 2 or len(set(there)) < 2:
+        return math.nan
+    return float(stats.spearmanr(here, there).statistic)
+
+
+def runs_table(runs: Runs) -> pd.DataFrame:
+    """One row per run: what it recommends, how good that is on fresh seeds, what it costs, what the run cost."""
+    rows = []
+    for name, survey in runs.items():
+        findings = survey.findings
+        verdict = findings.verdict
+        chosen = verdict.recommended if verdict else None
+        rows.append(
+            {
+                "run": name,
+                "recommended": finalist_name(findings, chosen) if chosen else state_sentence(findings),
+                "accuracy": chosen.mean if chosen else math.nan,
+                "±": chosen.half_width if chosen else math.nan,
+                "measured on": verdict.measured_on if verdict and chosen else "",
+                "its cost": cost_text(chosen.n_parameters, chosen.seconds) if chosen else "",
+                "finalists": len(verdict.standings) if verdict else 0,
+                "alike": len(verdict.alike) if verdict else 0,
+                "zones": len(findings.zones),
+                "trainings": len(findings.trials),
+                "epochs": sum(trial.epochs for trial in findings.trials),
+                "seconds": math.fsum(trial.seconds for trial in findings.trials),
+            }
+        )
+    return pd.DataFrame(rows)
