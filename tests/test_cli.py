@@ -275,3 +275,12 @@ def test_view_is_written_live_and_topped_up_without_doubles(command: Command, he
     assert shown() == n_done
     assert command("import", "--storage", url, "--study", "small", "--into", "back")[0] == 0
     assert json.loads(command("status", "back", "--json")[1])["done"] == n_done
+
+
+def test_run_prints_json_for_scripts_and_nothing_else(command: Command) -> None:
+    status, out, err = command("run", "small.toml", "--json")
+    assert (status, err) == (0, "")
+    outcome = json.loads(out)
+    assert outcome["finished"] is True
+    assert outcome["verdict"]["sentence"]
+    assert out == command("status", "runs/small", "--json")[1]

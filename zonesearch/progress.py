@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from zonesearch.domain.leader import Leader
 from zonesearch.domain.objective import Bundle
 from zonesearch.domain.trials import Trial, Trials
 from zonesearch.pipeline import Round
@@ -34,7 +35,7 @@ class ProgressBars:
         self._progress = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(),
-            TextColumn("{task.fields[done]}/{task.fields[wanted]} trainings"),
+            TextColumn("{task.fields[done]}/{task.fields[wanted]} trainings, bundle {task.fields[bundle]}"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[best]}"),
             console=self._console,
@@ -46,6 +47,8 @@ class ProgressBars:
         self._done = self._wanted = 0
         self._stage = ""
         self._last_line = time.monotonic()
+        self._leader = Leader(study.space.names, study.reading)
+        self._n_known = 0
         self._title = f"[bold]{study.name}[/bold] in {folder}"
 
     def round_begins(self, at: Round, bundles: Sequence[Bundle], n_stages: int) -> None:
@@ -62,7 +65,12 @@ class ProgressBars:
         self._line(f"{self._stage}: {self._wanted} trainings")
         self._progress.start()
         self._task = self._progress.add_task(
-            self._stage, total=sum(self._bundle_costs.values()), done=0, wanted=self._wanted, best=""
+            self._stage,
+            total=sum(self._bundle_costs.values()),
+            done=0,
+            wanted=self._wanted,
+            bundle=self._bundle(),
+            best="",
         )
 
     def bundle_moves(self, key: str, share: float) -> None:
@@ -79,18 +87,24 @@ class ProgressBars:
         for key in self._moved:
             if key in keys:
                 self._moved[key] = 1.0
-        best = max((trial.accuracy for trial in trials if trial.accuracy is not None), default=None)
-        said = "" if best is None else f"best {best:.4f}"
+        self._leader.add(new if self._n_known else trials)  # the first time also what a run before has left
+        self._n_known = len(trials)
+        best = self._leader.text()
+        said = f"best so far {best}" if best else "none complete so far"
         if self._task is not None:
-            self._progress.update(self._task, done=self._done, best=said)
+            self._progress.update(self._task, done=self._done, bundle=self._bundle(), best=said)
         self._show()
         if time.monotonic() - self._last_line > _LINE_EVERY_S:
-            self._line(f"{self._stage}: {self._done} of {self._wanted} trainings, {said}")
+            self._line(f"{self._stage}: {self._done} of {self._wanted} trainings, bundle {self._bundle()}, {said}")
 
     def ended(self) -> None:
         """Leave the terminal as it was."""
         self._finish()
         self._progress.stop()
+
+    def _bundle(self) -> str:
+        """How many bundles of the round are done."""
+        return f"{sum(share >= 1 for share in self._moved.values())}/{len(self._moved)}"
 
     def _show(self) -> None:
         if self._task is not None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 from zonesearch.commands.options import add_study, default_folder, given_study
+from zonesearch.commands.status_command import status_of
 
 __all__ = ["add_arguments", "call"]
 
@@ -15,6 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_study(parser)
     parser.add_argument("--into", metavar="FOLDER", type=Path, help="the run folder (default: runs/<study>)")
     parser.add_argument("--quiet", action="store_true", help="print nothing but the verdict")
+    parser.add_argument(
+        "--json", action="store_true", help="print the outcome as JSON, as status does, and nothing else"
+    )
     parser.add_argument("--fresh", action="store_true", help="move an old run in the folder aside and begin anew")
     parser.add_argument("--retry-failed", action="store_true", help="train those again that failed before")
     parser.add_argument("--workers", metavar="N", type=int, help="processes on this machine (default: the study's)")
@@ -33,7 +38,7 @@ def call(options: argparse.Namespace) -> None:
     study = given_study(options)
     folder = options.into or default_folder(study)
     shard = Shard.parse(options.shard) if options.shard else None
-    observer = Silent() if options.quiet else ProgressBars(study, folder)
+    observer = Silent() if options.quiet or options.json else ProgressBars(study, folder)
     result = run_study(
         study,
         into=folder,
@@ -46,6 +51,11 @@ def call(options: argparse.Namespace) -> None:
         wait=options.wait,
         view=options.view,
     )
+    if options.json:
+        if result.verdict is not None:
+            result.report(folder / "report.html")
+        print(json.dumps(status_of(folder), indent=2))
+        return
     if isinstance(observer, ProgressBars) and observer.n_trained == 0:
         print("Nothing to train: everything wanted is there already.")
     if result.verdict is None:

@@ -1,0 +1,49 @@
+"""Which point leads a search that goes on, and within what."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zonesearch import Training, Trial
+from zonesearch.domain.leader import Leader
+
+
+def trial(width: int, accuracy: float | None, seed: int = 0, n: int | None = None) -> Trial:
+    training = Training({"width": width, "batch": 8}, seed)
+    if accuracy is None:
+        return Trial(training, "diverged")
+    return Trial(training, accuracy=accuracy, n_validation=n)
+
+
+def said(*trials: Trial) -> str:
+    leader = Leader(["width", "batch"])
+    leader.add(trials)
+    return leader.text()
+
+
+def test_nothing_is_said_before_a_training_was_complete() -> None:
+    assert said() == ""
+    assert said(trial(4, None)) == ""
+
+
+def test_interval_is_of_the_validation_set_for_one_seed_and_of_the_mean_for_several() -> None:
+    assert said(trial(4, 0.9), trial(8, 0.8)) == "90.00 % at 4 x 8"
+    assert said(trial(4, 0.9, n=100)) == "90.00 % (82.56 to 94.48) at 4 x 8"  # Wilson
+    assert said(trial(4, 0.90, 0), trial(4, 0.92, 1)) == "91.00 % (78.29 to 100) at 4 x 8"  # Student, 12.7 x 0.01
+    assert said(trial(4, 7.0)) == "7 at 4 x 8"
+
+
+def test_a_lucky_seed_gives_up_the_lead_when_its_next_one_is_bad() -> None:
+    assert said(trial(4, 0.99), trial(8, 0.9), trial(4, 0.6, 1)).endswith("at 8 x 8")
+
+
+@given(
+    st.permutations([trial(w, a, s) for w in (4, 8) for s, a in enumerate((0.5, 0.75, 0.9 + w / 100))]),
+    st.integers(0, 6),
+)
+def test_order_and_portions_do_not_matter(trials: list[Trial], cut: int) -> None:
+    leader = Leader(["width", "batch"])
+    leader.add(trials[:cut])
+    leader.add(trials[cut:])
+    assert leader.text().endswith("at 8 x 8")

@@ -1,0 +1,72 @@
+"""The best point of a search that is still going on, with what is known of its noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from zonesearch.domain.reading import BEST, Reading
+from zonesearch.domain.trials import Params, Trial
+from zonesearch.domain.verdict import t_interval, wilson_interval
+from zonesearch.domain.wording import accuracy_text, percent_like, point_text
+
+__all__ = ["Leader"]
+
+_LEVEL = 0.95
+
+
+class Leader:
+    """Trials are added as they come; :meth:`text` says which point leads.
+
+    Args:
+        names: of the axes, in the order in which a point is said.
+        reading: of the learning curves.
+
+    The best of many is flattered by chance: its interval holds for that point alone, not for a comparison with others.
+    """
+
+    def __init__(self, names: Sequence[str] = (), reading: Reading = BEST) -> None:
+        self._names = tuple(names)
+        self._reading = reading
+        self._points: dict[Any, list[Trial]] = {}
+        self._best: Any = None
+
+    def add(self, trials: Iterable[Trial]) -> None:
+        """Take note of new trials; those that were not complete are left out."""
+        for trial in trials:
+            if not trial.complete:
+                continue
+            point = trial.training.identity[0]
+            self._points.setdefault(point, []).append(trial)
+            if self._best is None or point == self._best or self._mean(point) > self._mean(self._best):
+                self._best = max(self._points, key=self._mean) if point == self._best else point
+
+    def text(self) -> str:
+        """``98.61 % (97.4 to 99.3) at 512 x 16``; empty before the first complete trial.
+
+        In brackets the 95 % interval: of the mean over the seeds where there are several, else of an accuracy counted
+        on a finite validation set (Wilson), else nothing.
+        """
+        if self._best is None:
+            return ""
+        trials = self._points[self._best]
+        values = [trial.value(self._reading) for trial in trials]
+        mean = math.fsum(values) / len(values)
+        n = trials[0].n_validation
+        low, high = t_interval(values, _LEVEL)
+        if len(values) == 1 and n and 0.0 <= mean <= 1.0:
+            low, high = wilson_interval(mean, n, _LEVEL)
+        percent = percent_like([mean])
+        unit = 100 if percent else 1
+        low, high = (max(low, 0.0), min(high, 1.0)) if percent else (low, high)
+        between = f" ({unit * low:.4g} to {unit * high:.4g})" if math.isfinite(low) else ""
+        return f"{accuracy_text(mean, percent=percent)}{between} at {point_text(self._in_order(trials[0].params))}"
+
+    def _in_order(self, params: Params) -> Params:
+        first = {name: params[name] for name in self._names if name in params}
+        return {**first, **params}
+
+    def _mean(self, point: Any) -> float:
+        trials = self._points[point]
+        return math.fsum(trial.value(self._reading) for trial in trials) / len(trials)
