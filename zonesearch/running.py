@@ -263,11 +263,16 @@ def _loop(
             return store.trials
         return Trials(t for t in store.trials.records() if t.state != "failed" or t.training.identity not in forgotten)
 
+    hopeful = False  # asked only as long as nothing but failures came: the trials are many
+
     def came(new: list[Trial]) -> None:
+        nonlocal hopeful
         store.append(new)
         forgotten.difference_update(trial.training.identity for trial in new)
         observer.trials_came(new, store.trials)
-        _stop_when_hopeless(store.trials)
+        hopeful = hopeful or any(trial.state != "failed" for trial in new)
+        if not hopeful:
+            _stop_when_hopeless(store.trials)
 
     try:
         while True:
