@@ -3,7 +3,7 @@ PYTHON ?= python3
 STUDY ?= studies/digits.toml
 BIN := .venv/bin
 
-.PHONY: env run test lint clean
+.PHONY: env run test lint gallery clean
 
 env: .venv/.made
 
@@ -24,6 +24,9 @@ lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+gallery: env
+	$(BIN)/zonesearch gallery studies/digits.toml $(wildcard studies/*_small.toml) --pictures
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

@@ -26,6 +26,7 @@ COMMANDS = (
     "merge",
     "view",
     "dashboard",
+    "gallery",
     "import",
     "schedule",
     "lr-range",

@@ -1,0 +1,32 @@
+"""Run studies and write their reports with a front page."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+__all__ = ["add_arguments", "call"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """STUDY.toml... [--into FOLDER] [--runs FOLDER] [--pictures] [--quiet]."""
+    parser.add_argument("studies", metavar="STUDY.toml", type=Path, nargs="+", help="the study files")
+    parser.add_argument("--into", metavar="FOLDER", type=Path, default=Path("reports"), help="default: reports")
+    parser.add_argument("--runs", metavar="FOLDER", type=Path, default=Path("runs"), help="default: runs")
+    parser.add_argument("--pictures", action="store_true", help="also a picture of each map (needs a Chromium)")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but the front page's name")
+
+
+def call(options: argparse.Namespace) -> None:
+    """Run what is not finished yet, then write everything."""
+    from zonesearch.gallery import make_gallery
+    from zonesearch.progress import ProgressBars
+    from zonesearch.running import Observer, Silent
+    from zonesearch.study.files import read_study
+    from zonesearch.study.study import Study
+
+    def observe(study: Study, folder: Path) -> Observer:
+        return Silent() if options.quiet else ProgressBars(study, folder)
+
+    studies = [read_study(path) for path in options.studies]
+    print(make_gallery(studies, options.into, runs=options.runs, pictures=options.pictures, observe=observe))

@@ -1,0 +1,88 @@
+"""A gallery: studies run, or taken as they are, with a report each, a front page, and pictures of the maps."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from zonesearch.domain.findings import Findings
+from zonesearch.errors import StoreError, StudyError
+from zonesearch.report.gallery import front_page, map_page
+from zonesearch.report.page import replace_file, write_report
+from zonesearch.running import Observer, Silent, run_study
+from zonesearch.study.study import Study
+
+__all__ = ["make_gallery", "photograph"]
+
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--hide-scrollbars",
+    "--virtual-time-budget=20000",
+)
+
+
+def make_gallery(
+    studies: Sequence[Study],
+    into: str | Path,
+    *,
+    runs: str | Path = "runs",
+    pictures: bool = False,
+    observe: Callable[[Study, Path], Observer] = lambda study, folder: Silent(),
+) -> Path:
+    """Run ``studies`` (what was trained before is not trained again) and write their reports; gives the front page.
+
+    Args:
+        studies: in the order of the page; their names name the files.
+        into: the folder of the gallery.
+        runs: the run folders lie here.
+        pictures: photograph each map, with a Chromium on this machine.
+        observe: makes the observer of each run.
+
+    Raises:
+        StoreError: a file cannot be written, or a picture is wanted and there is no Chromium.
+        ZoneSearchError: whatever else a run raises; the reports made before stay.
+    """
+    into, runs = Path(into), Path(runs)
+    reports: dict[str, Findings] = {}
+    shown: dict[str, str] = {}
+    for study in studies:
+        result = run_study(study, into=runs / study.name, observer=observe(study, runs / study.name))
+        made = write_report(result.findings, into / f"{study.name}.html")
+        reports[made.name] = result.findings
+        if pictures:
+            with suppress(StudyError):  # no surface, no picture
+                picture = photograph(map_page(result.findings), into / f"{study.name}.png")
+                shown[made.name] = f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
+    return replace_file(front_page(reports, shown), into / "index.html")
+
+
+def photograph(page: str, path: str | Path, width: int = 1200, height: int = 500) -> Path:
+    """A picture of ``page`` as a browser shows it; gives the path.
+
+    Raises:
+        StoreError: there is no Chromium, or it made no picture.
+    """
+    browser = next((found for name in _BROWSERS if (found := shutil.which(name))), None)
+    if browser is None:
+        raise StoreError("a picture needs a Chromium, and none was found: install one, or leave out --pictures")
+    path = Path(path).absolute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        source = Path(scratch) / "page.html"
+        source.write_text(page, encoding="utf-8")
+        size = [f"--window-size={width},{height}", f"--screenshot={path}", f"--user-data-dir={scratch}/profile"]
+        done = subprocess.run([browser, *_FLAGS, *size, source.as_uri()], capture_output=True, text=True, timeout=120)
+    if done.returncode or not path.exists():
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise StoreError(f"{browser} made no picture {path.name}: {last}")
+    return path
