@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from zonesearch.pipeline import advance
     from zonesearch.result import Result
     from zonesearch.running import run_pipeline
+    from zonesearch.sampler import ZoneSampler
     from zonesearch.stages.stage import Plan, Stage
     from zonesearch.study.files import read_study
     from zonesearch.study.study import Study
@@ -53,6 +54,7 @@ __all__ = [
     "Training",
     "Trial",
     "Trials",
+    "ZoneSampler",
     "ZoneSearchError",
     "advance",
     "read_study",
@@ -75,6 +77,7 @@ _HOMES = {
     "zonesearch.pipeline": ("advance",),
     "zonesearch.result": ("Result",),
     "zonesearch.running": ("run_pipeline",),
+    "zonesearch.sampler": ("ZoneSampler",),
     "zonesearch.stages.stage": ("Plan", "Stage"),
     "zonesearch.study.files": ("read_study",),
     "zonesearch.study.study": ("Study",),
