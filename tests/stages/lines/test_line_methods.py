@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from zonesearch.domain.axes import Axis
 from zonesearch.stages.lines.brent import Brent
 from zonesearch.stages.lines.golden import Golden
+from zonesearch.stages.lines.gp import Gp
 from zonesearch.stages.lines.method import LinePoint
 from zonesearch.stages.lines.parabolic import Parabolic
 from zonesearch.stages.lines.split import Split
 from zonesearch.stages.lines.ternary import Ternary
 
-METHODS = [Split(8), Golden(9), Ternary(9), Parabolic(9), Brent(9)]
+METHODS = [Split(8), Golden(9), Ternary(9), Parabolic(9), Brent(9), Gp(9)]
 ADAPTIVE = METHODS[1:]
 BY_NAME = {"ids": lambda method: type(method).__name__}
 
@@ -158,7 +159,7 @@ def test_a_peak_on_the_rim_is_found(method) -> None:
     assert max(points.values(), key=lambda point: point.mean).value > 0.93
 
 
-@pytest.mark.parametrize("method", [Golden, Ternary, Parabolic, Brent])
+@pytest.mark.parametrize("method", [Golden, Ternary, Parabolic, Brent, Gp])
 @pytest.mark.parametrize("points", [2, 0, True, 2.5, "9"])
 def test_wrong_settings_are_clear_errors(method, points) -> None:
     with pytest.raises(ValueError, match=f"{method.__name__.lower()} needs a whole number of points, at least 3"):

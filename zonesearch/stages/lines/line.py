@@ -59,11 +59,13 @@ class Line:
         """The first ``n`` values at ``places`` that are not known, each once."""
         found: list[Number] = []
         for place in places:
+            if len(found) == n:
+                break
             value = self.value(place)
             taken = [*(point.value for point in self.known), *found]
             if not any(value == other or abs(self.place(value) - self.place(other)) < _SAME for other in taken):
                 found.append(value)
-        return tuple(found if n is None else found[:n])
+        return tuple(found)
 
     @cached_property
     def best(self) -> int | None:
