@@ -17,6 +17,7 @@ from zonesearch.domain.objective import Bundle, Objective
 from zonesearch.domain.trials import Training, Trials
 from zonesearch.domain.verdict import Verdict
 from zonesearch.domain.zones import Zone
+from zonesearch.engine.worker import train_bundle
 from zonesearch.stages.stage import Plan, Stage
 from zonesearch.study.study import Study
 
@@ -127,7 +128,9 @@ def _notes(findings: Findings) -> tuple[str, ...]:
     for state, word in (("diverged", "diverged"), ("failed", "failed")):
         n = sum(trial.state == state for trial in findings.trials)
         if n:
-            notes.append(f"{n} of {len(findings.trials)} trainings {word}; they are marked on the map.")
+            reason = next((trial.reason for trial in findings.trials if trial.state == state and trial.error), "")
+            said = f", the first with: {reason}" if reason else ""
+            notes.append(f"{n} of {len(findings.trials)} trainings {word}{said}; they are marked on the map.")
     notes += [f"Conflict: {conflict}." for conflict in findings.trials.conflicts]
     if findings.map_seeds == (0,) and findings.zones:
         notes.append(
@@ -173,7 +176,7 @@ def estimate(study: Study, objective: Objective, *, workers: int = 1, n_probes: 
     """:func:`forecast` with seconds, by training ``n_probes`` bundles of the first stage for one epoch each.
 
     The probes are spread over the bundles by cost; nothing of them is kept. What a bundle costs beside its epochs
-    (loading the data, starting the program) is paid once by the first probe and not counted.
+    (loading the data, starting the program) is paid once by the first probe and not counted; nor are probes that fail.
     """
     import time
 
@@ -185,8 +188,8 @@ def estimate(study: Study, objective: Objective, *, workers: int = 1, n_probes: 
     seconds = cost = 0.0
     for warm_up, place in [(True, places[0]), *((False, place) for place in places)]:
         start = time.perf_counter()
-        list(objective.train(bundles[place], lambda share: None))
-        if not warm_up:
+        trials = list(train_bundle(objective, bundles[place], lambda share: None))
+        if not warm_up and any(trial.state != "failed" for trial in trials):
             seconds += time.perf_counter() - start
             cost += bundles[place].cost
-    return [replace(stage, seconds=stage.cost * seconds / cost / workers) for stage in costs]
+    return [replace(stage, seconds=stage.cost * seconds / cost / workers if cost else math.nan) for stage in costs]

@@ -301,7 +301,7 @@ def _stop_when_hopeless(trials: Trials) -> None:
     if len(states) >= _HOPELESS and set(states) == {"failed"}:
         first = next(iter(trials))
         raise ObjectiveError(
-            f"the first {len(states)} trainings all failed, the first with: {_last_line(first)}. They are recorded as "
+            f"the first {len(states)} trainings all failed, the first with: {first.reason}. They are recorded as "
             f"failed; mend the objective and run again (--fresh, or --retry-failed)"
         )
 
@@ -316,9 +316,5 @@ def _stop_when_nothing_came(stage: StageRecord, trials: Trials) -> None:
         reason = "all diverged (their accuracy or loss is not finite): lower the learning rate, or mend the objective"
     else:
         failed = next(trial for trial in back if trial.state == "failed")
-        reason = f"none was complete ({n_diverged} diverged), a failed one with: {_last_line(failed)}"
+        reason = f"none was complete ({n_diverged} diverged), a failed one with: {failed.reason}"
     raise ObjectiveError(f"stage {stage.name}: of {len(back)} trainings {reason}")
-
-
-def _last_line(trial: Trial) -> str:
-    return (trial.error.strip().splitlines() or ["no message"])[-1]

@@ -156,6 +156,13 @@ class Trial:
         return self.state == "complete"
 
     @property
+    def reason(self) -> str:
+        """Why it failed, in one line: the traceback's ``Error: message``, whose first line says it."""
+        lines = [line for line in self.error.splitlines() if line.strip()] or ["no message"]
+        n_message = next((i for i, line in enumerate(reversed(lines)) if line[0].isspace()), len(lines))
+        return lines[-max(1, n_message)].strip()
+
+    @property
     def validation_curve(self) -> tuple[float, ...]:
         """Validation accuracy after each epoch; empty when only the final accuracy is known."""
         return tuple(self.curve.get("validation_accuracy", ()))

@@ -19,7 +19,7 @@ from zonesearch.training.batch_rules import steps_in_epoch, tied_rate
 from zonesearch.training.data import Split
 from zonesearch.training.lr_range import sweep_losses
 from zonesearch.training.metrics import CLASSIFICATION, Measure, measure_of
-from zonesearch.training.networks import build, dropout_generator, seed_dropout
+from zonesearch.training.networks import build, check_scores, dropout_generator, seed_dropout
 from zonesearch.training.numerics import arithmetic, autocast, dtype_of
 from zonesearch.training.optimizers import build_optimizer
 from zonesearch.training.order import epoch_order
@@ -109,12 +109,15 @@ def begin_run(training: Training, settings: Settings, data: Split, study_seed: i
 
     Raises:
         ObjectiveError: a network that does not fit the data.
+        ValueError: nor does one that a factory made.
     """
     inputs, labels = data.train
     device, rule = inputs.device, settings.training
     batch = len(labels) if settings.optimizer.name == "lbfgs" else rule.batch
     base = tied_rate(settings.optimizer.learning_rate, batch, rule.rate_rule, rule.reference_batch)
     network = build(settings.network, data.shape, data.n_outputs).to(device, dtype_of(rule.precision))
+    if settings.network.is_factory:
+        check_scores(network, settings.network, inputs[:2], data.n_outputs)
     noise = stream_seed(study_seed, "noise", training.seed)
     seed_dropout(network, noise + 1, device)
     base_width = settings.network.base_width

@@ -13,11 +13,12 @@ import torch
 
 from zonesearch.domain.objective import Bundle, Report
 from zonesearch.domain.trials import Training, Trial
-from zonesearch.errors import ObjectiveError, StudyError, did_you_mean
+from zonesearch.errors import ObjectiveError, StudyError, ZoneSearchError, did_you_mean
 from zonesearch.training.augmentation import check_augmentation
 from zonesearch.training.batch_rules import RULES, steps_in_epoch
 from zonesearch.training.data import Split, load
 from zonesearch.training.loop import train_one
+from zonesearch.training.memory import saying_what_does_not_fit
 from zonesearch.training.metrics import check_metric
 from zonesearch.training.networks import check_network, n_parameters
 from zonesearch.training.numerics import check_precision
@@ -110,6 +111,8 @@ class Recipe:
             n_parameters(settings.network, data.shape, data.n_outputs)
         if settings.training.clip < 0:
             raise ObjectiveError(f"clip must be 0 (off) or more, not {settings.training.clip}")
+        if settings.training.clip and settings.optimizer.name == "lbfgs":
+            raise ObjectiveError("lbfgs searches along a line and takes no clip; leave [training] clip at 0")
         batch, n = settings.training.batch, len(data.train[1])
         if batch < 1:
             raise ObjectiveError(f"batch must be at least 1, not {batch}")
@@ -138,6 +141,10 @@ class Recipe:
 
     def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
         """Train a bundle as a stack, or one network after the other."""
+        with saying_what_does_not_fit(lambda: self._largest(bundle.trainings)):
+            yield from self._train(bundle, report)
+
+    def _train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
         data = self.split()
         wanted = [(training, *self.settings_of(training.params)) for training in bundle.trainings]
         if all(self._stacks(settings, techniques) for _, settings, techniques in wanted):
@@ -208,15 +215,34 @@ class Recipe:
     def _stacks(self, settings: Settings, techniques: Techniques) -> bool:
         return self._load("cpu").n_classes > 0 and is_stackable(settings, techniques)
 
+    def _size(self, settings: Settings) -> int:
+        """Number of parameters; 0 when the user's factory raises: the training will fail then, and say why."""
+        try:
+            return self._n_parameters(settings)
+        except ZoneSearchError:
+            raise
+        except Exception:
+            return 0
+
     def _n_parameters(self, settings: Settings) -> int:
         data = self._load("cpu")
         return n_parameters(settings.network, data.shape, data.n_outputs)
+
+    def _largest(self, trainings: Sequence[Training]) -> str:
+        """What is too large for the memory."""
+        settings = [self.settings_of(training.params)[0] for training in trainings]
+        n, batch = max(self._size(each) for each in settings), max(each.training.batch for each in settings)
+        network = f"a network of {n:,} parameters" if n else "the network"
+        return (
+            f"out of memory on {self._device()}: {network} in batches of {batch} does not fit; end these axes lower, "
+            f"or train where there is more memory"
+        )
 
     def _cost(self, training: Training) -> float:
         """About how many seconds the training takes on one core."""
         settings, techniques = self.settings_of(training.params)
         n, batch = len(self._load("cpu").train[1]), settings.training.batch
-        weights = self._n_parameters(settings)
+        weights = self._size(settings)
         steps = steps_in_epoch(n, batch, settings.training.steps_per_epoch)
         step = _STACKED_STEP_COST if self._stacks(settings, techniques) else _STEP_COST
         return training.epochs * (steps * (step + weights * _UPDATE_COST) + 6 * n * weights * _FLOP_COST)

@@ -304,7 +304,7 @@ def _typed(value: Any, default: object, what: str, error: type[Exception]) -> An
     """
     if isinstance(default, tuple):
         if isinstance(value, Mapping):
-            return tuple(sorted(value.items()))
+            return tuple(sorted((name, _fixed(item, what, error)) for name, item in value.items()))
         if isinstance(value, list | tuple) and all(type(item) is int for item in value):
             return tuple(value)
         raise error(f"{what} must be a list of whole numbers or a table, not {value!r}")
@@ -312,4 +312,13 @@ def _typed(value: Any, default: object, what: str, error: type[Exception]) -> An
     if not isinstance(value, wanted) or (isinstance(value, bool) and not isinstance(default, bool)):
         said = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[type(default)]
         raise error(f"{what} must be {said}, not {value!r}")
+    return value
+
+
+def _fixed(value: Any, what: str, error: type[Exception]) -> Any:
+    """An argument as something that does not change: lists become tuples."""
+    if isinstance(value, list | tuple):
+        return tuple(_fixed(item, what, error) for item in value)
+    if isinstance(value, Mapping):
+        raise error(f"{what} holds numbers, texts and lists of them, no tables, not {dict(value)!r}")
     return value

@@ -57,12 +57,24 @@ def read_table(settings: DataSettings, path: Path) -> tuple[Raw, Raw | None, lis
             raise ObjectiveError(
                 f'{each} has no column "{settings.target}"; {did_you_mean(settings.target, map(str, frame.columns))}'
             )
+        if not len(frame) or len(frame.columns) < 2:
+            raise ObjectiveError(f"{each} has {'no column besides the target' if len(frame) else 'no rows'}")
+        n_unlabelled = int(frame[settings.target].isna().sum())
+        if n_unlabelled:
+            raise ObjectiveError(
+                f'{each}: {n_unlabelled} of {len(frame)} values of the target "{settings.target}" are missing; drop '
+                "these rows"
+            )
     whole = pd.get_dummies(pd.concat([frame.drop(columns=settings.target) for frame in frames]), dtype=np.float32)
-    if not len(whole.columns):
-        raise ObjectiveError(f"{path} has no column besides the target")
     missing = [str(name) for name in whole.columns if whole[name].isna().any()]
     if missing:
         raise ObjectiveError(f'{path}: column "{missing[0]}" has missing values; fill or drop them')
+    strange = [name for name in whole.columns if whole[name].dtype.kind not in "biuf"]
+    if strange:
+        raise ObjectiveError(
+            f'{path}: column "{strange[0]}" holds {whole[strange[0]].dtype}, neither numbers nor words; convert or '
+            "drop it"
+        )
     classes: list[object] = []
     parts, start = [], 0
     for frame, each in zip(frames, paths, strict=True):

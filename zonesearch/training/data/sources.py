@@ -31,8 +31,8 @@ _TORCHVISION = {
 NAMES = ("digits", *_TORCHVISION, "images", "arrays", "table")
 
 
-def read(settings: DataSettings) -> tuple[Raw, Raw | None, int]:
-    """(train, test or None where the source has no test part, number of classes or 0 for a regression).
+def read(settings: DataSettings) -> Read:
+    """(train, test or None where the source has no test part, names of the classes, none for a regression).
 
     Raises:
         ObjectiveError: naming the data set, file or number, and the mend.
@@ -52,7 +52,7 @@ def read(settings: DataSettings) -> tuple[Raw, Raw | None, int]:
         )
     if settings.task == "regression" and name not in ("arrays", "table") and ":" not in name:
         raise ObjectiveError(f'[data] task = "regression", but {name} has classes; use arrays, a table or a function')
-    return train, test, len(classes) if settings.task != "regression" else 0
+    return train, test, classes if settings.task != "regression" else []
 
 
 _FILES: dict[str, Callable[[DataSettings, Path], Read]] = {

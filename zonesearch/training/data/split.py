@@ -7,6 +7,7 @@ Inputs are normalised per channel (per column of a table) by the mean and deviat
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -73,7 +74,8 @@ def load(settings: DataSettings, seed: int, device: str = "cpu", double: bool = 
     for key in ("validation", "test"):
         if not 0 < getattr(settings, key) < 1:
             raise ObjectiveError(f"[data] {key} must be a share between 0 and 1, not {getattr(settings, key)}")
-    raw, test, n_classes = read(settings)
+    raw, test, classes = read(settings)
+    n_classes = len(classes)
     inputs, targets = raw
     digest = hashlib.sha256()
     for array in (*raw, *(test or ())):
@@ -82,9 +84,9 @@ def load(settings: DataSettings, seed: int, device: str = "cpu", double: bool = 
     strata = targets if n_classes else _tenths(targets)
     rest = np.arange(len(targets))
     if test is None:
-        rest, held = _stratified(strata, rest, settings.test, rng)
+        rest, held = _stratified(strata, rest, settings.test, rng, classes)
         test = inputs[held], targets[held]
-    train, validation = _stratified(strata, rest, settings.validation, rng)
+    train, validation = _stratified(strata, rest, settings.validation, rng, classes)
     if settings.limit:
         if settings.limit >= len(train):
             raise ObjectiveError(f"[data] limit = {settings.limit}, but there are only {len(train)} training examples")
@@ -120,17 +122,26 @@ def _tenths(targets: npt.NDArray[np.float64]) -> Indices:
 
 
 def _stratified(
-    labels: npt.NDArray[np.generic], among: Indices, share: float, rng: np.random.Generator
+    labels: npt.NDArray[np.generic],
+    among: Indices,
+    share: float,
+    rng: np.random.Generator,
+    names: Sequence[object] | None = None,
 ) -> tuple[Indices, Indices]:
-    """``among`` split in (rest, part), the part holding ``share`` of every class; both in ascending order."""
+    """``among`` split in (rest, part), the part holding ``share`` of every class; both in ascending order.
+
+    With the ``names`` of the classes, none for a regression, the part must hold some of every class.
+    """
     part = []
     for label in np.unique(labels[among]):
         members = among[labels[among] == label]
         n = round(share * len(members))
-        if not 0 < n < len(members):
+        if n == len(members) or (n == 0 and names is not None):
+            few = f"{len(members)} example" + "s" * (len(members) != 1)
+            what = f"class {names[label]} has only {few}" if names else f"{len(among)} examples are too few"
             raise ObjectiveError(
-                f"class {label} has only {len(members)} examples, too few to put a share of {share:.3g} aside; "
-                f"give more data or another share in [data]"
+                f"{what}: a share of {share:.3g} cannot be put aside for each of training, validation and test; give "
+                "more data, or another share in [data]"
             )
         part.append(rng.permutation(members)[:n])
     chosen = np.sort(np.concatenate(part))

@@ -88,7 +88,10 @@ def build_backbone(settings: NetworkSettings, shape: tuple[int, ...], n_classes:
         ) from None
     if settings.weights and named is None and not on_meta:
         _load(body, Path(settings.weights).expanduser())
-    path, head = [(name, module) for name, module in body.named_modules() if isinstance(module, nn.Linear)][-1]
+    linear = [(name, module) for name, module in body.named_modules() if isinstance(module, nn.Linear)]
+    if not linear:
+        raise ObjectiveError(f"{settings.backbone} has no linear head to be replaced; take another [network] backbone")
+    path, head = linear[-1]
     parent = body.get_submodule(path.rpartition(".")[0])
     new = nn.Linear(head.in_features, n_classes)
     setattr(parent, path.rpartition(".")[2], new)

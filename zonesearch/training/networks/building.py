@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import prod
 
 import torch
@@ -71,6 +72,11 @@ def n_parameters(settings: NetworkSettings, shape: tuple[int, ...], n_classes: i
     """The number of free parameters; no memory is taken for them where the network is not the user's own."""
     if settings.kind == "mlp":
         return n_mlp_parameters(settings, prod(shape), n_classes)
+    return _counted(settings, shape, n_classes)
+
+
+@lru_cache(maxsize=4096)  # asked of every training in every round, and a network of the user's is built to be counted
+def _counted(settings: NetworkSettings, shape: tuple[int, ...], n_classes: int) -> int:
     with torch.random.fork_rng(devices=[]), torch.device("cpu" if settings.is_factory else "meta"):
         network = build(settings, shape, n_classes)
     return sum(parameter.numel() for parameter in network.parameters())

@@ -7,12 +7,13 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from zonesearch.errors import ObjectiveError
 from zonesearch.training.settings import NetworkSettings
 
-__all__ = ["build_by_factory", "imported"]
+__all__ = ["build_by_factory", "check_scores", "imported"]
 
 
 def imported(path: str, where: str) -> Callable[..., Any]:
@@ -42,7 +43,7 @@ def build_by_factory(settings: NetworkSettings, shape: tuple[int, ...], n_classe
     as it is: a training that fails, not a study that does.
 
     Raises:
-        ObjectiveError: it gave something else than a network.
+        TypeError: it gave something else than a network.
     """
     function = imported(settings.kind, "[network] kind")
     own = {name: value for name, value in vars(settings).items() if name not in ("kind", "arguments")}
@@ -50,5 +51,28 @@ def build_by_factory(settings: NetworkSettings, shape: tuple[int, ...], n_classe
     takes = inspect.signature(function).parameters if not isinstance(function, type) else None
     network = function() if takes is not None and not takes else function(params)
     if not isinstance(network, nn.Module):
-        raise ObjectiveError(f"{settings.kind} must give a torch.nn.Module, but gave {type(network).__name__}")
+        raise TypeError(f"{settings.kind} must give a torch.nn.Module, but gave {type(network).__name__}")
     return network
+
+
+@torch.no_grad()
+def check_scores(network: nn.Module, settings: NetworkSettings, inputs: Tensor, n_outputs: int) -> None:
+    """Say what is wrong with the scores of a network that a factory made; labels beyond them would kill a GPU.
+
+    Args:
+        network: is switched to evaluation for it.
+        settings: of the network.
+        inputs: a few examples.
+        n_outputs: the number of scores for an example that the data ask for.
+
+    Raises:
+        ValueError: they are of another shape than (n, n_outputs).
+    """
+    scores = network.eval()(inputs)
+    right = [(len(inputs), n_outputs)] + [(len(inputs),)] * (n_outputs == 1)
+    if not isinstance(scores, Tensor) or tuple(scores.shape) not in right:
+        given = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+        raise ValueError(
+            f"the network of {settings.kind} gives {given} for {len(inputs)} examples, but the data need "
+            f'{right[0]}; its last layer must give params["n_classes"] scores'
+        )

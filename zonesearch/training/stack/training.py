@@ -11,6 +11,7 @@ from zonesearch.domain.trials import Training, Trial
 from zonesearch.training.data import Split
 from zonesearch.training.early_stopping import EarlyStopping
 from zonesearch.training.loop import where_computed
+from zonesearch.training.memory import is_out_of_memory
 from zonesearch.training.networks import n_parameters
 from zonesearch.training.numerics import arithmetic
 from zonesearch.training.settings import Settings
@@ -59,12 +60,6 @@ def train_stack(
     half = len(again) // 2
     for part in (again[:half], again[half:]):
         yield from train_stack(part, data, study_seed, report, states)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory was short, on whatever device."""
-    said = str(error)
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in said
 
 
 @torch.no_grad()

@@ -1,0 +1,138 @@
+"""Networks, data and metrics as a user would write them; named in tests as ``own_parts:function``."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits, load_wine
+from torch import Tensor, nn
+
+
+def network(params: dict[str, Any]) -> nn.Module:
+    """Two hidden layers, the second narrower by ``waist``."""
+    n, width, waist = math.prod(params["input_shape"]), params["width"], params.get("waist", 2)
+    narrow = max(1, width // waist)
+    layers = [nn.Flatten(), nn.Linear(n, width), nn.ReLU(), nn.Linear(width, narrow), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(narrow, params["n_classes"]))
+
+
+def network_without_parameters() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+
+
+class AsClass(nn.Module):
+    """A class is a factory too."""
+
+    def __init__(self, params: dict[str, Any]) -> None:
+        super().__init__()
+        self.head = nn.Linear(math.prod(params["input_shape"]), params["n_classes"])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores."""
+        scores: Tensor = self.head(x.flatten(1))
+        return scores
+
+
+def raises_when_wide(params: dict[str, Any]) -> nn.Module:
+    if params["width"] > 16:
+        raise RuntimeError(f"no weights for a width of {params['width']}")
+    return network(params)
+
+
+def no_network(params: dict[str, Any]) -> list[int]:
+    return [params["width"]]
+
+
+def too_few_scores(params: dict[str, Any]) -> nn.Module:
+    return network({**params, "n_classes": 5})
+
+
+def short_of_memory(params: dict[str, Any]) -> nn.Module:
+    """A wide one does not fit, as a GPU's allocator says it."""
+    if params["width"] > 16:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+    return network(params)
+
+
+class Larger(nn.Module):
+    """Asks for more memory than any machine has, once it is wide."""
+
+    def __init__(self, params: dict[str, Any]) -> None:
+        super().__init__()
+        self.body = network(params)
+        self.width = params["width"]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores."""
+        if self.width > 16:
+            torch.empty(1 << 58, dtype=torch.uint8)
+        scores: Tensor = self.body(x)
+        return scores
+
+
+class NanWhenWide(Larger):
+    """Gives NaN once it is wide."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores."""
+        scores: Tensor = self.body(x)
+        return scores * math.nan if self.width > 16 else scores
+
+
+def digits(n: int = 600, labels_from: int = 0) -> tuple[Any, Any]:
+    """(train, test) of the digits as arrays."""
+    x, y = load_digits(return_X_y=True)
+    y = y + labels_from
+    return (x[:n], y[:n]), (x[n : n + 300], y[n : n + 300])
+
+
+def digits_as_tensors(names: tuple[str, ...] = ()) -> tuple[Any, Any]:
+    """Images as tensors, labels as words, no test part."""
+    x, y = load_digits(return_X_y=True)
+    images = torch.tensor(x, dtype=torch.float32).reshape(-1, 8, 8)
+    words = np.array(names or ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
+    return (images, words[y]), None
+
+
+def digits_with_a_strange_label() -> tuple[Any, Any]:
+    train, (x, y) = digits()
+    return train, (x, np.where(y == 3, 12, y))
+
+
+def digits_without_a_class() -> tuple[Any, Any]:
+    """One class has a single example, too few for three splits."""
+    (x, y), _ = digits()
+    kept = (y != 4) | (np.cumsum(y == 4) == 1)
+    return (x[kept], y[kept]), None
+
+
+def digits_with_nan() -> tuple[Any, Any]:
+    (x, y), test = digits()
+    x = x.copy()
+    x[17, 5] = math.nan
+    return (x, y), test
+
+
+def raises() -> tuple[Any, Any]:
+    raise OSError("the disk is gone")
+
+
+def wine_alcohol() -> tuple[Any, Any]:
+    """A regression: the alcohol of a wine by its other measurements."""
+    x, _ = load_wine(return_X_y=True)
+    return (x[:, 1:], x[:, 0]), None
+
+
+def mean_relative_error(outputs: Tensor, targets: Tensor) -> float:
+    return float(((outputs.squeeze(-1) - targets) / targets).abs().mean())
+
+
+def share_of_top_two(outputs: Tensor, targets: Tensor) -> float:
+    return float((outputs.topk(2).indices == targets[:, None]).any(1).double().mean())
+
+
+def no_number(outputs: Tensor, targets: Tensor) -> str:
+    return "good"

@@ -1,0 +1,313 @@
+"""Every kind of data: what is read, how it is split and scaled, and what is said of what cannot be used."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from sklearn.datasets import load_digits, load_wine
+
+from zonesearch import ObjectiveError, Training, Trial
+from zonesearch.domain.objective import Bundle
+from zonesearch.training.data import Split, load
+from zonesearch.training.recipe import Recipe
+from zonesearch.training.settings import DataSettings, NetworkSettings, TrainingSettings
+
+IMAGES = bool(os.environ.get("ZONESEARCH_DATA"))
+
+
+def train(recipe: Recipe, params: dict[str, Any], epochs: int = 3) -> Trial:
+    (trial,) = recipe.train(Bundle((Training(params, 0, epochs, True),)), lambda share: None)
+    return trial
+
+
+def sizes(data: Split) -> tuple[int, int, int]:
+    return len(data.train[1]), len(data.validation[1]), len(data.test[1])
+
+
+def refused(said: str, **settings: Any) -> None:
+    with pytest.raises(ObjectiveError, match=said):
+        load(DataSettings(**settings), 0)
+
+
+@pytest.fixture
+def wine() -> pd.DataFrame:
+    """178 wines, 13 measurements, three growers."""
+    frame: pd.DataFrame = load_wine(as_frame=True).frame
+    return frame.assign(target=frame["target"].map({0: "Abel", 1: "Bruno", 2: "Carla"}))
+
+
+def write_images(root: Path, n: int = 6, parts: tuple[str, ...] = ("",), colour: bool = False) -> None:
+    """Digits 0, 1, 2 as images by class; ``root/zero/0.png`` or ``root/train/zero/0.png``."""
+    x, y = load_digits(return_X_y=True)
+    for part in parts:
+        for label, name in enumerate(("zero", "one", "two")):
+            folder = root / part / name
+            folder.mkdir(parents=True)
+            for i, pixels in enumerate(x[y == label][:n]):
+                grey: npt.NDArray[Any] = (pixels.reshape(8, 8) * 15).astype(np.uint8)
+                Image.fromarray(np.stack([grey, grey // 2, 255 - grey], axis=2) if colour else grey).save(
+                    folder / f"{i}.png"
+                )
+
+
+# --- images
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_a_folder_of_images_by_class(tmp_path: Path, colour: bool) -> None:
+    write_images(tmp_path, n=10, colour=colour)
+    data = load(DataSettings(name="images", root=str(tmp_path)), 0)
+    assert data.shape == ((3, 8, 8) if colour else (1, 8, 8))
+    assert data.n_classes == 3
+    assert sizes(data) == (18, 6, 6)
+    together = torch.cat([data.train[1], data.validation[1], data.test[1]])
+    assert torch.bincount(together).tolist() == [10, 10, 10]
+
+
+def test_a_zip_gives_what_the_folder_gives_and_its_test_part_is_kept_apart(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    write_images(folder, parts=("train", "test"))
+    with zipfile.ZipFile(tmp_path / "pictures.zip", "w") as archive:
+        for path in folder.rglob("*.png"):
+            archive.write(path, path.relative_to(tmp_path))
+        archive.writestr("__MACOSX/pictures/train/one/._0.png", b"no picture")
+        archive.writestr("pictures/README.txt", "words")
+    of_folder = load(DataSettings(name="images", root=str(folder)), 0)
+    of_zip = load(DataSettings(name="images", root=str(tmp_path / "pictures.zip")), 0)
+    assert sizes(of_zip) == sizes(of_folder) == (15, 3, 18)
+    assert of_zip.digest == of_folder.digest
+    assert of_zip.train[0].equal(of_folder.train[0])
+
+
+def test_images_of_several_sizes_are_resized_when_asked(tmp_path: Path) -> None:
+    write_images(tmp_path)
+    Image.new("RGB", (20, 30), "red").save(tmp_path / "one" / "large.jpg")
+    refused("large.jpg has 30 x 20 pixels, others 8 x 8; set \\[data\\] size", name="images", root=str(tmp_path))
+    assert load(DataSettings(name="images", root=str(tmp_path), size=12), 0).shape == (3, 12, 12)
+
+
+def test_images_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+    refused("needs root", name="images")
+    refused("does not exist", name="images", root=str(tmp_path / "none"))
+    refused("holds no images", name="images", root=str(tmp_path))
+    write_images(tmp_path / "a")
+    (tmp_path / "a" / "one" / "3.png").write_bytes((tmp_path / "a" / "one" / "3.png").read_bytes()[:60])
+    refused("image one/3.png cannot be read", name="images", root=str(tmp_path / "a"))
+    write_images(tmp_path / "b", parts=("train",))
+    (tmp_path / "b" / "test" / "nine").mkdir(parents=True)
+    Image.new("L", (8, 8)).save(tmp_path / "b" / "test" / "nine" / "0.png")
+    refused('of the class "nine", of which there is no training image', name="images", root=str(tmp_path / "b"))
+    (tmp_path / "c.zip").write_text("no zip")
+    refused("neither a folder nor a zip", name="images", root=str(tmp_path / "c.zip"))
+    (tmp_path / "d" / "one").mkdir(parents=True)
+    Image.new("L", (8, 8)).save(tmp_path / "d" / "one" / "0.png")
+    refused('only one class, "one"', name="images", root=str(tmp_path / "d"))
+
+
+# --- arrays
+
+
+def test_arrays_with_and_without_a_test_part(tmp_path: Path) -> None:
+    x, y = load_digits(return_X_y=True)
+    np.savez(tmp_path / "one.npz", x=x[:500], y=y[:500])
+    images = x.reshape(-1, 8, 8)
+    np.savez(tmp_path / "two.npz", x_train=images[:500], y_train=y[:500], x_test=images[500:600], y_test=y[500:600])
+    one, two = (load(DataSettings(name="arrays", root=str(tmp_path / f"{name}.npz")), 0) for name in ("one", "two"))
+    assert one.shape == (64,)
+    assert two.shape == (1, 8, 8)
+    assert sum(sizes(one)) == 500
+    assert sizes(two)[2] == 100
+    assert train(Recipe(data=DataSettings(name="arrays", root=str(tmp_path / "two.npz"))), {}).state == "complete"
+
+
+def test_arrays_that_cannot_be_used_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    for arrays, said in (
+        ({"x": np.ones((4, 2))}, 'holds no array "y"'),
+        ({"x": np.ones((4, 2)), "y": np.arange(5)}, r"not \(4, 2\) and \(5,\)"),
+        ({"x": np.ones(4), "y": np.arange(4)}, r"not \(4,\) and \(4,\)"),
+        ({"x": np.array([[1.0], [np.inf]]), "y": np.arange(2)}, r"1 of 2 examples .* number 1\)"),
+        ({"x": np.ones((4, 2)), "y": np.array([0, 1, np.nan, 1])}, "labels must name classes"),
+        ({"x": np.ones((4, 2)), "y": np.zeros(4)}, "only one class, 0"),
+        ({"x": np.array([["a"], ["b"]]), "y": np.arange(2)}, "inputs must be numbers"),
+    ):
+        np.savez(path, **arrays)  # type: ignore[arg-type]
+        refused(said, name="arrays", root=str(path))
+    path.write_text("words")
+    refused("cannot be read as .npz", name="arrays", root=str(path))
+
+
+# --- tables
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_a_table_with_words_among_its_columns_and_labels(tmp_path: Path, wine: pd.DataFrame, kind: str) -> None:
+    frame = wine.assign(grape=np.where(np.arange(178) % 2, "red", "white"), old=np.arange(178) % 3 == 0)
+    path = tmp_path / f"wine.{kind}"
+    frame.to_csv(path, index=False) if kind == "csv" else frame.to_parquet(path)
+    settings = DataSettings(name="table", root=str(path), target="target")
+    data = load(settings, 0)
+    assert data.shape == (13 + 2 + 1,)
+    assert data.n_classes == 3
+    assert sum(sizes(data)) == 178
+    assert data.train[0].mean(0).abs().max() < 1e-5, "each column is normalised by the training split"
+    torch.testing.assert_close(data.train[0].std(0, correction=0), torch.ones(16))
+    trial = train(Recipe(data=settings, network=NetworkSettings(widths=(16, 8))), {"learning_rate": 0.03}, epochs=10)
+    assert trial.accuracy is not None
+    assert trial.accuracy > 0.85
+
+
+def test_a_table_in_a_train_and_a_test_file(tmp_path: Path, wine: pd.DataFrame) -> None:
+    wine[::2].to_csv(tmp_path / "train.csv", index=False)
+    wine[1::2].to_parquet(tmp_path / "test.parquet")
+    assert sizes(load(DataSettings(name="table", root=str(tmp_path), target="target"), 0)) == (71, 18, 89)
+
+
+def test_tables_that_cannot_be_used_are_named(tmp_path: Path, wine: pd.DataFrame) -> None:
+    path = tmp_path / "t.csv"
+    hole = wine.copy()
+    hole.loc[3, "hue"] = np.nan
+    unlabelled = wine.copy()
+    unlabelled.loc[3, "target"] = None
+    for frame, target, said in (
+        (wine, "", "needs target"),
+        (wine, "targte", 'no column "targte"; did you mean "target"'),
+        (wine, "alcohol", "labels must name classes.*regression"),
+        (hole, "target", 'column "hue" has missing values'),
+        (unlabelled, "target", '1 of 178 values of the target "target" are missing'),
+        (wine[["target"]], "target", "no column besides the target"),
+        (wine[:0], "target", "has no rows"),
+    ):
+        frame.to_csv(path, index=False)
+        refused(said, name="table", root=str(path), target=target)
+    path.write_text("a,b\n1,2\n1,2,3\n")
+    refused("cannot be read", name="table", root=str(path), target="b")
+    path.write_text("")
+    refused("cannot be read", name="table", root=str(path), target="b")
+    dated = wine.assign(bottled=pd.Timestamp("2020-01-01"))
+    dated.to_parquet(tmp_path / "dated.parquet")
+    refused('column "bottled" holds', name="table", root=str(tmp_path / "dated.parquet"), target="target")
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 and no more")
+    refused("cannot be read", name="table", root=str(tmp_path / "broken.parquet"), target="target")
+    (tmp_path / "t.xlsx").write_bytes(b"")
+    refused("a table is a .csv or .parquet file", name="table", root=str(tmp_path / "t.xlsx"), target="target")
+
+
+# --- a user's own
+
+
+def test_a_factory_of_arrays_or_tensors_labels_of_any_kind() -> None:
+    plain = load(DataSettings(name="own_parts:digits", arguments=(("n", 400),)), 0)
+    assert sizes(plain)[2] == 300
+    assert plain.shape == (64,)
+    moved = load(DataSettings(name="own_parts:digits", arguments=(("labels_from", 7), ("n", 400))), 0)
+    assert moved.train[1].equal(plain.train[1]), "labels need not begin at 0"
+    words = load(DataSettings(name="own_parts:digits_as_tensors"), 0)
+    assert words.shape == (1, 8, 8)
+    assert words.n_classes == 10
+
+
+def test_lists_may_be_arguments_of_a_factory() -> None:
+    names = [f"n{i}" for i in range(10)]
+    recipe = Recipe.from_tables({"data": {"name": "own_parts:digits_as_tensors", "arguments": {"names": names}}})
+    assert recipe.split().n_classes == 10
+
+
+def test_factories_that_cannot_be_used_are_named() -> None:
+    for name, said in (
+        ("raises", "ended in OSError: the disk is gone"),
+        ("missing", "cannot be imported"),
+        ("no_number", "must give \\(train, test\\).*TypeError"),
+        ("digits_with_a_strange_label", "label 12 is out of range: the training data have 10 classes, 0 to 9"),
+        ("digits_without_a_class", "class 4 has only 1 example"),
+        ("digits_with_nan", r"1 of 600 examples .* number 17\)"),
+    ):
+        refused(said, name=f"own_parts:{name}")
+
+
+# --- any data
+
+
+@pytest.mark.parametrize("limit", [100, 777, 1100, 1150])
+def test_limit_keeps_every_class_alike(limit: int) -> None:
+    counts = torch.bincount(load(DataSettings(limit=limit), 0).train[1])
+    assert abs(int(counts.sum()) - limit) <= 5
+    assert int(counts.max() - counts.min()) <= 0.05 * limit / 10 + 1
+    refused("there are only 1151 training examples", limit=2000)
+
+
+def test_normalisation_is_per_channel_and_of_the_training_split_alone(tmp_path: Path) -> None:
+    write_images(tmp_path, n=20, colour=True)
+    data = load(DataSettings(name="images", root=str(tmp_path)), 0)
+    torch.testing.assert_close(data.train[0].mean((0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(data.train[0].std((0, 2, 3), correction=0), torch.ones(3))
+    assert float(data.validation[0].mean((0, 2, 3)).abs().max()) > 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not IMAGES, reason="ZONESEARCH_DATA does not name a folder with MNIST and CIFAR-10")
+def test_mnist_is_read_from_where_the_data_are() -> None:
+    data = load(DataSettings(name="mnist", limit=1000), 0)
+    assert data.shape == (1, 28, 28)
+    assert (len(data.validation[1]), len(data.test[1])) == (12_000, 10_000)
+
+
+# --- regression and metrics
+
+WINE = DataSettings(name="own_parts:wine_alcohol", task="regression")
+
+
+def test_a_regression_is_measured_in_the_units_of_its_target() -> None:
+
+    def measured(metric: str, direction: str = "maximise") -> Trial:
+        recipe = Recipe(data=WINE, training=TrainingSettings(metric=metric, direction=direction))
+        return train(recipe, {"learning_rate": 0.01, "batch": 16}, 10)
+
+    r2, mae, rmse = (measured(name) for name in ("", "mae", "rmse"))
+    assert r2.accuracy is not None
+    assert mae.accuracy is not None
+    assert rmse.accuracy is not None
+    assert 0.3 < r2.accuracy < 1
+    assert -0.8 < rmse.accuracy < mae.accuracy < 0, "errors are stored with their sign turned, in degrees of alcohol"
+    assert r2.n_validation is None, "no binomial error"
+    own = measured("own_parts:mean_relative_error", "minimise")
+    assert own.accuracy is not None
+    assert own.accuracy == pytest.approx(mae.accuracy / 13, rel=0.1)
+
+
+def test_a_metric_of_the_users_own_and_balanced_accuracy() -> None:
+    got: dict[str, float] = {}
+    for metric in ("own_parts:share_of_top_two", "balanced_accuracy", "accuracy", ""):
+        recipe = Recipe(data=DataSettings(limit=200), training=TrainingSettings(metric=metric))
+        got[metric] = train(recipe, {"width": 16, "learning_rate": 0.02}).accuracy or 0.0
+    assert got[""] == got["accuracy"] > 0.5
+    assert got["balanced_accuracy"] == pytest.approx(got["accuracy"], abs=0.05)
+    assert got["own_parts:share_of_top_two"] > got["accuracy"]
+
+
+def test_metrics_that_cannot_be_used_are_named() -> None:
+    for recipe, said in (
+        (Recipe(training=TrainingSettings(metric="mae")), 'metric "mae" is for regression'),
+        (Recipe(training=TrainingSettings(metric="acuracy")), 'did you mean "accuracy"'),
+        (Recipe(training=TrainingSettings(direction="up")), 'direction is "maximise" or "minimise"'),
+        (Recipe(data=DataSettings(task="ranking")), 'task is "classification" or "regression"'),
+        (Recipe(data=DataSettings(task="regression")), "digits has classes"),
+    ):
+        with pytest.raises(ObjectiveError, match=said):
+            recipe.check({})
+    with pytest.raises(ObjectiveError, match="must give a number, but gave 'good'"):
+        train(Recipe(training=TrainingSettings(metric="own_parts:no_number")), {"width": 4})
+
+
+def test_a_regression_on_a_few_examples_says_so(tmp_path: Path) -> None:
+    np.savez(tmp_path / "few.npz", x=np.random.default_rng(0).normal(size=(12, 2)), y=np.arange(12) / 7)
+    refused("12 examples are too few", name="arrays", root=str(tmp_path / "few.npz"), task="regression")

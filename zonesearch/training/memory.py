@@ -1,0 +1,34 @@
+"""When memory runs short: how it is recognised on every device, and what a trial says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+
+__all__ = ["is_out_of_memory", "saying_what_does_not_fit"]
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory was short, on whatever device."""
+    said = str(error)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in said
+
+
+@contextmanager
+def saying_what_does_not_fit(what: Callable[[], str]) -> Iterator[None]:
+    """Put a sentence in the place of an allocator's message.
+
+    Args:
+        what: says what does not fit, and what to do.
+
+    Raises:
+        MemoryError: with that sentence.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise MemoryError(what()) from error
