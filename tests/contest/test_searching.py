@@ -7,9 +7,10 @@ import pytest
 
 from zonesearch.contest.methods import Method, coarser, method, methods
 from zonesearch.contest.problem import FunctionProblem
+from zonesearch.contest.recommending import recommend
 from zonesearch.contest.searching import checkpoints, compare, search
 from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Training
+from zonesearch.domain.trials import Training, Trial
 from zonesearch.errors import StudyError
 from zonesearch.stages.stage import Plan
 
@@ -96,3 +97,25 @@ def test_coarser_grid_fits() -> None:
 def test_checkpoints_end_at_the_budget() -> None:
     assert checkpoints(50)[-1] == 50
     assert checkpoints(3) == (1, 2, 3)
+
+
+def test_recommending_by_posterior_mean_is_not_taken_in_by_luck() -> None:
+    def lacking(rule, draw):
+        luck = np.random.default_rng(draw).normal(0, 0.03, 21)
+        points = [{"x": i / 20, "y": 16} for i in range(21)]
+        trials = [Trial(Training(p), accuracy=hill(p) + e) for p, e in zip(points, luck, strict=True)]
+        return 0.9 - hill(recommend(SPACE, trials, rule))
+
+    observed, posterior = (np.mean([lacking(rule, draw) for draw in range(20)]) for rule in ("observed", "posterior"))
+    assert posterior < 0.9 * observed
+
+
+def test_recommending_from_nothing_and_by_no_rule() -> None:
+    assert recommend(SPACE, [], "posterior") is None
+    with pytest.raises(StudyError, match='did you mean "posterior"'):
+        recommend(SPACE, [], "posteror")
+
+
+@pytest.mark.parametrize("name", ["strong", "tpe", "random", "surrogate"])
+def test_methods_of_one_stage_spend_the_budget(name) -> None:
+    assert search(method(name), PROBLEM, budget=15, rule="posterior").n_trainings == 15

@@ -15,6 +15,7 @@ from zonesearch.domain.axes import Axis
 from zonesearch.domain.reading import BEST
 from zonesearch.domain.space import Space
 from zonesearch.errors import StudyError, did_you_mean
+from zonesearch.stages.optuna_sampler import SAMPLERS
 from zonesearch.stages.stage import Stage
 from zonesearch.study.building import build_stage
 from zonesearch.study.plugins import registered
@@ -123,5 +124,24 @@ def _grid_interval(space: Space, budget: int, epochs: int, seed: int) -> Stages:
     )
 
 
-PRESETS: Mapping[str, Callable[[Space, int, int, int], Stages]] = {"grid+interval": _grid_interval}
-"""Methods whose stages need more than the budget; what a user writes in a study file is not touched by these."""
+def _stock(sampler: str) -> Callable[[Space, int, int, int], Stages]:
+    """A sampler of Optuna as it comes: one suggestion after the other."""
+
+    def build(space: Space, budget: int, epochs: int, seed: int) -> Stages:
+        return (_stage("optuna", space, budget, epochs, seed, sampler=sampler, batch=1),)
+
+    return build
+
+
+def _strong(space: Space, budget: int, epochs: int, seed: int) -> Stages:
+    """The surrogate, one suggestion after the other."""
+    return (_stage("surrogate", space, budget, epochs, seed, batch=1),)
+
+
+PRESETS: Mapping[str, Callable[[Space, int, int, int], Stages]] = {
+    "grid+interval": _grid_interval,
+    "strong": _strong,
+    **{sampler: _stock(sampler) for sampler in SAMPLERS},
+}
+"""Methods whose stages need more than the budget; what a user writes in a study file is not touched by these.
+The names of Optuna's samplers are those samplers as they come."""

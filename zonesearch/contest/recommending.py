@@ -5,37 +5,52 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 
+import numpy as np
+
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Params, Trial
 from zonesearch.errors import StudyError, did_you_mean
+from zonesearch.stages.surrogate.cube import Cube
+from zonesearch.stages.surrogate.process import Prior, fit
+from zonesearch.stages.surrogate.targets import Known
 
-__all__ = ["RULES", "Means", "cell_means", "recommend"]
+__all__ = ["RULES", "Repeated", "recommend", "repeated"]
 
-Means = list[tuple[Params, float, int]]
-"""Of each point that was measured: parameters, mean accuracy, number of seeds."""
+Repeated = list[tuple[Params, tuple[float, ...]]]
+"""Of each point that was measured: its parameters, and one accuracy per seed."""
 
 
-def cell_means(space: Space, trials: Iterable[Trial], reading: Reading = BEST) -> Means:
-    """Means over the seeds of each point, from the longest trainings that there are; points in a fixed order."""
+def repeated(space: Space, trials: Iterable[Trial], reading: Reading = BEST) -> Repeated:
+    """The accuracies at each point, from the longest trainings that there are; points in a fixed order."""
     complete = [trial for trial in trials if trial.complete and set(trial.params) == set(space.names)]
     longest = max((trial.epochs for trial in complete), default=0)
     cells: dict[object, list[Trial]] = {}
     for trial in sorted(complete, key=lambda trial: trial.training.key):
         if trial.epochs == longest:
             cells.setdefault(trial.training.identity[0], []).append(trial)
-    return [
-        (repeats[0].params, math.fsum(trial.value(reading) for trial in repeats) / len(repeats), len(repeats))
-        for repeats in cells.values()
-    ]
+    return [(found[0].params, tuple(trial.value(reading) for trial in found)) for found in cells.values()]
 
 
-def observed(space: Space, means: Means) -> Params:
+def observed(space: Space, points: Repeated) -> Params:
     """The point with the highest mean over its seeds: the luckiest one, where most have a single seed."""
-    return max(means, key=lambda cell: cell[1])[0]
+    return max(points, key=lambda point: math.fsum(point[1]) / len(point[1]))[0]
 
 
-RULES: dict[str, Callable[[Space, Means], Params]] = {"observed": observed}
+def posterior(space: Space, points: Repeated) -> Params:
+    """The measured point with the highest mean of a Gaussian process through all of them: luck is averaged out."""
+    cube = Cube(space)
+    places = [tuple(cube.point(params).tolist()) for params, _ in points]
+    values: dict[tuple[float, ...], list[float]] = {}
+    for place, (_, accuracies) in zip(places, points, strict=True):
+        values.setdefault(place, []).extend(accuracies)
+    data, _ = Known(values).data(cube)
+    means, _ = fit(data, Prior()).at_points(data.points)
+    best = tuple(data.points[int(np.argmax(means))].tolist())
+    return points[places.index(best)][0]
+
+
+RULES: dict[str, Callable[[Space, Repeated], Params]] = {"observed": observed, "posterior": posterior}
 """By name: how a point is picked from what was measured."""
 
 
@@ -47,5 +62,5 @@ def recommend(space: Space, trials: Iterable[Trial], rule: str = "observed", rea
     """
     if rule not in RULES:
         raise StudyError(f'there is no rule "{rule}" to recommend by; {did_you_mean(rule, RULES)}')
-    means = cell_means(space, trials, reading)
-    return RULES[rule](space, means) if means else None
+    points = repeated(space, trials, reading)
+    return RULES[rule](space, points) if points else None

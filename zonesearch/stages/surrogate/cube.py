@@ -1,0 +1,114 @@
+"""A space seen as the unit cube, many points at a time.
+
+Proposals are drawn by the thousand; each is brought to what the axes allow (whole numbers, one of the choices), so
+that what is judged is what would be trained.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import qmc
+
+from zonesearch.domain.axes import Axis, Choice
+from zonesearch.domain.space import Space
+from zonesearch.domain.trials import Params, Value
+
+__all__ = ["Cube", "round_points"]
+
+Array = npt.NDArray[np.float64]
+
+
+def round_points(points: Array) -> Array:
+    """Coordinates without the last digits, so that equal points are equal however they were computed."""
+    return np.round(points, 12)
+
+
+@dataclass(frozen=True)
+class Cube:
+    """The unit cube of ``space``; points have shape (n, n_axes)."""
+
+    space: Space
+
+    @property
+    def n_axes(self) -> int:
+        return len(self.space.axes)
+
+    @cached_property
+    def choices(self) -> npt.NDArray[np.bool_]:
+        """Which axes are choices."""
+        return np.array([isinstance(axis, Choice) for axis in self.space.axes])
+
+    @cached_property
+    def n_values(self) -> Array:
+        """How many values each axis can take; infinity for real numbers."""
+        return np.array([_n_values(axis) for axis in self.space.axes])
+
+    def snap(self, points: Array) -> Array:
+        """The nearest allowed points."""
+        snapped = np.clip(points, 0.0, 1.0)
+        for i, axis in enumerate(self.space.axes):
+            column = snapped[:, i]
+            if isinstance(axis, Choice):
+                k = len(axis.values)
+                snapped[:, i] = (np.minimum(np.floor(column * k), k - 1) + 0.5) / k
+            elif axis.low == axis.high:
+                snapped[:, i] = 0.5
+            elif axis.integer:
+                snapped[:, i] = _whole(axis, column)
+        return round_points(snapped)
+
+    def params(self, point: Array) -> dict[str, Value]:
+        """The parameters at a point; a real number to 6 digits, so that no last bit makes another training."""
+        return {name: _short(self.space[name], value) for name, value in self.space.from_unit(point).items()}
+
+    def point(self, params: Params) -> Array:
+        """Where ``params`` lies, shape (n_axes,)."""
+        return round_points(self.space.unit(params))
+
+    def design(self, n: int, seed: int) -> Array:
+        """At most ``n`` different points that fill the cube: scrambled Sobol points, stretched to the rims.
+
+        Many optima lie on a rim, so the outermost points of every axis are moved onto it. Fewer than ``n`` where
+        there are not so many different points.
+        """
+        power = 2 ** int(np.ceil(np.log2(max(2, n))))
+        drawn = qmc.Sobol(self.n_axes, scramble=True, rng=np.random.default_rng(seed)).random(4 * power)
+        first = drawn[:n]
+        low, high = first.min(axis=0), first.max(axis=0)
+        stretched = np.where(self.choices, drawn, (drawn - low) / np.where(high > low, high - low, 1.0))
+        return unique_rows(self.snap(stretched))[:n]
+
+
+def unique_rows(points: Array) -> Array:
+    """Different points in the order of their first appearance."""
+    _, first = np.unique(points, axis=0, return_index=True)
+    return points[np.sort(first)]
+
+
+def _short(axis: Axis | Choice, value: Value) -> Value:
+    if isinstance(axis, Choice) or axis.integer:
+        return value
+    return min(max(float(f"{value:.6g}"), float(axis.low)), float(axis.high))
+
+
+def _whole(axis: Axis, column: Array) -> Array:
+    if axis.scale == "log":
+        ratio = np.log(axis.high / axis.low)
+        values = np.clip(np.round(axis.low * np.exp(column * ratio)), axis.low, axis.high)
+        places: Array = np.log(values / axis.low) / ratio
+    else:
+        values = np.clip(np.round(axis.low + column * (axis.high - axis.low)), axis.low, axis.high)
+        places = (values - axis.low) / (axis.high - axis.low)
+    return places
+
+
+def _n_values(axis: Axis | Choice) -> float:
+    if isinstance(axis, Choice):
+        return len(axis.values)
+    if axis.low == axis.high:
+        return 1.0
+    return np.floor(axis.high) - np.ceil(axis.low) + 1 if axis.integer else np.inf

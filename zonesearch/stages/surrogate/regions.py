@@ -1,0 +1,114 @@
+"""Zones of a posterior: connected regions that cannot be told apart from its maximum.
+
+The trained points are taken from the highest posterior mean down, each more than a third of a length-scale from those
+before. One that is worse than the best for sure ends the search. On the straight way between two of them, a valley that
+lies below the lower end makes them two zones; without one they are the same zone, as the points of a plateau are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from zonesearch.domain.axes import AnyAxis, Choice
+from zonesearch.domain.trials import Params, Value
+from zonesearch.domain.zones import Zone, peak_zone
+from zonesearch.stages.surrogate.cube import Cube
+from zonesearch.stages.surrogate.process import Posterior
+from zonesearch.stages.surrogate.proposals import leaders
+from zonesearch.stages.surrogate.targets import Scale
+
+__all__ = ["find_regions"]
+
+Array = npt.NDArray[np.float64]
+
+_APART = 1 / 3  # length-scales
+_LOOKED_AT = 24  # leaders
+_VALLEY = 0.5  # standard deviations of its depth: a valley this likely parts two zones
+_STEPS = 33  # points looked at along a way
+
+
+def find_regions(
+    cube: Cube,
+    posterior: Posterior,
+    scale: Scale,
+    params: Mapping[tuple[float, ...], Params],
+    *,
+    level: float = 0.95,
+    zones_max: int = 5,
+) -> tuple[Zone, ...]:
+    """The zones, best first.
+
+    Args:
+        cube: of the space.
+        posterior: of the standardised values; ``scale`` leads back to accuracies.
+        params: the parameters of each trained point.
+        level: a point is worse than another for sure when the posterior of the difference says so at this level
+            (two-sided).
+        zones_max: never more than this.
+    """
+    z = float(stats.norm.ppf(0.5 + level / 2))
+    tops = leaders(posterior, _LOOKED_AT, _APART)
+    peaks: list[Array] = []
+    for top in tops:
+        if peaks and _drop(posterior, peaks[0], top[None])[0] > z:
+            continue
+        if all(_valley(cube, posterior, peak, top) for peak in peaks):
+            peaks.append(top)
+        if len(peaks) == zones_max:
+            break
+    points = posterior.data.points
+    home = np.argmin([posterior.distance(points, peak[None])[:, 0] for peak in peaks], axis=0)
+    means, sds = posterior.at_points(np.array(peaks))
+    zones = []
+    for i, peak in enumerate(peaks):
+        mine = points[home == i]
+        alike = mine[_drop(posterior, peak, mine) <= z]
+        order = np.argsort(-posterior.at_points(alike)[0], kind="stable")
+        cells = dict.fromkeys([tuple(peak.tolist()), *(tuple(alike[j].tolist()) for j in order)])
+        value = scale.back(float(means[i]))
+        se = max(scale.back(float(means[i] + sds[i])) - value, 0.0)
+        zone = peak_zone(cube.space, params[tuple(peak.tolist())], value, se, i + 1)
+        more: dict[str, Any] = {
+            "cells": tuple(dict(params[cell]) for cell in cells),
+            "intervals": {
+                axis.name: _interval(cube, posterior, peak, at, axis, z) for at, axis in enumerate(cube.space.axes)
+            },
+        }
+        zones.append(Zone(**{**vars(zone), **more}))
+    return tuple(zones)
+
+
+def _drop(posterior: Posterior, peak: Array, points: Array) -> Array:
+    """By how many standard deviations ``points`` are worse than ``peak``, shape (n,)."""
+    means, covariance = posterior.covariance(np.vstack([peak, points]))
+    variances = np.diag(covariance) + covariance[0, 0] - 2 * covariance[0]
+    drop: Array = ((means[0] - means) / np.sqrt(np.maximum(variances, 1e-12)))[1:]
+    return drop
+
+
+def _valley(cube: Cube, posterior: Posterior, a: Array, b: Array) -> bool:
+    """Whether the posterior falls between two points below the lower of them."""
+    part = np.linspace(0, 1, _STEPS)[1:-1, None]
+    way = np.where(cube.choices, np.where(part < 0.5, a, b), a + part * (b - a))
+    lower = min((a, b), key=lambda point: float(posterior.at_points(point[None])[0][0]))
+    return bool(np.max(_drop(posterior, lower, way)) > _VALLEY)
+
+
+def _interval(cube: Cube, posterior: Posterior, peak: Array, at: int, axis: AnyAxis, z: float) -> tuple[Value, ...]:
+    """The values around the peak's along one axis that cannot be told apart from it, and one step beyond."""
+    if isinstance(axis, Choice):
+        return axis.values
+    way = np.repeat(peak[None], _STEPS, axis=0)
+    way[:, at] = np.linspace(0, 1, _STEPS)
+    worse = _drop(posterior, peak, way) > z
+    below = [u for u, is_worse in zip(way[:, at], worse, strict=True) if is_worse and u < peak[at]]
+    above = [u for u, is_worse in zip(way[:, at], worse, strict=True) if is_worse and u > peak[at]]
+    ends = np.repeat(peak[None], 2, axis=0)
+    ends[:, at] = below[-1] if below else 0.0, above[0] if above else 1.0
+    low, high = (cube.params(end)[axis.name] for end in ends)
+    return low, high

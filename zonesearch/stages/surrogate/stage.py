@@ -1,0 +1,188 @@
+"""Stage surrogate: the surface approximated by a Gaussian process, and the zones where it may be highest.
+
+The first of the two alternatives to a full grid: the same number of measurements, but each where the approximation
+says that it is worth most. A space-filling first design, stretched to the rims; then, round by round, the points of
+highest expected improvement over the best *posterior mean* (the best observation is a lucky one); at last repeats of
+the leader or of its likeliest challenger with fresh seeds.
+
+A round has its own seed index, which all its trainings bear. So the set of trials says by itself what was known when a
+round was planned (the trainings of lower seeds), a round that was cut short is completed as it was meant, and what
+other stages train later changes nothing here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from zonesearch.domain.candidates import Candidate
+from zonesearch.domain.reading import BEST, Reading
+from zonesearch.domain.seeding import FRESH, stream_seed
+from zonesearch.domain.space import Space
+from zonesearch.domain.trials import Params, Training, Trial, Trials
+from zonesearch.domain.zones import Zone
+from zonesearch.stages.stage import Forecast, Plan, require
+from zonesearch.stages.surrogate.cube import Cube
+from zonesearch.stages.surrogate.process import Posterior, Prior, fit
+from zonesearch.stages.surrogate.proposals import Search, challenger
+from zonesearch.stages.surrogate.regions import find_regions
+from zonesearch.stages.surrogate.targets import Known, Scale
+
+__all__ = ["FIRST_SEED", "Surrogate"]
+
+FIRST_SEED = 500
+"""The seed index of the first round; below are those of maps, from ``FRESH`` on those that judge finalists."""
+
+_OUTSIDE = (0, 0, 1, 0, 0, 2)
+"""Turn by turn: outside how many of the best zones the next point is looked for, so that other peaks come up too."""
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """``n_trainings`` where a Gaussian process wants them; hands on zones, best first, by posterior mean.
+
+    Args:
+        space, epochs, reading: as in the grid.
+        seeds: of the trainings at points that a stage before handed on, which are known from the start.
+        n_trainings: all together, those at points that were handed on not counted.
+        batch: points of one round; they train together. One by one finds a little more with the same trainings.
+        first: share of the trainings that make the first design.
+        repeats: share of the trainings, the last ones, that repeat the leader or its challenger.
+        level: two points count as different when their posterior difference exceeds that of chance at this level.
+        zones_max: zones that are handed on.
+        first_seed: the seed index of the first round; another one for a second such stage in the same study.
+        study_seed: of the design and of the proposals.
+    """
+
+    space: Space
+    epochs: int
+    seeds: int = 1
+    reading: Reading = BEST
+    n_trainings: int = 50
+    batch: int = 4
+    first: float = 0.2
+    repeats: float = 0.1
+    level: float = 0.95
+    zones_max: int = 5
+    first_seed: int = FIRST_SEED
+    study_seed: int = 0
+    name: str = "surrogate"
+
+    def __post_init__(self) -> None:
+        require(self.epochs >= 1, "training", "epochs", "at least 1", self.epochs)
+        for setting in ("seeds", "n_trainings", "batch", "zones_max", "first_seed"):
+            require(getattr(self, setting) >= 1, self.name, setting, "at least 1", getattr(self, setting))
+        require(0 < self.first <= 1, self.name, "first", "above 0 and at most 1", self.first)
+        require(0 <= self.repeats < 1, self.name, "repeats", "at least 0 and below 1", self.repeats)
+        require(0 < self.level < 1, self.name, "level", "between 0 and 1", self.level)
+        most = (FRESH - self.first_seed - 1) * self.batch
+        expected = f"at most {most} with batch = {self.batch}"
+        require(self.n_trainings <= most, self.name, "n_trainings", expected, self.n_trainings)
+
+    def plan(self, given: Any, trials: Trials) -> Plan:
+        """What is known and the next round; the output is a tuple of zones.
+
+        Args:
+            given: zones or candidates, whose trainings are known from the start, or a space that a stage before has
+                narrowed.
+            trials: all that is known.
+        """
+        cube = Cube(given if isinstance(given, Space) else self.space)
+        mine = self._mine(cube.space, trials)
+        at_first = _at_points(given, self.seeds, self.epochs, cube.space, trials)
+        done = tuple(trial.training for trial in mine)
+        seed = max((training.seed for training in done), default=self.first_seed)
+        while len(done) < self.n_trainings:
+            if seed >= FRESH:
+                break
+            before = [trial for trial in mine if trial.seed < seed]
+            size = self._size(seed, len(before))
+            if len(mine) - len(before) < size:
+                points = self._points(cube, at_first, before, seed, size)
+                round_ = [Training(cube.params(point), seed, self.epochs) for point in points]
+                missing = trials.missing(round_)[: size - (len(mine) - len(before))]
+                if missing:
+                    return Plan((*done, *missing))
+            seed += 1
+        return Plan(done, self._zones(cube, at_first + mine))
+
+    def forecast(self, given: Any) -> Forecast:
+        """As many trainings as it may have."""
+        example = tuple(Training(point, self.first_seed, self.epochs) for point in self.space.grid())
+        return Forecast(self.n_trainings, self.epochs, self.zones_max, example)
+
+    def _mine(self, space: Space, trials: Trials) -> list[Trial]:
+        """The trials of this stage's rounds, as long as it wants them, in a fixed order."""
+        found = []
+        for trial in trials:
+            if self.first_seed <= trial.seed < FRESH and set(trial.params) == set(space.names):
+                back = trials.get(Training(trial.params, trial.seed, self.epochs))
+                if back is not None and space.contains(trial.params):
+                    found.append(back)
+        return sorted(found, key=lambda trial: (trial.seed, trial.training.key))
+
+    def _n_first(self, n_axes: int) -> int:
+        return min(self.n_trainings, max(math.ceil(self.first * self.n_trainings), n_axes + 1, 3))
+
+    def _size(self, seed: int, n_before: int) -> int:
+        """How many trainings the round has."""
+        if seed == self.first_seed:
+            return self._n_first(len(self.space.axes))
+        return min(self.batch, self.n_trainings - n_before)
+
+    def _points(self, cube: Cube, at_first: list[Trial], before: list[Trial], seed: int, size: int) -> Array:
+        """The points of the round with this seed by what was known before, shape (at most ``size``, n_axes)."""
+        if seed == self.first_seed:
+            return cube.design(size, stream_seed(self.study_seed, "design"))
+        values = self._known(cube, at_first + before)
+        rng = np.random.default_rng([stream_seed(self.study_seed, "design", 1), seed])
+        if not values.n_complete:
+            return cube.snap(rng.random((size, cube.n_axes)))
+        posterior = self._posterior(cube, values)[0]
+        n_repeats = math.floor(self.repeats * self.n_trainings)
+        chosen: list[Array] = []
+        for i in range(size):
+            believed = posterior.believing(np.array(chosen).reshape(-1, cube.n_axes))
+            if len(before) + i >= self.n_trainings - n_repeats:
+                ranked = challenger(believed)
+            else:
+                ranked = Search().ranked(cube, believed, rng, _OUTSIDE[(len(before) + i) % len(_OUTSIDE)])
+            point = next((p for p in ranked if not any(np.array_equal(p, c) for c in chosen)), None)
+            if point is None:
+                break
+            chosen.append(point)
+        return np.array(chosen)
+
+    def _known(self, cube: Cube, trials: Sequence[Trial]) -> Known:
+        values: dict[tuple[float, ...], list[float]] = {}
+        for trial in trials:
+            values.setdefault(tuple(cube.point(trial.params).tolist()), []).append(trial.value(self.reading))
+        return Known(values)
+
+    def _posterior(self, cube: Cube, known: Known) -> tuple[Posterior, Scale]:
+        data, scale = known.data(cube)
+        return fit(data, Prior()), scale
+
+    def _zones(self, cube: Cube, known: Sequence[Trial]) -> tuple[Zone, ...]:
+        values = self._known(cube, known)
+        if not values.n_complete:
+            return ()
+        posterior, scale = self._posterior(cube, values)
+        params = {tuple(cube.point(t.params).tolist()): {n: t.params[n] for n in cube.space.names} for t in known}
+        return find_regions(cube, posterior, scale, params, level=self.level, zones_max=self.zones_max)
+
+
+def _at_points(given: Any, seeds: int, epochs: int, space: Space, trials: Trials) -> list[Trial]:
+    """The trials at the points of zones and candidates."""
+    points: list[Params] = []
+    for item in given if isinstance(given, tuple | list) else ():
+        points += item.cells if isinstance(item, Zone) else [item.params] if isinstance(item, Candidate) else []
+    trainings = dict.fromkeys(Training(p, seed, epochs) for p in points if space.contains(p) for seed in range(seeds))
+    return [trial for training in trainings if (trial := trials.get(training)) is not None]

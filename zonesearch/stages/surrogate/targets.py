@@ -1,0 +1,75 @@
+"""What is known, as a Gaussian process wants it: points with means and counts, compressed at the bad end.
+
+A search asks where the best is. How bad the bad is does not matter to it, but a cliff (trainings that do not learn at
+all) would bend a stationary process everywhere. So values are measured from their median in units of the spread above
+it, and below minus one unit they are compressed by a logarithm, smoothly; what diverged counts as the worst.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from zonesearch.stages.surrogate.cube import Cube
+from zonesearch.stages.surrogate.process import Data
+
+__all__ = ["Known", "Scale"]
+
+Array = npt.NDArray[np.float64]
+Place = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Known:
+    """Values by point of the cube; NaN for a training without an accuracy. The order of neither matters."""
+
+    values: Mapping[Place, Sequence[float]]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def n_complete(self) -> int:
+        """The number of points with at least one value."""
+        return sum(any(math.isfinite(v) for v in values) for values in self.values.values())
+
+    def data(self, cube: Cube) -> tuple[Data, Scale]:
+        """Standardised, points in ascending order; there must be at least one value."""
+        places = sorted(self.values)
+        singles = [np.sort(np.array([v for v in self.values[p] if math.isfinite(v)])) for p in places]
+        scale = Scale.of(np.concatenate(singles))
+        scaled = [scale.forth(values) for values in singles]
+        worst = min(float(values.min()) for values in scaled if len(values))
+        means = np.array([float(values.mean()) if len(values) else worst for values in scaled])
+        counts = np.array([max(1.0, float(len(values))) for values in scaled])
+        squares = math.fsum(float(np.sum((v - v.mean()) ** 2)) for v in scaled if len(v) > 1)
+        return Data(np.array(places), means, counts, squares, cube.choices), scale
+
+
+@dataclass(frozen=True)
+class Scale:
+    """value -> z = (value - centre) / unit, and -1 - log(-z) where z < -1."""
+
+    centre: float
+    unit: float
+
+    @classmethod
+    def of(cls, values: Array) -> Scale:
+        """Centre: the median. Unit: the root mean square above it."""
+        centre = float(np.median(values))
+        above = values[values >= centre] - centre
+        unit = float(np.sqrt(np.mean(above**2)))
+        return cls(centre, unit if unit > 1e-12 * max(1.0, abs(centre)) else 1.0)
+
+    def forth(self, values: Array) -> Array:
+        """Accuracies to standardised values."""
+        z = (values - self.centre) / self.unit
+        return np.where(z < -1.0, -1.0 - np.log(np.maximum(-z, 1.0)), z)
+
+    def back(self, z: float) -> float:
+        """A standardised value to an accuracy."""
+        return self.centre + self.unit * (z if z >= -1.0 else -math.exp(-1.0 - z))
