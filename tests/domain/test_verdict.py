@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from zonesearch.domain.candidates import Finalist
-from zonesearch.domain.verdict import Repeats, holm, judge, paired_p_value, t_interval, wilson_interval
+from zonesearch.domain.significance import holm, paired_p_value, t_interval, wilson_interval
+from zonesearch.domain.verdict import Repeats, judge
 
 
 def repeats(values: list[float], number: int = 1, **more: object) -> Repeats:

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from zonesearch.domain.significance import paired_p_value, t_interval
 from zonesearch.domain.trials import Params, Value
-from zonesearch.domain.verdict import paired_p_value, t_interval
 from zonesearch.errors import StudyError, did_you_mean
 
 __all__ = ["Claim", "ClaimOutcome", "check_claim", "claims_table"]

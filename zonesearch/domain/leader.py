@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from zonesearch.domain.reading import BEST, Reading
+from zonesearch.domain.significance import t_interval, wilson_interval
 from zonesearch.domain.trials import Params, Trial
-from zonesearch.domain.verdict import t_interval, wilson_interval
 from zonesearch.domain.wording import accuracy_text, percent_like, point_text
 
 __all__ = ["Leader"]

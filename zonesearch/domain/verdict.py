@@ -17,14 +17,13 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from zonesearch.domain.candidates import Finalist
+from zonesearch.domain.race import Race
+from zonesearch.domain.significance import Interval, holm, paired_p_value, t_interval, wilson_interval
 from zonesearch.domain.wording import accuracy_text, cost_text, percent_like, point_text
 
-__all__ = ["Repeats", "Standing", "Verdict", "holm", "judge", "paired_p_value", "t_interval", "wilson_interval"]
-
-Interval = tuple[float, float]
+__all__ = ["Repeats", "Standing", "Verdict", "judge"]
 
 
 @dataclass(frozen=True)
@@ -89,11 +88,13 @@ class Verdict:
         standings: the finalists by falling mean on fresh seeds; empty when no training was complete.
         level: the confidence level of all intervals and of "differs".
         measured_on: ``test`` or ``validation``.
+        race: how the finalists got their seeds, when they raced; None when all got the same number.
     """
 
     standings: tuple[Standing, ...]
     level: float = 0.95
     measured_on: str = "test"
+    race: Race | None = None
 
     @property
     def best(self) -> Standing | None:
@@ -124,7 +125,11 @@ class Verdict:
 
     @property
     def sentence(self) -> str:
-        """The verdict in plain words."""
+        """The verdict in plain words, and how the race for it ended."""
+        return f"{self._sentence} {self.race.sentence}" if self.race and self.standings else self._sentence
+
+    @property
+    def _sentence(self) -> str:
         best, recommended = self.best, self.recommended
         if best is None or recommended is None:
             return "No finalist: no training was complete."
@@ -144,7 +149,8 @@ class Verdict:
 
     def describe(self) -> dict[str, Any]:
         """The verdict as plain JSON data."""
-        return {
+        race = {} if self.race is None else {"race": self.race.describe()}
+        return race | {
             "sentence": self.sentence,
             "level": self.level,
             "measured_on": self.measured_on,
@@ -174,16 +180,19 @@ class Verdict:
         }
 
 
-def judge(repeats: Sequence[Repeats], *, level: float = 0.95) -> Verdict:
+def judge(repeats: Sequence[Repeats], *, level: float = 0.95, race: Race | None = None) -> Verdict:
     """The verdict over finalists that were repeated with fresh seeds.
 
     The test split is used when every repeat has it, else validation. Finalists none of whose seeds was complete are
-    left out. Ties and orders do not depend on the order of ``repeats``.
+    left out. Ties and orders do not depend on the order of ``repeats``. After a ``race`` among them (in the same
+    order) it is the race's p-values that count, and those that left it stand below those that stayed.
     """
-    alive = [r for r in repeats if r.validation]
+    places = [i for i, r in enumerate(repeats) if r.validation]
+    alive = [repeats[i] for i in places]
+    left = [race is not None and race.left[i] for i in places]
     on_test = bool(alive) and all(set(r.test) == set(r.validation) for r in alive)
     values = [dict(sorted((r.test if on_test else r.validation).items())) for r in alive]
-    ranked = sorted(range(len(alive)), key=lambda i: (-_mean(values[i]), alive[i].finalist.number))
+    ranked = sorted(range(len(alive)), key=lambda i: (left[i], -_mean(values[i]), alive[i].finalist.number))
 
     resolution = [1 / r.n_test if on_test and r.n_test else 0.0 for r in alive]
     pairs = list(combinations(range(len(alive)), 2))
@@ -193,7 +202,10 @@ def judge(repeats: Sequence[Repeats], *, level: float = 0.95) -> Verdict:
     standings = []
     for i in ranked:
         best = ranked[0]
-        p_value = 1.0 if i == best else corrected[min(i, best), max(i, best)]
+        if race is not None:
+            p_value = race.p_values[places[i]]
+        else:
+            p_value = 1.0 if i == best else corrected[min(i, best), max(i, best)]
         accuracies = values[i]
         mean = _mean(accuracies)
         n_test = alive[i].n_test if on_test else None
@@ -213,53 +225,7 @@ def judge(repeats: Sequence[Repeats], *, level: float = 0.95) -> Verdict:
                 n_lost=alive[i].n_lost,
             )
         )
-    return Verdict(tuple(standings), level, "test" if on_test else "validation")
-
-
-def paired_p_value(a: Mapping[int, float], b: Mapping[int, float], resolution: float = 0.0) -> float:
-    """Two-sided p-value of Student's paired t-test over the seeds that ``a`` and ``b`` share; 1 with fewer than two.
-
-    An accuracy counted on n examples is known to a step of 1/n only (``resolution``); each of the two is given the
-    rounding variance resolution^2/12, so that differences that happen to be identical are not taken for certain.
-    """
-    shared = sorted(set(a) & set(b))
-    n = len(shared)
-    if n < 2:
-        return 1.0
-    differences = np.array([a[seed] - b[seed] for seed in shared])
-    mean = float(differences.mean())
-    if mean == 0.0:
-        return 1.0
-    spread = math.sqrt(max(float(differences.var(ddof=1)), resolution**2 / 6))
-    if spread <= 1e-15 * abs(mean):
-        return 0.0
-    return float(2 * stats.t.sf(abs(mean) / (spread / math.sqrt(n)), n - 1))
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction: rejecting where the result is at most alpha keeps the family-wise error at alpha."""
-    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
-    corrected = [0.0] * len(p_values)
-    running = 0.0
-    for rank, i in enumerate(order):
-        running = max(running, min(1.0, (len(p_values) - rank) * p_values[i]))
-        corrected[i] = running
-    return corrected
-
-
-def t_interval(values: Sequence[float], level: float) -> Interval:
-    """Student's t interval of the mean; (NaN, NaN) with one value, a point when all are equal."""
-    if len(values) < 2:
-        return math.nan, math.nan
-    mean, se = float(np.mean(values)), float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    half = float(stats.t.ppf(0.5 + level / 2, len(values) - 1)) * se
-    return mean - half, mean + half
-
-
-def wilson_interval(accuracy: float, n: int, level: float) -> Interval:
-    """Wilson's score interval for an accuracy on ``n`` examples (rounded to a whole number of them)."""
-    interval = stats.binomtest(round(accuracy * n), n).proportion_ci(level, method="wilson")
-    return float(interval.low), float(interval.high)
+    return Verdict(tuple(standings), level, "test" if on_test else "validation", race)
 
 
 def _size(standing: Standing) -> float:

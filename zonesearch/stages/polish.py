@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from zonesearch.domain.candidates import Candidate, Finalist, as_candidates
 from zonesearch.domain.noise import map_cells
+from zonesearch.domain.race import Race, run_race
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.seeding import fresh_seeds
 from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Params, Training, Trials
-from zonesearch.domain.verdict import Repeats, Verdict, judge
+from zonesearch.domain.verdict import Repeats, judge
 from zonesearch.domain.zones import Zone
 from zonesearch.stages.stage import Forecast, Plan, require
 
@@ -34,7 +35,10 @@ class Polish:
         own_schedule: the one that the study's trainings have anyway; a candidate's trainings under it are those of
             the map, so they are not repeated.
         keep: number of finalists.
-        repeats: fresh seeds per finalist.
+        repeats: fresh seeds per finalist; in a race the most that one can get.
+        race: give fresh seeds one round at a time and let those leave that are worse for sure (see
+            :mod:`zonesearch.domain.race`); the verdict says how the race ended.
+        margin: a race also ends when the rest differs by no more than this accuracy; 0 for never.
         level: of intervals and of "differs".
     """
 
@@ -46,6 +50,8 @@ class Polish:
     own_schedule: str = "constant"
     keep: int = 5
     repeats: int = 5
+    race: bool = False
+    margin: float = 0.0
     level: float = 0.95
     name: str = "polish"
 
@@ -53,6 +59,7 @@ class Polish:
         require(self.seeds >= 1, self.name, "seeds", "at least 1", self.seeds)
         require(self.keep >= 1, self.name, "keep", "at least 1", self.keep)
         require(self.repeats >= 1, self.name, "repeats", "at least 1", self.repeats)
+        require(self.margin >= 0, self.name, "margin", "0 or more", self.margin)
         require(0 < self.level < 1, self.name, "level", "between 0 and 1", self.level)
 
     def plan(self, given: Sequence[Zone | Candidate], trials: Trials) -> Plan:
@@ -62,8 +69,12 @@ class Polish:
         if trials.missing(choosing):
             return Plan(tuple(dict.fromkeys(choosing)))
         finalists = self.finalists(given, trials)
-        repeats = [training for finalist in finalists for training in self._repeats(finalist)]
-        return Plan(tuple(dict.fromkeys(choosing + repeats)), self._verdict(finalists, trials))
+        race = self._race(finalists, trials) if self.race else None
+        given_seeds = race.n_seeds if race else [self.repeats] * len(finalists)
+        repeats = [self._repeats(*pair) for pair in zip(finalists, given_seeds, strict=True)]
+        outcomes = [_outcome(*pair, trials, self.reading) for pair in zip(finalists, repeats, strict=True)]
+        wanted = (*choosing, *(training for trainings in repeats for training in trainings))
+        return Plan(tuple(dict.fromkeys(wanted)), judge(outcomes, level=self.level, race=race))
 
     def finalists(self, given: Sequence[Zone | Candidate], trials: Trials) -> tuple[Finalist, ...]:
         """The best combinations of candidate and schedule by mean accuracy over the choosing seeds."""
@@ -101,21 +112,40 @@ class Polish:
                 found.append((params, schedule, candidate))
         return found
 
-    def _repeats(self, finalist: Finalist) -> list[Training]:
-        return [Training(finalist.params, seed, self.epochs, test=True) for seed in fresh_seeds(self.repeats)]
-
-    def _verdict(self, finalists: Sequence[Finalist], trials: Trials) -> Verdict:
-        return judge([self._outcome(finalist, trials) for finalist in finalists], level=self.level)
-
-    def _outcome(self, finalist: Finalist, trials: Trials) -> Repeats:
-        back = [trial for training in self._repeats(finalist) if (trial := trials.get(training)) is not None]
-        complete = [trial for trial in back if trial.complete]
-        return Repeats(
-            finalist=finalist,
-            validation={trial.seed: trial.value(self.reading) for trial in complete},
-            test={trial.seed: trial.test_accuracy for trial in complete if trial.test_accuracy is not None},
-            n_test=next((trial.n_test for trial in complete if trial.n_test), None),
-            n_parameters=next((trial.n_parameters for trial in complete if trial.n_parameters is not None), None),
-            seconds=math.fsum(trial.seconds for trial in complete) / len(complete) if complete else 0.0,
-            n_lost=len(back) - len(complete),
+    def _race(self, finalists: Sequence[Finalist], trials: Trials) -> Race:
+        """The race, replayed with what is known: on the test split where every training has it, as the verdict is."""
+        wanted = [self._repeats(finalist, self.repeats) for finalist in finalists]
+        back = [[trial for training in row if (trial := trials.get(training)) is not None] for row in wanted]
+        complete = [trial for row in back for trial in row if trial.complete]
+        on_test = all(trial.test_accuracy is not None for trial in complete)
+        return run_race(
+            [
+                {
+                    t.seed: t.test_accuracy if on_test and t.test_accuracy is not None else t.value(self.reading)
+                    for t in row
+                }
+                for row in ([trial for trial in row if trial.complete] for row in back)
+            ],
+            [{trial.seed for trial in row} for row in back],
+            fresh_seeds(self.repeats),
+            level=self.level,
+            margin=self.margin,
+            resolution=max((1 / trial.n_test for trial in complete if on_test and trial.n_test), default=0.0),
         )
+
+    def _repeats(self, finalist: Finalist, n: int) -> list[Training]:
+        return [Training(finalist.params, seed, self.epochs, test=True) for seed in fresh_seeds(n)]
+
+
+def _outcome(finalist: Finalist, repeats: Sequence[Training], trials: Trials, reading: Reading) -> Repeats:
+    back = [trial for training in repeats if (trial := trials.get(training)) is not None]
+    complete = [trial for trial in back if trial.complete]
+    return Repeats(
+        finalist=finalist,
+        validation={trial.seed: trial.value(reading) for trial in complete},
+        test={trial.seed: trial.test_accuracy for trial in complete if trial.test_accuracy is not None},
+        n_test=next((trial.n_test for trial in complete if trial.n_test), None),
+        n_parameters=next((trial.n_parameters for trial in complete if trial.n_parameters is not None), None),
+        seconds=math.fsum(trial.seconds for trial in complete) / len(complete) if complete else 0.0,
+        n_lost=len(back) - len(complete),
+    )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 from scipy import stats
 
-from zonesearch.domain.verdict import holm
+from zonesearch.domain.significance import holm
 from zonesearch.domain.wording import cost_text
 from zonesearch.report.heading import state_sentence
 from zonesearch.report.summaries.finalists import finalist_name

@@ -1,0 +1,75 @@
+"""Racing finalists: how often an equal one is wronged, how often a worse one is found, and what it saves.
+
+Simulated finalists with normal noise between seeds of standard deviation 1; "fixed" gives every finalist all seeds and
+judges once (Holm over all pairs), "race" is :func:`zonesearch.domain.race.run_race`. ``python benchmarks/racing.py``
+prints the tables in docs/design.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from zonesearch.domain.candidates import Finalist
+from zonesearch.domain.race import Race, run_race
+from zonesearch.domain.verdict import Repeats, Verdict, judge
+
+
+def play(values: np.ndarray, level: float, margin: float) -> tuple[Race, Verdict]:
+    """One race over ``values`` (finalists, seeds), and the verdict that all its seeds give."""
+    rows = [dict(enumerate(row)) for row in values.tolist()]
+    race = run_race(rows, [set(row) for row in rows], range(values.shape[1]), level=level, margin=margin)
+    repeats = [Repeats(Finalist({"i": i}, "", 0.0, number=i), row, {}) for i, row in enumerate(rows)]
+    return race, judge(repeats, level=level)
+
+
+def table(differences: Sequence[float], n_races: int, finalists: int, seeds: int, level: float, margin: float) -> None:
+    """Print one line per difference between the best finalist and all others, in standard deviations."""
+    print(f"\n{finalists} finalists, at most {seeds} seeds, level {level}, margin {margin}, {n_races} races a line\n")
+    print("| best above by (sd) | said wrongly | same, fixed | worse ones found | same, fixed | seeds saved | ends |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for difference in differences:
+        rng = np.random.default_rng([finalists, seeds, round(100 * difference)])
+        wrong = wrong_fixed = saved = 0
+        found: list[float] = []
+        found_fixed: list[float] = []
+        ends: dict[str, int] = {}
+        for _ in range(n_races):
+            values = rng.normal(0, 1, (finalists, seeds))
+            values[0] += difference
+            race, verdict = play(values, level, margin)
+            fixed = {s.finalist.number: s.differs for s in verdict.standings}
+            worse = range(1, finalists) if difference else range(0)
+            wrong += race.left[0] if difference else any(race.left)
+            wrong_fixed += fixed[0] if difference else any(fixed.values())
+            found += [race.left[i] for i in worse]
+            found_fixed += [fixed[i] for i in worse]
+            saved += race.n_saved
+            ends[race.ending] = ends.get(race.ending, 0) + 1
+        se = math.sqrt(wrong / n_races * (1 - wrong / n_races) / n_races)
+        shares = ", ".join(f"{name} {100 * n / n_races:.0f} %" for name, n in sorted(ends.items()))
+        power = [f"{100 * np.mean(p):.1f} %" if p else "" for p in (found, found_fixed)]
+        print(
+            f"| {difference:g} | {100 * wrong / n_races:.1f} +- {100 * se:.1f} % | {100 * wrong_fixed / n_races:.1f} % "
+            f"| {power[0]} | {power[1]} | {100 * saved / n_races / finalists / seeds:.0f} % | {shares} |",
+            flush=True,
+        )
+
+
+def main() -> None:
+    """Both sizes, without a margin and with one."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--races", type=int, default=2000)
+    parser.add_argument("--power-races", type=int, default=300)
+    parser.add_argument("--level", type=float, default=0.95)
+    arguments = parser.parse_args()
+    for finalists, seeds, margin in [(5, 5, 0.0), (5, 10, 0.0), (5, 20, 0.0), (3, 20, 2.0)]:
+        table([0.0], arguments.races, finalists, seeds, arguments.level, margin)
+        table([0.5, 1.0, 1.5, 2.0], arguments.power_races, finalists, seeds, arguments.level, margin)
+
+
+if __name__ == "__main__":
+    main()

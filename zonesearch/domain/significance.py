@@ -1,0 +1,60 @@
+"""Whether two means differ and how sure one is: Student's t, Holm's correction (1979), Wilson's interval (1927)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from scipy import stats
+from scipy.special import stdtr
+
+__all__ = ["Interval", "holm", "paired_p_value", "t_interval", "wilson_interval"]
+
+Interval = tuple[float, float]
+
+
+def paired_p_value(a: Mapping[int, float], b: Mapping[int, float], resolution: float = 0.0) -> float:
+    """Two-sided p-value of Student's paired t-test over the seeds that ``a`` and ``b`` share; 1 with fewer than two.
+
+    An accuracy counted on n examples is known to a step of 1/n only (``resolution``); each of the two is given the
+    rounding variance resolution^2/12, so that differences that happen to be identical are not taken for certain.
+    """
+    shared = sorted(set(a) & set(b))
+    n = len(shared)
+    if n < 2:
+        return 1.0
+    differences = np.array([a[seed] - b[seed] for seed in shared])
+    mean = float(differences.mean())
+    if mean == 0.0:
+        return 1.0
+    spread = math.sqrt(max(float(differences.var(ddof=1)), resolution**2 / 6))
+    if spread <= 1e-15 * abs(mean):
+        return 0.0
+    return float(2 * stdtr(n - 1, -abs(mean) / (spread / math.sqrt(n))))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction: rejecting where the result is at most alpha keeps the family-wise error at alpha."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    corrected = [0.0] * len(p_values)
+    running = 0.0
+    for rank, i in enumerate(order):
+        running = max(running, min(1.0, (len(p_values) - rank) * p_values[i]))
+        corrected[i] = running
+    return corrected
+
+
+def t_interval(values: Sequence[float], level: float) -> Interval:
+    """Student's t interval of the mean; (NaN, NaN) with one value, a point when all are equal."""
+    if len(values) < 2:
+        return math.nan, math.nan
+    mean, se = float(np.mean(values)), float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    half = float(stats.t.ppf(0.5 + level / 2, len(values) - 1)) * se
+    return mean - half, mean + half
+
+
+def wilson_interval(accuracy: float, n: int, level: float) -> Interval:
+    """Wilson's score interval for an accuracy on ``n`` examples (rounded to a whole number of them)."""
+    interval = stats.binomtest(round(accuracy * n), n).proportion_ci(level, method="wilson")
+    return float(interval.low), float(interval.high)
