@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.gains import chosen, measure
 from zonesearch.running import run_study
 from zonesearch.stages.compare import Compare
 from zonesearch.study.files import read_study
@@ -25,7 +26,24 @@ FEWER = {
 
 
 def test_every_small_study_has_a_miniature() -> None:
-    assert {path.stem for path in STUDIES.glob("*_small.toml")} == set(FEWER)
+    assert {path.stem for path in STUDIES.glob("*_small.toml")} == {*FEWER, "mnist_fnn_small"}
+
+
+def test_the_small_map_says_what_zones_and_schedules_give(tmp_path: Path) -> None:
+    fewer = ["space.width.row=[128, 256]", "space.batch.row=[64, 512]", "training.epochs=2", "interval.method=split(2)"]
+    polish = ["polish.keep=2", "polish.repeats=2", "run.workers=1"]
+    study = read_study(STUDIES / "mnist_fnn_small.toml", [*DIGITS, *fewer, *polish])
+    result = run_study(study, into=tmp_path / "run")
+    choices = chosen(result.findings)
+    assert list(choices) == [
+        "plain grid, one seed", "zones", "intervals", "schedules, the best", "schedules, recommended"
+    ]  # fmt: skip
+    gains = measure(study.objective(), choices, study.epochs, 3)
+    assert gains[0].gain == 0
+    for gain in gains:
+        assert gain.gain == pytest.approx(gain.mean - gains[0].mean)
+        assert gain.low <= gain.gain <= gain.high
+        assert 50 < gain.mean < 100
 
 
 @pytest.mark.parametrize("name", FEWER)

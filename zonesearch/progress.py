@@ -54,7 +54,7 @@ class ProgressBars:
     def round_begins(self, at: Round, bundles: Sequence[Bundle], n_stages: int) -> None:
         """A new bar."""
         if self._title:
-            self._console.print(self._title, highlight=False)
+            self._console.print(self._title, highlight=False, soft_wrap=True)
             self._title = ""
         self._finish()
         self._costs = {training.key: b.cost / len(b.trainings) for b in bundles for training in b.trainings}
@@ -119,4 +119,4 @@ class ProgressBars:
     def _line(self, text: str) -> None:
         self._last_line = time.monotonic()
         if not self._console.is_terminal:
-            self._console.print(text, highlight=False)
+            self._console.print(text, highlight=False, soft_wrap=True)

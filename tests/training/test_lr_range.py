@@ -119,16 +119,19 @@ def best_accuracy(start, data, rate: float, seed: int, epochs: int, batch: int =
 
 
 @pytest.mark.slow
-def test_training_at_the_suggestion_is_within_noise_of_the_best_of_a_grid(digits) -> None:
+@pytest.mark.parametrize(("data", "epochs"), [("digits", 15), ("mnist", 4)])
+def test_training_at_the_suggestion_is_within_noise_of_the_best_of_a_grid(data: str, epochs: int, request) -> None:
     """Adam; the noise is that of the finite validation set and of three seeds (two standard errors)."""
-    start = starter(64, "adam")
-    inputs, labels = digits
-    suggestion = range_test(start, nn.functional.cross_entropy, inputs[:1300], labels[:1300], batch=32).suggestion
+    inputs, labels = request.getfixturevalue(data)
+    n = len(inputs) * 3 // 4
+    start = starter(inputs.shape[1], "adam")
+    suggestion = range_test(start, nn.functional.cross_entropy, inputs[:n], labels[:n], batch=32).suggestion
     grid = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2]
     means = {
-        rate: sum(best_accuracy(start, digits, rate, seed, 15) for seed in range(3)) / 3 for rate in [*grid, suggestion]
+        rate: sum(best_accuracy(start, (inputs, labels), rate, seed, epochs) for seed in range(3)) / 3
+        for rate in [*grid, suggestion]
     }
     best = max(means[rate] for rate in grid)
-    error = (2 * best * (1 - best) / 450) ** 0.5
-    assert means[suggestion] >= best - 2 * error
-    assert means[suggestion] > min(means[rate] for rate in grid) + 2 * error
+    error = (2 * best * (1 - best) / (len(inputs) - n)) ** 0.5
+    assert means[suggestion] >= best - 2 * error, means
+    assert means[suggestion] > min(means[rate] for rate in grid) + 2 * error, means

@@ -28,6 +28,7 @@ __all__ = ["map_figure", "map_frame", "surface_figure", "value_range"]
 
 _MOST_WRITTEN = 12  # row values up to which the accuracies are written into the cells
 _MOST_DOTS = 1500
+_MOST_FINALISTS = 12  # more, as when every cell is compared, would hide the map
 _HALO = "rgba(0,0,0,0.65)"
 
 
@@ -223,12 +224,13 @@ def _add_points(figure: go.Figure, view: View, percent: bool, value_limits: tupl
     )
     verdict = findings.verdict
     standings = [s for s in verdict.standings if view.shows(s.finalist.params)] if verdict else []
+    shown = standings if len(standings) <= _MOST_FINALISTS else []
     _marks(
         figure,
         view,
         "finalists",
-        [s.finalist.params for s in standings],
-        [f"finalist {said(point_text(s.finalist.params))}<br>fresh seeds {score(s.mean, percent)}" for s in standings],
+        [s.finalist.params for s in shown],
+        [f"finalist {said(point_text(s.finalist.params))}<br>fresh seeds {score(s.mean, percent)}" for s in shown],
         {"symbol": "circle", "size": 11, "color": "white", "line": {"width": 2, "color": "black"}},
     )
     best = [s for s in standings if verdict and s is verdict.recommended]

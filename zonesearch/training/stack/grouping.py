@@ -18,6 +18,7 @@ __all__ = ["group", "kind_of", "stack_bytes"]
 
 _SHARES = 8, 64  # of all the work: a stack takes no more than an eighth, and when that is long a sixty-fourth
 _SECONDS = 60.0  # is long
+_SHORT = 2.0  # seconds: cutting a stack finer than this costs more than an idle worker does
 _PARAMETERS = 4_000_000  # in one stack, more than one member
 _BYTES = 2_000_000_000  # of a stack in memory
 
@@ -64,7 +65,7 @@ def group(
     kinds: dict[tuple[Any, ...], list[tuple[Training, Settings]]] = {}
     for training, settings in wanted:
         kinds.setdefault(kind_of(settings), []).append((training, settings))
-    longest = min(total / _SHARES[0], max(total / _SHARES[1], _SECONDS))
+    longest = max(_SHORT, min(total / _SHARES[0], max(total / _SHARES[1], _SECONDS)))
     stacks: list[tuple[Training, ...]] = []
     for members in kinds.values():
         columns: dict[Any, list[tuple[Training, Settings]]] = {}

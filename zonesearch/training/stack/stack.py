@@ -250,7 +250,7 @@ class Stack:
         wanted = functional.one_hot(labels, k).transpose(2, 3).to(self.flat.dtype)[:, :, None]
         scores = self.flat.new_empty(n, layout.n_members, k, batch)
         low = network.g.new_empty(network.g.shape) if self._low else None
-        g = torch.empty_like(scores[0])
+        g = torch.empty_like(scores[0]) if self._low else network.g
         by_seed = g.view(*layout.by_seed, k, batch)
         inputs = self._data.train[0]
         share = 1 / batch
@@ -267,7 +267,8 @@ class Stack:
             torch.softmax(score, 1, out=g)
             by_seed.sub_(ones)
             g.mul_(share)
-            network.g.copy_(g)
+            if self._low:
+                network.g.copy_(g)
             network.backward()
             if self._low:
                 self._gradients.copy_(self._products)

@@ -1,0 +1,369 @@
+"""Trainings per hour, against the script that most people write. ``python -m benchmarks.engine [--json]``.
+
+Four ways to train the same networks on one core: (a) the usual script: an Optuna objective with a torchvision data set,
+ToTensor, a DataLoader and Adam; (b) tensors in memory and a plain loop; (c) the stack; (d) the stack with products in
+bfloat16, where the processor has those. They take turns, cell by cell and round by round, so that a machine that slows
+down slows all of them; what is printed are medians. Cells are networks of one hidden layer, width x batch, on MNIST
+(from ``ZONESEARCH_DATA``); then the whole map of ``studies/digits.toml``. Each time is held against what the processor
+can do: its rate in matrix products and its rate in moving memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import optuna
+import torch
+import torchvision
+from scipy import stats
+from torch import nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
+
+from zonesearch.domain.trials import Training, Trial
+from zonesearch.study.files import read_study
+from zonesearch.training.numerics import arithmetic
+from zonesearch.training.recipe import Recipe
+
+CELLS = ((128, 16), (512, 64), (1024, 256), (4096, 512), (8192, 1024))
+N_TRAIN, N_VALIDATION, EPOCHS = 8000, 2000, 2
+SEEDS = 8
+"""Of the smallest cell, trained together."""
+WAYS = ("script", "plain", "float32", "bf16")
+CPU = torch.device("cpu")
+DIGITS = Path(__file__).parents[1] / "studies" / "digits.toml"
+
+
+# -- the ways to train
+
+
+def script(train: Dataset[Any], validation: Dataset[Any], cells: Sequence[tuple[int, int]], epochs: int) -> None:
+    """(a) One Optuna trial after the other, as in the examples of the libraries that it is made of."""
+
+    def objective(trial: optuna.Trial) -> float:
+        width, batch = trial.suggest_int("width", 1, 10_000), trial.suggest_int("batch", 1, 10_000)
+        loader = DataLoader(train, batch_size=batch, shuffle=True)
+        judges = DataLoader(validation, batch_size=1000)
+        n_inputs = train[0][0].numel()
+        network = nn.Sequential(nn.Flatten(), nn.Linear(n_inputs, width), nn.ReLU(), nn.Linear(width, 10))
+        optimizer = torch.optim.Adam(network.parameters())
+        best = 0.0
+        for _ in range(epochs):
+            network.train()
+            for inputs, labels in loader:
+                optimizer.zero_grad()
+                functional.cross_entropy(network(inputs), labels).backward()
+                optimizer.step()
+            network.eval()
+            right = 0
+            with torch.no_grad():
+                for inputs, labels in judges:
+                    right += int((network(inputs).argmax(1) == labels).sum())
+            best = max(best, right / len(validation))  # type: ignore[arg-type]
+        return best
+
+    study = optuna.create_study(direction="maximize")
+    for width, batch in cells:
+        study.enqueue_trial({"width": width, "batch": batch})
+    study.optimize(objective, n_trials=len(cells))
+
+
+def plain(
+    train: Sequence[torch.Tensor], validation: Sequence[torch.Tensor], cell: tuple[int, int], epochs: int
+) -> None:
+    """(b) The data are tensors in memory; otherwise the loop of (a)."""
+    width, batch = cell
+    inputs, labels = train
+    network = nn.Sequential(nn.Flatten(), nn.Linear(inputs[0].numel(), width), nn.ReLU(), nn.Linear(width, 10))
+    optimizer = torch.optim.Adam(network.parameters())
+    for _ in range(epochs):
+        for chosen in torch.randperm(len(inputs)).split(batch):
+            optimizer.zero_grad()
+            functional.cross_entropy(network(inputs[chosen]), labels[chosen]).backward()
+            optimizer.step()
+        with torch.no_grad():
+            (network(validation[0]).argmax(1) == validation[1]).double().mean().item()
+
+
+def stacked(recipe: Recipe, trainings: Sequence[Training]) -> list[Trial]:
+    """(c), (d) What an engine does with the bundles of these trainings."""
+    return [trial for bundle in recipe.bundles(trainings) for trial in recipe.train(bundle, lambda share: None)]
+
+
+def recipe(precision: str) -> Recipe:
+    """MNIST as the script has it: the same numbers of examples."""
+    return Recipe.from_tables(
+        {
+            "data": {"name": "mnist", "limit": N_TRAIN + N_VALIDATION, "validation": 0.2},
+            "optimizer": {"name": "adam", "learning_rate": 1e-3},
+            "training": {"precision": precision, "device": "cpu"},
+        }
+    )
+
+
+def of_cell(cell: tuple[int, int], seeds: int = 1, epochs: int = EPOCHS) -> list[Training]:
+    """The trainings of a cell."""
+    return [Training({"width": cell[0], "batch": cell[1]}, seed, epochs) for seed in range(seeds)]
+
+
+# -- what the machine can do
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Rates of one core: products in GFLOP/s, memory in GB/s (read and written)."""
+
+    float32: float
+    bf16: float
+    float32_of_torch: float
+    memory: float
+
+    @property
+    def has_bf16(self) -> bool:
+        """Whether products in bfloat16 are worth trying; without instructions of their own they are played."""
+        return self.bf16 > self.float32
+
+    @classmethod
+    def measured(cls, seconds: float = 0.3) -> Machine:
+        a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
+        low, lower = a.bfloat16(), b.bfloat16()
+        flops = 2 * 1024**3 / 1e9
+        with arithmetic("float32", CPU):
+            quick = flops / timed(lambda: a @ b, seconds)
+        with arithmetic("bf16", CPU):
+            bf16 = flops / timed(lambda: low @ lower, seconds)
+        large = torch.ones(64_000_000)
+        return cls(
+            quick, bf16, flops / timed(lambda: a @ b, seconds), 2 * 0.256 / timed(lambda: large.add_(1), seconds)
+        )
+
+
+def timed(call: Callable[[], object], seconds: float) -> float:
+    """Seconds of a call, the least of as many as fit into ``seconds``."""
+    call()
+    least, until = math.inf, time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        start = time.perf_counter()
+        call()
+        least = min(least, time.perf_counter() - start)
+    return least
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row of the table: medians in seconds of a training, and what they come to.
+
+    Args:
+        name: width x batch.
+        script, plain, stack, stack_bf16: seconds a training; the last is NaN on a processor without such products.
+        products, memory: share of the time of the stack (float32) that the products, the optimizer's pass over weights
+            that no cache holds, would take at the machine's own rates.
+    """
+
+    name: str
+    script: float
+    plain: float
+    stack: float
+    stack_bf16: float
+    products: float
+    memory: float
+
+    @property
+    def limit(self) -> str:
+        """What takes the time."""
+        if self.products > 0.5:
+            return "matrix products"
+        if self.products + self.memory > 0.5:
+            return "matrix products and memory"
+        return "many small operations a step"
+
+
+def shares(machine: Machine, cell: tuple[int, int], seconds: float) -> tuple[float, float]:
+    """Time that products and memory take at the machine's rates, as shares of ``seconds``."""
+    width, batch = cell
+    first, second = 784 * width, 10 * width
+    flops = N_TRAIN * (4 * first + 6 * second) + N_VALIDATION * 2 * (first + second)  # data need no gradient
+    n_bytes = 7 * 4 * (first + second) * math.ceil(N_TRAIN / batch)  # weights and two moments to and fro, gradients
+    cached = first + second < 2_000_000  # four arrays of this size
+    return (
+        EPOCHS * flops / 1e9 / machine.float32 / seconds,
+        0.0 if cached else EPOCHS * n_bytes / 1e9 / machine.memory / seconds,
+    )
+
+
+# -- the measurements
+
+
+def cells(machine: Machine, rounds: int) -> list[Cell]:
+    """The five cells, and eight seeds of the smallest together."""
+    root = Path(os.environ.get("ZONESEARCH_DATA", "."), "mnist")
+    images = torchvision.datasets.MNIST(root, train=True, transform=torchvision.transforms.ToTensor())
+    train = Subset(images, range(N_TRAIN))
+    validation = Subset(images, range(N_TRAIN, N_TRAIN + N_VALIDATION))
+    recipes = {precision: recipe(precision) for precision in ("float32", "bf16")[: 1 + machine.has_bf16]}
+    split = recipes["float32"].split()
+    times: dict[tuple[str, str], list[float]] = {}
+
+    def clock(name: str, way: str, call: Callable[[], object], n: int = 1) -> None:
+        start = time.perf_counter()
+        call()
+        times.setdefault((name, way), []).append((time.perf_counter() - start) / n)
+
+    for cell in CELLS[:2]:
+        for each in recipes.values():
+            stacked(each, of_cell(cell, epochs=1))  # warm
+    for _ in range(rounds):
+        for cell in CELLS:
+            name = f"{cell[0]} x {cell[1]}"
+            clock(name, "script", lambda: script(train, validation, [cell], EPOCHS))  # noqa: B023
+            clock(name, "plain", lambda: plain(split.train, split.validation, cell, EPOCHS))  # noqa: B023
+            for precision, each in recipes.items():
+                clock(name, precision, lambda: stacked(each, of_cell(cell)))  # noqa: B023
+        for precision, each in recipes.items():
+            clock("seeds", precision, lambda: stacked(each, of_cell(CELLS[0], SEEDS)), SEEDS)  # noqa: B023
+    median = {key: statistics.median(seconds) for key, seconds in times.items()}
+    rows = []
+    for cell in CELLS:
+        mine = [median.get((f"{cell[0]} x {cell[1]}", way), math.nan) for way in WAYS]
+        rows.append(Cell(f"{cell[0]} x {cell[1]}", *mine, *shares(machine, cell, mine[2])))
+    first = f"{CELLS[0][0]} x {CELLS[0][1]}"
+    seeds = [median.get((first if way in WAYS[:2] else "seeds", way), math.nan) for way in WAYS]
+    rows.append(Cell(f"{first}, {SEEDS} seeds", *seeds, *shares(machine, CELLS[0], seeds[2])))
+    return rows
+
+
+def accuracy_of_bf16(seeds: int = 4, epochs: int = 4) -> tuple[float, float, float]:
+    """Accuracy with bfloat16 minus that with float32 in per cent, same seeds, three cells: mean and 95 % interval."""
+    trainings = [training for cell in CELLS[:3] for training in of_cell(cell, seeds, epochs)]
+    found = {
+        precision: {trial.training.key: trial.accuracy or 0.0 for trial in stacked(recipe(precision), trainings)}
+        for precision in ("float32", "bf16")
+    }
+    differences = [100 * (found["bf16"][key] - accuracy) for key, accuracy in found["float32"].items()]
+    low, high = stats.t.interval(0.95, len(differences) - 1, loc=np.mean(differences), scale=stats.sem(differences))
+    return float(np.mean(differences)), float(low), float(high)
+
+
+def whole_map(rounds: int) -> dict[str, float]:
+    """Seconds of the digits map: every cell with every seed, 20 epochs."""
+    study = read_study(DIGITS, ["training.device=cpu"])
+    made = study.objective()
+    assert isinstance(made, Recipe)
+    trainings = study.stages[0].forecast(None).example
+    trainings = tuple(Training(t.params, seed, t.epochs) for t in trainings for seed in range(study.seeds))
+    split = made.split()
+    train, validation = TensorDataset(*split.train), TensorDataset(*split.validation)
+    points = [(int(t.params["width"]), int(t.params["batch"])) for t in trainings]
+    times: dict[str, list[float]] = {"script": [], "plain": [], "stack": []}
+    for _ in range(rounds):
+        for way, call in {
+            "script": lambda: script(train, validation, points, study.epochs),
+            "plain": lambda: [plain(split.train, split.validation, point, study.epochs) for point in points],
+            "stack": lambda: stacked(made, trainings),
+        }.items():
+            start = time.perf_counter()
+            call()
+            times[way].append(time.perf_counter() - start)
+    return {way: statistics.median(seconds) for way, seconds in times.items()} | {"n_trainings": len(trainings)}
+
+
+def geomean(values: Sequence[float]) -> float:
+    """Of positive numbers."""
+    return math.exp(statistics.fmean(map(math.log, values)))
+
+
+def figures(rounds: int, map_rounds: int) -> dict[str, Any]:
+    """Everything, as plain data."""
+    machine = Machine.measured()
+    rows = cells(machine, rounds)
+    mean, low, high = accuracy_of_bf16() if machine.has_bf16 else (math.nan,) * 3
+    within_noise = low <= 0 or mean > 0
+    best = [float(np.nanmin([row.stack, row.stack_bf16])) if within_noise else row.stack for row in rows]
+    gain = [row.script / seconds for row, seconds in zip(rows, best, strict=True)]
+    mapped = whole_map(map_rounds)
+    return {
+        "geomean_vs_script": geomean(gain[: len(CELLS)]),
+        "geomean_vs_script_float32": geomean([row.script / row.stack for row in rows[: len(CELLS)]]),
+        "small_cells_vs_script": geomean([gain[0], gain[-1]]),
+        "map_vs_script": mapped["script"] / mapped["stack"],
+        "machine": asdict(machine),
+        "bf16_accuracy_percent": {"mean": mean, "low": low, "high": high, "within_noise": within_noise},
+        "cells": [
+            asdict(row) | {"vs_script": row.script / row.stack, "vs_script_bf16": row.script / row.stack_bf16,
+                           "limit": row.limit}
+            for row in rows
+        ],
+        "map": mapped,
+    }  # fmt: skip
+
+
+def text(found: dict[str, Any]) -> str:
+    """The tables in words and Markdown."""
+    machine, mapped, bf16 = found["machine"], found["map"], found["bf16_accuracy_percent"]
+    per_hour = 3600 * EPOCHS / 40
+    lines = [
+        f"One core: {machine['float32']:.0f} GFLOP/s in float32 products ({machine['float32_of_torch']:.0f} by torch's "
+        f"default road), {machine['bf16']:.0f} in bfloat16, {machine['memory']:.0f} GB/s of memory.",
+        "",
+        f"Trainings per hour, 40 epochs of {N_TRAIN} images:",
+        "",
+        "| width x batch | script | plain loop | stack | stack, bf16 | x script | bf16 | products | memory | limit |",
+        "| --- " * 10 + "|",
+    ]
+    for row in found["cells"]:
+        ways = ("script", "plain", "stack", "stack_bf16")
+        rates = " | ".join(f"{per_hour / row[way]:,.0f}" if math.isfinite(row[way]) else "" for way in ways)
+        low = f"{row['vs_script_bf16']:.1f}" if math.isfinite(row["stack_bf16"]) else ""
+        lines.append(
+            f"| {row['name']} | {rates} | {row['vs_script']:.1f} | {low} "
+            f"| {row['products']:.0%} | {row['memory']:.0%} | {row['limit']} |"
+        )
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"The digits map, {mapped['n_trainings']} trainings: {mapped['script']:.1f} s by the script, "
+            f"{mapped['plain']:.1f} s by the plain loop, {mapped['stack']:.1f} s stacked.",
+            f"bfloat16 changes the accuracy by {bf16['mean']:+.2f} % ({bf16['low']:+.2f} to {bf16['high']:+.2f})."
+            if math.isfinite(bf16["mean"])
+            else "This processor has no products in bfloat16.",
+            *(f"{name}: {found[name]:.2f}" for name in found if name.endswith(("script", "float32"))),
+        ]
+    )
+
+
+def without_nan(found: Any) -> Any:
+    """Plain data with null for what was not measured, as JSON wants it."""
+    if isinstance(found, dict):
+        return {key: without_nan(value) for key, value in found.items()}
+    if isinstance(found, list):
+        return [without_nan(value) for value in found]
+    return None if isinstance(found, float) and math.isnan(found) else found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--map-rounds", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    found = figures(options.rounds, options.map_rounds)
+    print(json.dumps(without_nan(found)) if options.json else text(found))
+
+
+if __name__ == "__main__":
+    main()
