@@ -15,6 +15,7 @@ import json
 import math
 import os
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -38,7 +39,7 @@ from zonesearch.training.numerics import arithmetic
 from zonesearch.training.recipe import Recipe
 
 CELLS = ((128, 16), (512, 64), (1024, 256), (4096, 512), (8192, 1024))
-N_TRAIN, N_VALIDATION, EPOCHS = 8000, 2000, 2
+N_TRAIN, N_VALIDATION, EPOCHS = 8000, 2000, 1
 SEEDS = 8
 """Of the smallest cell, trained together."""
 WAYS = ("script", "plain", "float32", "bf16")
@@ -219,7 +220,9 @@ def cells(machine: Machine, rounds: int) -> list[Cell]:
     def clock(name: str, way: str, call: Callable[[], object], n: int = 1) -> None:
         start = time.perf_counter()
         call()
-        times.setdefault((name, way), []).append((time.perf_counter() - start) / n)
+        seconds = time.perf_counter() - start
+        times.setdefault((name, way), []).append(seconds / n)
+        say(f"{name}, {way}: {seconds:.2f} s")
 
     for cell in CELLS[:2]:
         for each in recipes.values():
@@ -276,7 +279,13 @@ def whole_map(rounds: int) -> dict[str, float]:
             start = time.perf_counter()
             call()
             times[way].append(time.perf_counter() - start)
+            say(f"digits map, {way}: {times[way][-1]:.1f} s")
     return {way: statistics.median(seconds) for way, seconds in times.items()} | {"n_trainings": len(trainings)}
+
+
+def say(text: str) -> None:
+    """On stderr, since this takes minutes."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def geomean(values: Sequence[float]) -> float:

@@ -91,7 +91,8 @@ def map_cells(
     """The cells at ``points``, from the trials with these seeds, read after ``epochs`` epochs; points stay in order."""
     cells = []
     for params in points:
-        found = [trials.get(Training(params, seed, epochs)) for seed in seeds]
+        first = Training(params, epochs=epochs)
+        found = [trials.get(first.with_seed(seed)) for seed in seeds]
         complete = [trial for trial in found if trial is not None and trial.complete]
         cells.append(
             Cell(
@@ -111,10 +112,10 @@ def measure_noise(cells: Sequence[Cell], space: Space | None = None) -> Noise:
     Pooled over the seeds where any cell has several; else, if ``space`` is given and the validation size is unknown,
     from second differences along its rows; else nothing but the binomial part.
     """
-    repeated = [np.asarray(cell.values) for cell in cells if len(cell.values) > 1]
-    degrees = sum(len(values) - 1 for values in repeated)
+    repeated = [(cell.mean, cell.values) for cell in cells if len(cell.values) > 1]
+    degrees = sum(len(values) - 1 for _, values in repeated)
     if degrees:
-        squares = math.fsum(float(np.sum((values - values.mean()) ** 2)) for values in repeated)
+        squares = math.fsum((value - mean) ** 2 for mean, values in repeated for value in values)
         return Noise(squares / degrees, degrees, "seeds")
     if space is not None and all(cell.n_validation is None for cell in cells):
         return Noise(difference_variance(cells, space), 0, "differences")

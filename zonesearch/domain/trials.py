@@ -96,7 +96,13 @@ class Training:
         return (self.identity, self.epochs, self.test) == (other.identity, other.epochs, other.test)
 
     def __hash__(self) -> int:
-        return hash((self.identity, self.epochs, self.test))
+        return hash(self.identity)
+
+    def with_seed(self, seed: int) -> Training:
+        """The same training with another seed."""
+        other = object.__new__(Training)
+        other.__dict__.update(params=self.params, seed=seed, epochs=self.epochs, test=self.test)
+        return other
 
 
 @dataclass(frozen=True)
@@ -339,7 +345,11 @@ class Trials:
 
     def missing(self, trainings: Iterable[Training]) -> list[Training]:
         """Those of ``trainings`` that still have to be trained, in the given order, each once."""
-        return [training for training in dict.fromkeys(trainings) if self.get(training) is None]
+        lacking = [training for training in trainings if not self._answered(training)]
+        return list(dict.fromkeys(lacking))
+
+    def _answered(self, training: Training) -> bool:
+        return any(trial.answers(training) for trial in self._records.get(training.identity, ()))
 
     def of(self, params: Params) -> list[Trial]:
         """All trials with exactly these parameters, one per seed, seeds ascending."""

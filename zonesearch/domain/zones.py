@@ -13,6 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from operator import mul
 from typing import Any
 
 from scipy import stats
@@ -108,16 +109,18 @@ def find_zones(
         The zones by falling smoothed value, numbered from 1; empty when no cell has a value.
     """
     z = float(stats.norm.ppf(0.5 + level / 2))
-    order = sorted((c for c in cells if c.values), key=lambda c: (-c.mean, space.unit(c.params).tolist()))
-    where = {_place(space, cell.params): i for i, cell in enumerate(order)}
-    around = [_neighbours(space, cell.params, where) for cell in order]
-    islands = _islands(order, around, noise, z)
+    grid = _Grid(space)
+    known = [cell for cell in cells if cell.values]
+    order = sorted(known, key=lambda cell: (-cell.mean, grid.unit(cell.params)))
+    ranked = _Ranked(order, [cell.mean for cell in order], [noise.variance(cell) for cell in order], z)
+    around = grid.around([cell.params for cell in order])
+    islands = _islands(ranked, around)
 
     zones = []
     for members in islands.values():
         peak = order[members[0]]
-        alike = [order[i] for i in members if not _below(order[i], peak, noise, z)]
-        smoothed = _smoothed(members[0], order, around)
+        alike = [order[i] for i in members if not ranked.below(i, members[0])]
+        smoothed = _smoothed(members[0], ranked.means, around)
         zone = peak_zone(space, peak.params, peak.mean, noise.se(peak))
         zones.append((smoothed, Zone(**{**vars(zone), "smoothed": smoothed, "cells": tuple(c.params for c in alike)})))
     zones.sort(key=lambda pair: -pair[0])
@@ -131,13 +134,28 @@ def find_zones(
     return tuple(Zone(**{**vars(zone), "number": i}) for i, zone in enumerate(kept, start=1))
 
 
-def _below(cell: Cell, other: Cell, noise: Noise, z: float) -> bool:
-    """Whether ``cell`` is worse than ``other`` beyond the noise."""
-    difference = other.mean - cell.mean
-    return difference > z * math.sqrt(noise.variance(cell) + noise.variance(other)) and difference > 0
+@dataclass(frozen=True)
+class _Ranked:
+    """Cells from the best one down, with what is compared of them.
+
+    Args:
+        cells: in this order.
+        means, variances: of each.
+        z: standard errors beyond which two cells differ.
+    """
+
+    cells: Sequence[Cell]
+    means: Sequence[float]
+    variances: Sequence[float]
+    z: float
+
+    def below(self, i: int, j: int) -> bool:
+        """Whether cell ``i`` is worse than cell ``j`` beyond the noise."""
+        difference = self.means[j] - self.means[i]
+        return difference > 0 and difference > self.z * math.sqrt(self.variances[i] + self.variances[j])
 
 
-def _islands(order: Sequence[Cell], around: Sequence[Sequence[int]], noise: Noise, z: float) -> dict[int, list[int]]:
+def _islands(ranked: _Ranked, around: Sequence[Sequence[int]]) -> dict[int, list[int]]:
     """Peaks by index with the indices of their cells, both from the best down."""
     root: dict[int, int] = {}
 
@@ -147,42 +165,67 @@ def _islands(order: Sequence[Cell], around: Sequence[Sequence[int]], noise: Nois
             i = root[i]
         return i
 
-    for i, cell in enumerate(order):
+    for i in range(len(ranked.cells)):
         root[i] = i
         touching = sorted({find(j) for j in around[i] if j < i})
         for peak in touching:
             mine = find(i)
             if mine == i:
                 root[i] = peak  # a slope belongs to the highest peak that it touches
-            elif not _below(cell, order[max(mine, peak)], noise, z):
+            elif not ranked.below(i, max(mine, peak)):
                 root[max(mine, peak)] = min(mine, peak)
     islands: dict[int, list[int]] = {}
-    for i in range(len(order)):
+    for i in range(len(ranked.cells)):
         islands.setdefault(find(i), []).append(i)
     return islands
 
 
-def _smoothed(i: int, order: Sequence[Cell], around: Sequence[Sequence[int]]) -> float:
+def _smoothed(i: int, means: Sequence[float], around: Sequence[Sequence[int]]) -> float:
     """The cell's mean with weight 1 and the mean of its neighbours with weight 1."""
-    near = [order[j].mean for j in around[i]]
-    return (order[i].mean + math.fsum(near) / len(near)) / 2 if near else order[i].mean
+    near = [means[j] for j in around[i]]
+    return (means[i] + math.fsum(near) / len(near)) / 2 if near else means[i]
 
 
-def _place(space: Space, params: Params) -> tuple[int, ...]:
-    rows: list[tuple[Any, ...]] = [axis.row() for axis in space.axes]
-    return tuple(row.index(params[axis.name]) for axis, row in zip(space.axes, rows, strict=True))
+class _Grid:
+    """Which cells of a space's grid touch.
 
+    A cell has one number; a step along an axis adds that axis' stride to it. Every row is thought one cell longer than
+    it is, so that a step over its end reaches a number that no cell has.
+    """
 
-def _neighbours(space: Space, params: Params, where: Mapping[tuple[int, ...], int]) -> list[int]:
-    """The indices of the cells that touch the one at ``params``; a choice touches every other choice."""
-    place = _place(space, params)
-    n_axes = len(place)
-    steps: list[list[int]] = []
-    for axis, i in zip(space.axes, place, strict=True):
-        steps.append([-1, 0, 1] if axis.ordered else [j - i for j in range(len(axis.row()))])
-    if n_axes <= _DIAGONAL_AXES:
-        moves = [move for move in product(*steps) if any(move)]
-    else:
-        moves = [tuple(s if k == a else 0 for k in range(n_axes)) for a in range(n_axes) for s in steps[a] if s]
-    near = (tuple(i + s for i, s in zip(place, move, strict=True)) for move in moves)
-    return sorted(where[p] for p in near if p in where)
+    def __init__(self, space: Space) -> None:
+        self._names = space.names
+        self._index = [{value: i for i, value in enumerate(axis.row())} for axis in space.axes]
+        self._units = [{value: axis.to_unit(value) for value in axis.row()} for axis in space.axes]
+        self._ordered = [axis.ordered for axis in space.axes]
+        self._strides = [1]
+        for index in self._index[:-1]:
+            self._strides.append(self._strides[-1] * (len(index) + 1))
+
+    def unit(self, params: Params) -> tuple[float, ...]:
+        """The cell's point of the unit cube."""
+        return tuple(units[params[name]] for name, units in zip(self._names, self._units, strict=True))
+
+    def around(self, points: Sequence[Params]) -> list[list[int]]:
+        """For each of the points the indices of those that touch it; a choice touches every other choice."""
+        places = [[index[point[n]] for n, index in zip(self._names, self._index, strict=True)] for point in points]
+        numbers = [sum(map(mul, place, self._strides)) for place in places]
+        where = {number: i for i, number in enumerate(numbers)}
+        moves: dict[tuple[int, ...], list[int]] = {}
+        found = []
+        for place, number in zip(places, numbers, strict=True):
+            chosen = tuple(-1 if ordered else i for i, ordered in zip(place, self._ordered, strict=True))
+            if chosen not in moves:
+                moves[chosen] = self._moves(chosen)
+            found.append(sorted(where[number + move] for move in moves[chosen] if number + move in where))
+        return found
+
+    def _moves(self, chosen: tuple[int, ...]) -> list[int]:
+        """What to add to a cell's number; ``chosen`` names its choices by index, ordered axes by -1."""
+        steps = [
+            [0, -stride, stride] if i < 0 else [(j - i) * stride for j in range(len(index))]
+            for i, stride, index in zip(chosen, self._strides, self._index, strict=True)
+        ]
+        if len(steps) <= _DIAGONAL_AXES:
+            return [sum(move) for move in product(*steps) if any(move)]
+        return [step for axis in steps for step in axis if step]
