@@ -203,7 +203,8 @@ def test_bundles_are_a_function_of_the_set(trainings: list[Training]) -> None:
 
 def test_large_networks_train_alone_and_work_is_left_for_several_workers() -> None:
     assert len(recipe().bundles([Training({"width": 100_000}, seed, 1) for seed in (0, 1)])) == 2
-    assert len(recipe().bundles([Training({"width": 32}, seed, 1) for seed in range(64)])) >= 8
+    assert len(recipe().bundles([Training({"width": 32}, seed, 1000) for seed in range(64)])) >= 8
+    assert len(recipe().bundles([Training({"width": 32}, seed, 1) for seed in range(64)])) == 1, "too short to be cut"
 
 
 @pytest.mark.parametrize(
