@@ -1,0 +1,144 @@
+"""A finished map as a problem: what was measured once answers again, so that a contest on real trainings takes seconds.
+
+A training is answered from the nearest recorded cell, with one of its recorded seeds; the truth at a point is the mean
+over all seeds of that cell. So the world of the contest is the table itself: its noise is real, its best cell known.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from zonesearch.domain.axes import Choice
+from zonesearch.domain.reading import BEST, Reading
+from zonesearch.domain.space import Space
+from zonesearch.domain.trials import Params, Training, Trial
+from zonesearch.errors import StudyError
+
+__all__ = ["RecordedCell", "RecordedMap"]
+
+Curve = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class RecordedCell:
+    """What was measured at one point.
+
+    Args:
+        params: the point.
+        curves: per seed the validation accuracy after each epoch; empty for a training that diverged or failed.
+    """
+
+    params: Params
+    curves: tuple[Curve, ...]
+
+
+@dataclass(frozen=True)
+class RecordedMap:
+    """A :class:`zonesearch.contest.problem.Problem` that answers from a table.
+
+    Args:
+        name: in tables.
+        space: the axes, their rows being the recorded values where the map was a grid. Between the cells a method may
+            ask whatever the axes allow; the nearest cell in the unit cube answers.
+        epochs: the length of the curves; a shorter training is answered by their beginning.
+        reading: how a curve is read.
+        cells: at least one of them with a complete training.
+        n_validation: number of examples behind each accuracy; None when unknown.
+
+    Raises:
+        StudyError: no cell, or none with a complete training; curves of different lengths.
+    """
+
+    name: str
+    space: Space
+    epochs: int
+    cells: tuple[RecordedCell, ...]
+    reading: Reading = BEST
+    n_validation: int | None = None
+
+    def __post_init__(self) -> None:
+        curves = [curve for cell in self.cells for curve in cell.curves if curve]
+        if not curves:
+            raise StudyError(f"the map {self.name} holds no complete training at any point of its space")
+        if any(len(curve) != self.epochs for curve in curves):
+            raise StudyError(f"the map {self.name} holds curves of other lengths than its {self.epochs} epochs")
+
+    @cached_property
+    def truths(self) -> npt.NDArray[np.float64]:
+        """The true mean of each cell, shape (n_cells,); a training that was lost counts as the worst there is."""
+        values = [[self.reading(curve) if curve else math.nan for curve in cell.curves] for cell in self.cells]
+        worst = min(value for cell in values for value in cell if not math.isnan(value))
+        return np.array([float(np.mean(np.nan_to_num(cell, nan=worst))) if cell else worst for cell in values])
+
+    @property
+    def best(self) -> float:
+        """The highest true mean of a cell."""
+        return float(self.truths.max())
+
+    @property
+    def median(self) -> float:
+        """The median over the cells."""
+        return float(np.median(self.truths))
+
+    @property
+    def n_seeds(self) -> int:
+        """The fewest seeds of a cell; with one the table answers without noise."""
+        return min(len(cell.curves) for cell in self.cells)
+
+    @cached_property
+    def noise(self) -> float:
+        """The standard deviation between seeds in the better half of the cells, pooled; NaN with one seed each.
+
+        The other half is left out: where trainings hardly learn, they scatter in a way that says nothing about the
+        neighbourhood of the best.
+        """
+        squares, degrees = 0.0, 0
+        for cell, truth in zip(self.cells, self.truths, strict=True):
+            values = [self.reading(curve) for curve in cell.curves if curve]
+            if truth >= self.median and len(values) > 1:
+                squares += float(np.var(values)) * len(values)
+                degrees += len(values) - 1
+        return math.sqrt(squares / degrees) if degrees else math.nan
+
+    def answer(self, trainings: Sequence[Training], repeat: int) -> list[Trial]:
+        """Recorded seeds, drawn by point and repeat: seeds 0, 1, 2, ... of a point are different recorded ones."""
+        return [self._answer(training, repeat) for training in trainings]
+
+    def truth(self, params: Params) -> float:
+        """The mean over all seeds of the nearest cell."""
+        return float(self.truths[self.nearest(params)])
+
+    def nearest(self, params: Params) -> int:
+        """The number of the cell nearest to ``params`` in the unit cube; another choice is further than anything."""
+        distances = np.sum((self._places - self._place(params)) ** 2, axis=1)
+        return int(np.argmin(np.round(distances, 9)))
+
+    def _answer(self, training: Training, repeat: int) -> Trial:
+        curves = self.cells[self.nearest(training.params)].curves
+        point = int(Training(training.params).key, 16)
+        drawn = np.random.default_rng([repeat, point]).permutation(len(curves))
+        curve = curves[int(drawn[training.seed % len(curves)])]
+        if not curve:
+            return Trial(training, "diverged")
+        if training.epochs > self.epochs:
+            raise StudyError(f"the map {self.name} ends at {self.epochs} epochs, and {training.epochs} are asked for")
+        known = curve[: training.epochs]
+        return Trial(
+            training, accuracy=BEST(known), curve={"validation_accuracy": known}, n_validation=self.n_validation
+        )
+
+    @cached_property
+    def _places(self) -> npt.NDArray[np.float64]:
+        return np.array([self._place(cell.params) for cell in self.cells])
+
+    def _place(self, params: Params) -> npt.NDArray[np.float64]:
+        """Coordinates, those of choices stretched."""
+        stretch = [2.0 * len(self.space.axes) * len(a.row()) if isinstance(a, Choice) else 1.0 for a in self.space.axes]
+        place: npt.NDArray[np.float64] = self.space.unit(params) * np.array(stretch)
+        return place
