@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from zonesearch.comparing import compare_methods
     from zonesearch.domain.axes import Axis, Choice
     from zonesearch.domain.objective import Bundle, Objective
     from zonesearch.domain.space import Space
@@ -57,11 +58,13 @@ __all__ = [
     "ZoneSampler",
     "ZoneSearchError",
     "advance",
+    "compare_methods",
     "read_study",
     "run_pipeline",
 ]
 
 _HOMES = {
+    "zonesearch.comparing": ("compare_methods",),
     "zonesearch.domain.axes": ("Axis", "Choice"),
     "zonesearch.domain.objective": ("Bundle", "Objective"),
     "zonesearch.domain.space": ("Space",),

@@ -31,6 +31,7 @@ COMMANDS = (
     "schedule",
     "lr-range",
     "claims",
+    "compare",
 )
 """Every command; ``lr-range`` lives in ``commands/lr_range_command.py``."""
 

@@ -28,7 +28,7 @@ from zonesearch.study.study import DEFAULT_STAGES, Study
 if TYPE_CHECKING:
     from zonesearch.engine.optuna_view import LiveView
 
-__all__ = ["Observer", "Silent", "identity_of", "open_run", "run_pipeline", "run_study"]
+__all__ = ["Memory", "Observer", "Silent", "identity_of", "open_run", "run_pipeline", "run_study", "stop_when_hopeless"]
 
 _HOPELESS = 5  # so many trainings that all failed, and none that did not, end a run early
 
@@ -170,7 +170,7 @@ def run_study(
     provenance = {"shard": str(shard)} if shard else None
     with open_engine(where, workers=n_workers, threads=int(study.run.get("threads", 1)), provenance=provenance) as crew:
         if into is None:
-            memory = _Memory()
+            memory = Memory()
             _loop(study, objective, memory, crew, observer, retry_failed, shard, wait)
             return Result(find(study, memory.trials, fingerprint(identity_of(study, objective))))
         folder = open_run(study, objective, into, fresh=fresh)
@@ -235,8 +235,8 @@ def check(study: Study, objective: Objective) -> None:
         given = expected.n_output
 
 
-class _Memory:
-    """A store that forgets."""
+class Memory:
+    """A store that forgets: nothing is written anywhere."""
 
     def __init__(self) -> None:
         self.trials = Trials()
@@ -248,7 +248,7 @@ class _Memory:
 def _loop(
     study: Study,
     objective: Objective,
-    store: Store | _Memory,
+    store: Store | Memory,
     crew: Engine,
     observer: Observer,
     retry_failed: bool,
@@ -272,7 +272,7 @@ def _loop(
         observer.trials_came(new, store.trials)
         hopeful = hopeful or any(trial.state != "failed" for trial in new)
         if not hopeful:
-            _stop_when_hopeless(store.trials)
+            stop_when_hopeless(store.trials)
 
     try:
         while True:
@@ -295,8 +295,12 @@ def _loop(
         observer.ended()
 
 
-def _stop_when_hopeless(trials: Trials) -> None:
-    """The first few trainings all failed: it is the objective, not the parameters."""
+def stop_when_hopeless(trials: Trials) -> None:
+    """End a run whose first few trainings all failed: it is the objective, not the parameters.
+
+    Raises:
+        ObjectiveError: with the reason of the first.
+    """
     states = [trial.state for trial in trials]
     if len(states) >= _HOPELESS and set(states) == {"failed"}:
         first = next(iter(trials))

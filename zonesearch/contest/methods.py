@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from zonesearch.domain.axes import Axis
-from zonesearch.domain.reading import BEST
+from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.space import Space
 from zonesearch.errors import StudyError, did_you_mean
 from zonesearch.stages.optuna_sampler import SAMPLERS
@@ -37,9 +37,12 @@ class Method:
     name: str
     build: Callable[[Space, int, int, int], Stages]
 
-    def stages(self, space: Space, budget: int, epochs: int = 1, seed: int = 0) -> Stages:
-        """The stages; none of them knows more than the space, the budget and the seed."""
-        return self.build(space, budget, epochs, seed)
+    def stages(self, space: Space, budget: int, epochs: int = 1, seed: int = 0, reading: Reading = BEST) -> Stages:
+        """The stages; none of them knows more than the space, the budget, the seed and how curves are read."""
+        built = self.build(space, budget, epochs, seed)
+        if reading == BEST:
+            return built
+        return tuple(replace(s, reading=reading) if hasattr(s, "reading") else s for s in built)  # type: ignore[type-var]
 
 
 def methods(names: str) -> tuple[Method, ...]:

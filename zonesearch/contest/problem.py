@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -11,7 +12,26 @@ import numpy as np
 from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Params, Training, Trial
 
-__all__ = ["FunctionProblem", "Problem"]
+__all__ = ["FunctionProblem", "Problem", "Truths"]
+
+
+@dataclass(frozen=True)
+class Truths:
+    """What the referee knows about points.
+
+    Args:
+        values: the true mean accuracy of each, as far as it can be known.
+        best: that of the best point there is, or the best that is known.
+        noise: the standard deviation of one training; NaN when unknown.
+        median: that of the median point of the space, which a blind guess gives; NaN when unknown.
+        source: how they are known, in a sentence.
+    """
+
+    values: tuple[float, ...]
+    best: float
+    noise: float
+    median: float = math.nan
+    source: str = ""
 
 
 class Problem(Protocol):
@@ -32,27 +52,12 @@ class Problem(Protocol):
         """The full length of a training."""
         ...
 
-    @property
-    def noise(self) -> float:
-        """The standard deviation of one training."""
-        ...
-
-    @property
-    def best(self) -> float:
-        """The true mean of the best point."""
-        ...
-
-    @property
-    def median(self) -> float:
-        """The true mean of the median point of the space: what a blind guess gives."""
-        ...
-
     def answer(self, trainings: Sequence[Training], repeat: int) -> list[Trial]:
         """One trial per training, in order; another ``repeat`` gives the same seeds other noise."""
         ...
 
-    def truth(self, params: Params) -> float:
-        """The true mean accuracy at ``params``, as far as it can be known."""
+    def truths(self, points: Sequence[Params]) -> Truths:
+        """The true means at all points that searches recommended; asked once, when all of them are over."""
         ...
 
 
@@ -75,7 +80,7 @@ class FunctionProblem:
     surface: Callable[[Params], float]
     noise: float
     best: float
-    median: float = field(default=float("nan"))
+    median: float = field(default=math.nan)
     epochs: int = 1
 
     def __post_init__(self) -> None:
@@ -90,9 +95,10 @@ class FunctionProblem:
         """Truth plus noise that depends on the training and the repeat alone."""
         return [Trial(training, accuracy=self._measure(training, repeat)) for training in trainings]
 
-    def truth(self, params: Params) -> float:
+    def truths(self, points: Sequence[Params]) -> Truths:
         """The surface."""
-        return self.surface(params)
+        values = tuple(float(self.surface(point)) for point in points)
+        return Truths(values, self.best, self.noise, self.median, "The true means are those of the surface itself.")
 
     def _measure(self, training: Training, repeat: int) -> float:
         rng = np.random.default_rng([repeat, int(training.key, 16)])

@@ -15,7 +15,7 @@ from zonesearch.stages.surrogate.cube import Cube
 from zonesearch.stages.surrogate.process import Prior, fit
 from zonesearch.stages.surrogate.targets import Known
 
-__all__ = ["RULES", "Repeated", "recommend", "repeated"]
+__all__ = ["RULES", "Repeated", "known_rule", "recommend", "repeated"]
 
 Repeated = list[tuple[Params, tuple[float, ...]]]
 """Of each point that was measured: its parameters, and one accuracy per seed."""
@@ -54,13 +54,22 @@ RULES: dict[str, Callable[[Space, Repeated], Params]] = {"observed": observed, "
 """By name: how a point is picked from what was measured."""
 
 
-def recommend(space: Space, trials: Iterable[Trial], rule: str = "observed", reading: Reading = BEST) -> Params | None:
-    """The measured point that ``rule`` picks; None before any training was complete.
+def known_rule(rule: str) -> None:
+    """Check the name of a rule.
 
     Raises:
         StudyError: there is no such rule.
     """
     if rule not in RULES:
         raise StudyError(f'there is no rule "{rule}" to recommend by; {did_you_mean(rule, RULES)}')
+
+
+def recommend(space: Space, trials: Iterable[Trial], rule: str = "posterior", reading: Reading = BEST) -> Params | None:
+    """The measured point that ``rule`` picks; None before any training was complete.
+
+    Raises:
+        StudyError: there is no such rule.
+    """
+    known_rule(rule)
     points = repeated(space, trials, reading)
     return RULES[rule](space, points) if points else None

@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from zonesearch.contest.problem import Truths
 from zonesearch.domain.axes import Choice
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.space import Space
@@ -70,7 +71,7 @@ class RecordedMap:
             raise StudyError(f"the map {self.name} holds curves of other lengths than its {self.epochs} epochs")
 
     @cached_property
-    def truths(self) -> npt.NDArray[np.float64]:
+    def means(self) -> npt.NDArray[np.float64]:
         """The true mean of each cell, shape (n_cells,); a training that was lost counts as the worst there is."""
         values = [[self.reading(curve) if curve else math.nan for curve in cell.curves] for cell in self.cells]
         worst = min(value for cell in values for value in cell if not math.isnan(value))
@@ -79,12 +80,12 @@ class RecordedMap:
     @property
     def best(self) -> float:
         """The highest true mean of a cell."""
-        return float(self.truths.max())
+        return float(self.means.max())
 
     @property
     def median(self) -> float:
         """The median over the cells."""
-        return float(np.median(self.truths))
+        return float(np.median(self.means))
 
     @property
     def n_seeds(self) -> int:
@@ -99,7 +100,7 @@ class RecordedMap:
         neighbourhood of the best.
         """
         squares, degrees = 0.0, 0
-        for cell, truth in zip(self.cells, self.truths, strict=True):
+        for cell, truth in zip(self.cells, self.means, strict=True):
             values = [self.reading(curve) for curve in cell.curves if curve]
             if truth >= self.median and len(values) > 1:
                 squares += float(np.var(values)) * len(values)
@@ -112,7 +113,13 @@ class RecordedMap:
 
     def truth(self, params: Params) -> float:
         """The mean over all seeds of the nearest cell."""
-        return float(self.truths[self.nearest(params)])
+        return float(self.means[self.nearest(params)])
+
+    def truths(self, points: Sequence[Params]) -> Truths:
+        """The means over all seeds of the nearest cells."""
+        n = self.n_seeds
+        source = f"The true mean of a point is that of its {n} recorded seed{'s' if n > 1 else ''} or more."
+        return Truths(tuple(self.truth(point) for point in points), self.best, self.noise, self.median, source)
 
     def nearest(self, params: Params) -> int:
         """The number of the cell nearest to ``params`` in the unit cube; another choice is further than anything."""

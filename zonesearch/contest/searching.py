@@ -5,24 +5,60 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from zonesearch.contest.methods import Method
-from zonesearch.contest.problem import Problem
-from zonesearch.contest.recommending import recommend
+from zonesearch.contest.problem import Problem, Truths
+from zonesearch.contest.recommending import known_rule, recommend
 from zonesearch.domain.candidates import Candidate
 from zonesearch.domain.contest import Contest, Search
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.trials import Params, Training, Trial, Trials
 from zonesearch.domain.zones import Zone
+from zonesearch.errors import ObjectiveError, StudyError
 from zonesearch.pipeline import next_round
 
-__all__ = ["checkpoints", "compare", "search"]
+__all__ = ["Sought", "check_contest", "checkpoints", "compare", "score", "search", "seek"]
 
 
 def checkpoints(budget: int, n: int = 10) -> tuple[int, ...]:
     """``n`` budgets at equal distances, the whole one last; fewer when the budget is smaller."""
     return tuple(sorted({math.ceil(budget * i / n) for i in range(1, n + 1)}))
+
+
+def check_contest(methods: Sequence[Method], budget: int, repeats: Sequence[int], rule: str) -> None:
+    """Say what cannot be compared, before anything is searched.
+
+    Raises:
+        StudyError: a budget below 1, no repeat, no method or the same one twice, an unknown rule.
+    """
+    if budget < 1:
+        raise StudyError(f"a contest needs a budget of at least 1 training, not {budget}")
+    if not repeats:
+        raise StudyError("a contest needs at least 1 search by each method (--seeds)")
+    names = [method.name for method in methods]
+    if not names or len(set(names)) < len(names):
+        raise StudyError(f"a contest wants methods, each once, not {', '.join(names) or 'none'}")
+    known_rule(rule)
+
+
+@dataclass(frozen=True)
+class Sought:
+    """One search, before its recommendations are scored.
+
+    Args:
+        method, repeat, at, zones, n_trainings, seconds: as in :class:`zonesearch.domain.contest.Search`.
+        shown: what it recommended at each of ``at``; None before anything was complete.
+    """
+
+    method: str
+    repeat: int
+    at: tuple[float, ...]
+    shown: tuple[Params | None, ...]
+    zones: tuple[Params, ...]
+    n_trainings: int
+    seconds: float
 
 
 def compare(
@@ -31,17 +67,27 @@ def compare(
     *,
     budget: int,
     repeats: Iterable[int],
-    rule: str = "observed",
+    rule: str = "posterior",
     reading: Reading = BEST,
-    came: Callable[[Search], None] = lambda search: None,
+    came: Callable[[Sought], None] = lambda sought: None,
 ) -> Contest:
-    """Every method with every repeat; ``came`` is told of each search as it ends."""
-    searches = []
-    for repeat in repeats:
+    """Every method with every repeat; ``came`` is told of each search as it ends.
+
+    Raises:
+        StudyError: as :func:`check_contest`.
+        ObjectiveError: no search had anything to recommend.
+    """
+    numbers = list(repeats)
+    check_contest(methods, budget, numbers, rule)
+    sought = []
+    for repeat in numbers:
         for method in methods:
-            searches.append(search(method, problem, budget=budget, repeat=repeat, rule=rule, reading=reading))
-            came(searches[-1])
-    return Contest(problem.name, budget, problem.noise, problem.best - problem.median, rule, tuple(searches))
+            sought.append(seek(method, problem, budget=budget, repeat=repeat, rule=rule, reading=reading))
+            came(sought[-1])
+    searches, truths = score(problem, sought)
+    return Contest(
+        problem.name, budget, truths.noise, truths.best - truths.median, rule, tuple(searches), source=truths.source
+    )
 
 
 def search(
@@ -50,10 +96,57 @@ def search(
     *,
     budget: int,
     repeat: int = 0,
-    rule: str = "observed",
+    rule: str = "posterior",
     reading: Reading = BEST,
     at: Sequence[int] = (),
 ) -> Search:
+    """One search, scored; see :func:`seek`."""
+    [found], _ = score(
+        problem, [seek(method, problem, budget=budget, repeat=repeat, rule=rule, reading=reading, at=at)]
+    )
+    return found
+
+
+def score(problem: Problem, sought: Sequence[Sought]) -> tuple[list[Search], Truths]:
+    """The regret of every recommendation; nothing to recommend counts as a blind guess, or as the worst that is known.
+
+    Raises:
+        ObjectiveError: no search had anything to recommend.
+    """
+    places = {Training(params).identity[0]: params for one in sought for params in one.shown if params is not None}
+    if not places:
+        raise ObjectiveError(f"{problem.name}: no training of any search was complete, so there is nothing to compare")
+    truths = problem.truths(list(places.values()))
+    known = dict(zip(places, truths.values, strict=True))
+    blind = min(known.values()) if math.isnan(truths.median) else truths.median
+    searches = []
+    for one in sought:
+        values = [blind if params is None else known[Training(params).identity[0]] for params in one.shown]
+        searches.append(
+            Search(
+                method=one.method,
+                repeat=one.repeat,
+                at=one.at,
+                regret=tuple(truths.best - value for value in values),
+                recommended=dict(one.shown[-1] or {}),
+                zones=one.zones,
+                n_trainings=one.n_trainings,
+                seconds=one.seconds,
+            )
+        )
+    return searches, truths
+
+
+def seek(
+    method: Method,
+    problem: Problem,
+    *,
+    budget: int,
+    repeat: int = 0,
+    rule: str = "posterior",
+    reading: Reading = BEST,
+    at: Sequence[int] = (),
+) -> Sought:
     """One search of ``budget`` trainings of full length.
 
     What a round wants beyond the budget is cut off, in the order of the plan. A shorter training costs its share, and
@@ -61,13 +154,13 @@ def search(
 
     Args:
         method: gives the stages.
-        problem: answers and knows the truth.
+        problem: answers.
         budget: trainings of full length.
         repeat: the seed of the method and of the noise.
         rule: of the recommendation; ``reading`` of the curves.
         at: budgets at which it is asked for a recommendation; by default :func:`checkpoints`.
     """
-    stages = method.stages(problem.space, budget, problem.epochs, repeat)
+    stages = method.stages(problem.space, budget, problem.epochs, repeat, reading)
     trials, came, spent = Trials(), [], [0.0]
     length: dict[Any, int] = {}
     seconds = 0.0
@@ -88,18 +181,8 @@ def search(
             spent.append(spent[-1] + cost)
         trials |= Trials(new)
     asked_at = tuple(at) or checkpoints(budget)
-    shown = [recommend(problem.space, _until(came, spent, n), rule, reading) for n in asked_at]
-    regret = [problem.best - (problem.median if params is None else problem.truth(params)) for params in shown]
-    return Search(
-        method=method.name,
-        repeat=repeat,
-        at=tuple(map(float, asked_at)),
-        regret=tuple(regret),
-        recommended=dict(shown[-1] or {}),
-        zones=_peaks(output),
-        n_trainings=len(came),
-        seconds=seconds,
-    )
+    shown = tuple(recommend(problem.space, _until(came, spent, n), rule, reading) for n in asked_at)
+    return Sought(method.name, repeat, tuple(map(float, asked_at)), shown, _peaks(output), len(came), seconds)
 
 
 def _affordable(missing: Sequence[Training], length: dict[Any, int], epochs: int, left: float) -> list[Training]:

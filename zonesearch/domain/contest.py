@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from zonesearch.domain.significance import holm
 from zonesearch.domain.trials import Params
 
 __all__ = ["Contest", "Search", "Standing"]
@@ -55,7 +57,8 @@ class Standing:
         method: its name.
         regret: mean over the repeats; ``se`` its standard error (NaN with one repeat).
         rank: mean rank among the methods, 1 is best; ties share their ranks.
-        within_noise: share of the repeats in which the recommended point was within the noise of the best one.
+        within_noise: share of the repeats in which the recommended point was within the noise of the best one; NaN when
+            the noise is unknown.
         p_value: two-sided, of Student's paired t-test against the method with the least mean regret; 1 for that one.
         n_trainings: mean number of trainings that it asked for.
         ms: milliseconds of deciding per training asked for.
@@ -83,6 +86,7 @@ class Contest:
             compared; NaN when unknown.
         rule: how every method's recommendation was read off its trials.
         searches: every method with every repeat.
+        source: how the true means are known, in a sentence.
     """
 
     problem: str
@@ -91,6 +95,7 @@ class Contest:
     scale: float
     rule: str
     searches: tuple[Search, ...]
+    source: str = ""
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -123,13 +128,37 @@ class Contest:
                     regret=float(final[method].mean()),
                     se=standard_error(final[method]),
                     rank=float(rank),
-                    within_noise=float(np.mean(final[method] <= self.noise)),
+                    within_noise=float(np.mean(final[method] <= self.noise)) if self.noise >= 0 else math.nan,
                     p_value=paired_p(final[method], final[best]),
                     n_trainings=asked / len(mine),
                     ms=1000 * math.fsum(search.seconds for search in mine) / max(1, asked),
                 )
             )
         return tuple(sorted(rows, key=lambda standing: standing.regret))
+
+    def tied(self, level: float = 0.95) -> tuple[str, ...]:
+        """The methods that cannot be told apart from the one with the least mean regret, that one first.
+
+        Paired t-tests between all methods, Holm-corrected, since the best one was chosen from the same searches.
+        """
+        ordered = [standing.method for standing in self.standings()]
+        final = {method: self.regrets(method)[:, -1] for method in ordered}
+        pairs = list(combinations(ordered, 2))
+        corrected = dict(zip(pairs, holm([paired_p(final[a], final[b]) for a, b in pairs]), strict=True))
+        return ordered[0], *(method for method in ordered[1:] if corrected[ordered[0], method] > 1 - level)
+
+    @property
+    def sentence(self) -> str:
+        """Who recommends best, and who cannot be told apart from it."""
+        best, *others = self.tied()
+        rest = [method for method in self.methods if method not in (best, *others)]
+        n = len(self.regrets(best))
+        said = f"{best} has the least regret after {self.budget} trainings (mean of {n} searches)"
+        if others:
+            said += f"; it cannot be told apart from {_listed(others)}"
+        if rest:
+            said += f"; {_listed(rest)} {'is' if len(rest) == 1 else 'are'} worse for sure (95 %)"
+        return f"{said}."
 
     def describe(self) -> dict[str, Any]:
         """The contest as plain data, for JSON."""
@@ -139,6 +168,8 @@ class Contest:
             "noise": _number(self.noise),
             "scale": _number(self.scale),
             "rule": self.rule,
+            "source": self.source,
+            "sentence": self.sentence,
             "standings": [_plain(vars(standing)) for standing in self.standings()],
             "curves": [
                 {
@@ -172,6 +203,10 @@ def paired_p(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
         return 1.0
     spread = standard_error(difference)
     return float(2 * stats.t.sf(abs(difference.mean()) / spread, len(difference) - 1)) if spread > 0 else 0.0
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:

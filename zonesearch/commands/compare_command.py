@@ -1,0 +1,161 @@
+"""Compare search methods on a study, or on a recorded map: the same budget, scored by what each recommends."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from zonesearch.contest.recorded import RecordedMap
+    from zonesearch.domain.contest import Contest
+    from zonesearch.study.study import Study
+
+__all__ = ["add_arguments", "call"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """STUDY [--recorded FILE] [--methods LIST] [--budget N] [--seeds N] [--rule RULE] [--page FILE] [--json] ..."""
+    parser.add_argument(
+        "study",
+        metavar="STUDY",
+        type=Path,
+        nargs="?",
+        help="a study file (its networks are trained), a finished run folder or a recorded map (its table answers)",
+    )
+    parser.add_argument(
+        "--recorded", metavar="FILE", type=Path, help="a recorded map or a run folder that answers in place of training"
+    )
+    parser.add_argument("--methods", metavar="LIST", help="names with commas between; stages join by +")
+    parser.add_argument("--budget", metavar="N", type=int, default=50, help="trainings for each search (50)")
+    parser.add_argument("--seeds", metavar="N", type=int, default=10, help="searches by each method (10)")
+    parser.add_argument(
+        "--rule",
+        default="posterior",
+        help="how all methods recommend: posterior, the highest mean of a Gaussian process (default), or observed",
+    )
+    parser.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], help="replace one key of the study file"
+    )
+    parser.add_argument("--into", metavar="FOLDER", type=Path, help="of a study: its trainings (runs/<study>-compare)")
+    parser.add_argument(
+        "--truth-seeds", metavar="N", type=int, default=5, help="of a study: fresh seeds per recommended point (5)"
+    )
+    parser.add_argument("--workers", metavar="N", type=int, help="of a study: processes (default: the study's)")
+    parser.add_argument("--engine", metavar="WHERE", help="of a study: local, dask://HOST:PORT or dask://local")
+    parser.add_argument("--fresh", action="store_true", help="of a study: move an old FOLDER aside and begin anew")
+    parser.add_argument("--page", metavar="FILE", type=Path, help="the page (default: beside the run or the map)")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON, and nothing else")
+    parser.add_argument("--quiet", action="store_true", help="print nothing but the table")
+
+
+def call(options: argparse.Namespace) -> None:
+    """Search, score, print the table, write the page."""
+    import json
+
+    from zonesearch.comparing import METHODS, compare_methods
+    from zonesearch.contest.methods import methods
+    from zonesearch.report.contest_page import write_contest
+    from zonesearch.study.study import Study
+
+    chosen = methods(METHODS if options.methods is None else options.methods)
+    problem = _problem(options)
+    folder = options.into or Path("runs") / f"{problem.name}-compare"
+    with _Progress(options.quiet or options.json, len(chosen) * options.seeds) as progress:
+        contest = compare_methods(
+            problem,
+            chosen,
+            budget=options.budget,
+            seeds=options.seeds,
+            rule=options.rule,
+            truth_seeds=options.truth_seeds,
+            into=folder if isinstance(problem, Study) else None,
+            workers=options.workers,
+            engine=options.engine,
+            fresh=options.fresh,
+            searched=lambda sought: progress.searched(f"{sought.method}, search {sought.repeat + 1}"),
+            trained=progress.trained,
+        )
+    page = options.page or _beside(options.recorded or options.study, folder)
+    write_contest(contest, page)
+    if options.json:
+        print(json.dumps(contest.describe(), indent=2))
+        return
+    print(_table(contest))
+    if not options.quiet:
+        print(contest.sentence)
+        if progress.n_trained:
+            print(f"{progress.n_trained:,} trainings are new in {folder}")
+        print(f"Page: {page}")
+
+
+def _problem(options: argparse.Namespace) -> Study | RecordedMap:
+    from zonesearch.contest.recording import read_map
+    from zonesearch.errors import StudyError
+    from zonesearch.study.files import read_study
+
+    if options.study is None and options.recorded is None:
+        raise StudyError("compare wants a study file, a run folder or a recorded map")
+    study = None
+    if options.study is not None and options.study.suffix == ".toml":
+        study = read_study(options.study, options.set)
+    table = options.recorded or (options.study if study is None else None)
+    if table is None:
+        assert study is not None
+        return study
+    recorded = read_map(table)
+    if study is not None and set(study.space.names) != set(recorded.space.names):
+        axes = (", ".join(space.names) for space in (recorded.space, study.space))
+        raise StudyError("{} is a map of {}, but the study searches {}".format(table, *axes))
+    return recorded
+
+
+def _beside(given: Path, folder: Path) -> Path:
+    """``compare.html`` in a run folder, ``NAME-compare.html`` beside a map."""
+    if given.suffix == ".toml":
+        return folder / "compare.html"
+    return given / "compare.html" if given.is_dir() else given.with_name(f"{given.stem}-compare.html")
+
+
+def _table(contest: Contest) -> str:
+    """Best first, aligned."""
+    from zonesearch.report.summaries.contest import standing_texts
+
+    rows = standing_texts(contest)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            text.ljust(width) if i == 0 else text.rjust(width)
+            for i, (text, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+class _Progress:
+    """How many searches are over, on standard error; nothing when ``hidden``."""
+
+    def __init__(self, hidden: bool, n_searches: int) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (TextColumn("searches"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self._bar = Progress(
+            *columns, TextColumn("{task.description}", markup=False), console=Console(stderr=True), disable=hidden
+        )
+        self._task = self._bar.add_task("", total=n_searches)
+        self.n_trained = 0
+
+    def searched(self, what: str) -> None:
+        self._bar.update(self._task, advance=1, description=what)
+
+    def trained(self, n: int) -> None:
+        self.n_trained += n
+
+    def __enter__(self) -> _Progress:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()

@@ -1,0 +1,128 @@
+"""A study as a problem: networks are trained, and what was trained is recorded and never trained again.
+
+Every repeat of the contest has seeds of its own, so that its noise is its own; the true mean of a recommended point is
+taken over further seeds, which no search has seen. Methods that ask for the same training share it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from zonesearch.contest.problem import Truths
+from zonesearch.domain.noise import map_cells, measure_noise
+from zonesearch.domain.objective import Objective
+from zonesearch.domain.seeding import FRESH
+from zonesearch.domain.space import Space
+from zonesearch.domain.trials import Params, Training, Trial, Trials
+from zonesearch.engine.runner import Engine
+from zonesearch.engine.shards import remaining
+from zonesearch.errors import StudyError
+from zonesearch.running import stop_when_hopeless
+from zonesearch.study.study import Study
+
+__all__ = ["Kept", "LiveProblem"]
+
+_OWN = 2 * FRESH
+"""So many seed indices each repeat has for itself; the first so many are those of the truth."""
+
+
+class Kept(Protocol):
+    """Where trials are kept."""
+
+    @property
+    def trials(self) -> Trials: ...
+
+    def append(self, trials: Sequence[Trial]) -> None: ...
+
+
+@dataclass(frozen=True)
+class LiveProblem:
+    """A :class:`zonesearch.contest.problem.Problem` that trains.
+
+    Args:
+        study: gives space, epochs and reading.
+        objective: is trained.
+        store: what was trained before, and where it is kept.
+        crew: an engine that was entered.
+        truth_seeds: fresh seeds for each recommended point, at least 2.
+        came: called with the number of trainings whenever some came back.
+    """
+
+    study: Study
+    objective: Objective
+    store: Kept
+    crew: Engine
+    truth_seeds: int = 5
+    came: Callable[[int], None] = lambda n: None
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.truth_seeds <= FRESH:
+            raise StudyError(f"the truth of a point needs 2 to {FRESH} fresh seeds, not {self.truth_seeds}")
+
+    @property
+    def name(self) -> str:
+        """That of the study."""
+        return self.study.name
+
+    @property
+    def space(self) -> Space:
+        """That of the study."""
+        return self.study.space
+
+    @property
+    def epochs(self) -> int:
+        """Those of the study."""
+        return self.study.epochs
+
+    def answer(self, trainings: Sequence[Training], repeat: int) -> list[Trial]:
+        """The trials, under the seeds that were asked for, whatever this repeat's own are.
+
+        Raises:
+            ObjectiveError: all trainings failed so far; StoreError: they cannot be recorded.
+        """
+        if any(training.seed >= _OWN for training in trainings):
+            raise StudyError(f"a method in a contest uses seeds below {_OWN}")
+        own = [replace(training, seed=training.seed + _OWN * (repeat + 1)) for training in trainings]
+        self._train(own)
+        found = [self.store.trials.get(training) for training in own]
+        return [
+            replace(trial, training=training)
+            for trial, training in zip(found, trainings, strict=True)
+            if trial is not None
+        ]
+
+    def truths(self, points: Sequence[Params]) -> Truths:
+        """Means over fresh seeds; the best is the best of the points, a point without any complete one the worst.
+
+        The best of several means is a little too high, by the same amount for all methods: differences between them
+        are not touched by it.
+        """
+        seeds = range(self.truth_seeds)
+        self._train([Training(point, seed, self.epochs) for point in points for seed in seeds])
+        cells = map_cells(points, self.store.trials, seeds=seeds, epochs=self.epochs, reading=self.study.reading)
+        known = [cell.mean for cell in cells if cell.values]
+        worst = min(known, default=math.nan)
+        noise = measure_noise(cells)
+        return Truths(
+            tuple(cell.mean if cell.values else worst for cell in cells),
+            max(known, default=math.nan),
+            math.sqrt(noise.seed_variance) if noise.degrees else math.nan,
+            source=f"The true mean of a point is that of {self.truth_seeds} fresh seeds, trained for it alone; the "
+            f"best point is the best one that any method recommended.",
+        )
+
+    def _train(self, trainings: Sequence[Training]) -> None:
+        """Train what is missing, and record it."""
+        todo = remaining(sorted(self.objective.bundles(trainings), key=lambda b: b.key), self.store.trials)
+
+        def came(new: list[Trial]) -> None:
+            self.store.append(new)
+            if all(trial.state == "failed" for trial in new):
+                stop_when_hopeless(self.store.trials)
+            self.came(len(new))
+
+        if todo:
+            self.crew.run(self.objective, todo, came, lambda key, share: None)

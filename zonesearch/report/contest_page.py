@@ -1,0 +1,83 @@
+"""A contest of search methods on one page: who recommends best, after how many trainings, and how sure that is."""
+
+from __future__ import annotations
+
+import math
+from html import escape
+from pathlib import Path
+
+from zonesearch.domain.contest import Contest
+from zonesearch.report.figures.contest import ends_figure, ranks_figure, regret_figure, within_figure
+from zonesearch.report.markup import Picture, Section, Table, page
+from zonesearch.report.page import replace_file
+from zonesearch.report.summaries.contest import curves_table, searches_table, standings_table
+
+__all__ = ["render_contest", "write_contest"]
+
+_RULES = {
+    "posterior": "the measured point with the highest mean of a Gaussian process through all that it measured",
+    "observed": "the point with the best mean of its own trainings",
+}
+
+
+def write_contest(contest: Contest, path: str | Path) -> Path:
+    """Write the page to ``path``, replacing what is there at once; gives the path.
+
+    Raises:
+        StoreError: the file cannot be written.
+    """
+    return replace_file(render_contest(contest), path)
+
+
+def render_contest(contest: Contest) -> str:
+    """The page as HTML; the same contest gives the same bytes."""
+    notes = [
+        f"Regret is what the recommended point lacks to the best one, in true mean accuracy. {contest.source}",
+        f"Every method recommends by one rule: {_RULES.get(contest.rule, contest.rule)}.",
+    ]
+    if math.isfinite(contest.noise):
+        notes.append(f"One training scatters with a standard deviation of {contest.noise:.3g}.")
+    if math.isfinite(contest.scale):
+        notes.append(f"A blind guess lacks {contest.scale:.3g}: the best less the median of the space.")
+    items = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    head = (
+        f"<h1>Search methods on <b>{escape(contest.problem)}</b></h1>"
+        f"<p class=verdict>{escape(contest.sentence)}</p><ul class=notes>{items}</ul>"
+    )
+    foot = f"Made by zonesearch from {len(contest.searches)} searches of {contest.budget} trainings each."
+    return page(f"Search methods on {contest.problem}", head, [_curves(contest), _places(contest)], foot)
+
+
+def _curves(contest: Contest) -> Section:
+    picture = Picture(
+        "regret",
+        regret_figure(contest),
+        "Mean regret of each method over the number of trainings.",
+        "Mean over the searches; bands are one standard error. A click on a name hides its line.",
+        {"as it is": regret_figure(contest), "logarithmic": regret_figure(contest, log=True)},
+        "Regret",
+    )
+    return Section("regret", "Regret", "", [picture], [Table("Curves", curves_table(contest))])
+
+
+def _places(contest: Contest) -> Section:
+    pictures = [
+        Picture("ends", ends_figure(contest), "Final regret of every search.", "Each dot is one search."),
+        Picture("ranks", ranks_figure(contest), "Mean rank of each method.", "Ties share their ranks."),
+    ]
+    if math.isfinite(contest.noise):
+        reading = "Searches whose recommendation lacks no more than one standard deviation of a training."
+        pictures.append(Picture("within", within_figure(contest), "Share within the noise of the best.", reading))
+    standings = Table(
+        "Standings",
+        standings_table(contest),
+        "p: paired t-test against the method with the least regret, not corrected; the sentence on top corrects.",
+    )
+    return Section(
+        "standings",
+        f"After {contest.budget} trainings",
+        "",
+        pictures,
+        [standings, Table("Searches", searches_table(contest))],
+        columns=2,
+    )

@@ -1,0 +1,88 @@
+"""The tables of a contest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import pandas as pd
+
+from zonesearch.domain.contest import Contest, standard_error
+
+__all__ = ["curves_table", "searches_table", "standing_texts", "standings_table"]
+
+
+def standings_table(contest: Contest) -> pd.DataFrame:
+    """One row per method, the least regret first."""
+    return pd.DataFrame(
+        [
+            {
+                "method": s.method,
+                "regret": s.regret,
+                "standard error": s.se,
+                "regret / (best - median)": s.regret / contest.scale if contest.scale > 0 else math.nan,
+                "mean rank": s.rank,
+                "within noise": s.within_noise,
+                "p against the best": s.p_value,
+                "trainings": s.n_trainings,
+                "ms per suggestion": s.ms,
+            }
+            for s in contest.standings()
+        ]
+    )
+
+
+def standing_texts(contest: Contest) -> list[tuple[str, ...]]:
+    """The standings as words, under a row of names: what the command prints."""
+    standings = contest.standings()
+    digits = _digits(v for s in standings for v in (s.regret, s.se))
+    head = ("method", "regret", "rank", "within noise", "p against best", "trainings", "ms/suggestion")
+    return [
+        head,
+        *(
+            (
+                s.method,
+                f"{s.regret:.{digits}f}" + ("" if math.isnan(s.se) else f" ± {s.se:.{digits}f}"),
+                f"{s.rank:.1f}",
+                "unknown" if math.isnan(s.within_noise) else f"{s.within_noise:.0%}",
+                f"{s.p_value:.2g}" if i else "",
+                f"{s.n_trainings:.0f}",
+                f"{s.ms:.1f}",
+            )
+            for i, s in enumerate(standings)
+        ),
+    ]
+
+
+def curves_table(contest: Contest) -> pd.DataFrame:
+    """One row per method and checkpoint."""
+    return pd.DataFrame(
+        [
+            {
+                "method": method,
+                "trainings": at,
+                "regret": float(regrets.mean()),
+                "standard error": standard_error(regrets),
+            }
+            for method in contest.methods
+            for at, regrets in zip(contest.at, contest.regrets(method).T, strict=True)
+        ]
+    )
+
+
+def searches_table(contest: Contest) -> pd.DataFrame:
+    """One row per search: what it recommended at its end."""
+    return pd.DataFrame(
+        [
+            {"method": s.method, "search": s.repeat, "regret": s.regret[-1], "trainings": s.n_trainings}
+            | {"zones": len(s.zones), "seconds": s.seconds}
+            | dict(s.recommended)
+            for s in contest.searches
+        ]
+    )
+
+
+def _digits(values: Iterable[float]) -> int:
+    """So many that the smallest of ``values`` above 0 shows two of its own; 6 at most."""
+    known = [v for v in values if math.isfinite(v) and v > 0]
+    return min(6, max(3, 1 - math.floor(math.log10(min(known))))) if known else 3
