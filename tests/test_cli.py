@@ -79,6 +79,15 @@ def test_run_ends_with_verdict_and_report_then_trains_nothing(command: Command, 
     assert out.splitlines()[-2:] == again.splitlines()[-2:]
 
 
+def test_run_of_a_study_that_ends_without_a_verdict_says_so(command: Command, here: Path) -> None:
+    (here / "map.toml").write_text(SMALL[: SMALL.index("[interval]")] + 'stages = ["grid"]\n')
+    status, out, _ = command("run", "map.toml")
+    assert status == 0
+    assert "Shard" not in out
+    assert "8 trainings came back; this search ends without a verdict." in out
+    assert (here / "runs/small/report.html").exists()
+
+
 def test_status_trials_and_report_of_a_run(command: Command, here: Path) -> None:
     command("run", "small.toml", "--quiet")
     status = json.loads(command("status", "runs/small", "--json")[1])

@@ -33,6 +33,7 @@ def call(options: argparse.Namespace) -> None:
     """Run, print the verdict, write the report."""
     from zonesearch.engine.shards import Shard
     from zonesearch.progress import ProgressBars
+    from zonesearch.report.heading import state_sentence
     from zonesearch.running import Silent, run_study
 
     study = given_study(options)
@@ -58,14 +59,14 @@ def call(options: argparse.Namespace) -> None:
         return
     if isinstance(observer, ProgressBars) and observer.n_trained == 0:
         print("Nothing to train: everything wanted is there already.")
-    if result.verdict is None:
+    if result.verdict is None and shard is not None:
         print(f"Shard {shard} is done. Merge the shards' folders, then run the next round:")
         print(f"  zonesearch merge FOLDER... --into {folder}")
         print(f"  zonesearch status {folder}")
         return
     for note in () if options.quiet else result.findings.notes:
         print(note)
-    print(result.verdict.sentence)
+    print(result.verdict.sentence if result.verdict else state_sentence(result.findings))
     report = result.report(folder / "report.html")
     if not options.quiet:
         print(f"Report: {report}")
