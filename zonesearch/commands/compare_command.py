@@ -148,14 +148,16 @@ class _Progress:
         self.n_trained = 0
 
     def searched(self, what: str) -> None:
+        self._bar.start()  # not before anything happened: a refusal is one sentence alone
         self._bar.update(self._task, advance=1, description=what)
 
     def trained(self, n: int) -> None:
+        self._bar.start()
         self.n_trained += n
 
     def __enter__(self) -> _Progress:
-        self._bar.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._bar.stop()
+        if self._bar.live.is_started:
+            self._bar.stop()

@@ -117,8 +117,9 @@ class RecordedMap:
 
     def truths(self, points: Sequence[Params]) -> Truths:
         """The means over all seeds of the nearest cells."""
-        n = self.n_seeds
-        source = f"The true mean of a point is that of its {n} recorded seed{'s' if n > 1 else ''} or more."
+        n, most = self.n_seeds, max(len(cell.curves) for cell in self.cells)
+        seeds = f"{n} recorded seed{'s' if n > 1 else ''}" if n == most else f"{n} to {most} recorded seeds"
+        source = f"The true mean of a point is that of its {seeds}; between the recorded cells the nearest one answers."
         return Truths(tuple(self.truth(point) for point in points), self.best, self.noise, self.median, source)
 
     def nearest(self, params: Params) -> int:

@@ -71,6 +71,7 @@ def ends_figure(contest: Contest) -> go.Figure:
             y=[i + 0.24 * (j / max(1, len(ends) - 1) - 0.5) + 0.2 for j in range(len(ends))],
             mode="markers",
             marker={"size": 7, "opacity": 0.45, "color": colour},
+            cliponaxis=False,
             text=[f"{said(standing.method)}, search {j + 1}: {v:.3g}" for j, v in enumerate(ends)],
             hoverinfo="text",
             showlegend=False,
