@@ -170,6 +170,7 @@ def test_a_killed_live_comparison_goes_on_and_trains_nothing_twice(command: Comm
         (("hill.toml", "--seeds", "0"), "a contest needs at least 1 search by each method (--seeds)"),
         (("hill.toml", "--rule", "postrior"), 'there is no rule "postrior" to recommend by; did you mean "posterior"?'),
         (("hill.toml", "--truth-seeds", "1"), "the truth of a point needs 2 to 1000 fresh seeds, not 1"),
+        ((DIGITS, "--workers", "0"), "a comparison needs at least 1 worker, not 0"),
         (("none.toml",), "study file none.toml cannot be read"),
         (("none.json",), "recorded map none.json cannot be read"),
         (("hill.toml", "--recorded", "none"), "recorded map none cannot be read"),

@@ -9,11 +9,12 @@ from zonesearch.contest.live import Kept, LiveProblem
 from zonesearch.contest.methods import Method, methods
 from zonesearch.contest.recorded import RecordedMap
 from zonesearch.contest.recording import read_map
-from zonesearch.contest.searching import Sought, check_contest, compare
+from zonesearch.contest.searching import Sought, check_contest, checkpoints, compare
 from zonesearch.domain.contest import Contest
 from zonesearch.engine.run_folder import RunFolder
 from zonesearch.engine.runner import open_engine
 from zonesearch.engine.store import Store
+from zonesearch.errors import StudyError
 from zonesearch.running import Memory, check, identity_of
 from zonesearch.study.files import read_study
 from zonesearch.study.study import Study
@@ -22,6 +23,8 @@ __all__ = ["METHODS", "compare_methods"]
 
 METHODS = "grid+interval,strong,coordinate,tpe,gp,random"
 """Those that are compared when none are named."""
+
+_LIVE_CHECKPOINTS = 5  # each asks for a recommendation whose truth costs trainings
 
 
 def compare_methods(
@@ -50,10 +53,12 @@ def compare_methods(
         rule: how a recommendation is read off the trials, the same for all methods: ``posterior``, the measured point
             with the highest mean of a Gaussian process through all of them (the luck of single trainings is averaged
             out); or ``observed``, the point with the best mean of its own.
-        truth_seeds: of a study: fresh seeds for every point that was recommended.
+        truth_seeds: of a study: fresh seeds for every point that was recommended at a fifth, two fifths, ... of the
+            budget.
         into: of a study: the folder where its trainings are kept; what is there already is not trained again, so the
             same call goes on after an interruption. Without one they are kept in memory.
-        workers, engine: of a study: as in :func:`zonesearch.run_pipeline`.
+        workers: processes; by default what the study says, else 1. ``engine`` of a study: as in
+            :func:`zonesearch.run_pipeline`.
         fresh: of a study: move an old run in ``into`` aside and begin anew.
         searched: told of each search as it ends; ``trained`` of the number of trainings that came back.
 
@@ -64,13 +69,22 @@ def compare_methods(
     """
     chosen = _methods(methods)
     check_contest(chosen, budget, range(seeds), rule)
+    if workers is not None and workers < 1:
+        raise StudyError(f"a comparison needs at least 1 worker, not {workers}")
     if not isinstance(problem, Study | RecordedMap):
         path = Path(problem)
         problem = read_study(path) if path.suffix == ".toml" else read_map(path)
     repeats = range(seeds)
     if isinstance(problem, RecordedMap):
         return compare(
-            problem, chosen, budget=budget, repeats=repeats, rule=rule, reading=problem.reading, came=searched
+            problem,
+            chosen,
+            budget=budget,
+            repeats=repeats,
+            rule=rule,
+            reading=problem.reading,
+            workers=workers or 1,
+            came=searched,
         )
     study, objective = problem, problem.objective()
     check(study, objective)
@@ -81,7 +95,14 @@ def compare_methods(
         with open_engine(where, workers=n_workers, threads=int(study.run.get("threads", 1))) as crew:
             live = LiveProblem(study, objective, store, crew, truth_seeds, trained)
             return compare(
-                live, chosen, budget=budget, repeats=repeats, rule=rule, reading=study.reading, came=searched
+                live,
+                chosen,
+                budget=budget,
+                repeats=repeats,
+                rule=rule,
+                reading=study.reading,
+                at=checkpoints(budget, _LIVE_CHECKPOINTS),
+                came=searched,
             )
 
     if into is None:

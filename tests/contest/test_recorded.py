@@ -94,6 +94,13 @@ def test_a_replay_is_deterministic_and_its_regret_that_of_the_table() -> None:
     assert "5 recorded seeds" in first.source
 
 
+def test_searches_side_by_side_are_those_one_after_the_other() -> None:
+    alone, beside = (compare(MAP, methods("grid,tpe"), budget=6, repeats=range(2), workers=n) for n in (1, 2))
+    assert [(s.method, s.repeat, s.regret) for s in alone.searches] == [
+        (s.method, s.repeat, s.regret) for s in beside.searches
+    ]
+
+
 def test_a_map_without_repeats_has_no_noise_to_be_within() -> None:
     once = RecordedMap("once", SPACE, 3, tuple(RecordedCell(c.params, c.curves[:1]) for c in MAP.cells))
     contest = compare(once, methods("grid,random"), budget=8, repeats=range(2))

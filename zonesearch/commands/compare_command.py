@@ -41,7 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--truth-seeds", metavar="N", type=int, default=5, help="of a study: fresh seeds per recommended point (5)"
     )
-    parser.add_argument("--workers", metavar="N", type=int, help="of a study: processes (default: the study's)")
+    parser.add_argument(
+        "--workers", metavar="N", type=int, help="processes on this machine (default: the study's, else 1)"
+    )
     parser.add_argument("--engine", metavar="WHERE", help="of a study: local, dask://HOST:PORT or dask://local")
     parser.add_argument("--fresh", action="store_true", help="of a study: move an old FOLDER aside and begin anew")
     parser.add_argument("--page", metavar="FILE", type=Path, help="the page (default: beside the run or the map)")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,9 +69,13 @@ def compare(
     repeats: Iterable[int],
     rule: str = "posterior",
     reading: Reading = BEST,
+    at: Sequence[int] = (),
+    workers: int = 1,
     came: Callable[[Sought], None] = lambda sought: None,
 ) -> Contest:
     """Every method with every repeat; ``came`` is told of each search as it ends.
+
+    With several ``workers`` searches run side by side in processes of their own, for problems that keep nothing.
 
     Raises:
         StudyError: as :func:`check_contest`.
@@ -80,14 +84,29 @@ def compare(
     numbers = list(repeats)
     check_contest(methods, budget, numbers, rule)
     sought = []
-    for repeat in numbers:
-        for method in methods:
-            sought.append(seek(method, problem, budget=budget, repeat=repeat, rule=rule, reading=reading))
-            came(sought[-1])
+    each = [(method, problem, budget, repeat, rule, reading, at) for repeat in numbers for method in methods]
+    for one in _seek_all(each, workers):
+        sought.append(one)
+        came(one)
     searches, truths = score(problem, sought)
     return Contest(
         problem.name, budget, truths.noise, truths.best - truths.median, rule, tuple(searches), source=truths.source
     )
+
+
+def _seek_all(each: Sequence[Any], workers: int) -> Iterator[Sought]:
+    """The searches in order, as they end."""
+    if workers == 1:
+        yield from (_seek(*one) for one in each)
+        return
+    from joblib import Parallel, delayed
+
+    yield from Parallel(n_jobs=workers, return_as="generator")(delayed(_seek)(*one) for one in each)
+
+
+def _seek(method: Method, problem: Problem, budget: int, repeat: int, *how: Any) -> Sought:
+    rule, reading, at = how
+    return seek(method, problem, budget=budget, repeat=repeat, rule=rule, reading=reading, at=at)
 
 
 def search(
