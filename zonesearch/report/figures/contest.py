@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import groupby
 
 import plotly.graph_objects as go
 
@@ -24,13 +26,11 @@ def regret_figure(contest: Contest, log: bool = False) -> go.Figure:
         means = contest.regrets(method).mean(axis=0).tolist()
         errors = [standard_error(column) for column in contest.regrets(method).T]
         colour = _colour(contest, method)
-        least = min((m for m in means if m > 0), default=1e-6) / 2
-        upper = [m + e for m, e in zip(means, errors, strict=True)]
-        lower = [max(m - e, least if log else 0.0) for m, e in zip(means, errors, strict=True)]
         if not any(map(math.isnan, errors)):
+            xs, ys = _band(contest.at, means, errors, log)
             figure.add_scatter(
-                x=[*contest.at, *reversed(contest.at)],
-                y=[number(v) if v > 0 or not log else None for v in (*upper, *reversed(lower))],
+                x=xs,
+                y=ys,
                 fill="toself",
                 fillcolor=rgba(colour, 0.15),
                 line={"width": 0},
@@ -57,6 +57,22 @@ def regret_figure(contest: Contest, log: bool = False) -> go.Figure:
         yaxis={"title": {"text": _REGRET}, **({"type": "log"} if log else {"rangemode": "tozero"})},
     )
     return styled(figure, 440)
+
+
+def _band(
+    at: Sequence[float], means: Sequence[float], errors: Sequence[float], log: bool
+) -> tuple[list[float | None], list[float | None]]:
+    """The outline of mean ± error; on a log axis cut where a mean is 0, and kept above the least mean's half."""
+    least = min((m for m in means if m > 0), default=0.0) / 2 if log else 0.0
+    xs: list[float | None] = []
+    ys: list[float | None] = []
+    for drawn, run in groupby(zip(at, means, errors, strict=True), key=lambda point: point[1] > 0 or not log):
+        points = list(run)
+        if drawn:
+            xs += [x for x, _, _ in points] + [x for x, _, _ in reversed(points)] + [None]
+            ys += [number(m + e) for _, m, e in points]
+            ys += [number(max(m - e, least)) for _, m, e in reversed(points)] + [None]
+    return xs, ys
 
 
 def ends_figure(contest: Contest) -> go.Figure:
