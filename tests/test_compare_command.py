@@ -135,6 +135,10 @@ def test_a_live_comparison_trains_each_training_once_and_scores_on_fresh_seeds(c
     again = command(*LIVE, "--truth-seeds", "4")
     assert without_times(json.loads(again[1])) == without_times(described)
     assert (here / "trained.txt").read_text().splitlines() == trained
+    assert json.loads(command("status", "runs/hill-compare", "--json")[1])["done"] == len(trained)
+    assert len(command("trials", "runs/hill-compare", "--csv")[1].splitlines()) == len(trained) + 1
+    assert command("report", "runs/hill-compare")[0] == 0
+    assert command("compare", "runs/hill-compare", "--methods", "random", "--budget", "4", "--seeds", "1")[0] == 0
 
 
 def test_a_killed_live_comparison_goes_on_and_trains_nothing_twice(command: Command, here: Path) -> None:

@@ -108,7 +108,12 @@ def compare_methods(
     if into is None:
         return train(Memory())
     folder = RunFolder.create_or_open(
-        into, identity_of(study, objective), name=study.name, study_text=study.text or None, fresh=fresh
+        into,
+        identity_of(study, objective),
+        name=study.name,
+        settings={**study.settings(), "stages": []},
+        study_text=study.text or None,
+        fresh=fresh,
     )
     with Store(folder) as store:
         store.load()

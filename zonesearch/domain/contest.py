@@ -153,7 +153,8 @@ class Contest:
         best, *others = self.tied()
         rest = [method for method in self.methods if method not in (best, *others)]
         n = len(self.regrets(best))
-        said = f"{best} has the least regret after {self.budget} trainings (mean of {n} searches)"
+        searches = f"mean of {n} searches" if n > 1 else "one search"
+        said = f"{best} has the least regret after {self.budget} trainings ({searches})"
         if others:
             said += f"; it cannot be told apart from {_listed(others)}"
         if rest:
