@@ -61,7 +61,8 @@ class Standing:
             the noise is unknown.
         p_value: two-sided, of Student's paired t-test against the method with the least mean regret; 1 for that one.
         n_trainings: mean number of trainings that it asked for.
-        ms: milliseconds of deciding per training asked for.
+        ms: milliseconds of deciding per training asked for, the median over the searches: a machine that was busy for
+            a while says nothing about the method.
     """
 
     method: str
@@ -131,7 +132,7 @@ class Contest:
                     within_noise=float(np.mean(final[method] <= self.noise)) if self.noise >= 0 else math.nan,
                     p_value=paired_p(final[method], final[best]),
                     n_trainings=asked / len(mine),
-                    ms=1000 * math.fsum(search.seconds for search in mine) / max(1, asked),
+                    ms=float(np.median([1000 * search.seconds / max(1, search.n_trainings) for search in mine])),
                 )
             )
         return tuple(sorted(rows, key=lambda standing: standing.regret))
