@@ -14,7 +14,7 @@ from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Trial, Trials
 from zonesearch.engine.identity import fingerprint
 from zonesearch.engine.run_folder import RunFolder
-from zonesearch.engine.runner import Engine, open_engine
+from zonesearch.engine.runner import Engine, open_engine, order_of_work
 from zonesearch.engine.shards import Shard, deal, remaining
 from zonesearch.engine.store import Store
 from zonesearch.errors import ObjectiveError, StudyError
@@ -264,6 +264,7 @@ def _loop(
         return Trials(t for t in store.trials.records() if t.state != "failed" or t.training.identity not in forgotten)
 
     hopeful = False  # asked only as long as nothing but failures came: the trials are many
+    first: Bundle | None = None
 
     def came(new: list[Trial]) -> None:
         nonlocal hopeful
@@ -272,7 +273,7 @@ def _loop(
         observer.trials_came(new, store.trials)
         hopeful = hopeful or any(trial.state != "failed" for trial in new)
         if not hopeful:
-            stop_when_hopeless(store.trials)
+            stop_when_hopeless(store.trials, first)
 
     try:
         while True:
@@ -285,6 +286,7 @@ def _loop(
             todo = remaining(mine, known())
             observer.round_begins(at, todo, len(study.stages))
             if todo:
+                first = order_of_work(todo)[0]
                 crew.run(objective, todo, came, observer.bundle_moves)
             _stop_when_nothing_came(at.records[at.stage], store.trials)
             if wait and isinstance(store, Store):
@@ -295,12 +297,14 @@ def _loop(
         observer.ended()
 
 
-def stop_when_hopeless(trials: Trials) -> None:
-    """End a run whose first few trainings all failed: it is the objective, not the parameters.
+def stop_when_hopeless(trials: Trials, easiest: Bundle | None = None) -> None:
+    """End a run whose first few trainings all failed, ``easiest`` among them: it is the objective, not the parameters.
 
     Raises:
         ObjectiveError: with the reason of the first.
     """
+    if easiest is not None and any(trials.get(training) is None for training in easiest.trainings):
+        return  # what failed so far may only have been too large
     states = [trial.state for trial in trials]
     if len(states) >= _HOPELESS and set(states) == {"failed"}:
         first = next(iter(trials))

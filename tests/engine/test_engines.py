@@ -17,7 +17,7 @@ import pytest
 from tests.engine.made import Sleeper, answer
 from zonesearch.domain.objective import Bundle, Report
 from zonesearch.domain.trials import Training, Trial, Trials
-from zonesearch.engine.runner import InProcess, longest_first, open_engine, run_bundles
+from zonesearch.engine.runner import InProcess, open_engine, order_of_work, run_bundles
 from zonesearch.errors import ObjectiveError, StudyError
 
 TRAININGS = [Training({"x": i}) for i in range(6)]
@@ -196,10 +196,10 @@ def test_progress_moves_from_zero_to_one(workers: int) -> None:
     assert {key for key, _ in seen} == {objective.bundles(TRAININGS)[0].key}
 
 
-def test_longest_bundles_start_first() -> None:
+def test_the_shortest_bundle_starts_first_then_the_longest() -> None:
     bundles = [Bundle((t,), cost) for t, cost in zip(TRAININGS, [1, 3, 2, 3, 1, 2], strict=True)]
-    assert [b.cost for b in longest_first(bundles)] == [3, 3, 2, 2, 1, 1]
-    assert longest_first(bundles[::-1]) == longest_first(bundles)
+    assert [b.cost for b in order_of_work(bundles)] == [1, 3, 3, 2, 2, 1]
+    assert order_of_work(bundles[::-1]) == order_of_work(bundles)
 
 
 def test_workers_use_the_threads_they_are_given() -> None:

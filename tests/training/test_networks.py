@@ -46,7 +46,7 @@ def test_the_widths_of_a_feed_forward_network_are_axes_of_their_own() -> None:
     assert widths(build(settings_of({"width_1": 5, "width_3": 7}, recipe), (64,), 10)) == [5, 16, 7, 10]
     assert widths(build(settings_of({"width": 12, "depth": 3}), (64,), 10)) == [12, 12, 12, 10]
     assert widths(build(settings_of({"width": 12, "depth": 2, "width_2": 6}), (64,), 10)) == [12, 6, 10]
-    with pytest.raises(ObjectiveError, match="has 3 hidden layers"):
+    with pytest.raises(ObjectiveError, match="number of hidden layers is 3"):
         recipe.check({"width_4": 8})
 
 
@@ -113,6 +113,22 @@ def test_a_convolutional_network_halves_the_image_in_each_block(pooling: str, re
     assert sum(m.kernel_size == (1, 1) for m in convolutions) == n_shortcuts.get((residual, pooling), 0)
 
 
+@pytest.mark.parametrize("kernel", [1, 2, 4, 6])
+@pytest.mark.parametrize("pooling", ["max", "stride"])
+def test_a_kernel_of_any_size_keeps_the_image(kernel: int, pooling: str) -> None:
+    """An interval between two odd kernels has even ones in it."""
+    settings = NetworkSettings(kind="cnn", channels=2, blocks=2, kernel=kernel, pooling=pooling, residual=True)
+    block = build(settings, PHOTO, 10)[0]  # type: ignore[index]
+    assert block(torch.randn(1, *PHOTO)).shape == (1, 2, 16, 16)
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths:UserWarning")
+def test_an_even_kernel_is_padded_as_torch_pads_it() -> None:
+    convolution = build(NetworkSettings(kind="cnn", channels=2, blocks=1, kernel=4), PHOTO, 10)[0].convolutions  # type: ignore[index]
+    x, last = torch.randn(1, 3, 9, 9), convolution[-1]
+    torch.testing.assert_close(convolution(x), nn.functional.conv2d(x, last.weight, last.bias, padding="same"))
+
+
 def test_a_residual_block_adds_its_input() -> None:
     settings = NetworkSettings(kind="cnn", channels=3, blocks=1, depth=2, residual=True, pooling="mean")
     (block, *_) = build(settings, PHOTO, 10)
@@ -125,7 +141,7 @@ def test_a_residual_block_adds_its_input() -> None:
 def test_too_many_blocks_and_other_impossible_networks_are_one_sentence() -> None:
     for settings, said in (
         (NetworkSettings(kind="cnn", blocks=4), "set \\[network\\] blocks to 3 or fewer"),
-        (NetworkSettings(kind="cnn", kernel=4), "kernel must be odd"),
+        (NetworkSettings(kind="cnn", kernel=0), "kernel must be at least 1"),
         (NetworkSettings(kind="cnn", pooling="sum"), 'pooling "sum" is unknown'),
         (NetworkSettings(kind="cn"), 'did you mean "cnn"'),
         (NetworkSettings(kind="backbone", backbone="resnet19"), 'did you mean "resnet18"'),

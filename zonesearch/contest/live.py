@@ -17,7 +17,7 @@ from zonesearch.domain.objective import Objective
 from zonesearch.domain.seeding import FRESH
 from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Params, Training, Trial, Trials
-from zonesearch.engine.runner import Engine
+from zonesearch.engine.runner import Engine, order_of_work
 from zonesearch.engine.shards import remaining
 from zonesearch.errors import StudyError
 from zonesearch.running import stop_when_hopeless
@@ -121,7 +121,7 @@ class LiveProblem:
         def came(new: list[Trial]) -> None:
             self.store.append(new)
             if all(trial.state == "failed" for trial in new):
-                stop_when_hopeless(self.store.trials)
+                stop_when_hopeless(self.store.trials, order_of_work(todo)[0])
             self.came(len(new))
 
         if todo:

@@ -31,7 +31,7 @@ from zonesearch.domain.objective import Bundle, Objective
 from zonesearch.domain.trials import Trial
 from zonesearch.engine.processes import pickled
 from zonesearch.engine.provenance import machine
-from zonesearch.engine.runner import THREAD_VARIABLES, OnProgress, OnTrials, longest_first
+from zonesearch.engine.runner import THREAD_VARIABLES, OnProgress, OnTrials, order_of_work
 from zonesearch.engine.worker import failed, train_bundle
 from zonesearch.errors import ObjectiveError, StoreError, ZoneSearchError
 
@@ -103,7 +103,7 @@ class Dask:
         """
         if not bundles:
             return
-        suspects = self._run_all(objective, longest_first(bundles), on_trials, on_progress)
+        suspects = self._run_all(objective, order_of_work(bundles), on_trials, on_progress)
         for bundle in suspects:
             for training in bundle.trainings:
                 # Twice, since a worker that dies may take with it what others had begun or were about to need.

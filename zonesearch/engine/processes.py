@@ -32,7 +32,7 @@ from joblib.externals.loky.process_executor import ShutdownExecutorError
 from zonesearch.domain.objective import Bundle, Objective
 from zonesearch.domain.trials import Trial
 from zonesearch.engine.provenance import machine
-from zonesearch.engine.runner import THREAD_VARIABLES, OnProgress, OnTrials, longest_first
+from zonesearch.engine.runner import THREAD_VARIABLES, OnProgress, OnTrials, order_of_work
 from zonesearch.engine.worker import failed, train_bundle
 from zonesearch.errors import ObjectiveError, ZoneSearchError
 
@@ -99,7 +99,7 @@ class Processes:
         on_progress: OnProgress | None = None,
     ) -> None:
         """Train all ``bundles`` (see :class:`zonesearch.engine.runner.Engine`)."""
-        waiting = deque(_Job(bundle) for bundle in longest_first(bundles))
+        waiting = deque(_Job(bundle) for bundle in order_of_work(bundles))
         if not waiting:
             return
         sent = self._send(objective)

@@ -24,8 +24,8 @@ __all__ = [
     "InProcess",
     "OnProgress",
     "OnTrials",
-    "longest_first",
     "open_engine",
+    "order_of_work",
     "run_bundles",
 ]
 
@@ -124,9 +124,14 @@ def run_bundles(
         engine.run(objective, bundles, on_trials, on_progress)
 
 
-def longest_first(bundles: Sequence[Bundle]) -> list[Bundle]:
-    """The order in which bundles start: so that no long one is left for the end, when the other workers idle."""
-    return sorted(bundles, key=lambda bundle: (-bundle.cost, bundle.key))
+def order_of_work(bundles: Sequence[Bundle]) -> list[Bundle]:
+    """The order in which bundles start.
+
+    The shortest one says soonest whether anything works here; then the longest, so that none is left for the end, when
+    the other workers idle.
+    """
+    ordered = sorted(bundles, key=lambda bundle: (-bundle.cost, bundle.key))
+    return ordered[-1:] + ordered[:-1]
 
 
 class InProcess:
@@ -147,7 +152,7 @@ class InProcess:
     ) -> None:
         """Train all ``bundles`` (see :class:`Engine`)."""
         with _threads(self._threads):
-            for bundle in longest_first(bundles):
+            for bundle in order_of_work(bundles):
                 self._run_one(objective, bundle, on_trials, on_progress)
 
     def _run_one(

@@ -82,7 +82,7 @@ class NetworkSettings:
         init: ``torch`` (uniform within 1/sqrt(fan_in)) or ``keras`` (Glorot uniform, zero bias).
         base_width: the width at which the learning rate was found, to carry it over to other widths (muP); 0: off.
         blocks: of a cnn, each followed by pooling; ``channels`` in the first, twice as many in each next one.
-        kernel: side of the convolutions, odd.
+        kernel: side of the convolutions.
         pooling: ``max``, ``mean`` or ``stride`` (the block's first convolution takes every second pixel).
         residual: add the input of a cnn's block to its output.
         backbone: ``resnet18`` or another classification network of torchvision.
@@ -286,7 +286,7 @@ class Settings:
             number, widths = int(layer[1]), list(network.hidden)
             if number > len(widths):
                 raise ObjectiveError(
-                    f'axis "{name}", but the network has {len(widths)} hidden layers; set [network] widths or depth'
+                    f'axis "{name}", but the number of hidden layers is {len(widths)}; set [network] widths or depth'
                 )
             widths[number - 1] = _typed(value, 0, f'parameter "{name}"', ObjectiveError)
             return replace(self, network=replace(network, widths=tuple(widths)))

@@ -40,8 +40,6 @@ def check_network(settings: NetworkSettings) -> None:
             raise ObjectiveError(f"network {name} must be at least 1, not {getattr(settings, name)}")
     if any(width < 1 for width in settings.widths):
         raise ObjectiveError(f"network widths must each be at least 1, not {list(settings.widths)}")
-    if settings.kernel % 2 == 0:
-        raise ObjectiveError(f"network kernel must be odd, so that it has a middle, not {settings.kernel}")
     if not 0 <= settings.dropout < 1:
         raise ObjectiveError(f"dropout is a probability, 0 <= dropout < 1, not {settings.dropout}")
     if settings.kind == "backbone":

@@ -31,15 +31,9 @@ class ConvBlock(nn.Module):
         stride = 2 if settings.pooling == "stride" else 1
         layers: list[nn.Module] = []
         for i in range(settings.depth):
-            layers.append(
-                nn.Conv2d(
-                    n_in if i == 0 else n_out,
-                    n_out,
-                    settings.kernel,
-                    stride if i == 0 else 1,
-                    settings.kernel // 2,
-                    bias=not settings.batch_norm,
-                )
+            first = i == 0
+            layers += _convolution(
+                n_in if first else n_out, n_out, settings.kernel, stride if first else 1, bias=not settings.batch_norm
             )
             if settings.batch_norm:
                 layers.append(nn.BatchNorm2d(n_out))
@@ -61,6 +55,16 @@ class ConvBlock(nn.Module):
             y = y + self.shortcut(x)
         pooled: Tensor = self.pooling(self.activation(y))
         return pooled
+
+
+def _convolution(n_in: int, n_out: int, kernel: int, stride: int, bias: bool) -> list[nn.Module]:
+    """A convolution that keeps the size at stride 1; an even kernel, which has no middle, reaches one pixel further
+    to the right and below.
+    """
+    if kernel % 2:
+        return [nn.Conv2d(n_in, n_out, kernel, stride, kernel // 2, bias=bias)]
+    before, after = (kernel - 1) // 2, kernel // 2
+    return [nn.ZeroPad2d((before, after, before, after)), nn.Conv2d(n_in, n_out, kernel, stride, bias=bias)]
 
 
 def build_cnn(settings: NetworkSettings, shape: tuple[int, ...], n_classes: int) -> nn.Sequential:
