@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from sklearn.datasets import load_digits, load_wine
 from torch import Tensor, nn
+from torch.utils.data import Dataset, TensorDataset
 
 
 def network(params: dict[str, Any]) -> nn.Module:
@@ -95,6 +97,34 @@ def digits_as_tensors(names: tuple[str, ...] = ()) -> tuple[Any, Any]:
     images = torch.tensor(x, dtype=torch.float32).reshape(-1, 8, 8)
     words = np.array(names or ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"])
     return (images, words[y]), None
+
+
+def digits_as_datasets(pictures: bool = False, colour: bool = False) -> tuple[Any, Any]:
+    """Two data sets of torch, of tensors or of pictures with their labels."""
+    (x, y), (x_test, y_test) = digits()
+    if not pictures:
+        return tuple(TensorDataset(torch.tensor(a), torch.tensor(b)) for a, b in ((x, y), (x_test, y_test)))
+    images = [Image.fromarray((pixels.reshape(8, 8) * 15).astype(np.uint8)) for pixels in x]
+    return Pictures([image.convert("RGB") for image in images] if colour else images, y.tolist()), None
+
+
+class Pictures(Dataset[Any]):
+    """Pictures of PIL, as the data sets of torchvision give them without a transform."""
+
+    def __init__(self, images: list[Image.Image], labels: list[int]) -> None:
+        self.images, self.labels = images, labels
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, i: int) -> tuple[Image.Image, int]:
+        return self.images[i], self.labels[i]
+
+
+def wine_frames() -> tuple[Any, Any]:
+    """A frame and a series of pandas."""
+    frame = load_wine(as_frame=True).frame
+    return (frame.drop(columns="target"), frame["target"].map({0: "Abel", 1: "Bruno", 2: "Carla"})), None
 
 
 def digits_with_a_strange_label() -> tuple[Any, Any]:

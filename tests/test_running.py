@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import surfaces
 
 from zonesearch import ObjectiveError, StudyError, Training, Trial, Trials, advance, run_pipeline
 from zonesearch.domain.verdict import Verdict
+from zonesearch.engine.gpus import visible_gpus
 from zonesearch.pipeline import next_round
 from zonesearch.recorded import read_run
 from zonesearch.study.study import Study
@@ -86,6 +89,24 @@ def test_two_workers_find_what_one_finds(tmp_path: Path) -> None:
     two = run_pipeline(space, objective=SURFACE, seeds=2, workers=2)
     columns = ["width", "batch", "accuracy", "seed", "epochs", "state", "key"]
     assert one.frame()[columns].equals(two.frame()[columns])
+
+
+def test_two_workers_share_the_gpus_that_are_visible(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4, 7")
+
+    def device(params: dict[str, Any]) -> float:
+        time.sleep(0.2)
+        return float(os.environ["CUDA_VISIBLE_DEVICES"])
+
+    assert set(run_pipeline({"x": [1, 2, 4, 8]}, objective=device, workers=2).frame()["accuracy"]) == {4.0, 7.0}
+
+
+@pytest.mark.parametrize(("given", "found"), [("", ()), ("-1", ()), ("0", ("0",)), ("GPU-1,GPU-2", ("GPU-1", "GPU-2"))])
+def test_gpus_are_those_that_the_environment_names(
+    monkeypatch: pytest.MonkeyPatch, given: str, found: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    assert visible_gpus() == found
 
 
 def test_other_settings_in_the_same_folder_are_refused(tmp_path: Path) -> None:

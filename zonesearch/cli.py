@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 
@@ -58,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # so that a study finds the user's own modules where the user stands
+    warnings.formatwarning = _sentence
     try:
         status: int | None = options.call(options)
         sys.stdout.flush()
@@ -71,3 +73,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of our output left: no traceback
         return 1
     return status or 0
+
+
+def _sentence(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """A warning of ours as a sentence; others with the place that they come from."""
+    ours = filename.startswith(os.path.dirname(__file__))
+    return f"zonesearch: {message}\n" if ours else f"{filename}:{lineno}: {category.__name__}: {message}\n"

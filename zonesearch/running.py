@@ -12,6 +12,7 @@ from zonesearch.domain.objective import Bundle, Objective
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Trial, Trials
+from zonesearch.engine.gpus import visible_gpus
 from zonesearch.engine.identity import fingerprint
 from zonesearch.engine.run_folder import RunFolder
 from zonesearch.engine.runner import Engine, open_engine, order_of_work
@@ -168,7 +169,8 @@ def run_study(
     n_workers = workers if workers is not None else int(study.run.get("workers", 1))
     where = engine if engine is not None else str(study.run.get("engine", "local"))
     provenance = {"shard": str(shard)} if shard else None
-    with open_engine(where, workers=n_workers, threads=int(study.run.get("threads", 1)), provenance=provenance) as crew:
+    n_threads, gpus = int(study.run.get("threads", 1)), visible_gpus() if n_workers > 1 else ()
+    with open_engine(where, workers=n_workers, threads=n_threads, gpus=gpus, provenance=provenance) as crew:
         if into is None:
             memory = Memory()
             _loop(study, objective, memory, crew, observer, retry_failed, shard, wait)

@@ -100,8 +100,13 @@ def test_images_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     refused("does not exist", name="images", root=str(tmp_path / "none"))
     refused("holds no images", name="images", root=str(tmp_path))
     write_images(tmp_path / "a")
-    (tmp_path / "a" / "one" / "3.png").write_bytes((tmp_path / "a" / "one" / "3.png").read_bytes()[:60])
-    refused("image one/3.png cannot be read", name="images", root=str(tmp_path / "a"))
+    for name in ("one/3.png", "two/0.png"):
+        (tmp_path / "a" / name).write_bytes((tmp_path / "a" / name).read_bytes()[:60])
+    refused(
+        r"2 of 18 images cannot be read, the first one/3.png \(.*\); replace what is broken",
+        name="images",
+        root=str(tmp_path / "a"),
+    )
     write_images(tmp_path / "b", parts=("train",))
     (tmp_path / "b" / "test" / "nine").mkdir(parents=True)
     Image.new("L", (8, 8)).save(tmp_path / "b" / "test" / "nine" / "0.png")
@@ -111,6 +116,16 @@ def test_images_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     (tmp_path / "d" / "one").mkdir(parents=True)
     Image.new("L", (8, 8)).save(tmp_path / "d" / "one" / "0.png")
     refused('only one class, "one"', name="images", root=str(tmp_path / "d"))
+
+
+def test_an_image_that_cannot_be_read_is_left_out_and_named(tmp_path: Path) -> None:
+    write_images(tmp_path, n=10)
+    (tmp_path / "one" / "3.png").write_bytes((tmp_path / "one" / "3.png").read_bytes()[:60])
+    with pytest.warns(UserWarning, match=r"image one/3.png cannot be read \(.*\); the run goes on without it"):
+        data = load(DataSettings(name="images", root=str(tmp_path)), 0)
+    assert sum(sizes(data)) == 29
+    together = torch.cat([data.train[1], data.validation[1], data.test[1]])
+    assert torch.bincount(together).tolist() == [9, 10, 10]
 
 
 # --- arrays
@@ -216,6 +231,21 @@ def test_a_factory_of_arrays_or_tensors_labels_of_any_kind() -> None:
     assert words.n_classes == 10
 
 
+def test_a_factory_of_data_sets_of_torch_and_of_frames() -> None:
+    arrays, sets = (load(DataSettings(name=f"own_parts:{name}"), 0) for name in ("digits", "digits_as_datasets"))
+    assert sets.digest == arrays.digest
+    assert sets.test[0].equal(arrays.test[0])
+    pictures, coloured = (
+        load(DataSettings(name="own_parts:digits_as_datasets", arguments=(("colour", colour), ("pictures", True))), 0)
+        for colour in (False, True)
+    )
+    assert pictures.shape == (1, 8, 8)
+    assert coloured.shape == (3, 8, 8)
+    torch.testing.assert_close(coloured.train[0][:, 1:2], pictures.train[0])
+    frames = load(DataSettings(name="own_parts:wine_frames"), 0)
+    assert (frames.shape, frames.n_classes) == ((13,), 3)
+
+
 def test_lists_may_be_arguments_of_a_factory() -> None:
     names = [f"n{i}" for i in range(10)]
     recipe = Recipe.from_tables({"data": {"name": "own_parts:digits_as_tensors", "arguments": {"names": names}}})
@@ -259,6 +289,33 @@ def test_mnist_is_read_from_where_the_data_are() -> None:
     data = load(DataSettings(name="mnist", limit=1000), 0)
     assert data.shape == (1, 28, 28)
     assert (len(data.validation[1]), len(data.test[1])) == (12_000, 10_000)
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"), [("mnist", "MNIST"), ("fashion-mnist", "FashionMNIST"), ("kmnist", "KMNIST")]
+)
+def test_the_files_of_torchvision_are_read_below_the_root(tmp_path: Path, name: str, folder: str) -> None:
+    """The digits as IDX files: a header of type and sizes, then the bytes."""
+    x, y = load_digits(return_X_y=True)
+    images = np.kron(x.reshape(-1, 8, 8), np.ones((3, 3)))[:300] * 15
+    raw = tmp_path / folder / "raw"
+    raw.mkdir(parents=True)
+    for part, of in (("train", slice(200)), ("t10k", slice(200, 300))):
+        for kind, array in (("images-idx3", images[of]), ("labels-idx1", y[of])):
+            header = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
+            (raw / f"{part}-{kind}-ubyte").write_bytes(header + array.astype(np.uint8).tobytes())
+    data = load(DataSettings(name=name, root=str(tmp_path)), 0)
+    assert data.shape == (1, 24, 24)
+    assert len(data.test[1]) == 100
+    assert data.n_classes == 10
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+def test_images_by_class_stand_in_for_the_files_of_torchvision(tmp_path: Path, name: str) -> None:
+    write_images(tmp_path, parts=("train", "test"), colour=True)
+    data = load(DataSettings(name=name, root=str(tmp_path)), 0)
+    assert sizes(data) == (15, 3, 18)
+    refused("is not in .*: set \\[data\\] root to the folder that holds", name=name, root=str(tmp_path / "test"))
 
 
 # --- regression and metrics

@@ -1,11 +1,16 @@
-"""Images by class: a folder, or a zip of one, ``CLASS/NAME.jpg`` or ``train/CLASS/NAME.jpg`` and ``test/...``."""
+"""Images by class: a folder, or a zip of one, ``CLASS/NAME.jpg`` or ``train/CLASS/NAME.jpg`` and ``test/...``.
+
+A few images that cannot be read are left out, in a sentence of their own; many of them are no accident.
+"""
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from multiprocessing import current_process
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -18,13 +23,14 @@ from zonesearch.training.settings import DataSettings
 __all__ = ["read_images"]
 
 _KINDS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+_MOST_LOST = 0.1  # share of images that may be unreadable
 
 
 def read_images(settings: DataSettings, root: Path) -> tuple[Raw, Raw | None, list[object]]:
     """All images below ``root``, pixels as 0..1; grey ones keep one channel when all are grey.
 
     Raises:
-        ObjectiveError: naming the image that cannot be read, or has another size than the rest.
+        ObjectiveError: naming the image that has another size than the rest, or the first of many that cannot be read.
     """
     with _opened(root) as (names, content):
         parts: dict[str, list[tuple[str, str]]] = {"train": [], "test": [], "": []}
@@ -37,13 +43,15 @@ def read_images(settings: DataSettings, root: Path) -> tuple[Raw, Raw | None, li
         train = parts["train"] or parts[""]
         if not train:
             raise ObjectiveError(f"{root} holds no images as CLASS/NAME.jpg or train/CLASS/NAME.jpg")
-        classes = sorted({label for label, _ in train})
-        if len(classes) < 2:
-            raise ObjectiveError(f'{root} holds images of only one class, "{classes[0]}"; a folder for each is needed')
-        pictures = [_picture(content, name, settings.size) for _, name in train + parts["test"]]
-        grey = all(picture.shape[2] == 1 for picture in pictures)
+        kept = _readable(content, train + parts["test"], settings.size, root)
+        pictures = [kept[name] for _, name in train + parts["test"] if name in kept]
+    classes = sorted({label for label, _ in train})
+    train, test = ([(label, name) for label, name in part if name in kept] for part in (train, parts["test"]))
+    if len(classes) < 2:
+        raise ObjectiveError(f'{root} holds images of only one class, "{classes[0]}"; a folder for each is needed')
+    grey = all(picture.shape[2] == 1 for picture in pictures)
     first = pictures[0].shape[:2]
-    for picture, (_, name) in zip(pictures, train + parts["test"], strict=True):
+    for picture, (_, name) in zip(pictures, train + test, strict=True):
         if picture.shape[:2] != first:
             raise ObjectiveError(
                 f"{root}: {name} has {picture.shape[0]} x {picture.shape[1]} pixels, others {first[0]} x {first[1]}; "
@@ -52,13 +60,12 @@ def read_images(settings: DataSettings, root: Path) -> tuple[Raw, Raw | None, li
     stacked = np.stack([p if grey or p.shape[2] == 3 else np.repeat(p, 3, axis=2) for p in pictures])
     inputs = stacked.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255)
     number = {label: i for i, label in enumerate(classes)}
-    for label, name in parts["test"]:
+    for label, name in test:
         if label not in number:
             raise ObjectiveError(f'{root}: {name} is of the class "{label}", of which there is no training image')
-    labels = np.array([number[label] for label, _ in train + parts["test"]], dtype=np.int64)
+    labels = np.array([number[label] for label, _ in train + test], dtype=np.int64)
     n = len(train)
-    test = (inputs[n:], labels[n:]) if parts["test"] else None
-    return (inputs[:n], labels[:n]), test, list(classes)
+    return (inputs[:n], labels[:n]), (inputs[n:], labels[n:]) if test else None, list(classes)
 
 
 @contextmanager
@@ -76,17 +83,46 @@ def _opened(root: Path) -> Iterator[tuple[list[str], Callable[[str], bytes]]]:
         yield archive.namelist(), archive.read
 
 
-def _picture(content: Callable[[str], bytes], name: str, size: int) -> npt.NDArray[np.uint8]:
-    """(height, width, 1 or 3)."""
+def _readable(
+    content: Callable[[str], bytes], wanted: list[tuple[str, str]], size: int, root: Path
+) -> dict[str, npt.NDArray[np.uint8]]:
+    """The pictures by name, without those that cannot be read.
+
+    Raises:
+        ObjectiveError: for more than one in ten, or a file that the disk does not give.
+    """
+    kept: dict[str, npt.NDArray[np.uint8]] = {}
+    lost: dict[str, str] = {}
+    for _, name in wanted:
+        try:
+            file = content(name)
+        except (OSError, zipfile.BadZipFile) as error:  # of the disk, not of the image: next time it may be there
+            raise ObjectiveError(f"{root}: {name} cannot be read: {error}") from None
+        try:
+            kept[name] = _picture(file, size)
+        except (OSError, ValueError, SyntaxError) as error:
+            lost[name] = "no image that Pillow knows" if "BytesIO" in str(error) else str(error)
+    if not lost:
+        return kept
+    name, reason = next(iter(lost.items()))
+    said = f"{root}: image {name} cannot be read ({reason})"
+    if len(lost) > 1:
+        said = f"{root}: {len(lost)} of {len(wanted)} images cannot be read, the first {name} ({reason})"
+    if len(lost) > _MOST_LOST * len(wanted):
+        raise ObjectiveError(f"{said}; replace what is broken, or take it away")
+    if current_process().name == "MainProcess":  # workers read the same data again
+        warnings.warn(f"{said}; the run goes on without {'it' if len(lost) == 1 else 'them'}", stacklevel=2)
+    return kept
+
+
+def _picture(file: bytes, size: int) -> npt.NDArray[np.uint8]:
+    """(height, width, 1 or 3); raises whatever a broken file leads to."""
     from PIL import Image
 
-    try:
-        with Image.open(BytesIO(content(name))) as image:
-            wanted = "L" if image.mode in ("1", "L", "LA", "I", "I;16", "F") else "RGB"
-            picture = image.convert(wanted)
-            if size:
-                picture = picture.resize((size, size), Image.Resampling.BILINEAR)
-            pixels = np.asarray(picture, dtype=np.uint8)
-    except (OSError, ValueError, zipfile.BadZipFile, SyntaxError) as error:
-        raise ObjectiveError(f"image {name} cannot be read: {error}") from None
+    with Image.open(BytesIO(file)) as image:
+        wanted = "L" if image.mode in ("1", "L", "LA", "I", "I;16", "F") else "RGB"
+        picture = image.convert(wanted)
+        if size:
+            picture = picture.resize((size, size), Image.Resampling.BILINEAR)
+        pixels = np.asarray(picture, dtype=np.uint8)
     return pixels[:, :, None] if pixels.ndim == 2 else pixels

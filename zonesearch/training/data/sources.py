@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from zonesearch.errors import ObjectiveError, did_you_mean
+from zonesearch.training.data.datasets import as_arrays
 from zonesearch.training.data.files import read_arrays, read_table
 from zonesearch.training.data.images import read_images
 from zonesearch.training.data.raw import Raw, as_raw
@@ -119,21 +120,19 @@ def _root(settings: DataSettings, folder: str) -> Path:
 
 
 def _by_factory(settings: DataSettings) -> Read:
-    """What ``package.module:function(**arguments)`` gives: (train, test), each (inputs, targets); test may be None."""
+    """What ``package.module:function(**arguments)`` gives: (train, test), each (inputs, targets) or a torch data
+    set; test may be None.
+    """
     function = imported(settings.name, "[data] name")
     try:
         train, test = function(**dict(settings.arguments))
-        parts = [part if part is None else (part[0], part[1]) for part in (train, test)]
+        parts = [part if part is None else as_arrays(part) for part in (train, test)]
     except Exception as error:  # whatever a function of the user's may raise
         raise ObjectiveError(
-            f"[data] name = {settings.name} must give (train, test), each (inputs, targets), but ended in "
-            f"{type(error).__name__}: {error}"
+            f"[data] name = {settings.name} must give (train, test), each (inputs, targets) or a torch Dataset, but "
+            f"ended in {type(error).__name__}: {error}"
         ) from error
     classes: list[object] = []
-    raws = [p and as_raw(_array(p[0]), _array(p[1]), settings, settings.name, classes) for p in parts]
+    raws = [part and as_raw(*part, settings, settings.name, classes) for part in parts]
     assert raws[0] is not None
     return raws[0], raws[1], classes
-
-
-def _array(values: object) -> object:
-    return values.numpy(force=True) if hasattr(values, "numpy") and hasattr(values, "requires_grad") else values

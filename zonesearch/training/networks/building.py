@@ -34,7 +34,8 @@ def check_network(settings: NetworkSettings) -> None:
     for name, known in words.items():
         value = getattr(settings, name)
         if value not in known:
-            raise ObjectiveError(f'network {name} "{value}" is unknown; {did_you_mean(value, known)}')
+            own = ' Or give "package.module:function"' if name == "kind" else ""
+            raise ObjectiveError(f'network {name} "{value}" is unknown; {did_you_mean(value, known)}{own}')
     for name in ("width", "depth", "channels", "blocks", "kernel"):
         if getattr(settings, name) < 1:
             raise ObjectiveError(f"network {name} must be at least 1, not {getattr(settings, name)}")
