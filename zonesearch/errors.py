@@ -59,7 +59,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     'did you mean "width"?'
     """
     names = sorted(known)
-    near = get_close_matches(word, names, n=1, cutoff=0.6)
+    small = {name.lower(): name for name in names}
+    near = get_close_matches(word.lower(), small, n=1, cutoff=0.6)
     if near:
-        return f'did you mean "{near[0]}"?'
+        return f'did you mean "{small[near[0]]}"?'
     return "known: " + ", ".join(names) if names else "none is known here"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import linecache
 import os
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +15,7 @@ from zonesearch.domain.objective import Bundle
 from zonesearch.training.data import load
 from zonesearch.training.networks import build, n_parameters
 from zonesearch.training.recipe import Recipe
-from zonesearch.training.settings import DataSettings, NetworkSettings
+from zonesearch.training.settings import DataSettings, NetworkSettings, TrainingSettings
 
 MNIST = bool(os.environ.get("ZONESEARCH_DATA"))
 
@@ -121,6 +124,31 @@ def test_fingerprint_changes_with_what_changes_a_result() -> None:
     assert Recipe(network=NetworkSettings(depth=2)).fingerprint() != base
     assert Recipe(data=DataSettings(limit=500)).fingerprint() != base
     assert Recipe(data=DataSettings(root="/elsewhere")).fingerprint() == base
+
+
+def test_fingerprint_changes_with_the_users_own_code_and_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    source = "def network(params):\n    return None\n\ndef metric(outputs, targets):\n    return {}\n"
+    weights = tmp_path / "weights.pt"
+    own = Recipe(network=NetworkSettings(kind="edited_parts:network"))
+    measured = Recipe(training=TrainingSettings(metric="edited_parts:metric"))
+    tuned = Recipe(network=NetworkSettings(kind="backbone", weights=str(weights)))
+    armed = Recipe(arms={"mine": own})
+    found = []
+    for number in (0, 0, 1):
+        (tmp_path / "edited_parts.py").write_text(source.format(number))
+        weights.write_bytes(bytes([number]))
+        sys.modules.pop("edited_parts", None)
+        linecache.clearcache()
+        found.append([recipe.fingerprint() for recipe in (own, measured, tuned, armed)])
+    first, again, edited = found
+    assert first == again
+    assert all(one != other for one, other in zip(first, edited, strict=True))
+    weights.unlink()
+    with pytest.raises(ObjectiveError, match="cannot be read"):
+        tuned.fingerprint()
 
 
 @pytest.mark.slow

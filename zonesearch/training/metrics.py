@@ -23,6 +23,8 @@ __all__ = ["CLASSIFICATION", "METRICS", "Measure", "check_metric", "measure_of"]
 
 Score = Callable[[Tensor, Tensor], float]
 
+_SIGNS = {"maximise": 1.0, "maximize": 1.0, "minimise": -1.0, "minimize": -1.0}
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -118,7 +120,7 @@ def _measure(task: str, metric: str, direction: str, scale: tuple[float, float])
     loss = functional.cross_entropy if task == "classification" else _squared
     metric = metric or ("accuracy" if task == "classification" else "r2")
     if ":" in metric:
-        return Measure(loss, _Own(metric, 1.0 if direction == "maximise" else -1.0, *scale))
+        return Measure(loss, _Own(metric, _SIGNS[direction], *scale))
     score = METRICS[metric][1]
     if metric in ("mae", "rmse"):
         score = _Scaled(score, scale[1])
@@ -144,13 +146,13 @@ def check_metric(settings: Settings) -> None:
     task, metric = settings.data.task, settings.training.metric
     if task not in ("classification", "regression"):
         raise ObjectiveError(f'[data] task is "classification" or "regression", not "{task}"')
-    if settings.training.direction not in ("maximise", "minimise"):
+    if settings.training.direction not in _SIGNS:
         raise ObjectiveError(f'direction is "maximise" or "minimise", not "{settings.training.direction}"')
     if ":" in metric:
         imported(metric, "[training] metric")
     elif metric and metric not in METRICS:
         raise ObjectiveError(
-            f'there is no metric "{metric}"; {did_you_mean(metric, METRICS)} Or give "package.module:function"'
+            f'there is no metric "{metric}"; {did_you_mean(metric, METRICS)} (or give "package.module:function")'
         )
     elif metric and METRICS[metric][0] != task:
         raise ObjectiveError(f'metric "{metric}" is for {METRICS[metric][0]}, but [data] task is "{task}"')

@@ -23,6 +23,7 @@ from zonesearch.training.metrics import check_metric
 from zonesearch.training.networks import check_network, n_parameters
 from zonesearch.training.numerics import check_precision
 from zonesearch.training.optimizers import check_optimizer
+from zonesearch.training.own_code import own_code
 from zonesearch.training.schedules import parse
 from zonesearch.training.settings import (
     AugmentationSettings,
@@ -89,8 +90,10 @@ class Recipe:
         return cls(**vars(settings), seed=seed, techniques=techniques, arms=made)
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """The settings, the content of the data, and the version of the code that trains."""
-        return {"objective": "pytorch", "code": CODE, **self._described(), "content": self._load("cpu").digest}
+        """The settings, the content of the data and of the user's own code, and the version of the code that trains."""
+        described = {"objective": "pytorch", "code": CODE, **self._described(), "content": self._load("cpu").digest}
+        own = own_code([self._settings, *(arm._settings for arm in self.arms.values())])
+        return described | ({"own_code": own} if own else {})
 
     def check(self, params: Mapping[str, Any]) -> None:
         """Say what cannot work.

@@ -49,7 +49,8 @@ def read(settings: DataSettings) -> Read:
         train, test, classes = _FILES[name](settings, _file(settings))
     else:
         raise ObjectiveError(
-            f'[data] name: there is no data set "{name}"; {did_you_mean(name, NAMES)} Or give "package.module:function"'
+            f'[data] name: there is no data set "{name}"; {did_you_mean(name, NAMES)} '
+            '(or give "package.module:function")'
         )
     if settings.task == "regression" and name not in ("arrays", "table") and ":" not in name:
         raise ObjectiveError(f'[data] task = "regression", but {name} has classes; use arrays, a table or a function')

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from zonesearch.errors import ObjectiveError, did_you_mean
 from zonesearch.training.settings import NetworkSettings
 
-__all__ = ["TUNED", "Backbone", "build_backbone", "check_backbone"]
+__all__ = ["TUNED", "Backbone", "build_backbone", "check_backbone", "names_a_file"]
 
 TUNED = ("full", "last", "head")
 
@@ -59,7 +59,7 @@ def check_backbone(settings: NetworkSettings) -> None:
         raise ObjectiveError(
             f'torchvision has no network "{settings.backbone}"; {did_you_mean(settings.backbone, known)}'
         )
-    if settings.weights and not _is_file(settings.weights):
+    if settings.weights and not names_a_file(settings.weights):
         names = ["DEFAULT", *(weights.name for weights in get_model_weights(settings.backbone))]
         if settings.weights not in names:
             raise ObjectiveError(
@@ -78,7 +78,7 @@ def build_backbone(settings: NetworkSettings, shape: tuple[int, ...], n_classes:
     if shape[0] not in (1, 3):
         raise ObjectiveError(f"a torchvision network wants images of 1 or 3 channels, not {shape[0]}")
     on_meta = torch.get_default_device().type == "meta"
-    named = settings.weights if settings.weights and not _is_file(settings.weights) and not on_meta else None
+    named = settings.weights if settings.weights and not names_a_file(settings.weights) and not on_meta else None
     try:
         body = get_model(settings.backbone, weights=named)
     except (OSError, RuntimeError) as error:
@@ -134,5 +134,6 @@ def _load(body: nn.Module, path: Path) -> None:
     body.load_state_dict(fitting, strict=False)
 
 
-def _is_file(weights: str) -> bool:
+def names_a_file(weights: str) -> bool:
+    """Whether ``weights`` is a path and no name of torchvision's."""
     return "/" in weights or "." in weights

@@ -34,7 +34,7 @@ def check_network(settings: NetworkSettings) -> None:
     for name, known in words.items():
         value = getattr(settings, name)
         if value not in known:
-            own = ' Or give "package.module:function"' if name == "kind" else ""
+            own = ' (or give "package.module:function")' if name == "kind" else ""
             raise ObjectiveError(f'network {name} "{value}" is unknown; {did_you_mean(value, known)}{own}')
     for name in ("width", "depth", "channels", "blocks", "kernel"):
         if getattr(settings, name) < 1:
