@@ -147,7 +147,6 @@ def test_too_many_blocks_and_other_impossible_networks_are_one_sentence() -> Non
         (NetworkSettings(kind="backbone", backbone="resnet19"), 'did you mean "resnet18"'),
         (NetworkSettings(kind="backbone", weights="IMAGENET"), 'resnet18 has no weights "IMAGENET"'),
         (NetworkSettings(kind="backbone", tune="half"), 'tune "half" is unknown'),
-        (NetworkSettings(kind="backbone", backbone="squeezenet1_0"), "no linear head"),
         (NetworkSettings(kind="own_parts:missing"), "cannot be imported"),
         (NetworkSettings(kind="own_parts:__doc__"), "is no function"),
     ):
@@ -171,6 +170,54 @@ def test_tune_says_which_stages_of_a_backbone_are_trained() -> None:
     assert named(made["last"]) == {"layer4", "fc"}
     assert named(made["full"]) == {"conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "fc"}
     assert all(network.body.fc.out_features == 7 for network in made.values())
+
+
+@pytest.mark.parametrize(
+    ("backbone", "last_stage"),
+    [
+        ("alexnet", {"features.10", "classifier"}),
+        ("convnext_tiny", {"features.7", "classifier"}),
+        ("densenet121", {"features.denseblock4", "features.norm5", "classifier"}),
+        ("efficientnet_b0", {"features.8", "classifier"}),
+        ("googlenet", {"inception5b", "fc"}),
+        ("inception_v3", {"Mixed_7c", "fc"}),
+        ("mnasnet0_5", {"layers.14", "layers.15", "classifier"}),
+        ("mobilenet_v3_small", {"features.12", "classifier"}),
+        ("regnet_x_400mf", {"trunk_output.block4", "fc"}),
+        ("shufflenet_v2_x0_5", {"conv5", "fc"}),
+        ("squeezenet1_1", {"features.12", "classifier"}),
+        ("swin_t", {"features.7", "norm", "head"}),
+        ("vit_b_32", {"encoder.layers.encoder_layer_11", "encoder.ln", "heads"}),
+    ],
+)
+def test_every_family_of_backbones_has_a_head_and_a_last_stage(backbone: str, last_stage: set[str]) -> None:
+    shape = (3, 224, 224)
+    settings = {
+        tune: NetworkSettings(kind="backbone", backbone=backbone, tune=tune) for tune in ("full", "last", "head")
+    }
+    n = {tune: n_parameters(each, shape, 7) for tune, each in settings.items()}
+    assert n["full"] == n["last"] == n["head"] > 100_000
+    device = "cpu" if "regnet" in backbone else "meta"  # on meta nothing is computed
+    with torch.device(device):
+        made = {tune: build(each, shape, 7).body for tune, each in settings.items()}
+    trained = {
+        tune: {name for name, parameter in body.named_parameters() if parameter.requires_grad}
+        for tune, body in made.items()
+    }
+    assert {name.rpartition(".")[2] for name in trained["head"]} == {"weight", "bias"}
+    assert len(trained["head"]) == 2
+    assert all(dict(made["head"].named_parameters())[name].shape[0] == 7 for name in trained["head"])
+    stages = tuple(f"{stage}." for stage in last_stage)
+    assert trained["last"] == {name for name in trained["full"] if name.startswith(stages)}
+
+
+@pytest.mark.parametrize("backbone", ["squeezenet1_1", "googlenet"])
+def test_backbones_with_other_heads_or_scores_train(backbone: str) -> None:
+    network = build(NetworkSettings(kind="backbone", backbone=backbone), (3, 64, 64), 7).train()
+    scores = network(torch.randn(2, 3, 64, 64))
+    assert scores.shape == (2, 7)
+    scores.square().mean().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
 
 
 @pytest.mark.parametrize("tune", ["last", "head"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import torch
@@ -13,6 +14,7 @@ from zonesearch.training.settings import NetworkSettings
 __all__ = ["TUNED", "Backbone", "build_backbone", "check_backbone", "names_a_file"]
 
 TUNED = ("full", "last", "head")
+_NEARLY_ALL = 0.9
 
 
 class Backbone(nn.Module):
@@ -20,7 +22,7 @@ class Backbone(nn.Module):
 
     Args:
         body: the network, its head replaced.
-        frozen: parts of it that stay as they are.
+        frozen: parts of it that stay as they are, their gradients switched off.
         n_channels: of the images; grey ones are shown to all three channels.
     """
 
@@ -29,8 +31,6 @@ class Backbone(nn.Module):
         self.body = body
         self._frozen = frozen
         self._grey = n_channels == 1
-        for part in frozen:
-            part.requires_grad_(False)
 
     def train(self, mode: bool = True) -> Backbone:
         """Switch to training, all but what is frozen."""
@@ -41,8 +41,8 @@ class Backbone(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Scores of images of shape (n, channels, height, width)."""
-        out = self.body(x.expand(-1, 3, -1, -1) if self._grey else x)
-        return out if isinstance(out, Tensor) else out.logits  # Inception and GoogLeNet add auxiliary scores
+        scores: Tensor = self.body(x.expand(-1, 3, -1, -1) if self._grey else x)
+        return scores
 
 
 def check_backbone(settings: NetworkSettings) -> None:
@@ -73,47 +73,102 @@ def build_backbone(settings: NetworkSettings, shape: tuple[int, ...], n_classes:
     Raises:
         ObjectiveError: the weights are not to be had, or do not fit.
     """
-    from torchvision.models import get_model
-
     if shape[0] not in (1, 3):
         raise ObjectiveError(f"a torchvision network wants images of 1 or 3 channels, not {shape[0]}")
-    on_meta = torch.get_default_device().type == "meta"
-    named = settings.weights if settings.weights and not names_a_file(settings.weights) and not on_meta else None
-    try:
-        body = get_model(settings.backbone, weights=named)
-    except (OSError, RuntimeError) as error:
-        raise ObjectiveError(
-            f'weights "{settings.weights}" of {settings.backbone} cannot be downloaded ({error}); name a file of '
-            "them in [network] weights"
-        ) from None
-    if settings.weights and named is None and not on_meta:
+    body = _body(settings)
+    path, head = _head(body)
+    if isinstance(head, nn.Conv2d):
+        new: nn.Module = nn.Conv2d(head.in_channels, n_classes, 1)
+    else:
+        new = nn.Linear(head.in_features, n_classes)
+    setattr(body.get_submodule(path.rpartition(".")[0]), path.rpartition(".")[2], new)
+    return Backbone(body, _freeze(body, new, settings.tune), shape[0])
+
+
+def _body(settings: NetworkSettings) -> nn.Module:
+    """The network of torchvision with its weights and its own head, without scores that only training uses."""
+    from torchvision.models import get_model
+
+    named, on_meta = "", torch.get_default_device().type == "meta"
+    if not names_a_file(settings.weights) and not on_meta:
+        named = settings.weights
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of initial weights in another version of torchvision
+        try:
+            body: nn.Module = get_model(settings.backbone, weights=named or None)
+        except (OSError, RuntimeError) as error:
+            if not named:
+                raise
+            raise ObjectiveError(
+                f'weights "{named}" of {settings.backbone} cannot be downloaded ({error}); name a file of them in '
+                "[network] weights"
+            ) from None
+    for name in ("aux1", "aux2", "AuxLogits"):  # of GoogLeNet and Inception
+        if hasattr(body, name):
+            setattr(body, name, None)
+            body.aux_logits = False  # type: ignore[assignment]
+    if names_a_file(settings.weights) and not on_meta:
         _load(body, Path(settings.weights).expanduser())
-    linear = [(name, module) for name, module in body.named_modules() if isinstance(module, nn.Linear)]
-    if not linear:
-        raise ObjectiveError(f"{settings.backbone} has no linear head to be replaced; take another [network] backbone")
-    path, head = linear[-1]
-    parent = body.get_submodule(path.rpartition(".")[0])
-    new = nn.Linear(head.in_features, n_classes)
-    setattr(parent, path.rpartition(".")[2], new)
-    return Backbone(body, _frozen(body, new, settings.tune), shape[0])
+    return body
 
 
-def _frozen(body: nn.Module, head: nn.Module, tune: str) -> list[nn.Module]:
-    """The parts that are not trained: the stages before the head, or before the last of them."""
+def _head(body: nn.Module) -> tuple[str, nn.Linear | nn.Conv2d]:
+    """The last layer that gives scores, and where it stands: a linear one, or of SqueezeNet a convolution."""
+    for kind in (nn.Linear, nn.Conv2d):
+        found = [(name, module) for name, module in body.named_modules() if isinstance(module, kind)]
+        if found:
+            return found[-1]
+    raise ObjectiveError(f"{type(body).__name__} has no head to be replaced; take another [network] backbone")
+
+
+def _freeze(body: nn.Module, head: nn.Module, tune: str) -> list[nn.Module]:
+    """Take the gradients from what is not trained; gives the parts that are frozen whole."""
     if tune == "full":
         return []
-    top = [child for child in body.children() if next(child.parameters(), None) is not None]
-    if len(top) == 2 and isinstance(top[0], nn.Sequential):  # a sequence of stages and a classifier
-        top = [child for child in top[0] if next(child.parameters(), None) is not None] + [top[1]]
-    stages = [part for part in top if head not in part.modules()]
-    last_without_head = [
-        part
-        for outer in top
-        if head in outer.modules() and outer is not head
-        for part in outer.modules()
-        if part is not outer and next(part.parameters(recurse=False), None) is not None and part is not head
-    ]
-    return stages + last_without_head if tune == "head" else stages[:-1]
+    stages, containers = _stages(body, head)
+    frozen = stages
+    if tune == "last":
+        real = [i for i, stage in enumerate(stages) if any(p.ndim > 1 for p in stage.parameters())]
+        frozen = stages[: real[-1]]  # a norm after the last stage belongs to it
+    else:
+        outer = [part for part in body.children() if head in part.modules() and part is not head]
+        frozen = stages + [part for each in outer for part in each.modules() if _holds(part) and part is not head]
+    for part in frozen:
+        part.requires_grad_(False)
+    for container in containers:
+        for parameter in container.parameters(recurse=False):
+            parameter.requires_grad_(False)
+    return frozen
+
+
+def _holds(part: nn.Module) -> bool:
+    """Whether ``part`` has weights of its own and is no container."""
+    return next(part.parameters(recurse=False), None) is not None
+
+
+def _stages(body: nn.Module, head: nn.Module) -> tuple[list[nn.Module], list[nn.Module]]:
+    """The parts before the one with the head, in order; and the containers that they were taken from.
+
+    A part that holds nearly all weights is a container of the stages, as ``features`` and ``encoder.layers`` are.
+    """
+    containers, stages = [body], [part for part in _weighty(body) if head not in part.modules()]
+    while True:
+        total = sum(map(_size, stages))
+        whole = next((part for part in stages if _size(part) > _NEARLY_ALL * total and len(_weighty(part)) > 1), None)
+        if whole is None:
+            return stages, containers
+        at = stages.index(whole)
+        stages[at : at + 1] = _weighty(whole)
+        containers.append(whole)
+
+
+def _weighty(part: nn.Module) -> list[nn.Module]:
+    """The children that have weights."""
+    return [child for child in part.children() if next(child.parameters(), None) is not None]
+
+
+def _size(part: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in part.parameters())
 
 
 def _load(body: nn.Module, path: Path) -> None:
@@ -125,8 +180,8 @@ def _load(body: nn.Module, path: Path) -> None:
     own = body.state_dict()
     fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
     missing = [name for name in own if name not in fitting]
-    linear = [name for name, module in body.named_modules() if isinstance(module, nn.Linear)][-1]
-    if any(not name.startswith(linear) for name in missing):
+    head, _ = _head(body)
+    if any(not name.startswith(head) for name in missing):
         raise ObjectiveError(
             f"weights file {path} does not fit: {len(missing)} of {len(own)} tensors are missing or of another shape "
             f"({missing[0]}, ...); the head alone may differ"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from math import prod
 
@@ -76,6 +77,16 @@ def n_parameters(settings: NetworkSettings, shape: tuple[int, ...], n_classes: i
 
 @lru_cache(maxsize=4096)  # asked of every training in every round, and a network of the user's is built to be counted
 def _counted(settings: NetworkSettings, shape: tuple[int, ...], n_classes: int) -> int:
-    with torch.random.fork_rng(devices=[]), torch.device("cpu" if settings.is_factory else "meta"):
-        network = build(settings, shape, n_classes)
+    plain = settings if settings.is_factory else replace(settings, weights="")  # nothing is loaded to be counted
+    with torch.random.fork_rng(devices=[]):
+        if settings.is_factory:
+            return _size(build(plain, shape, n_classes))
+        try:
+            with torch.device("meta"):
+                return _size(build(plain, shape, n_classes))
+        except NotImplementedError:  # RegNets draw their weights in a way that needs memory for them
+            return _size(build(plain, shape, n_classes))
+
+
+def _size(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
