@@ -91,17 +91,17 @@ OWN = """
 width = [8, 32]
 slope = [0.0, 0.2]
 [data]
-name = "my_parts:wines"
+name = "home_made:wines"
 arguments = { colours = true }
 task = "regression"
 [network]
-kind = "my_parts:network"
+kind = "home_made:network"
 [optimizer]
 learning_rate = 0.01
 [training]
 epochs = 8
 batch = 16
-metric = "my_parts:worst_error"
+metric = "home_made:worst_error"
 direction = "minimise"
 [interval]
 method = "split(2)"
@@ -206,7 +206,7 @@ def test_two_hidden_layers_on_a_table(run: Run, file: str) -> None:
 
 
 def test_a_network_data_and_a_metric_of_the_users_own(run: Run, tmp_path: Path) -> None:
-    Path("my_parts.py").write_text(MY_PARTS)
+    Path("home_made.py").write_text(MY_PARTS)
     result = run(OWN)
     spread = load_wine(as_frame=True).frame["alcohol"].std()
     assert_learnt(result, -1.5 * spread)

@@ -107,3 +107,18 @@ def test_equal_finalists_are_called_different_at_most_as_often_as_stated(n_final
         ]
         alarms += any(standing.differs for standing in judge(races).standings)
     assert alarms <= stats.binom.ppf(0.999, n_races, 0.05)
+
+
+@pytest.mark.parametrize(
+    ("params", "schedule", "named"),
+    [
+        ({"width": 8, "batch": 16}, "constant", "8 x 16"),
+        ({"width": 8, "batch": 16, "schedule": "cosine"}, "cosine", "8 x 16 with cosine"),
+        ({"width": 8, "schedule": "cosine"}, "", "width 8 with cosine"),  # an axis of its own
+        ({"schedule": "constant"}, "", "schedule constant"),
+    ],
+)
+def test_a_verdict_names_the_schedule_wherever_it_comes_from(params: dict, schedule: str, named: str) -> None:
+    finalist = Finalist(params, schedule, 0.9, 1, 1)
+    verdict = judge([Repeats(finalist, validation={1000: 0.9, 1001: 0.91}, test={})], level=0.95)
+    assert verdict.sentence.startswith(f"{named}: ")

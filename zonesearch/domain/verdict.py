@@ -241,4 +241,7 @@ def _number(value: float) -> float | None:
 
 
 def _name(finalist: Finalist) -> str:
-    return point_text({k: v for k, v in finalist.params.items() if k != "schedule"}, finalist.schedule)
+    rest = {name: value for name, value in finalist.params.items() if name != "schedule"}
+    if not rest:  # the schedule is the only axis
+        return point_text(finalist.params)
+    return point_text(rest, finalist.schedule or str(finalist.params.get("schedule", "")))
