@@ -61,9 +61,9 @@ def next_round(stages: Sequence[Stage], trials: Trials) -> Round:
         plan = stage.plan(given, trials)
         missing = tuple(trials.missing(plan.trainings))
         finished = not missing
-        records[i] = replace(
-            records[i], wanted=plan.trainings, finished=finished, output=plan.output if finished else None
-        )
+        records[i] = replace(records[i], wanted=plan.trainings, finished=finished)
+        if finished:
+            records[i] = replace(records[i], output=plan.output, notes=plan.notes)
         if missing:
             return Round(i, plan, missing, tuple(records))
         given = plan.output
@@ -124,7 +124,8 @@ def find(study: Study, trials: Trials, fingerprint: str = "") -> Findings:
 
 def _notes(findings: Findings) -> tuple[str, ...]:
     """What the user should know, in sentences."""
-    notes = [f"Zone {zone.number}: {zone.advice}." for zone in findings.zones if zone.advice]
+    notes = [f"Stage {stage.name}: {note}" for stage in findings.stages for note in stage.notes]
+    notes += [f"Zone {zone.number}: {zone.advice}." for zone in findings.zones if zone.advice]
     for state, word in (("diverged", "diverged"), ("failed", "failed")):
         n = sum(trial.state == state for trial in findings.trials)
         if n:

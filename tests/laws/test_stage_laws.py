@@ -22,7 +22,10 @@ SPACE = Space.parse(
 )
 COMMON = {"space": SPACE, "epochs": 2, "seeds": 2, "reading": BEST, "study_seed": 1, "n_trainings": 16, "budget": 16}
 OF_ITS_OWN = {"lr-range": {"n_steps": 40}, "optuna": {"sampler": "tpe(n_startup_trials=4)"}}
-VARIANTS = {"polish, racing": {"kind": "polish", "race": True, "repeats": 8, "margin": 0.001}}
+VARIANTS = {
+    "polish, racing": {"kind": "polish", "race": True, "repeats": 8, "margin": 0.001},
+    "grid, rungs": {"kind": "grid", "rungs": [1, 2], "epochs": 4},
+}
 STAGES = [*sorted(registered("stages")), *VARIANTS]
 
 
@@ -61,7 +64,7 @@ def played(request):
     """A stage, what it is given, and all that is known after each of its rounds."""
     name = request.param
     stage = build_stage(name, VARIANTS.get(name) or OF_ITS_OWN.get(name, {}), COMMON, "here")
-    given, before = (None, Trials()) if name in ("grid", "lr-range", "compare") else zones()
+    given, before = (None, Trials()) if name in ("grid", "grid, rungs", "lr-range", "compare") else zones()
     return stage, given, rounds(stage, given, before)
 
 

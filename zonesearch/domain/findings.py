@@ -30,6 +30,7 @@ class StageRecord:
         wanted: the trainings that it wanted, as far as they are known; empty before its turn.
         finished: whether it gave its output.
         output: that output (zones, candidates, a verdict, ...); None before.
+        notes: what it says about that in sentences.
     """
 
     name: str
@@ -37,6 +38,7 @@ class StageRecord:
     wanted: tuple[Training, ...] = ()
     finished: bool = False
     output: Any = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
-from zonesearch.domain.trials import Training, Trial
+from zonesearch.domain.trials import Params, Training, Trial
 
-__all__ = ["Bundle", "Objective", "Report"]
+__all__ = ["Bundle", "Continuing", "Objective", "Report"]
 
 Report = Callable[[float], None]
 """Called now and then by a bundle under way with the share of it that is done, 0 to 1."""
@@ -64,4 +64,17 @@ class Objective(Protocol):
 
     def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
         """Train; yield one trial per training, as they finish. A training that diverges or raises is a trial too."""
+        ...
+
+
+@runtime_checkable
+class Continuing(Protocol):
+    """An objective whose longer trainings can go on where shorter ones ended, instead of from the start."""
+
+    def continuing(self, points: Sequence[Params]) -> Objective:
+        """The same objective, keeping what is needed to go on; it has the same fingerprint.
+
+        Raises:
+            ObjectiveError: a shorter training at one of ``points`` is not the beginning of a longer one.
+        """
         ...

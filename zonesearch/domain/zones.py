@@ -22,7 +22,7 @@ from zonesearch.domain.noise import Cell, Noise
 from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Params, Value
 
-__all__ = ["Zone", "find_zones", "peak_zone"]
+__all__ = ["Zone", "bordering", "find_zones", "peak_zone"]
 
 _DIAGONAL_AXES = 3  # up to this many axes cells that touch at a corner are neighbours too
 
@@ -132,6 +132,18 @@ def find_zones(
         if i < zones_min or (best and best.value - zone.value <= z * math.hypot(best.se, zone.se))
     ][:zones_max]
     return tuple(Zone(**{**vars(zone), "number": i}) for i, zone in enumerate(kept, start=1))
+
+
+def bordering(space: Space, zones: Sequence[Zone], points: Sequence[Params]) -> set[int]:
+    """The indices of those of the grid's ``points`` that are a cell of one of the zones or touch the peak of one."""
+    where = {tuple(point[name] for name in space.names): i for i, point in enumerate(points)}
+
+    def index(cell: Params) -> int:
+        return where[tuple(cell[name] for name in space.names)]
+
+    around = _Grid(space).around(points)
+    cells = {index(cell) for zone in zones for cell in zone.cells}
+    return cells | {i for zone in zones for i in around[index(zone.peak)]}
 
 
 @dataclass(frozen=True)

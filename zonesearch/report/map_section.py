@@ -74,8 +74,10 @@ def _map(survey: Survey) -> Section:
     n = len(findings.zones)
     zones = f"{n} zone{'s' if n != 1 else ''}, outlined and numbered." if n else "No zones yet."
     known, total = survey.n_mapped, len(survey.points)
-    if known < total:
-        zones += f" {known:,} of {total:,} cells have a value."
+    if known + len(survey.left) < total:
+        zones += f" {known + len(survey.left):,} of {total:,} cells have a value."
+    if survey.left:
+        zones += f" {survey.left_sentence}"
     if len(survey.space.axes) == 1:
         return Section(
             "map",

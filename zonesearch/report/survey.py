@@ -72,6 +72,40 @@ class Survey:
         return map_cells(self.points, found.trials, seeds=self.seeds, epochs=found.epochs, reading=found.reading)
 
     @cached_property
+    def left(self) -> dict[int, tuple[int, float]]:
+        """Cells of rungs that left before the full length, by their position: after how many epochs, and their value.
+
+        They count in no summary of the map, whose values are those after all epochs; pictures show them as they were.
+        """
+        found = self.findings
+        shorter = {
+            training.identity[0]: training.epochs
+            for record in found.stages
+            for training in record.wanted
+            if training.epochs < found.epochs
+        }
+        left = {}
+        for i, (params, cell) in enumerate(zip(self.points, self.cells, strict=True)):
+            epochs = shorter.get(Training(params).identity[0])
+            if epochs is None or cell.values:
+                continue
+            early = map_cells([params], found.trials, seeds=self.seeds, epochs=epochs, reading=found.reading)[0]
+            if early.values:
+                left[i] = epochs, early.mean
+        return left
+
+    @property
+    def left_sentence(self) -> str:
+        """How many cells left, and how they are shown; empty when none did."""
+        if not self.left:
+            return ""
+        when = sorted({epochs for epochs, _ in self.left.values()})
+        return (
+            f"{len(self.left):,} of {len(self.points):,} cells left after {' or '.join(map(str, when))} of "
+            f"{self.findings.epochs} epochs (rungs) and are shown as they were then."
+        )
+
+    @cached_property
     def noise(self) -> Noise:
         """The noise of the map."""
         return measure_noise(self.cells, self.space)
@@ -94,10 +128,11 @@ class Survey:
 
     @cached_property
     def _trials(self) -> list[list[Trial]]:
-        """The complete trials of each cell."""
-        trials, epochs = self.findings.trials, self.findings.epochs
+        """The complete trials of each cell, as long as they are."""
+        trials = self.findings.trials
         found = []
-        for params in self.points:
+        for i, params in enumerate(self.points):
+            epochs = self.left[i][0] if i in self.left else self.findings.epochs
             back = [trials.get(Training(params, seed, epochs)) for seed in self.seeds]
             found.append([trial for trial in back if trial is not None and trial.complete])
         return found
@@ -119,11 +154,13 @@ class Survey:
     def history(self) -> Array:
         """The value of each cell after each of ``epochs``, shape (n_epochs, *shape): as the study's reading takes it.
 
-        A training that stopped early keeps its last value.
+        A training that stopped early keeps its last value, and so does a cell that left.
         """
-        if len(self.epochs) == 1:
-            return self.means[None]
         means = np.full((len(self.points), len(self.epochs)), math.nan)
+        for i, (_, value) in self.left.items():
+            means[i] = value
+        if len(self.epochs) == 1:
+            return np.where(np.isfinite(self.means), self.means, means[:, 0].reshape(self.shape))[None]
         places = np.array(self.epochs) - 1
         for i, trials in enumerate(self._trials):
             curves = [running(trial.validation_curve, self.findings.reading) for trial in trials]

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from zonesearch.domain.noise import map_cells, measure_noise
 from zonesearch.domain.reading import BEST, Reading
+from zonesearch.domain.rungs import Rung, rungs_notes
 from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Training, Trials
-from zonesearch.domain.zones import find_zones
+from zonesearch.domain.trials import Params, Training, Trials
+from zonesearch.domain.zones import bordering, find_zones
 from zonesearch.stages.stage import Forecast, Plan, require
 
 __all__ = ["Grid"]
@@ -27,6 +29,8 @@ class Grid:
         reading: how a cell's value is read off its learning curves.
         level: at which two cells count as different.
         zones_min, zones_max: how many zones are kept (see :func:`zonesearch.domain.zones.find_zones`).
+        rungs: epochs, rising, after which only cells that may still belong to a zone go on, to the next rung and at
+            last to ``epochs`` (see :mod:`zonesearch.domain.rungs`); none by default.
     """
 
     space: Space
@@ -36,6 +40,7 @@ class Grid:
     level: float = 0.95
     zones_min: int = 2
     zones_max: int = 5
+    rungs: tuple[int, ...] = ()
     name: str = "grid"
 
     def __post_init__(self) -> None:
@@ -44,6 +49,10 @@ class Grid:
         require(0 < self.level < 1, self.name, "level", "between 0 and 1", self.level)
         require(self.zones_max >= 1, self.name, "zones_max", "at least 1", self.zones_max)
         require(0 <= self.zones_min <= self.zones_max, self.name, "zones_min", "0..zones_max", self.zones_min)
+        whole = all(isinstance(rung, int) and not isinstance(rung, bool) for rung in self.rungs)
+        rising = whole and list(self.rungs) == sorted({rung for rung in self.rungs if 1 <= rung <= self.epochs})
+        expected = f"rising whole numbers of epochs from 1 to {self.epochs}, the length of a training"
+        require(rising, self.name, "rungs", expected, list(self.rungs))
 
     def plan(self, given: Any, trials: Trials) -> Plan:
         """The grid's trainings; the output is a tuple of zones, best first.
@@ -54,13 +63,37 @@ class Grid:
         """
         space = given if isinstance(given, Space) else self.space
         points = list(space.grid())
-        trainings = tuple(Training(point, seed, self.epochs) for point in points for seed in range(self.seeds))
-        if trials.missing(trainings):
-            return Plan(trainings)
-        cells = map_cells(points, trials, seeds=range(self.seeds), epochs=self.epochs, reading=self.reading)
+        lengths = tuple(dict.fromkeys((*self.rungs, self.epochs)))
+        reached = dict.fromkeys(range(len(points)), lengths[0])
+        going, dead = set(reached), set[int]()
+        maps: list[Rung] = []
+        for epochs in lengths:
+            while True:
+                reached.update(dict.fromkeys(going, epochs))
+                trainings = self._trainings(points, reached)
+                if trials.missing(trainings):
+                    return Plan(trainings)
+                rung = self._map(space, {i: points[i] for i in sorted(going)}, epochs, trials)
+                dead |= {i for i, cell in rung.cells.items() if not cell.values}
+                near = bordering(space, rung.zones, points) - dead if len(lengths) > 1 else going
+                if near <= going:
+                    break
+                going |= near
+            maps.append(rung)
+            going &= near
+        saved = 1 - sum(reached.values()) / (len(points) * self.epochs)
+        return Plan(trainings, rung.zones, rungs_notes(maps, saved, self.level) if len(maps) > 1 else ())
+
+    def _trainings(self, points: Sequence[Params], reached: Mapping[int, int]) -> tuple[Training, ...]:
+        """All seeds of each cell, as far as it is to be trained."""
+        return tuple(Training(points[i], seed, reached[i]) for i in sorted(reached) for seed in range(self.seeds))
+
+    def _map(self, space: Space, points: Mapping[int, Params], epochs: int, trials: Trials) -> Rung:
+        """The map of ``points`` after ``epochs`` epochs."""
+        cells = map_cells(points.values(), trials, seeds=range(self.seeds), epochs=epochs, reading=self.reading)
         noise = measure_noise(cells, space)
         zones = find_zones(space, cells, noise, level=self.level, zones_min=self.zones_min, zones_max=self.zones_max)
-        return Plan(trainings, zones)
+        return Rung(epochs, dict(zip(points, cells, strict=True)), noise, zones)
 
     def forecast(self, given: Any) -> Forecast:
         """The whole grid; as many zones as are ever kept."""

@@ -24,10 +24,12 @@ class Plan:
         trainings: everything the stage wants by what it knows now, whether it came back already or not, in a fixed
             order. More may be wanted once these are known.
         output: what it hands on; meaningful when none of ``trainings`` is missing.
+        notes: sentences about it that the user should read.
     """
 
     trainings: tuple[Training, ...]
     output: Any = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

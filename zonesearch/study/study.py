@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from zonesearch.domain.objective import Objective
+from zonesearch.domain.objective import Continuing, Objective
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.space import Space
 from zonesearch.errors import ObjectiveError, SpaceError, StudyError, did_you_mean
@@ -180,7 +180,10 @@ class Study:
         """
         if self.make_objective is None:
             raise ObjectiveError(f"study {self.name} knows no objective; it can be looked at but not trained")
-        return self.make_objective()
+        objective = self.make_objective()
+        if any(getattr(stage, "rungs", ()) for stage in self.stages) and isinstance(objective, Continuing):
+            return objective.continuing(list(self.space.grid()))
+        return objective
 
     def settings(self) -> dict[str, Any]:
         """Space and stages as plain data: what the run looks for. :meth:`from_settings` reads it back."""

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import torch
@@ -42,6 +42,7 @@ __all__ = ["Recipe"]
 CODE = 4
 """Raised with every change of the training code that changes a result."""
 
+_KEEP_MB = 2000  # of ends of trainings, where longer trainings are to be expected
 _STEP_COST, _STACKED_STEP_COST = 2e-4, 2e-5  # of a step that computes nothing: seconds on one ordinary core
 _UPDATE_COST = 1.5e-9  # of one parameter in the optimizer's pass
 _FLOP_COST = 2e-11
@@ -127,6 +128,29 @@ class Recipe:
             raise ObjectiveError(f'tested is "best" or "last", not {settings.training.tested!r}')
         if settings.training.rate_rule not in RULES:
             raise ObjectiveError(f"rate_rule is one of {', '.join(RULES)}, not {settings.training.rate_rule!r}")
+
+    def continuing(self, points: Sequence[Mapping[str, Any]]) -> Recipe:
+        """This recipe with ends of trainings kept, so that longer ones go on from there (``[training] keep_mb``).
+
+        Raises:
+            ObjectiveError: the schedule or a technique at one of ``points`` looks at the length of the training, so
+                that a shorter one is another training and not the beginning of a longer one.
+        """
+        for params in points:
+            settings, techniques = self.settings_of(params)
+            schedule = settings.training.schedule
+            if parse(schedule).uses_horizon:
+                raise ObjectiveError(
+                    f'rungs need trainings that begin alike at any length, but the schedule "{schedule}" stretches '
+                    f"over all of it; give it its length as an argument, or leave out rungs"
+                )
+            if techniques.beyond_stopping:
+                used = next(name for name, value in vars(techniques).items() if value and name != "early_stopping")
+                raise ObjectiveError(
+                    f"rungs need trainings that go on where a shorter one ended, which [{used}] does not allow; leave "
+                    f"out [{used}] or rungs"
+                )
+        return replace(self, training=replace(self.training, keep_mb=self.training.keep_mb or _KEEP_MB))
 
     def bundles(self, trainings: Sequence[Training]) -> list[Bundle]:
         """Networks that can train as one program together, the others one by one; priced by steps and arithmetic."""

@@ -272,7 +272,18 @@ def _marks(figure: go.Figure, view: View, name: str, points: list[Params], label
 def _labels(view: View) -> list[list[str]]:
     """What each cell is called."""
     x, y = said(view.x.name), said(view.y.name)
-    return [[f"{x} {value_text(vx)}, {y} {value_text(vy)}" for vx in view.x.row()] for vy in view.y.row()]
+    left = np.zeros(len(view.survey.points))
+    for i, (epochs, _) in view.survey.left.items():
+        left[i] = epochs
+    after = view.matrix(left.reshape(view.survey.shape)) if view.mode == "best" else []
+    return [
+        [
+            f"{x} {value_text(vx)}, {y} {value_text(vy)}"
+            + (f"<br>left after {after[j][i]:g} epochs" if after and after[j][i] else "")
+            for i, vx in enumerate(view.x.row())
+        ]
+        for j, vy in enumerate(view.y.row())
+    ]
 
 
 def _raised(z: Matrix, low: float) -> Matrix:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from zonesearch.domain.agreement import rank_correlations
 from zonesearch.report.summaries.map_tables import identity
 from zonesearch.report.survey import Survey
 
@@ -31,19 +32,19 @@ def agreement(survey: Survey) -> pd.DataFrame:
     if len(survey.epochs) < 2 or survey.n_mapped < 2:
         return pd.DataFrame(columns=["epoch", "spearman", "kendall", "regret", "in a final zone"])
     history = survey.history.reshape(len(survey.epochs), -1)
-    known = np.asarray(np.isfinite(history).all(axis=0))
+    known = np.asarray(np.isfinite(history).all(axis=0)) & np.isfinite(survey.means.ravel())
     final = history[-1, known]
     inside = {identity(cell) for zone in survey.findings.zones for cell in zone.cells}
     points = [point for point, is_known in zip(survey.points, known, strict=True) if is_known]
     rows = []
     for epoch, values in zip(survey.epochs, history[:, known], strict=True):
         leader = int(np.argmax(values))
-        enough = len(final) > 2 and np.ptp(values) > 0 and np.ptp(final) > 0
+        spearman, kendall = rank_correlations(values, final)
         rows.append(
             {
                 "epoch": epoch,
-                "spearman": float(stats.spearmanr(values, final).statistic) if enough else np.nan,
-                "kendall": float(stats.kendalltau(values, final).statistic) if enough else np.nan,
+                "spearman": spearman,
+                "kendall": kendall,
                 "regret": float(final.max() - final[leader]),
                 "in a final zone": identity(points[leader]) in inside,
             }

@@ -21,22 +21,27 @@ Mode = Literal["best", "average"]
 
 
 def cells_table(survey: Survey) -> pd.DataFrame:
-    """One row per cell of the grid, best first: params, accuracy, its standard error, seeds, lost seeds, zone."""
+    """One row per cell of the grid, best first: params, accuracy, its standard error, seeds, lost seeds, zone.
+
+    Where cells left at a rung, also after how many epochs; their accuracy is the one they had then.
+    """
     zone_of = {identity(cell): zone.number for zone in reversed(survey.findings.zones) for cell in zone.cells}
     rows = [
         {
             **cell.params,
-            "accuracy": cell.mean,
+            "accuracy": survey.left[i][1] if i in survey.left else cell.mean,
             "standard error": error,
             "seeds": len(cell.values),
             "diverged or failed": cell.n_lost,
-            "missing": len(survey.seeds) - len(cell.values) - cell.n_lost,
+            "missing": 0 if i in survey.left else len(survey.seeds) - len(cell.values) - cell.n_lost,
+            **({"left after": survey.left[i][0] if i in survey.left else None} if survey.left else {}),
             "zone": zone_of.get(identity(cell.params)),
             "parameters": cell.n_parameters,
         }
-        for cell, error in zip(survey.cells, survey.errors.ravel().tolist(), strict=True)
+        for i, (cell, error) in enumerate(zip(survey.cells, survey.errors.ravel().tolist(), strict=True))
     ]
-    table = pd.DataFrame(rows).astype({"zone": "Int64", "parameters": "Int64"})
+    whole = dict.fromkeys(["zone", "parameters", *(["left after"] if survey.left else [])], "Int64")
+    table = pd.DataFrame(rows).astype(whole)
     return table.sort_values("accuracy", ascending=False, kind="stable", ignore_index=True)
 
 

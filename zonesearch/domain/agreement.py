@@ -1,0 +1,120 @@
+"""Whether two maps of the same cells, after fewer and after more epochs, say the same.
+
+Ranks, because a search only chooses. A rank correlation alone would blame a plateau, whose cells stand in another order
+in every map; so what counts is the order of those cells that both maps can tell apart, and whether the cell that was
+best still lies where a zone is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from zonesearch.domain.noise import Cell, Noise
+from zonesearch.domain.trials import Params
+from zonesearch.domain.wording import point_text
+
+__all__ = ["MapAgreement", "compare_maps", "rank_correlations"]
+
+_TURNED = 0.1  # of the pairs that both maps tell apart: so many the other way round, and the early map misled
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class MapAgreement:
+    """How an early map stands to a later one, over the cells of both.
+
+    Args:
+        early, late: the epochs of the two maps.
+        n_cells: cells that have a value in both.
+        spearman: rank correlation of these; NaN with fewer than three, or where a map is constant.
+        n_apart: pairs of cells that differ beyond noise in both maps; ``n_turned`` those of them that changed places.
+        leader: the best cell of the early map; ``leader_stayed`` whether it lies in a zone of the later one.
+    """
+
+    early: int
+    late: int
+    n_cells: int
+    spearman: float
+    n_apart: int
+    n_turned: int
+    leader: Params
+    leader_stayed: bool
+
+    @property
+    def misled(self) -> bool:
+        """Whether the early map was not yet right."""
+        return self.n_cells > 1 and (not self.leader_stayed or self.n_turned > _TURNED * self.n_apart)
+
+    @property
+    def sentence(self) -> str:
+        """What was wrong with the early map; empty when nothing was."""
+        if not self.misled:
+            return ""
+        reasons = []
+        if not self.leader_stayed:
+            reasons.append(f"its best cell ({point_text(self.leader)}) lies in no zone after {self.late}")
+        if self.n_turned > _TURNED * self.n_apart:
+            reasons.append(
+                f"of {self.n_apart} pairs of cells that differ for sure in both maps {self.n_turned} changed places"
+            )
+        rank = "" if math.isnan(self.spearman) else f" (rank correlation {self.spearman:.2f} over {self.n_cells} cells)"
+        return f"The map after {self.early} epochs was not yet right: {' and '.join(reasons)}{rank}."
+
+
+def rank_correlations(one: Array, other: Array) -> tuple[float, float]:
+    """Spearman's rho and Kendall's tau-b of two maps, shape (n_cells,); NaN below three cells or for a constant map."""
+    if len(one) < 3 or not np.ptp(one) > 0 or not np.ptp(other) > 0:
+        return math.nan, math.nan
+    return float(stats.spearmanr(one, other).statistic), float(stats.kendalltau(one, other).statistic)
+
+
+def compare_maps(
+    early: Sequence[Cell],
+    late: Sequence[Cell],
+    noise: tuple[Noise, Noise],
+    epochs: tuple[int, int],
+    in_zones: Sequence[bool],
+    *,
+    level: float = 0.95,
+) -> MapAgreement:
+    """Hold an early map against a later one.
+
+    Args:
+        early, late: the same cells in the same order; those without a value in either are left out.
+        noise: of the early map and of the later one.
+        epochs: of the early map and of the later one.
+        in_zones: for each cell whether it lies in a zone of the later map.
+        level: at which two cells of one map count as different.
+    """
+    both = [i for i, (a, b) in enumerate(zip(early, late, strict=True)) if a.values and b.values]
+    before, after = (np.array([cells[i].mean for i in both]) for cells in (early, late))
+    z = float(stats.norm.ppf(0.5 + level / 2))
+    apart = [
+        _apart(means, np.array([each.variance(cells[i]) for i in both]), z)
+        for means, cells, each in ((before, early, noise[0]), (after, late, noise[1]))
+    ]
+    upper = np.triu(np.ones((len(both), len(both)), dtype=bool), 1)
+    leader = both[int(np.argmax(before))] if both else 0
+    return MapAgreement(
+        early=epochs[0],
+        late=epochs[1],
+        n_cells=len(both),
+        spearman=rank_correlations(before, after)[0],
+        n_apart=int((upper & (apart[0] != 0) & (apart[1] != 0)).sum()),
+        n_turned=int((upper & (apart[0] * apart[1] < 0)).sum()),
+        leader=dict(early[leader].params) if both else {},
+        leader_stayed=bool(both) and in_zones[leader],
+    )
+
+
+def _apart(means: Array, variances: Array, z: float) -> Array:
+    """For each pair 1 or -1 when it differs beyond noise, else 0; shape (n_cells, n_cells)."""
+    difference = means[:, None] - means[None, :]
+    return np.sign(difference) * (np.abs(difference) > z * np.sqrt(variances[:, None] + variances[None, :]))

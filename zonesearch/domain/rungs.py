@@ -1,0 +1,74 @@
+"""Rungs: a map trained in steps, where after each step only cells that may still belong to a zone go on.
+
+After a rung the zones of the map so far are judged. Their cells go on, and those that touch a peak; the others leave,
+and are known after the epochs they had. A later peak that touches a cell which left calls it back, and so on uphill: so
+every peak of the last map is one among cells as long as itself. (Successive halving, Jamieson & Talwalkar 2016, keeps a
+share of the points; here the noise of the map says how many stay.)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from zonesearch.domain.agreement import MapAgreement, compare_maps
+from zonesearch.domain.noise import Cell, Noise
+from zonesearch.domain.zones import Zone
+
+__all__ = ["Rung", "agreements", "rungs_notes"]
+
+
+@dataclass(frozen=True)
+class Rung:
+    """The map after so many epochs.
+
+    Args:
+        epochs: of all its cells.
+        cells: by index in the grid, those that came so far.
+        noise: of this map.
+        zones: of this map.
+    """
+
+    epochs: int
+    cells: dict[int, Cell]
+    noise: Noise
+    zones: tuple[Zone, ...]
+
+    def in_zone(self, i: int) -> bool:
+        """Whether the cell with this index lies in a zone."""
+        own = dict(self.cells[i].params)
+        return any(own == dict(cell) for zone in self.zones for cell in zone.cells)
+
+
+def agreements(rungs: Sequence[Rung], level: float) -> list[MapAgreement]:
+    """Each map but the last against the next, over the cells of both."""
+    found = []
+    for early, late in pairwise(rungs):
+        shared = sorted(early.cells.keys() & late.cells.keys())
+        found.append(
+            compare_maps(
+                [early.cells[i] for i in shared],
+                [late.cells[i] for i in shared],
+                (early.noise, late.noise),
+                (early.epochs, late.epochs),
+                [late.in_zone(i) for i in shared],
+                level=level,
+            )
+        )
+    return found
+
+
+def rungs_notes(rungs: Sequence[Rung], epochs_saved: float, level: float) -> tuple[str, ...]:
+    """How many cells went on, what that saved (a share), and where an early map was not yet right."""
+    found = agreements(rungs, level)
+    went = ", ".join(f"{len(late.cells)} of {len(rungs[0].cells)} cells to {late.epochs} epochs" for late in rungs[1:])
+    ranks = ", ".join(
+        f"{a.early} to {a.late}: {'none' if math.isnan(a.spearman) else f'{a.spearman:.2f}'}" for a in found
+    )
+    notes = [f"{went} ({100 * epochs_saved:.0f} % of the epochs saved); rank correlation from {ranks}."]
+    misled = [agreement.sentence for agreement in found if agreement.misled]
+    if misled:
+        notes += [*misled, "Zones may have been missed: raise the first rung, or train the map without rungs."]
+    return tuple(notes)
