@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from zonesearch.domain.budget import Account, Budget
 from zonesearch.domain.candidates import Candidate, Finalist
 from zonesearch.domain.findings import Findings, StageRecord
 from zonesearch.domain.objective import Bundle, Objective
@@ -18,6 +19,7 @@ from zonesearch.domain.trials import Training, Trials
 from zonesearch.domain.verdict import Verdict
 from zonesearch.domain.zones import Zone
 from zonesearch.engine.worker import train_bundle
+from zonesearch.stages.rationing import changes, cut, ended_by, later_costs, probe, share_of, sized
 from zonesearch.stages.stage import Plan, Stage
 from zonesearch.study.study import Study
 
@@ -50,15 +52,32 @@ class Round:
         return self.records[-1].output
 
 
-def next_round(stages: Sequence[Stage], trials: Trials) -> Round:
-    """Ask the stages, one after the other, what they want; stop at the first that wants something."""
+def next_round(stages: Sequence[Stage], trials: Trials, budget: Budget | None = None) -> Round:
+    """Ask the stages, one after the other, what they want; stop at the first that wants something.
+
+    With a ``budget`` each gets its share of what is left (see :mod:`zonesearch.stages.rationing`).
+    """
     from zonesearch.study.building import describe_stage
 
     records = [StageRecord(stage.name, describe_stage(stage)) for stage in stages]
     given: Any = None
     plan = Plan(())
+    account = None if budget is None else Account(budget)
     for i, stage in enumerate(stages):
-        plan = stage.plan(given, trials)
+        if account is None:
+            plan = stage.plan(given, trials)
+        else:
+            if math.isnan(account.rate):
+                plan = probe(stage, given, trials, account)
+                missing = tuple(trials.missing(plan.trainings))
+                if missing:
+                    records[i] = replace(records[i], wanted=plan.trainings)
+                    return Round(i, plan, missing, tuple(records))
+                account = account.paying(plan.trainings, trials)
+            share = share_of(account.left, later_costs(stages[i:], given, account))
+            small = sized(stage, given, account, share)
+            plan, n_refused = cut(small, given, trials, account, share)
+            records[i] = replace(records[i], settings=describe_stage(small), rationed=changes(stage, small, n_refused))
         missing = tuple(trials.missing(plan.trainings))
         finished = not missing
         records[i] = replace(records[i], wanted=plan.trainings, finished=finished)
@@ -67,12 +86,17 @@ def next_round(stages: Sequence[Stage], trials: Trials) -> Round:
         if missing:
             return Round(i, plan, missing, tuple(records))
         given = plan.output
+        if account is not None:
+            account = account.paying(plan.trainings, trials)
+            if isinstance(given, Verdict):
+                given = replace(given, budget=ended_by(account.budget, records))
+                records[i] = replace(records[i], output=given)
     return Round(len(stages), plan, (), tuple(records))
 
 
-def advance(stages: Sequence[Stage], trials: Trials) -> tuple[Training, ...] | Any:
+def advance(stages: Sequence[Stage], trials: Trials, budget: Budget | None = None) -> tuple[Training, ...] | Any:
     """The trainings wanted next (a tuple of them, not empty), or the final output of the stages."""
-    at = next_round(stages, trials)
+    at = next_round(stages, trials, budget)
     return at.missing if at.missing else at.output
 
 
@@ -87,7 +111,7 @@ def round_bundles(objective: Objective, at: Round) -> list[Bundle]:
 
 def find(study: Study, trials: Trials, fingerprint: str = "") -> Findings:
     """Everything that ``trials`` say about ``study``, in whatever state the run is."""
-    at = next_round(study.stages, trials)
+    at = next_round(study.stages, trials, study.budget)
     zones: tuple[Zone, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     verdict: Verdict | None = None
@@ -132,6 +156,9 @@ def _notes(findings: Findings) -> tuple[str, ...]:
             reason = next((trial.reason for trial in findings.trials if trial.state == state and trial.error), "")
             said = f", the first with: {reason}" if reason else ""
             notes.append(f"{n} of {len(findings.trials)} trainings {word}{said}; they are marked on the map.")
+    rationed = any(stage.rationed for stage in findings.stages)
+    if rationed and findings.verdict is None and findings.finished:
+        notes.append(ended_by(Budget.parse(findings.study["budget"]), findings.stages))
     notes += [f"Conflict: {conflict}." for conflict in findings.trials.conflicts]
     if findings.map_seeds == (0,) and findings.zones:
         notes.append(
@@ -160,7 +187,10 @@ class StageCost:
 
 
 def forecast(study: Study, objective: Objective) -> list[StageCost]:
-    """The most each stage may need, nothing trained; stages after the first are priced at the first one's mean."""
+    """The most each stage may need, nothing trained; stages after the first are priced at the first one's mean.
+
+    With a budget of trainings or epochs no more than its share; what a stage leaves over others may need beyond that.
+    """
     costs: list[StageCost] = []
     given: int = 0
     for stage in study.stages:
@@ -170,7 +200,28 @@ def forecast(study: Study, objective: Objective) -> list[StageCost]:
         n = expected.n_trainings
         costs.append(StageCost(stage.name, n, n * expected.epochs, n * mean))
         given = expected.n_output
-    return costs
+    return costs if study.budget is None else _rationed(costs, study.budget)
+
+
+def _rationed(costs: Sequence[StageCost], budget: Budget) -> list[StageCost]:
+    """The costs with each stage at its share of the budget at most; as they are where the unit is not known."""
+    left = budget.amount
+    found = []
+    for i, cost in enumerate(costs):
+        value = _value(cost, budget)
+        part = share_of(left, sum(_value(later, budget) for later in costs[i + 1 :]))
+        if value > part:
+            n = math.floor(cost.n_trainings * part / value)
+            epochs = cost.n_epochs // max(1, cost.n_trainings)
+            per = 1 / max(1, cost.n_trainings)
+            cost = StageCost(cost.name, n, n * epochs, n * per * cost.cost, n * per * cost.seconds)
+        left -= 0 if math.isnan(value) else min(value, part)
+        found.append(cost)
+    return found
+
+
+def _value(cost: StageCost, budget: Budget) -> float:
+    return {"trainings": cost.n_trainings, "epochs": cost.n_epochs, "seconds": cost.seconds}[budget.unit]
 
 
 def estimate(study: Study, objective: Objective, *, workers: int = 1, n_probes: int = 3) -> list[StageCost]:
@@ -193,4 +244,5 @@ def estimate(study: Study, objective: Objective, *, workers: int = 1, n_probes: 
         if not warm_up and any(trial.state != "failed" for trial in trials):
             seconds += time.perf_counter() - start
             cost += bundles[place].cost
-    return [replace(stage, seconds=stage.cost * seconds / cost / workers if cost else math.nan) for stage in costs]
+    timed = [replace(stage, seconds=stage.cost * seconds / cost / workers if cost else math.nan) for stage in costs]
+    return timed if study.budget is None else _rationed(timed, study.budget)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from zonesearch.domain.budget import Budget
 from zonesearch.domain.findings import StageRecord
 from zonesearch.domain.objective import Bundle, Objective
 from zonesearch.domain.reading import BEST, Reading
@@ -80,6 +81,7 @@ def run_pipeline(
     seeds: int = 1,
     reading: str | Reading = BEST,
     stages: Sequence[Stage | str] = DEFAULT_STAGES,
+    budget: Mapping[str, float] | Budget | None = None,
     name: str = "search",
     workers: int | None = None,
     engine: str | None = None,
@@ -97,7 +99,7 @@ def run_pipeline(
             an accuracy or yields one an epoch.
         into: the run folder: finished trials are kept there, and a run that was interrupted goes on. Without one
             everything is kept in memory.
-        seed, epochs, seeds, reading, stages, name: for a space: see :class:`Study`.
+        seed, epochs, seeds, reading, stages, budget, name: for a space: see :class:`Study`.
         workers: processes on this machine; by default what the study says, else 1.
         engine: ``local`` or ``dask://HOST:PORT``; by default what the study says, else local.
         fresh: move an old run in the folder aside and begin anew.
@@ -128,10 +130,12 @@ def run_pipeline(
             seeds=seeds,
             reading=reading,
             seed=seed,
+            budget=budget,
             **settings,
         )
-    elif settings:
-        raise StudyError(f"{next(iter(settings))}= is for a space; a study brings its own settings")
+    elif settings or budget is not None:
+        given = next(iter(settings), "budget")
+        raise StudyError(f"{given}= is for a space; a study brings its own settings")
     return run_study(
         study,
         into=into,
@@ -279,7 +283,7 @@ def _loop(
 
     try:
         while True:
-            at = next_round(study.stages, known())
+            at = next_round(study.stages, known(), study.budget)
             if at.finished:
                 _stop_when_nothing_came(at.records[0], store.trials)
                 return

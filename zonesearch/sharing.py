@@ -32,7 +32,7 @@ def shards_of(study: Study, objective: Objective, trials: Trials, n: int | None 
         trials: all that is known here.
         n: the number of shards; by default what the trials themselves say.
     """
-    at = next_round(study.stages, trials)
+    at = next_round(study.stages, trials, study.budget)
     if at.finished:
         return []
     return shard_statuses(round_bundles(objective, at), n or n_shards_in(trials), trials)

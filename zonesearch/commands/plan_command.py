@@ -43,7 +43,9 @@ def call(options: argparse.Namespace) -> None:
             for c in costs
         ]
         total = {"trainings": n_trainings, "epochs": n_epochs, "seconds": None if math.isnan(seconds) else seconds}
-        print(json.dumps({"study": study.name, "workers": workers, "stages": stages, "total": total}, indent=2))
+        budget = {} if study.budget is None else {"budget": study.budget.describe()}
+        plan = {"study": study.name, "workers": workers, **budget, "stages": stages, "total": total}
+        print(json.dumps(plan, indent=2))
         return
     print(f"{study.name}: at most")
     for name, trainings, epochs, took in [
@@ -52,5 +54,10 @@ def call(options: argparse.Namespace) -> None:
     ]:
         time = "" if math.isnan(took) else f"   about {duration(took)}"
         print(f"  {name:<10} {trainings:>7,} trainings {epochs:>10,} epochs{time}")
+    if study.budget is not None:
+        print(
+            f"Budget {study.budget}: a stage may spend half of what is left when it begins, or all that "
+            "those after it cannot use."
+        )
     if not math.isnan(seconds):
         print(f"Times by a short probe on this machine with {workers} worker{'s' if workers > 1 else ''}.")

@@ -31,6 +31,7 @@ class StageRecord:
         finished: whether it gave its output.
         output: that output (zones, candidates, a verdict, ...); None before.
         notes: what it says about that in sentences.
+        rationed: what a budget took away from it, as ``keep = 2 (not 5)``; empty for nothing.
     """
 
     name: str
@@ -39,6 +40,7 @@ class StageRecord:
     finished: bool = False
     output: Any = None
     notes: tuple[str, ...] = ()
+    rationed: str = ""
 
 
 @dataclass(frozen=True)

@@ -380,6 +380,10 @@ class Trials:
         for records in self._records.values():
             yield from records
 
+    def records_of(self, training: Training) -> tuple[Trial, ...]:
+        """Every record of the experiment that ``training`` is part of, of whatever length; shortest first."""
+        return tuple(sorted(self._records.get(training.identity, ()), key=lambda trial: (trial.epochs, trial._rank)))
+
     @cached_property
     def conflicts(self) -> tuple[Conflict, ...]:
         """The trainings whose records contradict each other, ordered by key."""

@@ -89,12 +89,14 @@ class Verdict:
         level: the confidence level of all intervals and of "differs".
         measured_on: ``test`` or ``validation``.
         race: how the finalists got their seeds, when they raced; None when all got the same number.
+        budget: what a budget took away from the search, in a sentence; empty when it ended by itself.
     """
 
     standings: tuple[Standing, ...]
     level: float = 0.95
     measured_on: str = "test"
     race: Race | None = None
+    budget: str = ""
 
     @property
     def best(self) -> Standing | None:
@@ -125,8 +127,9 @@ class Verdict:
 
     @property
     def sentence(self) -> str:
-        """The verdict in plain words, and how the race for it ended."""
-        return f"{self._sentence} {self.race.sentence}" if self.race and self.standings else self._sentence
+        """The verdict in plain words, how the race for it ended, and whether the budget ended the search."""
+        race = self.race.sentence if self.race and self.standings else ""
+        return " ".join(part for part in (self._sentence, race, self.budget) if part)
 
     @property
     def _sentence(self) -> str:
@@ -150,8 +153,10 @@ class Verdict:
     def describe(self) -> dict[str, Any]:
         """The verdict as plain JSON data."""
         race = {} if self.race is None else {"race": self.race.describe()}
+        budget = {"budget": self.budget} if self.budget else {}
         return race | {
             "sentence": self.sentence,
+            **budget,
             "level": self.level,
             "measured_on": self.measured_on,
             "recommended": dict(self.recommended.finalist.params) if self.recommended else None,

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from zonesearch.domain.coarse import coarser
 from zonesearch.domain.findings import Findings
 from zonesearch.domain.noise import Cell, Noise, map_cells, measure_noise
 from zonesearch.domain.reading import Reading
@@ -41,9 +42,13 @@ class Survey:
 
     @cached_property
     def space(self) -> Space:
-        """The space that was mapped: the study's, or what a stage before the grid narrowed it to."""
+        """The space that was mapped: the study's, or what a stage before the grid narrowed it to; with coarser rows
+        where the grid may have no more cells.
+        """
         narrowed = [record.output for record in self.findings.stages if isinstance(record.output, Space)]
-        return narrowed[-1] if narrowed else self.findings.space
+        space = narrowed[-1] if narrowed else self.findings.space
+        most = next((n for r in self.findings.stages if (n := r.settings.get("cells_max")) is not None), None)
+        return space if most is None or space.n_cells <= most else coarser(space, most)
 
     @cached_property
     def seeds(self) -> tuple[int, ...]:

@@ -8,8 +8,8 @@ claims which of two sides is better, by how much.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from zonesearch.domain.candidates import Finalist
@@ -19,6 +19,7 @@ from zonesearch.domain.seeding import fresh_seeds
 from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Params, Training, Trial, Trials, Value
 from zonesearch.domain.verdict import Repeats, judge
+from zonesearch.errors import StudyError
 from zonesearch.stages.stage import Forecast, Plan, require
 
 __all__ = ["Compare"]
@@ -61,6 +62,21 @@ class Compare:
         if trials.missing(trainings):
             return Plan(trainings)
         return Plan(trainings, judge([self._outcome(point, trials) for point in space.grid()], level=self.level))
+
+    def within(self, n: int, given: Any, paid: Container[Any]) -> Compare:
+        """This comparison with fewer repeats of every cell.
+
+        Raises:
+            StudyError: two of each are more than ``n``.
+        """
+        n_cells = (given if isinstance(given, Space) else self.space).n_cells
+        if n_cells * self.repeats <= n:
+            return self
+        if 2 * n_cells > n:
+            raise StudyError(
+                f"[search] budget: stage {self.name} may get {n} trainings and needs {2 * n_cells}, two for every cell"
+            )
+        return replace(self, repeats=n // n_cells)
 
     def forecast(self, given: Any) -> Forecast:
         """The whole grid, every cell ``repeats`` times."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from zonesearch.domain.coarse import coarser
 from zonesearch.domain.noise import map_cells, measure_noise
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.rungs import Rung, rungs_notes
 from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Params, Training, Trials
 from zonesearch.domain.zones import bordering, find_zones
+from zonesearch.errors import StudyError
 from zonesearch.stages.stage import Forecast, Plan, require
 
 __all__ = ["Grid"]
@@ -29,6 +31,7 @@ class Grid:
         reading: how a cell's value is read off its learning curves.
         level: at which two cells count as different.
         zones_min, zones_max: how many zones are kept (see :func:`zonesearch.domain.zones.find_zones`).
+        cells_max: of a space with more cells rows of equal steps are taken, as many as make no more cells than this.
         rungs: epochs, rising, after which only cells that may still belong to a zone go on, to the next rung and at
             last to ``epochs`` (see :mod:`zonesearch.domain.rungs`); none by default.
     """
@@ -40,6 +43,7 @@ class Grid:
     level: float = 0.95
     zones_min: int = 2
     zones_max: int = 5
+    cells_max: int | None = None
     rungs: tuple[int, ...] = ()
     name: str = "grid"
 
@@ -49,6 +53,7 @@ class Grid:
         require(0 < self.level < 1, self.name, "level", "between 0 and 1", self.level)
         require(self.zones_max >= 1, self.name, "zones_max", "at least 1", self.zones_max)
         require(0 <= self.zones_min <= self.zones_max, self.name, "zones_min", "0..zones_max", self.zones_min)
+        require(self.cells_max is None or self.cells_max >= 1, self.name, "cells_max", "at least 1", self.cells_max)
         whole = all(isinstance(rung, int) and not isinstance(rung, bool) for rung in self.rungs)
         rising = whole and list(self.rungs) == sorted({rung for rung in self.rungs if 1 <= rung <= self.epochs})
         expected = f"rising whole numbers of epochs from 1 to {self.epochs}, the length of a training"
@@ -61,7 +66,7 @@ class Grid:
             given: a space that a stage before has narrowed; searched in place of the study's.
             trials: all that is known.
         """
-        space = given if isinstance(given, Space) else self.space
+        space = self._rows(given)
         points = list(space.grid())
         lengths = tuple(dict.fromkeys((*self.rungs, self.epochs)))
         reached = dict.fromkeys(range(len(points)), lengths[0])
@@ -84,6 +89,27 @@ class Grid:
         saved = 1 - sum(reached.values()) / (len(points) * self.epochs)
         return Plan(trainings, rung.zones, rungs_notes(maps, saved, self.level) if len(maps) > 1 else ())
 
+    def within(self, n: int, given: Any, paid: Container[Any]) -> Grid:
+        """This grid with rows so coarse that it has no more than ``n`` trainings.
+
+        Raises:
+            StudyError: choices, which cannot be made fewer, make more cells than that.
+        """
+        if self._rows(given).n_cells * self.seeds <= n:
+            return self
+        small = replace(self, cells_max=n // self.seeds)
+        n_cells = small._rows(given).n_cells
+        if n_cells * self.seeds > n:
+            raise StudyError(
+                f"[search] budget: stage {self.name} may get {n} trainings, but its choices alone make {n_cells} cells "
+                f"with {self.seeds} each; give more, or leave out choices"
+            )
+        return small
+
+    def _rows(self, given: Any) -> Space:
+        space = given if isinstance(given, Space) else self.space
+        return space if self.cells_max is None or space.n_cells <= self.cells_max else coarser(space, self.cells_max)
+
     def _trainings(self, points: Sequence[Params], reached: Mapping[int, int]) -> tuple[Training, ...]:
         """All seeds of each cell, as far as it is to be trained."""
         return tuple(Training(points[i], seed, reached[i]) for i in sorted(reached) for seed in range(self.seeds))
@@ -97,5 +123,6 @@ class Grid:
 
     def forecast(self, given: Any) -> Forecast:
         """The whole grid; as many zones as are ever kept."""
-        example = tuple(Training(point, 0, self.epochs) for point in self.space.grid())
-        return Forecast(self.space.n_cells * self.seeds, self.epochs, min(self.zones_max, self.space.n_cells), example)
+        space = self._rows(None)
+        example = tuple(Training(point, 0, self.epochs) for point in space.grid())
+        return Forecast(space.n_cells * self.seeds, self.epochs, min(self.zones_max, space.n_cells), example)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from zonesearch.domain.axes import AnyAxis, Choice
-from zonesearch.domain.candidates import Candidate
+from zonesearch.domain.candidates import Candidate, as_candidates
 from zonesearch.domain.noise import Cell, Noise, map_cells, measure_noise
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.space import Space
@@ -32,6 +32,7 @@ class Interval:
     Args:
         space, epochs, seeds, reading: as in the grid; every point gets the same seeds as a cell of the map.
         method: the search on one interval.
+        zones_max: so many of the zones are searched, the best ones; the others hand on their peaks. All by default.
     """
 
     space: Space
@@ -39,23 +40,32 @@ class Interval:
     seeds: int = 1
     reading: Reading = BEST
     method: LineMethod = field(default_factory=Split)
+    zones_max: int | None = None
     name: str = "interval"
 
     def __post_init__(self) -> None:
+        require(self.zones_max is None or self.zones_max >= 0, self.name, "zones_max", "0 or more", self.zones_max)
         require(self.seeds >= 1, self.name, "seeds", "at least 1", self.seeds)
 
     def plan(self, given: Sequence[Zone], trials: Trials) -> Plan:
         """The lines' trainings, then the combinations'; the output is a tuple of candidates, zone by zone."""
         wanted: list[Params] = []
         candidates: list[Candidate] = []
-        for zone in given:
-            points, found = self._work(zone, trials)
+        n_searched = len(given) if self.zones_max is None else self.zones_max
+        for i, zone in enumerate(given):
+            points, found = self._work(zone, trials) if i < n_searched else ([], list(as_candidates([zone])))
             wanted += points
             candidates += found
         trainings = tuple(
             dict.fromkeys(Training(point, seed, self.epochs) for point in wanted for seed in range(self.seeds))
         )
         return Plan(trainings, _each_once(candidates))
+
+    def within(self, n: int, given: Sequence[Zone], paid: Container[Any]) -> Interval:
+        """This stage, searching no more zones than ``n`` trainings are sure to be enough for."""
+        most = len(given) if self.zones_max is None else min(self.zones_max, len(given))
+        enough = next((k for k in range(most, 0, -1) if self.forecast(k).n_trainings <= n), 0)
+        return self if enough == most else replace(self, zones_max=enough)
 
     def forecast(self, given: int) -> Forecast:
         """Every line of ``given`` zones as long as the method makes it, and one combination each."""

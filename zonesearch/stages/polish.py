@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from zonesearch.domain.candidates import Candidate, Finalist, as_candidates
 from zonesearch.domain.noise import map_cells
@@ -18,6 +19,8 @@ from zonesearch.domain.zones import Zone
 from zonesearch.stages.stage import Forecast, Plan, require
 
 __all__ = ["SCHEDULES", "Polish"]
+
+_FEWEST = 3  # fresh seeds: with two, Student's t has one degree of freedom and tells nothing apart
 
 SCHEDULES = ("constant", "step(every=7, factor=0.5)", "plateau(patience=3)", "plateau(patience=10)")
 """No schedule; halve every 7 epochs; halve after 3, after 10 epochs without a better validation accuracy."""
@@ -34,6 +37,7 @@ class Polish:
         schedules: learning-rate schedules by specification; none for objectives without a learning rate.
         own_schedule: the one that the study's trainings have anyway; a candidate's trainings under it are those of
             the map, so they are not repeated.
+        candidates_max: so many of the candidates compete, those with the highest accuracy. All by default.
         keep: number of finalists.
         repeats: fresh seeds per finalist; in a race the most that one can get.
         race: give fresh seeds one round at a time and let those leave that are worse for sure (see
@@ -48,6 +52,7 @@ class Polish:
     reading: Reading = BEST
     schedules: tuple[str, ...] = SCHEDULES
     own_schedule: str = "constant"
+    candidates_max: int | None = None
     keep: int = 5
     repeats: int = 5
     race: bool = False
@@ -57,6 +62,8 @@ class Polish:
 
     def __post_init__(self) -> None:
         require(self.seeds >= 1, self.name, "seeds", "at least 1", self.seeds)
+        fits = self.candidates_max is None or self.candidates_max >= 1
+        require(fits, self.name, "candidates_max", "at least 1", self.candidates_max)
         require(self.keep >= 1, self.name, "keep", "at least 1", self.keep)
         require(self.repeats >= 1, self.name, "repeats", "at least 1", self.repeats)
         require(self.margin >= 0, self.name, "margin", "0 or more", self.margin)
@@ -64,8 +71,7 @@ class Polish:
 
     def plan(self, given: Sequence[Zone | Candidate], trials: Trials) -> Plan:
         """Candidates times schedules, then the finalists' repeats; the output is the verdict."""
-        combinations = self._combinations(as_candidates(given))
-        choosing = [Training(params, seed, self.epochs) for params, _, _ in combinations for seed in range(self.seeds)]
+        choosing = self._choosing(given)
         if trials.missing(choosing):
             return Plan(tuple(dict.fromkeys(choosing)))
         finalists = self.finalists(given, trials)
@@ -78,7 +84,7 @@ class Polish:
 
     def finalists(self, given: Sequence[Zone | Candidate], trials: Trials) -> tuple[Finalist, ...]:
         """The best combinations of candidate and schedule by mean accuracy over the choosing seeds."""
-        combinations = self._combinations(as_candidates(given))
+        combinations = self._combinations(self._candidates(given))
         cells = map_cells(
             [params for params, _, _ in combinations],
             trials,
@@ -93,8 +99,36 @@ class Polish:
             for number, (cell, (params, schedule, candidate)) in enumerate(known[: self.keep], start=1)
         )
 
+    def within(self, n: int, given: Sequence[Zone | Candidate], paid: Container[Any]) -> Polish:
+        """This stage with fewer candidates, so that choosing takes no more than half of ``n``; then with fewer fresh
+        seeds and, before these are fewer than three, fewer finalists.
+        """
+
+        def price(stage: Polish) -> int:
+            return sum(training.identity not in paid for training in dict.fromkeys(stage._choosing(given)))
+
+        def judging(stage: Polish) -> int:
+            return min(stage.keep, len(stage._combinations(stage._candidates(given)))) * stage.repeats
+
+        if price(self) + judging(self) <= n:
+            return self
+        small = self
+        most = len(self._candidates(given))
+        while price(small) > n / 2 and most > 1:
+            most -= 1
+            small = replace(small, candidates_max=most)
+        if price(small) > n / 2 and len(small.schedules) > 1:
+            own = self.own_schedule if self.own_schedule in self.schedules else self.schedules[0]
+            small = replace(small, schedules=(own,))
+        left = max(1, n - price(small))
+        if judging(small) > left:
+            keep = max(1, min(small.keep, left // min(_FEWEST, small.repeats)))
+            small = replace(small, keep=keep, repeats=min(small.repeats, left // keep))
+        return small
+
     def forecast(self, given: int) -> Forecast:
         """All combinations of ``given`` candidates, and the repeats of as many finalists as are kept."""
+        given = given if self.candidates_max is None else min(given, self.candidates_max)
         combinations = given * max(1, len(self.schedules))
         finalists = min(self.keep, combinations)
         # Every schedule once, every cell under the study's own: what may be wanted, and all kinds of what may be wrong.
@@ -102,6 +136,17 @@ class Polish:
         points = [*self.space.grid(), *(params for params, _, _ in self._combinations([first]))]
         example = tuple(dict.fromkeys(Training(point, 0, self.epochs) for point in points))
         return Forecast(combinations * self.seeds + finalists * self.repeats, self.epochs, finalists, example)
+
+    def _candidates(self, given: Sequence[Zone | Candidate]) -> tuple[Candidate, ...]:
+        candidates = as_candidates(given)
+        if self.candidates_max is None or len(candidates) <= self.candidates_max:
+            return candidates
+        best = sorted(range(len(candidates)), key=lambda i: -candidates[i].value)[: self.candidates_max]
+        return tuple(candidates[i] for i in sorted(best))
+
+    def _choosing(self, given: Sequence[Zone | Candidate]) -> list[Training]:
+        combinations = self._combinations(self._candidates(given))
+        return [Training(params, seed, self.epochs) for params, _, _ in combinations for seed in range(self.seeds)]
 
     def _combinations(self, candidates: Sequence[Candidate]) -> list[tuple[Params, str, Candidate]]:
         found: list[tuple[Params, str, Candidate]] = []

@@ -6,14 +6,14 @@ nothing and remembers nothing; all its knowledge is in its settings, what the st
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from zonesearch.domain.trials import Training, Trials
 from zonesearch.errors import StudyError
 
-__all__ = ["Forecast", "Plan", "Stage", "require"]
+__all__ = ["Forecast", "Plan", "Rationed", "Stage", "require"]
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,21 @@ class Stage(Protocol):
 
     def forecast(self, given: Sequence[Any] | int | None) -> Forecast:
         """The most that may be wanted when the stage before hands on so many things."""
+        ...
+
+
+@runtime_checkable
+class Rationed(Protocol):
+    """A stage that can be made smaller, so that a budget pays for it."""
+
+    def within(self, n: int, given: Any, paid: Container[Any]) -> Stage:
+        """This stage, wanting no more than ``n`` new trainings of its own length; itself when it does not anyway.
+
+        Args:
+            n: at least one more than the seeds of a point.
+            given: the output of the stage before.
+            paid: the identities of trainings that cost nothing any more.
+        """
         ...
 
 

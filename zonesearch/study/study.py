@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from zonesearch.domain.budget import Budget
 from zonesearch.domain.objective import Continuing, Objective
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.space import Space
 from zonesearch.errors import ObjectiveError, SpaceError, StudyError, did_you_mean
+from zonesearch.stages.rationing import check_budget
 from zonesearch.stages.stage import Stage
 from zonesearch.study.building import build_stage, describe_stage
 from zonesearch.study.plugins import load, registered
@@ -18,7 +20,7 @@ __all__ = ["DEFAULT_STAGES", "Study"]
 
 DEFAULT_STAGES = ("grid", "interval", "polish")
 
-_SEARCH_KEYS = ("stages", "seeds", "reading", "level")
+_SEARCH_KEYS = ("stages", "seeds", "reading", "level", "budget")
 _TECHNIQUE_TABLES = ("averaging", "evolution", "gradient_noise", "noise_scale", "early_stopping")
 _OBJECTIVE_TABLES = (
     "objective",
@@ -48,6 +50,10 @@ class Study:
         seed: of the whole study: the split of the data, and with a seed index all else that is random.
         run: how it runs and no part of what comes out: ``workers``, ``engine``, ``threads``.
         text: the study file as it was read; empty without one.
+        budget: what all stages together may spend (see :mod:`zonesearch.stages.rationing`); None for what they want.
+
+    Raises:
+        StudyError: the budget is too small for one of the stages.
     """
 
     name: str
@@ -60,6 +66,11 @@ class Study:
     seed: int = 0
     run: Mapping[str, Any] = field(default_factory=dict, compare=False)
     text: str = field(default="", compare=False)
+    budget: Budget | None = None
+
+    def __post_init__(self) -> None:
+        if self.budget is not None:
+            check_budget(self.stages, self.budget)
 
     @classmethod
     def from_tables(cls, tables: Mapping[str, Any], *, name: str = "study", text: str = "", where: str = "") -> Study:
@@ -89,6 +100,10 @@ class Study:
             reading = Reading.parse(str(search.get("reading", "best")))
         except ValueError as error:
             raise StudyError(f"{where}: [search] reading: {error}") from None
+        try:
+            budget = Budget.parse(search["budget"]) if "budget" in search else None
+        except StudyError as error:
+            raise StudyError(f"{where}: [search] {error}") from None
         if "space" not in tables:
             raise StudyError(f"{where}: there is no [space]; give at least one axis, as [space.width]")
         try:
@@ -118,6 +133,11 @@ class Study:
         if "schedule" in space.names or _kind(objective) == "function":
             common["schedules"] = ()
         stages = tuple(build_stage(stage, _table(tables, stage, where), common, where) for stage in names)
+        if budget is not None:
+            try:
+                check_budget(stages, budget)
+            except StudyError as error:
+                raise StudyError(f"{where}: {error}") from None
         return cls(
             name=name,
             space=space,
@@ -129,6 +149,7 @@ class Study:
             seed=seed,
             run=run,
             text=text,
+            budget=budget,
         )
 
     @classmethod
@@ -143,6 +164,7 @@ class Study:
         seeds: int = 1,
         reading: str | Reading = BEST,
         seed: int = 0,
+        budget: Mapping[str, float] | Budget | None = None,
         **settings: Mapping[str, Any],
     ) -> Study:
         """A study made in Python.
@@ -152,6 +174,8 @@ class Study:
             objective: an objective, or a function ``f(params, seed, epochs)``.
             name, epochs, seeds, reading, seed: as in the class.
             stages: stages, or their names.
+            budget: what all stages together may spend, as ``{"trainings": 200}``; or epochs, or a time in seconds,
+                minutes or hours.
             settings: a table of settings for each stage given by name: ``polish={"keep": 3}``.
         """
         if not isinstance(space, Space):
@@ -170,7 +194,8 @@ class Study:
             build_stage(stage, settings.get(stage, {}), common, "the study") if isinstance(stage, str) else stage
             for stage in stages
         )
-        return cls(name, space, built, lambda: made, epochs, seeds, reading, seed)
+        allowed = None if budget is None else Budget.parse(budget)
+        return cls(name, space, built, lambda: made, epochs, seeds, reading, seed, budget=allowed)
 
     def objective(self) -> Objective:
         """The objective.
@@ -193,6 +218,7 @@ class Study:
             "epochs": self.epochs,
             "seeds": self.seeds,
             "reading": str(self.reading),
+            **({"budget": self.budget.describe()} if self.budget is not None else {}),
         }
 
     @classmethod
@@ -208,7 +234,9 @@ class Study:
             for table in settings["stages"]
         )
         reading = Reading.parse(settings["reading"])
-        return cls(name, space, stages, None, settings["epochs"], settings["seeds"], reading, seed, text=text)
+        budget = Budget.parse(settings["budget"]) if "budget" in settings else None
+        epochs, seeds = settings["epochs"], settings["seeds"]
+        return cls(name, space, stages, None, epochs, seeds, reading, seed, text=text, budget=budget)
 
     def renamed(self, name: str) -> Study:
         """The same study under another name."""

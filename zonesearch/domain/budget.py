@@ -1,0 +1,173 @@
+"""What a whole search may spend, and what its stages have spent: counted in trainings, in epochs, or in time.
+
+A training that goes on where a shorter one ended costs what it adds; one that two stages want is paid once. Time is the
+time during which at least one training ran, as the trials recorded it: pauses between two runs do not count, several
+workers side by side count once, and the same trials give the same time on any machine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from zonesearch.domain.trials import Training, Trial, Trials
+from zonesearch.errors import StudyError, did_you_mean
+
+__all__ = ["Account", "Budget", "busy_seconds"]
+
+Unit = Literal["trainings", "epochs", "seconds"]
+_SECONDS = {"seconds": 1, "minutes": 60, "hours": 3600}
+_KEYS = ("trainings", "epochs", *_SECONDS)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """An amount of ``trainings``, ``epochs`` or ``seconds`` for all stages together."""
+
+    unit: Unit
+    amount: float
+
+    @classmethod
+    def parse(cls, table: Any) -> Budget:
+        """Read ``{trainings = 200}``, ``{epochs = 4000}``, or a time: ``{hours = 2}``, ``minutes`` or ``seconds``.
+
+        Raises:
+            StudyError: saying what a budget is.
+        """
+        if isinstance(table, Budget):
+            return table
+        if not isinstance(table, Mapping) or len(table) != 1:
+            raise StudyError(
+                f"budget must be a table with one of {', '.join(_KEYS)}, as {{trainings = 200}}: {table!r}"
+            )
+        ((key, value),) = table.items()
+        if key not in _KEYS:
+            raise StudyError(f'budget has no key "{key}"; {did_you_mean(str(key), _KEYS)}')
+        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value > 0
+        if key in _SECONDS:
+            if not number:
+                raise StudyError(f"budget: {key} must be a number above 0, not {value!r}")
+            return cls("seconds", float(value * _SECONDS[key]))
+        if not number or not isinstance(value, int):
+            raise StudyError(f"budget: {key} must be a whole number, at least 1, not {value!r}")
+        return cls(key, value)
+
+    def describe(self) -> dict[str, float]:
+        """The budget as a table that :meth:`parse` reads."""
+        return {self.unit: self.amount}
+
+    def __str__(self) -> str:
+        if self.unit != "seconds":
+            return f"{self.amount:,} {self.unit if self.amount != 1 else self.unit[:-1]}"
+        unit = max((u for u in _SECONDS if self.amount >= _SECONDS[u]), key=_SECONDS.__getitem__, default="seconds")
+        number = f"{self.amount / _SECONDS[unit]:.3g}"
+        return f"{number} {unit if number != '1' else unit[:-1]}"
+
+
+@dataclass(frozen=True)
+class Account:
+    """A budget and what was spent of it.
+
+    Args:
+        budget: the whole.
+        paid: the epochs that were paid of each training, by its identity.
+        spent: in the budget's unit.
+    """
+
+    budget: Budget
+    paid: Mapping[Any, int] = field(default_factory=dict)
+    spent: float = 0.0
+
+    @property
+    def left(self) -> float:
+        """What may still be spent, never below 0."""
+        return max(0.0, self.budget.amount - self.spent)
+
+    @property
+    def rate(self) -> float:
+        """Units an epoch: for time by what was paid so far, NaN before anything was."""
+        if self.budget.unit != "seconds":
+            return 1.0
+        epochs = sum(self.paid.values())
+        return self.spent / epochs if epochs else math.nan
+
+    def price(self, training: Training, paid: Mapping[Any, int]) -> float:
+        """What a training adds to those that are ``paid``, by identity how long; 0 for what is paid."""
+        before = paid.get(training.identity, 0)
+        if self.budget.unit == "trainings":
+            return 0.0 if before else 1.0
+        return max(0, training.epochs - before) * self.rate
+
+    def unit_price(self, epochs: int) -> float:
+        """What a new training of this length costs."""
+        return 1.0 if self.budget.unit == "trainings" else epochs * self.rate
+
+    def affordable(self, amount: float, epochs: int) -> int:
+        """How many new trainings of this length the ``amount`` pays for."""
+        price = self.unit_price(epochs)
+        return math.floor(amount / price + 1e-9) if price > 0 else 10**9
+
+    def paying(self, trainings: Iterable[Training], trials: Trials) -> Account:
+        """The account after ``trainings``; for time all of them must be among ``trials``."""
+        paid = dict(self.paid)
+        for training in trainings:
+            paid[training.identity] = max(training.epochs, paid.get(training.identity, 0))
+        if self.budget.unit == "seconds":
+            spent = busy_seconds(paid, trials)
+        else:
+            spent = len(paid) if self.budget.unit == "trainings" else sum(paid.values())
+        return replace(self, paid=paid, spent=spent)
+
+
+def busy_seconds(paid: Mapping[Any, int], trials: Trials) -> float:
+    """The time during which at least one of the paid trainings ran, in seconds.
+
+    Args:
+        paid: by identity how long the trainings are; what was trained beyond that does not count.
+        trials: all that is known. Trials of one bundle ran from its start on, one after the other; those that do not
+            say when they ran count on top.
+    """
+    bundles: dict[tuple[str, ...], list[float]] = defaultdict(list)
+    apart: list[float] = []
+    for (params, seed), epochs in paid.items():
+        for trial in _legs(trials, Training(dict(params), seed, epochs)):
+            where = trial.provenance
+            if _time(where.get("started")) is None:
+                apart.append(trial.seconds)
+            else:
+                bundles[tuple(str(where.get(k, "")) for k in ("started", "host", "worker", "shard"))].append(
+                    trial.seconds
+                )
+    spans = []
+    for (started, *_), seconds in bundles.items():
+        begin = _time(started)
+        assert begin is not None
+        spans.append((begin, begin + math.fsum(seconds)))
+    return math.fsum([*apart, *_lengths(spans)])
+
+
+def _legs(trials: Trials, training: Training) -> Sequence[Trial]:
+    """The records that together made this training: each went on where the one before ended."""
+    legs = [trial for trial in trials.records_of(training) if trial.epochs <= training.epochs]
+    answer = trials.get(training)
+    return legs or ([] if answer is None else [answer])
+
+
+def _time(started: Any) -> float | None:
+    try:
+        return datetime.fromisoformat(str(started)).timestamp()
+    except ValueError:
+        return None
+
+
+def _lengths(spans: Iterable[tuple[float, float]]) -> list[float]:
+    """The lengths of the union of intervals."""
+    lengths, end = [], -math.inf
+    for begin, stop in sorted(spans):
+        lengths.append(max(0.0, stop - max(begin, end)))
+        end = max(end, stop)
+    return lengths
