@@ -240,6 +240,20 @@ def test_a_stack_goes_on_where_a_shorter_one_ended(tmp_path: Any, monkeypatch: p
             assert resumed[training].test_accuracy == whole[training].test_accuracy
 
 
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("stack", [True, False])
+def test_a_training_whose_end_was_kept_already_is_trained_again(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch, stack: bool
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    kept = recipe({"training": {"keep_mb": 50}}, stack=stack, precision="float32")
+    trainings = [Training({"width": w}, 0, epochs) for w, epochs in ((8, 2), (16, 3))]
+    first = trained(kept, trainings)
+    assert len(list(tmp_path.rglob("*.pt"))) == 2
+    again = trained(kept, trainings)
+    assert all(again[t].curve == first[t].curve and len(again[t].validation_curve) == t.epochs for t in trainings)
+
+
 def test_a_stack_that_does_not_fit_into_memory_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
     fresh = Stack.fresh.__func__  # type: ignore[attr-defined]

@@ -38,11 +38,14 @@ class States:
         return cls(cache / "zonesearch" / "states" / experiment, limit_mb)
 
     def load(self, training: Training) -> dict[str, Any] | None:
-        """The longest state of this training that is no longer than what is wanted; None when there is none."""
+        """The longest state of this training that is shorter than what is wanted; None when there is none.
+
+        One as long as that is no beginning to go on from: who asks for it wants it trained.
+        """
         found = []
         for path in self.folder.glob(f"{training.key}-*.pt"):
             epochs = path.stem.rpartition("-")[2]
-            if epochs.isdecimal() and int(epochs) <= training.epochs:
+            if epochs.isdecimal() and int(epochs) < training.epochs:
                 found.append((int(epochs), path))
         for _, path in sorted(found, reverse=True):
             with contextlib.suppress(Exception):  # a torn or foreign file is no state
