@@ -67,15 +67,16 @@ def next_round(stages: Sequence[Stage], trials: Trials, budget: Budget | None = 
         if account is None:
             plan = stage.plan(given, trials)
         else:
+            n_probed = 0
             if math.isnan(account.rate):
                 plan = probe(stage, given, trials, account)
                 missing = tuple(trials.missing(plan.trainings))
                 if missing:
                     records[i] = replace(records[i], wanted=plan.trainings)
                     return Round(i, plan, missing, tuple(records))
-                account = account.paying(plan.trainings, trials)
+                account, n_probed = account.paying(plan.trainings, trials), len(plan.trainings)
             share = share_of(account.left, later_costs(stages[i:], given, account))
-            small = sized(stage, given, account, share)
+            small = sized(stage, given, account, share, n_probed)
             plan, n_refused = cut(small, given, trials, account, share)
             records[i] = replace(records[i], settings=describe_stage(small), rationed=changes(stage, small, n_refused))
         missing = tuple(trials.missing(plan.trainings))

@@ -23,7 +23,7 @@ from zonesearch.stages.stage import Plan, Rationed, Stage
 
 __all__ = ["changes", "check_budget", "cut", "ended_by", "later_costs", "probe", "share_of", "sized"]
 
-_PROBE = 4  # points of the first stage, by which the time of a training is known
+_PROBE = 9  # points of the first stage, with one seed each: rims and middle of two axes, where times may differ much
 
 
 def share_of(left: float, later: float) -> float:
@@ -75,18 +75,23 @@ def check_budget(stages: Sequence[Stage], budget: Budget) -> None:
             )
 
 
-def sized(stage: Stage, given: Any, account: Account, share: float) -> Stage:
-    """The stage, made so small that its ``share``, in the budget's unit, pays for it; itself when it does."""
+def sized(stage: Stage, given: Any, account: Account, share: float, n_probed: int = 0) -> Stage:
+    """The stage, made so small that its ``share``, in the budget's unit, pays for it; itself when it does.
+
+    ``n_probed`` of its trainings are paid already.
+    """
     n = max(least(stage), account.affordable(share, getattr(stage, "epochs", 1)))
-    return _fitting(stage, n, given, account)
+    return _fitting(stage, n, given, account, n_probed)
 
 
 def probe(stage: Stage, given: Any, trials: Trials, account: Account) -> Plan:
     """A few trainings of a stage by which its time is known; part of what it may spend."""
-    n = _PROBE * int(getattr(stage, "seeds", 1))
     with suppress(StudyError):  # one that cannot be made so small
-        stage = _fitting(stage, n, given, account)
-    return Plan(stage.plan(given, trials).trainings[:n])
+        stage = _fitting(stage, _PROBE * int(getattr(stage, "seeds", 1)), given, account)
+    first: dict[Any, Training] = {}
+    for training in stage.plan(given, trials).trainings:
+        first.setdefault(training.identity[0], training)
+    return Plan(tuple(first.values())[:_PROBE])
 
 
 def cut(stage: Stage, given: Any, trials: Trials, account: Account, share: float) -> tuple[Plan, int]:
@@ -162,9 +167,10 @@ def _fields(stage: Stage) -> tuple[Field[Any], ...]:
     return fields(stage) if is_dataclass(stage) else ()
 
 
-def _fitting(stage: Stage, n: int, given: Any, account: Account) -> Stage:
+def _fitting(stage: Stage, n: int, given: Any, account: Account, n_probed: int = 0) -> Stage:
     if isinstance(stage, Rationed):
         return stage.within(n, given, account.paid)
+    n += n_probed
     if any(field.name == "n_trainings" for field in _fields(stage)) and n < getattr(stage, "n_trainings", 0):
         return replace(stage, n_trainings=n)  # type: ignore[type-var]
     return stage
