@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
 from zonesearch.contest.recorded import RecordedMap
 from zonesearch.contest.recording import map_of, read_map
-
 from zonesearch.domain.trials import Params, Training, Trial, Trials
 from zonesearch.recorded import read_run
 from zonesearch.stages.grid import Grid

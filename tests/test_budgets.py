@@ -275,3 +275,23 @@ def test_plan_shows_the_shares(tmp_path: Path, capsys: Any) -> None:
     costs = forecast(study, study.objective())
     assert [cost.n_trainings for cost in costs] == [20, 10, 10]
     assert Budget("trainings", 40) == study.budget
+
+
+def test_a_range_test_before_a_grid_with_rungs_within_a_budget(tmp_path: Path, monkeypatch: Any) -> None:
+    """Its sweep diverges, as it should, and ends no run."""
+    from zonesearch.running import run_study
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    tables = {
+        "space": {"learning_rate": {"low": 0.001, "high": 1.0, "scale": "log", "row": 6}, "width": [8, 16]},
+        "data": {"name": "digits"},
+        "optimizer": {"name": "sgd"},
+        "training": {"epochs": 4},
+        "search": {"stages": ["lr-range", "grid", "polish"], "budget": {"epochs": 150}},
+        "grid": {"rungs": [1, 2]},
+        "lr-range": {"n_steps": 60},
+    }
+    result = run_study(Study.from_tables(tables))
+    assert result.verdict is not None
+    assert spent(list(result.trials.records()))[1] <= 150
+    assert any("% of the epochs saved" in note for note in result.findings.notes)

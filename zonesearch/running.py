@@ -321,9 +321,9 @@ def stop_when_hopeless(trials: Trials, easiest: Bundle | None = None) -> None:
 
 
 def _stop_when_nothing_came(stage: StageRecord, trials: Trials) -> None:
-    """All trainings of a stage came back, and none of them has an accuracy."""
+    """All trainings of a stage came back, and none of them has an accuracy, nor the losses of a range test."""
     back = [trial for training in stage.wanted if (trial := trials.get(training)) is not None]
-    if not back or len(back) < len(stage.wanted) or any(trial.complete for trial in back):
+    if not back or len(back) < len(stage.wanted) or any(t.complete or t.curve.get("step_loss") for t in back):
         return
     n_diverged = sum(trial.state == "diverged" for trial in back)
     if n_diverged == len(back):

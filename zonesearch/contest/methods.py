@@ -7,7 +7,7 @@ the budget what its fields ask for: ``n_trainings`` or ``budget``; a grid gets r
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from zonesearch.domain.axes import Axis
