@@ -20,7 +20,7 @@ from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Params, Training, Trials, Value
 
-__all__ = ["Cell", "Noise", "binomial_variance", "difference_variance", "map_cells", "measure_noise"]
+__all__ = ["Cell", "Noise", "binomial_variance", "cell_of", "difference_variance", "map_cells", "measure_noise"]
 
 Identity = tuple[tuple[str, Value], ...]
 
@@ -89,21 +89,20 @@ def map_cells(
     points: Iterable[Params], trials: Trials, *, seeds: Sequence[int], epochs: int, reading: Reading = BEST
 ) -> list[Cell]:
     """The cells at ``points``, from the trials with these seeds, read after ``epochs`` epochs; points stay in order."""
-    cells = []
-    for params in points:
-        first = Training(params, epochs=epochs)
-        found = [trials.get(first.with_seed(seed)) for seed in seeds]
-        complete = [trial for trial in found if trial is not None and trial.complete]
-        cells.append(
-            Cell(
-                params=dict(params),
-                values=tuple(trial.value(reading) for trial in complete),
-                n_validation=next((t.n_validation for t in complete if t.n_validation), None),
-                n_parameters=next((t.n_parameters for t in complete if t.n_parameters is not None), None),
-                n_lost=sum(trial is not None and not trial.complete for trial in found),
-            )
-        )
-    return cells
+    return [cell_of(params, [Training(params, seed, epochs) for seed in seeds], trials, reading) for params in points]
+
+
+def cell_of(params: Params, trainings: Sequence[Training], trials: Trials, reading: Reading = BEST) -> Cell:
+    """The cell at ``params``, whose seeds are ``trainings``."""
+    found = [trials.get(training) for training in trainings]
+    complete = [trial for trial in found if trial is not None and trial.complete]
+    return Cell(
+        params=dict(params),
+        values=tuple(trial.value(reading) for trial in complete),
+        n_validation=next((t.n_validation for t in complete if t.n_validation), None),
+        n_parameters=next((t.n_parameters for t in complete if t.n_parameters is not None), None),
+        n_lost=sum(trial is not None and not trial.complete for trial in found),
+    )
 
 
 def measure_noise(cells: Sequence[Cell], space: Space | None = None) -> Noise:

@@ -98,12 +98,6 @@ class Training:
     def __hash__(self) -> int:
         return hash(self.identity)
 
-    def with_seed(self, seed: int) -> Training:
-        """The same training with another seed."""
-        other = object.__new__(Training)
-        other.__dict__.update(params=self.params, seed=seed, epochs=self.epochs, test=self.test)
-        return other
-
 
 @dataclass(frozen=True)
 class Trial:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from zonesearch.domain.coarse import coarser
-from zonesearch.domain.noise import map_cells, measure_noise
+from zonesearch.domain.noise import cell_of, measure_noise
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.rungs import Rung, rungs_notes
 from zonesearch.domain.space import Space
@@ -75,7 +77,7 @@ class Grid:
         for epochs in lengths:
             while True:
                 reached.update(dict.fromkeys(going, epochs))
-                trainings = self._trainings(points, reached)
+                trainings = self._trainings(space, reached)
                 if trials.missing(trainings):
                     return Plan(trainings)
                 rung = self._map(space, {i: points[i] for i in sorted(going)}, epochs, trials)
@@ -110,13 +112,14 @@ class Grid:
         space = given if isinstance(given, Space) else self.space
         return space if self.cells_max is None or space.n_cells <= self.cells_max else coarser(space, self.cells_max)
 
-    def _trainings(self, points: Sequence[Params], reached: Mapping[int, int]) -> tuple[Training, ...]:
+    def _trainings(self, space: Space, reached: Mapping[int, int]) -> tuple[Training, ...]:
         """All seeds of each cell, as far as it is to be trained."""
-        return tuple(Training(points[i], seed, reached[i]) for i in sorted(reached) for seed in range(self.seeds))
+        return tuple(chain(*(_cells(space, self.seeds, reached[i])[i] for i in sorted(reached))))
 
     def _map(self, space: Space, points: Mapping[int, Params], epochs: int, trials: Trials) -> Rung:
         """The map of ``points`` after ``epochs`` epochs."""
-        cells = map_cells(points.values(), trials, seeds=range(self.seeds), epochs=epochs, reading=self.reading)
+        wanted = _cells(space, self.seeds, epochs)
+        cells = [cell_of(point, wanted[i], trials, self.reading) for i, point in points.items()]
         noise = measure_noise(cells, space)
         zones = find_zones(space, cells, noise, level=self.level, zones_min=self.zones_min, zones_max=self.zones_max)
         return Rung(epochs, dict(zip(points, cells, strict=True)), noise, zones)
@@ -126,3 +129,9 @@ class Grid:
         space = self._rows(None)
         example = tuple(Training(point, 0, self.epochs) for point in space.grid())
         return Forecast(space.n_cells * self.seeds, self.epochs, min(self.zones_max, space.n_cells), example)
+
+
+@lru_cache(maxsize=8)
+def _cells(space: Space, seeds: int, epochs: int) -> tuple[tuple[Training, ...], ...]:
+    """The trainings of each cell: a grid is asked in every round of a run, and they are always the same."""
+    return tuple(tuple(Training(point, seed, epochs) for seed in range(seeds)) for point in space.grid())
