@@ -200,6 +200,12 @@ class Posterior:
         mean = float(ones @ data.means) / float(ones.sum())
         return cls(data, hyper, mean, cho_solve((L, True), data.means - mean), L)
 
+    def with_scales(self, factor: float) -> Posterior:
+        """The posterior if the length-scales were longer by ``factor``."""
+        return (
+            self if factor == 1.0 else Posterior.at(self.data, replace(self.hyper, scales=self.hyper.scales * factor))
+        )
+
     def distance(self, a: Array, b: Array) -> Array:
         """Distances in length-scales, shapes (n, n_axes), (m, n_axes) -> (n, m)."""
         squared = _squared(np.atleast_2d(a), np.atleast_2d(b), self.data.choices)

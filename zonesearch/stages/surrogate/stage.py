@@ -41,6 +41,10 @@ FIRST_SEED = 500
 _OUTSIDE = (0, 0, 1, 0, 0, 2)
 """Turn by turn: outside how many of the best zones the next point is looked for, so that other peaks come up too."""
 
+_DOUBT = 0.5
+"""Every other point is proposed with length-scales shorter by this: a few values fit a too smooth surface with ease,
+and then the rims are searched over and over while a peak in between is never met."""
+
 Array = npt.NDArray[np.float64]
 
 
@@ -53,7 +57,7 @@ class Surrogate:
         seeds: of the trainings at points that a stage before handed on, which are known from the start.
         n_trainings: all together, those at points that were handed on not counted.
         batch: points of one round; they train together. One by one finds a little more with the same trainings.
-        first: share of the trainings that make the first design.
+        first: share of the trainings that make the first design; of a small budget more, two for each axis and four.
         repeats: share of the trainings, the last ones, that repeat the leader or its challenger.
         level: two points count as different when their posterior difference exceeds that of chance at this level.
         zones_max: zones that are handed on.
@@ -129,7 +133,8 @@ class Surrogate:
         return sorted(found, key=lambda trial: (trial.seed, trial.training.key))
 
     def _n_first(self, n_axes: int) -> int:
-        return min(self.n_trainings, max(math.ceil(self.first * self.n_trainings), n_axes + 1, 3))
+        least = min(2 * n_axes + 4, self.n_trainings // 2)  # of a small budget a fifth says too little
+        return min(self.n_trainings, max(math.ceil(self.first * self.n_trainings), least, 3))
 
     def _size(self, seed: int, n_before: int) -> int:
         """How many trainings the round has."""
@@ -153,7 +158,9 @@ class Surrogate:
             if len(before) + i >= self.n_trainings - n_repeats:
                 ranked = challenger(believed)
             else:
-                ranked = Search().ranked(cube, believed, rng, _OUTSIDE[(len(before) + i) % len(_OUTSIDE)])
+                turn = len(before) + i
+                doubted = believed.with_scales(_DOUBT if turn % 2 else 1.0)
+                ranked = Search().ranked(cube, doubted, rng, _OUTSIDE[turn % len(_OUTSIDE)])
             point = next((p for p in ranked if not any(np.array_equal(p, c) for c in chosen)), None)
             if point is None:
                 break
