@@ -19,11 +19,11 @@ def kept(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("*.pt"))
 
 
-def test_the_longest_state_that_is_not_too_long_is_gone_on_from(tmp_path: Path) -> None:
+def test_the_longest_state_that_is_shorter_is_gone_on_from(tmp_path: Path) -> None:
     states = States(tmp_path / "a", 10)
     for epochs in (5, 20, 80):
         states.save(Training({"x": 1}, 0, epochs), state(epochs=epochs))
-    for wanted, found in ((4, None), (5, 5), (19, 5), (40, 20), (200, 80)):
+    for wanted, found in ((5, None), (6, 5), (19, 5), (40, 20), (200, 80)):
         loaded = states.load(Training({"x": 1}, 0, wanted))
         assert (None if loaded is None else loaded["epochs"]) == found
     assert states.load(Training({"x": 1}, 1, 80)) is None, "of another seed"
