@@ -93,7 +93,7 @@ def tasks(
         for n in axes:
             for name in methods:
                 for budget in [max(budgets)] if name in STOCK else budgets:
-                    yield name, f"{shapes[seed % len(shapes)]}-{n}", seed, budget
+                    yield name, f"{shapes[seed % len(shapes)]}-{n}#{seed}", seed, budget
 
 
 def read(path: Path) -> list[Run]:

@@ -5,6 +5,9 @@ plateau with a cliff, a peak on the rim, a sigmoid slope that one climbs as far 
 a sinusoid with a local extremum in every period. The axes are those of a real study (integer and log, linear); the
 shapes are formulas on the unit cube, so the true mean, its maximum and where it lies are known.
 
+Every shape comes in as many variants as one likes, each with its axes turned round and bent by chance, so that a method
+is not tuned to where the peaks of eight formulas happen to lie (a search that starts in the middle, say).
+
 A surface is a function ``f(params, seed, epochs)`` as any objective is: ``run_pipeline(s.space, objective=s)``.
 """
 
@@ -48,7 +51,7 @@ class Surface:
     """A mean over the unit cube, and normal noise on it.
 
     Args:
-        name: ``shape-axes``, as ``ridge-3``.
+        name: ``shape-axes``, as ``ridge-3``, or ``shape-axes#variant``.
         space: the axes.
         height: the shape, (n, n_axes) -> (n,), at most 1, and 1 at the peaks; the mean is an affine function of it.
         peaks: the equal maxima, one point of the unit cube each; one of many for a ridge or a plateau.
@@ -211,21 +214,44 @@ SHAPES: dict[str, Callable[[int], tuple[Mean, tuple[tuple[float, ...], ...]]]] =
 
 
 def make_surface(name: str, sd: float = 0.01) -> Surface:
-    """The surface called ``shape-axes``, as ``peaks3-2``.
+    """The surface called ``shape-axes``, as ``peaks3-2``, or a variant of it, as ``peaks3-2#17``.
 
     Raises:
         ValueError: no such shape, or a number of axes that it does not have.
     """
-    shape, _, axes = name.rpartition("-")
-    if shape not in SHAPES or not axes.isdigit() or not 1 <= int(axes) <= len(AXES):
+    plain, mark, variant = name.partition("#")
+    shape, _, axes = plain.rpartition("-")
+    known = shape in SHAPES and axes.isdigit() and 1 <= int(axes) <= len(AXES)
+    if not known or (mark and not variant.isdigit()):
         raise ValueError(
-            f'a surface is SHAPE-AXES with 1 to {len(AXES)} axes and one of {", ".join(SHAPES)}, not "{name}"'
+            f"a surface is SHAPE-AXES or SHAPE-AXES#VARIANT with 1 to {len(AXES)} axes, a whole number as variant "
+            f'and one of {", ".join(SHAPES)}, not "{name}"'
         )
     n = int(axes)
     if shape.startswith("peaks") and n == 1:
         raise ValueError("several peaks need 2 axes or more")
     height, peaks = SHAPES[shape](n)
+    if variant:
+        height, peaks = _bent(height, peaks, int(variant))
     return Surface(name, make_space(n), height, peaks, sd)
+
+
+def _bent(
+    height: Mean, peaks: tuple[tuple[float, ...], ...], variant: int
+) -> tuple[Mean, tuple[tuple[float, ...], ...]]:
+    """The same with every axis bent by a power between 0.61 and 1.65 and, half of them, turned round.
+
+    Rims stay rims; the middle goes to anywhere between 0.32 and 0.66.
+    """
+    n = len(peaks[0])
+    rng = np.random.default_rng(variant)
+    powers, turned = np.exp(rng.uniform(-0.5, 0.5, len(AXES)))[:n], (rng.random(len(AXES)) < 0.5)[:n]
+
+    def bent(points: Points) -> Points:
+        return height(np.where(turned, 1 - points, points) ** powers)
+
+    places = np.array(peaks) ** (1 / powers)
+    return bent, tuple(tuple(place) for place in np.where(turned, 1 - places, places).tolist())
 
 
 def surfaces(axes: tuple[int, ...] = (2, 3, 4, 6), sd: float = 0.01) -> Iterator[Surface]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.surfaces import Surface, make_surface, surfaces
+from benchmarks.surfaces import SHAPES, Surface, make_surface, surfaces
 
-ALL = list(surfaces(axes=(2, 3, 4, 5, 6, 7)))
+VARIANTS = [make_surface(f"{shape}-{n}#{17 * n + i}") for n in (2, 4, 7) for i, shape in enumerate(SHAPES)]
+ALL = [*surfaces(axes=(2, 3, 4, 5, 6, 7)), *VARIANTS]
 
 
 @pytest.mark.parametrize("surface", ALL, ids=lambda surface: surface.name)
@@ -46,7 +47,16 @@ def test_noise_depends_on_point_and_seed_alone_and_has_the_said_size() -> None:
     assert drawn.mean() == pytest.approx(surface.mean(point), abs=0.004)
 
 
-@pytest.mark.parametrize("name", ["cliff-2", "ridge", "ridge-9", "peaks2-1"])
+def test_a_variant_moves_inner_peaks_and_leaves_those_on_a_rim() -> None:
+    places = {make_surface(f"one-3#{variant}").peaks for variant in range(10)}
+    assert len(places) == 10
+    assert make_surface("one-3#4").peaks == make_surface("one-3#4").peaks
+    assert {make_surface(f"slope-2#{variant}").peaks[0] for variant in range(20)} == {
+        (a, b) for a in (0, 1) for b in (0, 1)
+    }
+
+
+@pytest.mark.parametrize("name", ["cliff-2", "ridge", "ridge-9", "peaks2-1", "ridge-3#x", "ridge-3#"])
 def test_a_surface_that_is_none_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=r"SHAPE-AXES|2 axes"):
         make_surface(name)

@@ -21,7 +21,9 @@ import numpy.typing as npt
 from scipy.linalg import cho_solve, lapack, solve_triangular
 from scipy.optimize import minimize
 
-__all__ = ["Data", "Hyper", "Posterior", "Prior", "fit"]
+from zonesearch.stages.surrogate.kernel import Hyper, Pairs
+
+__all__ = ["Data", "Posterior", "Prior", "fit"]
 
 Array = npt.NDArray[np.float64]
 
@@ -78,52 +80,6 @@ class Prior:
     noise_sd: float = 1.5
 
 
-@dataclass(frozen=True)
-class Hyper:
-    """The kernel: ``joint`` times Matern in all axes, plus ``single`` times the mean of Matern in each axis alone.
-
-    Args:
-        scales: length-scales of the joint part, shape (n_axes,); those of the single part are shorter by the root of
-            the number of axes.
-        joint, single: variances of the two parts.
-        noise: variance of a single value.
-    """
-
-    scales: Array
-    joint: float
-    single: float
-    noise: float
-
-    @property
-    def variance(self) -> float:
-        """Of the function."""
-        return self.joint + self.single
-
-    def kernel(self, squared: Array) -> Array:
-        """The covariance at squared differences per axis, shape (n_axes, ...) -> (...)."""
-        scaled = squared * (self.scales**-2.0)[:, None, None]
-        joint = _matern(scaled.sum(axis=0))[0]
-        kernel: Array = self.joint * joint + self.single * _matern(scaled * len(scaled))[0].mean(axis=0)
-        return kernel
-
-
-def _squared(a: Array, b: Array, choices: npt.NDArray[np.bool_]) -> Array:
-    """Squared differences per axis, shape (n_axes, n_a, n_b); 0 or 1 for choices."""
-    difference = a.T[:, :, None] - b.T[:, None, :]
-    squared: Array = difference * difference
-    if choices.any():
-        squared[choices] = np.abs(difference[choices]) > 1e-9
-    return squared
-
-
-def _matern(r2: Array) -> tuple[Array, Array]:
-    """The kernel at squared scaled distances, and minus 6/5 of its derivative by them."""
-    root = np.sqrt(5.0 * r2)
-    decay = np.exp(-root)
-    slope = (1.0 + root) * decay
-    return slope + (root * root / 3.0) * decay, slope
-
-
 def fit(data: Data, prior: Prior) -> Posterior:
     """The posterior at the most probable hyperparameters."""
     return Posterior.at(data, _most_probable(_for_fit(data), prior))
@@ -141,36 +97,38 @@ def _for_fit(data: Data) -> Data:
 
 def _most_probable(data: Data, prior: Prior) -> Hyper:
     n, n_axes = data.points.shape
-    flat = _squared(data.points, data.points, data.choices).reshape(n_axes, -1)
+    pairs = Pairs(data.points, data.choices)
+    places = pairs.places
     n_free = float(np.sum(data.counts)) - n  # repeats beyond the first: degrees of freedom of the noise
     medians = [prior.scale * math.sqrt(n_axes)] * n_axes + [prior.amplitude / 2, prior.amplitude / 2, prior.noise]
     centre = np.log(medians)
     spread = np.array([prior.scale_sd] * n_axes + [prior.amplitude_sd] * 2 + [prior.noise_sd])
+    K = np.zeros((n, n))  # its lower triangle
+    right = np.stack([np.ones(n), data.means], axis=1)
 
     def loss(theta: Array) -> tuple[float, Array]:
-        scaled = np.exp(-2.0 * theta[:n_axes])[:, None] * flat
+        scales = np.exp(theta[:n_axes])
         joint, single, noise = np.exp(theta[n_axes:])
-        kernel, slope = _matern(scaled.sum(axis=0))
-        kernels, slopes = _matern(scaled * n_axes)
-        alone = kernels.mean(axis=0)
-        K = (joint * kernel + single * alone).reshape(n, n)
-        K[np.diag_indices(n)] += noise / data.counts + _JITTER
-        L, info = lapack.dpotrf(K, lower=1, overwrite_a=0)
+        kernel, slope, alone, falls = pairs.parts(scales)
+        K.ravel()[places] = joint * kernel + single * alone
+        K.ravel()[:: n + 1] = joint + single + noise / data.counts + _JITTER
+        L, info = lapack.dpotrf(K, lower=1)
         if info:
             return 1e10, np.zeros_like(theta)
+        solved, _ = lapack.dpotrs(L, right, lower=1)
         inverse, _ = lapack.dpotri(L, lower=1)
-        inverse = np.tril(inverse) + np.tril(inverse, -1).T
-        ones = inverse.sum(axis=1)
-        mean = float(ones @ data.means) / float(ones.sum())
-        alpha = inverse @ (data.means - mean)
+        mean = float(solved[:, 0] @ data.means) / float(solved[:, 0].sum())
+        alpha = solved[:, 1] - mean * solved[:, 0]
         value = 0.5 * float((data.means - mean) @ alpha) + float(np.log(np.diag(L)).sum())
         value += 0.5 * (n_free * theta[-1] + data.squares / noise)
         W = (inverse - np.outer(alpha, alpha)).ravel()
+        at_pairs, on_diagonal = W[places], W[:: n + 1]  # a pair counts twice, which the half before it takes back
+        total = float(on_diagonal.sum())
         gradient = np.empty_like(theta)
-        gradient[:n_axes] = (5.0 / 6.0) * (joint * (scaled @ (W * slope)) + single * ((scaled * slopes) @ W))
-        gradient[n_axes] = 0.5 * joint * float(W @ kernel)
-        gradient[n_axes + 1] = 0.5 * single * float(W @ alone)
-        gradient[-1] = 0.5 * noise * float(np.sum(W[:: n + 1] / data.counts)) + 0.5 * (n_free - data.squares / noise)
+        gradient[:n_axes] = joint * pairs.fall(at_pairs * slope, scales) + single * (falls @ at_pairs)
+        gradient[n_axes] = joint * (float(at_pairs @ kernel) + 0.5 * total)
+        gradient[n_axes + 1] = single * (float(at_pairs @ alone) + 0.5 * total)
+        gradient[-1] = 0.5 * noise * float(np.sum(on_diagonal / data.counts)) + 0.5 * (n_free - data.squares / noise)
         off = (theta - centre) / spread
         return value + 0.5 * float(off @ off), gradient + off / spread
 
@@ -193,7 +151,7 @@ class Posterior:
     @classmethod
     def at(cls, data: Data, hyper: Hyper) -> Posterior:
         """The posterior of ``data`` at given hyperparameters."""
-        K = hyper.kernel(_squared(data.points, data.points, data.choices))
+        K = hyper.kernel(data.points, data.points, data.choices)
         K[np.diag_indices(len(data))] += hyper.noise / data.counts + _JITTER * max(1.0, hyper.variance)
         L = np.asarray(np.linalg.cholesky(K), dtype=np.float64)
         ones = cho_solve((L, True), np.ones(len(data)))
@@ -208,13 +166,15 @@ class Posterior:
 
     def distance(self, a: Array, b: Array) -> Array:
         """Distances in length-scales, shapes (n, n_axes), (m, n_axes) -> (n, m)."""
-        squared = _squared(np.atleast_2d(a), np.atleast_2d(b), self.data.choices)
-        distance: Array = np.sqrt(np.tensordot(self.hyper.scales**-2.0, squared, 1))
+        scales, choices = self.hyper.scales, self.data.choices
+        apart = (np.atleast_2d(a)[:, None] - np.atleast_2d(b)) / scales
+        apart[..., choices] = np.where(apart[..., choices] == 0, 0.0, 1.0 / scales[choices])
+        distance: Array = np.sqrt(np.einsum("ijk,ijk->ij", apart, apart))
         return distance
 
     def kernel(self, a: Array, b: Array) -> Array:
         """Prior covariance of the function at points ``a`` and ``b``, shape (n_a, n_b)."""
-        return self.hyper.kernel(_squared(np.atleast_2d(a), np.atleast_2d(b), self.data.choices))
+        return self.hyper.kernel(np.atleast_2d(a), np.atleast_2d(b), self.data.choices)
 
     def at_points(self, points: Array) -> tuple[Array, Array]:
         """Posterior mean and standard deviation of the function (without noise) at points, shape (m,) each."""

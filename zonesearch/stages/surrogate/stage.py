@@ -127,7 +127,8 @@ class Surrogate:
         found = []
         for trial in trials:
             if self.first_seed <= trial.seed < FRESH and set(trial.params) == set(space.names):
-                back = trials.get(Training(trial.params, trial.seed, self.epochs))
+                same = trial.epochs == self.epochs
+                back = trial if same else trials.get(Training(trial.params, trial.seed, self.epochs))
                 if back is not None and space.contains(trial.params):
                     found.append(back)
         return sorted(found, key=lambda trial: (trial.seed, trial.training.key))

@@ -40,13 +40,16 @@ class Known:
     def data(self, cube: Cube) -> tuple[Data, Scale]:
         """Standardised, points in ascending order; there must be at least one value."""
         places = sorted(self.values)
-        singles = [np.sort(np.array([v for v in self.values[p] if math.isfinite(v)])) for p in places]
-        scale = Scale.of(np.concatenate(singles))
-        scaled = [scale.forth(values) for values in singles]
-        worst = min(float(values.min()) for values in scaled if len(values))
-        means = np.array([float(values.mean()) if len(values) else worst for values in scaled])
-        counts = np.array([max(1.0, float(len(values))) for values in scaled])
-        squares = math.fsum(float(np.sum((v - v.mean()) ** 2)) for v in scaled if len(v) > 1)
+        finite = [sorted(v for v in self.values[place] if math.isfinite(v)) for place in places]
+        singles = np.array([value for values in finite for value in values])
+        scale = Scale.of(singles)
+        scaled = scale.forth(singles)
+        sizes = np.array([len(values) for values in finite])
+        home = np.repeat(np.arange(len(places)), sizes)
+        counts = np.maximum(sizes, 1).astype(float)
+        means = np.bincount(home, scaled, len(places)) / counts
+        squares = float(np.sum((scaled - means[home]) ** 2))
+        means[sizes == 0] = scaled.min()
         return Data(np.array(places), means, counts, squares, cube.choices), scale
 
 

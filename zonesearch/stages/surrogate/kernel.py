@@ -1,0 +1,164 @@
+"""The kernel of the process: Matern-5/2 in all axes together, plus the mean of Matern-5/2 in each axis alone.
+
+With r the distance in length-scales times the root of 5, a Matern-5/2 kernel is (1 + r + r^2/3) exp(-r) (Rasmussen &
+Williams 2006, section 4.2). Axes of choices count as equal or not.
+
+Along one axis exp(-r) is a quotient of two numbers, one for each of the points, so a matrix of n x m of them needs
+n + m exponentials; that is most of what makes suggestions quick.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Hyper", "Pairs"]
+
+Array = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+_ROOT5 = math.sqrt(5.0)
+
+
+@dataclass(frozen=True)
+class Hyper:
+    """Hyperparameters of the process.
+
+    Args:
+        scales: length-scales of the joint part, shape (n_axes,); those of the single part are shorter by the root of
+            the number of axes.
+        joint, single: variances of the two parts.
+        noise: variance of a single value.
+    """
+
+    scales: Array
+    joint: float
+    single: float
+    noise: float
+
+    @property
+    def variance(self) -> float:
+        """Of the function."""
+        return self.joint + self.single
+
+    def kernel(self, a: Array, b: Array, choices: Flags) -> Array:
+        """The covariance of the function at points of the unit cube, (n, n_axes), (m, n_axes) -> (n, m)."""
+        n_axes = a.shape[1]
+        rates = _ROOT5 / self.scales
+        r2 = np.zeros((len(a), len(b)))
+        singles = np.zeros_like(r2)
+        for i, (rate, choice) in enumerate(zip(rates, choices, strict=True)):
+            u, v = a[:, i], b[:, i]
+            r = rate * np.abs(u[:, None] - v)
+            if choice:
+                r = np.where(r > 0, rate, 0.0)
+            r2 += r * r
+            r *= math.sqrt(n_axes)
+            decay = np.exp(-r) if choice else _quotients(u, v, rate * math.sqrt(n_axes))
+            singles += _matern(r, decay)
+        r = np.sqrt(r2, out=r2)
+        kernel = _matern(r, np.exp(-r))
+        kernel *= self.joint
+        singles *= self.single / n_axes
+        kernel += singles
+        return kernel
+
+
+def _quotients(u: Array, v: Array, rate: float) -> Array:
+    """exp(-rate |u - v|) for coordinates in [0, 1], (n,), (m,) -> (n, m)."""
+    up, down = np.exp(rate * u), np.exp(rate * v)
+    return np.minimum(np.outer(up, 1.0 / down), np.outer(1.0 / up, down))
+
+
+def _matern(r: Array, decay: Array) -> Array:
+    """(1 + r + r^2/3) exp(-r)."""
+    value = r * (1.0 / 3.0)
+    value += 1.0
+    value *= r
+    value += 1.0
+    value *= decay
+    return value
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """All pairs of ``points``, (n, n_axes), prepared for the kernel at many hyperparameters and its derivatives."""
+
+    points: Array
+    choices: Flags
+
+    @cached_property
+    def places(self) -> npt.NDArray[np.intp]:
+        """Where each pair stands in the lower triangle of a flattened (n, n) matrix."""
+        rows, columns = self._ends
+        return rows * len(self.points) + columns
+
+    @cached_property
+    def _ends(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        rows, columns = np.tril_indices(len(self.points), -1)
+        return rows, columns
+
+    @cached_property
+    def _distances(self) -> Array:
+        """Along each axis, shape (n_axes, n_pairs); 0 or 1 for choices."""
+        rows, columns = self._ends
+        distances = np.abs(self.points.T[:, rows] - self.points.T[:, columns])
+        distances[self.choices] = distances[self.choices] > 0
+        return distances
+
+    @cached_property
+    def _squares(self) -> Array:
+        return self._distances**2
+
+    @cached_property
+    def _ordered(self) -> list[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
+        """By axis, the ends of each pair: the one with the smaller coordinate first."""
+        rows, columns = self._ends
+        swap = self.points.T[:, rows] > self.points.T[:, columns]
+        return [(np.where(s, columns, rows), np.where(s, rows, columns)) for s in swap]
+
+    def parts(self, scales: Array) -> tuple[Array, Array, Array, Array]:
+        """The joint part and the mean of the single ones at each pair, shape (n_pairs,); both for variance 1.
+
+        Then how each falls: ``rates`` (n_axes, n_pairs) holds minus the derivatives of the joint part by minus the
+        logarithm of a length-scale over its ``slope``; the last result holds those of the single part.
+
+        Returns:
+            joint, slope, single, and the derivatives of ``single`` by the logarithms of the length-scales,
+            shape (n_axes, n_pairs). The derivative of ``joint`` is ``slope * square / scale**2`` of that axis.
+        """
+        n_axes = len(scales)
+        rates = _ROOT5 / scales
+        r = np.sqrt((rates**2) @ self._squares)
+        decay = np.exp(-r)
+        joint = _matern(r, decay)
+        r += 1.0
+        r *= decay
+        single = np.zeros(len(self.places))
+        slopes = np.empty((n_axes, len(self.places)))
+        for i, rate in enumerate(rates * math.sqrt(n_axes)):
+            s = rate * self._distances[i]
+            if self.choices[i]:
+                decay = np.exp(-s)
+            else:
+                up = np.exp(rate * self.points[:, i])
+                low, high = self._ordered[i]
+                decay = up[low] * (1.0 / up)[high]
+            third = s * s
+            third *= 1.0 / 3.0
+            s += 1.0
+            slope = s * decay
+            slopes[i] = third * slope
+            third += s
+            third *= decay
+            single += third
+        return joint, r, single / n_axes, slopes / n_axes
+
+    def fall(self, weights: Array, scales: Array) -> Array:
+        """Sums over pairs of ``weights`` times the derivative of the joint part over its slope, shape (n_axes,)."""
+        total: Array = (5.0 / 3.0) * (self._squares @ weights) / scales**2
+        return total
