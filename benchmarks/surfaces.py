@@ -92,9 +92,16 @@ class Surface:
         """What ``params`` lacks to the best, in units of best minus median: 0 is best, 1 is a blind pick."""
         return (self.best - self.mean(params)) / (self.best - self.median)
 
-    def covers(self, params: Params, peak: int, within: float = 0.12) -> bool:
-        """Whether ``params`` lies in the zone of peak number ``peak``: no coordinate further off than ``within``."""
-        return bool(np.max(np.abs(self.space.unit(params) - np.array(self.peaks[peak]))) <= within)
+    def covers(self, params: Params, peak: int, within: float = 2.0) -> bool:
+        """Whether ``params`` lies in the zone of peak number ``peak``.
+
+        That is where the mean lacks at most ``within`` standard deviations of one training to it, and no other peak is
+        nearer.
+        """
+        if self.mean(params) < self.best - within * self.sd:
+            return False
+        apart = np.linalg.norm(self.space.unit(params) - np.array(self.peaks), axis=1)
+        return int(np.argmin(apart)) == peak
 
 
 def make_space(n_axes: int) -> Space:

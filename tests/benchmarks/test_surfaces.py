@@ -60,3 +60,13 @@ def test_a_variant_moves_inner_peaks_and_leaves_those_on_a_rim() -> None:
 def test_a_surface_that_is_none_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=r"SHAPE-AXES|2 axes"):
         make_surface(name)
+
+
+@pytest.mark.parametrize("name", ["peaks2-2#3", "peaks3-3", "peaks3-7#5"])
+def test_the_zone_of_a_peak_holds_what_is_within_noise_of_it_and_nothing_of_the_others(name: str) -> None:
+    surface = make_surface(name)
+    zones = range(len(surface.peaks))
+    for i, peak in enumerate(surface.peaks):
+        assert [surface.covers(surface.space.from_unit(peak), j) for j in zones] == [i == j for j in zones]
+    middle = surface.space.from_unit(np.mean(surface.peaks, axis=0))
+    assert not any(surface.covers(middle, i) for i in zones)

@@ -69,18 +69,24 @@ class Cube:
         """Where ``params`` lies, shape (n_axes,)."""
         return round_points(self.space.unit(params))
 
-    def design(self, n: int, seed: int) -> Array:
-        """At most ``n`` different points that fill the cube: scrambled Sobol points, stretched to the rims.
+    @cached_property
+    def spread(self) -> Array:
+        """The same allowed points for every seed, spread evenly over the cube, shape (256, n_axes)."""
+        return self.snap(qmc.Sobol(self.n_axes, scramble=False).random(256))
 
-        Many optima lie on a rim, so the outermost points of every axis are moved onto it. Fewer than ``n`` where
-        there are not so many different points.
+    def design(self, n: int, seed: int) -> Array:
+        """At most ``n`` different points: the middle, and scrambled Sobol points stretched to the rims.
+
+        People choose ranges around what they believe in, hence the middle; and many optima lie on a rim, so the
+        outermost points of every axis are moved onto it. Fewer than ``n`` where there are not so many different points.
         """
         power = 2 ** int(np.ceil(np.log2(max(2, n))))
         drawn = qmc.Sobol(self.n_axes, scramble=True, rng=np.random.default_rng(seed)).random(4 * power)
         first = drawn[:n]
         low, high = first.min(axis=0), first.max(axis=0)
         stretched = np.where(self.choices, drawn, (drawn - low) / np.where(high > low, high - low, 1.0))
-        return unique_rows(self.snap(stretched))[:n]
+        middle = np.full((1, self.n_axes), 0.5)
+        return unique_rows(self.snap(np.vstack([middle, stretched])))[:n]
 
 
 def unique_rows(points: Array) -> Array:

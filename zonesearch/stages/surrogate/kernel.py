@@ -71,7 +71,8 @@ class Hyper:
 def _quotients(u: Array, v: Array, rate: float) -> Array:
     """exp(-rate |u - v|) for coordinates in [0, 1], (n,), (m,) -> (n, m)."""
     up, down = np.exp(rate * u), np.exp(rate * v)
-    return np.minimum(np.outer(up, 1.0 / down), np.outer(1.0 / up, down))
+    quotients: Array = np.minimum(np.outer(up, 1.0 / down), np.outer(1.0 / up, down))
+    return quotients
 
 
 def _matern(r: Array, decay: Array) -> Array:
@@ -122,14 +123,11 @@ class Pairs:
         return [(np.where(s, columns, rows), np.where(s, rows, columns)) for s in swap]
 
     def parts(self, scales: Array) -> tuple[Array, Array, Array, Array]:
-        """The joint part and the mean of the single ones at each pair, shape (n_pairs,); both for variance 1.
-
-        Then how each falls: ``rates`` (n_axes, n_pairs) holds minus the derivatives of the joint part by minus the
-        logarithm of a length-scale over its ``slope``; the last result holds those of the single part.
+        """Both parts of the kernel at each pair, for variance 1, and what their derivatives need.
 
         Returns:
-            joint, slope, single, and the derivatives of ``single`` by the logarithms of the length-scales,
-            shape (n_axes, n_pairs). The derivative of ``joint`` is ``slope * square / scale**2`` of that axis.
+            joint, and the slope that :meth:`fall` wants, shape (n_pairs,) each; single, shape (n_pairs,), and its
+            derivatives by the logarithms of the length-scales, shape (n_axes, n_pairs).
         """
         n_axes = len(scales)
         rates = _ROOT5 / scales
@@ -158,7 +156,15 @@ class Pairs:
             single += third
         return joint, r, single / n_axes, slopes / n_axes
 
-    def fall(self, weights: Array, scales: Array) -> Array:
-        """Sums over pairs of ``weights`` times the derivative of the joint part over its slope, shape (n_axes,)."""
-        total: Array = (5.0 / 3.0) * (self._squares @ weights) / scales**2
+    def fall(self, weighted_slopes: Array, scales: Array) -> Array:
+        """Sums over the pairs of weight times derivative of the joint part by the logarithm of each length-scale.
+
+        Args:
+            weighted_slopes: the slope of :meth:`parts` times a weight, shape (n_pairs,).
+            scales: shape (n_axes,).
+
+        Returns:
+            shape (n_axes,).
+        """
+        total: Array = (5.0 / 3.0) * (self._squares @ weighted_slopes) / scales**2
         return total

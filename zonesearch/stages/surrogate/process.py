@@ -28,7 +28,7 @@ __all__ = ["Data", "Posterior", "Prior", "fit"]
 Array = npt.NDArray[np.float64]
 
 _JITTER = 1e-9
-_FIT_POINTS = 96  # hyperparameters need no more points than this; the posterior uses all of them
+_FIT_POINTS = 64  # hyperparameters need no more points than this; the posterior uses all of them
 _BOUNDS = {"scale": (math.log(0.03), math.log(30.0)), "amplitude": (-7.0, 5.0), "noise": (-13.0, 2.0)}
 
 

@@ -48,10 +48,10 @@ def find_regions(
         posterior: of the standardised values; ``scale`` leads back to accuracies.
         params: the parameters of each trained point.
         level: a point is worse than another for sure when the posterior of the difference says so at this level
-            (two-sided).
+            (two-sided, and for all zones together: Bonferroni).
         zones_max: never more than this.
     """
-    z = float(stats.norm.ppf(0.5 + level / 2))
+    z = float(stats.norm.ppf(1 - (1 - level) / 2 / max(1, zones_max - 1)))
     tops = leaders(posterior, _LOOKED_AT, _APART)
     peaks: list[Array] = []
     for top in tops:

@@ -1,8 +1,8 @@
 """Stage surrogate: the surface approximated by a Gaussian process, and the zones where it may be highest.
 
 The first of the two alternatives to a full grid: the same number of measurements, but each where the approximation
-says that it is worth most. A space-filling first design, stretched to the rims; then, round by round, the points of
-highest expected improvement over the best *posterior mean* (the best observation is a lucky one); at last repeats of
+says that it is worth most. A space-filling first design with the middle and the rims; then, round by round, the points
+of highest expected improvement over the best *posterior mean* (the best observation is a lucky one); at last repeats of
 the leader or of its likeliest challenger with fresh seeds.
 
 A round has its own seed index, which all its trainings bear. So the set of trials says by itself what was known when a
@@ -40,6 +40,9 @@ FIRST_SEED = 500
 
 _OUTSIDE = (0, 0, 1, 0, 0, 2)
 """Turn by turn: outside how many of the best zones the next point is looked for, so that other peaks come up too."""
+
+_SPARE = 4
+"""Other peaks are looked for with this many trainings for each pair of axes; with fewer they cost the best one."""
 
 _DOUBT = 0.5
 """Every other point is proposed with length-scales shorter by this: a few values fit a too smooth surface with ease,
@@ -161,7 +164,8 @@ class Surrogate:
             else:
                 turn = len(before) + i
                 doubted = believed.with_scales(_DOUBT if turn % 2 else 1.0)
-                ranked = Search().ranked(cube, doubted, rng, _OUTSIDE[turn % len(_OUTSIDE)])
+                spare = self.n_trainings >= _SPARE * cube.n_axes**2
+                ranked = Search().ranked(cube, doubted, rng, _OUTSIDE[turn % len(_OUTSIDE)] if spare else 0)
             point = next((p for p in ranked if not any(np.array_equal(p, c) for c in chosen)), None)
             if point is None:
                 break

@@ -1,8 +1,13 @@
 """What is known, as a Gaussian process wants it: points with means and counts, compressed at the bad end.
 
 A search asks where the best is. How bad the bad is does not matter to it, but a cliff (trainings that do not learn at
-all) would bend a stationary process everywhere. So values are measured from their median in units of the spread above
-it, and below minus one unit they are compressed by a logarithm, smoothly; what diverged counts as the worst.
+all) would bend a stationary process everywhere. So values are measured from the median of the space in units of the
+spread above it, and below minus one unit they are compressed by a logarithm, smoothly; what diverged counts as the
+worst.
+
+The median is that of the *space*: each of many points spread over it counts with the value of the nearest training. The
+median of the trainings themselves climbs to the top as a search gathers there, and then noise around a peak would be
+compressed on one side.
 """
 
 from __future__ import annotations
@@ -42,7 +47,7 @@ class Known:
         places = sorted(self.values)
         finite = [sorted(v for v in self.values[place] if math.isfinite(v)) for place in places]
         singles = np.array([value for values in finite for value in values])
-        scale = Scale.of(singles)
+        scale = Scale.of(_over_space(cube, places, finite))
         scaled = scale.forth(singles)
         sizes = np.array([len(values) for values in finite])
         home = np.repeat(np.arange(len(places)), sizes)
@@ -51,6 +56,16 @@ class Known:
         squares = float(np.sum((scaled - means[home]) ** 2))
         means[sizes == 0] = scaled.min()
         return Data(np.array(places), means, counts, squares, cube.choices), scale
+
+
+def _over_space(cube: Cube, places: Sequence[Place], values: Sequence[Sequence[float]]) -> Array:
+    """The mean value of the nearest point with a value, at points spread over the space."""
+    known = [i for i, found in enumerate(values) if found]
+    means = np.array([math.fsum(values[i]) / len(values[i]) for i in known])
+    apart = cube.spread[:, None] - np.array([places[i] for i in known])
+    apart[..., cube.choices] = apart[..., cube.choices] != 0
+    nearest: Array = means[np.argmin(np.einsum("ijk,ijk->ij", apart, apart), axis=1)]
+    return nearest
 
 
 @dataclass(frozen=True)
@@ -62,7 +77,7 @@ class Scale:
 
     @classmethod
     def of(cls, values: Array) -> Scale:
-        """Centre: the median. Unit: the root mean square above it."""
+        """Centre: the median. Unit: the root mean square above it; 1 where nothing lies above."""
         centre = float(np.median(values))
         above = values[values >= centre] - centre
         unit = float(np.sqrt(np.mean(above**2)))
