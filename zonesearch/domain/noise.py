@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import stats
@@ -43,7 +44,7 @@ class Cell:
     n_parameters: int | None = None
     n_lost: int = 0
 
-    @property
+    @cached_property
     def mean(self) -> float:
         """The mean over the seeds; NaN when no seed was complete."""
         return math.fsum(self.values) / len(self.values) if self.values else math.nan
@@ -94,15 +95,20 @@ def map_cells(
 
 def cell_of(params: Params, trainings: Sequence[Training], trials: Trials, reading: Reading = BEST) -> Cell:
     """The cell at ``params``, whose seeds are ``trainings``."""
-    found = [trials.get(training) for training in trainings]
-    complete = [trial for trial in found if trial is not None and trial.complete]
-    return Cell(
-        params=dict(params),
-        values=tuple(trial.value(reading) for trial in complete),
-        n_validation=next((t.n_validation for t in complete if t.n_validation), None),
-        n_parameters=next((t.n_parameters for t in complete if t.n_parameters is not None), None),
-        n_lost=sum(trial is not None and not trial.complete for trial in found),
-    )
+    values: list[float] = []
+    n_validation = n_parameters = None
+    n_lost = 0
+    for training in trainings:
+        trial = trials.get(training)
+        if trial is None:
+            continue
+        if not trial.complete:
+            n_lost += 1
+            continue
+        values.append(trial.value(reading))
+        n_validation = n_validation or trial.n_validation
+        n_parameters = trial.n_parameters if n_parameters is None else n_parameters
+    return Cell(dict(params), tuple(values), n_validation or None, n_parameters, n_lost)
 
 
 def measure_noise(cells: Sequence[Cell], space: Space | None = None) -> Noise:

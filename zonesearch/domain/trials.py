@@ -174,8 +174,10 @@ class Trial:
 
     def answers(self, training: Training) -> bool:
         """Whether nothing more has to be trained to know this ``training``."""
-        if training.identity != self.training.identity:
-            return False
+        return training.identity == self.training.identity and self._reaches(training)
+
+    def _reaches(self, training: Training) -> bool:
+        """Whether it answers for ``training``, which is the same experiment."""
         if self.state == "diverged":
             return True
         if self.state == "failed":
@@ -272,6 +274,7 @@ class Trials:
             if not any(trial._identical(other) for other in kept):
                 records[identity] = (*kept, trial)
         self._records = records
+        self._asked: tuple[object, list[Training]] = ((), [])  # a stage and who asks it both want to know
 
     def __or__(self, other: Trials) -> Trials:
         if not self._records or not other._records:
@@ -333,17 +336,24 @@ class Trials:
         """The trial that answers for ``training``, cut to its epochs; None while it is missing."""
         records = self._records.get(training.identity, ())
         for trial in sorted(records, key=lambda t: t._rank, reverse=True) if len(records) > 1 else records:
-            if trial.answers(training):
+            if trial._reaches(training):
                 return trial.at(training.epochs)
         return None
 
     def missing(self, trainings: Iterable[Training]) -> list[Training]:
         """Those of ``trainings`` that still have to be trained, in the given order, each once."""
-        lacking = [training for training in trainings if not self._answered(training)]
-        return list(dict.fromkeys(lacking))
-
-    def _answered(self, training: Training) -> bool:
-        return any(trial.answers(training) for trial in self._records.get(training.identity, ()))
+        if trainings is self._asked[0]:
+            return list(self._asked[1])
+        lacking: dict[Training, None] = {}
+        for training in trainings:
+            for trial in self._records.get(training.identity, ()):
+                if trial._reaches(training):
+                    break
+            else:
+                lacking[training] = None
+        if isinstance(trainings, tuple):
+            self._asked = trainings, list(lacking)
+        return list(lacking)
 
     def of(self, params: Params) -> list[Trial]:
         """All trials with exactly these parameters, one per seed, seeds ascending."""
@@ -364,9 +374,10 @@ class Trials:
     def _line_index(self, axis: str) -> dict[Any, set[Value]]:
         found: dict[Any, set[Value]] = {}
         for params, _ in self._records:
-            for name, value in params:
+            for i, (name, value) in enumerate(params):
                 if name == axis:
-                    found.setdefault(tuple(item for item in params if item[0] != axis), set()).add(value)
+                    found.setdefault(params[:i] + params[i + 1 :], set()).add(value)
+                    break
         return found
 
     def records(self) -> Iterator[Trial]:

@@ -226,10 +226,10 @@ class _Grid:
         moves: dict[tuple[int, ...], list[int]] = {}
         found = []
         for place, number in zip(places, numbers, strict=True):
-            chosen = tuple(-1 if ordered else i for i, ordered in zip(place, self._ordered, strict=True))
+            chosen = tuple([-1 if ordered else i for i, ordered in zip(place, self._ordered, strict=True)])
             if chosen not in moves:
                 moves[chosen] = self._moves(chosen)
-            found.append(sorted(where[number + move] for move in moves[chosen] if number + move in where))
+            found.append(sorted([where[at] for move in moves[chosen] if (at := number + move) in where]))
         return found
 
     def _moves(self, chosen: tuple[int, ...]) -> list[int]:
