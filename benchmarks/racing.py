@@ -1,8 +1,8 @@
 """Racing finalists: how often an equal one is wronged, how often a worse one is found, and what it saves.
 
 Simulated finalists with normal noise between seeds of standard deviation 1; "fixed" gives every finalist all seeds and
-judges once (Holm over all pairs), "race" is :func:`zonesearch.domain.race.run_race`. ``python benchmarks/racing.py``
-prints the tables in docs/design.md.
+judges once (Holm over all pairs), "race" is :func:`zonesearch.domain.race.run_race`. ``python -m benchmarks.racing``
+prints the tables in docs/search-methods.md.
 """
 
 from __future__ import annotations

@@ -29,6 +29,9 @@ from zonesearch.contest.searching import search
 from zonesearch.domain.trials import Params, Training, Trial
 
 METHODS = ("strong", "surrogate", "coordinate", "grid+interval", "tpe", "random", "gp")
+OTHERS = ("gp", "tpe", "coordinate", "grid+interval", "random")
+"""What every method is compared with in pairs."""
+
 STOCK = ("gp", "tpe", "random", "qmc", "cmaes")
 """Samplers of Optuna as they come. They do not know the budget, so one run answers for all smaller ones."""
 
@@ -174,7 +177,7 @@ def table(scores: Sequence[Score]) -> list[dict[str, Any]]:
                 "ms": float(np.mean([s.ms for s in found.values()])),
                 **{
                     f"vs_{other}": _paired(found, by.get((axes, budget, other), {})) if other != name else None
-                    for other in ("gp", "tpe", "coordinate")
+                    for other in OTHERS
                 },
             }
         )
@@ -219,6 +222,24 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def pivot(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Mean regret with its standard error, one column per method; in brackets p of the pairs with the first one."""
+    methods = sorted({row["method"] for row in rows}, key=METHODS.index)
+    first = methods[0]
+    lines = [f"| axes | trainings | n | {' | '.join(methods)} |", "| --- | --- | --- |" + " --- |" * len(methods)]
+    for axes, budget in sorted({(row["axes"], row["budget"]) for row in rows}):
+        found = {row["method"]: row for row in rows if (row["axes"], row["budget"]) == (axes, budget)}
+        cells = []
+        for name in methods:
+            row = found.get(name)
+            pair = found.get(first, {}).get(f"vs_{name}")
+            p = f" ({pair['p']:.2g})" if pair else ""
+            cells.append("" if row is None else f"{row['regret']:.3f} ± {row['se'] or 0:.3f}{p}")
+        n = max(row["n"] for row in found.values())
+        lines.append(f"| {axes} | {budget} | {n} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--methods", default=",".join(METHODS))
@@ -248,7 +269,7 @@ def main() -> None:
     rule = dict.fromkeys(methods, wanted.rule) if wanted.rule else OWN_RULES
     chosen = [one for one in runs if one.method in methods and one.seed in seeds]
     rows = table([s for s in score(chosen, budgets, rule) if s.axes in axes])
-    print(json.dumps(rows, indent=2) if wanted.json else markdown(rows))
+    print(json.dumps(rows, indent=2) if wanted.json else f"{pivot(rows)}\n\n{markdown(rows)}")
 
 
 OWN_RULES = {"strong": "posterior", "surrogate": "posterior"}

@@ -19,7 +19,7 @@ from zonesearch.stages.interval import Interval
 from zonesearch.stages.polish import Polish
 from zonesearch.stages.surrogate.cube import Cube
 from zonesearch.stages.surrogate.process import Data, Prior, fit
-from zonesearch.stages.surrogate.proposals import log_improvement
+from zonesearch.stages.surrogate.proposals import log_improvement, log_worth
 from zonesearch.stages.surrogate.stage import FIRST_SEED, Surrogate
 from zonesearch.stages.surrogate.targets import Known, Scale
 
@@ -72,8 +72,8 @@ def test_it_takes_the_trainings_that_it_may_each_round_with_its_own_seed(run) ->
     assert {seeds.count(FIRST_SEED + i) for i in range(1, 9)} == {5}
 
 
-def test_the_last_tenth_repeats_points_that_it_knows(run) -> None:
-    _, trials, _ = run
+def test_the_last_trainings_repeat_points_that_it_knows() -> None:
+    _, trials, _ = asked(Surrogate(PLANE, 1, n_trainings=50, batch=5, repeats=0.1), on_plane)
     last = max(trial.seed for trial in trials)
     known = [trial.params for trial in trials if trial.seed < last]
     assert all(trial.params in known for trial in trials if trial.seed == last)
@@ -237,3 +237,27 @@ def test_snapped_points_are_allowed_and_stay(points) -> None:
         assert MIXED.contains(params)
         assert cube.point(params) == pytest.approx(point, abs=1e-5)
     assert np.array_equal(cube.snap(snapped), snapped)
+
+
+def test_the_first_design_begins_in_the_middle() -> None:
+    points = [PLANE.unit(t.params) for t in Surrogate(PLANE, 1, n_trainings=20).plan(None, Trials()).trainings]
+    assert np.abs(np.array(points) - 0.5).max(axis=1).min() < 0.02
+
+
+def test_one_more_noisy_training_is_worth_little_where_much_is_known() -> None:
+    sds = np.geomspace(1e-4, 10.0, 50)
+    worth = np.exp(log_worth(sds, noise=0.1))
+    assert (np.diff(worth) > 0).all()
+    assert worth[0] < 1e-6
+    assert worth[-1] > 0.95
+
+
+def test_the_scale_is_that_of_the_space_wherever_the_points_are() -> None:
+    cube = Cube(PLANE)
+    spread = {tuple(p): [two_peaks(cube.params(p))] for p in cube.design(64, 1)}
+    near = np.random.default_rng(0).normal([0.5, 0.5], 0.01, (200, 2))
+    gathered = spread | {tuple(p): [two_peaks(cube.params(p))] for p in cube.snap(near)}
+    _, before = Known(spread).data(cube)
+    _, after = Known(gathered).data(cube)
+    assert after.centre == pytest.approx(before.centre, abs=0.1 * before.unit)
+    assert after.unit == pytest.approx(before.unit, rel=0.2)

@@ -72,7 +72,7 @@ class Prior:
         noise: median variance of a single value, in units of the standardised values.
     """
 
-    scale: float = 0.5
+    scale: float = 0.35
     scale_sd: float = 0.9
     amplitude: float = 1.0
     amplitude_sd: float = 1.0

@@ -60,7 +60,7 @@ class Surrogate:
         seeds: of the trainings at points that a stage before handed on, which are known from the start.
         n_trainings: all together, those at points that were handed on not counted.
         batch: points of one round; they train together. One by one finds a little more with the same trainings.
-        first: share of the trainings that make the first design; of a small budget more, two for each axis and four.
+        first: share of the trainings that make the first design; of a small budget more, one for each axis and five.
         repeats: share of the trainings, the last ones, that repeat the leader or its challenger.
         level: two points count as different when their posterior difference exceeds that of chance at this level.
         zones_max: zones that are handed on.
@@ -75,7 +75,7 @@ class Surrogate:
     n_trainings: int = 50
     batch: int = 4
     first: float = 0.2
-    repeats: float = 0.1
+    repeats: float = 0.05
     level: float = 0.95
     zones_max: int = 5
     first_seed: int = FIRST_SEED
@@ -137,7 +137,7 @@ class Surrogate:
         return sorted(found, key=lambda trial: (trial.seed, trial.training.key))
 
     def _n_first(self, n_axes: int) -> int:
-        least = min(2 * n_axes + 4, self.n_trainings // 2)  # of a small budget a fifth says too little
+        least = min(n_axes + 5, self.n_trainings // 2)  # of a small budget a fifth says too little
         return min(self.n_trainings, max(math.ceil(self.first * self.n_trainings), least, 3))
 
     def _size(self, seed: int, n_before: int) -> int:
