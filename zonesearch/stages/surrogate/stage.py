@@ -42,7 +42,8 @@ _OUTSIDE = (0, 0, 1, 0, 0, 2)
 """Turn by turn: outside how many of the best zones the next point is looked for, so that other peaks come up too."""
 
 _SPARE = 4
-"""Other peaks are looked for with this many trainings for each pair of axes; with fewer they cost the best one."""
+"""Other peaks are looked for with this many trainings, times the square of the number of axes; with fewer they cost the
+best one."""
 
 _DOUBT = 0.5
 """Every other point is proposed with length-scales shorter by this: a few values fit a too smooth surface with ease,
