@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -178,13 +179,16 @@ class Trial:
 
     def _reaches(self, training: Training) -> bool:
         """Whether it answers for ``training``, which is the same experiment."""
+        epochs = self.training.epochs
+        if epochs == training.epochs and not training.test:
+            return True
         if self.state == "diverged":
             return True
         if self.state == "failed":
-            return self.epochs >= training.epochs
+            return epochs >= training.epochs
         if training.test and not self._tested_at(training.epochs):
             return False
-        return self.epochs == training.epochs or (self.epochs > training.epochs and self.follows_epochs)
+        return epochs == training.epochs or (epochs > training.epochs and self.follows_epochs)
 
     def _tested_at(self, epochs: int) -> bool:
         """Whether the test split was measured for ``epochs``, or asked for of an objective that has none."""
@@ -372,13 +376,13 @@ class Trials:
         return {}
 
     def _line_index(self, axis: str) -> dict[Any, set[Value]]:
-        found: dict[Any, set[Value]] = {}
+        found: defaultdict[Any, set[Value]] = defaultdict(set)
         for params, _ in self._records:
             for i, (name, value) in enumerate(params):
                 if name == axis:
-                    found.setdefault(params[:i] + params[i + 1 :], set()).add(value)
+                    found[params[:i] + params[i + 1 :]].add(value)
                     break
-        return found
+        return dict(found)
 
     def records(self) -> Iterator[Trial]:
         """Every record, those that contradict or repeat each other included."""

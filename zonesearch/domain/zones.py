@@ -220,7 +220,8 @@ class _Grid:
 
     def around(self, points: Sequence[Params]) -> list[list[int]]:
         """For each of the points the indices of those that touch it; a choice touches every other choice."""
-        places = [[index[point[n]] for n, index in zip(self._names, self._index, strict=True)] for point in points]
+        axes = list(zip(self._names, self._index, strict=True))
+        places = [[index[point[name]] for name, index in axes] for point in points]
         numbers = [sum(map(mul, place, self._strides)) for place in places]
         where = {number: i for i, number in enumerate(numbers)}
         moves: dict[tuple[int, ...], list[int]] = {}
