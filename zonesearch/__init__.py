@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from zonesearch.comparing import compare_methods
     from zonesearch.domain.axes import Axis, Choice
+    from zonesearch.domain.metric import Metric
     from zonesearch.domain.objective import Bundle, Objective
     from zonesearch.domain.space import Space
     from zonesearch.domain.trials import Training, Trial, Trials
@@ -42,6 +43,7 @@ __all__ = [
     "Bundle",
     "Choice",
     "MergeError",
+    "Metric",
     "Objective",
     "ObjectiveError",
     "Plan",
@@ -66,6 +68,7 @@ __all__ = [
 _HOMES = {
     "zonesearch.comparing": ("compare_methods",),
     "zonesearch.domain.axes": ("Axis", "Choice"),
+    "zonesearch.domain.metric": ("Metric",),
     "zonesearch.domain.objective": ("Bundle", "Objective"),
     "zonesearch.domain.space": ("Space",),
     "zonesearch.domain.trials": ("Training", "Trial", "Trials"),

@@ -143,6 +143,7 @@ def find(study: Study, trials: Trials, fingerprint: str = "") -> Findings:
         study_text=study.text,
         fingerprint=fingerprint,
         seed=study.seed,
+        metric=study.metric,
     )
     return replace(findings, notes=_notes(findings))
 

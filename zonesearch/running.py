@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from zonesearch.domain.budget import Budget
 from zonesearch.domain.findings import StageRecord
+from zonesearch.domain.metric import Metric
 from zonesearch.domain.objective import Bundle, Objective
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.space import Space
@@ -82,6 +83,8 @@ def run_pipeline(
     reading: str | Reading = BEST,
     stages: Sequence[Stage | str] = DEFAULT_STAGES,
     budget: Mapping[str, float] | Budget | None = None,
+    metric: Metric | str | Mapping[str, Any] | None = None,
+    direction: str | None = None,
     name: str = "search",
     workers: int | None = None,
     engine: str | None = None,
@@ -99,7 +102,7 @@ def run_pipeline(
             an accuracy or yields one an epoch.
         into: the run folder: finished trials are kept there, and a run that was interrupted goes on. Without one
             everything is kept in memory.
-        seed, epochs, seeds, reading, stages, budget, name: for a space: see :class:`Study`.
+        seed, epochs, seeds, reading, stages, budget, metric, direction, name: for a space: see :meth:`Study.of`.
         workers: processes on this machine; by default what the study says, else 1.
         engine: ``local`` or ``dask://HOST:PORT``; by default what the study says, else local.
         fresh: move an old run in the folder aside and begin anew.
@@ -131,11 +134,14 @@ def run_pipeline(
             reading=reading,
             seed=seed,
             budget=budget,
+            metric=metric,
+            direction=direction,
             **settings,
         )
-    elif settings or budget is not None:
-        given = next(iter(settings), "budget")
-        raise StudyError(f"{given}= is for a space; a study brings its own settings")
+    else:
+        of_a_space = {**settings, "budget": budget, "metric": metric, "direction": direction}
+        for given in (key for key, value in of_a_space.items() if value is not None):
+            raise StudyError(f"{given}= is for a space; a study brings its own settings")
     return run_study(
         study,
         into=into,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zonesearch.domain.candidates import Candidate, Finalist
+from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Training, Trials
@@ -58,6 +59,7 @@ class Findings:
         study: the study as plain data; ``study_text`` the study file, where there is one.
         fingerprint: the identity of the experiment; ``seed`` its seed.
         notes: sentences the user should read (peaks on the rim, conflicts, failed trainings).
+        metric: what is searched.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Findings:
     fingerprint: str = ""
     seed: int = 0
     notes: tuple[str, ...] = ()
+    metric: Metric = ACCURACY
 
     @property
     def finished(self) -> bool:

@@ -12,12 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from zonesearch.domain.metric import ACCURACY, Metric
+
 __all__ = ["BEST", "Reading"]
 
 
 @dataclass(frozen=True)
 class Reading:
-    """``best``, ``last`` or ``median(k)`` of a curve of validation accuracies (one number an epoch, not empty)."""
+    """``best``, ``last`` or ``median(k)`` of a curve of validation values (one number an epoch, not empty)."""
 
     kind: str = "best"
     k: int = 1
@@ -36,9 +38,10 @@ class Reading:
             return cls("median", int(found[1]))
         raise ValueError(f'a reading is "best", "last" or "median(k)" with k >= 1, not "{text}"')
 
-    def __call__(self, curve: Sequence[float]) -> float:
+    def __call__(self, curve: Sequence[float], metric: Metric = ACCURACY) -> float:
+        """The value that stands for ``curve``; the best one is the best by ``metric``'s direction."""
         if self.kind == "best":
-            return max(curve)
+            return metric.best(curve)
         if self.kind == "last":
             return curve[-1]
         return median(curve[-self.k :])

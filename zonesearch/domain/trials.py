@@ -21,6 +21,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.reading import BEST, Reading
 
 __all__ = ["Conflict", "Params", "State", "Training", "Trial", "Trials", "Value", "plain"]
@@ -109,7 +110,7 @@ class Trial:
             stop is recorded in ``curve``, the wanted length stays here).
         state: ``complete``, ``diverged`` (loss or accuracy no longer finite: a result, without accuracy) or
             ``failed`` (the objective raised: ``error`` holds the traceback).
-        accuracy: validation accuracy at the best epoch, larger is better; None unless complete.
+        accuracy: the metric on the validation split at the best epoch, in its own sign; None unless complete.
         curve: one tuple per recorded quantity, one number per epoch: ``validation_accuracy`` first of all, and
             where the objective has them ``validation_loss``, ``train_accuracy``, ``train_loss``, ``learning_rate``.
         test_accuracy: on the test split at the epoch that validation chose; None unless it was asked for.
@@ -119,6 +120,14 @@ class Trial:
         n_test: number of test examples behind ``test_accuracy``.
         error: the traceback of a failed training.
         provenance: where and with what it was computed (versions, device, host, ...).
+        metric: what ``accuracy`` and ``test_accuracy`` are values of, and which direction is better.
+        noted: further values that the objective reported, by name; they are columns and decide nothing.
+        cost: what using this setting costs, in any unit, where the objective says so; None otherwise.
+        right: which validation examples were answered rightly at the best epoch, one bit each in the order of the
+            split (``numpy.packbits``); empty where only a number is known. ``test_right`` likewise of the test split.
+        whole: whether its length is a part of what it is, because something looks at the length (a schedule that
+            falls to zero at the end, averaging from a share of it on): then its first n epochs are no training of n
+            epochs, and it answers for no shorter one.
     """
 
     training: Training
@@ -132,6 +141,12 @@ class Trial:
     n_test: int | None = None
     error: str = ""
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    metric: Metric = ACCURACY
+    noted: Mapping[str, float] = field(default_factory=dict)
+    cost: float | None = None
+    right: bytes = b""
+    test_right: bytes = b""
+    whole: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "curve", {name: tuple(map(float, values)) for name, values in self.curve.items()})
@@ -171,7 +186,7 @@ class Trial:
     @property
     def follows_epochs(self) -> bool:
         """Whether the curve has a value for every epoch, so that it answers for shorter trainings too."""
-        return len(self.validation_curve) == self.epochs
+        return not self.whole and len(self.validation_curve) == self.epochs
 
     def answers(self, training: Training) -> bool:
         """Whether nothing more has to be trained to know this ``training``."""
@@ -203,13 +218,15 @@ class Trial:
         if epochs >= self.epochs or not self.follows_epochs or not self.complete:
             return self
         curve = {name: values[:epochs] for name, values in self.curve.items()}
-        accuracy = BEST(curve["validation_accuracy"])
+        accuracy = BEST(curve["validation_accuracy"], self.metric)
         return replace(
             self,
             training=replace(self.training, epochs=epochs),
             curve=curve,
             accuracy=accuracy,
             test_accuracy=self.test_accuracy if accuracy == self.accuracy else None,
+            right=self.right if accuracy == self.accuracy else b"",
+            test_right=self.test_right if accuracy == self.accuracy else b"",
             seconds=self.seconds * epochs / self.epochs,
         )
 
@@ -217,7 +234,7 @@ class Trial:
         """The accuracy as ``reading`` takes it from the curve; NaN when the trial is not complete."""
         if self.accuracy is None:
             return math.nan
-        return reading(self.validation_curve) if self.validation_curve else self.accuracy
+        return reading(self.validation_curve, self.metric) if self.validation_curve else self.accuracy
 
     @property
     def _rank(self) -> tuple[Any, ...]:
@@ -228,7 +245,7 @@ class Trial:
             self.test_accuracy is not None,
             self.training.test,
             self.state == "diverged",
-            -(self.accuracy or 0.0),
+            -self.metric.score(self.accuracy or 0.0),
             len(self.curve),
             -self.seconds,
             self.error,
@@ -242,8 +259,10 @@ class Trial:
         """Whether two records of one key cannot both be true (a failure is no statement about the accuracy)."""
         if "failed" in (self.state, other.state):
             return False
+        if self.epochs != other.epochs and (self.state != other.state or self.whole or other.whole):
+            return False
         if self.state != other.state:
-            return self.epochs == other.epochs
+            return True
         epochs = min(self.epochs, other.epochs)
         mine, yours = self.at(epochs), other.at(epochs)
         if mine.epochs != yours.epochs or mine.accuracy is None or yours.accuracy is None:
@@ -335,6 +354,11 @@ class Trials:
         for (params, _), trial in self._spoken.items():
             found.setdefault(params, []).append(trial)
         return found
+
+    @cached_property
+    def metric(self) -> Metric:
+        """What the trials are values of; accuracy where there are none yet."""
+        return next((trial.metric for trial in self.records()), ACCURACY)
 
     def get(self, training: Training) -> Trial | None:
         """The trial that answers for ``training``, cut to its epochs; None while it is missing."""

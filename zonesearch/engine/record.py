@@ -15,10 +15,12 @@ from __future__ import annotations
 import json
 import math
 import zlib
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.trials import Training, Trial
 from zonesearch.errors import MergeError
 
@@ -71,6 +73,7 @@ def trial_line(trial: Trial, study: str) -> bytes:
             "n_parameters": trial.n_parameters,
             "n_validation": trial.n_validation,
             "n_test": trial.n_test,
+            **_unusual(trial),
             "error": trial.error,
             "provenance": dict(trial.provenance),
             "key": training.key,
@@ -78,6 +81,23 @@ def trial_line(trial: Trial, study: str) -> bytes:
             "format": FORMAT,
         }
     )
+
+
+def _unusual(trial: Trial) -> Line:
+    """What is written only where it is not the default, so that older versions read the rest."""
+    found: Line = {}
+    if trial.metric != ACCURACY:
+        found["metric"] = trial.metric.describe()
+    if trial.noted:
+        found["noted"] = dict(trial.noted)
+    if trial.cost is not None:
+        found["cost"] = trial.cost
+    for name in ("right", "test_right"):
+        if bits := getattr(trial, name):
+            found[name] = b64encode(bits).decode("ascii")
+    if trial.whole:
+        found["whole"] = True
+    return found
 
 
 def heading_line(heading: Heading) -> bytes:
@@ -156,6 +176,12 @@ def to_trial(record: Line) -> Trial:
         n_test=record["n_test"],
         error=record["error"],
         provenance=record["provenance"],
+        metric=Metric.parse(record["metric"]) if "metric" in record else ACCURACY,
+        noted={name: float(value) for name, value in record.get("noted", {}).items()},
+        cost=_number(record.get("cost")),
+        right=b64decode(record.get("right", "")),
+        test_right=b64decode(record.get("test_right", "")),
+        whole=bool(record.get("whole", False)),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from zonesearch.domain.budget import Budget
+from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.objective import Continuing, Objective
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.space import Space
@@ -32,7 +33,7 @@ _OBJECTIVE_TABLES = (
     *_TECHNIQUE_TABLES,
     "arms",
 )
-_TABLES = ("space", "search", "run", *_OBJECTIVE_TABLES)
+_TABLES = ("space", "search", "run", "metric", *_OBJECTIVE_TABLES)
 _RUN_KEYS = ("workers", "engine", "threads")
 
 
@@ -51,6 +52,7 @@ class Study:
         run: how it runs and no part of what comes out: ``workers``, ``engine``, ``threads``.
         text: the study file as it was read; empty without one.
         budget: what all stages together may spend (see :mod:`zonesearch.stages.rationing`); None for what they want.
+        metric: what is searched.
 
     Raises:
         StudyError: the budget is too small for one of the stages.
@@ -67,6 +69,7 @@ class Study:
     run: Mapping[str, Any] = field(default_factory=dict, compare=False)
     text: str = field(default="", compare=False)
     budget: Budget | None = None
+    metric: Metric = ACCURACY
 
     def __post_init__(self) -> None:
         if self.budget is not None:
@@ -104,6 +107,10 @@ class Study:
             budget = Budget.parse(search["budget"]) if "budget" in search else None
         except StudyError as error:
             raise StudyError(f"{where}: [search] {error}") from None
+        try:
+            metric = Metric.parse(_table(tables, "metric", where))
+        except StudyError as error:
+            raise StudyError(f"{where}: {error}") from None
         if "space" not in tables:
             raise StudyError(f"{where}: there is no [space]; give at least one axis, as [space.width]")
         try:
@@ -142,7 +149,7 @@ class Study:
             name=name,
             space=space,
             stages=stages,
-            make_objective=lambda: _objective(objective, seed, where),
+            make_objective=lambda: _objective(objective, seed, where, metric),
             epochs=epochs,
             seeds=seeds,
             reading=reading,
@@ -150,6 +157,7 @@ class Study:
             run=run,
             text=text,
             budget=budget,
+            metric=metric,
         )
 
     @classmethod
@@ -165,6 +173,8 @@ class Study:
         reading: str | Reading = BEST,
         seed: int = 0,
         budget: Mapping[str, float] | Budget | None = None,
+        metric: Metric | str | Mapping[str, Any] | None = None,
+        direction: str | None = None,
         **settings: Mapping[str, Any],
     ) -> Study:
         """A study made in Python.
@@ -176,6 +186,9 @@ class Study:
             stages: stages, or their names.
             budget: what all stages together may spend, as ``{"trainings": 200}``; or epochs, or a time in seconds,
                 minutes or hours.
+            metric: what is searched: its name, a table with name, direction and unit, or a :class:`Metric`; by
+                default what the objective says of itself, else accuracy.
+            direction: "maximize" or "minimize"; by default that of a known metric.
             settings: a table of settings for each stage given by name: ``polish={"keep": 3}``.
         """
         if not isinstance(space, Space):
@@ -185,7 +198,19 @@ class Study:
             if key not in stages:
                 known = [stage for stage in stages if isinstance(stage, str)]
                 raise StudyError(f'there is no setting and no stage "{key}"; {did_you_mean(key, known)}')
-        made: Objective = objective if hasattr(objective, "bundles") else _function(objective)  # type: ignore[assignment]
+        named = Metric.parse("accuracy" if metric is None else metric, direction)
+        made: Objective
+        if hasattr(objective, "bundles"):
+            made = objective  # type: ignore[assignment]
+            own_metric = getattr(made, "metric", ACCURACY)
+            if (metric is not None or direction is not None) and own_metric != named:
+                raise StudyError(
+                    f"metric= names {named.name} ({named.direction}), but the objective gives {own_metric.name} "
+                    f"({own_metric.direction}): name the metric where the objective is made"
+                )
+            named = own_metric
+        else:
+            made = _function(objective, metric=named)
         common: dict[str, Any] = {"space": space, "epochs": epochs, "seeds": seeds, "reading": reading}
         common["study_seed"] = seed
         own = getattr(getattr(made, "training", None), "schedule", None)
@@ -195,7 +220,7 @@ class Study:
             for stage in stages
         )
         allowed = None if budget is None else Budget.parse(budget)
-        return cls(name, space, built, lambda: made, epochs, seeds, reading, seed, budget=allowed)
+        return cls(name, space, built, lambda: made, epochs, seeds, reading, seed, budget=allowed, metric=named)
 
     def objective(self) -> Objective:
         """The objective.
@@ -219,6 +244,7 @@ class Study:
             "seeds": self.seeds,
             "reading": str(self.reading),
             **({"budget": self.budget.describe()} if self.budget is not None else {}),
+            **({"metric": self.metric.describe()} if self.metric != ACCURACY else {}),
         }
 
     @classmethod
@@ -236,7 +262,8 @@ class Study:
         reading = Reading.parse(settings["reading"])
         budget = Budget.parse(settings["budget"]) if "budget" in settings else None
         epochs, seeds = settings["epochs"], settings["seeds"]
-        return cls(name, space, stages, None, epochs, seeds, reading, seed, text=text, budget=budget)
+        metric = Metric.parse(settings.get("metric", "accuracy"))
+        return cls(name, space, stages, None, epochs, seeds, reading, seed, text=text, budget=budget, metric=metric)
 
     def renamed(self, name: str) -> Study:
         """The same study under another name."""
@@ -248,10 +275,10 @@ def _kind(tables: Mapping[str, Mapping[str, Any]]) -> str:
     return str(table.get("kind", "function" if "function" in table else "pytorch"))
 
 
-def _objective(tables: Mapping[str, Mapping[str, Any]], seed: int, where: str) -> Objective:
+def _objective(tables: Mapping[str, Mapping[str, Any]], seed: int, where: str, metric: Metric) -> Objective:
     kind = _kind(tables)
     if kind == "function":
-        return _imported(tables["objective"], where)
+        return _imported(tables["objective"], where, metric)
     objective = load("objectives", kind, f"{where} [objective] kind")
     settings = {k: dict(v) for k, v in tables.items()}
     settings.get("objective", {}).pop("kind", None)
@@ -267,7 +294,7 @@ def _function(function: Callable[..., Any], **settings: Any) -> Objective:
     return objective
 
 
-def _imported(table: Mapping[str, Any], where: str) -> Objective:
+def _imported(table: Mapping[str, Any], where: str, metric: Metric) -> Objective:
     """The function that ``function = "package.module:name"`` names."""
     import importlib
 
@@ -280,7 +307,7 @@ def _imported(table: Mapping[str, Any], where: str) -> Objective:
         function = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise StudyError(f"{where}: [objective] function = {path!r} cannot be imported: {error}") from error
-    return _function(function, n_validation=table.get("n_validation"))
+    return _function(function, n_validation=table.get("n_validation"), metric=metric)
 
 
 def _table(tables: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from itertools import islice
 from numbers import Real
 from typing import Any
 
+from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.objective import Bundle, Report
 from zonesearch.domain.trials import Training, Trial
 from zonesearch.errors import ObjectiveError
@@ -26,16 +27,18 @@ class FunctionObjective:
 
     Args:
         function: ``function(params, seed, epochs)``; it may leave out ``epochs``, or ``seed`` and ``epochs``. It
-            returns an accuracy (any finite number, larger is better), or is a generator that yields one after each
+            returns a value of the metric (any finite number), or is a generator that yields one after each
             epoch; one that ends early is taken for an early stop. NaN or an infinity means that the training diverged.
         n_validation: number of validation examples behind an accuracy, when it is a share of them; gives the binomial
             part of the noise.
         name: for reports; by default the function's own.
+        metric: what the function gives.
     """
 
     function: Callable[..., Any]
     n_validation: int | None = None
     name: str = ""
+    metric: Metric = ACCURACY
 
     def __post_init__(self) -> None:
         if not callable(self.function):
@@ -53,6 +56,7 @@ class FunctionObjective:
             "objective": "function",
             "function": f"{getattr(self.function, '__module__', '')}:{self.name}",
             "source": hashlib.sha256(source.encode()).hexdigest()[:16],
+            **({"metric": self.metric.describe()} if self.metric != ACCURACY else {}),
         }
 
     def check(self, params: Mapping[str, Any]) -> None:
@@ -79,13 +83,17 @@ class FunctionObjective:
         except ObjectiveError:
             raise  # the next thousand calls would give no number either
         except Exception:
-            return Trial(training, "failed", error=traceback.format_exc(), seconds=time.perf_counter() - start)
+            seconds = time.perf_counter() - start
+            return Trial(training, "failed", error=traceback.format_exc(), seconds=seconds, metric=self.metric)
         seconds = time.perf_counter() - start
         if not all(map(math.isfinite, curve)):
-            return Trial(training, "diverged", curve={"validation_accuracy": curve}, seconds=seconds)
+            return Trial(
+                training, "diverged", curve={"validation_accuracy": curve}, seconds=seconds, metric=self.metric
+            )
         return Trial(
             training,
-            accuracy=max(curve),
+            accuracy=self.metric.best(curve),
+            metric=self.metric,
             curve={"validation_accuracy": curve},
             seconds=seconds,
             n_validation=self.n_validation,

@@ -1,0 +1,158 @@
+"""The metric: what is searched, and which of two values is better.
+
+A value is recorded and shown in its own sign and unit everywhere. Code that ranks compares *scores*, for which larger
+is better whatever the direction; code that records, prints or draws keeps values. Nothing else knows of directions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from zonesearch.errors import StudyError, did_you_mean
+
+__all__ = ["ACCURACY", "Direction", "Metric"]
+
+Direction = Literal["maximize", "minimize"]
+
+_KEYS = ("name", "direction", "unit")
+_SPELLINGS: dict[str, Direction] = {
+    "maximize": "maximize",
+    "maximise": "maximize",
+    "minimize": "minimize",
+    "minimise": "minimize",
+}
+_MINIMIZED = frozenset(
+    {
+        "brier_score",
+        "cross_entropy",
+        "error",
+        "error_rate",
+        "hinge_loss",
+        "latency",
+        "latency_ms",
+        "log_loss",
+        "logloss",
+        "loss",
+        "mae",
+        "mape",
+        "max_error",
+        "mean_absolute_error",
+        "mean_squared_error",
+        "median_absolute_error",
+        "mse",
+        "msle",
+        "nll",
+        "perplexity",
+        "rmse",
+        "rmsle",
+        "root_mean_squared_error",
+        "test_loss",
+        "train_loss",
+        "val_loss",
+        "validation_loss",
+    }
+)
+"""Known metrics of which less is better; every other one is maximized unless the direction is given."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What is searched.
+
+    Args:
+        name: what it is called in tables, CSV columns, reports and dashboards.
+        direction: "maximize" or "minimize"; None for that of a known metric (a loss or an error is minimized, all
+            else maximized).
+        unit: shown behind a value, as ``ms``; a value is never converted. Empty for none.
+
+    Raises:
+        StudyError: a name, direction or unit that makes no sense.
+    """
+
+    name: str = "accuracy"
+    direction: Direction | None = None
+    unit: str = ""
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise StudyError(f"a metric needs a name, not {self.name!r}")
+        if not isinstance(self.unit, str):
+            raise StudyError(f"the unit of a metric is a string, not {self.unit!r}")
+        given = self.direction
+        if given is None:
+            given = "minimize" if self._plain_name in _MINIMIZED else "maximize"
+        if not isinstance(given, str) or given not in _SPELLINGS:
+            raise StudyError(f'the direction of a metric is "maximize" or "minimize", not {given!r}')
+        object.__setattr__(self, "direction", _SPELLINGS[given])
+
+    @classmethod
+    def parse(cls, given: Metric | str | Mapping[str, Any], direction: str | None = None) -> Metric:
+        """A metric from its name, or from a table with ``name``, ``direction`` and ``unit``.
+
+        Raises:
+            StudyError: naming the key, its value and the mend.
+        """
+        if isinstance(given, Metric):
+            if direction is not None and _SPELLINGS.get(direction) != given.direction:
+                raise StudyError(f"metric {given.name} is to be {given.direction}d, but direction is {direction!r}")
+            return given
+        if isinstance(given, str):
+            return cls(given, direction)  # type: ignore[arg-type]
+        if not isinstance(given, Mapping):
+            raise StudyError(f"a metric is a name, or a table with name, direction and unit, not {given!r}")
+        for key in given:
+            if key not in _KEYS:
+                raise StudyError(f'[metric] has no key "{key}"; {did_you_mean(str(key), _KEYS)}')
+        return cls(given.get("name", "accuracy"), given.get("direction", direction), given.get("unit", ""))
+
+    @property
+    def _plain_name(self) -> str:
+        return self.name.strip().lower().replace(" ", "_").replace("-", "_")
+
+    @property
+    def maximized(self) -> bool:
+        """Whether more is better."""
+        return self.direction == "maximize"
+
+    @property
+    def is_share(self) -> bool:
+        """Whether values are shares (0..1) that are shown in percent: accuracies without a unit of their own."""
+        return not self.unit and self._plain_name.endswith("accuracy")
+
+    def score(self, value: float) -> float:
+        """``value`` turned so that larger is better."""
+        return value if self.maximized else -value
+
+    def value(self, score: float) -> float:
+        """The value of a score: the inverse of :meth:`score`."""
+        return score if self.maximized else -score
+
+    def better(self, a: float, b: float) -> bool:
+        """Whether ``a`` is better than ``b``; never for NaN."""
+        return a > b if self.maximized else a < b
+
+    def best(self, values: Iterable[float]) -> float:
+        """The best of ``values``, which are not empty and hold no NaN."""
+        return max(values) if self.maximized else min(values)
+
+    def text(self, value: float, half_width: float = math.nan) -> str:
+        """``98.31 % ± 0.08`` for a share, four significant digits and the unit for any other value.
+
+        A value outside 0..1 is no share, whatever its metric is called, and is shown as it is.
+        """
+        if self.is_share and 0.0 <= value <= 1.0:
+            return f"{100 * value:.2f} %" + (f" ± {100 * half_width:.2f}" if math.isfinite(half_width) else "")
+        shown = f"{value:.4g}" + (f" ± {half_width:.2g}" if math.isfinite(half_width) else "")
+        return f"{shown} {self.unit}" if self.unit else shown
+
+    def describe(self) -> dict[str, str]:
+        """The metric as plain data, which :meth:`parse` reads back."""
+        unit = {"unit": self.unit} if self.unit else {}
+        return {"name": self.name, "direction": str(self.direction), **unit}
+
+
+ACCURACY = Metric()
+"""What is searched where nothing is named: a share of right answers, to be maximized."""
