@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from zonesearch.domain.objective import Objective
 from zonesearch.domain.trials import Params, Trial, Trials
+from zonesearch.domain.values import same
 from zonesearch.domain.zones import Zone
 from zonesearch.engine.run_folder import RunFolder
 from zonesearch.engine.shards import ShardStatus, n_shards_in, shard_statuses
@@ -63,8 +64,8 @@ def _belongs(zone: Zone, params: Params) -> bool:
         return not moved
     value, interval = own[moved[0]], zone.intervals[moved[0]]
     if isinstance(value, int | float) and all(isinstance(end, int | float) for end in interval):
-        return min(interval) <= value <= max(interval)  # type: ignore[operator]
-    return value in interval
+        return min(interval) <= value <= max(interval)  # type: ignore[operator, type-var]
+    return any(same(value, other) for other in interval)
 
 
 def open_view(

@@ -2,21 +2,26 @@
 
 The *row* of an axis holds the values of the coarse grid: doubling, doubling with midpoints, a number of equal steps on
 the axis' own scale, or a given list. Everything a search needs to know about distance goes through the scale: halfway
-between 64 and 256 on a log axis is 128.
+between 64 and 256 on a log axis is 128. Values of a float axis are made in one place only, :meth:`Axis._exact`, so that
+each of them has one form (see :mod:`zonesearch.domain.values`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Literal
 
-from zonesearch.domain.trials import Value, plain
+from zonesearch.domain.values import ChosenFloat, Value, canonical, plain, same, told_apart
 from zonesearch.errors import SpaceError
 
 __all__ = ["AnyAxis", "Axis", "Choice", "Number", "Row"]
+
+_NEAR = 1.01e-9  # of a rim or a listed value: what is no farther is that value
+_ZERO = 1e-12  # of the larger rim: what rounding leaves of 0 on a linear axis
 
 Number = int | float
 Row = Literal["doubling", "midpoints"] | int | Sequence[Number]
@@ -67,7 +72,22 @@ class Axis:
         return True
 
     def _exact(self, value: float) -> Number:
-        return round(value) if self.integer else float(value)
+        """``value`` as the axis writes it: a rim or a listed value as it was given, all else in its canonical form."""
+        if self.integer:
+            return round(value)
+        made = canonical(float(value))
+        if self.scale == "linear" and abs(made) < _ZERO * max(abs(self.low), abs(self.high)):
+            return 0.0
+        for given in self._given:
+            if made == canonical(given) or abs(given - value) <= _NEAR * abs(given):
+                return given
+        return made
+
+    @cached_property
+    def _given(self) -> tuple[float, ...]:
+        """The rims and the listed values, but for what rounding added to them."""
+        listed = self.row_rule if isinstance(self.row_rule, tuple) else ()
+        return tuple(dict.fromkeys(_shortest(value) for value in (self.low, self.high, *listed)))
 
     def row(self) -> tuple[Number, ...]:
         """The values of the coarse grid, ascending, without duplicates."""
@@ -96,7 +116,19 @@ class Axis:
             values = [self._listed(value) for value in rule]
             if not values:
                 raise SpaceError(f'axis "{self.name}": the row is empty; give at least one value')
+            self._distinct(values)
         return tuple(sorted({self._exact(value) for value in values}))
+
+    def _distinct(self, values: Sequence[float]) -> None:
+        """Check that no two values are the same to a billionth of their size."""
+        if self.integer:
+            return
+        ordered = sorted({_shortest(value) for value in values})
+        for a, b in pairwise(ordered):
+            if canonical(a) == canonical(b) or b - a <= _NEAR * max(abs(a), abs(b)):
+                raise SpaceError(
+                    f'axis "{self.name}": {a!r} and {b!r} differ by less than two billionths; give one of them'
+                )
 
     def _listed(self, value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
@@ -124,10 +156,17 @@ class Axis:
         return self._exact(min(max(value, self.low), self.high))
 
     def contains(self, value: object) -> bool:
-        """Whether ``value`` is a number within the rims, whole if the axis is."""
+        """Whether ``value`` is a number within the rims (but for rounding), whole if the axis is."""
         if isinstance(value, bool) or not isinstance(value, int | float):
             return False
-        return self.low <= value <= self.high and (not self.integer or value == round(value))
+        if self.integer:
+            return self.low <= value <= self.high and value == round(value)
+        return self.low <= value <= self.high or any(abs(value - rim) <= _NEAR * abs(rim) for rim in self.rims)
+
+    @property
+    def rims(self) -> tuple[Number, Number]:
+        """The rims as values of the axis."""
+        return self._exact(self.low), self._exact(self.high)
 
     def between(self, a: Any, b: Any, parts: int) -> tuple[Number, ...]:
         """The interval from ``a`` to ``b`` split into equal ``parts`` on the axis' scale, both ends included.
@@ -165,9 +204,11 @@ class Axis:
         return {"low": self.low, "high": self.high, "scale": self.scale, "integer": self.integer, "row": rule}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Choice:
-    """A hyperparameter with a few values that have no order (names, switches).
+    """A hyperparameter with a few values that have no order (names, switches, None).
+
+    Values keep their types: ``True``, ``1``, ``1.0``, ``"1"``, ``None`` and ``"None"`` are six choices.
 
     Raises:
         SpaceError: when there is no value, or the same one twice.
@@ -183,9 +224,32 @@ class Choice:
             raise SpaceError(f'axis "{self.name}": {error}') from None
         if not values:
             raise SpaceError(f'axis "{self.name}": the row is empty; give at least one value')
-        if len(set(values)) < len(values):
+        object.__setattr__(self, "values", _kept_apart(values))
+        if len(self._places) < len(values):
             raise SpaceError(f'axis "{self.name}": a choice stands twice in {list(values)}')
-        object.__setattr__(self, "values", values)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Choice):
+            return NotImplemented
+        return self.name == other.name and list(self._places) == list(other._places)
+
+    def __hash__(self) -> int:
+        return hash((self.name, tuple(self._places)))
+
+    @cached_property
+    def _places(self) -> dict[Hashable, int]:
+        return {told_apart(value): i for i, value in enumerate(self.values)}
+
+    def place(self, value: Any) -> int:
+        """The index of ``value`` in the row.
+
+        Raises:
+            ValueError: it is none of the choices.
+        """
+        try:
+            return self._places[told_apart(value)]
+        except (KeyError, TypeError):
+            raise ValueError(f"{value!r} is none of {list(self.values)}") from None
 
     @property
     def ordered(self) -> bool:
@@ -197,7 +261,7 @@ class Choice:
 
     def to_unit(self, value: Any) -> float:
         """The middle of the value's share of 0..1."""
-        return (self.values.index(value) + 0.5) / len(self.values)
+        return (self.place(value) + 0.5) / len(self.values)
 
     def from_unit(self, u: float) -> Value:
         """The value whose share of 0..1 holds ``u``."""
@@ -205,7 +269,10 @@ class Choice:
 
     def contains(self, value: object) -> bool:
         """Whether ``value`` is one of the choices."""
-        return value in self.values
+        try:
+            return told_apart(value) in self._places
+        except TypeError:
+            return False
 
     def between(self, a: Any, b: Any, parts: int) -> tuple[Value, ...]:
         """All values: there is nothing between choices, and each is a neighbour of every other."""
@@ -213,7 +280,7 @@ class Choice:
 
     def neighbours(self, value: Any) -> tuple[Value, ...]:
         """Every other value."""
-        return tuple(other for other in self.values if other != value)
+        return tuple(other for other in self.values if not same(other, value))
 
     def interval(self, value: Any) -> tuple[Value, ...]:
         """All values."""
@@ -224,8 +291,24 @@ class Choice:
         return False
 
     def describe(self) -> dict[str, Any]:
-        """The axis as plain data; ``Space.parse`` reads it back."""
-        return {"values": list(self.values)}
+        """The axis as plain data; ``Space.parse`` reads it back (numbers as "values" would be a numeric axis)."""
+        numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in self.values)
+        return {"choices" if numeric else "values": list(self.values)}
 
 
 AnyAxis = Axis | Choice
+
+
+def _shortest(value: float) -> float:
+    """``value`` without what rounding added to it: 0.30000000000000004 is 0.3, but a third stays as exact as it is."""
+    short = float(f"{value:.12g}")
+    return short if abs(short - value) <= 1e-15 * abs(value) else float(value)
+
+
+def _kept_apart(values: tuple[Value, ...]) -> tuple[Value, ...]:
+    """The choices, whole floats marked where the integer equal to them is a choice too."""
+    whole = {value for value in values if type(value) is int}
+    return tuple(
+        ChosenFloat(value) if type(value) is float and value.is_integer() and int(value) in whole else value
+        for value in values
+    )

@@ -76,11 +76,14 @@ class Account:
         budget: the whole.
         paid: the epochs that were paid of each training, by its identity.
         spent: in the budget's unit.
+        lengths: by identity the lengths that were paid, where the length is a part of what a training is: a longer
+            one does not go on from a shorter one.
     """
 
     budget: Budget
     paid: Mapping[Any, int] = field(default_factory=dict)
     spent: float = 0.0
+    lengths: Mapping[Any, frozenset[int]] = field(default_factory=dict)
 
     @property
     def left(self) -> float:
@@ -92,12 +95,15 @@ class Account:
         """Units an epoch: for time by what was paid so far, NaN before anything was."""
         if self.budget.unit != "seconds":
             return 1.0
-        epochs = sum(self.paid.values())
+        epochs = self._epochs(self.paid)
         return self.spent / epochs if epochs else math.nan
 
     def price(self, training: Training, paid: Mapping[Any, int]) -> float:
         """What a training adds to those that are ``paid``, by identity how long; 0 for what is paid."""
         before = paid.get(training.identity, 0)
+        lengths = self.lengths.get(training.identity)
+        if lengths is not None:
+            before = training.epochs if training.epochs in lengths else 0
         if self.budget.unit == "trainings":
             return 0.0 if before else 1.0
         return max(0, training.epochs - before) * self.rate
@@ -113,14 +119,25 @@ class Account:
 
     def paying(self, trainings: Iterable[Training], trials: Trials) -> Account:
         """The account after ``trainings``; for time all of them must be among ``trials``."""
-        paid = dict(self.paid)
+        paid, lengths = dict(self.paid), dict(self.lengths)
         for training in trainings:
-            paid[training.identity] = max(training.epochs, paid.get(training.identity, 0))
+            identity = training.identity
+            paid[identity] = max(training.epochs, paid.get(identity, 0))
+            answer = trials.get(training)
+            if answer is not None and answer.whole:
+                lengths[identity] = lengths.get(identity, frozenset()) | {training.epochs}
+        account = replace(self, paid=paid, lengths=lengths)
+        spent: float
         if self.budget.unit == "seconds":
             spent = busy_seconds(paid, trials)
+        elif self.budget.unit == "epochs":
+            spent = account._epochs(paid)
         else:
-            spent = len(paid) if self.budget.unit == "trainings" else sum(paid.values())
-        return replace(self, paid=paid, spent=spent)
+            spent = len(paid) + sum(len(each) - 1 for each in lengths.values())
+        return replace(account, spent=spent)
+
+    def _epochs(self, paid: Mapping[Any, int]) -> int:
+        return sum(sum(self.lengths[identity]) if identity in self.lengths else n for identity, n in paid.items())
 
 
 def busy_seconds(paid: Mapping[Any, int], trials: Trials) -> float:
@@ -133,8 +150,8 @@ def busy_seconds(paid: Mapping[Any, int], trials: Trials) -> float:
     """
     bundles: dict[tuple[str, ...], list[float]] = defaultdict(list)
     apart: list[float] = []
-    for (params, seed), epochs in paid.items():
-        for trial in _legs(trials, Training(dict(params), seed, epochs)):
+    for identity, epochs in paid.items():
+        for trial in _legs(trials, identity, epochs):
             where = trial.provenance
             if _time(where.get("started")) is None:
                 apart.append(trial.seconds)
@@ -150,11 +167,12 @@ def busy_seconds(paid: Mapping[Any, int], trials: Trials) -> float:
     return math.fsum([*apart, *_lengths(spans)])
 
 
-def _legs(trials: Trials, training: Training) -> Sequence[Trial]:
-    """The records that together made this training: each went on where the one before ended."""
-    legs = [trial for trial in trials.records_of(training) if trial.epochs <= training.epochs]
-    answer = trials.get(training)
-    return legs or ([] if answer is None else [answer])
+def _legs(trials: Trials, identity: Any, epochs: int) -> Sequence[Trial]:
+    """The records that together made a training of so many epochs: each went on where the one before ended."""
+    records = trials.records_of(identity)
+    legs = [trial for trial in records if trial.epochs <= epochs]
+    answer = None if legs or not records else trials.get(Training(records[0].params, records[0].seed, epochs))
+    return legs if answer is None else [answer]
 
 
 def _time(started: Any) -> float | None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zonesearch.domain.significance import paired_p_value, t_interval
-from zonesearch.domain.trials import Params, Value
+from zonesearch.domain.values import Params, Value, same
 from zonesearch.errors import StudyError, did_you_mean
 
 __all__ = ["Claim", "ClaimOutcome", "check_claim", "claims_table"]
@@ -140,7 +140,7 @@ def _side(wanted: Params, scores: Scores) -> _Side:
     found = {}
     for cell, values in scores.items():
         params = dict(cell)
-        if all(name in params and params[name] == value for name, value in wanted.items()):
+        if all(name in params and same(params[name], value) for name, value in wanted.items()):
             found[tuple((name, value) for name, value in cell if name not in wanted)] = values
     return found
 

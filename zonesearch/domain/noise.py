@@ -20,6 +20,7 @@ from scipy import stats
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Params, Training, Trials, Value
+from zonesearch.domain.values import point
 
 __all__ = ["Cell", "Noise", "binomial_variance", "cell_of", "difference_variance", "map_cells", "measure_noise"]
 
@@ -135,7 +136,7 @@ def difference_variance(cells: Sequence[Cell], space: Space) -> float:
     the squared standardised residuals is scaled to that of chi-square with one degree of freedom, so a few sharp
     peaks do not count as noise. 0 when no axis has three values.
     """
-    value = {tuple(sorted(cell.params.items())): cell.mean for cell in cells}
+    value = {point(cell.params): cell.mean for cell in cells}
     squared: list[float] = []
     for axis in space.axes:
         row = axis.row()
@@ -146,8 +147,7 @@ def difference_variance(cells: Sequence[Cell], space: Space) -> float:
             if not 0 < place < len(row) - 1:
                 continue
             left, right = (
-                value.get(tuple(sorted({**cell.params, axis.name: row[place + step]}.items())), math.nan)
-                for step in (-1, 1)
+                value.get(point({**cell.params, axis.name: row[place + step]}), math.nan) for step in (-1, 1)
             )
             u = [axis.to_unit(row[place + step]) for step in (-1, 0, 1)]
             b = (u[1] - u[0]) / (u[2] - u[0])

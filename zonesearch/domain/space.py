@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from zonesearch.domain.axes import AnyAxis, Axis, Choice, Number
-from zonesearch.domain.trials import Params, Value
+from zonesearch.domain.values import Params, Value
 from zonesearch.errors import SpaceError, did_you_mean
 
 __all__ = ["AnyAxis", "Axis", "Choice", "Space"]
 
-_AXIS_KEYS = ("low", "high", "scale", "integer", "row", "values")
+_AXIS_KEYS = ("low", "high", "scale", "integer", "row", "values", "choices")
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ class Space:
         Args:
             tables: for each axis either a table with ``low``, ``high`` and, where wanted, ``scale``, ``integer`` and
                 ``row``; a table with ``values``; or a list: of numbers (an axis with that row, on a log scale when
-                the numbers grow by factors rather than by steps) or of anything else (choices).
+                the numbers grow by factors rather than by steps) or of anything else (choices). A table with
+                ``choices`` holds choices whatever they are: numbers, too, then have no order and nothing between them.
 
         Raises:
             SpaceError: naming the axis and the key.
@@ -105,10 +106,11 @@ def _parse_axis(name: str, table: Any) -> AnyAxis:
     for key in table:
         if key not in _AXIS_KEYS:
             raise SpaceError(f'axis "{name}": unknown key "{key}"; {did_you_mean(str(key), _AXIS_KEYS)}')
-    if "values" in table:
-        if len(table) > 1:
-            raise SpaceError(f'axis "{name}": "values" stands alone, without {sorted(set(table) - {"values"})}')
-        return _parse_list(name, table["values"])
+    for alone in ("values", "choices"):
+        if alone in table:
+            if len(table) > 1:
+                raise SpaceError(f'axis "{name}": "{alone}" stands alone, without {sorted(set(table) - {alone})}')
+            return _parse_list(name, table[alone]) if alone == "values" else _parse_choices(name, table[alone])
     row: Any = table.get("row", "doubling" if table.get("scale") == "log" else 4)
     if isinstance(row, str) and row in ("doubling with midpoints", "doubling+midpoints"):
         row = "midpoints"
@@ -130,6 +132,12 @@ def _parse_axis(name: str, table: Any) -> AnyAxis:
         table.get("integer"),
         row,
     )
+
+
+def _parse_choices(name: str, values: Any) -> Choice:
+    if not isinstance(values, list | tuple):
+        raise SpaceError(f'axis "{name}": choices must be a list, not {values!r}')
+    return Choice(name, tuple(values))
 
 
 def _parse_list(name: str, values: Any) -> AnyAxis:

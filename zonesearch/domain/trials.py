@@ -12,45 +12,23 @@ import hashlib
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 
 from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.reading import BEST, Reading
+from zonesearch.domain.values import Params, Value, key_form, order, plain, told_apart
 
 __all__ = ["Conflict", "Params", "State", "Training", "Trial", "Trials", "Value", "plain"]
 
-Value = bool | int | float | str
-Params = Mapping[str, Value]
 State = Literal["complete", "diverged", "failed"]
 
 _SAME = 1e-12  # accuracies of one key that differ by more than this contradict each other
-
-
-def plain(value: object) -> Value:
-    """A parameter value as a plain Python number, text or truth value (a NumPy number has another repr).
-
-    Raises:
-        TypeError: for anything that cannot be written in a record (lists, objects, NaN, infinities).
-    """
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        raise TypeError(f"a parameter must be a finite number, text or truth value, not {value!r}")
-    if isinstance(value, bool | int | float | str):
-        return value
-    raise TypeError(f"a parameter must be a number, text or truth value, not {type(value).__name__}")
-
-
-def _canonical(value: Value) -> Value:
-    """The form that goes into a key: 1.0 and 1 are one value, as they are for Python."""
-    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +36,8 @@ class Training:
     """One training that is wanted.
 
     The identity is (params, seed): ``epochs`` says how far along that trajectory one wants to be, and ``test``
-    whether the test split is to be measured too; neither makes it another experiment.
+    whether the test split is to be measured too; neither makes it another experiment. (Where something looks at the
+    length, trainings of two lengths are two experiments: their trials say so, see :attr:`Trial.whole`.)
 
     Args:
         params: the hyperparameters by name; values are made plain Python ones.
@@ -81,15 +60,27 @@ class Training:
             raise ValueError(f"a training needs epochs >= 1 and seed >= 0, not {self.epochs} and {self.seed}")
 
     @cached_property
-    def identity(self) -> tuple[tuple[tuple[str, Value], ...], int]:
-        """What makes this the same experiment as another training: hashable, quick, within one process."""
-        return tuple(self.params.items()), self.seed
+    def identity(self) -> tuple[tuple[tuple[str, Hashable], ...], int]:
+        """What makes this the same experiment as another training: hashable, quick, within one process.
+
+        Values stand in it as :func:`~zonesearch.domain.values.told_apart` gives them: what was recorded as
+        0.010000000000000005 answers for 0.01, and True does not for 1.
+        """
+        return tuple([(name, told_apart(value)) for name, value in self.params.items()]), self.seed
 
     @cached_property
     def key(self) -> str:
         """The identity as 16 hexadecimal digits, the same on every machine (SHA-256 of canonical JSON)."""
-        params = {name: _canonical(value) for name, value in self.params.items()}
-        text = json.dumps([params, self.seed], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        return self._key()
+
+    @cached_property
+    def key_of_length(self) -> str:
+        """The key where the length is a part of what the training is (see :attr:`Trial.whole`)."""
+        return self._key(self.epochs)
+
+    def _key(self, *length: int) -> str:
+        params = {name: key_form(value) for name, value in self.params.items()}
+        text = json.dumps([params, self.seed, *length], sort_keys=True, separators=(",", ":"), ensure_ascii=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def __eq__(self, other: object) -> bool:
@@ -168,6 +159,16 @@ class Trial:
         return self.training.epochs
 
     @property
+    def key(self) -> str:
+        """What the experiment is known by everywhere: the training's key, with the length where that matters."""
+        return self.training.key_of_length if self.whole else self.training.key
+
+    @property
+    def length(self) -> int:
+        """The epochs as far as they are a part of what the training is; 0 where they are not."""
+        return self.epochs if self.whole else 0
+
+    @property
     def complete(self) -> bool:
         return self.state == "complete"
 
@@ -193,17 +194,28 @@ class Trial:
         return training.identity == self.training.identity and self._reaches(training)
 
     def _reaches(self, training: Training) -> bool:
-        """Whether it answers for ``training``, which is the same experiment."""
+        """Whether it answers for ``training``, which has the same params and seed."""
         epochs = self.training.epochs
+        if epochs != training.epochs and self.whole:
+            return False
         if epochs == training.epochs and not training.test:
             return True
         if self.state == "diverged":
-            return True
+            return epochs <= training.epochs or self.n_finite < training.epochs or not training.test
         if self.state == "failed":
             return epochs >= training.epochs
         if training.test and not self._tested_at(training.epochs):
             return False
         return epochs == training.epochs or (epochs > training.epochs and self.follows_epochs)
+
+    @cached_property
+    def n_finite(self) -> int:
+        """How many epochs of the curves are finite: a training that diverged was as good as any up to there."""
+        n = len(self.validation_curve)
+        for name in ("validation_accuracy", "validation_loss", "train_loss"):
+            values = self.curve.get(name, ())[:n]
+            n = next((i for i, value in enumerate(values) if not math.isfinite(value)), n)
+        return n
 
     def _tested_at(self, epochs: int) -> bool:
         """Whether the test split was measured for ``epochs``, or asked for of an objective that has none."""
@@ -213,10 +225,19 @@ class Trial:
     def at(self, epochs: int) -> Trial:
         """This trial as it stood after ``epochs`` epochs: the beginning of the curve, its accuracy read anew.
 
-        The test accuracy stays only where validation would still choose the epoch at which it was measured.
+        The test accuracy stays only where validation would still choose the epoch at which it was measured. What
+        diverged later than that was complete then.
         """
-        if epochs >= self.epochs or not self.follows_epochs or not self.complete:
+        if epochs >= self.epochs or self.whole:
             return self
+        if self.state == "diverged" and epochs <= self.n_finite:
+            return replace(self, state="complete", accuracy=0.0)._cut(epochs)
+        if not self.follows_epochs or not self.complete:
+            return self
+        return self._cut(epochs)
+
+    def _cut(self, epochs: int) -> Trial:
+        """The first ``epochs`` epochs of a trial with a value for each of them."""
         curve = {name: values[:epochs] for name, values in self.curve.items()}
         accuracy = BEST(curve["validation_accuracy"], self.metric)
         return replace(
@@ -257,7 +278,7 @@ class Trial:
 
     def _contradicts(self, other: Trial) -> bool:
         """Whether two records of one key cannot both be true (a failure is no statement about the accuracy)."""
-        if "failed" in (self.state, other.state):
+        if "failed" in (self.state, other.state) or self.params != other.params:  # equal but for rounding
             return False
         if self.epochs != other.epochs and (self.state != other.state or self.whole or other.whole):
             return False
@@ -313,7 +334,12 @@ class Trials:
 
     def __len__(self) -> int:
         """The number of different trainings that came back."""
-        return len(self._records)
+        return self._n
+
+    @cached_property
+    def _n(self) -> int:
+        lengths = (len({t.length for t in records}) for records in self._records.values() if len(records) > 1)
+        return len(self._records) + sum(n - 1 for n in lengths)
 
     def __iter__(self) -> Iterator[Trial]:
         return iter(self._spoken.values())
@@ -334,26 +360,33 @@ class Trials:
     @cached_property
     def _content(self) -> set[tuple[Any, ...]]:
         return {
-            (identity, *trial._rank, tuple(sorted(trial.curve.items())))
+            (identity, trial.whole, *trial._rank, tuple(sorted(trial.curve.items())))
             for identity, trials in self._records.items()
             for trial in trials
         }
 
     @cached_property
     def _spoken(self) -> dict[Any, Trial]:
-        """The record that speaks for each training, in an order that does not depend on arrival."""
-        chosen = {
-            identity: records[0] if len(records) == 1 else max(records, key=lambda t: t._rank)
-            for identity, records in self._records.items()
-        }
-        return dict(sorted(chosen.items(), key=lambda item: _order(item[0])))
+        """The record that speaks for each experiment, in an order that does not depend on arrival."""
+        chosen: dict[Any, Trial] = {}
+        for identity, records in self._records.items():
+            if len(records) == 1:
+                chosen[(*identity, records[0].length)] = records[0]
+                continue
+            for trial in records:
+                experiment = (*identity, trial.length)
+                other = chosen.get(experiment)
+                chosen[experiment] = trial if other is None or trial._rank > other._rank else other
+        ordered = sorted(chosen.items(), key=lambda item: _order(item[1]))
+        return dict(ordered)
 
     @cached_property
     def _by_params(self) -> dict[Any, list[Trial]]:
-        found: dict[Any, list[Trial]] = {}
-        for (params, _), trial in self._spoken.items():
-            found.setdefault(params, []).append(trial)
-        return found
+        """By params the trials, one per seed: of several lengths the longest."""
+        found: dict[Any, dict[int, Trial]] = {}
+        for (params, seed, _), trial in self._spoken.items():
+            found.setdefault(params, {})[seed] = trial  # rising lengths
+        return {params: list(trials.values()) for params, trials in found.items()}
 
     @cached_property
     def metric(self) -> Metric:
@@ -365,7 +398,10 @@ class Trials:
         records = self._records.get(training.identity, ())
         for trial in sorted(records, key=lambda t: t._rank, reverse=True) if len(records) > 1 else records:
             if trial._reaches(training):
-                return trial.at(training.epochs)
+                found = trial.at(training.epochs)
+                if found.params == training.params:
+                    return found
+                return replace(found, training=replace(found.training, params=training.params))
         return None
 
     def missing(self, trainings: Iterable[Training]) -> list[Training]:
@@ -384,7 +420,7 @@ class Trials:
         return list(lacking)
 
     def of(self, params: Params) -> list[Trial]:
-        """All trials with exactly these parameters, one per seed, seeds ascending."""
+        """All trials with exactly these parameters, one per seed (of several lengths the longest), seeds ascending."""
         return list(self._by_params.get(Training(params).identity[0], ()))
 
     def values_along(self, params: Params, axis: str) -> list[Value]:
@@ -392,19 +428,22 @@ class Trials:
         rest = tuple(item for item in Training(params).identity[0] if item[0] != axis)
         if axis not in self._lines:
             self._lines[axis] = self._line_index(axis)
-        values = self._lines[axis].get(rest, set())
-        return sorted(values, key=lambda value: (isinstance(value, str), value))
+        return sorted(self._lines[axis].get(rest, {}).values(), key=order)
 
     @cached_property
-    def _lines(self) -> dict[str, dict[Any, set[Value]]]:
+    def _lines(self) -> dict[str, dict[Any, dict[Hashable, Value]]]:
         return {}
 
-    def _line_index(self, axis: str) -> dict[Any, set[Value]]:
-        found: defaultdict[Any, set[Value]] = defaultdict(set)
-        for params, _ in self._records:
-            for i, (name, value) in enumerate(params):
+    def _line_index(self, axis: str) -> dict[Any, dict[Hashable, Value]]:
+        """By all other params the values on the axis; of those equal but for rounding the one that is said shortest."""
+        found: defaultdict[Any, dict[Hashable, Value]] = defaultdict(dict)
+        for (params, _), records in self._records.items():
+            for i, (name, told) in enumerate(params):
                 if name == axis:
-                    found[params[:i] + params[i + 1 :]].add(value)
+                    values = found[params[:i] + params[i + 1 :]]
+                    value = records[0].params[axis]
+                    if told not in values or len(repr(value)) < len(repr(values[told])):
+                        values[told] = value
                     break
         return dict(found)
 
@@ -413,9 +452,10 @@ class Trials:
         for records in self._records.values():
             yield from records
 
-    def records_of(self, training: Training) -> tuple[Trial, ...]:
-        """Every record of the experiment that ``training`` is part of, of whatever length; shortest first."""
-        return tuple(sorted(self._records.get(training.identity, ()), key=lambda trial: (trial.epochs, trial._rank)))
+    def records_of(self, training: Training | tuple[Any, int]) -> tuple[Trial, ...]:
+        """Every record with the params and seed of ``training`` (or this identity), of any length; shortest first."""
+        identity = training.identity if isinstance(training, Training) else training
+        return tuple(sorted(self._records.get(identity, ()), key=lambda trial: (trial.epochs, trial._rank)))
 
     @cached_property
     def conflicts(self) -> tuple[Conflict, ...]:
@@ -425,7 +465,7 @@ class Trials:
             clashing = {id(trial): trial for a, b in combinations(records, 2) if a._contradicts(b) for trial in (a, b)}
             if clashing:
                 ordered = tuple(sorted(clashing.values(), key=lambda t: t._rank))
-                found.append(Conflict(ordered[0].training.key, ordered))
+                found.append(Conflict(ordered[0].key, ordered))
         return tuple(sorted(found, key=lambda conflict: conflict.key))
 
     def frame(self) -> pd.DataFrame:
@@ -442,7 +482,7 @@ class Trials:
                 "state": trial.state,
                 "seconds": trial.seconds,
                 "n_parameters": trial.n_parameters,
-                "key": trial.training.key,
+                "key": trial.key,
             }
             for trial in trials
         ]
@@ -450,13 +490,6 @@ class Trials:
         return pd.DataFrame(rows, columns=[*names, *known])
 
 
-def _order(identity: tuple[tuple[tuple[str, Value], ...], int]) -> tuple[Any, ...]:
-    """Numbers before words, each in their own order: a total order over identities of mixed types."""
-    params, seed = identity
-    return (
-        tuple(
-            (name, isinstance(value, str), value if not isinstance(value, str) else 0.0, str(value))
-            for name, value in params
-        ),
-        seed,
-    )
+def _order(trial: Trial) -> tuple[Any, ...]:
+    """Numbers before words, each in their own order: a total order over experiments with values of mixed types."""
+    return tuple([(name, order(value)) for name, value in trial.params.items()]), trial.seed, trial.length

@@ -20,7 +20,7 @@ from scipy import stats
 
 from zonesearch.domain.noise import Cell, Noise
 from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Params, Value
+from zonesearch.domain.values import Params, Value, told_apart
 
 __all__ = ["Zone", "bordering", "find_zones", "peak_zone"]
 
@@ -136,10 +136,10 @@ def find_zones(
 
 def bordering(space: Space, zones: Sequence[Zone], points: Sequence[Params]) -> set[int]:
     """The indices of those of the grid's ``points`` that are a cell of one of the zones or touch the peak of one."""
-    where = {tuple(point[name] for name in space.names): i for i, point in enumerate(points)}
+    where = {tuple([told_apart(point[name]) for name in space.names]): i for i, point in enumerate(points)}
 
     def index(cell: Params) -> int:
-        return where[tuple(cell[name] for name in space.names)]
+        return where[tuple([told_apart(cell[name]) for name in space.names])]
 
     around = _Grid(space).around(points)
     cells = {index(cell) for zone in zones for cell in zone.cells}
@@ -207,8 +207,8 @@ class _Grid:
 
     def __init__(self, space: Space) -> None:
         self._names = space.names
-        self._index = [{value: i for i, value in enumerate(axis.row())} for axis in space.axes]
-        self._units = [{value: axis.to_unit(value) for value in axis.row()} for axis in space.axes]
+        self._index = [{told_apart(value): i for i, value in enumerate(axis.row())} for axis in space.axes]
+        self._units = [{told_apart(value): axis.to_unit(value) for value in axis.row()} for axis in space.axes]
         self._ordered = [axis.ordered for axis in space.axes]
         self._strides = [1]
         for index in self._index[:-1]:
@@ -216,12 +216,12 @@ class _Grid:
 
     def unit(self, params: Params) -> tuple[float, ...]:
         """The cell's point of the unit cube."""
-        return tuple(units[params[name]] for name, units in zip(self._names, self._units, strict=True))
+        return tuple([units[told_apart(params[name])] for name, units in zip(self._names, self._units, strict=True)])
 
     def around(self, points: Sequence[Params]) -> list[list[int]]:
         """For each of the points the indices of those that touch it; a choice touches every other choice."""
         axes = list(zip(self._names, self._index, strict=True))
-        places = [[index[point[name]] for name, index in axes] for point in points]
+        places = [[index[told_apart(point[name])] for name, index in axes] for point in points]
         numbers = [sum(map(mul, place, self._strides)) for place in places]
         where = {number: i for i, number in enumerate(numbers)}
         moves: dict[tuple[int, ...], list[int]] = {}

@@ -178,7 +178,7 @@ def _value(value: object) -> Value:
 
 
 def _order(value: Value) -> tuple[bool, float, str]:
-    return isinstance(value, str), 0.0 if isinstance(value, str) else float(value), str(value)
+    return isinstance(value, str), 0.0 if value is None or isinstance(value, str) else float(value), str(value)
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +91,7 @@ class OptunaView:
         n = 0
         with quiet_optuna(), storage_errors(self._url):
             for trial in trials:
-                key = trial.training.key
+                key = trial.key
                 if key not in self._keys:
                     self.study.add_trial(self._frozen(trial))
                     self._keys.add(key)
@@ -130,6 +130,8 @@ class OptunaView:
             if distribution is None:
                 attributes[f"param:{name}"] = value
             else:
+                if isinstance(distribution, CategoricalDistribution) and not _told_apart(distribution.choices):
+                    value, distribution = repr(value), _as_texts(distribution)
                 params[name], distributions[name] = value, distribution
         attributes |= {  # what people look for first; dashboards show them in this order
             **self._describe(trial),
@@ -140,7 +142,7 @@ class OptunaView:
             "seconds": trial.seconds,
             "state": trial.state,
             "error": trial.error,
-            "key": trial.training.key,
+            "key": trial.key,
             "provenance": dict(trial.provenance),
         }
         known = {name: value for name, value in attributes.items() if value not in (None, "")}
@@ -163,8 +165,8 @@ class OptunaView:
         """How Optuna is told about a value; None for one that it is told as an attribute."""
         axis = self._space.get(name)
         if axis is not None and not isinstance(axis, Axis):
-            return CategoricalDistribution(axis.values) if value in axis.values else None
-        if isinstance(value, bool | str):
+            return CategoricalDistribution(axis.values) if axis.contains(value) else None
+        if value is None or isinstance(value, bool | str):
             return None
         if axis is None:
             return FloatDistribution(value, value)
@@ -173,6 +175,15 @@ class OptunaView:
         if axis.integer:
             return IntDistribution(int(low), int(high), log=log)
         return FloatDistribution(float(low), float(high), log=log)
+
+
+def _told_apart(choices: Sequence[Any]) -> bool:
+    """Whether Optuna, which compares as Python does, can tell these choices apart: True, 1 and 1.0 are one to it."""
+    return len(set(choices)) == len(choices)
+
+
+def _as_texts(distribution: CategoricalDistribution) -> CategoricalDistribution:
+    return CategoricalDistribution(tuple(map(repr, distribution.choices)))
 
 
 class LiveView:

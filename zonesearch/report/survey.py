@@ -20,6 +20,7 @@ from zonesearch.domain.reading import Reading
 from zonesearch.domain.seeding import FRESH
 from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Params, Training, Trial
+from zonesearch.domain.values import told_apart
 from zonesearch.domain.zones import Zone, find_zones
 
 __all__ = ["Survey"]
@@ -201,23 +202,24 @@ class Survey:
 
         Best first; trainings that judge (fresh seeds) or follow another schedule do not count.
         """
-        rows: dict[str, set[Any]] = {axis.name: set(axis.row()) for axis in self.space.axes}
-        found: dict[Any, list[float]] = {}
+        rows: dict[str, set[Any]] = {axis.name: set(map(told_apart, axis.row())) for axis in self.space.axes}
+        found: dict[Any, tuple[Params, list[float]]] = {}
         for trial in self.findings.trials:
             params = trial.params
             counts = len(params) == len(rows) and trial.complete and trial.seed < FRESH and self.space.contains(params)
-            if counts and any(params[name] not in row for name, row in rows.items()):
-                found.setdefault(trial.training.identity[0], []).append(trial.value(self.findings.reading))
-        means = [(dict(params), math.fsum(values) / len(values)) for params, values in found.items()]
+            if counts and any(told_apart(params[name]) not in row for name, row in rows.items()):
+                _, values = found.setdefault(trial.training.identity[0], (params, []))
+                values.append(trial.value(self.findings.reading))
+        means = [(dict(params), math.fsum(values) / len(values)) for params, values in found.values()]
         return sorted(means, key=lambda point: -point[1])
 
     def places(self, zone: Zone) -> npt.NDArray[np.intp]:
         """Where the cells of ``zone`` lie in an array of shape ``shape``; shape (n_cells, n_axes)."""
         key = id(zone)
         if key not in self._places:
-            rows = [{value: i for i, value in enumerate(axis.row())} for axis in self.space.axes]
+            rows = [{told_apart(value): i for i, value in enumerate(axis.row())} for axis in self.space.axes]
             found = [
-                [row.get(cell[axis.name], -1) for axis, row in zip(self.space.axes, rows, strict=True)]
+                [row.get(told_apart(cell[axis.name]), -1) for axis, row in zip(self.space.axes, rows, strict=True)]
                 for cell in zone.cells
             ]
             places = np.array(found, dtype=np.intp).reshape(-1, len(rows))
@@ -227,8 +229,8 @@ class Survey:
     @cached_property
     def held_at(self) -> tuple[int, ...]:
         """The position of ``held`` in the row of each axis; the first where it is not in the row."""
-        rows: list[list[Any]] = [list(axis.row()) for axis in self.space.axes]
-        held = self.held.values()
+        rows: list[list[Any]] = [list(map(told_apart, axis.row())) for axis in self.space.axes]
+        held = map(told_apart, self.held.values())
         return tuple(row.index(value) if value in row else 0 for row, value in zip(rows, held, strict=True))
 
     @cached_property

@@ -248,6 +248,6 @@ def _starts(given: Any, space: Space) -> list[Place]:
 
 def _nearest(axis: AnyAxis, value: Any) -> int:
     if not isinstance(axis, Axis):
-        return axis.values.index(value)
+        return axis.place(value)
     place = axis.to_unit(value)
     return min(range(len(axis.row())), key=lambda i: abs(axis.to_unit(axis.row()[i]) - place))

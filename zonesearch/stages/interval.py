@@ -107,8 +107,8 @@ class Interval:
 
     def _propose(self, axis: AnyAxis, zone: Zone, cells: Sequence[Cell]) -> tuple[Value, ...]:
         if isinstance(axis, Choice):
-            seen = {cell.params[axis.name] for cell in cells}
-            return tuple(value for value in axis.row() if value not in seen)
+            seen = {axis.place(cell.params[axis.name]) for cell in cells}
+            return tuple(value for i, value in enumerate(axis.row()) if i not in seen)
         low, high = zone.intervals[axis.name]
         if low == high:
             return ()

@@ -52,7 +52,7 @@ _DIGITS = 6  # of a float: so that the last bit of a sum, which differs between 
 Told = tuple[float, ...]
 """What came back of one batch, NaN for what was lost."""
 
-_Asked = dict[tuple[tuple[str, Value], ...], list[Training]]
+_Asked = dict[Any, list[Training]]
 """The trainings of each point."""
 
 

@@ -124,7 +124,7 @@ def _timed(stage: Stage, given: Any, trials: Trials, account: Account, share: fl
 
     The rounds are played again from the stage's beginning, so one that was broken off is completed as it was meant.
     """
-    known = Trials(r for i, n in account.paid.items() for r in trials.records_of(Training(dict(i[0]), i[1], n)))
+    known = Trials(r for i in account.paid for r in trials.records_of(i))
     now, refused = account, set[Any]()
     while True:
         plan = stage.plan(given, known)

@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from zonesearch.domain.axes import AnyAxis
+from zonesearch.domain.values import same, told_apart
 from zonesearch.report.figures.look import (
     DASHES,
     PALETTE,
@@ -63,10 +64,10 @@ def difference_figure(
         percent: whether values are shares.
         level: of "differs".
     """
-    xs = [v for v in x.row() if any(d.params[x.name] == v for d in found)]
-    ys = [v for v in y.row() if any(d.params[y.name] == v for d in found)]
-    by = {(d.params[x.name], d.params[y.name]): d for d in found}
-    shown = [[by.get((vx, vy)) for vx in xs] for vy in ys]
+    xs = [v for v in x.row() if any(same(d.params[x.name], v) for d in found)]
+    ys = [v for v in y.row() if any(same(d.params[y.name], v) for d in found)]
+    by = {(told_apart(d.params[x.name]), told_apart(d.params[y.name])): d for d in found}
+    shown = [[by.get((told_apart(vx), told_apart(vy))) for vx in xs] for vy in ys]
     ex, ey = edges([place(x, v) for v in xs]), edges([place(y, v) for v in ys])
     sizes = sorted(abs(d.difference) for d in found)
     most = max(sizes[int(0.95 * (len(sizes) - 1))], 1e-9)  # a few ruined cells leave the colours to the rest

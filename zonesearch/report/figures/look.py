@@ -119,7 +119,7 @@ def accuracy_axis(values: Iterable[float | None]) -> dict[str, Any]:
 def place(axis: AnyAxis, value: Any) -> float:
     """Where a value is drawn: log2 on a log axis, the position in the list for a choice."""
     if not isinstance(axis, Axis):
-        return float(axis.values.index(value))
+        return float(axis.place(value))
     return math.log2(value) if axis.scale == "log" else float(value)
 
 

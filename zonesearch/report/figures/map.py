@@ -9,6 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from zonesearch.domain.trials import Params
+from zonesearch.domain.values import same, told_apart
 from zonesearch.domain.wording import percent_like, point_text
 from zonesearch.report.figures.look import (
     SCALE,
@@ -308,10 +309,9 @@ def _wires(view: View, z: Matrix) -> tuple[list[Any], list[Any], list[Any]]:
 
 
 def _on_grid(view: View, params: Params) -> bool:
-    return params[view.x.name] in view.x.row() and params[view.y.name] in view.y.row()
+    return all(any(same(params[axis.name], value) for value in axis.row()) for axis in (view.x, view.y))
 
 
 def _column_row(view: View, params: Params) -> tuple[int, int]:
-    columns: list[Any] = list(view.x.row())
-    rows: list[Any] = list(view.y.row())
-    return columns.index(params[view.x.name]), rows.index(params[view.y.name])
+    columns, rows = ([told_apart(value) for value in axis.row()] for axis in (view.x, view.y))
+    return columns.index(told_apart(params[view.x.name])), rows.index(told_apart(params[view.y.name]))

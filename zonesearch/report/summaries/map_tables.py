@@ -12,6 +12,7 @@ import pandas as pd
 
 from zonesearch.domain.findings import Findings
 from zonesearch.domain.trials import Params
+from zonesearch.domain.values import point
 from zonesearch.report.survey import Survey
 
 __all__ = ["Mode", "candidates_table", "cells_table", "identity", "interval_text", "slice_of", "zones_table"]
@@ -101,7 +102,7 @@ def candidates_table(findings: Findings) -> pd.DataFrame:
 
 def identity(params: Params) -> tuple[Any, ...]:
     """``params`` as something that can be looked up."""
-    return tuple(sorted(params.items()))
+    return point(params)
 
 
 def interval_text(interval: Sequence[Any]) -> str:

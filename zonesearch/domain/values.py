@@ -1,0 +1,114 @@
+"""Values of hyperparameters: which are allowed, and when two of them are one.
+
+A value of a float axis has one canonical form: a decimal on a grid whose steps are between 1 and 2 billionths of the
+value. So 0.1 is never 0.09999999999999999 by another way of computing it, and two values are either the same or differ
+by a billionth of their size at least. A choice keeps its type: ``True``, ``1``, ``1.0``, ``"1"``, ``None`` and
+``"None"`` are six choices, although Python takes the first three for equal.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+__all__ = ["ChosenFloat", "Params", "Value", "canonical", "order", "plain", "point", "same", "told_apart", "unwrapped"]
+
+Value = bool | int | float | str | None
+Params = Mapping[str, Value]
+
+_STEP = 1.01e-9  # the least step of the canonical grid, as a share of the value
+_MANTISSAS = (1, 2, 4, 8, 10)  # steps of at most twice the least, in which decimals of seven digits are whole numbers
+_SHORT = 9  # a float written in so many characters has seven digits at most
+
+
+class ChosenFloat(float):
+    """A whole float that is a choice beside the integer equal to it, as 1.0 in ``[1, 1.0]``.
+
+    Elsewhere 1.0 and 1 are one value, as on a numeric axis. Made by :class:`~zonesearch.domain.axes.Choice` alone.
+    """
+
+    __slots__ = ()
+
+
+def plain(value: object) -> Value:
+    """A parameter value as a plain Python number, text, truth value or None (a NumPy number has another repr).
+
+    Raises:
+        TypeError: for anything that cannot be written in a record (lists, objects, NaN, infinities).
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        raise TypeError(f"a parameter must be a finite number, text, truth value or None, not {value!r}")
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"a parameter must be a number, text, truth value or None, not {type(value).__name__}")
+
+
+def canonical(value: float) -> float:
+    """The canonical form of a float: the nearest point of the grid (see the module)."""
+    return value if len(repr(value)) <= _SHORT else _on_grid(value)
+
+
+@lru_cache(maxsize=1 << 16)
+def _on_grid(value: float) -> float:
+    size = abs(value)
+    if size < 1e-290:
+        return 0.0 if size == 0 else value
+    least = size * _STEP
+    exponent = math.floor(math.log10(least))
+    digits = least / 10.0**exponent
+    if digits < 1 or digits > 10:  # the logarithm was rounded over a power of ten
+        exponent += 1 if digits > 10 else -1
+        digits = least / 10.0**exponent
+    step = next(mantissa for mantissa in _MANTISSAS if digits <= mantissa * (1 + 1e-12))
+    steps = round(size / (step * 10.0**exponent))
+    return math.copysign(float(f"{steps * step}e{exponent}"), value)
+
+
+def told_apart(value: object) -> Hashable:
+    """Something that is equal for two values when they are the same value, whatever Python says of them.
+
+    Floats count by their canonical form, and a whole float is the integer; a truth value is no number.
+    """
+    kind = type(value)
+    if kind is str or kind is int or value is None:
+        return value
+    if kind is float:
+        return canonical(value)  # type: ignore[arg-type]
+    return kind.__name__, value
+
+
+def same(a: object, b: object) -> bool:
+    """Whether two values are the same, types included; ``1`` and ``1.0`` on a numeric axis are."""
+    return told_apart(a) == told_apart(b)
+
+
+def point(params: Params) -> tuple[tuple[str, Hashable], ...]:
+    """``params`` as something that can be looked up, whatever the order of the names."""
+    return tuple(sorted([(name, told_apart(value)) for name, value in params.items()], key=lambda item: item[0]))
+
+
+def order(value: Value) -> tuple[Any, ...]:
+    """A sorting key for values of mixed types: numbers and truth values first, then words, then None."""
+    if isinstance(value, str):
+        return (1, 0.0, value)
+    if value is None:
+        return (2, 0.0, "")
+    return (0, value, type(value).__name__ if isinstance(value, bool | ChosenFloat) else "")
+
+
+def unwrapped(params: Params) -> dict[str, Any]:
+    """``params`` as a user's code gets them: plain Python values, each of its own type."""
+    return {name: float(value) if type(value) is ChosenFloat else value for name, value in params.items()}
+
+
+def key_form(value: Value) -> Any:
+    """What stands for a value in a key: 1.0 and 1 are one value unless they are two choices."""
+    if type(value) is ChosenFloat:
+        return ["float", float(value)]
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
