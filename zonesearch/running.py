@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from zonesearch.domain.budget import Budget
 from zonesearch.domain.findings import StageRecord
 from zonesearch.domain.metric import Metric
-from zonesearch.domain.objective import Bundle, Objective
+from zonesearch.domain.objective import Bundle, Objective, whole
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Trial, Trials
@@ -268,20 +268,21 @@ def _loop(
     wait: bool,
 ) -> None:
     """While trainings are missing: train them, add the trials."""
-    forgotten = {t.training.identity for t in store.trials if t.state == "failed"} if retry_failed else set()
+    forgotten = {t.key for t in store.trials if t.state == "failed"} if retry_failed else set()
 
     def known() -> Trials:
         if not forgotten:
             return store.trials
-        return Trials(t for t in store.trials.records() if t.state != "failed" or t.training.identity not in forgotten)
+        return Trials(t for t in store.trials.records() if t.state != "failed" or t.key not in forgotten)
 
     hopeful = False  # asked only as long as nothing but failures came: the trials are many
     first: Bundle | None = None
 
     def came(new: list[Trial]) -> None:
         nonlocal hopeful
+        new = [whole(trial, objective) for trial in new]
         store.append(new)
-        forgotten.difference_update(trial.training.identity for trial in new)
+        forgotten.difference_update(trial.key for trial in new)
         observer.trials_came(new, store.trials)
         hopeful = hopeful or any(trial.state != "failed" for trial in new)
         if not hopeful:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from zonesearch.contest.problem import Truths
 from zonesearch.domain.noise import map_cells, measure_noise
-from zonesearch.domain.objective import Objective
+from zonesearch.domain.objective import Objective, whole
 from zonesearch.domain.seeding import FRESH
 from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Params, Training, Trial, Trials
@@ -119,6 +119,7 @@ class LiveProblem:
         todo = remaining(sorted(self.objective.bundles(trainings), key=lambda b: b.key), self.store.trials)
 
         def came(new: list[Trial]) -> None:
+            new = [whole(trial, self.objective) for trial in new]
             self.store.append(new)
             if all(trial.state == "failed" for trial in new):
                 stop_when_hopeless(self.store.trials, order_of_work(todo)[0])

@@ -7,12 +7,12 @@ bundle; it knows nothing of zones. Built in are PyTorch recipes, a Python functi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 from zonesearch.domain.trials import Params, Training, Trial
 
-__all__ = ["Bundle", "Continuing", "Objective", "Report"]
+__all__ = ["Bundle", "Continuing", "LooksAtLength", "Objective", "Report", "whole"]
 
 Report = Callable[[float], None]
 """Called now and then by a bundle under way with the share of it that is done, 0 to 1."""
@@ -78,3 +78,19 @@ class Continuing(Protocol):
             ObjectiveError: a shorter training at one of ``points`` is not the beginning of a longer one.
         """
         ...
+
+
+@runtime_checkable
+class LooksAtLength(Protocol):
+    """An objective some of whose trainings look at how long they will be."""
+
+    def looks_at_length(self, params: Params) -> bool:
+        """Whether a training with these parameters does, so that its beginning is no shorter training."""
+        ...
+
+
+def whole(trial: Trial, objective: Objective) -> Trial:
+    """``trial``, marked where its length is a part of what it is (see :attr:`Trial.whole`)."""
+    if trial.whole or not isinstance(objective, LooksAtLength) or not objective.looks_at_length(trial.params):
+        return trial
+    return replace(trial, whole=True)

@@ -18,6 +18,7 @@ from typing import IO
 from uuid import uuid4
 
 from zonesearch.domain.trials import Conflict, Trials
+from zonesearch.engine.lengths import looks_at_length
 from zonesearch.engine.record import Heading, Line, heading_line, parse, parse_ending, to_heading, to_trial
 from zonesearch.engine.run_folder import RunFolder, store_errors, sync_folder
 from zonesearch.engine.sources import source_files
@@ -185,10 +186,10 @@ class _Union:
         repeated = {key for key, n in self.n_records.items() if n > 1}
         if not repeated:
             return ()
-        trials = []
+        trials, looks = [], looks_at_length(folder.identity)
         for file in source_files(folder.trials_folder):
             for line in file.lines():
                 ending = parse_ending(line)
                 if ending and ending.get("key") in repeated and (record := parse(line)):
-                    trials.append(to_trial(record))
+                    trials.append(to_trial(record, looks))
         return Trials(trials).conflicts

@@ -22,6 +22,8 @@ from typing import Any
 
 from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.trials import Training, Trial
+from zonesearch.domain.values import ChosenFloat
+from zonesearch.engine.lengths import Looks
 from zonesearch.errors import MergeError
 
 __all__ = ["FORMAT", "Heading", "Line", "heading_line", "parse", "parse_ending", "to_heading", "to_trial", "trial_line"]
@@ -97,6 +99,9 @@ def _unusual(trial: Trial) -> Line:
             found[name] = b64encode(bits).decode("ascii")
     if trial.whole:
         found["whole"] = True
+    chosen = [name for name, value in trial.params.items() if type(value) is ChosenFloat]
+    if chosen:
+        found["chosen"] = chosen  # whole floats that are choices beside the integers equal to them
     return found
 
 
@@ -158,14 +163,22 @@ def _read(text: bytes) -> Line | None:
     return record
 
 
-def to_trial(record: Line) -> Trial:
+def to_trial(record: Line, looks: Looks | None = None) -> Trial:
     """The trial in a record that is no heading.
+
+    Args:
+        record: as :func:`parse` gives it.
+        looks: which trainings look at their length (see :mod:`zonesearch.engine.lengths`), for records that were
+            written before they said so themselves.
 
     Raises:
         KeyError, TypeError, ValueError: for a record that no version of zonesearch wrote.
     """
+    params = record["params"]
+    for name in record.get("chosen", ()):
+        params[name] = ChosenFloat(params[name])
     return Trial(
-        training=Training(record["params"], record["seed"], record["epochs"], record["test"]),
+        training=Training(params, record["seed"], record["epochs"], record["test"]),
         state=record["state"],
         accuracy=_number(record["accuracy"]),
         curve={name: _numbers(values) for name, values in record["curve"].items()},
@@ -181,7 +194,7 @@ def to_trial(record: Line) -> Trial:
         cost=_number(record.get("cost")),
         right=b64decode(record.get("right", "")),
         test_right=b64decode(record.get("test_right", "")),
-        whole=bool(record.get("whole", False)),
+        whole=bool(record.get("whole", looks is not None and looks(params))),
     )
 
 

@@ -12,10 +12,12 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 
 from zonesearch.domain.trials import Training, Trial, Trials
+from zonesearch.engine.lengths import Looks, looks_at_length
 from zonesearch.engine.lock import Lock
 from zonesearch.engine.record import Heading, Line, heading_line, parse, to_heading, to_trial, trial_line
 from zonesearch.engine.run_folder import RunFolder, changed_sentence, store_errors, sync_folder
@@ -74,6 +76,10 @@ class Store:
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", self.writer):
             raise ValueError(f"a writer's name is made of letters, digits and . _ -, not {self.writer!r}")
         self._locks = self.folder.lock(self.writer)
+
+    @cached_property
+    def _looks(self) -> Looks | None:
+        return looks_at_length(self.folder.identity)
 
     @property
     def trials(self) -> Trials:
@@ -137,7 +143,7 @@ class Store:
             reading.offset, reading.tail_is_torn = end[1], False
         # Read back from the text, so that this process knows exactly what any other will know.
         records = [parse(line) for line in lines]
-        self._trials = self._trials | Trials(to_trial(record) for record in records if record)
+        self._trials = self._trials | Trials(to_trial(record, self._looks) for record in records if record)
 
     def _write(self, path: Path, data: bytes) -> tuple[int, int]:
         """Append ``data``; the length of the file before (0 for a new one) and after."""
@@ -185,7 +191,7 @@ class Store:
                 same_study(record, reading.heading, self.folder.heading, str(path))
                 if "heading" not in record:
                     try:
-                        yield to_trial(record)
+                        yield to_trial(record, self._looks)
                     except (KeyError, TypeError, ValueError):
                         reading.n_torn += 1
 

@@ -11,12 +11,13 @@ from typing import Any
 
 import torch
 
-from zonesearch.domain.objective import Bundle, Report
+from zonesearch.domain.objective import Bundle, Report, whole
 from zonesearch.domain.trials import Training, Trial
 from zonesearch.errors import ObjectiveError, StudyError, ZoneSearchError, did_you_mean
 from zonesearch.training.augmentation import check_augmentation
 from zonesearch.training.batch_rules import RULES, steps_in_epoch
 from zonesearch.training.data import Split, load
+from zonesearch.training.length import looks_at_length
 from zonesearch.training.loop import train_one
 from zonesearch.training.memory import saying_what_does_not_fit
 from zonesearch.training.metrics import check_metric
@@ -129,6 +130,10 @@ class Recipe:
         if settings.training.rate_rule not in RULES:
             raise ObjectiveError(f"rate_rule is one of {', '.join(RULES)}, not {settings.training.rate_rule!r}")
 
+    def looks_at_length(self, params: Mapping[str, Any]) -> bool:
+        """Whether the schedule or a technique looks at how long the training will be."""
+        return looks_at_length(*self.settings_of(params))
+
     def continuing(self, points: Sequence[Mapping[str, Any]]) -> Recipe:
         """This recipe with ends of trainings kept, so that longer ones go on from there (``[training] keep_mb``).
 
@@ -169,7 +174,8 @@ class Recipe:
     def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
         """Train a bundle as a stack, or one network after the other."""
         with saying_what_does_not_fit(lambda: self._largest(bundle.trainings)):
-            yield from self._train(bundle, report)
+            for trial in self._train(bundle, report):
+                yield whole(trial, self)
 
     def _train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
         data = self.split()
