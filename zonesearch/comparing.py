@@ -111,7 +111,7 @@ def compare_methods(
         into,
         identity_of(study, objective),
         name=study.name,
-        settings={**study.settings(), "stages": []},
+        settings=None if (Path(into) / "run.json").exists() else {**study.settings(), "stages": []},
         study_text=study.text or None,
         fresh=fresh,
     )

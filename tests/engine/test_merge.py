@@ -137,13 +137,25 @@ def test_merge_refuses_newer_records(tmp_path: Path, monkeypatch: pytest.MonkeyP
         merge([tmp_path / "a"], tmp_path / "into")
 
 
-def test_merge_of_runs_that_look_for_different_things_keeps_the_trials(tmp_path: Path) -> None:
+def test_merge_of_runs_that_look_for_different_things_takes_the_newest_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = {"a": ("2026-05-01", SETTINGS), "b": ("2026-04-01", {**SETTINGS, "stages": []})}
+    for i, (name, (now, wanted)) in enumerate(made.items()):
+        monkeypatch.setattr("zonesearch.engine.run_folder._now", lambda now=now: now)
+        record_in(tmp_path / name, [trial(16 + i)], settings=wanted)
+    for order in ("ab", "ba"):
+        merge([tmp_path / name for name in order], tmp_path / order)
+        assert len(trials_in(tmp_path / order)) == 2
+        assert RunFolder.open(tmp_path / order).settings == SETTINGS
+
+
+def test_merge_leaves_the_settings_of_the_run_that_is_merged_into(tmp_path: Path) -> None:
     record_in(tmp_path / "a", [trial(16)], settings=SETTINGS)
     record_in(tmp_path / "b", [trial(32)], settings={**SETTINGS, "stages": []})
-    merge([tmp_path / "a", tmp_path / "b"], tmp_path / "into")
-    assert len(trials_in(tmp_path / "into")) == 2
-    assert RunFolder.open(tmp_path / "into").settings == {}
-    assert folder(tmp_path / "into", settings=SETTINGS).settings == SETTINGS
+    merge([tmp_path / "b"], tmp_path / "a")
+    assert RunFolder.open(tmp_path / "a").settings == SETTINGS
+    assert len(trials_in(tmp_path / "a")) == 2
 
 
 def test_merge_writes_nothing_outside_whatever_an_archive_says(tmp_path: Path) -> None:

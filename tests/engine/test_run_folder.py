@@ -30,10 +30,32 @@ def test_changed_study_is_refused_naming_each_key(tmp_path: Path) -> None:
     for part in (
         'objective.optimizer.name: "adam" -> "sgd"',
         "objective.optimizer.rate: 0.001 -> (absent)",
-        'stages: ["grid"] -> ["grid", "polish"]',
         "--fresh",
     ):
         assert part in str(error.value)
+    assert "stages" not in str(error.value)
+    assert RunFolder.open(tmp_path).settings == SETTINGS
+
+
+def test_refusal_names_both_values_in_full(tmp_path: Path) -> None:
+    long, longer = "a" * 100, "a" * 100 + "b"
+    folder(tmp_path, {"objective": {"text": long}, "seed": 0})
+    with pytest.raises(StudyError, match=f'"{long}" -> "{longer}"'):
+        folder(tmp_path, {"objective": {"text": longer}, "seed": 0})
+
+
+def test_other_settings_are_noted_with_the_time(tmp_path: Path) -> None:
+    other = {**SETTINGS, "stages": ["grid", "polish"]}
+    folder(tmp_path, settings=SETTINGS, study_text="a = 1\n")
+    created = json.loads((tmp_path / "run.json").read_text())["created"]
+    for settings in (SETTINGS, other, other):
+        assert folder(tmp_path, settings=settings, study_text="a = 2\n").settings == settings
+    meta = json.loads((tmp_path / "run.json").read_text())
+    assert meta["settings"] == other
+    assert [entry["settings"] for entry in meta["history"]] == [SETTINGS, other]
+    assert meta["created"] == created == meta["history"][0]["since"]
+    assert (tmp_path / "study.toml").read_text() == "a = 2\n"
+    assert RunFolder.open(tmp_path).settings == other
 
 
 def test_fresh_start_moves_the_old_run_aside(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from zonesearch.engine.first_identity import comparable
+
 __all__ = ["differences", "fingerprint", "plain_identity"]
 
 _ABSENT = object()
@@ -34,13 +36,23 @@ def fingerprint(identity: Mapping[str, Any]) -> str:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What differs, one entry per key, in the order of the keys: ``training.epochs: 5 -> 40``."""
-    before, after = dict(_flat(plain_identity(old))), dict(_flat(plain_identity(new)))
+    """What differs between two identities, one entry per key, in the order of the keys: ``training.batch: 64 -> 32``.
+
+    Empty where they are one experiment, also where an older version wrote one of them in its own way.
+    """
+    if plain_identity(old) == plain_identity(new):
+        return []
+    before, after = (dict(_flat(identity)) for identity in comparable(plain_identity(old), plain_identity(new)))
     return [
         f"{key}: {_shown(before.get(key, _ABSENT))} -> {_shown(after.get(key, _ABSENT))}"
         for key in sorted(before.keys() | after.keys())
-        if before.get(key, _ABSENT) != after.get(key, _ABSENT)
+        if _kind_and_value(before.get(key, _ABSENT)) != _kind_and_value(after.get(key, _ABSENT))
     ]
+
+
+def _kind_and_value(value: object) -> str | object:
+    """Told apart as JSON tells apart, but for whole floats: True is not 1, and 1.0 is 1."""
+    return json.dumps(value) if isinstance(value, bool) else value
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -54,5 +66,4 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 def _shown(value: object) -> str:
     if value is _ABSENT:
         return "(absent)"
-    text = json.dumps(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return json.dumps(value, ensure_ascii=False)

@@ -11,10 +11,10 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from uuid import uuid4
 
 from zonesearch.domain.trials import Conflict, Trials
@@ -23,7 +23,7 @@ from zonesearch.engine.record import Heading, Line, heading_line, parse, parse_e
 from zonesearch.engine.run_folder import RunFolder, store_errors, sync_folder
 from zonesearch.engine.sources import source_files
 from zonesearch.engine.store import same_study
-from zonesearch.errors import MergeError
+from zonesearch.errors import MergeError, ZoneSearchError
 
 __all__ = ["Merged", "SourceCount", "merge"]
 
@@ -116,6 +116,8 @@ class _Union:
         self.n_records: Counter[str] = Counter()  # by key of the training
         self._headings: set[bytes] = set()
         self._first: Heading | None = None
+        self._accepted: set[Any] = set()
+        self._above = ""  # the study of the heading that was written last
         self._digests: set[bytes] = set()
         self._digest_of_new = 0
 
@@ -132,6 +134,9 @@ class _Union:
 
     def add(self, source: Path, out: IO[bytes] | None) -> SourceCount:
         """Write to ``out`` the lines of ``source`` that were not seen before."""
+        if (source / "run.json").is_file():  # what was wanted of this run last may stand in none of its files
+            with suppress(ZoneSearchError):
+                self._headings.add(heading_line(RunFolder.open(source).heading))
         n_records = n_new = n_torn = 0
         for file in source_files(source):
             heading: Heading | None = None
@@ -150,6 +155,10 @@ class _Union:
                     n_new += is_new
                     self.n_records[record["key"]] += is_new
                 if is_new and out is not None:
+                    if heading is not None and heading.study != self._above:
+                        self._above = heading.study  # another version's name for the study: it stays known by it
+                        if "heading" not in record:
+                            out.write(heading_line(heading))
                     out.write(line if line.endswith(b"\n") else line + b"\n")
                     self._digest_of_new ^= int.from_bytes(digest)
                     self.n_new += "heading" not in record
@@ -163,12 +172,12 @@ class _Union:
                     f"folder of that study"
                 )
             self._first = heading
-        same_study(record, heading, self._first, place)
+        same_study(record, heading, self._first, place, self._accepted)
         if heading is not None and "heading" in record:
             self._headings.add(heading_line(heading))
 
     def one_heading(self) -> Heading:
-        """What the union belongs to. Runs of one study may have looked for different things; then it looks for none.
+        """What the union belongs to; of runs that looked for different things, as the newest settings say.
 
         Raises:
             MergeError: no source has a single intact line.
@@ -177,9 +186,7 @@ class _Union:
         known = [heading for heading in headings if heading is not None]
         if not known:
             raise MergeError("the sources hold no intact line: there is nothing to merge")
-        if all(heading.settings == known[0].settings for heading in known):
-            return known[0]
-        return replace(known[0], settings={}, study_text=None)
+        return max(known, key=lambda heading: (bool(heading.settings), heading.since))
 
     def conflicts(self, folder: RunFolder) -> tuple[Conflict, ...]:
         """The contradictions among the trainings that have more than one record; only those are read."""

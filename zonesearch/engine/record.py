@@ -49,6 +49,7 @@ class Heading:
         settings: what the run looks for, as plain JSON values (space, stages); it changes no trial's result, so it is
             no part of the identity, but a run keeps to it. Empty where nobody said.
         study_text: the study file as it was written, where there was one.
+        since: when these settings were first used, as ISO 8601; empty where nobody said.
     """
 
     study: str
@@ -56,6 +57,7 @@ class Heading:
     identity: Mapping[str, Any]
     settings: Mapping[str, Any] = field(default_factory=dict)
     study_text: str | None = None
+    since: str = field(default="", compare=False)
 
 
 def trial_line(trial: Trial, study: str) -> bytes:
@@ -113,6 +115,7 @@ def heading_line(heading: Heading) -> bytes:
             "identity": dict(heading.identity),
             "settings": dict(heading.settings),
             "study_text": heading.study_text,
+            **({"since": heading.since} if heading.since else {}),
             "study": heading.study,
             "format": FORMAT,
         }
@@ -202,7 +205,14 @@ def to_heading(record: Line) -> Heading | None:
     """The heading in a record; None for a trial."""
     if "heading" not in record:
         return None
-    return Heading(record["study"], record["heading"], record["identity"], record["settings"], record["study_text"])
+    return Heading(
+        record["study"],
+        record["heading"],
+        record["identity"],
+        record["settings"],
+        record["study_text"],
+        str(record.get("since", "")),
+    )
 
 
 def _number(value: float | str | None) -> float | None:

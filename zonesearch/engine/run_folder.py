@@ -1,11 +1,13 @@
 """The folder of a run: what it belongs to, and who may write in it.
 
-    <folder>/run.json            name, identity and fingerprint of the study, format, when and with what it was made
-    <folder>/study.toml          the study file as it was when the run began
+    <folder>/run.json            name, identity and fingerprint of the study, format, when and with what it was made;
+                                 the settings of its stages, and which were used since when
+    <folder>/study.toml          the study file as it was last used
     <folder>/trials/*.jsonl      the trials, one file per writer (``store``)
     <folder>/locks/              who is writing now (``lock``)
 
-Nothing in it is ever deleted or rewritten; a fresh start moves the whole folder aside.
+No trial in it is ever deleted or rewritten; a fresh start moves the whole folder aside. The settings of stages are no
+part of the experiment: with others the same trials are judged anew, and run.json notes them with the time.
 """
 
 from __future__ import annotations
@@ -61,12 +63,12 @@ class RunFolder:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """What the run looks for (space, stages); no part of the fingerprint, but a run keeps to it."""
+        """What the run looked for when it was last written (space, stages); no part of the fingerprint."""
         return self.heading.settings
 
     @property
     def study_text(self) -> str | None:
-        """The study file as it was when the run began; None when the run was started without one."""
+        """The study file as it was last used; None when the run was started without one."""
         return self.heading.study_text
 
     @property
@@ -95,13 +97,13 @@ class RunFolder:
             path: the folder; parents are made too.
             identity: all that changes a result apart from parameters and seed, as plain JSON values.
             name: the study's name; by default the folder's.
-            settings: space and stages as plain JSON values; None leaves those of the folder.
+            settings: space and stages as plain JSON values; others than those of the folder take their place, and
+                are noted with the time. None leaves those of the folder.
             study_text: the study file, kept beside the trials.
             fresh: move what is there aside (to ``<path>.old-1``, ...) and start with an empty folder.
 
         Raises:
-            StudyError: the folder belongs to a study with another identity or other settings; says which keys differ
-                and how.
+            StudyError: the folder belongs to another experiment; says which keys differ and how.
             StoreError: it cannot be made, read or written, or ``fresh`` was asked while a run in it is alive.
         """
         path = Path(path)
@@ -120,34 +122,40 @@ class RunFolder:
         if kept is None:
             return cls.create(path, wanted)
         changes = differences(kept.identity, wanted.identity)
-        if kept.settings and settings is not None:
-            changes += differences(kept.settings, wanted.settings)
         if changes:
             raise StudyError(
-                f"the study has changed since the run in {path} began: {_listed(changes)}. Go on with the old "
-                f"settings, name another folder (--into), or start again with --fresh (the old trials are kept "
-                f"beside it)"
+                f"the run in {path} is another experiment: {'; '.join(changes)}. Go on with the old values, name "
+                f"another folder (--into), or start again with --fresh (the old trials are kept beside it)"
             )
-        if not kept.settings and wanted.settings:
-            return cls.create(path, replace(wanted, name=kept.name))
-        return cls(path, kept) if (path / "run.json").exists() else cls.create(path, kept)
+        now = replace(kept, identity=wanted.identity)
+        if settings is not None:
+            text = kept.study_text if study_text is None and kept.settings == wanted.settings else study_text
+            now = replace(now, settings=wanted.settings, study_text=text)
+        known = (path / "run.json").exists()
+        return cls(path, kept) if known and now == kept else cls.create(path, now)
 
     @classmethod
     def create(cls, path: Path, heading: Heading) -> RunFolder:
-        """Write at ``path`` that it belongs to ``heading``; what trials are there stay.
+        """Write at ``path`` that it belongs to ``heading``; what trials are there stay, and what was noted before.
 
         Raises:
             StoreError: it cannot be written.
         """
+        now = _now()
+        before = _noted(path / "run.json")
         meta = {
             "name": heading.name,
             "study": heading.study,
             "identity": heading.identity,
             "settings": heading.settings,
             "format": FORMAT,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "created": before.get("created", now),
             "versions": versions_lock(),
         }
+        history = _history(before, heading.settings, now)
+        if history:
+            meta["history"] = history
+        heading = replace(heading, since=_since(meta))
         with store_errors(f"run folder {path} cannot be written"):
             for folder in (path / "trials", path / "locks"):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -199,13 +207,38 @@ class RunFolder:
 
 
 def changed_sentence(old: Heading, new: Heading) -> str:
-    """What differs between two studies, in one line."""
-    return _listed(differences(old.identity, new.identity))
+    """What differs between two studies, in one line; empty where they are one experiment."""
+    return "; ".join(differences(old.identity, new.identity))
 
 
-def _listed(found: list[str]) -> str:
-    shown = "; ".join(found[:8])
-    return shown + (f"; and {len(found) - 8} more" if len(found) > 8 else "")
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _noted(meta: Path) -> dict[str, Any]:
+    """What a run.json says already; nothing where there is none, or none that can be read."""
+    try:
+        noted = json.loads(meta.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return noted if isinstance(noted, dict) else {}
+
+
+def _since(meta: Mapping[str, Any]) -> str:
+    """When the present settings were first used."""
+    history = meta.get("history")
+    return str(history[-1].get("since", "") if history else meta.get("created", ""))
+
+
+def _history(before: Mapping[str, Any], settings: Mapping[str, Any], now: str) -> list[dict[str, Any]]:
+    """Which settings were used since when, the present ones last; empty as long as they never changed."""
+    history = list(before.get("history", ()))
+    last = history[-1]["settings"] if history else before.get("settings")
+    if not last or last == settings:
+        return history
+    if not history:
+        history.append({"since": before.get("created"), "settings": last})
+    return [*history, {"since": now, "settings": dict(settings)}]
 
 
 @contextmanager
@@ -275,8 +308,10 @@ def _read_meta(data: bytes, study_text: str | None, where: str) -> Heading:
     try:
         meta = json.loads(data)
         version = meta["format"]
-        heading = Heading(meta["study"], meta["name"], meta["identity"], meta.get("settings", {}), study_text)
-    except (ValueError, KeyError, TypeError) as error:
+        heading = Heading(
+            meta["study"], meta["name"], meta["identity"], meta.get("settings", {}), study_text, _since(meta)
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
             f"{where} is damaged ({type(error).__name__}: {error}). The trials beside it are not: remove this one "
             f"file and run again"

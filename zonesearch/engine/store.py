@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from zonesearch.domain.trials import Training, Trial, Trials
 from zonesearch.engine.lengths import Looks, looks_at_length
@@ -69,6 +70,7 @@ class Store:
     _descriptor: int = field(default=-1, init=False, repr=False)
     _readings: dict[Path, _Reading] = field(default_factory=dict, init=False, repr=False)
     _trials: Trials = field(default_factory=Trials, init=False, repr=False)
+    _accepted: set[Any] = field(default_factory=set, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.writer is None:
@@ -154,7 +156,7 @@ class Store:
                 sync_folder(path.parent)
         before = os.fstat(self._descriptor).st_size
         reading = self._readings.setdefault(path, _Reading())
-        if reading.heading is None:
+        if reading.heading is None or reading.heading.settings != self.folder.settings:
             data = heading_line(self.folder.heading) + data
         if before and os.pread(self._descriptor, 1, before - 1) != b"\n":  # torn: do not glue anything to it
             data = b"\n" + data
@@ -188,7 +190,7 @@ class Store:
                     reading.n_torn += bool(line.strip())
                     continue
                 reading.heading = to_heading(record) or reading.heading
-                same_study(record, reading.heading, self.folder.heading, str(path))
+                same_study(record, reading.heading, self.folder.heading, str(path), self._accepted)
                 if "heading" not in record:
                     try:
                         yield to_trial(record, self._looks)
@@ -210,16 +212,27 @@ class Store:
         self.close()
 
 
-def same_study(record: Line, heading: Heading | None, wanted: Heading, where: str) -> None:
+def same_study(record: Line, heading: Heading | None, wanted: Heading, where: str, accepted: set[Any]) -> None:
     """Check that ``record``, which stands under ``heading``, belongs to the study ``wanted``.
+
+    Args:
+        record: a line of a file of trials.
+        heading: the last heading above it.
+        wanted: the study.
+        where: the file, for messages.
+        accepted: further fingerprints of ``wanted``, as other versions made them; those that are found are added.
 
     Raises:
         MergeError: it does not; says what differs where the heading tells.
     """
-    if record.get("study") == wanted.study:
+    study = record.get("study")
+    if study == wanted.study or study in accepted:
         return
-    if heading is not None and heading.study == record.get("study"):
+    if heading is not None and heading.study == study:
         what = changed_sentence(wanted, heading)
+        if not what:  # the same experiment, described by another version
+            accepted.add(study)
+            return
     else:
         what = f"fingerprint {wanted.study} -> {record.get('study')}"
     raise MergeError(
