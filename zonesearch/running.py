@@ -14,6 +14,7 @@ from zonesearch.domain.objective import Bundle, Objective, whole
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Trial, Trials
+from zonesearch.engine.first_identity import FORMAT as IDENTITY_FORMAT
 from zonesearch.engine.gpus import visible_gpus
 from zonesearch.engine.identity import fingerprint
 from zonesearch.engine.run_folder import RunFolder
@@ -218,7 +219,13 @@ class _Viewed:
 
 def identity_of(study: Study, objective: Objective) -> dict[str, Any]:
     """All that changes the result of a training, apart from its params and seed."""
-    return {"objective": dict(objective.fingerprint()), "seed": study.seed}
+    return {"format": IDENTITY_FORMAT, "objective": dict(objective.fingerprint()), "seed": study.seed}
+
+
+def _older_identities(study: Study, objective: Objective) -> list[dict[str, Any]]:
+    """The same as older versions described it, where the objective knows."""
+    older = getattr(objective, "older_fingerprints", list)
+    return [{"objective": dict(described), "seed": study.seed} for described in older()]
 
 
 def open_run(study: Study, objective: Objective, into: str | Path, *, fresh: bool = False) -> RunFolder:
@@ -230,6 +237,7 @@ def open_run(study: Study, objective: Objective, into: str | Path, *, fresh: boo
         settings=study.settings(),
         study_text=study.text or None,
         fresh=fresh,
+        older=_older_identities(study, objective),
     )
 
 

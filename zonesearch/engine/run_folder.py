@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -90,6 +90,7 @@ class RunFolder:
         settings: Mapping[str, Any] | None = None,
         study_text: str | None = None,
         fresh: bool = False,
+        older: Sequence[Mapping[str, Any]] = (),
     ) -> RunFolder:
         """The run folder at ``path`` for the study with this ``identity``, made when it is not there yet.
 
@@ -101,6 +102,7 @@ class RunFolder:
                 are noted with the time. None leaves those of the folder.
             study_text: the study file, kept beside the trials.
             fresh: move what is there aside (to ``<path>.old-1``, ...) and start with an empty folder.
+            older: identities that older versions gave to the same experiment.
 
         Raises:
             StudyError: the folder belongs to another experiment; says which keys differ and how.
@@ -122,7 +124,7 @@ class RunFolder:
         if kept is None:
             return cls.create(path, wanted)
         changes = differences(kept.identity, wanted.identity)
-        if changes:
+        if changes and all(differences(kept.identity, other) for other in older):
             raise StudyError(
                 f"the run in {path} is another experiment: {'; '.join(changes)}. Go on with the old values, name "
                 f"another folder (--into), or start again with --fresh (the old trials are kept beside it)"

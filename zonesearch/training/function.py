@@ -8,15 +8,17 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from numbers import Real
 from typing import Any
 
 from zonesearch.domain.metric import ACCURACY, Metric
-from zonesearch.domain.objective import Bundle, Report
+from zonesearch.domain.objective import Bundle, Report, whole
 from zonesearch.domain.trials import Training, Trial
-from zonesearch.errors import ObjectiveError
+from zonesearch.domain.values import unwrapped
+from zonesearch.errors import ObjectiveError, did_you_mean
+from zonesearch.training.modules import described
 
 __all__ = ["FunctionObjective"]
 
@@ -33,31 +35,66 @@ class FunctionObjective:
             part of the noise.
         name: for reports; by default the function's own.
         metric: what the function gives.
+        arguments: further arguments of the function, by name.
+        version: in place of a digest of the function's source and of the modules behind it: the function is the same
+            as long as this is, whatever was edited.
+        whole: whether the function looks at ``epochs`` for more than where to stop, as a schedule does that ends with
+            the training: then its first values are no shorter training. A function may say so itself, by an attribute
+            ``looks_at_length = True``.
     """
 
     function: Callable[..., Any]
     n_validation: int | None = None
     name: str = ""
     metric: Metric = ACCURACY
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    version: str = ""
+    whole: bool = False
 
     def __post_init__(self) -> None:
         if not callable(self.function):
             raise ObjectiveError(f"an objective is a function f(params, seed, epochs), not {self.function!r}")
         if not self.name:
             object.__setattr__(self, "name", getattr(self.function, "__qualname__", type(self.function).__name__))
+        object.__setattr__(self, "arguments", dict(self.arguments))
+        known = _parameters(self.function)
+        for name in self.arguments:
+            if known is not None and name not in known:
+                raise ObjectiveError(f'{self.name} has no argument "{name}"; {did_you_mean(name, known)}')
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """The function's name and a hash of its source (of nothing where the source is not to be had)."""
+        """The function's name, its arguments, and its version or else digests of its source and the modules behind it.
+
+        Modules count that are the user's own and that the function's module imports, directly or through others (see
+        :mod:`zonesearch.training.modules`).
+        """
+        code = described(self.function)
+        if self.version:
+            code = {"function": code["function"], "version": self.version}
+        return self._identity(code)
+
+    def older_fingerprints(self) -> Sequence[Mapping[str, Any]]:
+        """What version 0.1.0 gave: a hash of the function's own source, of nothing where that is not to be had."""
+        if self.arguments or self.version:
+            return []
         try:
             source = inspect.getsource(self.function)
         except (OSError, TypeError):
             source = ""
+        name = f"{getattr(self.function, '__module__', '')}:{self.name}"
+        return [self._identity({"function": name, "source": hashlib.sha256(source.encode()).hexdigest()[:16]})]
+
+    def _identity(self, code: Mapping[str, Any]) -> dict[str, Any]:
         return {
             "objective": "function",
-            "function": f"{getattr(self.function, '__module__', '')}:{self.name}",
-            "source": hashlib.sha256(source.encode()).hexdigest()[:16],
+            **code,
+            **({"arguments": self.arguments} if self.arguments else {}),
             **({"metric": self.metric.describe()} if self.metric != ACCURACY else {}),
         }
+
+    def looks_at_length(self, params: Mapping[str, Any]) -> bool:
+        """Whether the function said that its first values are no shorter training."""
+        return self.whole or bool(getattr(self.function, "looks_at_length", False))
 
     def check(self, params: Mapping[str, Any]) -> None:
         """Any parameters may work; the function says so itself when it is called."""
@@ -74,7 +111,7 @@ class FunctionObjective:
         """
         for training in bundle.trainings:
             trial = self._attempt(training, report)
-            yield trial if trial.state != "failed" else self._attempt(training, report)
+            yield whole(trial if trial.state != "failed" else self._attempt(training, report), self)
 
     def _attempt(self, training: Training, report: Report) -> Trial:
         start = time.perf_counter()
@@ -100,8 +137,11 @@ class FunctionObjective:
         )
 
     def _call(self, training: Training, report: Report) -> list[float]:
-        arguments = (dict(training.params), training.seed, training.epochs)[: _n_arguments(self.function)]
-        answer = self.function(*arguments)
+        arguments = (unwrapped(training.params), training.seed, training.epochs)
+        if self.arguments:
+            answer = _called_by_name(self.function, arguments, self.arguments)
+        else:
+            answer = self.function(*arguments[: _n_arguments(self.function)])
         if not isinstance(answer, Iterator):
             return [self._number(answer)]
         curve: list[float] = []
@@ -120,6 +160,32 @@ class FunctionObjective:
         if isinstance(value, bool) or not isinstance(value, Real):
             raise ObjectiveError(f"{self.name} must give a number, but gave {type(value).__name__} {value!r:.60}")
         return float(value)
+
+
+def _parameters(function: Callable[..., Any]) -> list[str] | None:
+    """The names of the arguments that may be given by name; None where any may be."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return None
+    return [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+
+
+def _called_by_name(function: Callable[..., Any], given: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
+    """Call with params, seed and epochs in the places that ``named`` leaves free."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return function(*given, **named)
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return function(*given, **named)
+    free = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.name not in named]
+    placed = [(p, value) for p, value in zip(free, given, strict=False)]
+    first = [value for p, value in placed if p.kind is p.POSITIONAL_ONLY]
+    rest = {p.name: value for p, value in placed if p.kind is not p.POSITIONAL_ONLY}
+    return function(*first, **rest, **named)
 
 
 def _n_arguments(function: Callable[..., Any]) -> int:

@@ -8,37 +8,60 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from zonesearch.errors import ObjectiveError
+from zonesearch.training.modules import modules_of
 from zonesearch.training.networks.backbone import names_a_file
 from zonesearch.training.networks.factory import imported
+from zonesearch.training.schedules import parse
 from zonesearch.training.settings import Settings
 
 __all__ = ["own_code"]
 
 
-def own_code(recipes: Iterable[Settings]) -> dict[str, str]:
-    """A digest for each function and file that the settings name; empty where all is built in.
+def own_code(recipes: Iterable[Settings], schedules: Iterable[str] = ()) -> dict[str, dict[str, str]]:
+    """What the settings name of the user's own: nothing where all is built in.
+
+    Args:
+        recipes: their settings.
+        schedules: as text; those of plug-ins count too.
+
+    Returns:
+        ``own_code``: a digest for each function (of its module) and file that is named; ``modules``: one for each
+        module of the user's own behind these functions.
 
     Raises:
         ObjectiveError: one of them is not there.
     """
     found: dict[str, str] = {}
+    modules: dict[str, str] = {}
     for settings in recipes:
-        for where, path in (("[network] kind", settings.network.kind), ("[training] metric", settings.training.metric)):
-            if ":" in path:
-                found[path] = _module_digest(path, where)
+        named = (
+            ("[data] name", settings.data.name),
+            ("[network] kind", settings.network.kind),
+            ("[training] metric", settings.training.metric),
+        )
+        for where, path in named:
+            if ":" not in path:
+                continue
+            function = imported(path, where)
+            if where != "[data] name":  # of data the content counts
+                found[path] = _module_digest(function)
+                modules |= modules_of(function)
         weights = settings.network.weights
         if settings.network.kind == "backbone" and names_a_file(weights):
             found[weights] = _file_digest(Path(weights).expanduser())
-    return found
+    for schedule in schedules:
+        modules |= modules_of(type(parse(schedule)))
+    made = {"own_code": found, "modules": dict(sorted(modules.items()))}
+    return {name: digests for name, digests in made.items() if digests}
 
 
-def _module_digest(path: str, where: str) -> str:
+def _module_digest(function: Callable[..., Any]) -> str:
     """Of the whole module, since a factory seldom holds its network itself; of nothing where there is no source."""
-    function = imported(path, where)
     try:
         source = inspect.getsource(inspect.getmodule(function) or function)
     except (OSError, TypeError):

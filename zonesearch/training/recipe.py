@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from zonesearch.errors import ObjectiveError, StudyError, ZoneSearchError, did_y
 from zonesearch.training.augmentation import check_augmentation
 from zonesearch.training.batch_rules import RULES, steps_in_epoch
 from zonesearch.training.data import Split, load
+from zonesearch.training.description import changes, described
 from zonesearch.training.length import looks_at_length
 from zonesearch.training.loop import train_one
 from zonesearch.training.memory import saying_what_does_not_fit
@@ -39,9 +40,6 @@ from zonesearch.training.states import States
 from zonesearch.training.techniques import TECHNIQUE_TABLES, Techniques
 
 __all__ = ["Recipe"]
-
-CODE = 4
-"""Raised with every change of the training code that changes a result."""
 
 _KEEP_MB = 2000  # of ends of trainings, where longer trainings are to be expected
 _STEP_COST, _STACKED_STEP_COST = 2e-4, 2e-5  # of a step that computes nothing: seconds on one ordinary core
@@ -92,10 +90,18 @@ class Recipe:
         return cls(**vars(settings), seed=seed, techniques=techniques, arms=made)
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """The settings, the content of the data and of the user's own code, and the version of the code that trains."""
-        described = {"objective": "pytorch", "code": CODE, **self._described(), "content": self._load("cpu").digest}
-        own = own_code([self._settings, *(arm._settings for arm in self.arms.values())])
-        return described | ({"own_code": own} if own else {})
+        """The settings that differ from their defaults, the content of the data and of the user's own code, and the
+        versions of the code that trains where it changed.
+        """
+        recipe = described(self._settings, self.techniques)
+        if self.arms:
+            base = self._settings, self.techniques
+            recipe["arms"] = {name: changes(base, (arm._settings, arm.techniques)) for name, arm in self.arms.items()}
+        own = own_code([self._settings, *(arm._settings for arm in self.arms.values())], self._schedules())
+        return {"objective": "pytorch", **recipe, "content": self._load("cpu").digest, **own}
+
+    def _schedules(self) -> list[str]:
+        return [recipe.training.schedule for recipe in (self, *self.arms.values())]
 
     def check(self, params: Mapping[str, Any]) -> None:
         """Say what cannot work.
@@ -219,17 +225,6 @@ class Recipe:
         techniques, rest = recipe.techniques.with_params(rest)
         return recipe._settings.with_params(rest), techniques
 
-    def _described(self) -> dict[str, Any]:
-        """All settings that change a result."""
-        described = asdict(self._settings)
-        described["data"].pop("root")
-        for key in ("device", "stack", "keep_mb"):
-            described["training"].pop(key)
-        described |= self.techniques.describe()
-        if self.arms:
-            described["arms"] = {name: _changes(described, arm._described()) for name, arm in self.arms.items()}
-        return described
-
     def split(self) -> Split:
         """The data, on the device where trainings run."""
         return self._load(self._device())
@@ -292,13 +287,3 @@ def _arm(tables: Mapping[str, Mapping[str, Any]], name: str, arm: Any) -> dict[s
     for table, settings in arm.items():
         merged[table] = {**merged.get(table, {}), **settings}
     return merged
-
-
-def _changes(base: Mapping[str, Any], arm: Mapping[str, Any]) -> dict[str, Any]:
-    """What an arm sets otherwise than the recipe, table by table; all of a table that the recipe does not have."""
-    changed = {table: _other(base.get(table, {}), settings) for table, settings in arm.items()}
-    return {table: settings for table, settings in changed.items() if settings}
-
-
-def _other(base: Mapping[str, Any], arm: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in arm.items() if key not in base or base[key] != value}

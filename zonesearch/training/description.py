@@ -1,0 +1,87 @@
+"""What a recipe says of itself in the identity of a run: only what differs from a default.
+
+So an option that is added later, with a default that does what was done before, changes no identity and locks nobody
+out of their runs. Where the code gives other results than before for some settings, :func:`code_versions` names those
+settings' feature with a number; for all others nothing changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, asdict, fields
+from typing import Any
+
+from zonesearch.training.settings import Settings
+from zonesearch.training.techniques import Techniques
+
+__all__ = ["changes", "code_versions", "described", "full"]
+
+_NO_RESULT = {"data": ("root",), "training": ("device", "stack", "keep_mb")}
+"""Settings that say where and how quickly, and change no result."""
+
+
+def code_versions(settings: Settings, techniques: Techniques) -> dict[str, int]:
+    """By feature that these settings use the version of its code, where that gives other results than in 0.1.0.
+
+    A change to the training code that changes a result adds a line here, so that runs with that feature are other
+    experiments from then on, and all the others go on.
+    """
+    return {}
+
+
+def described(settings: Settings, techniques: Techniques) -> dict[str, Any]:
+    """Tables with the settings that differ from their defaults; a technique that is on has a table in any case."""
+    found: dict[str, Any] = {}
+    for part in fields(settings):
+        table = _differing(getattr(settings, part.name), _NO_RESULT.get(part.name, ()))
+        if table:
+            found[part.name] = table
+    for name, technique in vars(techniques).items():
+        if technique is not None:
+            found[name] = _differing(technique) | ({"kind": technique.kind} if name == "evolution" else {})
+    versions = code_versions(settings, techniques)
+    return found | ({"code": versions} if versions else {})
+
+
+def full(settings: Settings, techniques: Techniques) -> dict[str, Any]:
+    """All settings that change a result, defaults too, to tell what differs between two recipes."""
+    found = asdict(settings)
+    for table, names in _NO_RESULT.items():
+        for name in names:
+            found[table].pop(name)
+    return found | techniques.describe()
+
+
+def changes(base: tuple[Settings, Techniques], arm: tuple[Settings, Techniques]) -> dict[str, Any]:
+    """What an arm sets otherwise than the recipe, table by table; of a technique that only the arm has, what differs
+    from the defaults.
+    """
+    before, after, own = full(*base), full(*arm), described(*arm)
+    changed: dict[str, Any] = {
+        table: _other(before[table], settings) if table in before else own[table] for table, settings in after.items()
+    }
+    found = {table: settings for table, settings in changed.items() if settings or table not in before}
+    gone = {table: None for table in before if table not in after}
+    versions = own.get("code", {})
+    return found | gone | ({"code": versions} if versions != code_versions(*base) else {})
+
+
+def _other(base: Mapping[str, Any], arm: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in arm.items() if key not in base or base[key] != value}
+
+
+def _differing(part: Any, without: tuple[str, ...] = ()) -> dict[str, Any]:
+    values = asdict(part)
+    return {
+        field.name: values[field.name]
+        for field in fields(part)
+        if field.name not in without and not _same(values[field.name], _default(field))
+    }
+
+
+def _default(field: Field[Any]) -> Any:
+    return field.default_factory() if field.default_factory is not MISSING else field.default
+
+
+def _same(a: Any, b: Any) -> bool:
+    return bool(a == b) and isinstance(a, bool) == isinstance(b, bool)
