@@ -14,6 +14,7 @@ from typing import Any
 from zonesearch.domain.budget import Account, Budget
 from zonesearch.domain.candidates import Candidate, Finalist
 from zonesearch.domain.findings import Findings, StageRecord
+from zonesearch.domain.metric import ACCURACY
 from zonesearch.domain.objective import Bundle, Objective
 from zonesearch.domain.trials import Training, Trials
 from zonesearch.domain.verdict import Verdict
@@ -143,7 +144,7 @@ def find(study: Study, trials: Trials, fingerprint: str = "") -> Findings:
         study_text=study.text,
         fingerprint=fingerprint,
         seed=study.seed,
-        metric=study.metric,
+        metric=study.metric if study.metric != ACCURACY else trials.metric,
     )
     return replace(findings, notes=_notes(findings))
 

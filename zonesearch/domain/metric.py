@@ -148,6 +148,37 @@ class Metric:
         shown = f"{value:.4g}" + (f" ± {half_width:.2g}" if math.isfinite(half_width) else "")
         return f"{shown} {self.unit}" if self.unit else shown
 
+    def shares(self, values: Iterable[float]) -> bool:
+        """Whether ``values`` are shown in percent: a share's, all of them within 0..1; NaN is passed over."""
+        return self.is_share and all(0.0 <= value <= 1.0 for value in values if math.isfinite(value))
+
+    def gap_text(self, difference: float, sign: str = "+", share: bool = True) -> str:
+        """How a difference of two values is said: ``+0.35 points`` of a share, ``+0.35`` and the unit otherwise.
+
+        Args:
+            difference: in the metric's own unit.
+            sign: as in a format, ``+`` to show it always; empty shows a minus alone.
+            share: whether the two values are shown in percent themselves (see :meth:`shares`).
+        """
+        if self.is_share and share:
+            return f"{100 * difference:{sign}.2f} points"
+        shown = f"{difference:{sign}.3g}"
+        return f"{shown} {self.unit}" if self.unit else shown
+
+    def called(self, name: object) -> Metric:
+        """This metric under another name: a direction that is not accuracy's stays, else that of the name is taken.
+
+        Raises:
+            StudyError: for what is no name.
+        """
+        direction = None if self.direction == ACCURACY.direction else self.direction
+        return Metric(name, direction, self.unit)  # type: ignore[arg-type]
+
+    def identity(self) -> dict[str, Any]:
+        """What it adds to the identity of an experiment: nothing for accuracy, else its name and direction."""
+        described = {"name": self.name, "direction": str(self.direction)}
+        return {} if (self.name, self.direction) == (ACCURACY.name, ACCURACY.direction) else {"metric": described}
+
     def describe(self) -> dict[str, str]:
         """The metric as plain data, which :meth:`parse` reads back."""
         unit = {"unit": self.unit} if self.unit else {}
