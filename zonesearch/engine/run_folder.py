@@ -104,7 +104,7 @@ class RunFolder:
                 and how.
             StoreError: it cannot be made, read or written, or ``fresh`` was asked while a run in it is alive.
         """
-        path = Path(path)
+        path = Path(path).absolute()  # an objective may change the working directory
         wanted = Heading(
             fingerprint(identity),
             name or path.resolve().name,
@@ -121,7 +121,8 @@ class RunFolder:
             return cls.create(path, wanted)
         changes = differences(kept.identity, wanted.identity)
         if kept.settings and settings is not None:
-            changes += differences(kept.settings, wanted.settings)
+            # The metric is part of the identity as far as it changes anything.
+            changes += differences(*({**s, "metric": None} for s in (kept.settings, wanted.settings)))
         if changes:
             raise StudyError(
                 f"the study has changed since the run in {path} began: {_listed(changes)}. Go on with the old "

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from zonesearch.domain.measured import BUILT_IN, measured_metric
 from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.errors import ObjectiveError, StudyError, did_you_mean
-from zonesearch.training.measured import BUILT_IN, measured_metric
 from zonesearch.training.networks.factory import imported
 from zonesearch.training.settings import Settings
 

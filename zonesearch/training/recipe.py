@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from zonesearch.domain.measured import measured_metric, own_or_built_in
 from zonesearch.domain.metric import Metric
 from zonesearch.domain.objective import Bundle, Report
 from zonesearch.domain.trials import Training, Trial
@@ -19,7 +20,6 @@ from zonesearch.training.augmentation import check_augmentation
 from zonesearch.training.batch_rules import RULES, steps_in_epoch
 from zonesearch.training.data import Split, load
 from zonesearch.training.loop import train_one
-from zonesearch.training.measured import measured_metric, own_or_built_in
 from zonesearch.training.memory import saying_what_does_not_fit
 from zonesearch.training.metrics import check_metric
 from zonesearch.training.networks import check_network, n_parameters
