@@ -13,12 +13,12 @@ from typing import Any, Literal
 
 from zonesearch.errors import StudyError, did_you_mean
 
-__all__ = ["ACCURACY", "Direction", "Metric"]
+__all__ = ["ACCURACY", "SPELLINGS", "Direction", "Metric"]
 
 Direction = Literal["maximize", "minimize"]
 
 _KEYS = ("name", "direction", "unit")
-_SPELLINGS: dict[str, Direction] = {
+SPELLINGS: dict[str, Direction] = {
     "maximize": "maximize",
     "maximise": "maximize",
     "minimize": "minimize",
@@ -84,9 +84,9 @@ class Metric:
         given = self.direction
         if given is None:
             given = "minimize" if self._plain_name in _MINIMIZED else "maximize"
-        if not isinstance(given, str) or given not in _SPELLINGS:
+        if not isinstance(given, str) or given not in SPELLINGS:
             raise StudyError(f'the direction of a metric is "maximize" or "minimize", not {given!r}')
-        object.__setattr__(self, "direction", _SPELLINGS[given])
+        object.__setattr__(self, "direction", SPELLINGS[given])
 
     @classmethod
     def parse(cls, given: Metric | str | Mapping[str, Any], direction: str | None = None) -> Metric:
@@ -96,7 +96,7 @@ class Metric:
             StudyError: naming the key, its value and the mend.
         """
         if isinstance(given, Metric):
-            if direction is not None and _SPELLINGS.get(direction) != given.direction:
+            if direction is not None and SPELLINGS.get(direction) != given.direction:
                 raise StudyError(f"metric {given.name} is to be {given.direction}d, but direction is {direction!r}")
             return given
         if isinstance(given, str):

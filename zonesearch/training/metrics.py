@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from zonesearch.domain.measured import BUILT_IN, measured_metric
-from zonesearch.domain.metric import ACCURACY, Metric
-from zonesearch.errors import ObjectiveError, StudyError, did_you_mean
+from zonesearch.domain.metric import ACCURACY, SPELLINGS, Metric
+from zonesearch.errors import ObjectiveError, did_you_mean
 from zonesearch.training.networks.factory import imported
 from zonesearch.training.settings import Settings
 
@@ -119,7 +119,7 @@ class _Scaled:
 @cache
 def _measure(task: str, metric: str, direction: str, scale: tuple[float, float]) -> Measure:
     loss = functional.cross_entropy if task == "classification" else _squared
-    searched = measured_metric(task, metric, direction)
+    searched = measured_metric(task, metric, direction if ":" in metric else "")
     if ":" in metric:
         return Measure(loss, _Own(metric, *scale), metric=searched)
     if searched.name == "accuracy":
@@ -149,6 +149,8 @@ def check_metric(settings: Settings) -> None:
     task, metric = settings.data.task, settings.training.metric
     if task not in ("classification", "regression"):
         raise ObjectiveError(f'[data] task is "classification" or "regression", not "{task}"')
+    if settings.training.direction and settings.training.direction not in SPELLINGS:
+        raise ObjectiveError(f'direction is "maximise" or "minimise", not "{settings.training.direction}"')
     if ":" in metric:
         imported(metric, "[training] metric")
     elif metric and metric not in BUILT_IN:
@@ -157,7 +159,3 @@ def check_metric(settings: Settings) -> None:
         )
     elif metric and BUILT_IN[metric] != task:
         raise ObjectiveError(f'metric "{metric}" is for {BUILT_IN[metric]}, but [data] task is "{task}"')
-    try:
-        measured_metric(task, metric, settings.training.direction)
-    except StudyError as error:
-        raise ObjectiveError(str(error)) from None

@@ -104,7 +104,9 @@ class Recipe:
     @property
     def metric(self) -> Metric:
         """What its trials are values of."""
-        return measured_metric(self.data.task, self.training.metric, self.training.direction, self.called)
+        own = ":" in self.training.metric  # the others know their direction
+        direction = self.training.direction if own else ""
+        return measured_metric(self.data.task, self.training.metric, direction, self.called)
 
     def fingerprint(self) -> Mapping[str, Any]:
         """The settings, the content of the data and of the user's own code, and the version of the code that trains."""
@@ -239,7 +241,9 @@ class Recipe:
             described["training"].pop(key)
         described["training"]["direction"] = self.training.direction or "maximise"  # as versions before wrote it
         if not self.metric.maximized:
-            described["direction"] = "minimize"  # they turned its sign: their trials are another experiment's
+            described["measured"] = {
+                "direction": "minimize"
+            }  # they turned its sign: their trials are another experiment's
         described |= self.techniques.describe()
         if self.arms:
             described["arms"] = {name: _changes(described, arm._described()) for name, arm in self.arms.items()}
