@@ -14,6 +14,7 @@ from typing import Any
 from zonesearch.domain.budget import Account, Budget
 from zonesearch.domain.candidates import Candidate, Finalist
 from zonesearch.domain.findings import Findings, StageRecord
+from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.objective import Bundle, Objective
 from zonesearch.domain.trials import Training, Trials
 from zonesearch.domain.verdict import Verdict
@@ -23,7 +24,7 @@ from zonesearch.stages.rationing import changes, cut, ended_by, later_costs, pro
 from zonesearch.stages.stage import Plan, Stage
 from zonesearch.study.study import Study
 
-__all__ = ["Round", "StageCost", "advance", "estimate", "find", "forecast", "next_round", "round_bundles"]
+__all__ = ["Round", "StageCost", "advance", "estimate", "find", "forecast", "metric_of", "next_round", "round_bundles"]
 
 
 @dataclass(frozen=True)
@@ -143,9 +144,14 @@ def find(study: Study, trials: Trials, fingerprint: str = "") -> Findings:
         study_text=study.text,
         fingerprint=fingerprint,
         seed=study.seed,
-        metric=study.metric,
+        metric=metric_of(study, trials),
     )
     return replace(findings, notes=_notes(findings))
+
+
+def metric_of(study: Study, trials: Trials) -> Metric:
+    """What is searched: as the study names it, else as the trials say."""
+    return study.metric if study.metric != ACCURACY else trials.metric
 
 
 def _notes(findings: Findings) -> tuple[str, ...]:

@@ -58,12 +58,10 @@ class Result:
         return self.findings.verdict
 
     def frame(self) -> pd.DataFrame:
-        """One row per training, the columns (params..., accuracy) first."""
-        frame = self.trials.frame()
+        """One row per training, the columns (params..., value) first; the value is called after its metric."""
+        frame = self.trials.frame(self.findings.metric)
         names = [name for name in self.findings.space.names if name in frame.columns]
-        others = [name for name in frame.columns[: list(frame.columns).index("accuracy")] if name not in names]
-        rest = frame.columns[list(frame.columns).index("accuracy") :]
-        return frame[[*names, *others, *rest]]
+        return frame[[*names, *(name for name in frame.columns if name not in names)]]
 
     @property
     def figures(self) -> FigureSet:

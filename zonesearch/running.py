@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from zonesearch.domain.budget import Budget
 from zonesearch.domain.findings import StageRecord
-from zonesearch.domain.metric import Metric
+from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.objective import Bundle, Objective, whole
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.space import Space
@@ -32,7 +32,17 @@ from zonesearch.study.study import DEFAULT_STAGES, Study
 if TYPE_CHECKING:
     from zonesearch.engine.optuna_view import LiveView
 
-__all__ = ["Memory", "Observer", "Silent", "identity_of", "open_run", "run_pipeline", "run_study", "stop_when_hopeless"]
+__all__ = [
+    "Memory",
+    "Observer",
+    "Silent",
+    "check_metric",
+    "identity_of",
+    "open_run",
+    "run_pipeline",
+    "run_study",
+    "stop_when_hopeless",
+]
 
 _HOPELESS = 5  # so many trainings that all failed, and none that did not, end a run early
 
@@ -100,7 +110,7 @@ def run_pipeline(
         study: a study or the path of a study file, or a space (a :class:`Space`, or its axes as plain data, as
             ``{"width": {"low": 64, "high": 4096, "scale": "log", "row": "doubling"}, "batch": [16, 32, 64]}``).
         objective: for a space: what is trained; an objective, or a function ``f(params, seed, epochs)`` that returns
-            an accuracy or yields one an epoch.
+            a value or yields one an epoch; a value is a number, or a dict of several by name.
         into: the run folder: finished trials are kept there, and a run that was interrupted goes on. Without one
             everything is kept in memory.
         seed, epochs, seeds, reading, stages, budget, metric, direction, name: for a space: see :meth:`Study.of`.
@@ -175,6 +185,11 @@ def run_study(
     if wait and (shard is None or into is None):
         raise StudyError("waiting for others needs a shard and a folder that they share: --shard I/N --into RUN --wait")
     observer = observer or Silent()
+    into = None if into is None else Path(into).absolute()  # an objective may change the working directory
+    if view is not None:
+        from zonesearch.engine.optuna_storage import absolute_url
+
+        view = absolute_url(view)
     objective = study.objective()
     check(study, objective)
     n_workers = workers if workers is not None else int(study.run.get("workers", 1))
@@ -289,6 +304,7 @@ def _loop(
     def came(new: list[Trial]) -> None:
         nonlocal hopeful
         new = [whole(trial, objective) for trial in new]
+        check_metric(new, study.metric, store.trials)
         store.append(new)
         forgotten.difference_update(trial.key for trial in new)
         observer.trials_came(new, store.trials)
@@ -316,6 +332,30 @@ def _loop(
                 return
     finally:
         observer.ended()
+
+
+def check_metric(new: Sequence[Trial], metric: Metric, known: Trials) -> None:
+    """Values of another metric, or of another direction, are never recorded beside those that are known.
+
+    Args:
+        new: not recorded yet.
+        metric: what the study names; where that is nothing, the first trial says what is searched.
+        known: all that is recorded.
+
+    Raises:
+        ObjectiveError: the objective gave something else than before.
+    """
+    if metric == ACCURACY:
+        there = next((trial for trial in known.records() if trial.complete), None)
+        there = there or next((trial for trial in new if trial.complete), None)
+        metric = metric if there is None else there.metric
+    for trial in new:
+        if trial.state != "failed" and (trial.metric.name, trial.metric.direction) != (metric.name, metric.direction):
+            raise ObjectiveError(
+                f"the objective gave {trial.metric.name} ({trial.metric.direction}), where {metric.name} "
+                f"({metric.direction}) is searched; name what is to be searched: metric = "
+                f'"{trial.metric.name}" or "{metric.name}"'
+            )
 
 
 def stop_when_hopeless(trials: Trials, easiest: Bundle | None = None) -> None:

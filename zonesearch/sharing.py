@@ -14,7 +14,7 @@ from zonesearch.domain.zones import Zone
 from zonesearch.engine.run_folder import RunFolder
 from zonesearch.engine.shards import ShardStatus, n_shards_in, shard_statuses
 from zonesearch.engine.store import Store
-from zonesearch.pipeline import find, next_round, round_bundles
+from zonesearch.pipeline import find, metric_of, next_round, round_bundles
 from zonesearch.study.study import Study
 
 if TYPE_CHECKING:
@@ -84,6 +84,7 @@ def open_view(
         folder.study,
         study.space,
         describe_by(study, trials),
+        metric=metric_of(study, trials),
         rebuild=rebuild,
     )
 
@@ -110,7 +111,12 @@ def live_view(study: Study, folder: RunFolder, trials_now: Callable[[], Trials],
         return found
 
     place = url or str(folder.path / "view.journal")
-    return LiveView(lambda: OptunaView(place, folder.name, folder.study, study.space, describe))
+
+    def view() -> OptunaView:
+        metric = metric_of(study, trials_now())
+        return OptunaView(place, folder.name, folder.study, study.space, describe, metric=metric)
+
+    return LiveView(view)
 
 
 def import_run(url: str, name: str | None, into: str | Path) -> tuple[Imported, RunFolder]:

@@ -16,6 +16,7 @@ from PIL import Image
 from sklearn.datasets import load_digits, load_wine
 
 from zonesearch import ObjectiveError, Training, Trial
+from zonesearch.domain.metric import Metric
 from zonesearch.domain.objective import Bundle
 from zonesearch.training.data import Split, load
 from zonesearch.training.recipe import Recipe
@@ -334,11 +335,14 @@ def test_a_regression_is_measured_in_the_units_of_its_target() -> None:
     assert mae.accuracy is not None
     assert rmse.accuracy is not None
     assert 0.3 < r2.accuracy < 1
-    assert -0.8 < rmse.accuracy < mae.accuracy < 0, "errors are stored with their sign turned, in degrees of alcohol"
+    assert 0 < mae.accuracy < rmse.accuracy < 0.8, "errors are recorded as they are, in degrees of alcohol"
+    assert [trial.metric for trial in (r2, mae, rmse)] == [Metric("r2"), Metric("mae"), Metric("rmse")]
+    assert rmse.accuracy == min(rmse.validation_curve), "the best epoch is the one with the least error"
     assert r2.n_validation is None, "no binomial error"
     own = measured("own_parts:mean_relative_error", "minimise")
     assert own.accuracy is not None
     assert own.accuracy == pytest.approx(mae.accuracy / 13, rel=0.1)
+    assert own.metric == Metric("mean_relative_error", "minimize")
 
 
 def test_a_metric_of_the_users_own_and_balanced_accuracy() -> None:

@@ -40,4 +40,4 @@ def call(options: argparse.Namespace) -> None:
     print(claims_table(outcomes, stages[0].level))
     if spreads:
         print()
-        print(spread_table(spreads))
+        print(spread_table(spreads, trials.metric))

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def call(options: argparse.Namespace) -> None:
     """Import, name the zones, write the report."""
-    from zonesearch.domain.wording import accuracy_text, point_text
+    from zonesearch.domain.wording import point_text
     from zonesearch.recorded import read_run
     from zonesearch.result import Result
     from zonesearch.sharing import import_run
@@ -27,5 +27,5 @@ def call(options: argparse.Namespace) -> None:
     findings, _ = read_run(folder.path)
     print(f"{len(findings.trials)} trials of study {imported.name} are in {folder.path}")
     for zone in findings.zones:
-        print(f"zone {zone.number}: {point_text(zone.peak)} with {accuracy_text(zone.value, percent=False)}")
+        print(f"zone {zone.number}: {point_text(zone.peak)} with {findings.metric.text(zone.value)}")
     print(f"Report: {Result(findings, folder.path).report(folder.path / 'report.html')}")

@@ -22,6 +22,7 @@ def call(options: argparse.Namespace) -> None:
     import json
 
     from zonesearch.commands.wording import duration
+    from zonesearch.domain.metric import ACCURACY
     from zonesearch.pipeline import estimate, forecast
     from zonesearch.running import check
 
@@ -44,9 +45,18 @@ def call(options: argparse.Namespace) -> None:
         ]
         total = {"trainings": n_trainings, "epochs": n_epochs, "seconds": None if math.isnan(seconds) else seconds}
         budget = {} if study.budget is None else {"budget": study.budget.describe()}
-        plan = {"study": study.name, "workers": workers, **budget, "stages": stages, "total": total}
+        plan = {
+            "study": study.name,
+            "workers": workers,
+            "metric": study.metric.describe(),
+            **budget,
+            "stages": stages,
+            "total": total,
+        }
         print(json.dumps(plan, indent=2))
         return
+    if study.metric != ACCURACY:
+        print(f"{study.name}: {study.metric.name} is to be {study.metric.direction}d")
     print(f"{study.name}: at most")
     for name, trainings, epochs, took in [
         *((c.name, c.n_trainings, c.n_epochs, c.seconds) for c in costs),

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.trials import Trials
 
 __all__ = ["add_arguments", "call", "status_of"]
@@ -37,7 +38,10 @@ def call(options: argparse.Namespace) -> None:
         print(f"  {status['torn_lines']} torn lines were skipped; their trainings are wanted again")
     if status["best"]:
         best = status["best"]
-        print(f"  best so far: {best['accuracy']:.4f} at {best['params']}")
+        metric = Metric.parse(status["metric"])
+        value = best[metric.name]
+        said = f"{value:.4f}" if metric.name == ACCURACY.name else f"{metric.name} {metric.text(value)}"
+        print(f"  best so far: {said} at {best['params']}")
     for shard in status["shards"]:
         said = f"{shard['done']} done, {shard['missing']} missing, {shard['failed']} failed"
         print(f"  shard {shard['shard']}: {said}")
@@ -96,7 +100,8 @@ def status_of(run: Path) -> dict[str, Any]:
     shards, commands = _shards(run, trials)
     states = [trial.state for trial in trials]
     complete = [trial for trial in trials if trial.accuracy is not None]
-    best = max(complete, key=lambda trial: trial.accuracy or 0.0, default=None)
+    metric = findings.metric
+    best = max(complete, key=lambda trial: metric.score(trial.accuracy or 0.0), default=None)
     return {
         "name": findings.name,
         "study": findings.fingerprint,
@@ -108,7 +113,8 @@ def status_of(run: Path) -> dict[str, Any]:
         "failed": states.count("failed"),
         "conflicts": [str(conflict) for conflict in trials.conflicts],
         "torn_lines": n_torn,
-        "best": {"params": dict(best.params), "accuracy": best.accuracy} if best else None,
+        "metric": metric.describe(),
+        "best": {"params": dict(best.params), metric.name: best.accuracy} if best else None,
         "stages": stages,
         "shards": shards,
         "next": commands,

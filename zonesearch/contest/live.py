@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from zonesearch.contest.problem import Truths
+from zonesearch.domain.metric import Metric
 from zonesearch.domain.noise import map_cells, measure_noise
 from zonesearch.domain.objective import Objective, whole
 from zonesearch.domain.seeding import FRESH
@@ -20,7 +21,8 @@ from zonesearch.domain.trials import Params, Training, Trial, Trials
 from zonesearch.engine.runner import Engine, order_of_work
 from zonesearch.engine.shards import remaining
 from zonesearch.errors import StudyError
-from zonesearch.running import stop_when_hopeless
+from zonesearch.pipeline import metric_of
+from zonesearch.running import check_metric, stop_when_hopeless
 from zonesearch.study.study import Study
 
 __all__ = ["Kept", "LiveProblem"]
@@ -73,6 +75,11 @@ class LiveProblem:
         return self.study.space
 
     @property
+    def metric(self) -> Metric:
+        """What is searched."""
+        return metric_of(self.study, self.store.trials)
+
+    @property
     def epochs(self) -> int:
         """Those of the study."""
         return self.study.epochs
@@ -104,11 +111,12 @@ class LiveProblem:
         self._train([Training(point, seed, self.epochs) for point in points for seed in seeds])
         cells = map_cells(points, self.store.trials, seeds=seeds, epochs=self.epochs, reading=self.study.reading)
         known = [cell.mean for cell in cells if cell.values]
-        worst = min(known, default=math.nan)
+        metric = self.metric
+        worst = min(known, key=metric.score, default=math.nan)
         noise = measure_noise(cells)
         return Truths(
             tuple(cell.mean if cell.values else worst for cell in cells),
-            max(known, default=math.nan),
+            metric.best(known) if known else math.nan,
             math.sqrt(noise.seed_variance) if noise.degrees else math.nan,
             source=f"The true mean of a point is that of {self.truth_seeds} fresh seeds, trained for it alone; the "
             f"best point is the best one that any method recommended.",
@@ -120,6 +128,7 @@ class LiveProblem:
 
         def came(new: list[Trial]) -> None:
             new = [whole(trial, self.objective) for trial in new]
+            check_metric(new, self.study.metric, self.store.trials)
             self.store.append(new)
             if all(trial.state == "failed" for trial in new):
                 stop_when_hopeless(self.store.trials, order_of_work(todo)[0])

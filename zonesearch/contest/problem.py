@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
+from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Params, Training, Trial
 
@@ -20,7 +21,7 @@ class Truths:
     """What the referee knows about points.
 
     Args:
-        values: the true mean accuracy of each, as far as it can be known.
+        values: the true mean of each in the metric's own sign, as far as it can be known.
         best: that of the best point there is, or the best that is known.
         noise: the standard deviation of one training; NaN when unknown.
         median: that of the median point of the space, which a blind guess gives; NaN when unknown.
@@ -35,7 +36,10 @@ class Truths:
 
 
 class Problem(Protocol):
-    """A space with an answer to every training. Implementations are frozen dataclasses."""
+    """A space with an answer to every training. Implementations are frozen dataclasses.
+
+    One whose values are no accuracies says so in an attribute ``metric``, and in its trials.
+    """
 
     @property
     def name(self) -> str:
@@ -68,11 +72,12 @@ class FunctionProblem:
     Args:
         name: in tables.
         space: what is searched.
-        surface: the true mean at a point, larger is better.
+        surface: the true mean at a point.
         noise: standard deviation of one training.
-        best: the largest value of the surface.
+        best: the best value of the surface.
         median: the median of the surface over the space; by default measured on 4,096 points of a Sobol sequence.
         epochs: the length of a training; the surface is the same at all.
+        metric: what the surface is of, and which direction is better.
     """
 
     name: str
@@ -82,6 +87,7 @@ class FunctionProblem:
     best: float
     median: float = field(default=math.nan)
     epochs: int = 1
+    metric: Metric = ACCURACY
 
     def __post_init__(self) -> None:
         if self.median != self.median:
@@ -93,7 +99,7 @@ class FunctionProblem:
 
     def answer(self, trainings: Sequence[Training], repeat: int) -> list[Trial]:
         """Truth plus noise that depends on the training and the repeat alone."""
-        return [Trial(training, accuracy=self._measure(training, repeat)) for training in trainings]
+        return [Trial(training, accuracy=self._measure(training, repeat), metric=self.metric) for training in trainings]
 
     def truths(self, points: Sequence[Params]) -> Truths:
         """The surface."""

@@ -18,18 +18,21 @@ from zonesearch.stages.surrogate.targets import Known
 __all__ = ["RULES", "Repeated", "known_rule", "recommend", "repeated"]
 
 Repeated = list[tuple[Params, tuple[float, ...]]]
-"""Of each point that was measured: its parameters, and one accuracy per seed."""
+"""Of each point that was measured: its parameters, and one score per seed (larger is better)."""
 
 
 def repeated(space: Space, trials: Iterable[Trial], reading: Reading = BEST) -> Repeated:
-    """The accuracies at each point, from the longest trainings that there are; points in a fixed order."""
+    """The scores at each point, from the longest trainings that there are; points in a fixed order."""
     complete = [trial for trial in trials if trial.complete and set(trial.params) == set(space.names)]
     longest = max((trial.epochs for trial in complete), default=0)
     cells: dict[object, list[Trial]] = {}
     for trial in sorted(complete, key=lambda trial: trial.training.key):
         if trial.epochs == longest:
             cells.setdefault(trial.training.identity[0], []).append(trial)
-    return [(found[0].params, tuple(trial.value(reading) for trial in found)) for found in cells.values()]
+    return [
+        (found[0].params, tuple(trial.metric.score(trial.value(reading)) for trial in found))
+        for found in cells.values()
+    ]
 
 
 def observed(space: Space, points: Repeated) -> Params:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from zonesearch.contest.problem import Truths
 from zonesearch.domain.axes import Choice
+from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Params, Training, Trial
@@ -32,7 +33,7 @@ class RecordedCell:
 
     Args:
         params: the point.
-        curves: per seed the validation accuracy after each epoch; empty for a training that diverged or failed.
+        curves: per seed the validation value after each epoch; empty for a training that diverged or failed.
     """
 
     params: Params
@@ -51,6 +52,7 @@ class RecordedMap:
         reading: how a curve is read.
         cells: at least one of them with a complete training.
         n_validation: number of examples behind each accuracy; None when unknown.
+        metric: of which they are values.
 
     Raises:
         StudyError: no cell, or none with a complete training; curves of different lengths.
@@ -62,6 +64,7 @@ class RecordedMap:
     cells: tuple[RecordedCell, ...]
     reading: Reading = BEST
     n_validation: int | None = None
+    metric: Metric = ACCURACY
 
     def __post_init__(self) -> None:
         curves = [curve for cell in self.cells for curve in cell.curves if curve]
@@ -73,14 +76,16 @@ class RecordedMap:
     @cached_property
     def means(self) -> npt.NDArray[np.float64]:
         """The true mean of each cell, shape (n_cells,); a training that was lost counts as the worst there is."""
-        values = [[self.reading(curve) if curve else math.nan for curve in cell.curves] for cell in self.cells]
-        worst = min(value for cell in values for value in cell if not math.isnan(value))
+        values = [
+            [self.reading(curve, self.metric) if curve else math.nan for curve in cell.curves] for cell in self.cells
+        ]
+        worst = min((v for cell in values for v in cell if not math.isnan(v)), key=self.metric.score)
         return np.array([float(np.mean(np.nan_to_num(cell, nan=worst))) if cell else worst for cell in values])
 
     @property
     def best(self) -> float:
-        """The highest true mean of a cell."""
-        return float(self.means.max())
+        """The best true mean of a cell."""
+        return self.metric.best(self.means.tolist())
 
     @property
     def median(self) -> float:
@@ -101,8 +106,8 @@ class RecordedMap:
         """
         squares, degrees = 0.0, 0
         for cell, truth in zip(self.cells, self.means, strict=True):
-            values = [self.reading(curve) for curve in cell.curves if curve]
-            if truth >= self.median and len(values) > 1:
+            values = [self.reading(curve, self.metric) for curve in cell.curves if curve]
+            if not self.metric.better(self.median, truth) and len(values) > 1:
                 squares += float(np.var(values)) * len(values)
                 degrees += len(values) - 1
         return math.sqrt(squares / degrees) if degrees else math.nan
@@ -133,12 +138,16 @@ class RecordedMap:
         drawn = np.random.default_rng([repeat, point]).permutation(len(curves))
         curve = curves[int(drawn[training.seed % len(curves)])]
         if not curve:
-            return Trial(training, "diverged")
+            return Trial(training, "diverged", metric=self.metric)
         if training.epochs > self.epochs:
             raise StudyError(f"the map {self.name} ends at {self.epochs} epochs, and {training.epochs} are asked for")
         known = curve[: training.epochs]
         return Trial(
-            training, accuracy=BEST(known), curve={"validation_accuracy": known}, n_validation=self.n_validation
+            training,
+            accuracy=BEST(known, self.metric),
+            curve={"validation_accuracy": known},
+            n_validation=self.n_validation,
+            metric=self.metric,
         )
 
     @cached_property

@@ -1,7 +1,8 @@
 """Recorded maps as files, and finished runs as recorded maps.
 
 A file is JSON with a cell on each line: its params, and of each seed the accuracies after every epoch as whole
-ten-thousandths (null for a training that was lost). That is all a contest needs, and small enough to keep.
+ten-thousandths (null for a training that was lost). That is all a contest needs, and small enough to keep. A file with
+a ``metric`` holds values of that metric as they are, to six digits.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Any
 
 from zonesearch.contest.recorded import RecordedCell, RecordedMap
 from zonesearch.domain.findings import Findings
+from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.reading import Reading
 from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Params, Trial
@@ -19,8 +21,9 @@ from zonesearch.errors import StoreError, StudyError
 
 __all__ = ["map_of", "read_map", "write_map"]
 
-_FORMAT = 1
+_FORMAT = 2
 _UNIT = 10_000
+_DIGITS = 6
 
 
 def map_of(findings: Findings) -> RecordedMap:
@@ -49,7 +52,9 @@ def map_of(findings: Findings) -> RecordedMap:
     ]
     n_validation = next((trial.n_validation for trial in trials if trial.n_validation), None)
     epochs = findings.epochs if curved else 1
-    return RecordedMap(findings.name, findings.space, epochs, tuple(cells), findings.reading, n_validation)
+    return RecordedMap(
+        findings.name, findings.space, epochs, tuple(cells), findings.reading, n_validation, findings.metric
+    )
 
 
 def _curve(trial: Trial, reading: Reading, curved: bool) -> tuple[float, ...]:
@@ -73,10 +78,11 @@ def read_map(path: str | Path) -> RecordedMap:
         tables = json.loads(path.read_text(encoding="utf-8"))
         if tables["format"] > _FORMAT:
             raise StudyError(f"{path} was written by a newer zonesearch (format {tables['format']}): update this one")
-        cells = tuple(_cell(table) for table in tables["cells"])
+        metric = Metric.parse(tables.get("metric", "accuracy"))
+        cells = tuple(_cell(table, 1 if "metric" in tables else _UNIT) for table in tables["cells"])
         reading = Reading.parse(tables["reading"])
         space = Space.parse(tables["space"])
-        return RecordedMap(tables["name"], space, tables["epochs"], cells, reading, tables["n_validation"])
+        return RecordedMap(tables["name"], space, tables["epochs"], cells, reading, tables["n_validation"], metric)
     except OSError as error:
         raise StoreError(f"recorded map {path} cannot be read: {error.strerror}; name a file or a run folder") from None
     except StudyError:
@@ -86,9 +92,9 @@ def read_map(path: str | Path) -> RecordedMap:
         raise StudyError(f"{path} is no recorded map ({reason}); benchmarks/record.py writes one") from None
 
 
-def _cell(table: Any) -> RecordedCell:
+def _cell(table: Any, unit: int) -> RecordedCell:
     params: Params = {str(name): value for name, value in table["params"].items()}
-    return RecordedCell(params, tuple(tuple(value / _UNIT for value in curve or ()) for curve in table["curves"]))
+    return RecordedCell(params, tuple(tuple(value / unit for value in curve or ()) for curve in table["curves"]))
 
 
 def write_map(recorded: RecordedMap, path: str | Path) -> int:
@@ -97,15 +103,19 @@ def write_map(recorded: RecordedMap, path: str | Path) -> int:
     Raises:
         StoreError: it cannot be written.
     """
+    in_parts = recorded.metric == ACCURACY and all(
+        0 <= value <= 1 for cell in recorded.cells for curve in cell.curves for value in curve
+    )
     head = {
-        "format": _FORMAT,
+        "format": 1 if in_parts else _FORMAT,
         "name": recorded.name,
         "space": recorded.space.describe(),
         "epochs": recorded.epochs,
         "reading": str(recorded.reading),
         "n_validation": recorded.n_validation,
+        **({} if in_parts else {"metric": recorded.metric.describe()}),
     }
-    lines = [_compact({"params": dict(cell.params), "curves": _whole(cell)}) for cell in recorded.cells]
+    lines = [_compact({"params": dict(cell.params), "curves": _numbers(cell, in_parts)}) for cell in recorded.cells]
     text = f'{_compact(head)[:-1]},"cells":[\n' + ",\n".join(lines) + "\n]}\n"
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -115,8 +125,11 @@ def write_map(recorded: RecordedMap, path: str | Path) -> int:
     return len(text)
 
 
-def _whole(cell: RecordedCell) -> list[list[int] | None]:
-    return [[round(value * _UNIT) for value in curve] or None for curve in cell.curves]
+def _numbers(cell: RecordedCell, in_parts: bool) -> list[list[float] | None]:
+    def written(value: float) -> float:
+        return round(value * _UNIT) if in_parts else float(f"{value:.{_DIGITS}g}")
+
+    return [[written(value) for value in curve] or None for curve in cell.curves]
 
 
 def _compact(table: Any) -> str:

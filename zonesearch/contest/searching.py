@@ -13,6 +13,7 @@ from zonesearch.contest.problem import Problem, Truths
 from zonesearch.contest.recommending import known_rule, recommend
 from zonesearch.domain.candidates import Candidate
 from zonesearch.domain.contest import Contest, Search
+from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.trials import Params, Training, Trial, Trials
 from zonesearch.domain.zones import Zone
@@ -89,9 +90,14 @@ def compare(
         sought.append(one)
         came(one)
     searches, truths = score(problem, sought)
-    return Contest(
-        problem.name, budget, truths.noise, truths.best - truths.median, rule, tuple(searches), source=truths.source
-    )
+    metric = _metric(problem)
+    scale = metric.score(truths.best - truths.median)
+    return Contest(problem.name, budget, truths.noise, scale, rule, tuple(searches), truths.source, metric)
+
+
+def _metric(problem: Problem) -> Metric:
+    found: Metric = getattr(problem, "metric", ACCURACY)
+    return found
 
 
 def _seek_all(each: Sequence[Any], workers: int) -> Iterator[Sought]:
@@ -137,7 +143,8 @@ def score(problem: Problem, sought: Sequence[Sought]) -> tuple[list[Search], Tru
         raise ObjectiveError(f"{problem.name}: no training of any search was complete, so there is nothing to compare")
     truths = problem.truths(list(places.values()))
     known = dict(zip(places, truths.values, strict=True))
-    blind = min(known.values()) if math.isnan(truths.median) else truths.median
+    metric = _metric(problem)
+    blind = min(known.values(), key=metric.score) if math.isnan(truths.median) else truths.median
     searches = []
     for one in sought:
         values = [blind if params is None else known[Training(params).identity[0]] for params in one.shown]
@@ -146,7 +153,7 @@ def score(problem: Problem, sought: Sequence[Sought]) -> tuple[list[Search], Tru
                 method=one.method,
                 repeat=one.repeat,
                 at=one.at,
-                regret=tuple(truths.best - value for value in values),
+                regret=tuple(metric.score(truths.best - value) for value in values),
                 recommended=dict(one.shown[-1] or {}),
                 zones=one.zones,
                 n_trainings=one.n_trainings,

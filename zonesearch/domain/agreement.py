@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.noise import Cell, Noise
 from zonesearch.domain.trials import Params
 from zonesearch.domain.wording import point_text
@@ -81,6 +82,7 @@ def compare_maps(
     noise: tuple[Noise, Noise],
     epochs: tuple[int, int],
     in_zones: Sequence[bool],
+    metric: Metric = ACCURACY,
     *,
     level: float = 0.95,
 ) -> MapAgreement:
@@ -91,6 +93,7 @@ def compare_maps(
         noise: of the early map and of the later one.
         epochs: of the early map and of the later one.
         in_zones: for each cell whether it lies in a zone of the later map.
+        metric: says which cell of the early map was the best.
         level: at which two cells of one map count as different.
     """
     both = [i for i, (a, b) in enumerate(zip(early, late, strict=True)) if a.values and b.values]
@@ -101,7 +104,7 @@ def compare_maps(
         for means, cells, each in ((before, early, noise[0]), (after, late, noise[1]))
     ]
     upper = np.triu(np.ones((len(both), len(both)), dtype=bool), 1)
-    leader = both[int(np.argmax(before))] if both else 0
+    leader = both[int(np.argmax([metric.score(mean) for mean in before.tolist()]))] if both else 0
     return MapAgreement(
         early=epochs[0],
         late=epochs[1],

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.significance import paired_p_value, t_interval
 from zonesearch.domain.values import Params, Value, same
 from zonesearch.errors import StudyError, did_you_mean
@@ -23,7 +24,7 @@ __all__ = ["Claim", "ClaimOutcome", "check_claim", "claims_table"]
 _Cell = tuple[tuple[str, Value], ...]
 _Side = dict[_Cell, Mapping[int, float]]
 Scores = Mapping[_Cell, Mapping[int, float]]
-"""For each cell (its sorted parameters) the accuracy by seed."""
+"""For each cell (its sorted parameters) the value by seed."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Claim:
     Args:
         says: the claim in words, with its source.
         better, than: parameters that single out the two sides; all else is paired cell by cell.
-        by: the claimed difference of accuracy (0.01 is one point); None when only the direction was claimed.
+        by: the claimed difference, by how much it is better in the metric's unit (of accuracy, 0.01 is one point); None
+            when only that it is better was claimed.
         tuned: axes of which each side has its own best value.
     """
 
@@ -70,9 +72,11 @@ class ClaimOutcome:
     Args:
         claim: which.
         n_seeds: seeds that both sides have.
-        difference: mean over the seeds of better minus than; NaN without seeds.
+        difference: by how much the better side is better, mean over the seeds, in the metric's unit: better minus than,
+            or than minus better of a metric to be minimized; NaN without seeds.
         interval: Student's t interval of it; NaN with fewer than two seeds.
         p_value: two-sided, of no difference.
+        metric: that was compared.
     """
 
     claim: Claim
@@ -80,6 +84,7 @@ class ClaimOutcome:
     difference: float
     interval: tuple[float, float]
     p_value: float
+    metric: Metric = ACCURACY
 
     @property
     def verdict(self) -> str:
@@ -112,27 +117,30 @@ class ClaimOutcome:
         }
 
 
-def check_claim(claim: Claim, scores: Scores, level: float = 0.95, tuning: Scores | None = None) -> ClaimOutcome:
+def check_claim(
+    claim: Claim, scores: Scores, level: float = 0.95, tuning: Scores | None = None, metric: Metric = ACCURACY
+) -> ClaimOutcome:
     """Compare the two sides of ``claim``.
 
     Args:
-        scores: accuracy by cell and seed; cells without a partner on the other side are left out.
+        scores: values by cell and seed; cells without a partner on the other side are left out.
         level: of the interval.
-        tuning: the scores by which ``tuned`` axes are chosen; those compared, when there are no others.
+        tuning: the values by which ``tuned`` axes are chosen; those compared, when there are no others.
+        metric: of which they are values; says which are better.
     """
     better, than = (
-        _tuned(_side(s, scores), _side(s, tuning or scores), claim.tuned) for s in (claim.better, claim.than)
+        _tuned(_side(s, scores), _side(s, tuning or scores), claim.tuned, metric) for s in (claim.better, claim.than)
     )
     shared = sorted(better.keys() & than.keys(), key=str)
     by_seed: dict[int, list[float]] = {}
     for rest in shared:
         for seed in better[rest].keys() & than[rest].keys():
-            by_seed.setdefault(seed, []).append(better[rest][seed] - than[rest][seed])
+            by_seed.setdefault(seed, []).append(metric.score(better[rest][seed] - than[rest][seed]))
     complete = {seed: math.fsum(d) / len(d) for seed, d in by_seed.items() if len(d) == len(shared)}
     values = [complete[seed] for seed in sorted(complete)]
     mean = math.fsum(values) / len(values) if values else math.nan
     p_value = paired_p_value(complete, dict.fromkeys(complete, 0.0))
-    return ClaimOutcome(claim, len(values), mean, t_interval(values, level), p_value)
+    return ClaimOutcome(claim, len(values), mean, t_interval(values, level), p_value, metric)
 
 
 def _side(wanted: Params, scores: Scores) -> _Side:
@@ -145,7 +153,7 @@ def _side(wanted: Params, scores: Scores) -> _Side:
     return found
 
 
-def _tuned(side: _Side, tuning: _Side, axes: Sequence[str]) -> _Side:
+def _tuned(side: _Side, tuning: _Side, axes: Sequence[str], metric: Metric) -> _Side:
     """``side`` at the values of ``axes`` where ``tuning`` is best on average; the axes are gone from its cells."""
     best: dict[_Cell, tuple[float, Mapping[int, float]]] = {}
     for cell, values in side.items():
@@ -154,13 +162,13 @@ def _tuned(side: _Side, tuning: _Side, axes: Sequence[str]) -> _Side:
             continue
         mean = math.fsum(chosen_by.values()) / len(chosen_by)
         rest = tuple((name, value) for name, value in cell if name not in axes)
-        if rest not in best or mean > best[rest][0]:
+        if rest not in best or metric.better(mean, best[rest][0]):
             best[rest] = (mean, values)
     return {rest: values for rest, (_, values) in best.items()}
 
 
 def claims_table(outcomes: Iterable[ClaimOutcome], level: float = 0.95) -> str:
-    """The outcomes as a Markdown table, differences in percentage points."""
+    """The outcomes as a Markdown table, differences of shares in percentage points."""
     rows = [
         f"| claimed there | difference there | found here, {100 * level:g} % interval | seeds | verdict |",
         "| --- | --- | --- | --- | --- |",
@@ -171,10 +179,13 @@ def claims_table(outcomes: Iterable[ClaimOutcome], level: float = 0.95) -> str:
 
 def _row(outcome: ClaimOutcome) -> str:
     by = outcome.claim.by
-    there = "not given" if by is None else f"{100 * by:+.2f}"
-    low, high = outcome.interval
-    here = (
-        f"{100 * outcome.difference:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})" if outcome.n_seeds else "no result"
-    )
+    metric, (low, high) = outcome.metric, outcome.interval
+
+    def said(value: float) -> str:
+        return f"{100 * value:+.2f}" if metric.is_share else f"{value:+.4g}"
+
+    there = "not given" if by is None else said(by)
+    here = f"{said(outcome.difference)} ({said(low)} to {said(high)})" if outcome.n_seeds else "no result"
+    here += f" {metric.unit}" if metric.unit and outcome.n_seeds else ""
     cells: Sequence[object] = (outcome.claim.says, there, here, outcome.n_seeds, outcome.verdict)
     return "| " + " | ".join(str(cell) for cell in cells) + " |"

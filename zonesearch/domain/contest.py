@@ -1,7 +1,7 @@
 """What search methods achieved on one problem with one budget, and the numbers that compare them.
 
-A method is scored by what it *recommends*, not by the best accuracy it happened to see: the true mean of the
-recommended point is subtracted from that of the best one, which is its regret. One search says little; all methods
+A method is scored by what it *recommends*, not by the best value it happened to see: by how much the true mean of the
+recommended point is worse than that of the best one, which is its regret. One search says little; all methods
 answer the same repeats, so they are compared in pairs over these.
 """
 
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.significance import holm
 from zonesearch.domain.trials import Params
 
@@ -31,8 +32,8 @@ class Search:
         method: its name.
         repeat: the number of the repeat: noise and the method's own chance come from it.
         at: what was spent when it was asked for a recommendation, in trainings of full length, rising.
-        regret: at each of these the true mean of the best point minus that of the recommended one, in units of
-            accuracy; never below 0 but by the noise of the truth.
+        regret: at each of these by how much the true mean of the recommended point is worse than that of the best one,
+            in the metric's unit; never below 0 but by the noise of the truth, whatever the direction.
         recommended: the last recommendation.
         zones: the peaks that it handed on at its end, best first; empty for a method that hands on none.
         n_trainings: trainings that it asked for (at most the budget; a method may be done earlier).
@@ -83,11 +84,12 @@ class Contest:
         problem: its name.
         budget: trainings of full length that each search could spend.
         noise: standard deviation of one training; a regret up to this counts as within the noise of the best.
-        scale: true mean of the best point minus the median of the space, by which regrets of different problems can be
-            compared; NaN when unknown.
+        scale: by how much the median of the space is worse than the true mean of the best point, by which regrets of
+            different problems can be compared; NaN when unknown.
         rule: how every method's recommendation was read off its trials.
         searches: every method with every repeat.
         source: how the true means are known, in a sentence.
+        metric: that was searched.
     """
 
     problem: str
@@ -97,6 +99,7 @@ class Contest:
     rule: str
     searches: tuple[Search, ...]
     source: str = ""
+    metric: Metric = ACCURACY
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -171,6 +174,7 @@ class Contest:
             "scale": _number(self.scale),
             "rule": self.rule,
             "source": self.source,
+            "metric": self.metric.describe(),
             "sentence": self.sentence,
             "standings": [_plain(vars(standing)) for standing in self.standings()],
             "curves": [

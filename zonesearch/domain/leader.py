@@ -6,10 +6,11 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from zonesearch.domain.metric import ACCURACY
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.significance import t_interval, wilson_interval
 from zonesearch.domain.trials import Params, Trial
-from zonesearch.domain.wording import accuracy_text, percent_like, point_text
+from zonesearch.domain.wording import point_text
 
 __all__ = ["Leader"]
 
@@ -39,8 +40,8 @@ class Leader:
                 continue
             point = trial.training.identity[0]
             self._points.setdefault(point, []).append(trial)
-            if self._best is None or point == self._best or self._mean(point) > self._mean(self._best):
-                self._best = max(self._points, key=self._mean) if point == self._best else point
+            if self._best is None or point == self._best or self._score(point) > self._score(self._best):
+                self._best = max(self._points, key=self._score) if point == self._best else point
 
     def text(self) -> str:
         """``98.61 % (97.4 to 99.3) at 512 x 16``; empty before the first complete trial.
@@ -57,16 +58,18 @@ class Leader:
         low, high = t_interval(values, _LEVEL)
         if len(values) == 1 and n and 0.0 <= mean <= 1.0:
             low, high = wilson_interval(mean, n, _LEVEL)
-        percent = percent_like([mean])
+        metric = trials[0].metric
+        percent = metric.shares([mean])
         unit = 100 if percent else 1
         low, high = (max(low, 0.0), min(high, 1.0)) if percent else (low, high)
         between = f" ({unit * low:.4g} to {unit * high:.4g})" if math.isfinite(low) else ""
-        return f"{accuracy_text(mean, percent=percent)}{between} at {point_text(self._in_order(trials[0].params))}"
+        called = "" if metric.name == ACCURACY.name else f"{metric.name} "
+        return f"{called}{metric.text(mean)}{between} at {point_text(self._in_order(trials[0].params))}"
 
     def _in_order(self, params: Params) -> Params:
         first = {name: params[name] for name in self._names if name in params}
         return {**first, **params}
 
-    def _mean(self, point: Any) -> float:
+    def _score(self, point: Any) -> float:
         trials = self._points[point]
-        return math.fsum(trial.value(self._reading) for trial in trials) / len(trials)
+        return trials[0].metric.score(math.fsum(trial.value(self._reading) for trial in trials) / len(trials))

@@ -13,12 +13,12 @@ from typing import Any, Literal
 
 from zonesearch.errors import StudyError, did_you_mean
 
-__all__ = ["ACCURACY", "Direction", "Metric"]
+__all__ = ["ACCURACY", "SPELLINGS", "Direction", "Metric"]
 
 Direction = Literal["maximize", "minimize"]
 
 _KEYS = ("name", "direction", "unit")
-_SPELLINGS: dict[str, Direction] = {
+SPELLINGS: dict[str, Direction] = {
     "maximize": "maximize",
     "maximise": "maximize",
     "minimize": "minimize",
@@ -84,9 +84,9 @@ class Metric:
         given = self.direction
         if given is None:
             given = "minimize" if self._plain_name in _MINIMIZED else "maximize"
-        if not isinstance(given, str) or given not in _SPELLINGS:
+        if not isinstance(given, str) or given not in SPELLINGS:
             raise StudyError(f'the direction of a metric is "maximize" or "minimize", not {given!r}')
-        object.__setattr__(self, "direction", _SPELLINGS[given])
+        object.__setattr__(self, "direction", SPELLINGS[given])
 
     @classmethod
     def parse(cls, given: Metric | str | Mapping[str, Any], direction: str | None = None) -> Metric:
@@ -96,7 +96,7 @@ class Metric:
             StudyError: naming the key, its value and the mend.
         """
         if isinstance(given, Metric):
-            if direction is not None and _SPELLINGS.get(direction) != given.direction:
+            if direction is not None and SPELLINGS.get(direction) != given.direction:
                 raise StudyError(f"metric {given.name} is to be {given.direction}d, but direction is {direction!r}")
             return given
         if isinstance(given, str):
@@ -147,6 +147,37 @@ class Metric:
             return f"{100 * value:.2f} %" + (f" ± {100 * half_width:.2f}" if math.isfinite(half_width) else "")
         shown = f"{value:.4g}" + (f" ± {half_width:.2g}" if math.isfinite(half_width) else "")
         return f"{shown} {self.unit}" if self.unit else shown
+
+    def shares(self, values: Iterable[float]) -> bool:
+        """Whether ``values`` are shown in percent: a share's, all of them within 0..1; NaN is passed over."""
+        return self.is_share and all(0.0 <= value <= 1.0 for value in values if math.isfinite(value))
+
+    def gap_text(self, difference: float, sign: str = "+", share: bool = True) -> str:
+        """How a difference of two values is said: ``+0.35 points`` of a share, ``+0.35`` and the unit otherwise.
+
+        Args:
+            difference: in the metric's own unit.
+            sign: as in a format, ``+`` to show it always; empty shows a minus alone.
+            share: whether the two values are shown in percent themselves (see :meth:`shares`).
+        """
+        if self.is_share and share:
+            return f"{100 * difference:{sign}.2f} points"
+        shown = f"{difference:{sign}.3g}"
+        return f"{shown} {self.unit}" if self.unit else shown
+
+    def called(self, name: object) -> Metric:
+        """This metric under another name: a direction that is not accuracy's stays, else that of the name is taken.
+
+        Raises:
+            StudyError: for what is no name.
+        """
+        direction = None if self.direction == ACCURACY.direction else self.direction
+        return Metric(name, direction, self.unit)  # type: ignore[arg-type]
+
+    def identity(self) -> dict[str, Any]:
+        """What it adds to the identity of an experiment: nothing for accuracy, else its name and direction."""
+        described = {"name": self.name, "direction": str(self.direction)}
+        return {} if (self.name, self.direction) == (ACCURACY.name, ACCURACY.direction) else {"metric": described}
 
     def describe(self) -> dict[str, str]:
         """The metric as plain data, which :meth:`parse` reads back."""

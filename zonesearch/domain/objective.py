@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
+from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.trials import Params, Training, Trial
 
-__all__ = ["Bundle", "Continuing", "LooksAtLength", "Objective", "Report", "whole"]
+__all__ = ["Bundle", "Continuing", "LooksAtLength", "Measured", "Objective", "Report", "whole"]
 
 Report = Callable[[float], None]
 """Called now and then by a bundle under way with the share of it that is done, 0 to 1."""
@@ -41,7 +42,11 @@ class Bundle:
 
 
 class Objective(Protocol):
-    """The controlled network, as the search sees it. Implementations must be picklable."""
+    """The controlled network, as the search sees it. Implementations must be picklable.
+
+    One that knows what it measures may say so in an attribute ``metric``, and in each of its trials; of any other the
+    study says it (:class:`Measured`).
+    """
 
     def fingerprint(self) -> Mapping[str, Any]:
         """All that changes a result apart from params and seed, as plain JSON values: data, network, fixed settings,
@@ -94,3 +99,33 @@ def whole(trial: Trial, objective: Objective) -> Trial:
     if trial.whole or not isinstance(objective, LooksAtLength) or not objective.looks_at_length(trial.params):
         return trial
     return replace(trial, whole=True)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An objective that does not say what its values are, and what the study calls them.
+
+    Args:
+        objective: trains; its trials may leave out their metric.
+        metric: what they are values of.
+    """
+
+    objective: Objective
+    metric: Metric
+
+    def fingerprint(self) -> Mapping[str, Any]:
+        """That of the objective, and the metric."""
+        return {**self.objective.fingerprint(), **self.metric.identity()}
+
+    def check(self, params: Mapping[str, Any]) -> None:
+        """As the objective does."""
+        self.objective.check(params)
+
+    def bundles(self, trainings: Sequence[Training]) -> list[Bundle]:
+        """Those of the objective."""
+        return self.objective.bundles(trainings)
+
+    def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
+        """The objective's trials, each with its metric."""
+        for trial in self.objective.train(bundle, report):
+            yield replace(trial, metric=self.metric) if trial.metric == ACCURACY else trial

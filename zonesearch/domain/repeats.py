@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.trials import Params, Trial
 from zonesearch.domain.wording import point_text
 
@@ -20,7 +21,7 @@ __all__ = ["Spread", "measure_spread", "spread_table"]
 
 @dataclass(frozen=True)
 class Spread:
-    """The repeats of one cell; accuracies of the validation split, standard deviations with n - 1.
+    """The repeats of one cell; values of the validation split, standard deviations with n - 1.
 
     Args:
         params: the cell.
@@ -64,19 +65,19 @@ def _spread(repeats: Sequence[Trial]) -> Spread:
         mean=float(curves[:, -1].mean()),
         band=float(np.ptp(curves[:, -1])),
         sd_last=float(curves[:, -1].std(ddof=1)),
-        sd_best=float(curves.max(1).std(ddof=1)),
+        sd_best=float(np.std([repeats[0].metric.best(curve) for curve in curves.tolist()], ddof=1)),
         sd_epochs=float(np.sqrt(late.var(1, ddof=1).mean())),
     )
 
 
-def spread_table(spreads: Iterable[Spread]) -> str:
-    """As a Markdown table, in percentage points."""
+def spread_table(spreads: Iterable[Spread], metric: Metric = ACCURACY) -> str:
+    """As a Markdown table: of a share in percentage points, else in the metric's unit."""
     rows = [
         "| cell | n | mean | largest - smallest | sd, last epoch | sd, best epoch | sd between epochs | of it jitter |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for s in spreads:
         numbers = (s.mean, s.band, s.sd_last, s.sd_best, s.sd_epochs)
-        shown = " | ".join(f"{100 * number:.2f}" for number in numbers)
+        shown = " | ".join(f"{100 * number:.2f}" if metric.is_share else f"{number:.4g}" for number in numbers)
         rows.append(f"| {point_text(s.params)} | {s.n} | {shown} | {100 * s.jitter_share:.0f} % |")
     return "\n".join(rows)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from zonesearch.domain.agreement import MapAgreement, compare_maps
+from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.noise import Cell, Noise
 from zonesearch.domain.zones import Zone
 
@@ -42,7 +43,7 @@ class Rung:
         return any(own == dict(cell) for zone in self.zones for cell in zone.cells)
 
 
-def agreements(rungs: Sequence[Rung], level: float) -> list[MapAgreement]:
+def agreements(rungs: Sequence[Rung], level: float, metric: Metric = ACCURACY) -> list[MapAgreement]:
     """Each map but the last against the next, over the cells of both."""
     found = []
     for early, late in pairwise(rungs):
@@ -54,15 +55,16 @@ def agreements(rungs: Sequence[Rung], level: float) -> list[MapAgreement]:
                 (early.noise, late.noise),
                 (early.epochs, late.epochs),
                 [late.in_zone(i) for i in shared],
+                metric,
                 level=level,
             )
         )
     return found
 
 
-def rungs_notes(rungs: Sequence[Rung], epochs_saved: float, level: float) -> tuple[str, ...]:
+def rungs_notes(rungs: Sequence[Rung], epochs_saved: float, level: float, metric: Metric = ACCURACY) -> tuple[str, ...]:
     """How many cells went on, what that saved (a share), and where an early map was not yet right."""
-    found = agreements(rungs, level)
+    found = agreements(rungs, level, metric)
     went = ", ".join(f"{len(late.cells)} of {len(rungs[0].cells)} cells to {late.epochs} epochs" for late in rungs[1:])
     ranks = ", ".join(
         f"{a.early} to {a.late}: {'none' if math.isnan(a.spearman) else f'{a.spearman:.2f}'}" for a in found

@@ -141,6 +141,8 @@ class Trial:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "curve", {name: tuple(map(float, values)) for name, values in self.curve.items()})
+        if self.noted:
+            object.__setattr__(self, "noted", {str(name): float(value) for name, value in self.noted.items()})
         if self.state not in ("complete", "diverged", "failed"):
             raise ValueError(f"a trial is complete, diverged or failed, not {self.state!r}")
         if (self.accuracy is not None) != (self.state == "complete"):
@@ -240,11 +242,15 @@ class Trial:
         """The first ``epochs`` epochs of a trial with a value for each of them."""
         curve = {name: values[:epochs] for name, values in self.curve.items()}
         accuracy = BEST(curve["validation_accuracy"], self.metric)
+        at_best = curve["validation_accuracy"].index(accuracy)
+        noted = {name: curve[name][at_best] if name in curve else value for name, value in self.noted.items()}
         return replace(
             self,
             training=replace(self.training, epochs=epochs),
             curve=curve,
             accuracy=accuracy,
+            noted=noted,
+            cost=noted.get("cost", self.cost),
             test_accuracy=self.test_accuracy if accuracy == self.accuracy else None,
             right=self.right if accuracy == self.accuracy else b"",
             test_right=self.test_right if accuracy == self.accuracy else b"",
@@ -269,6 +275,7 @@ class Trial:
             -self.metric.score(self.accuracy or 0.0),
             len(self.curve),
             -self.seconds,
+            tuple(sorted(self.noted.items())),
             self.error,
             json.dumps(dict(self.provenance), sort_keys=True, default=str),
         )
@@ -330,6 +337,7 @@ class Trials:
             fresh = tuple(t for t in trials if not any(t._identical(k) for k in kept))
             if fresh:
                 merged._records[identity] = kept + fresh
+        vars(merged)["metric"] = _shared_metric([self.metric, other.metric])
         return merged
 
     def __len__(self) -> int:
@@ -390,8 +398,12 @@ class Trials:
 
     @cached_property
     def metric(self) -> Metric:
-        """What the trials are values of; accuracy where there are none yet."""
-        return next((trial.metric for trial in self.records()), ACCURACY)
+        """What the trials are values of; accuracy where none says so.
+
+        A training that failed may not know it yet, and one that an older version recorded never says it, so any that
+        names another metric than accuracy speaks for all.
+        """
+        return _shared_metric(dict.fromkeys(trial.metric for trial in self.records()))
 
     def get(self, training: Training) -> Trial | None:
         """The trial that answers for ``training``, cut to its epochs; None while it is missing."""
@@ -468,26 +480,47 @@ class Trials:
                 found.append(Conflict(ordered[0].key, ordered))
         return tuple(sorted(found, key=lambda conflict: conflict.key))
 
-    def frame(self) -> pd.DataFrame:
-        """One row per training, the columns (params..., accuracy) first, then what else is known of it."""
+    def frame(self, metric: Metric | None = None) -> pd.DataFrame:
+        """One row per training, the columns (params..., value) first, then what else is known of it.
+
+        Columns: the params; the metric's name (``accuracy`` where none is named) and ``test_`` with it; every further
+        value that was noted; seed, epochs, state, seconds, n_parameters, key. Where a name is taken by a column before
+        it, a noted value is called ``noted_...`` and one of the last ``training_...``.
+
+        Args:
+            metric: what the values are called after; by default that of the trials.
+        """
         trials = list(self)
-        names = list(dict.fromkeys(name for trial in trials for name in trial.params))
-        rows = [
-            {name: trial.params.get(name) for name in names}
-            | {
-                "accuracy": math.nan if trial.accuracy is None else trial.accuracy,
-                "test_accuracy": math.nan if trial.test_accuracy is None else trial.test_accuracy,
-                "seed": trial.seed,
-                "epochs": trial.epochs,
-                "state": trial.state,
-                "seconds": trial.seconds,
-                "n_parameters": trial.n_parameters,
-                "key": trial.key,
-            }
-            for trial in trials
-        ]
-        known = ["accuracy", "test_accuracy", "seed", "epochs", "state", "seconds", "n_parameters", "key"]
-        return pd.DataFrame(rows, columns=[*names, *known])
+        value = (metric or self.metric).name
+        columns: dict[str, list[Any]] = {}
+
+        def add(name: str, values: list[Any], prefix: str = "") -> None:
+            while name in columns:
+                name = f"{prefix}{name}"
+            columns[name] = values
+
+        for name in dict.fromkeys(name for trial in trials for name in trial.params):
+            columns[name] = [trial.params.get(name) for trial in trials]
+        for name, values in (
+            (value, [trial.accuracy for trial in trials]),
+            (f"test_{value}", [trial.test_accuracy for trial in trials]),
+        ):
+            columns[name] = [math.nan if number is None else number for number in values]
+        for name in dict.fromkeys(name for trial in trials for name in trial.noted):
+            add(name, [trial.noted.get(name, math.nan) for trial in trials], "noted_")
+        add("seed", [trial.seed for trial in trials], "training_")
+        add("epochs", [trial.epochs for trial in trials], "training_")
+        add("state", [trial.state for trial in trials], "training_")
+        add("seconds", [trial.seconds for trial in trials], "training_")
+        add("n_parameters", [trial.n_parameters for trial in trials], "training_")
+        add("key", [trial.key for trial in trials], "training_")
+        return pd.DataFrame(columns)
+
+
+def _shared_metric(metrics: Iterable[Metric]) -> Metric:
+    """The metric of trials that name these; the order does not matter."""
+    named = [metric for metric in metrics if metric != ACCURACY]
+    return min(named, key=lambda metric: (not metric.unit, metric.name, str(metric.direction)), default=ACCURACY)
 
 
 def _order(trial: Trial) -> tuple[Any, ...]:

@@ -14,7 +14,7 @@ from optuna.storages.journal import JournalFileBackend
 
 from zonesearch.errors import StoreError
 
-__all__ = ["open_storage", "quiet_optuna", "shown_url", "storage_errors"]
+__all__ = ["absolute_url", "open_storage", "quiet_optuna", "shown_url", "storage_errors"]
 
 _CONNECT_S = 10  # a database that does not answer is asked again later rather than waited for
 
@@ -45,6 +45,16 @@ def open_storage(url: str, *, create: bool) -> BaseStorage:
                 f"{shown_url(url)} needs a package that is not installed here ({error}): "
                 f"pip install 'zonesearch[postgresql]' or 'zonesearch[mysql]'"
             ) from error
+
+
+def absolute_url(url: str) -> str:
+    """``url`` with the path of a file made absolute, so that it stays right when the working directory changes."""
+    if "://" not in url:
+        return str(Path(url).absolute())
+    path = url.removeprefix("sqlite:///")
+    if path == url or not path or path.startswith((":memory:", "file:")):
+        return url
+    return f"sqlite:///{Path(path).absolute()}"
 
 
 def shown_url(url: str) -> str:

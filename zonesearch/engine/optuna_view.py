@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.space import Axis, Space
 from zonesearch.domain.trials import Trial, Value
 from zonesearch.engine.optuna_storage import open_storage, quiet_optuna, shown_url, storage_errors
@@ -46,6 +48,7 @@ class OptunaView:
         fingerprint: of our study; a view shows one only.
         space: what is searched; None takes each numeric parameter as it comes.
         describe: further user attributes of each trial.
+        metric: what is shown; gives the study its direction.
         rebuild: delete what is there and begin anew.
 
     Raises:
@@ -60,18 +63,18 @@ class OptunaView:
         space: Space | None = None,
         describe: Describe = lambda trial: {},
         *,
+        metric: Metric = ACCURACY,
         rebuild: bool = False,
     ) -> None:
         self._space = {axis.name: axis for axis in space.axes} if space else {}
         self._describe = describe
         self._url = url
+        self._metric = metric
         with quiet_optuna(), storage_errors(url):
             storage = open_storage(url, create=True)
             if rebuild and name in optuna.get_all_study_names(storage):
                 optuna.delete_study(study_name=name, storage=storage)
-            self.study = optuna.create_study(
-                storage=storage, study_name=name, direction="maximize", load_if_exists=True
-            )
+            self.study = self._study(storage, name, fingerprint)
             shown = self.study.user_attrs.get(_FINGERPRINT)
             if shown is None and not self.study.get_trials(deepcopy=False):
                 self.study.set_user_attr(_FINGERPRINT, fingerprint)
@@ -80,7 +83,27 @@ class OptunaView:
                     f'the Optuna study "{name}" in {shown_url(url)} shows something else '
                     f"({shown or 'no run of zonesearch'}): give another name, or rebuild it"
                 )
+            elif self.study.direction.name.lower() != metric.direction:
+                raise StoreError(
+                    f'the Optuna study "{name}" in {shown_url(url)} is to be {self.study.direction.name.lower()}d, but '
+                    f"{metric.name} is to be {metric.direction}d: rebuild it"
+                )
             self._keys = self._shown_keys()
+
+    def _study(self, storage: BaseStorage, name: str, fingerprint: str) -> optuna.Study:
+        """The study, made where it is not there; one of ours that shows no value yet is made anew if it is to be
+        turned, since an objective may say only with its first value what it gives.
+        """
+        how: dict[str, Any] = {"storage": storage, "study_name": name, "direction": self._metric.direction}
+        study = optuna.create_study(**how, load_if_exists=True)
+        turned = study.direction.name.lower() != self._metric.direction
+        ours = study.user_attrs.get(_FINGERPRINT) == fingerprint
+        if turned and ours and all(trial.value is None for trial in study.get_trials(deepcopy=False)):
+            optuna.delete_study(study_name=name, storage=storage)
+            study = optuna.create_study(**how)
+        if self._metric.name != ACCURACY.name and study.metric_names is None:
+            study.set_metric_names([self._metric.name])
+        return study
 
     def top_up(self, trials: Iterable[Trial]) -> int:
         """Add those of ``trials`` whose training is not shown yet; the number that was added.
@@ -92,6 +115,8 @@ class OptunaView:
         with quiet_optuna(), storage_errors(self._url):
             for trial in trials:
                 key = trial.key
+                if trial.complete and trial.metric.direction != self._metric.direction:
+                    raise StoreError(f"{trial.metric.name} is to be {trial.metric.direction}d, the view is not")
                 if key not in self._keys:
                     self.study.add_trial(self._frozen(trial))
                     self._keys.add(key)
@@ -137,7 +162,8 @@ class OptunaView:
             **self._describe(trial),
             "seed": trial.seed,
             "epochs": trial.epochs,
-            "test_accuracy": trial.test_accuracy,
+            f"test_{self._metric.name}": trial.test_accuracy,
+            **dict(sorted(trial.noted.items())),
             "n_parameters": trial.n_parameters,
             "seconds": trial.seconds,
             "state": trial.state,

@@ -108,7 +108,7 @@ class RunFolder:
             StudyError: the folder belongs to another experiment; says which keys differ and how.
             StoreError: it cannot be made, read or written, or ``fresh`` was asked while a run in it is alive.
         """
-        path = Path(path)
+        path = Path(path).absolute()  # an objective may change the working directory
         wanted = Heading(
             fingerprint(identity),
             name or path.resolve().name,

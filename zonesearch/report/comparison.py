@@ -8,7 +8,8 @@ from html import escape
 from pathlib import Path
 
 from zonesearch.domain.findings import Findings
-from zonesearch.domain.wording import percent_like
+from zonesearch.domain.metric import Metric
+from zonesearch.errors import StudyError
 from zonesearch.report.figures.comparison import (
     difference_figure,
     lines_figure,
@@ -16,9 +17,10 @@ from zonesearch.report.figures.comparison import (
     recommended_figure,
     surfaces_figures,
 )
+from zonesearch.report.figures.look import Shown
 from zonesearch.report.figures.view import View
 from zonesearch.report.heading import state_sentence
-from zonesearch.report.markup import Picture, Section, Table, page
+from zonesearch.report.markup import Picture, Section, Table, named, page
 from zonesearch.report.page import replace_file
 from zonesearch.report.summaries.comparison import (
     Difference,
@@ -49,13 +51,25 @@ def write_comparison(runs: Mapping[str, Findings], path: str | Path) -> Path:
 
 
 def render_comparison(runs: Mapping[str, Findings]) -> str:
-    """The page as HTML; the same findings give the same bytes."""
+    """The page as HTML; the same findings give the same bytes.
+
+    Raises:
+        StudyError: the runs search different metrics.
+    """
+    _check_metrics(runs)
     surveys = {name: Survey(findings) for name, findings in runs.items()}
     sections = [_verdicts(surveys), *_maps(surveys), *_differences(surveys)]
     items = "".join(f"<li><b>{escape(name)}</b>: {escape(_said(f))}</li>" for name, f in runs.items())
     head = f"<h1>{len(runs)} runs side by side</h1><ul class=notes>{items}</ul>"
     n = sum(len(findings.trials) for findings in runs.values())
     return page(" and ".join(runs), head, sections, f"Made by zonesearch from {n:,} trainings of {len(runs)} runs.")
+
+
+def _check_metrics(runs: Mapping[str, Findings]) -> None:
+    searched = {name: findings.metric for name, findings in runs.items() if len(findings.trials)}
+    if len({(metric.name, metric.direction, metric.unit) for metric in searched.values()}) > 1:
+        said = "; ".join(f"{name}: {m.name}{m.unit and f' ({m.unit})'}, {m.direction}" for name, m in searched.items())
+        raise StudyError(f"the runs search different metrics, which cannot be compared ({said})")
 
 
 def _said(findings: Findings) -> str:
@@ -87,7 +101,8 @@ def _maps(runs: Mapping[str, Survey]) -> list[Section]:
         return [Section("maps", "The maps", missing="No cell of any run has a value yet.")]
     if len(axes) == 1:
         first = next(iter(mapped.values()))
-        picture = Picture("maps", lines_figure(first.space[axes[0]], mapped), f"Accuracy along {axes[0]}, by run.")
+        label = f"{named(first.metric)} along {axes[0]}, by run."
+        picture = Picture("maps", lines_figure(first.space[axes[0]], mapped), label)
         return [Section("maps", "The maps", "Bars are standard errors.", [picture])]
     views = {
         name: View(survey, survey.space[axes[0]], survey.space[axes[1]], "best" if len(axes) == 2 else "average")
@@ -124,14 +139,14 @@ def _differences(runs: Mapping[str, Survey]) -> list[Section]:
     if not shared:
         return [Section("differences", "Where they differ", missing="No cell has a value in two of the runs.")]
     pictures = []
-    percent = percent_like(v for cells in shared.values() for d in cells for v in (d.here, d.there))
+    shown = Shown.of(first.metric, (v for cells in shared.values() for d in cells for v in (d.here, d.there)))
     if len(axes) == 2:
         pictures = [
             Picture(
                 f"difference-{i}",
-                difference_figure(first.space[axes[0]], first.space[axes[1]], cells, percent, _LEVEL),
-                f"Accuracy of {there} less that of {here}, by cell.",
-                f"{there} less {here}, in points. Outlined: differs for sure.",
+                difference_figure(first.space[axes[0]], first.space[axes[1]], cells, shown, _LEVEL),
+                f"{named(first.metric)} of {there} less that of {here}, by cell.",
+                f"{there} less {here}{', in points' if shown.percent else ''}. Outlined: differs for sure.",
             )
             for i, (there, cells) in enumerate(shared.items())
         ]
@@ -139,7 +154,7 @@ def _differences(runs: Mapping[str, Survey]) -> list[Section]:
         Section(
             "differences",
             "Where they differ",
-            " ".join(_sentence(cells, here, there) for there, cells in shared.items()),
+            " ".join(_sentence(cells, here, there, first.metric) for there, cells in shared.items()),
             pictures,
             [Table(f"{there} less {here}", differences_table(c, here, there, _LEVEL)) for there, c in shared.items()],
             columns=2 if len(pictures) > 1 else 1,
@@ -147,12 +162,11 @@ def _differences(runs: Mapping[str, Survey]) -> list[Section]:
     ]
 
 
-def _sentence(cells: list[Difference], here: str, there: str) -> str:
+def _sentence(cells: list[Difference], here: str, there: str, metric: Metric) -> str:
     n = sum(d.p_value <= 1 - _LEVEL for d in cells)
     mean = math.fsum(d.difference for d in cells) / len(cells)
     rank = rank_agreement(cells)
-    percent = percent_like(v for d in cells for v in (d.here, d.there))
-    shown = f"{100 * mean:+.2f} points" if percent else f"{mean:+.3g}"
+    shown = metric.gap_text(mean, share=metric.shares(v for d in cells for v in (d.here, d.there)))
     order = f"; the order of the cells agrees to {rank:.2f} (Spearman)" if math.isfinite(rank) else ""
     return (
         f"{there} against {here}: {n} of {len(cells)} shared cells differ for sure at the {_LEVEL:.0%} level "

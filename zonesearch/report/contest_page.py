@@ -32,7 +32,8 @@ def write_contest(contest: Contest, path: str | Path) -> Path:
 def render_contest(contest: Contest) -> str:
     """The page as HTML; the same contest gives the same bytes."""
     notes = [
-        f"Regret is what the recommended point lacks to the best one, in true mean accuracy. {contest.source}",
+        f"Regret is what the recommended point lacks to the best one, in true mean {contest.metric.name}"
+        f"{contest.metric.unit and f' ({contest.metric.unit})'}. {contest.source}",
         f"Every method recommends by one rule: {_RULES.get(contest.rule, contest.rule)}.",
     ]
     if math.isfinite(contest.noise):

@@ -56,7 +56,7 @@ class FigureSet:
     def surface(
         self, x: str | None = None, y: str | None = None, *, others: Mode = "best", epoch: int | None = None
     ) -> go.Figure:
-        """The accuracy surface in 3-D.
+        """The surface of the metric in 3-D.
 
         Args:
             x, y: two axes; by default the first two.
@@ -74,7 +74,7 @@ class FigureSet:
         return map_figure(self._view(x, y, others), self._step(epoch))
 
     def intervals(self, most: int | None = None) -> go.Figure:
-        """Accuracy along each interval of each zone, with the band of the noise; the first ``most`` of them."""
+        """The metric along each interval of each zone, with the band of the noise; the first ``most`` of them."""
         lines = interval_lines(self._survey)[:most]
         if not lines:
             raise StudyError("there are no intervals to show: no zone has two trained points on a numeric axis yet")
@@ -87,7 +87,7 @@ class FigureSet:
             named = {name: curves_of(self._findings, p) for name, p in schedules_at(self._findings, at).items()}
             named = {name: table for name, table in named.items() if len(table)}
             if named:
-                return learning_figure(named)
+                return learning_figure(named, self._findings.metric)
         where = f"at {point_text(points[0])}" if points else "at a candidate"
         raise StudyError(f"no learning curve was recorded {where}")
 
@@ -96,7 +96,7 @@ class FigureSet:
         return _there(finalists_figure(self._findings), "there are no finalists yet")
 
     def optimism(self) -> go.Figure:
-        """The finalists' accuracy when chosen against fresh seeds."""
+        """The finalists' values when chosen against fresh seeds."""
         return _there(optimism_figure(self._findings), "there are no finalists yet")
 
     def profiles(self, axis: str | None = None) -> go.Figure:
@@ -122,7 +122,7 @@ class FigureSet:
         return _there(parallel_figure(self._survey), "parallel coordinates take three axes and three cells")
 
     def pareto(self, cost: str = "parameters") -> go.Figure:
-        """Accuracy against ``parameters`` or ``seconds``, with the Pareto front."""
+        """The metric against ``parameters`` or ``seconds``, with the Pareto front."""
         if cost not in ("parameters", "seconds"):
             raise StudyError(f'a cost is "parameters" or "seconds", not "{cost}"')
         figure = pareto_figure(self._findings, settings_table(self._findings), cost, cost)

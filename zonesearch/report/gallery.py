@@ -47,7 +47,7 @@ def map_page(findings: Findings) -> str:
     """
     figures = FigureSet(findings)
     pictures = [
-        Picture("surface", figures.surface(), "The accuracy surface."),
+        Picture("surface", figures.surface(), "The surface."),
         Picture("map", figures.heatmap(), "The same from above."),
     ]
     whole = page(findings.name, "", [Section("maps", findings.name, pictures=pictures, columns=2)])

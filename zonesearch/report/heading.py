@@ -6,8 +6,9 @@ import json
 from html import escape
 
 from zonesearch.domain.findings import Findings
+from zonesearch.domain.metric import ACCURACY
 from zonesearch.domain.verdict import Standing
-from zonesearch.domain.wording import accuracy_text, cost_text, percent_like
+from zonesearch.domain.wording import cost_text
 from zonesearch.report.summaries.costs import stages_table
 from zonesearch.report.summaries.finalists import finalist_name
 from zonesearch.report.survey import Survey
@@ -43,8 +44,10 @@ def state_sentence(findings: Findings) -> str:
         return f"{came}; this search ends without a verdict."
     missing = int(stages_table(findings).set_index("stage")["missing"].get(waiting.name, 0))
     lacks = f"stage {waiting.name} still wants {missing:,}" if missing else f"stage {waiting.name} comes next"
-    best = max((trial.value(findings.reading) for trial in findings.trials if trial.complete), default=0.0)
-    return f"No verdict yet: {came}, {lacks}. Best so far: {accuracy_text(best, percent=percent_like([best]))}."
+    metric = findings.metric
+    best = metric.best(trial.value(findings.reading) for trial in findings.trials if trial.complete)
+    called = "" if metric.name == ACCURACY.name else f"{metric.name} "
+    return f"No verdict yet: {came}, {lacks}. Best so far: {called}{metric.text(best)}."
 
 
 def training_lines(findings: Findings, standing: Standing) -> str:
@@ -53,7 +56,8 @@ def training_lines(findings: Findings, standing: Standing) -> str:
     params = params.replace(": true", ": True").replace(": false", ": False")
     seed = next(iter(standing.accuracies), 0)
     if not findings.study_text:
-        return f"accuracy = objective({params}, seed={seed}, epochs={findings.epochs})"
+        value = findings.metric.name if findings.metric.name.isidentifier() else "value"
+        return f"{value} = objective({params}, seed={seed}, epochs={findings.epochs})"
     return (
         "from zonesearch import Bundle, Training, read_study\n\n"
         f'recipe = read_study("{_file_name(findings)}").objective()\n'
@@ -69,19 +73,18 @@ def _file_name(findings: Findings) -> str:
 
 def _recommendation(findings: Findings, chosen: Standing) -> str:
     assert findings.verdict is not None
-    unit = percent_like([chosen.mean])
+    metric = findings.metric
     n = len(chosen.accuracies)
     facts = [
         (
-            f"{findings.verdict.measured_on} accuracy",
-            f"{accuracy_text(chosen.mean, chosen.half_width, unit)} ({n} fresh seed{'s' if n != 1 else ''})",
+            f"{findings.verdict.measured_on} {metric.name}",
+            f"{metric.text(chosen.mean, chosen.half_width)} ({n} fresh seed{'s' if n != 1 else ''})",
         )
     ]
     if chosen.test_interval:
-        low, high = (accuracy_text(end, percent=unit) for end in chosen.test_interval)
+        low, high = map(metric.text, chosen.test_interval)
         facts.append(("finite test set", f"{low} to {high} ({findings.verdict.level:.0%})"))
-    looked = accuracy_text(chosen.finalist.selected, percent=unit)
-    real = accuracy_text(chosen.fresh_validation, percent=unit)
+    looked, real = metric.text(chosen.finalist.selected), metric.text(chosen.fresh_validation)
     facts.append(("when it was chosen", f"{looked}; {real} on fresh seeds (validation)"))
     cost = cost_text(chosen.n_parameters)
     seconds = f"{chosen.seconds:.2g} s a training" if chosen.seconds >= 0.01 else ""

@@ -7,13 +7,12 @@ from html import escape
 from typing import Any
 
 from zonesearch.domain.noise import Noise
-from zonesearch.domain.wording import percent_like, point_text
+from zonesearch.domain.wording import point_text
 from zonesearch.report.figures.axes import agreement_figure, importance_figure, parallel_figure
-from zonesearch.report.figures.look import score
 from zonesearch.report.figures.map import map_figure, map_frame, surface_figure
 from zonesearch.report.figures.one_axis import one_axis_figure, profiles_figure
 from zonesearch.report.figures.view import views_of
-from zonesearch.report.markup import Picture, Section, Table
+from zonesearch.report.markup import Picture, Section, Table, named
 from zonesearch.report.packing import spec
 from zonesearch.report.summaries.agreement import agreement, agreement_sentence, between_seeds
 from zonesearch.report.summaries.importance import importance, importance_table
@@ -38,13 +37,17 @@ def map_views(survey: Survey) -> list[dict[str, Any]]:
     """What the page's script draws map and surface from: every pair of axes, epoch by epoch."""
     if not any(trial.complete for trial in survey.findings.trials):
         return []
-    percent = percent_like(v for v in survey.means.ravel().tolist() if math.isfinite(v))
+    metric = survey.metric
+    percent = metric.shares(survey.means.ravel().tolist())
     return [
         {
             "axes": f"{view.x.name} × {view.y.name}",
             "mode": view.mode,
             "held": point_text(view.held) if view.held else "",
             "percent": percent,
+            "metric": metric.name,
+            "unit": metric.unit,
+            "up": 1 if metric.maximized else -1,
             "map": spec(map_figure(view)),
             "surface": spec(surface_figure(view)),
             "frames": [map_frame(view, step) for step in range(len(survey.epochs))],
@@ -56,11 +59,10 @@ def map_views(survey: Survey) -> list[dict[str, Any]]:
 def noise_sentence(noise: Noise, survey: Survey) -> str:
     """How much of a cell's value is chance, and how that is known."""
     known = survey.errors[survey.means == survey.means]
-    percent = percent_like(v for v in survey.means.ravel().tolist() if math.isfinite(v))
     if not len(known):
         return ""
-    error = float(sorted(known)[len(known) // 2])
-    typical = f"{100 * error:.2f} points" if percent else f"{error:.2g}"
+    error, metric = float(sorted(known)[len(known) // 2]), survey.metric
+    typical = metric.gap_text(error, "", metric.shares(survey.means.ravel().tolist()))
     source = {
         "seeds": f"measured between seeds with {noise.degrees} degrees of freedom",
         "differences": "guessed from the differences between neighbours, since every cell has one seed",
@@ -87,16 +89,18 @@ def _map(survey: Survey) -> Section:
                 Picture(
                     "map",
                     one_axis_figure(survey),
-                    f"Accuracy along {survey.space.axes[0].name}. {_best(survey)}",
+                    f"{named(survey.metric)} along {survey.space.axes[0].name}. {_best(survey)}",
                     "Bars are 95 % of the noise; shaded are the zones.",
                 )
             ],
             _tables(survey),
             missing="One axis, so the map is a line and has no surface.",
         )
-    low, _ = map_frame(views_of(survey)[0], -1)["range"]
-    clipped = bool((survey.means < low).any())
-    scale = f" Cells below {score(low, percent_like([low]))} share the darkest colour." if clipped else ""
+    metric = survey.metric
+    low, high = map_frame(views_of(survey)[0], -1)["range"]
+    clipped = bool((survey.means < low).any() if metric.maximized else (survey.means > high).any())
+    end = f"below {metric.text(low)}" if metric.maximized else f"above {metric.text(high)}"
+    scale = f" Cells {end} share the darkest colour." if clipped else ""
     return Section(
         "map",
         "The map",
@@ -105,14 +109,14 @@ def _map(survey: Survey) -> Section:
             Picture(
                 "surface",
                 None,
-                f"The accuracy surface in three dimensions. {_best(survey)}",
+                f"The {metric.name} surface in three dimensions. {_best(survey)}",
                 "Drag to turn it. Lines join neighbouring cells of the grid; numbers stand at the zones' peaks.",
                 height=460,
             ),
             Picture(
                 "map",
                 None,
-                f"Heat map of accuracy with zones and candidates. {_best(survey)}",
+                f"Heat map of {metric.name} with zones and candidates. {_best(survey)}",
                 f"The same from above: white borders are zones, crosses candidates, white points finalists.{scale}",
                 height=460,
             ),
@@ -126,8 +130,8 @@ def _map(survey: Survey) -> Section:
 def _best(survey: Survey) -> str:
     if not survey.n_mapped:
         return "No cell has a value."
-    cell = max((cell for cell in survey.cells if cell.values), key=lambda cell: cell.mean)
-    return f"Best cell: {point_text(cell.params)} with {score(cell.mean, percent_like([cell.mean]))}."
+    cell = max((cell for cell in survey.cells if cell.values), key=lambda cell: survey.metric.score(cell.mean))
+    return f"Best cell: {point_text(cell.params)} with {survey.metric.text(cell.mean)}."
 
 
 def _controls(survey: Survey) -> str:
@@ -156,7 +160,7 @@ def _controls(survey: Survey) -> str:
 
 def _tables(survey: Survey) -> list[Table]:
     return [
-        Table("Cells of the map", cells_table(survey), "Best first. Accuracy on the validation split."),
+        Table("Cells of the map", cells_table(survey), "Best first, on the validation split."),
         Table("Zones", zones_table(survey.findings), "Ranked by the peak averaged with its neighbours."),
         Table("Candidates", candidates_table(survey.findings), "Points handed on as potentially optimal."),
     ]
@@ -181,7 +185,7 @@ def _epochs(survey: Survey) -> list[Section]:
         Picture(
             "profiles",
             profiles[names[0]],
-            "Accuracy along one axis after a quarter, half, three quarters and all of the epochs.",
+            f"{named(survey.metric)} along one axis after a quarter, half, three quarters and all of the epochs.",
             "The map from the side: the best cell at each value, on the way and at the end.",
             choices=profiles,
             choose="Along",
@@ -229,7 +233,7 @@ def _axes(survey: Survey) -> list[Section]:
             Picture(
                 "parallel",
                 lines,
-                "Parallel coordinates: every cell as a line through all axes and its accuracy.",
+                f"Parallel coordinates: every cell as a line through all axes and its {survey.metric.name}.",
                 "Every cell is a line through its values; click a group in the legend to hide it.",
             )
         )

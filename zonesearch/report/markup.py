@@ -15,10 +15,11 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.io.json import to_json_plotly
 
+from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.report.figures.look import template
 from zonesearch.report.packing import asset, packed, plotly_script, policy, spec
 
-__all__ = ["Picture", "Section", "Table", "cell_text", "page"]
+__all__ = ["Picture", "Section", "Table", "cell_text", "named", "page"]
 
 _MOST_ROWS = 200
 
@@ -105,6 +106,11 @@ def file_name(section: Section, table: Table) -> str:
     """The name of a table's CSV file."""
     words = re.findall(r"[a-z0-9]+", f"{section.key} {table.name}".lower())
     return "-".join(dict.fromkeys(words)) + ".csv"
+
+
+def named(metric: Metric) -> str:
+    """The metric at the beginning of a sentence: ``Accuracy``; another name as the user wrote it."""
+    return metric.name.capitalize() if metric.name == ACCURACY.name else metric.name
 
 
 def cell_text(value: Any) -> str:

@@ -56,6 +56,8 @@ function wires(px, py, z) {
   return { x: xs, y: ys, z: zs };
 }
 
+const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+
 function mapAt(view, frame, range) {
   const [low, high] = range, lift = 0.03 * (high - low);
   const [heat, halo, line, badges, ...rest] = view.map.data;
@@ -74,21 +76,23 @@ function mapAt(view, frame, range) {
       ...rest.map((trace) => (trace.name === "other trainings" ? { ...trace, marker: { ...trace.marker, cmin: low, cmax: high } } : trace)),
     ],
   };
-  const raised = frame.z.map((row) => row.map((v) => (v === null ? null : Math.max(v, low))));
+  const floored = view.up > 0 ? (v) => Math.max(v, low) : (v) => Math.min(v, high); // the better values are above
+  const raised = frame.z.map((row) => row.map((v) => (v === null ? null : floored(v))));
   const [surface, grid, peaks] = view.surface.data;
-  const percent = view.percent ? (v) => `${(100 * v).toFixed(2)} %` : (v) => v.toPrecision(4);
-  const text = heat.text.map((row, j) => row.map((label, i) => `${label}<br>accuracy ${frame.z[j][i] === null ? "none" : percent(frame.z[j][i])}`));
+  const plain = (v) => `${Number(v.toPrecision(4))}${view.unit ? ` ${escaped(view.unit)}` : ""}`;
+  const said = view.percent ? (v) => `${(100 * v).toFixed(2)} %` : plain;
+  const text = heat.text.map((row, j) => row.map((label, i) => `${label}<br>${escaped(view.metric)} ${frame.z[j][i] === null ? "none" : said(frame.z[j][i])}`));
   const scene = view.surface.layout.scene;
   const far = width < 480 ? 1.5 : 1, eye = scene.camera.eye;
   const camera = { ...scene.camera, eye: { x: far * eye.x, y: far * eye.y, z: far * eye.z } };
   return {
     map,
     surface: {
-      layout: { ...view.surface.layout, uirevision: "kept", scene: { ...scene, camera, zaxis: { ...scene.zaxis, range: [low - lift, high + 4 * lift] } } },
+      layout: { ...view.surface.layout, uirevision: "kept", scene: { ...scene, camera, zaxis: { ...scene.zaxis, range: view.up > 0 ? [low - lift, high + 4 * lift] : [high + lift, low - 4 * lift] } } },
       data: [
         { ...surface, z: raised, cmin: low, cmax: high, text },
-        { ...grid, ...wires(surface.x, surface.y, raised.map((row) => row.map((v) => (v === null ? null : v + 0.004 * (high - low))))) },
-        { ...peaks, x: px, y: py, z: heights.map((h) => (h === null ? null : Math.max(h, low) + lift)), text: bold, hovertext: frame.numbers.map((n) => `zone ${n}`) },
+        { ...grid, ...wires(surface.x, surface.y, raised.map((row) => row.map((v) => (v === null ? null : v + view.up * 0.004 * (high - low))))) },
+        { ...peaks, x: px, y: py, z: heights.map((h) => (h === null ? null : Math.min(Math.max(h, low), high) + view.up * lift)), text: bold, hovertext: frame.numbers.map((n) => `zone ${n}`) },
       ],
     },
   };

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from html import escape
 
+from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.trials import Params
 from zonesearch.domain.verdict import Verdict
-from zonesearch.domain.wording import percent_like, point_text
+from zonesearch.domain.wording import point_text
 from zonesearch.report.figures.costs import completeness_figure, pareto_figure
 from zonesearch.report.figures.finalists import finalists_figure, optimism_figure
 from zonesearch.report.figures.learning import learning_figure
 from zonesearch.report.figures.lines import line_figure
-from zonesearch.report.figures.look import score
-from zonesearch.report.markup import Picture, Section, Table
+from zonesearch.report.figures.look import Shown
+from zonesearch.report.markup import Picture, Section, Table, named
 from zonesearch.report.summaries.claims import claim_outcomes, claim_table
+from zonesearch.report.summaries.columns import value_column
 from zonesearch.report.summaries.costs import failures_table, provenance_table, stages_table, trials_table
 from zonesearch.report.summaries.finalists import finalists_table, repeats_table
 from zonesearch.report.summaries.learning import curves_of, schedules_at, shown_points
@@ -45,7 +47,7 @@ def _lines(survey: Survey) -> list[Section]:
         Picture(
             f"line-{line.zone.number}-{i}",
             line_figure(line),
-            f"Accuracy along {line.axis.name} in zone {line.zone.number}.",
+            f"{named(survey.metric)} along {line.axis.name} in zone {line.zone.number}.",
             f"Zone {line.zone.number}, the others at {_others(survey, line.zone.peak, line.axis.name)}."
             if len(survey.space.axes) > 1
             else f"Zone {line.zone.number}.",
@@ -77,21 +79,22 @@ def _learning(survey: Survey) -> Section:
     points = shown_points(findings)
     curves = {}
     for point in points:
-        named = {name: curves_of(findings, params) for name, params in schedules_at(findings, point).items()}
-        named = {name: table for name, table in named.items() if len(table)}
-        if named:
-            curves[point_text(point)] = named
+        found = {name: curves_of(findings, params) for name, params in schedules_at(findings, point).items()}
+        found = {name: table for name, table in found.items() if len(table)}
+        if found:
+            curves[point_text(point)] = found
     if not curves:
         return Section("learning", "Learning curves", missing="No learning curve was recorded at a candidate.")
-    figures = {label: learning_figure(named) for label, named in curves.items()}
+    figures = {label: learning_figure(shown, survey.metric) for label, shown in curves.items()}
     first = next(iter(figures))
-    n = max(len(named) for named in curves.values())
+    n = max(map(len, curves.values()))
     tables = [
         Table(f"{label}, {name}" if name else label, table)
-        for label, named in curves.items()
-        for name, table in named.items()
+        for label, found in curves.items()
+        for name, table in found.items()
     ]
-    text = "Validation accuracy by epoch, mean over the seeds; the band reaches from the lowest to the highest seed."
+    text = f"Validation {survey.metric.name} by epoch, mean over the seeds; the band reaches from the lowest to the "
+    text += "highest seed."
     text += (
         " Below, the learning rate." if any("learning rate" in t for c in curves.values() for t in c.values()) else ""
     )
@@ -117,7 +120,7 @@ def _finalists(survey: Survey) -> Section:
     text = (
         f"Repeated with seeds that took no part in choosing them. {len(verdict.alike)} of {len(verdict.standings)} "
         f"cannot be told apart from the best at the {verdict.level:.0%} level (paired over seeds, Holm-corrected). "
-        + optimism_sentence(verdict)
+        + optimism_sentence(verdict, survey.metric)
     )
     return Section(
         "finalists",
@@ -127,7 +130,7 @@ def _finalists(survey: Survey) -> Section:
             Picture("finalists", drawn, "Fresh seeds of each finalist with mean and interval.",
                     "Points are seeds; diamonds their mean with Student's interval; the star is recommended. Open and "
                     "red: told apart from the best one; the others cannot be."),
-            Picture("optimism", optimism, "Validation accuracy when chosen against fresh seeds.",
+            Picture("optimism", optimism, f"Validation {survey.metric.name} when chosen against fresh seeds.",
                     "Open: when it was chosen. Filled: mean over fresh seeds. The gap is the optimism of choosing."),
         ],
         [
@@ -139,13 +142,12 @@ def _finalists(survey: Survey) -> Section:
     )  # fmt: skip
 
 
-def optimism_sentence(verdict: Verdict) -> str:
+def optimism_sentence(verdict: Verdict, metric: Metric = ACCURACY) -> str:
     """How much better the finalists looked when they were chosen than they are."""
     most = max(standing.optimism for standing in verdict.standings)
     if not most > 0:
         return "None looked better when it was chosen than it is."
-    points = percent_like(s.finalist.selected for s in verdict.standings)
-    shown = f"{100 * most:.2f} points" if points else f"{most:.3g}"
+    shown = metric.gap_text(most, "", metric.shares(s.finalist.selected for s in verdict.standings))
     return f"Choosing made the finalists look up to {shown} better than they are."
 
 
@@ -171,25 +173,27 @@ def _worth(survey: Survey) -> list[Section]:
     table = settings_table(findings)
     if not len(table):
         return []
+    metric, called = survey.metric, named(survey.metric)
     drawn = [
-        Picture(f"worth-{cost}", figure, f"Accuracy against {title}.", f"Accuracy against {title}.")
+        Picture(f"worth-{cost}", figure, f"{called} against {title}.", f"{called} against {title}.")
         for cost, title in (("parameters", "parameters of the network"), ("seconds", "seconds a training"))
         if (figure := pareto_figure(findings, table, cost, title)) is not None
     ]
     text = "The front joins the settings that nothing cheaper matches."
     sizes = table["parameters"].astype(float)
-    front = [i for i in pareto_front(sizes.tolist(), table["accuracy"].tolist()) if sizes[i] == sizes[i]]
+    values = table[value_column(metric)].tolist()
+    front = [i for i in pareto_front(sizes.tolist(), values, metric) if sizes[i] == sizes[i]]
     if len(front) > 1:
         best, cheap = front[-1], front[max(0, len(front) - 2)]
-        unit = percent_like(table["accuracy"].tolist())
+        shown = Shown.of(metric, values)
         text += (
-            f" The best setting has {sizes[best]:,.0f} parameters and {score(table['accuracy'][best], unit)}; the next "
-            f"smaller one on the front has {sizes[cheap]:,.0f} and {score(table['accuracy'][cheap], unit)}."
+            f" The best setting has {sizes[best]:,.0f} parameters and {shown.text(values[best])}; the next "
+            f"smaller one on the front has {sizes[cheap]:,.0f} and {shown.text(values[cheap])}."
         )
-    text += " These are validation accuracies of the choosing seeds: the best of many is flattered by chance."
+    text += " These are validation values of the choosing seeds: the best of many is flattered by chance."
     missing = "" if drawn else "All settings cost the same, or no cost is known."
     return [
-        Section("worth", "Accuracy and its price", text, drawn, [Table("Settings", table)], missing=missing, columns=2)
+        Section("worth", f"{called} and its price", text, drawn, [Table("Settings", table)], missing=missing, columns=2)
     ]
 
 
@@ -230,9 +234,7 @@ def _provenance(survey: Survey) -> Section:
     differed = [key for key, n in kinds.items() if n > 1]
     said = ""
     if differed:
-        said = (
-            f" Hardware differed ({', '.join(differed)}): accuracies may differ in their last digits between machines."
-        )
+        said = f" Hardware differed ({', '.join(differed)}): values may differ in their last digits between machines."
     identity = (
         f"Study fingerprint {findings.fingerprint or 'none'}, seed {findings.seed}, {findings.epochs} epochs a "
         f"training, a curve is read as {findings.reading}, seeds of a cell {', '.join(map(str, survey.seeds))}.{said}"

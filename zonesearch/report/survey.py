@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from zonesearch.domain.coarse import coarser
 from zonesearch.domain.findings import Findings
+from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.noise import Cell, Noise, map_cells, measure_noise
 from zonesearch.domain.reading import Reading
 from zonesearch.domain.seeding import FRESH
@@ -40,6 +41,11 @@ class Survey:
     def __init__(self, findings: Findings) -> None:
         self.findings = findings
         self._places: dict[int, npt.NDArray[np.intp]] = {}  # zones live as long as the survey
+
+    @property
+    def metric(self) -> Metric:
+        """What the values are of, and which of them are better."""
+        return self.findings.metric
 
     @cached_property
     def space(self) -> Space:
@@ -169,7 +175,7 @@ class Survey:
             return np.where(np.isfinite(self.means), self.means, means[:, 0].reshape(self.shape))[None]
         places = np.array(self.epochs) - 1
         for i, trials in enumerate(self._trials):
-            curves = [running(trial.validation_curve, self.findings.reading) for trial in trials]
+            curves = [running(trial.validation_curve, self.findings.reading, self.metric) for trial in trials]
             curves = [curve[np.minimum(places, len(curve) - 1)] for curve in curves if len(curve)]
             if curves:
                 means[i] = np.mean(curves, axis=0)
@@ -211,7 +217,7 @@ class Survey:
                 _, values = found.setdefault(trial.training.identity[0], (params, []))
                 values.append(trial.value(self.findings.reading))
         means = [(dict(params), math.fsum(values) / len(values)) for params, values in found.values()]
-        return sorted(means, key=lambda point: -point[1])
+        return sorted(means, key=lambda point: -self.metric.score(point[1]))
 
     def places(self, zone: Zone) -> npt.NDArray[np.intp]:
         """Where the cells of ``zone`` lie in an array of shape ``shape``; shape (n_cells, n_axes)."""
@@ -241,17 +247,19 @@ class Survey:
         if self.findings.zones:
             peak: Params = self.findings.zones[0].peak
         elif self.n_mapped:
-            peak = self.cells[int(np.nanargmax(self.means))].params
+            best = np.nanargmax(self.means) if self.metric.maximized else np.nanargmin(self.means)
+            peak = self.cells[int(best)].params
         else:
             peak = {}
         return {axis.name: peak.get(axis.name, axis.row()[0]) for axis in self.space.axes}
 
 
-def running(curve: Sequence[float], reading: Reading) -> Array:
+def running(curve: Sequence[float], reading: Reading, metric: Metric = ACCURACY) -> Array:
     """What ``reading`` takes from each beginning of ``curve``, shape (len(curve),)."""
     values = np.asarray(curve, dtype=float)
     if reading.kind == "best":
-        return np.maximum.accumulate(values) if len(values) else values
+        accumulated: Array = (np.maximum if metric.maximized else np.minimum).accumulate(values)
+        return accumulated
     if reading.kind == "last":
         return values
     return np.array([reading(curve[: i + 1]) for i in range(len(values))])

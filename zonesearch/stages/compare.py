@@ -93,7 +93,7 @@ class Compare:
             tested = {trial.seed: trial.test_accuracy for trial in back if trial.test_accuracy is not None}
             scores[cell] = tested or validation[cell]
         claims = [Claim.parse(table, f"[{self.name}]") for table in self.claims]
-        return tuple(check_claim(claim, scores, self.level, validation) for claim in claims)
+        return tuple(check_claim(claim, scores, self.level, validation, trials.metric) for claim in claims)
 
     def _repeats(self, point: Mapping[str, Value]) -> list[Training]:
         return [Training(point, seed, self.epochs, test=True) for seed in fresh_seeds(self.repeats)]

@@ -92,7 +92,7 @@ class Coordinate:
                 return Plan(tuple(trainings))
             mean = self._cells([asked[place]], trials)[0].mean
             try:
-                place = way.send(-math.inf if math.isnan(mean) else mean)
+                place = way.send(-math.inf if math.isnan(mean) else trials.metric.score(mean))
             except StopIteration:
                 place = None
         way.close()
@@ -113,7 +113,8 @@ class Coordinate:
         """The extrema; of a climb that was cut short before the first one, the best cell."""
         cells = dict(zip(asked, self._cells(list(asked.values()), trials), strict=True))
         alive = [place for place in extrema or cells if cells[place].values]
-        best = sorted(alive, key=lambda place: -cells[place].mean)[: self.zones_max if extrema else 1]
+        best = sorted(alive, key=lambda place: -trials.metric.score(cells[place].mean))
+        best = best[: self.zones_max if extrema else 1]
         noise = measure_noise(list(cells.values()))
         return tuple(
             peak_zone(space, asked[place], cells[place].mean, noise.se(cells[place]), i)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from zonesearch.domain.axes import AnyAxis, Choice
 from zonesearch.domain.candidates import Candidate, as_candidates
+from zonesearch.domain.metric import Metric
 from zonesearch.domain.noise import Cell, Noise, map_cells, measure_noise
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.space import Space
@@ -76,17 +77,18 @@ class Interval:
 
     def _work(self, zone: Zone, trials: Trials) -> tuple[list[Params], list[Candidate]]:
         """The points that ``zone`` wants, and its candidates as far as they are known."""
+        mark = _marked(trials.metric)
         points: list[Params] = [zone.peak]
         best = dict(zone.peak)
         done = True
         for axis in self.space.axes:
             cells = self._line(axis, zone, trials)
-            more = self._propose(axis, zone, cells)
+            more = self._propose(axis, zone, cells, trials.metric)
             values = [cell.params[axis.name] for cell in cells] + list(more)
             points += [{**zone.peak, axis.name: value} for value in values]
             done = done and not more
             if cells and not more:
-                best[axis.name] = max(cells, key=_mean).params[axis.name]
+                best[axis.name] = max(cells, key=mark).params[axis.name]
         if not done:
             return points, []
         points.append(best)
@@ -94,8 +96,8 @@ class Interval:
         noise = measure_noise(cells)
         peak = cells[0]
         found = [_candidate(peak, noise, zone, "peak")]
-        top = max(cells, key=_mean)
-        if _mean(top) > _mean(peak):
+        top = max(cells, key=mark)
+        if mark(top) > mark(peak):
             found.append(_candidate(top, noise, zone, "interval"))
         return points, found
 
@@ -105,7 +107,7 @@ class Interval:
         cells = self._cells([{**zone.peak, axis.name: value} for value in values], trials)
         return [cell for cell in cells if len(cell.values) + cell.n_lost == self.seeds]
 
-    def _propose(self, axis: AnyAxis, zone: Zone, cells: Sequence[Cell]) -> tuple[Value, ...]:
+    def _propose(self, axis: AnyAxis, zone: Zone, cells: Sequence[Cell], metric: Metric) -> tuple[Value, ...]:
         if isinstance(axis, Choice):
             seen = {axis.place(cell.params[axis.name]) for cell in cells}
             return tuple(value for i, value in enumerate(axis.row()) if i not in seen)
@@ -113,7 +115,10 @@ class Interval:
         if low == high:
             return ()
         noise = measure_noise(cells)
-        known = [LinePoint(c.params[axis.name], c.mean, noise.se(c)) for c in cells]  # type: ignore[arg-type]
+        known = [
+            LinePoint(cell.params[axis.name], metric.score(cell.mean), noise.se(cell))  # type: ignore[arg-type]
+            for cell in cells
+        ]
         return self.method.propose(axis, low, high, known)  # type: ignore[arg-type]
 
     def _cells(self, points: Sequence[Params], trials: Trials) -> list[Cell]:
@@ -127,8 +132,9 @@ def _inside(axis: AnyAxis, value: Value, zone: Zone) -> bool:
     return axis.contains(value) and low <= value <= high  # type: ignore[operator]
 
 
-def _mean(cell: Cell) -> float:
-    return cell.mean if cell.values else -math.inf
+def _marked(metric: Metric) -> Callable[[Cell], float]:
+    """What cells are compared by: the larger the better; a cell without a value is the worst."""
+    return lambda cell: metric.score(cell.mean) if cell.values else -math.inf
 
 
 def _candidate(cell: Cell, noise: Noise, zone: Zone, origin: str) -> Candidate:

@@ -105,7 +105,7 @@ class OptunaSampler:
             trainings += [training for repeats in batch for training in repeats]
             if trials.missing(trainings[-sum(map(len, batch)) :]):
                 return Plan(tuple(trainings))
-            step = step.told(tuple(self._mean(repeats, trials) for repeats in batch))
+            step = step.told(tuple(self._score(repeats, trials) for repeats in batch))
         return Plan(tuple(trainings), self._zones(list(asked.values()), trials))
 
     def forecast(self, given: Any) -> Forecast:
@@ -124,7 +124,7 @@ class OptunaSampler:
 
     def _play(self, known: _Asked, trials: Trials) -> _Step | None:
         told = tuple(
-            (tuple(repeats[0].params[name] for name in self.space.names), self._mean(repeats, trials))
+            (tuple(repeats[0].params[name] for name in self.space.names), self._score(repeats, trials))
             for repeats in known.values()
         )
         sampler = self.sampler if isinstance(self.sampler, str) else _Instance(self.sampler)
@@ -143,13 +143,14 @@ class OptunaSampler:
         point = trainings[0].params
         return map_cells([point], trials, seeds=seeds, epochs=self.epochs, reading=self.reading)[0]
 
-    def _mean(self, trainings: Sequence[Training], trials: Trials) -> float:
-        return self._cell(trainings, trials).mean
+    def _score(self, trainings: Sequence[Training], trials: Trials) -> float:
+        """What the sampler is told: larger is better, whatever the direction of the metric."""
+        return trials.metric.score(self._cell(trainings, trials).mean)
 
     def _zones(self, asked: Sequence[Sequence[Training]], trials: Trials) -> tuple[Zone, ...]:
         cells = [cell for repeats in asked if (cell := self._cell(repeats, trials)).values]
         noise = measure_noise(cells)
-        cells.sort(key=lambda cell: -cell.mean)
+        cells.sort(key=lambda cell: -trials.metric.score(cell.mean))
         return tuple(
             peak_zone(self.space, {name: cell.params[name] for name in self.space.names}, cell.mean, noise.se(cell), i)
             for i, cell in enumerate(cells[: self.keep], start=1)

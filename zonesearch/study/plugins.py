@@ -31,8 +31,8 @@ def load(kind: str, name: str, where: str) -> Any:
         raise StudyError(f'{where}: there is no "{name}" among the {kind}; {did_you_mean(name, points)}')
     try:
         return points[name].load()
-    except ImportError as error:
-        raise StudyError(f'{where}: "{name}" cannot be imported: {error}') from error
+    except (Exception, SystemExit) as error:  # a package of anybody's may raise anything
+        raise StudyError(f'{where}: "{name}" cannot be imported ({type(error).__name__}: {error})') from error
 
 
 def name_of(kind: str, thing: type) -> str | None:

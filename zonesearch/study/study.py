@@ -15,6 +15,7 @@ from zonesearch.errors import ObjectiveError, SpaceError, StudyError, did_you_me
 from zonesearch.stages.rationing import check_budget
 from zonesearch.stages.stage import Stage
 from zonesearch.study.building import build_stage, describe_stage
+from zonesearch.study.measuring import metric_of_tables, with_metric
 from zonesearch.study.plugins import load, registered
 
 __all__ = ["DEFAULT_STAGES", "Study"]
@@ -72,6 +73,8 @@ class Study:
     metric: Metric = ACCURACY
 
     def __post_init__(self) -> None:
+        if self.metric.name in self.space.names:
+            raise StudyError(f'the metric and an axis are both called "{self.metric.name}": name the metric otherwise')
         if self.budget is not None:
             check_budget(self.stages, self.budget)
 
@@ -107,10 +110,6 @@ class Study:
             budget = Budget.parse(search["budget"]) if "budget" in search else None
         except StudyError as error:
             raise StudyError(f"{where}: [search] {error}") from None
-        try:
-            metric = Metric.parse(_table(tables, "metric", where))
-        except StudyError as error:
-            raise StudyError(f"{where}: {error}") from None
         if "space" not in tables:
             raise StudyError(f"{where}: there is no [space]; give at least one axis, as [space.width]")
         try:
@@ -128,6 +127,11 @@ class Study:
                 raise StudyError(f'{where}: unknown key "{key}"; {did_you_mean(key, known)}')
         objective = {key: dict(_table(tables, key, where)) for key in _OBJECTIVE_TABLES if key in tables}
         objective["training"] = dict(training)
+        measured = _table(tables, "metric", where)
+        try:
+            metric = metric_of_tables(_kind(objective), objective, measured)
+        except StudyError as error:
+            raise StudyError(f"{where}: {error}") from None
         common = {
             "space": space,
             "epochs": epochs,
@@ -149,7 +153,7 @@ class Study:
             name=name,
             space=space,
             stages=stages,
-            make_objective=lambda: _objective(objective, seed, where, metric),
+            make_objective=lambda: _objective(objective, seed, where, metric, measured),
             epochs=epochs,
             seeds=seeds,
             reading=reading,
@@ -200,17 +204,8 @@ class Study:
                 raise StudyError(f'there is no setting and no stage "{key}"; {did_you_mean(key, known)}')
         named = Metric.parse("accuracy" if metric is None else metric, direction)
         made: Objective
-        if hasattr(objective, "bundles"):
-            made = objective  # type: ignore[assignment]
-            own_metric = getattr(made, "metric", ACCURACY)
-            if (metric is not None or direction is not None) and own_metric != named:
-                raise StudyError(
-                    f"metric= names {named.name} ({named.direction}), but the objective gives {own_metric.name} "
-                    f"({own_metric.direction}): name the metric where the objective is made"
-                )
-            named = own_metric
-        else:
-            made = _function(objective, metric=named)
+        made = objective if hasattr(objective, "bundles") else _function(objective)  # type: ignore[assignment]
+        made, named = with_metric(made, named, named=metric is not None, directed=direction is not None)
         common: dict[str, Any] = {"space": space, "epochs": epochs, "seeds": seeds, "reading": reading}
         common["study_seed"] = seed
         own = getattr(getattr(made, "training", None), "schedule", None)
@@ -275,18 +270,23 @@ def _kind(tables: Mapping[str, Mapping[str, Any]]) -> str:
     return str(table.get("kind", "function" if "function" in table else "pytorch"))
 
 
-def _objective(tables: Mapping[str, Mapping[str, Any]], seed: int, where: str, metric: Metric) -> Objective:
+def _objective(
+    tables: Mapping[str, Mapping[str, Any]], seed: int, where: str, metric: Metric, measured: Mapping[str, Any]
+) -> Objective:
+    """The objective; ``metric`` is what the table ``measured`` means."""
     kind = _kind(tables)
     if kind == "function":
-        return _imported(tables["objective"], where, metric)
+        return with_metric(_imported(tables["objective"], where), metric, named="name" in measured)[0]
     objective = load("objectives", kind, f"{where} [objective] kind")
     settings = {k: dict(v) for k, v in tables.items()}
     settings.get("objective", {}).pop("kind", None)
+    if kind == "pytorch":
+        settings["metric"] = dict(measured)
     try:
         made: Objective = objective.from_tables({k: v for k, v in settings.items() if v}, seed)
+        return with_metric(made, metric, named="name" in measured, directed="direction" in measured)[0]
     except StudyError as error:
         raise StudyError(f"{where}: {error}") from None
-    return made
 
 
 def _function(function: Callable[..., Any], **settings: Any) -> Objective:
@@ -294,7 +294,7 @@ def _function(function: Callable[..., Any], **settings: Any) -> Objective:
     return objective
 
 
-def _imported(table: Mapping[str, Any], where: str, metric: Metric) -> Objective:
+def _imported(table: Mapping[str, Any], where: str) -> Objective:
     """The function that ``function = "package.module:name"`` names."""
     import importlib
 
@@ -305,9 +305,11 @@ def _imported(table: Mapping[str, Any], where: str, metric: Metric) -> Objective
         raise StudyError(f'{where}: [objective] function must be "package.module:function", not {path!r}')
     try:
         function = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise StudyError(f"{where}: [objective] function = {path!r} cannot be imported: {error}") from error
-    return _function(function, n_validation=table.get("n_validation"), metric=metric)
+    except (Exception, SystemExit) as error:  # a module of the user's may raise anything
+        raise StudyError(
+            f"{where}: [objective] function = {path!r} cannot be imported ({type(error).__name__}: {error})"
+        ) from error
+    return _function(function, n_validation=table.get("n_validation"))
 
 
 def _table(tables: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:

@@ -60,7 +60,7 @@ class EarlyStopping:
         """Whether to stop after these epochs.
 
         Args:
-            accuracies: validation accuracy of each finished epoch.
+            accuracies: validation of each finished epoch as a score: larger is better.
             losses: validation loss of each; needed for ``rise``.
         """
         if self.after is not None and len(accuracies) >= self.after:

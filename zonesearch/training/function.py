@@ -1,4 +1,7 @@
-"""A Python function as the controlled network: ``f(params, seed, epochs)`` gives an accuracy or yields one an epoch."""
+"""A Python function as the controlled network: ``f(params, seed, epochs)`` gives a value or yields one an epoch.
+
+A value is a number, or a dict of several: then one of them is searched and the others are noted beside it.
+"""
 
 from __future__ import annotations
 
@@ -10,17 +13,18 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from numbers import Real
 from typing import Any
 
 from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.objective import Bundle, Report, whole
 from zonesearch.domain.trials import Training, Trial
 from zonesearch.domain.values import unwrapped
-from zonesearch.errors import ObjectiveError, did_you_mean
+from zonesearch.errors import ObjectiveError, StudyError, did_you_mean
 from zonesearch.training.modules import described
 
 __all__ = ["FunctionObjective"]
+
+_CURVE = "validation_accuracy"
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,10 @@ class FunctionObjective:
 
     Args:
         function: ``function(params, seed, epochs)``; it may leave out ``epochs``, or ``seed`` and ``epochs``. It
-            returns a value of the metric (any finite number), or is a generator that yields one after each
-            epoch; one that ends early is taken for an early stop. NaN or an infinity means that the training diverged.
+            returns a value of the metric, or is a generator that yields one after each epoch; one that ends early is
+            taken for an early stop. NaN or an infinity means that the training diverged. A value is a number of any
+            kind (Python's, NumPy's, a tensor of one element), or a dict of several by name: the metric is searched, the
+            others are noted; one called ``cost`` is the cost of the setting too.
         n_validation: number of validation examples behind an accuracy, when it is a share of them; gives the binomial
             part of the noise.
         name: for reports; by default the function's own.
@@ -41,6 +47,8 @@ class FunctionObjective:
         whole: whether the function looks at ``epochs`` for more than where to stop, as a schedule does that ends with
             the training: then its first values are no shorter training. A function may say so itself, by an attribute
             ``looks_at_length = True``.
+        named: whether ``metric`` was named. If not, the first value of a dict names it. A metric other than accuracy
+            is always a named one, unless this says otherwise.
     """
 
     function: Callable[..., Any]
@@ -50,6 +58,7 @@ class FunctionObjective:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     version: str = ""
     whole: bool = False
+    named: bool | None = None
 
     def __post_init__(self) -> None:
         if not callable(self.function):
@@ -61,6 +70,8 @@ class FunctionObjective:
         for name in self.arguments:
             if known is not None and name not in known:
                 raise ObjectiveError(f'{self.name} has no argument "{name}"; {did_you_mean(name, known)}')
+        if self.named is None:
+            object.__setattr__(self, "named", self.metric.name != ACCURACY.name)
 
     def fingerprint(self) -> Mapping[str, Any]:
         """The function's name, its arguments, and its version or else digests of its source and the modules behind it.
@@ -89,7 +100,7 @@ class FunctionObjective:
             "objective": "function",
             **code,
             **({"arguments": self.arguments} if self.arguments else {}),
-            **({"metric": self.metric.describe()} if self.metric != ACCURACY else {}),
+            **self.metric.identity(),
         }
 
     def looks_at_length(self, params: Mapping[str, Any]) -> bool:
@@ -107,7 +118,7 @@ class FunctionObjective:
         """Call the function; a call that raises is repeated once, then recorded as failed.
 
         Raises:
-            ObjectiveError: the function gives something that is no number.
+            ObjectiveError: the function gives something that is no number, or not what is searched.
         """
         for training in bundle.trainings:
             trial = self._attempt(training, report)
@@ -116,50 +127,95 @@ class FunctionObjective:
     def _attempt(self, training: Training, report: Report) -> Trial:
         start = time.perf_counter()
         try:
-            curve = self._call(training, report)
+            metric, values = self._call(training, report)
         except ObjectiveError:
             raise  # the next thousand calls would give no number either
         except Exception:
             seconds = time.perf_counter() - start
             return Trial(training, "failed", error=traceback.format_exc(), seconds=seconds, metric=self.metric)
         seconds = time.perf_counter() - start
-        if not all(map(math.isfinite, curve)):
-            return Trial(
-                training, "diverged", curve={"validation_accuracy": curve}, seconds=seconds, metric=self.metric
-            )
+        searched = [value[metric.name] for value in values]
+        shared = set(values[0]).intersection(*values) - {metric.name, _CURVE}
+        curve = {_CURVE: searched, **({name: [v[name] for v in values] for name in shared} if len(values) > 1 else {})}
+        if not all(map(math.isfinite, searched)):
+            return Trial(training, "diverged", curve=curve, seconds=seconds, metric=metric)
+        best = metric.best(searched)
+        noted = {name: v for name, v in values[searched.index(best)].items() if name != metric.name}
         return Trial(
             training,
-            accuracy=self.metric.best(curve),
-            metric=self.metric,
-            curve={"validation_accuracy": curve},
+            accuracy=best,
+            metric=metric,
+            noted=noted,
+            cost=noted.get("cost"),
+            curve=dict(sorted(curve.items(), key=lambda item: item[0] != _CURVE)),
             seconds=seconds,
             n_validation=self.n_validation,
         )
 
-    def _call(self, training: Training, report: Report) -> list[float]:
+    def _call(self, training: Training, report: Report) -> tuple[Metric, list[dict[str, float]]]:
+        """What is searched, and after each epoch all values by name."""
         arguments = (unwrapped(training.params), training.seed, training.epochs)
         if self.arguments:
             answer = _called_by_name(self.function, arguments, self.arguments)
         else:
             answer = self.function(*arguments[: _n_arguments(self.function)])
         if not isinstance(answer, Iterator):
-            return [self._number(answer)]
-        curve: list[float] = []
-        for value in islice(answer, training.epochs):
-            curve.append(self._number(value))
-            report(len(curve) / training.epochs)
-            if not math.isfinite(curve[-1]):
+            metric = self._searched(answer, training)
+            return metric, [self._values(answer, metric)]
+        values: list[dict[str, float]] = []
+        metric = self.metric
+        for answered in islice(answer, training.epochs):
+            metric = metric if values else self._searched(answered, training)
+            values.append(self._values(answered, metric))
+            report(len(values) / training.epochs)
+            if not math.isfinite(values[-1][metric.name]):
                 break
-        if not curve:
-            raise ObjectiveError(f"{self.name} is a generator that yielded nothing; yield one accuracy an epoch")
-        return curve
+        if not values:
+            raise ObjectiveError(f"{self.name} is a generator that yielded nothing; yield one {metric.name} an epoch")
+        return metric, values
 
-    def _number(self, value: object) -> float:
-        if hasattr(value, "item") and getattr(value, "size", 1) in (1,):
+    def _searched(self, answer: object, training: Training) -> Metric:
+        """What is searched of an answer: the metric, or the first value of a dict where none was named."""
+        if self.named or not isinstance(answer, Mapping) or not answer:
+            return self.metric
+        first = next(iter(answer))
+        try:
+            metric = self.metric.called(first)
+        except StudyError as error:
+            raise ObjectiveError(f"{self.name}: {error}") from None
+        if first in training.params:
+            raise ObjectiveError(f'{self.name} gives a value "{first}", which is the name of an axis: rename one')
+        return metric
+
+    def _values(self, answer: object, metric: Metric) -> dict[str, float]:
+        """All values of an answer by name; one that is None, or noted and not finite, is left out."""
+        if not isinstance(answer, Mapping):
+            return {metric.name: self._number(answer)}
+        if metric.name not in answer:
+            given = ", ".join(map(str, answer)) or "nothing"
+            raise ObjectiveError(f'{self.name} must give "{metric.name}", which is searched, but gave {given}')
+        values = {metric.name: self._number(answer[metric.name], f' as "{metric.name}"')}
+        for name, value in answer.items():
+            if name != metric.name and value is not None:
+                noted = self._number(int(value) if isinstance(value, bool) else value, f' as "{name}"')
+                values |= {str(name): noted} if math.isfinite(noted) else {}
+        return values
+
+    def _number(self, value: Any, what: str = "") -> float:
+        """Any number as Python's; arrays and tensors of one element are the number in them."""
+        n_elements = value.numel() if callable(getattr(value, "numel", None)) else getattr(value, "size", 1)
+        if callable(getattr(value, "item", None)) and n_elements == 1:
             value = value.item()
-        if isinstance(value, bool) or not isinstance(value, Real):
-            raise ObjectiveError(f"{self.name} must give a number, but gave {type(value).__name__} {value!r:.60}")
-        return float(value)
+        if isinstance(value, bool) or not hasattr(type(value), "__float__"):
+            raise ObjectiveError(f"{self.name} must give a number{what}, but gave {type(value).__name__} {value!r:.60}")
+        try:
+            return float(value)
+        except OverflowError:
+            return math.inf
+        except (TypeError, ValueError, RuntimeError):
+            raise ObjectiveError(
+                f"{self.name} must give one number{what}, but gave {type(value).__name__} {value!r:.60}"
+            ) from None
 
 
 def _parameters(function: Callable[..., Any]) -> list[str] | None:

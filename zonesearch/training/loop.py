@@ -87,7 +87,7 @@ def train_one(
                 run, settings, data, order, techniques, curve, report, training.test, states, training
             )
             complete = len(curve["validation_accuracy"]) == run.epoch
-            accuracy = max(curve["validation_accuracy"], default=math.nan)
+            accuracy = measure.metric.best(curve["validation_accuracy"]) if curve["validation_accuracy"] else math.nan
             if tested is not None and complete:
                 test_accuracy = evaluate(tested, *data.test, measure, precision)[1]
     return Trial(
@@ -95,6 +95,7 @@ def train_one(
         state="complete" if complete else "diverged",
         accuracy=accuracy if complete else None,
         curve=curve,
+        metric=measure.metric,
         test_accuracy=test_accuracy,
         seconds=time.perf_counter() - start,
         n_parameters=sum(parameter.numel() for parameter in run.network.parameters()),
@@ -168,7 +169,8 @@ def train_epochs(
         if any(hook.instead_of_epoch(run) for hook in hooks):
             train_loss, train_accuracy = evaluate(run.network, run.inputs, run.labels, measure, precision)
         else:
-            train_loss, train_accuracy = _descend(run, settings, measure, hooks, order, n_steps, validation)
+            history = list(map(measure.metric.score, validation))
+            train_loss, train_accuracy = _descend(run, settings, measure, hooks, order, n_steps, history)
         run.epoch = epoch + 1
         for hook in hooks:
             hook.after_epoch(run)
@@ -176,7 +178,7 @@ def train_epochs(
         validation_loss, validation_accuracy = evaluate(network, *data.validation, measure, precision)
         if not all(map(math.isfinite, (train_loss, validation_loss, validation_accuracy))):
             break
-        better = validation_accuracy > max(validation, default=-math.inf)
+        better = not validation or measure.metric.better(validation_accuracy, measure.metric.best(validation))
         if (keep or states is not None) and (better or settings.training.tested == "last"):
             tested = copy.deepcopy(network)
         noted = (validation_accuracy, validation_loss, train_accuracy, train_loss, run.learning_rate)
@@ -184,7 +186,8 @@ def train_epochs(
             curve[name].append(value)
         report((epoch + 1) / run.epochs)
         stopping = techniques.early_stopping
-        if stopping is not None and stopping.stops(validation, curve["validation_loss"]):
+        scores = list(map(measure.metric.score, validation))
+        if stopping is not None and stopping.stops(scores, curve["validation_loss"]):
             break
     curve.update(run.curve)
     if states is not None and training is not None and len(validation) == run.epochs:
@@ -205,7 +208,7 @@ def _descend(
 
     Args:
         order: draws the order of the data, a new one for every pass that the steps need.
-        history: validation accuracies so far, for the schedule.
+        history: validation so far, for the schedule: larger is better.
     """
     device, batch = run.inputs.device, run.batch
     permutation = epoch_order(len(run.labels), batch, n_steps, order).to(device)

@@ -1,7 +1,7 @@
-"""What a training is judged by: its loss, and the score that is stored as accuracy (larger is better).
+"""What a training is judged by: its loss, and the metric that is recorded.
 
-Classification by cross-entropy and the share of right answers is the default. A metric to be minimised, such as an
-error, is stored with its sign turned, so that searches need not know about directions.
+Classification by cross-entropy and the share of right answers is the default. Values are recorded in their own sign;
+whoever asks which of two is better asks the metric.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from zonesearch.domain.measured import BUILT_IN, measured_metric
+from zonesearch.domain.metric import ACCURACY, SPELLINGS, Metric
 from zonesearch.errors import ObjectiveError, did_you_mean
 from zonesearch.training.networks.factory import imported
 from zonesearch.training.settings import Settings
@@ -23,22 +25,22 @@ __all__ = ["CLASSIFICATION", "METRICS", "Measure", "check_metric", "measure_of"]
 
 Score = Callable[[Tensor, Tensor], float]
 
-_SIGNS = {"maximise": 1.0, "maximize": 1.0, "minimise": -1.0, "minimize": -1.0}
-
 
 @dataclass(frozen=True)
 class Measure:
-    """Loss and score.
+    """Loss and metric.
 
     Args:
         loss: mean loss of (outputs, targets), a scalar; the sum of ``reduction="sum"`` is over examples.
-        score: of all outputs (n, scores) and targets (n,) of a split, larger is better.
-        counts: whether the score is a share of n right answers, with a binomial error.
+        score: of all outputs (n, scores) and targets (n,) of a split: the value of the metric, in its own sign.
+        counts: whether that is a share of n right answers, with a binomial error.
+        metric: says which of two values is better.
     """
 
     loss: Callable[..., Tensor]
     score: Score
     counts: bool = False
+    metric: Metric = ACCURACY
 
 
 def _accuracy(outputs: Tensor, targets: Tensor) -> float:
@@ -64,21 +66,21 @@ def _r2(outputs: Tensor, targets: Tensor) -> float:
 
 
 def _mae(outputs: Tensor, targets: Tensor) -> float:
-    return -float((outputs.squeeze(-1).double() - targets.double()).abs().mean())
+    return float((outputs.squeeze(-1).double() - targets.double()).abs().mean())
 
 
 def _rmse(outputs: Tensor, targets: Tensor) -> float:
-    return -float((outputs.squeeze(-1).double() - targets.double()).square().mean().sqrt())
+    return float((outputs.squeeze(-1).double() - targets.double()).square().mean().sqrt())
 
 
-METRICS: dict[str, tuple[str, Score]] = {
-    "accuracy": ("classification", _accuracy),
-    "balanced_accuracy": ("classification", _balanced),
-    "r2": ("regression", _r2),
-    "mae": ("regression", _mae),
-    "rmse": ("regression", _rmse),
+METRICS: dict[str, Score] = {
+    "accuracy": _accuracy,
+    "balanced_accuracy": _balanced,
+    "r2": _r2,
+    "mae": _mae,
+    "rmse": _rmse,
 }
-"""Built-in metrics by name: for which task, and the score; errors with their sign turned."""
+"""Built-in metrics by name."""
 
 CLASSIFICATION = Measure(functional.cross_entropy, _accuracy, counts=True)
 
@@ -88,15 +90,14 @@ class _Own:
     """A metric of the user's, of outputs and targets in the units of the data, both on the CPU."""
 
     path: str
-    sign: float
     mean: float
     deviation: float
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> float:
         value: Any = imported(self.path, "[training] metric")(self._units(outputs), self._units(targets))
         try:
-            return self.sign * float(value)
-        except (TypeError, ValueError):
+            return float(value)
+        except (TypeError, ValueError, RuntimeError):
             raise ObjectiveError(f"metric {self.path} must give a number, but gave {value!r:.60}") from None
 
     def _units(self, values: Tensor) -> Tensor:
@@ -118,13 +119,15 @@ class _Scaled:
 @cache
 def _measure(task: str, metric: str, direction: str, scale: tuple[float, float]) -> Measure:
     loss = functional.cross_entropy if task == "classification" else _squared
-    metric = metric or ("accuracy" if task == "classification" else "r2")
+    searched = measured_metric(task, metric, direction if ":" in metric else "")
     if ":" in metric:
-        return Measure(loss, _Own(metric, _SIGNS[direction], *scale))
-    score = METRICS[metric][1]
-    if metric in ("mae", "rmse"):
+        return Measure(loss, _Own(metric, *scale), metric=searched)
+    if searched.name == "accuracy":
+        return CLASSIFICATION
+    score = METRICS[searched.name]
+    if searched.name in ("mae", "rmse"):
         score = _Scaled(score, scale[1])
-    return CLASSIFICATION if metric == "accuracy" else Measure(loss, score)
+    return Measure(loss, score, metric=searched)
 
 
 def measure_of(settings: Settings, scale: tuple[float, float] = (0.0, 1.0)) -> Measure:
@@ -146,13 +149,13 @@ def check_metric(settings: Settings) -> None:
     task, metric = settings.data.task, settings.training.metric
     if task not in ("classification", "regression"):
         raise ObjectiveError(f'[data] task is "classification" or "regression", not "{task}"')
-    if settings.training.direction not in _SIGNS:
+    if settings.training.direction and settings.training.direction not in SPELLINGS:
         raise ObjectiveError(f'direction is "maximise" or "minimise", not "{settings.training.direction}"')
     if ":" in metric:
         imported(metric, "[training] metric")
-    elif metric and metric not in METRICS:
+    elif metric and metric not in BUILT_IN:
         raise ObjectiveError(
-            f'there is no metric "{metric}"; {did_you_mean(metric, METRICS)} (or give "package.module:function")'
+            f'there is no metric "{metric}"; {did_you_mean(metric, BUILT_IN)} (or give "package.module:function")'
         )
-    elif metric and METRICS[metric][0] != task:
-        raise ObjectiveError(f'metric "{metric}" is for {METRICS[metric][0]}, but [data] task is "{task}"')
+    elif metric and BUILT_IN[metric] != task:
+        raise ObjectiveError(f'metric "{metric}" is for {BUILT_IN[metric]}, but [data] task is "{task}"')

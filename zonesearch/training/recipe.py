@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from zonesearch.domain.measured import measured_metric, own_or_built_in
+from zonesearch.domain.metric import Metric
 from zonesearch.domain.objective import Bundle, Report, whole
 from zonesearch.domain.trials import Training, Trial
 from zonesearch.errors import ObjectiveError, StudyError, ZoneSearchError, did_you_mean
@@ -56,6 +58,7 @@ class Recipe:
         seed: of the study.
         techniques: what happens around the optimizer's steps.
         arms: other recipes on the same data by name, for comparisons; the parameter ``arm`` picks one.
+        called: what the metric is called and its unit, where that is given: the table ``[metric]``.
     """
 
     data: DataSettings = DataSettings()
@@ -66,10 +69,11 @@ class Recipe:
     techniques: Techniques = Techniques()
     arms: Mapping[str, Recipe] = field(default_factory=dict)
     augmentation: AugmentationSettings = AugmentationSettings()
+    called: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_tables(cls, tables: Mapping[str, Mapping[str, Any]], seed: int = 0) -> Recipe:
-        """Read the tables of a study file: ``[data] [network] [optimizer] [training]``, those of techniques, arms.
+        """Read the tables of a study file: ``[data] [network] [optimizer] [training] [metric]``, techniques', arms.
 
         A table ``[arms.NAME]`` holds settings of the other tables (``training.schedule = ...``) that replace them when
         the parameter ``arm`` is NAME.
@@ -78,6 +82,7 @@ class Recipe:
             StudyError: naming the table, the key and the nearest right one.
         """
         tables = dict(tables)
+        called = tables.pop("metric", {})
         arms = {name: _arm(tables, name, arm) for name, arm in tables.pop("arms", {}).items()}
         known = (*(part.name for part in fields(Settings)), *TECHNIQUE_TABLES)
         for name in tables:
@@ -85,15 +90,30 @@ class Recipe:
                 raise StudyError(f"a pytorch objective has no table [{name}]; {did_you_mean(name, known)}")
         settings = Settings.from_tables(tables)
         parse(settings.training.schedule)
-        made = {name: cls.from_tables(arm, seed) for name, arm in arms.items()}
+        settings = _measuring(settings, called)
+        made = {name: cls.from_tables({**arm, "metric": called}, seed) for name, arm in arms.items()}
         techniques = Techniques.from_tables(tables)
-        return cls(**vars(settings), seed=seed, techniques=techniques, arms=made)
+        recipe = cls(**vars(settings), seed=seed, techniques=techniques, arms=made, called=called)
+        for name, arm in made.items():
+            if arm.metric != recipe.metric:
+                raise StudyError(f"[arms.{name}] measures {arm.metric.name}, the study {recipe.metric.name}: arms are "
+                                 "compared by one metric")  # fmt: skip
+        return recipe
+
+    @property
+    def metric(self) -> Metric:
+        """What its trials are values of."""
+        own = ":" in self.training.metric  # the others know their direction
+        direction = self.training.direction if own else ""
+        return measured_metric(self.data.task, self.training.metric, direction, self.called)
 
     def fingerprint(self) -> Mapping[str, Any]:
         """The settings that differ from their defaults, the content of the data and of the user's own code, and the
         versions of the code that trains where it changed.
         """
         recipe = described(self._settings, self.techniques)
+        if not self.metric.maximized:  # 0.1.0 turned the sign of its values: those trials are another experiment's
+            recipe["code"] = {**recipe.get("code", {}), "sign": 2}
         if self.arms:
             base = self._settings, self.techniques
             recipe["arms"] = {name: changes(base, (arm._settings, arm.techniques)) for name, arm in self.arms.items()}
@@ -179,9 +199,10 @@ class Recipe:
 
     def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
         """Train a bundle as a stack, or one network after the other."""
+        metric = self.metric
         with saying_what_does_not_fit(lambda: self._largest(bundle.trainings)):
             for trial in self._train(bundle, report):
-                yield whole(trial, self)
+                yield whole(trial if trial.metric == metric else replace(trial, metric=metric), self)
 
     def _train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
         data = self.split()
@@ -274,6 +295,15 @@ class Recipe:
         steps = steps_in_epoch(n, batch, settings.training.steps_per_epoch)
         step = _STACKED_STEP_COST if self._stacks(settings, techniques) else _STEP_COST
         return training.epochs * (steps * (step + weights * _UPDATE_COST) + 6 * n * weights * _FLOP_COST)
+
+
+def _measuring(settings: Settings, called: Mapping[str, Any]) -> Settings:
+    """The settings with the metric and the direction that the table ``[metric]`` gives."""
+    task, training = settings.data.task, settings.training
+    metric = own_or_built_in(task, training.metric, called)
+    direction = measured_metric(task, metric, training.direction, called).direction
+    own = str(direction) if ":" in metric and not training.direction and "direction" in called else training.direction
+    return replace(settings, training=replace(training, metric=metric, direction=own))
 
 
 def _arm(tables: Mapping[str, Mapping[str, Any]], name: str, arm: Any) -> dict[str, Mapping[str, Any]]:

@@ -195,9 +195,9 @@ class TrainingSettings:
         precision: ``float32``; ``bf16``, products in bfloat16; ``tf32`` on GPUs that have it; ``float64``.
         clip: the largest norm that a gradient may have; 0: any.
         metric: what is measured in place of accuracy: ``accuracy``, ``balanced_accuracy``, ``r2``, ``mae``, ``rmse``,
-            or ``package.module:function`` of (outputs, targets). What is stored as accuracy is larger when better: a
-            metric to be minimised is stored with its sign turned.
-        direction: ``maximise`` or ``minimise``, of a function; the built-in metrics know their own.
+            or ``package.module:function`` of (outputs, targets). ``[metric]`` may name it as well.
+        direction: ``maximize`` or ``minimize``, of a function; by default that of its name (an error or a loss is
+            minimized, all else maximized). The built-in metrics know their own.
         stack: train networks that can share a program together; switched off, one after the other.
         keep_mb: keep the state of finished trainings, up to so many megabytes, so that longer ones go on from there.
     """
@@ -212,7 +212,7 @@ class TrainingSettings:
     precision: str = "float32"
     clip: float = 0.0
     metric: str = ""
-    direction: str = "maximise"
+    direction: str = ""
     stack: bool = True
     keep_mb: int = 0
 
@@ -273,6 +273,8 @@ class Settings:
                 made = made._with_other(name, value, known)
                 continue
             table, key = known[name]
+            if table == "training" and key in ("metric", "direction"):
+                raise ObjectiveError(f'"{name}" is no axis: values of two metrics cannot be compared; set it once')
             part = getattr(made, table)
             value = _typed(value, getattr(part, key), f'parameter "{name}"', ObjectiveError)
             made = replace(made, **{table: replace(part, **{key: value})})

@@ -12,6 +12,7 @@ from zonesearch.report.figures.look import (
     PALETTE,
     SCALE,
     VERMILION,
+    Shown,
     number,
     place,
     said,
@@ -56,9 +57,10 @@ def importance_figure(shares: Importance) -> go.Figure:
 
 
 def parallel_figure(survey: Survey) -> go.Figure | None:
-    """Every cell as a line through all axes and its accuracy, in three groups; None with fewer than three axes."""
+    """Every cell as a line through all axes and its value, in three groups; None with fewer than three axes."""
     axes = survey.space.axes
-    cells = sorted((cell for cell in survey.cells if cell.values), key=lambda cell: -cell.mean)
+    metric = survey.metric
+    cells = sorted((cell for cell in survey.cells if cell.values), key=lambda cell: -metric.score(cell.mean))
     if len(axes) < 3 or len(cells) < 3:
         return None
     worst, best = cells[-1].mean, cells[0].mean
@@ -101,7 +103,8 @@ def parallel_figure(survey: Survey) -> go.Figure | None:
             )
         figure.add_vline(x=i, line_width=1, line_color=PALETTE[6])
     for share in (0.0, 0.5, 1.0):
-        text = f"{100 * (worst + share * span):.1f} %" if 0 <= worst <= best <= 1 else f"{worst + share * span:.3g}"
+        value = worst + share * span
+        text = f"{100 * value:.1f} %" if metric.shares([worst, best]) else f"{value:.3g}{Shown(metric, False).unit}"
         figure.add_annotation(
             x=len(axes), y=share, text=text, showarrow=False, xanchor="left", xshift=5, font={"size": 11}
         )
@@ -109,7 +112,7 @@ def parallel_figure(survey: Survey) -> go.Figure | None:
     figure.update_layout(
         xaxis={
             "tickvals": list(range(len(axes) + 1)),
-            "ticktext": [*(said(axis.name) for axis in axes), "accuracy"],
+            "ticktext": [*(said(axis.name) for axis in axes), said(metric.name)],
             "range": [-0.35, len(axes) + 0.4],
             "showgrid": False,
             "side": "top",

@@ -14,17 +14,16 @@ from zonesearch.report.figures.look import (
     DASHES,
     PALETTE,
     VERMILION,
-    accuracy_axis,
+    Shown,
     axis_layout,
     edges,
     number,
     place,
     said,
-    score,
     styled,
     value_text,
 )
-from zonesearch.report.figures.map import map_figure, surface_figure, value_range
+from zonesearch.report.figures.map import height_range, map_figure, surface_figure, value_range
 from zonesearch.report.figures.view import View
 from zonesearch.report.summaries.comparison import Difference
 from zonesearch.report.survey import Survey
@@ -49,25 +48,26 @@ def surfaces_figures(views: Mapping[str, View]) -> dict[str, go.Figure]:
     figures = {name: surface_figure(view) for name, view in views.items()}
     for figure in figures.values():
         figure.data[0].update(cmin=low, cmax=high)
-        figure.update_layout(scene={"zaxis": {"range": [low - 0.03 * (high - low), high + 0.12 * (high - low)]}})
+        figure.update_layout(scene={"zaxis": {"range": height_range(low, high, next(iter(views.values())).metric)}})
     return figures
 
 
 def difference_figure(
-    x: AnyAxis, y: AnyAxis, found: Sequence[Difference], percent: bool, level: float = 0.95
+    x: AnyAxis, y: AnyAxis, found: Sequence[Difference], shown: Shown, level: float = 0.95
 ) -> go.Figure:
     """The other map less the first, over the row values that both have; what differs for sure is outlined.
 
     Args:
         x, y: the two axes of the maps.
         found: one per shared cell.
-        percent: whether values are shares.
+        shown: how values are written; the colours are those of better and worse.
         level: of "differs".
     """
     xs = [v for v in x.row() if any(same(d.params[x.name], v) for d in found)]
     ys = [v for v in y.row() if any(same(d.params[y.name], v) for d in found)]
     by = {(told_apart(d.params[x.name]), told_apart(d.params[y.name])): d for d in found}
-    shown = [[by.get((told_apart(vx), told_apart(vy))) for vx in xs] for vy in ys]
+    placed = [[by.get((told_apart(vx), told_apart(vy))) for vx in xs] for vy in ys]
+    percent = shown.percent
     ex, ey = edges([place(x, v) for v in xs]), edges([place(y, v) for v in ys])
     sizes = sorted(abs(d.difference) for d in found)
     most = max(sizes[int(0.95 * (len(sizes) - 1))], 1e-9)  # a few ruined cells leave the colours to the rest
@@ -77,20 +77,21 @@ def difference_figure(
         go.Heatmap(
             x=ex,
             y=ey,
-            z=[[None if d is None else unit * d.difference for d in row] for row in shown],
+            z=[[None if d is None else unit * d.difference for d in row] for row in placed],
             zmin=-unit * most,
             zmax=unit * most,
             colorscale=_UNLIKE,
+            reversescale=not shown.metric.maximized,
             hoverongaps=False,
-            colorbar={"title": {"text": "points" if percent else "", "side": "right"}},
+            colorbar={"title": {"text": "points" if percent else said(shown.metric.unit), "side": "right"}},
             texttemplate="%{z:+.1f}" if written and percent else "%{z:+.2g}" if written else "",
-            text=[["" if d is None else _words(d, x, y, percent) for d in row] for row in shown],
+            text=[["" if d is None else _words(d, x, y, shown) for d in row] for row in placed],
             hovertemplate="%{text}<extra></extra>",
         )
     )
     bx: list[float | None] = []
     by_: list[float | None] = []
-    for j, row in enumerate(shown):
+    for j, row in enumerate(placed):
         for i, d in enumerate(row):
             if d is not None and d.p_value <= 1 - level:
                 dx, dy = 0.06 * (ex[i + 1] - ex[i]), 0.06 * (ey[j + 1] - ey[j])
@@ -130,7 +131,7 @@ def lines_figure(axis: AnyAxis, runs: Mapping[str, Survey]) -> go.Figure:
             name=said(name),
             line={"color": PALETTE[i % len(PALETTE)], "dash": DASHES[i % len(DASHES)]},
         )
-    figure.update_layout(xaxis=axis_layout(axis), yaxis={"title": {"text": "accuracy"}, **accuracy_axis(values)})
+    figure.update_layout(xaxis=axis_layout(axis), yaxis=Shown.of(next(iter(runs.values())).metric, values).axis())
     return styled(figure, 420)
 
 
@@ -144,7 +145,7 @@ def recommended_figure(runs: Mapping[str, Survey]) -> go.Figure | None:
     if not chosen:
         return None
     values = [a for _, standing in chosen for a in standing.accuracies.values()]
-    percent = bool(accuracy_axis(values))
+    shown = Shown.of(next(iter(runs.values())).metric, values)
     figure = go.Figure()
     for i, (name, standing) in enumerate(chosen):
         seeds = list(standing.accuracies.items())
@@ -153,7 +154,7 @@ def recommended_figure(runs: Mapping[str, Survey]) -> go.Figure | None:
             y=[i] * len(seeds),
             mode="markers",
             marker={"size": 8, "opacity": 0.4, "color": PALETTE[0]},
-            text=[f"{said(name)}, seed {seed}: {score(a, percent)}" for seed, a in seeds],
+            text=[f"{said(name)}, seed {seed}: {shown.text(a)}" for seed, a in seeds],
             hoverinfo="text",
             showlegend=False,
         )
@@ -164,12 +165,12 @@ def recommended_figure(runs: Mapping[str, Survey]) -> go.Figure | None:
             error_x={"type": "data", "array": [half if math.isfinite(half) else 0], "thickness": 2, "width": 5},
             mode="markers",
             marker={"symbol": "diamond", "size": 13, "color": VERMILION},
-            text=[f"{said(name)}: {score(standing.mean, percent)}"],
+            text=[f"{said(name)}: {shown.text(standing.mean)}"],
             hoverinfo="text",
             showlegend=False,
         )
     figure.update_layout(
-        xaxis={"title": {"text": "accuracy, fresh seeds"}, **accuracy_axis(values)},
+        xaxis=shown.axis(after=", fresh seeds"),
         yaxis={
             "tickvals": list(range(len(chosen))),
             "ticktext": [said(name) for name, _ in chosen],
@@ -181,11 +182,12 @@ def recommended_figure(runs: Mapping[str, Survey]) -> go.Figure | None:
 
 def _common(views: Mapping[str, View]) -> tuple[float, float]:
     matrices = [np.array(view.matrix(view.survey.history[-1]), dtype=float) for view in views.values()]
-    return value_range([number(v) for matrix in matrices for v in matrix.ravel().tolist()])
+    values = [number(v) for matrix in matrices for v in matrix.ravel().tolist()]
+    return value_range(values, next(iter(views.values())).metric)
 
 
-def _words(d: Difference, x: AnyAxis, y: AnyAxis, percent: bool) -> str:
+def _words(d: Difference, x: AnyAxis, y: AnyAxis, shown: Shown) -> str:
     at = f"{said(x.name)} {value_text(d.params[x.name])}, {said(y.name)} {value_text(d.params[y.name])}"
-    unit = 100 if percent else 1
-    gap = f"{unit * d.difference:+.2f} ± {unit * d.se:.2f}" if percent else f"{d.difference:+.3g} ± {d.se:.2g}"
-    return f"{at}<br>{score(d.here, percent)} and {score(d.there, percent)}<br>difference {gap}, p {d.p_value:.2g}"
+    plain = f"{d.difference:+.3g} ± {d.se:.2g}{shown.unit}"
+    gap = f"{100 * d.difference:+.2f} ± {100 * d.se:.2f}" if shown.percent else plain
+    return f"{at}<br>{shown.text(d.here)} and {shown.text(d.there)}<br>difference {gap}, p {d.p_value:.2g}"

@@ -13,8 +13,6 @@ from zonesearch.report.figures.look import DASHES, PALETTE, number, rgba, said, 
 
 __all__ = ["ends_figure", "ranks_figure", "regret_figure", "within_figure"]
 
-_REGRET = "regret (accuracy below the best)"
-
 
 def regret_figure(contest: Contest, log: bool = False) -> go.Figure:
     """Mean regret over trainings, a line per method, in a band of one standard error; ``log``: on a log axis.
@@ -54,9 +52,16 @@ def regret_figure(contest: Contest, log: bool = False) -> go.Figure:
         )
     figure.update_layout(
         xaxis={"title": {"text": "trainings"}, "rangemode": "tozero"},
-        yaxis={"title": {"text": _REGRET}, **({"type": "log"} if log else {"rangemode": "tozero"})},
+        yaxis={"title": {"text": _regret(contest)}, **({"type": "log"} if log else {"rangemode": "tozero"})},
     )
     return styled(figure, 440)
+
+
+def _regret(contest: Contest) -> str:
+    """What an axis of regrets is called."""
+    metric = contest.metric
+    unit = f", {said(metric.unit)}" if metric.unit else ""
+    return f"regret ({said(metric.name)} {'below' if metric.maximized else 'above'} the best{unit})"
 
 
 def _band(
@@ -102,7 +107,7 @@ def ends_figure(contest: Contest) -> go.Figure:
             hoverinfo="text",
             showlegend=False,
         )
-    figure.update_layout(xaxis={"title": {"text": _REGRET}, "rangemode": "tozero"}, yaxis=_names(contest))
+    figure.update_layout(xaxis={"title": {"text": _regret(contest)}, "rangemode": "tozero"}, yaxis=_names(contest))
     return styled(figure, 110 + 44 * len(standings))
 
 

@@ -1,4 +1,4 @@
-"""What it cost: completeness by stage, and accuracy against size and time."""
+"""What it cost: completeness by stage, and the metric against size and time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import plotly.graph_objects as go
 from zonesearch.domain.findings import Findings
 from zonesearch.domain.trials import Params
 from zonesearch.domain.wording import point_text
-from zonesearch.report.figures.look import BLUE, PALETTE, VERMILION, accuracy_axis, log_ticks, said, score, styled
+from zonesearch.report.figures.look import BLUE, PALETTE, VERMILION, Shown, log_ticks, number, said, styled
+from zonesearch.report.summaries.columns import value_column
 from zonesearch.report.summaries.finalists import bare
 from zonesearch.report.summaries.learning import own_schedule
 from zonesearch.report.summaries.pareto import pareto_front
@@ -52,7 +53,7 @@ def completeness_figure(stages: pd.DataFrame) -> go.Figure:
 
 
 def pareto_figure(findings: Findings, table: pd.DataFrame, cost: str, title: str) -> go.Figure | None:
-    """Accuracy against a column of ``table`` on a log scale, the Pareto front as steps; None where no cost is known.
+    """The metric against a column of ``table`` on a log scale, the Pareto front as steps; None where no cost is known.
 
     Args:
         findings: give the finalists and the recommended setting.
@@ -66,25 +67,26 @@ def pareto_figure(findings: Findings, table: pd.DataFrame, cost: str, title: str
     if len(table) < 2 or table[cost].nunique() < 2:
         return None
     costs = table[cost].astype(float).tolist()
-    accuracies = table["accuracy"].tolist()
-    front = pareto_front(costs, accuracies)
+    metric = findings.metric
+    values = table[value_column(metric)].tolist()
+    front = pareto_front(costs, values, metric)
     shown = sorted({*range(min(len(table), _MOST_POINTS)), *front})
-    percent = bool(accuracy_axis(accuracies))
+    written = Shown.of(metric, values)
     rows: list[Any] = table.loc[shown].to_dict("records")
     names = [_name(findings, row) for row in rows]
     figure = go.Figure()
     figure.add_scatter(
         x=[costs[i] for i in shown],
-        y=[round(accuracies[i], 6) for i in shown],
+        y=[number(values[i]) for i in shown],
         mode="markers",
         name="settings",
         marker={"size": 6, "color": PALETTE[6], "opacity": 0.55},
-        text=[f"{name}<br>{score(accuracies[i], percent)}" for name, i in zip(names, shown, strict=True)],
+        text=[f"{name}<br>{written.text(values[i])}" for name, i in zip(names, shown, strict=True)],
         hoverinfo="text",
     )
     figure.add_scatter(
         x=[costs[i] for i in front],
-        y=[accuracies[i] for i in front],
+        y=[values[i] for i in front],
         mode="lines+markers",
         name="Pareto front",
         line={"color": VERMILION, "shape": "hv", "width": 2},
@@ -96,30 +98,26 @@ def pareto_figure(findings: Findings, table: pd.DataFrame, cost: str, title: str
     if at is not None:
         figure.add_scatter(
             x=[costs[at]],
-            y=[accuracies[at]],
+            y=[values[at]],
             mode="markers",
             name="recommended",
             marker={"symbol": "star", "size": 17, "color": BLUE, "line": {"width": 1, "color": "white"}},
         )
-    low = _floor(accuracies)
-    high = max(accuracies)
+    worst, best = map(metric.value, _ends([metric.score(value) for value in values]))
     figure.update_layout(
         xaxis={"title": {"text": title}, "type": "log", **log_ticks(costs)},
-        yaxis={
-            "title": {"text": "validation accuracy"},
-            "range": [low, high + 0.06 * (high - low)],
-            **accuracy_axis(accuracies),
-        },
+        yaxis={**written.axis("validation "), "range": sorted([worst, best])},
     )
     return styled(figure, 380)
 
 
-def _floor(values: Sequence[float]) -> float:
-    """Where the picture begins: a few ruined settings must not press the rest together."""
-    ordered = sorted(values)
+def _ends(scores: Sequence[float]) -> tuple[float, float]:
+    """Where the picture begins and ends: a few ruined settings must not press the rest together."""
+    ordered = sorted(scores)
     high, middle = ordered[-1], ordered[len(ordered) // 2]
     low = max(ordered[0], high - 4 * (high - middle)) if high > middle else ordered[0]
-    return low - 0.03 * (high - low or 1)
+    low -= 0.03 * (high - low or 1)
+    return low, high + 0.06 * (high - low)
 
 
 def _name(findings: Findings, row: Params) -> str:

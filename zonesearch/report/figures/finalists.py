@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from zonesearch.domain.findings import Findings
 from zonesearch.domain.verdict import Standing
-from zonesearch.report.figures.look import BLUE, PALETTE, VERMILION, accuracy_axis, said, score, styled
+from zonesearch.report.figures.look import BLUE, PALETTE, VERMILION, Shown, said, styled
 from zonesearch.report.summaries.finalists import finalist_name
 
 __all__ = ["finalists_figure", "optimism_figure"]
@@ -22,7 +22,7 @@ def finalists_figure(findings: Findings) -> go.Figure | None:
     if findings.verdict is None or not standings:
         return None
     values = [a for s in standings for a in s.accuracies.values()]
-    percent = bool(accuracy_axis(values))
+    shown = Shown.of(findings.metric, values)
     figure = go.Figure()
     for i, standing in enumerate(standings):
         colour = VERMILION if standing.differs else BLUE
@@ -33,7 +33,7 @@ def finalists_figure(findings: Findings) -> go.Figure | None:
             y=[i + 0.16 * (2 * k / max(1, n - 1) - 1) for k in range(n)],  # spread, so that equal seeds both show
             mode="markers",
             marker={"color": colour, "opacity": 0.4, "size": 8},
-            text=[f"seed {seed}: {score(a, percent)}" for seed, a in standing.accuracies.items()],
+            text=[f"seed {seed}: {shown.text(a)}" for seed, a in standing.accuracies.items()],
             hoverinfo="text",
             showlegend=False,
         )
@@ -50,23 +50,23 @@ def finalists_figure(findings: Findings) -> go.Figure | None:
                 "color": colour,
                 "line": {"width": 2, "color": colour} if standing.differs else {"width": 1, "color": "white"},
             },
-            text=[f"{_label(findings, standing)}<br>{score(standing.mean, percent)}"],
+            text=[f"{_label(findings, standing)}<br>{shown.text(standing.mean)}"],
             hoverinfo="text",
             showlegend=False,
         )
     figure.update_layout(
-        xaxis={"title": {"text": f"{findings.verdict.measured_on} accuracy, fresh seeds"}, **accuracy_axis(values)},
+        xaxis=shown.axis(f"{findings.verdict.measured_on} ", ", fresh seeds"),
     )
     return _named(figure, findings, standings)
 
 
 def optimism_figure(findings: Findings) -> go.Figure | None:
-    """From the validation accuracy when chosen to its mean over fresh seeds; None before the verdict."""
+    """From the validation value when chosen to its mean over fresh seeds; None before the verdict."""
     standings = findings.verdict.standings if findings.verdict else ()
     if not standings:
         return None
     values = [v for s in standings for v in (s.finalist.selected, s.fresh_validation)]
-    percent = bool(accuracy_axis(values))
+    shown = Shown.of(findings.metric, values)
     lines_x: list[float | None] = []
     lines_y: list[float | None] = []
     for i, s in enumerate(standings):
@@ -87,11 +87,11 @@ def optimism_figure(findings: Findings) -> go.Figure | None:
             mode="markers",
             name=name,
             marker={"size": 11, "color": PALETTE[2], **marker},
-            text=[f"{name}: {score(x, percent)}" for x in xs],
+            text=[f"{name}: {shown.text(x)}" for x in xs],
             hoverinfo="text",
         )
     figure.update_layout(
-        xaxis={"title": {"text": "validation accuracy"}, **accuracy_axis(values)},
+        xaxis=shown.axis("validation "),
     )
     return _named(figure, findings, standings)
 

@@ -8,17 +8,20 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from zonesearch.report.figures.look import DASHES, PALETTE, accuracy_axis, log_ticks, rgba, said, styled
+from zonesearch.domain.metric import ACCURACY, Metric
+from zonesearch.report.figures.look import DASHES, PALETTE, Shown, log_ticks, number, rgba, said, styled
+from zonesearch.report.summaries.columns import value_column
 
 __all__ = ["learning_figure"]
 
 
-def learning_figure(curves: Mapping[str, pd.DataFrame]) -> go.Figure:
-    """Validation accuracy by epoch under each schedule (mean over seeds, band from the lowest to the highest seed), and
-    the rate below on a log scale.
+def learning_figure(curves: Mapping[str, pd.DataFrame], metric: Metric = ACCURACY) -> go.Figure:
+    """The metric on the validation split by epoch under each schedule (mean over seeds, band from the lowest to the
+    highest seed), and the rate below on a log scale.
 
     Args:
         curves: for each schedule the table of :func:`zonesearch.report.summaries.learning.curves_of`.
+        metric: that the curves show.
     """
     with_rate = any("learning rate" in table for table in curves.values())
     heights = [0.68, 0.32] if with_rate else [1.0]
@@ -42,7 +45,7 @@ def learning_figure(curves: Mapping[str, pd.DataFrame]) -> go.Figure:
             )
         figure.add_scatter(
             x=epochs,
-            y=table["accuracy"].round(6).tolist(),
+            y=[number(value) for value in table[value_column(metric)]],
             mode="lines",
             name=said(name),
             legendgroup=name,
@@ -62,12 +65,14 @@ def learning_figure(curves: Mapping[str, pd.DataFrame]) -> go.Figure:
                 row=2,
                 col=1,
             )
-    values = [v for table in curves.values() for v in table["accuracy"]]
-    tail = sorted(v for table in curves.values() for v in table["lowest"].iloc[len(table) // 5 :])
-    top = max(v for table in curves.values() for v in table["highest"])
-    floor = tail[0] - 0.15 * (top - tail[0])
-    zoom = {"range": [floor, top + 0.06 * (top - floor)]} if top > floor and len(values) > 10 else {}
-    figure.update_yaxes({"title": {"text": "validation accuracy"}, **accuracy_axis(values), **zoom}, row=1, col=1)
+    values = [v for table in curves.values() for v in table[value_column(metric)]]
+    worst, best = ("lowest", "highest") if metric.maximized else ("highest", "lowest")
+    tail = min(metric.score(v) for table in curves.values() for v in table[worst].iloc[len(table) // 5 :])
+    top = max(metric.score(v) for table in curves.values() for v in table[best])
+    floor = tail - 0.15 * (top - tail)
+    ends = sorted(map(metric.value, (floor, top + 0.06 * (top - floor))))
+    zoom = {"range": ends} if top > floor and len(values) > 10 else {}
+    figure.update_yaxes({**Shown.of(metric, values).axis("validation "), **zoom}, row=1, col=1)
     if with_rate:
         rates = [v for table in curves.values() if "learning rate" in table for v in table["learning rate"]]
         figure.update_yaxes({"title": {"text": "learning rate"}, "type": "log", **log_ticks(rates, 4)}, row=2, col=1)

@@ -1,4 +1,4 @@
-"""The interval curves: accuracy along one axis of a zone, with the band of the noise."""
+"""The interval curves: the metric along one axis of a zone, with the band of the noise."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from zonesearch.report.figures.look import PALETTE, accuracy_axis, axis_layout, place, rgba, said, styled, value_text
+from zonesearch.report.figures.look import PALETTE, Shown, axis_layout, place, rgba, said, styled, value_text
+from zonesearch.report.summaries.columns import value_column
 from zonesearch.report.summaries.lines import Line
 
 __all__ = ["line_figure", "lines_figure"]
@@ -17,7 +18,7 @@ __all__ = ["line_figure", "lines_figure"]
 def line_figure(line: Line) -> go.Figure:
     """One interval: filled points are values of the coarse grid, open ones were trained between them."""
     figure = go.Figure(_traces(line))
-    figure.update_layout(xaxis=_axis(line), yaxis=accuracy_axis(line.table["accuracy"]))
+    figure.update_layout(xaxis=_axis(line), yaxis=_shown(line).ticks())
     return styled(figure, 260, showlegend=False).update_layout(margin={"t": 12})
 
 
@@ -31,8 +32,12 @@ def lines_figure(lines: Sequence[Line]) -> go.Figure:
         at = {"row": i // n_columns + 1, "col": i % n_columns + 1}
         figure.add_traces(_traces(line), rows=at["row"], cols=at["col"])
         figure.update_xaxes({**_axis(line), "title": None}, **at)
-        figure.update_yaxes(accuracy_axis(line.table["accuracy"]), **at)
+        figure.update_yaxes(_shown(line).ticks(), **at)
     return styled(figure, 250 * n_rows + 40, showlegend=False)
+
+
+def _shown(line: Line) -> Shown:
+    return Shown.of(line.metric, line.table[value_column(line.metric)])
 
 
 def _axis(line: Line) -> dict[str, Any]:
@@ -49,7 +54,8 @@ def _traces(line: Line) -> list[go.Scatter]:
     colour = PALETTE[(line.zone.number - 1) % len(PALETTE)]
     xs = [place(axis, value) for value in table["value"]]
     labels = [f"{said(axis.name)} {value_text(value)}" for value in table["value"]]
-    percent = ".2%" if accuracy_axis(table["accuracy"]) else ".4g"
+    shown = _shown(line)
+    values = table[value_column(line.metric)].tolist()
     peak = line.zone.peak[axis.name]
     return [
         go.Scatter(
@@ -63,16 +69,16 @@ def _traces(line: Line) -> list[go.Scatter]:
         ),
         go.Scatter(
             x=xs,
-            y=table["accuracy"].tolist(),
+            y=values,
             mode="lines+markers",
             line={"color": colour, "width": 2},
             marker={"size": 8, "symbol": ["circle" if on else "circle-open" for on in table["on the map"]]},
             text=labels,
-            hovertemplate=f"%{{text}}<br>accuracy %{{y:{percent}}}<extra></extra>",
+            hovertemplate=f"%{{text}}<br>{shown.name} %{{y:{shown.spec}}}{shown.unit}<extra></extra>",
         ),
         go.Scatter(
             x=[x for x, value in zip(xs, table["value"], strict=True) if value == peak],
-            y=[y for y, value in zip(table["accuracy"], table["value"], strict=True) if value == peak],
+            y=[y for y, value in zip(values, table["value"], strict=True) if value == peak],
             mode="text",
             text=[f"<b>{line.zone.number}</b>"],
             textposition="top center",

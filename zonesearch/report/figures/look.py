@@ -1,13 +1,15 @@
 """How all pictures look: colours, axes at their true scale, and the light and dark templates.
 
-Accuracies are drawn in viridis; everything else in the palette of Okabe & Ito (2008), whose colours are told apart with
-any kind of colour blindness. A template holds all that differs between light and dark, so that a figure is made once.
+Values are drawn in viridis, the better the brighter; everything else in the palette of Okabe & Ito (2008), whose
+colours are told apart with any kind of colour blindness. A template holds all that differs between light and dark, so
+that a figure is made once.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from html import escape, unescape
 from itertools import pairwise
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from zonesearch.domain.axes import AnyAxis, Axis
-from zonesearch.domain.wording import percent_like
+from zonesearch.domain.metric import Metric
 
 __all__ = [
     "BLUE",
@@ -23,7 +25,7 @@ __all__ = [
     "PALETTE",
     "SCALE",
     "VERMILION",
-    "accuracy_axis",
+    "Shown",
     "axis_layout",
     "edges",
     "log_ticks",
@@ -31,7 +33,6 @@ __all__ = [
     "place",
     "rgba",
     "said",
-    "score",
     "styled",
     "template",
     "value_text",
@@ -94,8 +95,10 @@ def said(text: object) -> str:
 
 
 def number(value: float) -> float | None:
-    """A number as JSON has it: rounded to a millionth of what accuracies are; None for NaN."""
-    return round(float(value), 6) if math.isfinite(value) else None
+    """A number as JSON has it: rounded to a millionth, a small one to five digits; None for NaN."""
+    if not math.isfinite(value):
+        return None
+    return round(float(value), 6) if abs(value) >= 0.01 or value == 0 else float(f"{value:.5g}")
 
 
 def value_text(value: Any) -> str:
@@ -103,17 +106,56 @@ def value_text(value: Any) -> str:
     return said(f"{value:.4g}" if isinstance(value, float) else value)
 
 
-def score(value: float | None, percent: bool) -> str:
-    """An accuracy in a label."""
-    if value is None or not math.isfinite(value):
-        return "none"
-    return f"{100 * value:.2f} %" if percent else f"{value:.4g}"
+@dataclass(frozen=True)
+class Shown:
+    """How the values of a metric are written in one picture.
 
+    Args:
+        metric: gives name, unit and direction.
+        percent: whether they are written in percent.
+    """
 
-def accuracy_axis(values: Iterable[float | None]) -> dict[str, Any]:
-    """Layout of an axis of accuracies: in percent where they are shares."""
-    known = [v for v in values if v is not None and math.isfinite(v)]
-    return {"tickformat": ".4~p"} if percent_like(known) else {}
+    metric: Metric
+    percent: bool
+
+    @classmethod
+    def of(cls, metric: Metric, values: Iterable[float | None]) -> Shown:
+        """In percent where all ``values`` are shares."""
+        return cls(metric, metric.shares(v for v in values if v is not None))
+
+    @property
+    def name(self) -> str:
+        """The metric's name, for a picture."""
+        return said(self.metric.name)
+
+    @property
+    def unit(self) -> str:
+        """What stands behind a number that is not in percent, with a space before it; empty for nothing."""
+        return f" {said(self.metric.unit)}" if self.metric.unit else ""
+
+    @property
+    def spec(self) -> str:
+        """How plotly's hover text writes a number."""
+        return ".2%" if self.percent else ".4g"
+
+    def text(self, value: float | None) -> str:
+        """A value in a label."""
+        if value is None or not math.isfinite(value):
+            return "none"
+        return f"{100 * value:.2f} %" if self.percent else f"{value:.4g}{self.unit}"
+
+    def ticks(self) -> dict[str, Any]:
+        """How an axis of values is written: in percent where they are shares."""
+        return {"tickformat": ".4~p"} if self.percent else {}
+
+    def axis(self, before: str = "", after: str = "") -> dict[str, Any]:
+        """Title and ticks of an axis of values: ``validation rmse (m), fresh seeds``."""
+        unit = f" ({said(self.metric.unit)})" if self.metric.unit else ""
+        return {"title": {"text": f"{before}{self.name}{unit}{after}"}, **self.ticks()}
+
+    def colours(self) -> dict[str, Any]:
+        """The scale of colours, the best value at its bright end."""
+        return {"colorscale": SCALE} if self.metric.maximized else {"colorscale": SCALE, "reversescale": True}
 
 
 def place(axis: AnyAxis, value: Any) -> float:

@@ -8,42 +8,49 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.trials import Params
 from zonesearch.domain.values import same, told_apart
-from zonesearch.domain.wording import percent_like, point_text
+from zonesearch.domain.wording import point_text
 from zonesearch.report.figures.look import (
-    SCALE,
     VERMILION,
-    accuracy_axis,
+    Shown,
     axis_layout,
     edges,
     number,
     said,
-    score,
     styled,
     value_text,
 )
 from zonesearch.report.figures.view import Matrix, View
 
-__all__ = ["map_figure", "map_frame", "surface_figure", "value_range"]
+__all__ = ["height_range", "map_figure", "map_frame", "surface_figure", "value_range"]
 
-_MOST_WRITTEN = 12  # row values up to which the accuracies are written into the cells
+_MOST_WRITTEN = 12  # row values up to which the values are written into the cells
 _MOST_DOTS = 1500
 _MOST_FINALISTS = 12  # more, as when every cell is compared, would hide the map
 _HALO = "rgba(0,0,0,0.65)"
 
 
-def value_range(values: Sequence[float | None]) -> tuple[float, float]:
-    """The range of colours and heights: from the best down to three times the distance between best and median.
+def value_range(values: Sequence[float | None], metric: Metric = ACCURACY) -> tuple[float, float]:
+    """The range of colours and heights, the smaller end first: from the best to three times its distance from the
+    median.
 
     A few ruined cells would otherwise leave no colours for the differences that matter.
     """
-    known = np.array([v for v in values if v is not None])
+    known = np.array([metric.score(v) for v in values if v is not None])
     if not len(known):
         return 0.0, 1.0
     high, low, median = float(known.max()), float(known.min()), float(np.median(known))
     low = max(low, high - 3 * (high - median)) if high > median else low
+    low, high = sorted(map(metric.value, (low, high)))
     return (low, high) if high > low else (low - 0.01, high + 0.01)
+
+
+def height_range(low: float, high: float, metric: Metric) -> list[float]:
+    """The vertical axis of a surface: the better values above, whatever the direction, with room for numbers."""
+    lift = 0.03 * (high - low)
+    return [low - lift, high + 4 * lift] if metric.maximized else [high + lift, low - 4 * lift]
 
 
 def map_frame(view: View, step: int) -> dict[str, Any]:
@@ -56,7 +63,7 @@ def map_frame(view: View, step: int) -> dict[str, Any]:
     """
     survey = view.survey
     z = view.matrix(survey.history[step])
-    low, high = value_range([v for row in z for v in row])
+    low, high = value_range([v for row in z for v in row], view.metric)
     xs, ys = view.outlines(survey.zones_by_epoch[step])
     peaks = [zone for zone in survey.zones_by_epoch[step] if view.shows(zone.peak) and _on_grid(view, zone.peak)]
     ex, ey = edges(view.px), edges(view.py)
@@ -80,7 +87,7 @@ def map_figure(view: View, step: int = -1) -> go.Figure:
     """
     frame = map_frame(view, step)
     values = [v for row in frame["z"] for v in row]
-    percent = percent_like(v for v in values if v is not None)
+    shown = Shown.of(view.metric, values)
     low, high = frame["range"]
     written = len(view.px) <= _MOST_WRITTEN and len(view.py) <= 2 * _MOST_WRITTEN
     heat = go.Heatmap(
@@ -89,13 +96,13 @@ def map_figure(view: View, step: int = -1) -> go.Figure:
         z=frame["z"],
         zmin=low,
         zmax=high,
-        colorscale=SCALE,
-        colorbar=accuracy_axis(values),
+        **shown.colours(),
+        colorbar=shown.ticks(),
         hoverongaps=False,
         text=_labels(view),
-        hovertemplate=f"%{{text}}<br>accuracy %{{z:{'.2%' if percent else '.4g'}}}<extra></extra>",
-        texttemplate=f"%{{z:{'.1%' if percent else '.3g'}}}" if written else "",
-        name="accuracy",
+        hovertemplate=f"%{{text}}<br>{shown.name} %{{z:{shown.spec}}}{shown.unit}<extra></extra>",
+        texttemplate=f"%{{z:{'.1%' if shown.percent else '.3g'}}}" if written else "",
+        name=shown.name,
     )
     figure = go.Figure(heat)
     xs, ys = frame["outline"]
@@ -112,7 +119,7 @@ def map_figure(view: View, step: int = -1) -> go.Figure:
         cliponaxis=False,
         **quiet,
     )
-    _add_points(figure, view, percent, (low, high))
+    _add_points(figure, view, shown, (low, high))
     ex, ey = edges(view.px), edges(view.py)
     figure.update_layout(
         xaxis={**axis_layout(view.x), "range": [ex[0], ex[-1]], "showgrid": False},
@@ -122,15 +129,16 @@ def map_figure(view: View, step: int = -1) -> go.Figure:
 
 
 def surface_figure(view: View, step: int = -1) -> go.Figure:
-    """The accuracy surface in 3-D, with the grid it was measured on and the zones' peaks.
+    """The surface in 3-D, with the grid it was measured on and the zones' peaks.
 
     The first three traces are surface, grid and peaks; they change from epoch to epoch.
     """
     frame = map_frame(view, step)
     values = [v for row in frame["z"] for v in row]
-    percent = percent_like(v for v in values if v is not None)
+    shown = Shown.of(view.metric, values)
     low, high = frame["range"]
-    z = _raised(frame["z"], low)
+    z = _raised(frame["z"], low, high, view.metric)
+    up = 1 if view.metric.maximized else -1
     figure = go.Figure(
         go.Surface(
             x=view.px,
@@ -138,10 +146,10 @@ def surface_figure(view: View, step: int = -1) -> go.Figure:
             z=z,
             cmin=low,
             cmax=high,
-            colorscale=SCALE,
+            **shown.colours(),
             showscale=False,
             text=[
-                [f"{label}<br>accuracy {score(v, percent)}" for label, v in zip(labels, row, strict=True)]
+                [f"{label}<br>{shown.name} {shown.text(v)}" for label, v in zip(labels, row, strict=True)]
                 for labels, row in zip(_labels(view), frame["z"], strict=True)
             ],
             hoverinfo="text",
@@ -153,7 +161,7 @@ def surface_figure(view: View, step: int = -1) -> go.Figure:
     figure.add_scatter3d(
         x=gx,
         y=gy,
-        z=[None if v is None else v + 0.004 * (high - low) for v in gz],
+        z=[None if v is None else v + up * 0.004 * (high - low) for v in gz],
         mode="lines",
         line={"color": "rgba(20,20,40,0.55)", "width": 2},
         hoverinfo="skip",
@@ -164,7 +172,7 @@ def surface_figure(view: View, step: int = -1) -> go.Figure:
     figure.add_scatter3d(
         x=px,
         y=py,
-        z=[None if h is None else max(h, low) + lift for h in heights],
+        z=[None if h is None else min(max(h, low), high) + up * lift for h in heights],
         mode="markers+text",
         text=[f"<b>{n}</b>" for n in frame["numbers"]],
         textposition="top center",
@@ -179,9 +187,8 @@ def surface_figure(view: View, step: int = -1) -> go.Figure:
             "xaxis": axis_layout(view.x, markup=False),
             "yaxis": axis_layout(view.y, markup=False),
             "zaxis": {
-                "title": {"text": "accuracy"},
-                "range": [low - lift, high + 4 * lift],
-                **accuracy_axis(values),
+                **shown.axis(),
+                "range": height_range(low, high, view.metric),
             },
             "camera": {"eye": {"x": -1.35, "y": -1.45, "z": 0.75}, "center": {"x": 0, "y": 0, "z": -0.12}},
             "aspectmode": "manual",
@@ -192,7 +199,7 @@ def surface_figure(view: View, step: int = -1) -> go.Figure:
     return styled(figure, 460).update_layout(margin={"l": 0, "r": 0, "t": 0, "b": 0})
 
 
-def _add_points(figure: go.Figure, view: View, percent: bool, value_limits: tuple[float, float]) -> None:
+def _add_points(figure: go.Figure, view: View, shown: Shown, value_limits: tuple[float, float]) -> None:
     """Trained points off the grid, candidates, finalists, the recommended one, and what diverged or failed."""
     findings = view.survey.findings
     dots = [(params, value) for params, value in view.survey.off_grid if view.shows(params)][:_MOST_DOTS]
@@ -208,10 +215,10 @@ def _add_points(figure: go.Figure, view: View, percent: bool, value_limits: tupl
                 "color": values,
                 "cmin": value_limits[0],
                 "cmax": value_limits[1],
-                "colorscale": SCALE,
+                **shown.colours(),
                 "line": {"color": "rgba(0,0,0,0.7)", "width": 1},
             },
-            text=[score(v, percent) for v in values],
+            text=[shown.text(v) for v in values],
             hoverinfo="text",
         )
     candidates = [c for c in findings.candidates if view.shows(c.params)]
@@ -220,18 +227,18 @@ def _add_points(figure: go.Figure, view: View, percent: bool, value_limits: tupl
         view,
         "candidates",
         [c.params for c in candidates],
-        [f"candidate {said(point_text(c.params))}<br>{score(c.value, percent)}" for c in candidates],
+        [f"candidate {said(point_text(c.params))}<br>{shown.text(c.value)}" for c in candidates],
         {"symbol": "x", "size": 10, "color": VERMILION, "line": {"width": 1, "color": "white"}},
     )
     verdict = findings.verdict
     standings = [s for s in verdict.standings if view.shows(s.finalist.params)] if verdict else []
-    shown = standings if len(standings) <= _MOST_FINALISTS else []
+    drawn = standings if len(standings) <= _MOST_FINALISTS else []
     _marks(
         figure,
         view,
         "finalists",
-        [s.finalist.params for s in shown],
-        [f"finalist {said(point_text(s.finalist.params))}<br>fresh seeds {score(s.mean, percent)}" for s in shown],
+        [s.finalist.params for s in drawn],
+        [f"finalist {said(point_text(s.finalist.params))}<br>fresh seeds {shown.text(s.mean)}" for s in drawn],
         {"symbol": "circle", "size": 11, "color": "white", "line": {"width": 2, "color": "black"}},
     )
     best = [s for s in standings if verdict and s is verdict.recommended]
@@ -287,9 +294,9 @@ def _labels(view: View) -> list[list[str]]:
     ]
 
 
-def _raised(z: Matrix, low: float) -> Matrix:
-    """Heights no lower than the floor of the picture."""
-    return [[None if v is None else max(v, low) for v in row] for row in z]
+def _raised(z: Matrix, low: float, high: float, metric: Metric) -> Matrix:
+    """Heights no worse than the floor of the picture."""
+    return [[None if v is None else max(v, low) if metric.maximized else min(v, high) for v in row] for row in z]
 
 
 def _wires(view: View, z: Matrix) -> tuple[list[Any], list[Any], list[Any]]:

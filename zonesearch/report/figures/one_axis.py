@@ -1,4 +1,4 @@
-"""The map of a single axis: accuracy with its noise, at the end and on the way there."""
+"""The map of a single axis: values with their noise, at the end and on the way there."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import plotly.graph_objects as go
 from scipy import stats
 
 from zonesearch.domain.axes import Axis
-from zonesearch.report.figures.look import BLUE, PALETTE, VERMILION, accuracy_axis, axis_layout, number, place, styled
+from zonesearch.report.figures.look import BLUE, PALETTE, VERMILION, Shown, axis_layout, number, place, styled
 from zonesearch.report.survey import Survey
 
 __all__ = ["one_axis_figure", "profiles_figure", "quarter_steps"]
 
 
 def one_axis_figure(survey: Survey) -> go.Figure:
-    """Accuracy along the only axis with 95 % bars of the noise, zones shaded and numbered, lost trainings below."""
+    """The values along the only axis with 95 % bars of the noise, zones shaded and numbered, lost trainings below."""
     axis = survey.space.axes[0]
     places = [place(axis, value) for value in axis.row()]
     half = float(stats.norm.ppf(0.975)) * survey.errors
@@ -26,7 +26,7 @@ def one_axis_figure(survey: Survey) -> go.Figure:
         mode="lines+markers" if isinstance(axis, Axis) else "markers",
         line={"color": BLUE},
         marker={"size": 8},
-        name="accuracy, 95 % of the noise",
+        name=f"{Shown(survey.metric, False).name}, 95 % of the noise",
     )
     for zone in survey.findings.zones:
         inside = [place(axis, cell[axis.name]) for cell in zone.cells]
@@ -44,7 +44,7 @@ def one_axis_figure(survey: Survey) -> go.Figure:
         ("candidates", [(c.params, c.value) for c in survey.findings.candidates], "x", 1, "white"),
         (
             "diverged or failed",
-            [(c.params, float(np.nanmin(survey.means, initial=1))) for c in survey.lost],
+            [(c.params, _worst(survey)) for c in survey.lost],
             "x-thin",
             2,
             VERMILION,
@@ -60,13 +60,13 @@ def one_axis_figure(survey: Survey) -> go.Figure:
             )
     figure.update_layout(
         xaxis=axis_layout(axis),
-        yaxis={"title": {"text": "accuracy"}, **accuracy_axis(survey.means.tolist())},
+        yaxis=Shown.of(survey.metric, survey.means.tolist()).axis(),
     )
     return styled(figure, 400)
 
 
 def profiles_figure(survey: Survey, name: str) -> go.Figure:
-    """Accuracy along one axis after a quarter, half, three quarters and all of the epochs, best over the other axes."""
+    """Values along one axis after a quarter, half, three quarters and all of the epochs, best over the other axes."""
     axis = survey.space[name]
     i = survey.space.names.index(name)
     others = tuple(j for j in range(len(survey.shape)) if j != i)
@@ -74,8 +74,9 @@ def profiles_figure(survey: Survey, name: str) -> go.Figure:
     steps = quarter_steps(survey)
     values: list[float] = []
     for n, step in enumerate(steps):
-        filled = np.where(np.isfinite(survey.history[step]), survey.history[step], -np.inf)
-        line = filled.max(axis=others) if others else filled
+        history, most = survey.history[step], survey.metric.maximized
+        filled = np.where(np.isfinite(history), history, -np.inf if most else np.inf)
+        line = (filled.max(axis=others) if most else filled.min(axis=others)) if others else filled
         values += line[np.isfinite(line)].tolist()
         last = step == steps[-1]
         figure.add_scatter(
@@ -87,8 +88,14 @@ def profiles_figure(survey: Survey, name: str) -> go.Figure:
             opacity=1.0 if last else 0.45 + 0.15 * n,
             marker={"symbol": ("circle-open", "square-open", "diamond-open", "circle")[n - len(steps)], "size": 7},
         )
-    figure.update_layout(xaxis=axis_layout(axis), yaxis={"title": {"text": "accuracy"}, **accuracy_axis(values)})
+    figure.update_layout(xaxis=axis_layout(axis), yaxis=Shown.of(survey.metric, values).axis())
     return styled(figure, 320)
+
+
+def _worst(survey: Survey) -> float:
+    """The worst value of the map, where what was lost is drawn; 0 without any."""
+    known = survey.means[np.isfinite(survey.means)].tolist()
+    return min(known, key=survey.metric.score, default=0.0)
 
 
 def quarter_steps(survey: Survey) -> list[int]:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zonesearch.domain.axes import AnyAxis
+from zonesearch.domain.metric import Metric
 from zonesearch.domain.trials import Params
 from zonesearch.domain.zones import Zone
 from zonesearch.report.figures.look import edges, number, place
@@ -31,6 +32,11 @@ class View:
     x: AnyAxis
     y: AnyAxis
     mode: Mode = "best"
+
+    @property
+    def metric(self) -> Metric:
+        """What is drawn."""
+        return self.survey.metric
 
     @cached_property
     def others(self) -> list[str]:

@@ -25,27 +25,29 @@ _MOST_OF_THE_MAP = 0.4
 def agreement(survey: Survey) -> pd.DataFrame:
     """One row per epoch before the last and the last itself.
 
-    Columns: epoch; spearman and kendall (NaN where a map is constant or has fewer than three cells); regret (the final
-    value of the finally best cell minus that of the cell that was best then); ``in a final zone``, whether that cell
-    lies in one of the zones found in the end.
+    Columns: epoch; spearman and kendall (NaN where a map is constant or has fewer than three cells); regret (by how
+    much the final value of the cell that was best then is worse than that of the finally best one); ``in a final
+    zone``, whether that cell lies in one of the zones found in the end.
     """
     if len(survey.epochs) < 2 or survey.n_mapped < 2:
         return pd.DataFrame(columns=["epoch", "spearman", "kendall", "regret", "in a final zone"])
     history = survey.history.reshape(len(survey.epochs), -1)
     known = np.asarray(np.isfinite(history).all(axis=0)) & np.isfinite(survey.means.ravel())
+    sign = survey.metric.score(1.0)
     final = history[-1, known]
+    most = float((sign * final).max()) if len(final) else float("nan")
     inside = {identity(cell) for zone in survey.findings.zones for cell in zone.cells}
     points = [point for point, is_known in zip(survey.points, known, strict=True) if is_known]
     rows = []
     for epoch, values in zip(survey.epochs, history[:, known], strict=True):
-        leader = int(np.argmax(values))
+        leader = int(np.argmax(sign * values))
         spearman, kendall = rank_correlations(values, final)
         rows.append(
             {
                 "epoch": epoch,
                 "spearman": spearman,
                 "kendall": kendall,
-                "regret": float(final.max() - final[leader]),
+                "regret": most - sign * float(final[leader]),
                 "in a final zone": identity(points[leader]) in inside,
             }
         )

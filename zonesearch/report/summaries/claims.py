@@ -31,7 +31,8 @@ def claim_outcomes(findings: Findings) -> list[ClaimOutcome]:
                 tested.setdefault(cell, {})[trial.seed] = trial.test_accuracy
         scores = {cell: tested.get(cell) or values for cell, values in validation.items()}
         level = float(record.settings.get("level", 0.95))
-        outcomes += [check_claim(Claim.parse(t, f"[{record.name}]"), scores, level, validation) for t in tables]
+        claims = [Claim.parse(table, f"[{record.name}]") for table in tables]
+        outcomes += [check_claim(claim, scores, level, validation, findings.metric) for claim in claims]
     return outcomes
 
 

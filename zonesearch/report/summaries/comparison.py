@@ -12,6 +12,7 @@ from scipy import stats
 from zonesearch.domain.significance import holm
 from zonesearch.domain.wording import cost_text
 from zonesearch.report.heading import state_sentence
+from zonesearch.report.summaries.columns import value_column
 from zonesearch.report.summaries.finalists import finalist_name
 from zonesearch.report.summaries.map_tables import identity
 from zonesearch.report.survey import Survey
@@ -28,7 +29,7 @@ class Difference:
 
     Args:
         params: the cell.
-        here, there: mean accuracy in the first run and in the other.
+        here, there: mean value in the first run and in the other.
         se: standard error of their difference.
         p_value: two-sided, of "no difference"; Holm-corrected over all shared cells.
     """
@@ -110,7 +111,7 @@ def runs_table(runs: Runs) -> pd.DataFrame:
             {
                 "run": name,
                 "recommended": finalist_name(findings, chosen) if chosen else state_sentence(findings),
-                "accuracy": chosen.mean if chosen else math.nan,
+                value_column(survey.metric): chosen.mean if chosen else math.nan,
                 "±": chosen.half_width if chosen else math.nan,
                 "measured on": verdict.measured_on if verdict and chosen else "",
                 "its cost": cost_text(chosen.n_parameters, chosen.seconds) if chosen else "",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -35,7 +35,7 @@ def standings_table(contest: Contest) -> pd.DataFrame:
 def standing_texts(contest: Contest) -> list[tuple[str, ...]]:
     """The standings as words, under a row of names: what the command prints."""
     standings = contest.standings()
-    digits = _digits(v for s in standings for v in (s.regret, s.se))
+    digits = _digits([v for s in standings for v in (s.regret, s.se)])
     head = ("method", "regret", "rank", "within noise", "p against best", "trainings", "ms/suggestion")
     return [
         head,
@@ -82,7 +82,8 @@ def searches_table(contest: Contest) -> pd.DataFrame:
     )
 
 
-def _digits(values: Iterable[float]) -> int:
-    """So many that the smallest of ``values`` above 0 shows two of its own; 6 at most."""
+def _digits(values: Sequence[float]) -> int:
+    """So many that the smallest of ``values`` above 0 shows two of its own; 6 at most, and 3 or more below 1."""
     known = [v for v in values if math.isfinite(v) and v > 0]
-    return min(6, max(3, 1 - math.floor(math.log10(min(known))))) if known else 3
+    least = 3 if max(known, default=0.0) < 1 else 0
+    return min(6, max(least, 1 - math.floor(math.log10(min(known))))) if known else 3

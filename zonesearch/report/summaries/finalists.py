@@ -26,7 +26,7 @@ def finalist_name(findings: Findings, standing: Standing) -> str:
 
 
 def finalists_table(findings: Findings) -> pd.DataFrame:
-    """One row per finalist by falling mean on fresh seeds; empty before the verdict."""
+    """One row per finalist the best mean on fresh seeds first; empty before the verdict."""
     if findings.verdict is None:
         return pd.DataFrame()
     recommended = findings.verdict.recommended
@@ -34,7 +34,7 @@ def finalists_table(findings: Findings) -> pd.DataFrame:
         {
             "finalist": finalist_name(findings, s),
             "zone": s.finalist.zone or "",
-            f"{findings.verdict.measured_on} accuracy": s.mean,
+            f"{findings.verdict.measured_on} {findings.metric.name}": s.mean,
             "±": s.half_width,
             "sd of seeds": s.sd,
             "seeds": len(s.accuracies),
@@ -59,10 +59,11 @@ def repeats_table(findings: Findings) -> pd.DataFrame:
     """One row per finalist and fresh seed; empty before the verdict."""
     if findings.verdict is None:
         return pd.DataFrame()
+    measured = f"{findings.verdict.measured_on} {findings.metric.name}"
     return pd.DataFrame(
         [
-            {"finalist": finalist_name(findings, s), "seed": seed, f"{findings.verdict.measured_on} accuracy": accuracy}
+            {"finalist": finalist_name(findings, s), "seed": seed, measured: value}
             for s in findings.verdict.standings
-            for seed, accuracy in s.accuracies.items()
+            for seed, value in s.accuracies.items()
         ]
     )

@@ -1,4 +1,4 @@
-"""Learning curves: accuracy and learning rate by epoch, per schedule."""
+"""Learning curves: the metric and the learning rate by epoch, per schedule."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pandas as pd
 
 from zonesearch.domain.findings import Findings
 from zonesearch.domain.trials import Params, Trial
+from zonesearch.report.summaries.columns import value_column
 
 __all__ = ["curves_of", "own_schedule", "schedules_at", "shown_points"]
 
@@ -40,21 +41,22 @@ def schedules_at(findings: Findings, point: Params) -> dict[str, Params]:
 
 
 def curves_of(findings: Findings, params: Params) -> pd.DataFrame:
-    """The curves at ``params`` over all seeds: epoch, mean accuracy, lowest, highest, seeds, learning rate.
+    """The curves at ``params`` over all seeds: epoch, mean (called after the metric), lowest, highest, seeds, learning
+    rate.
 
     Shorter curves (early stops, trainings under way) count as far as they go. Empty when no curve was recorded.
     """
     found = [t for t in findings.trials.of(params) if t.complete and len(t.validation_curve) > 1]
     if not found:
         return pd.DataFrame()
-    accuracy = _padded(found, "validation_accuracy")
-    known = np.isfinite(accuracy)
+    values = _padded(found, "validation_accuracy")
+    known = np.isfinite(values)
     table = pd.DataFrame(
         {
-            "epoch": np.arange(1, accuracy.shape[1] + 1),
-            "accuracy": np.nanmean(accuracy, axis=0),
-            "lowest": np.nanmin(accuracy, axis=0),
-            "highest": np.nanmax(accuracy, axis=0),
+            "epoch": np.arange(1, values.shape[1] + 1),
+            value_column(findings.metric): np.nanmean(values, axis=0),
+            "lowest": np.nanmin(values, axis=0),
+            "highest": np.nanmax(values, axis=0),
             "seeds": known.sum(axis=0),
         }
     )

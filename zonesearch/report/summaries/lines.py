@@ -1,4 +1,4 @@
-"""The intervals inside the zones: accuracy along one axis, the others at the zone's peak."""
+"""The intervals inside the zones: values along one axis, the others at the zone's peak."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import pandas as pd
 from scipy import stats
 
 from zonesearch.domain.axes import Axis
+from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.noise import map_cells, measure_noise
 from zonesearch.domain.zones import Zone
+from zonesearch.report.summaries.columns import value_column
 from zonesearch.report.survey import Survey
 
 __all__ = ["Line", "interval_lines"]
@@ -21,13 +23,15 @@ class Line:
 
     Args:
         zone, axis: which.
-        table: one row per value that was trained, ascending: value, accuracy, low and high (the 95 % band of the
-            noise), seeds, and ``on the map`` for values that the coarse grid had already.
+        table: one row per value that was trained, ascending: value, mean (called after the metric), low and high (the
+            95 % band of the noise), seeds, and ``on the map`` for values that the coarse grid had already.
+        metric: whose name the column bears.
     """
 
     zone: Zone
     axis: Axis
     table: pd.DataFrame
+    metric: Metric = ACCURACY
 
 
 def interval_lines(survey: Survey) -> list[Line]:
@@ -54,7 +58,7 @@ def interval_lines(survey: Survey) -> list[Line]:
             rows = [
                 {
                     "value": cell.params[axis.name],
-                    "accuracy": cell.mean,
+                    value_column(survey.metric): cell.mean,
                     "low": cell.mean - z * noise.se(cell),
                     "high": cell.mean + z * noise.se(cell),
                     "seeds": len(cell.values),
@@ -64,5 +68,5 @@ def interval_lines(survey: Survey) -> list[Line]:
                 if cell.values
             ]
             if len(rows) > 1:
-                lines.append(Line(zone, axis, pd.DataFrame(rows)))
+                lines.append(Line(zone, axis, pd.DataFrame(rows), survey.metric))
     return lines

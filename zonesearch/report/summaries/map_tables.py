@@ -13,6 +13,7 @@ import pandas as pd
 from zonesearch.domain.findings import Findings
 from zonesearch.domain.trials import Params
 from zonesearch.domain.values import point
+from zonesearch.report.summaries.columns import value_column
 from zonesearch.report.survey import Survey
 
 __all__ = ["Mode", "candidates_table", "cells_table", "identity", "interval_text", "slice_of", "zones_table"]
@@ -22,15 +23,17 @@ Mode = Literal["best", "average"]
 
 
 def cells_table(survey: Survey) -> pd.DataFrame:
-    """One row per cell of the grid, best first: params, accuracy, its standard error, seeds, lost seeds, zone.
+    """One row per cell of the grid, best first: params, value, its standard error, seeds, lost seeds, zone.
 
-    Where cells left at a rung, also after how many epochs; their accuracy is the one they had then.
+    The value is called after its metric. Where cells left at a rung, also after how many epochs; their value is the one
+    they had then.
     """
+    metric = survey.metric
     zone_of = {identity(cell): zone.number for zone in reversed(survey.findings.zones) for cell in zone.cells}
     rows = [
         {
             **cell.params,
-            "accuracy": survey.left[i][1] if i in survey.left else cell.mean,
+            value_column(metric): survey.left[i][1] if i in survey.left else cell.mean,
             "standard error": error,
             "seeds": len(cell.values),
             "diverged or failed": cell.n_lost,
@@ -43,7 +46,7 @@ def cells_table(survey: Survey) -> pd.DataFrame:
     ]
     whole = dict.fromkeys(["zone", "parameters", *(["left after"] if survey.left else [])], "Int64")
     table = pd.DataFrame(rows).astype(whole)
-    return table.sort_values("accuracy", ascending=False, kind="stable", ignore_index=True)
+    return table.sort_values(value_column(metric), ascending=not metric.maximized, kind="stable", ignore_index=True)
 
 
 def slice_of(
@@ -78,7 +81,7 @@ def zones_table(findings: Findings) -> pd.DataFrame:
             {
                 "zone": zone.number,
                 **zone.peak,
-                "accuracy": zone.value,
+                value_column(findings.metric): zone.value,
                 "standard error": zone.se,
                 "with neighbours": zone.smoothed,
                 "cells": len(zone.cells),
@@ -92,9 +95,16 @@ def zones_table(findings: Findings) -> pd.DataFrame:
 
 def candidates_table(findings: Findings) -> pd.DataFrame:
     """One row per candidate."""
+    column = value_column(findings.metric)
     return pd.DataFrame(
         [
-            {"zone": c.zone, **c.params, "accuracy": c.value, "standard error": c.se, "found by": c.origin}
+            {
+                "zone": c.zone,
+                **c.params,
+                column: c.value,
+                "standard error": c.se,
+                "found by": c.origin,
+            }
             for c in findings.candidates
         ]
     )

@@ -1,4 +1,4 @@
-"""Accuracy against cost: which settings are worth their price."""
+"""The metric against cost: which settings are worth their price."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 
 from zonesearch.domain.findings import Findings
+from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.seeding import FRESH
 from zonesearch.domain.trials import Trial
+from zonesearch.report.summaries.columns import value_column
 from zonesearch.report.summaries.learning import own_schedule
 
 __all__ = ["pareto_front", "settings_table"]
@@ -20,14 +22,15 @@ __all__ = ["pareto_front", "settings_table"]
 def settings_table(findings: Findings) -> pd.DataFrame:
     """One row per set of parameters that was trained to full length, best first.
 
-    Columns: params, accuracy (validation, mean over the seeds that took part in choosing; over fresh ones where there
-    are no others), seeds, n_parameters, seconds (mean of one training), stage (the first that wanted it).
+    Columns: params, the metric by its name (validation, mean over the seeds that took part in choosing; over fresh ones
+    where there are no others), seeds, n_parameters, seconds (mean of one training), stage (the first that wanted it).
     """
     stage_of = {t.identity[0]: r.name for r in reversed(findings.stages) for t in r.wanted}
     full = [t for t in findings.trials if t.complete and t.epochs >= findings.epochs]
     groups: dict[Any, list[Trial]] = {}
     for trial in full or [t for t in findings.trials if t.complete]:
         groups.setdefault(trial.training.identity[0], []).append(trial)
+    metric, column = findings.metric, value_column(findings.metric)
     rows = []
     for params, trials in groups.items():
         choosing = [t for t in trials if t.seed < FRESH] or trials
@@ -36,7 +39,7 @@ def settings_table(findings: Findings) -> pd.DataFrame:
             {
                 **{name: dict(params).get(name) for name in findings.space.names},
                 **{name: value for name, value in params if name not in findings.space.names},
-                "accuracy": math.fsum(values) / len(values),
+                column: math.fsum(values) / len(values),
                 "seeds": len(values),
                 "parameters": next((t.n_parameters for t in trials if t.n_parameters is not None), None),
                 "seconds": math.fsum(t.seconds for t in trials) / len(trials),
@@ -48,22 +51,22 @@ def settings_table(findings: Findings) -> pd.DataFrame:
     table = pd.DataFrame(rows).astype({"parameters": "Int64"})
     if "schedule" in table and "schedule" not in findings.space.names:
         table["schedule"] = table["schedule"].fillna(own_schedule(findings))
-    last = ["accuracy", "seeds", "parameters", "seconds", "stage"]
+    last = [column, "seeds", "parameters", "seconds", "stage"]
     table = table[[*(c for c in table.columns if c not in last), *last]]
-    return table.sort_values("accuracy", ascending=False, kind="stable", ignore_index=True)
+    return table.sort_values(column, ascending=not metric.maximized, kind="stable", ignore_index=True)
 
 
-def pareto_front(costs: Sequence[float], accuracies: Sequence[float]) -> list[int]:
-    """The positions of the points that no other beats in both cost and accuracy, by rising cost.
+def pareto_front(costs: Sequence[float], values: Sequence[float], metric: Metric = ACCURACY) -> list[int]:
+    """The positions of the points that no other beats in both cost and value, by rising cost.
 
     Of points that are equal in both only the first is named; points without a number are never on the front.
     """
-    cost, accuracy = np.asarray(costs, dtype=float), np.asarray(accuracies, dtype=float)
-    order = np.lexsort((-accuracy, cost))
+    cost, scores = np.asarray(costs, dtype=float), metric.score(1.0) * np.asarray(values, dtype=float)
+    order = np.lexsort((-scores, cost))
     front: list[int] = []
     best = -math.inf
     for i in order:
-        if math.isfinite(cost[i]) and accuracy[i] > best:
+        if math.isfinite(cost[i]) and scores[i] > best:
             front.append(int(i))
-            best = float(accuracy[i])
+            best = float(scores[i])
     return front

@@ -13,7 +13,10 @@ __all__ = ["LineMethod", "LinePoint"]
 
 @dataclass(frozen=True)
 class LinePoint:
-    """What is known at one value of the axis: mean accuracy over the seeds and its standard error.
+    """What is known at one value of the axis: the mean over the seeds and its standard error.
+
+    The mean is a score, larger is better: that of a metric to be minimized has its sign turned here, so that no method
+    has to know of directions (:meth:`zonesearch.domain.metric.Metric.score`).
 
     A value where no training was complete has mean NaN: it is known, and bad.
     """

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from zonesearch.domain.axes import AnyAxis, Choice
+from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.trials import Params, Value
 from zonesearch.domain.zones import Zone, peak_zone
 from zonesearch.stages.surrogate.cube import Cube
@@ -37,6 +38,7 @@ def find_regions(
     posterior: Posterior,
     scale: Scale,
     params: Mapping[tuple[float, ...], Params],
+    metric: Metric = ACCURACY,
     *,
     level: float = 0.95,
     zones_max: int = 5,
@@ -45,8 +47,9 @@ def find_regions(
 
     Args:
         cube: of the space.
-        posterior: of the standardised values; ``scale`` leads back to accuracies.
+        posterior: of the standardised values; ``scale`` leads back to scores.
         params: the parameters of each trained point.
+        metric: leads back from scores to values.
         level: a point is worse than another for sure when the posterior of the difference says so at this level
             (two-sided, and for all zones together: Bonferroni).
         zones_max: never more than this.
@@ -70,9 +73,9 @@ def find_regions(
         alike = mine[_drop(posterior, peak, mine) <= z]
         order = np.argsort(-posterior.at_points(alike)[0], kind="stable")
         cells = dict.fromkeys([tuple(peak.tolist()), *(tuple(alike[j].tolist()) for j in order)])
-        value = scale.back(float(means[i]))
-        se = max(scale.back(float(means[i] + sds[i])) - value, 0.0)
-        zone = peak_zone(cube.space, params[tuple(peak.tolist())], value, se, i + 1)
+        score = scale.back(float(means[i]))
+        se = max(scale.back(float(means[i] + sds[i])) - score, 0.0)
+        zone = peak_zone(cube.space, params[tuple(peak.tolist())], metric.value(score), se, i + 1)
         more: dict[str, Any] = {
             "cells": tuple(dict(params[cell]) for cell in cells),
             "intervals": {

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zonesearch.domain.candidates import Candidate
+from zonesearch.domain.metric import Metric
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.seeding import FRESH, stream_seed
 from zonesearch.domain.space import Space
@@ -119,7 +120,7 @@ class Surrogate:
                 if missing:
                     return Plan((*done, *missing))
             seed += 1
-        return Plan(done, self._zones(cube, at_first + mine))
+        return Plan(done, self._zones(cube, at_first + mine, trials.metric))
 
     def forecast(self, given: Any) -> Forecast:
         """As many trainings as it may have."""
@@ -176,20 +177,21 @@ class Surrogate:
     def _known(self, cube: Cube, trials: Sequence[Trial]) -> Known:
         values: dict[tuple[float, ...], list[float]] = {}
         for trial in trials:
-            values.setdefault(tuple(cube.point(trial.params).tolist()), []).append(trial.value(self.reading))
+            score = trial.metric.score(trial.value(self.reading))
+            values.setdefault(tuple(cube.point(trial.params).tolist()), []).append(score)
         return Known(values)
 
     def _posterior(self, cube: Cube, known: Known) -> tuple[Posterior, Scale]:
         data, scale = known.data(cube)
         return fit(data, Prior()), scale
 
-    def _zones(self, cube: Cube, known: Sequence[Trial]) -> tuple[Zone, ...]:
+    def _zones(self, cube: Cube, known: Sequence[Trial], metric: Metric) -> tuple[Zone, ...]:
         values = self._known(cube, known)
         if not values.n_complete:
             return ()
         posterior, scale = self._posterior(cube, values)
         params = {tuple(cube.point(t.params).tolist()): {n: t.params[n] for n in cube.space.names} for t in known}
-        return find_regions(cube, posterior, scale, params, level=self.level, zones_max=self.zones_max)
+        return find_regions(cube, posterior, scale, params, metric, level=self.level, zones_max=self.zones_max)
 
 
 def _at_points(given: Any, seeds: int, epochs: int, space: Space, trials: Trials) -> list[Trial]:

@@ -30,7 +30,7 @@ Place = tuple[float, ...]
 
 @dataclass(frozen=True)
 class Known:
-    """Values by point of the cube; NaN for a training without an accuracy. The order of neither matters."""
+    """Scores (larger is better) by point of the cube; NaN for a training without one. The order of neither matters."""
 
     values: Mapping[Place, Sequence[float]]
 
@@ -84,10 +84,10 @@ class Scale:
         return cls(centre, unit if unit > 1e-12 * max(1.0, abs(centre)) else 1.0)
 
     def forth(self, values: Array) -> Array:
-        """Accuracies to standardised values."""
+        """Scores to standardised values."""
         z = (values - self.centre) / self.unit
         return np.where(z < -1.0, -1.0 - np.log(np.maximum(-z, 1.0)), z)
 
     def back(self, z: float) -> float:
-        """A standardised value to an accuracy."""
+        """A standardised value to a score."""
         return self.centre + self.unit * (z if z >= -1.0 else -math.exp(-1.0 - z))

@@ -25,7 +25,7 @@ def imported(path: str, where: str) -> Callable[..., Any]:
     module, _, name = path.partition(":")
     try:
         function = getattr(importlib.import_module(module), name)
-    except Exception as error:  # a module of the user's may raise anything
+    except (Exception, SystemExit) as error:  # a module of the user's may raise anything
         raise ObjectiveError(
             f'{where} = "{path}" cannot be imported ({type(error).__name__}: {error}); give "package.module:function" '
             "of a module that Python finds from here"

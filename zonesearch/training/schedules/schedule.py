@@ -35,7 +35,8 @@ class Schedule(ABC):
             step: 0 for the first step of the training.
             steps_per_epoch: optimizer steps in one epoch.
             epochs: the horizon: the length of the whole training.
-            history: validation accuracy of every epoch that is finished.
+            history: validation of every epoch that is finished, as a score: larger is better. It is the accuracy, or
+                the metric in its place, with its sign turned where that is to be minimized.
         """
 
     @property

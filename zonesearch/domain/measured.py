@@ -1,0 +1,82 @@
+"""Which metric a network's settings measure, without loading torch: what a study has to know before it trains.
+
+``[training] metric`` says what is computed, ``[metric]`` what it is called, which direction is better, and its unit.
+Either names a built-in metric; said twice, it must be the same thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from zonesearch.domain.metric import Metric
+from zonesearch.errors import StudyError, did_you_mean
+
+__all__ = ["BUILT_IN", "measured_metric", "own_or_built_in"]
+
+BUILT_IN = {
+    "accuracy": "classification",
+    "balanced_accuracy": "classification",
+    "r2": "regression",
+    "mae": "regression",
+    "rmse": "regression",
+}
+"""Metrics by name, and for which task."""
+
+_OF_TASK = {"classification": "accuracy", "regression": "r2"}
+
+
+def own_or_built_in(task: str, metric: str, table: Mapping[str, Any]) -> str:
+    """What ``[training] metric`` is when ``[metric]`` may name it; empty for that of the task.
+
+    Args:
+        task: of the data.
+        metric: as ``[training]`` has it, empty where it says nothing.
+        table: ``[metric]``.
+
+    Raises:
+        StudyError: ``[metric]`` names what no network measures, or something else than ``[training] metric``.
+    """
+    name = table.get("name")
+    if name is None or ":" in metric:
+        return metric
+    if name not in BUILT_IN:
+        raise StudyError(
+            f'[metric] name = "{name}" is nothing that a network measures; {did_you_mean(str(name), BUILT_IN)} (one of '
+            f'your own is set by [training] metric = "package.module:function", and named here)'
+        )
+    if metric and metric != name:
+        raise StudyError(f'[metric] name = "{name}", but [training] metric = "{metric}"; say which one it is')
+    return metric if metric or name == _OF_TASK.get(task) else str(name)
+
+
+def measured_metric(task: str, metric: str, direction: str = "", table: Mapping[str, Any] | None = None) -> Metric:
+    """What is searched.
+
+    Args:
+        task: of the data.
+        metric: ``[training] metric``: a built-in one, ``package.module:function``, or empty for that of the task.
+        direction: ``[training] direction``; empty where it says nothing.
+        table: ``[metric]``: name, direction and unit, where they are given.
+
+    Raises:
+        StudyError: a direction that makes no sense, that is given twice and differs, or that a built-in metric does
+            not have.
+    """
+    table = table or {}
+    Metric.parse(table)  # its keys and values
+    own = ":" in metric
+    name = str(table.get("name", metric.partition(":")[2])) if own else metric or _OF_TASK.get(task, "accuracy")
+    given = {
+        key: Metric(name, said).direction  # type: ignore[arg-type]
+        for key, said in (("[training] direction", direction), ("[metric] direction", table.get("direction")))
+        if said
+    }
+    if len(set(given.values())) > 1:
+        first, second = (f'{key} = "{said}"' for key, said in given.items())
+        raise StudyError(f"{first}, but {second}; say which one it is")
+    found = Metric(name, next(iter(given.values()), None), str(table.get("unit", "")))
+    known = Metric(name).direction
+    if not own and found.direction != known:
+        raise StudyError(f'{next(iter(given))} = "{found.direction}", but {name} is to be {known}d; leave it out')
+    return found

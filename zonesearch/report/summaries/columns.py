@@ -1,0 +1,32 @@
+"""How the column of the metric is called in a table."""
+
+from __future__ import annotations
+
+from zonesearch.domain.metric import Metric
+
+__all__ = ["value_column"]
+
+_TAKEN = frozenset(
+    {
+        *(
+            "zone",
+            "cells",
+            "seeds",
+            "missing",
+            "parameters",
+            "seconds",
+            "stage",
+            "schedule",
+            "epoch",
+            "epochs",
+            "value",
+        ),
+        *("lowest", "highest", "low", "high", "run", "recommended", "zones", "trainings", "finalists", "alike"),
+    }
+)
+"""What other columns are called."""
+
+
+def value_column(metric: Metric) -> str:
+    """The metric's name, marked where a table has another column of that name."""
+    return f"{metric.name} (searched)" if metric.name in _TAKEN else metric.name
