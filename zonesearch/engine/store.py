@@ -93,7 +93,7 @@ class Store:
     def refresh(self) -> Loaded:
         """Read what was added since, by this process or others; raises as :meth:`load` does."""
         with store_errors(f"the trials in {self.folder.trials_folder} cannot be read"):
-            fresh = [trial for path in self._files() for trial in self._new_in(path)]
+            fresh = [trial for path in self.folder.files() for trial in self._new_in(path)]
         if fresh:
             self._trials = self._trials | Trials(fresh)
         torn = sum(reading.n_torn + reading.tail_is_torn for reading in self._readings.values())
@@ -161,9 +161,6 @@ class Store:
             os.ftruncate(self._descriptor, before)
             raise
         return before, before + len(data)
-
-    def _files(self) -> list[Path]:
-        return sorted(self.folder.trials_folder.glob("*.jsonl"))
 
     def _new_in(self, path: Path) -> Iterator[Trial]:
         reading = self._readings.setdefault(path, _Reading())
