@@ -116,14 +116,18 @@ def _unusual(trial: Trial) -> Line:
     return found
 
 
-def heading_line(heading: Heading) -> bytes:
-    """``heading`` as a line that ends with a newline."""
+def heading_line(heading: Heading, deal: Mapping[str, Any] | None = None) -> bytes:
+    """``heading`` as a line that ends with a newline; with ``deal`` it also says what was dealt to the shards.
+
+    That stands in a heading because every version reads headings, and overlooks what else stands in them.
+    """
     return _sealed(
         {
             "heading": heading.name,
             "identity": dict(heading.identity),
             "settings": dict(heading.settings),
             "study_text": heading.study_text,
+            **({} if deal is None else {"deal": deal}),
             "study": heading.study,
             "format": FORMAT,
         }

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from zonesearch.engine.files import LONGEST_LINE, open_regular, read_meta
+from zonesearch.engine.files import LONGEST_LINE, open_regular, read_meta, refuse_link
 from zonesearch.engine.identity import differences, fingerprint, plain_identity
 from zonesearch.engine.lock import Lock
 from zonesearch.engine.provenance import versions_lock
@@ -199,6 +199,7 @@ class RunFolder:
             StoreError: somebody else is in; names process and host.
         """
         with store_errors(f"run folder {self.path} cannot be written"):
+            refuse_link(self.path / "locks")
             (self.path / "locks").mkdir(exist_ok=True)
         folder_lock = Lock(
             self.path / "locks" / "folder.lock",
