@@ -42,9 +42,7 @@ def failing(params: dict[str, Any], seed: int, epochs: int) -> float:
 
 def test_study_that_fails_does_not_take_the_front_page_away(tmp_path: Path) -> None:
     bad = Study.of(SPACE, failing, name="bad")
-    with pytest.raises(
-        ObjectiveError, match="1 of 3 studies failed.*index.html. bad: .*no <such>"
-    ):
+    with pytest.raises(ObjectiveError, match=r"1 of 3 studies failed.*index.html. bad: .*no <such>"):
         make_gallery([bad, *studies()], tmp_path / "reports", runs=tmp_path / "runs")
     text = (tmp_path / "reports" / "index.html").read_text()
     assert re.findall(r'href="([^"#]+)"', text) == ["plane.html", "&lt;b&gt;line.html"]

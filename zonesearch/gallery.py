@@ -70,13 +70,14 @@ def make_gallery(
             failed[study.name] = error
     reasons = {name: str(error) or type(error).__name__ for name, error in failed.items()}
     front = replace_file(front_page(reports, shown, reasons), into / "index.html")
-    for error in failed.values():
-        if not isinstance(error, ZoneSearchError):
-            raise error
-    for error in failed.values():
-        said = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-        raise type(error)(f"{len(failed)} of {len(studies)} studies failed, the others are in {front}. {said}")
-    return front
+    if not failed:
+        return front
+    for problem in failed.values():
+        if not isinstance(problem, ZoneSearchError):
+            raise problem
+    said = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+    first = next(iter(failed.values()))
+    raise type(first)(f"{len(failed)} of {len(studies)} studies failed, the others are in {front}. {said}")
 
 
 def photograph(page: str, path: str | Path, width: int = 1200, height: int = 500) -> Path:

@@ -22,7 +22,7 @@ def as_texts(frame: pd.DataFrame) -> pd.DataFrame:
     shown = frame.copy()
     for i, kind in enumerate(frame.dtypes):
         if kind.kind == "O" or str(kind) in ("str", "string", "category"):
-            shown.isetitem(i, frame.iloc[:, i].astype(object).map(_text))
+            shown.isetitem(i, frame.iloc[:, i].astype(object).map(_text).array)
     return shown.set_axis([_text(name) for name in frame.columns], axis="columns")
 
 

@@ -16,13 +16,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import pandas as pd
 
+from zonesearch.domain.log import Records
 from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.reading import BEST, Reading
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Conflict", "Params", "State", "Training", "Trial", "Trials", "Value", "plain"]
 
@@ -290,26 +293,25 @@ class Trials:
     """An immutable set of trials. ``a | b`` merges; iteration is over one trial per training, in a fixed order."""
 
     def __init__(self, trials: Iterable[Trial] = ()) -> None:
-        records: dict[Any, tuple[Trial, ...]] = {}
-        for trial in trials:
-            identity = trial.training.identity
-            kept = records.get(identity, ())
-            if not any(trial._identical(other) for other in kept):
-                records[identity] = (*kept, trial)
-        self._records = records
+        self._records = Records().added(list(trials))
         self._asked: tuple[object, list[Training]] = ((), [])  # a stage and who asks it both want to know
 
     def __or__(self, other: Trials) -> Trials:
-        if not self._records or not other._records:
-            return self if self._records else other
-        merged = Trials()
-        merged._records = dict(self._records)
-        for identity, trials in other._records.items():
-            kept = merged._records.get(identity, ())
-            fresh = tuple(t for t in trials if not any(t._identical(k) for k in kept))
-            if fresh:
-                merged._records[identity] = kept + fresh
-        return merged
+        if other._records.n_entries > self._records.n_entries:
+            self, other = other, self
+        return self.added(other.records())
+
+    def added(self, trials: Iterable[Trial]) -> Trials:
+        """The union with ``trials``. To add to the newest of a row of sets costs the same however large it is."""
+        records = self._records.added(list(trials))
+        if records is self._records:
+            return self
+        union = Trials()
+        union._records = records
+        return union
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Trials, (list(self.records()),)
 
     def __len__(self) -> int:
         """The number of different trainings that came back."""
@@ -410,8 +412,7 @@ class Trials:
 
     def records(self) -> Iterator[Trial]:
         """Every record, those that contradict or repeat each other included."""
-        for records in self._records.values():
-            yield from records
+        return self._records.entries()
 
     def records_of(self, training: Training) -> tuple[Trial, ...]:
         """Every record of the experiment that ``training`` is part of, of whatever length; shortest first."""
@@ -430,6 +431,8 @@ class Trials:
 
     def frame(self) -> pd.DataFrame:
         """One row per training, the columns (params..., accuracy) first, then what else is known of it."""
+        import pandas as pd  # loading it takes longer than most of what trials are asked for
+
         trials = list(self)
         names = list(dict.fromkeys(name for trial in trials for name in trial.params))
         rows = [
