@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from zonesearch import StoreError, Study
+from zonesearch import ObjectiveError, StoreError, Study
 from zonesearch.gallery import make_gallery
 
 SPACE = {"width": [8, 16, 32], "batch": [4, 8, 16]}
@@ -34,6 +34,23 @@ def test_every_study_has_a_report_and_a_place_on_the_front_page(tmp_path: Path) 
     assert "finalists cannot be told apart" in text or "differs" in text or "finalist" in text
     again = make_gallery(studies(), tmp_path / "reports", runs=tmp_path / "runs")
     assert again.read_text() == text
+
+
+def failing(params: dict[str, Any], seed: int, epochs: int) -> float:
+    raise RuntimeError("no <such> network")
+
+
+def test_study_that_fails_does_not_take_the_front_page_away(tmp_path: Path) -> None:
+    bad = Study.of(SPACE, failing, name="bad")
+    with pytest.raises(ObjectiveError, match=r"1 of 3 studies failed.*index.html. bad: .*no <such>"):
+        make_gallery([bad, *studies()], tmp_path / "reports", runs=tmp_path / "runs")
+    text = (tmp_path / "reports" / "index.html").read_text()
+    assert re.findall(r'href="([^"#]+)"', text) == ["plane.html", "&lt;b&gt;line.html"]
+    assert "no &lt;such&gt; network" in text
+    assert "<h1>3 studies</h1>" in text
+    with pytest.raises(ObjectiveError, match="1 of 1 studies failed"):
+        make_gallery([bad], tmp_path / "alone", runs=tmp_path / "runs")
+    assert "no &lt;such&gt; network" in (tmp_path / "alone" / "index.html").read_text()
 
 
 def test_pictures_without_a_browser_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

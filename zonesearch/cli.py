@@ -57,8 +57,6 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; gives the exit status."""
     options = parser().parse_args(arguments)
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # so that a study finds the user's own modules where the user stands
     warnings.formatwarning = _sentence
     try:
         status: int | None = options.call(options)

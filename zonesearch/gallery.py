@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from zonesearch.domain.findings import Findings
-from zonesearch.errors import StoreError, StudyError
+from zonesearch.errors import StoreError, StudyError, ZoneSearchError
 from zonesearch.report.gallery import front_page, map_page
 from zonesearch.report.page import replace_file, write_report
 from zonesearch.running import Observer, Silent, run_study
@@ -50,20 +50,34 @@ def make_gallery(
 
     Raises:
         StoreError: a file cannot be written, or a picture is wanted and there is no Chromium.
-        ZoneSearchError: whatever else a run raises; the reports made before stay.
+        ZoneSearchError: whatever else a run raises. All other studies have their reports then, and the front page says
+            of the failing ones why they have none.
     """
     into, runs = Path(into), Path(runs)
     reports: dict[str, Findings] = {}
     shown: dict[str, str] = {}
+    failed: dict[str, Exception] = {}
     for study in studies:
-        result = run_study(study, into=runs / study.name, observer=observe(study, runs / study.name))
-        made = write_report(result.findings, into / f"{study.name}.html")
-        reports[made.name] = result.findings
-        if pictures:
-            with suppress(StudyError):  # no surface, no picture
-                picture = photograph(map_page(result.findings), into / f"{study.name}.png")
-                shown[made.name] = f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
-    return replace_file(front_page(reports, shown), into / "index.html")
+        try:
+            result = run_study(study, into=runs / study.name, observer=observe(study, runs / study.name))
+            made = write_report(result.findings, into / f"{study.name}.html")
+            reports[made.name] = result.findings
+            if pictures:
+                with suppress(StudyError):  # no surface, no picture
+                    picture = photograph(map_page(result.findings), into / f"{study.name}.png")
+                    shown[made.name] = f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
+        except Exception as error:  # raised again below
+            failed[study.name] = error
+    reasons = {name: str(error) or type(error).__name__ for name, error in failed.items()}
+    front = replace_file(front_page(reports, shown, reasons), into / "index.html")
+    if not failed:
+        return front
+    for problem in failed.values():
+        if not isinstance(problem, ZoneSearchError):
+            raise problem
+    said = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+    first = next(iter(failed.values()))
+    raise type(first)(f"{len(failed)} of {len(studies)} studies failed, the others are in {front}. {said}")
 
 
 def photograph(page: str, path: str | Path, width: int = 1200, height: int = 500) -> Path:

@@ -1,29 +1,113 @@
-"""A run as it stands on disk: looked at, never changed."""
+"""A run as it stands on disk: looked at, never changed, and nothing called that it names.
+
+What a run folder says may come from anybody. So the study is built from the plain settings in ``run.json``, by stages
+and line methods that are installed here; the study file in it is shown as text and never parsed, its objective never
+made. A stage that is not installed here, or not with these settings, ends what can be told of a run; what came before
+it is shown.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from zonesearch.domain.findings import Findings
+from zonesearch.domain.findings import Findings, StageRecord
 from zonesearch.engine.run_folder import RunFolder
+from zonesearch.engine.shards import Deal, odd_shards
 from zonesearch.engine.store import Store
-from zonesearch.errors import StudyError
+from zonesearch.errors import StudyError, ZoneSearchError
 from zonesearch.pipeline import find
 from zonesearch.study.study import Study
 
-__all__ = ["read_run", "study_of"]
+__all__ = ["Recorded", "read_recorded", "read_run", "study_of"]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a run folder holds.
+
+    Args:
+        folder: the folder.
+        study: what it looks for, as far as it is known here; it has no objective.
+        findings: what was found so far.
+        n_torn: lines that were cut or damaged and skipped.
+        deals: what was dealt to shards.
+        notes: what the user should know of the folder itself, in sentences; they stand in the findings' notes too.
+    """
+
+    folder: RunFolder
+    study: Study
+    findings: Findings
+    n_torn: int
+    deals: tuple[Deal, ...]
+    notes: tuple[str, ...]
 
 
 def study_of(folder: RunFolder) -> Study:
     """The study that a run folder belongs to, to look at what came out; it has no objective.
 
+    It ends before the first stage that is not known here.
+
     Raises:
-        StudyError: the folder does not say what it looks for, or one of its stages is not registered here.
+        StudyError, SpaceError: the folder does not say what it looks for, or what it says cannot be understood.
     """
+    return _study_and_rest(folder)[0]
+
+
+def _study_and_rest(folder: RunFolder) -> tuple[Study, tuple[StageRecord, ...]]:
+    """The study as far as its stages are known here, and the stages from the first on that is not."""
     if not folder.settings:
         raise StudyError(f"{folder.path} does not say what it looks for; `zonesearch run STUDY.toml --into` it first")
-    seed = int(folder.identity.get("seed", 0))
-    return Study.from_settings(folder.settings, name=folder.name, seed=seed, text=folder.study_text or "")
+    seed = folder.identity.get("seed", 0)
+    text = folder.study_text or ""
+    try:
+        tables = list(folder.settings["stages"])
+        for n_known in range(len(tables), -1, -1):
+            settings = {**folder.settings, "stages": tables[:n_known]}
+            try:
+                study = Study.from_settings(settings, name=folder.name, seed=int(seed), text=text)
+                break
+            except ZoneSearchError as error:
+                if n_known == 0:
+                    raise
+                reason = str(error)
+    except ZoneSearchError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
+        raise StudyError(
+            f"what {folder.path / 'run.json'} says the run looks for cannot be understood ({type(error).__name__}: "
+            f"{str(error)[:200]}): `zonesearch run STUDY.toml --into` another folder and merge this one into it"
+        ) from error
+    note = "not known here, so nothing from here on is shown"
+    rest = [
+        StageRecord(str(table.get("name")), _plain(table), notes=(f"{reason}: {note}",) if i == 0 else ())
+        for i, table in enumerate(tables[n_known:])
+    ]
+    return study, tuple(rest)
+
+
+def _plain(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {str(key): value for key, value in table.items()}
+
+
+def read_recorded(path: str | Path) -> Recorded:
+    """What the run in the folder ``path`` holds; raises as :func:`read_run` does."""
+    folder = RunFolder.open(path)
+    store = Store(folder, writer=None)
+    loaded = store.load()
+    study, rest = _study_and_rest(folder)
+    findings = find(study, loaded.trials, folder.study)
+    notes = [*folder.notes, *loaded.notes, *(note for record in rest for note in record.notes)]
+    odd = odd_shards(loaded.trials)
+    if odd:
+        words = ", ".join(f'"{word}"' for word in odd[:3]) + (", ..." if len(odd) > 3 else "")
+        notes.append(f"There is no shard {words}; what records say of it was ignored.")
+    if rest:
+        findings = replace(findings, stages=(*findings.stages, *rest), verdict=None, study=dict(folder.settings))
+    findings = replace(findings, notes=(*findings.notes, *notes))
+    return Recorded(folder, study, findings, loaded.n_torn, store.deals, tuple(notes))
 
 
 def read_run(path: str | Path) -> tuple[Findings, int]:
@@ -31,8 +115,7 @@ def read_run(path: str | Path) -> tuple[Findings, int]:
 
     Raises:
         StoreError: there is no run folder, or it cannot be read.
-        StudyError, MergeError: it cannot be understood here.
+        StudyError, SpaceError, MergeError: it cannot be understood here.
     """
-    folder = RunFolder.open(path)
-    loaded = Store(folder, writer=None).load()
-    return find(study_of(folder), loaded.trials, folder.study), loaded.n_torn
+    recorded = read_recorded(path)
+    return recorded.findings, recorded.n_torn

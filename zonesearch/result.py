@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from zonesearch.domain.candidates import Candidate, Finalist
 from zonesearch.domain.findings import Findings
 from zonesearch.domain.trials import Trials
@@ -15,6 +13,8 @@ from zonesearch.domain.verdict import Verdict
 from zonesearch.domain.zones import Zone
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from zonesearch.report.figure_set import FigureSet
 
 __all__ = ["Result"]

@@ -19,7 +19,7 @@ from zonesearch.engine.gpus import visible_gpus
 from zonesearch.engine.identity import fingerprint
 from zonesearch.engine.run_folder import RunFolder
 from zonesearch.engine.runner import Engine, open_engine, order_of_work
-from zonesearch.engine.shards import Shard, deal, remaining
+from zonesearch.engine.shards import Deal, Shard, deal, remaining
 from zonesearch.engine.store import Store
 from zonesearch.errors import ObjectiveError, StudyError
 from zonesearch.pipeline import Round, find, next_round, round_bundles
@@ -319,7 +319,7 @@ def _loop(
                 _stop_when_nothing_came(at.records[0], store.trials)
                 return
             bundles = round_bundles(objective, at)
-            mine = bundles if shard is None else deal(bundles, shard.n)[shard.index - 1]
+            mine = bundles if shard is None else _part(bundles, shard, store)
             todo = remaining(mine, known())
             observer.round_begins(at, todo, len(study.stages))
             if todo:
@@ -356,6 +356,14 @@ def check_metric(new: Sequence[Trial], metric: Metric, known: Trials) -> None:
                 f"({metric.direction}) is searched; name what is to be searched: metric = "
                 f'"{trial.metric.name}" or "{metric.name}"'
             )
+
+
+def _part(bundles: Sequence[Bundle], shard: Shard, store: Store | Memory) -> Sequence[Bundle]:
+    """What falls to ``shard``; what falls to each is written down for those who look without the objective."""
+    parts = deal(bundles, shard.n)
+    if isinstance(store, Store):
+        store.note_deal(Deal.of(parts))
+    return parts[shard.index - 1]
 
 
 def stop_when_hopeless(trials: Trials, easiest: Bundle | None = None) -> None:

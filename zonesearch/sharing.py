@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zonesearch.domain.objective import Objective
 from zonesearch.domain.trials import Params, Trial, Trials
 from zonesearch.domain.values import same
 from zonesearch.domain.zones import Zone
+from zonesearch.engine.files import refuse_link
 from zonesearch.engine.run_folder import RunFolder
-from zonesearch.engine.shards import ShardStatus, n_shards_in, shard_statuses
+from zonesearch.engine.shards import Deal, ShardStatus, shard_statuses
 from zonesearch.engine.store import Store
-from zonesearch.pipeline import find, metric_of, next_round, round_bundles
+from zonesearch.pipeline import find, metric_of, next_round
 from zonesearch.study.study import Study
 
 if TYPE_CHECKING:
@@ -24,19 +24,18 @@ if TYPE_CHECKING:
 __all__ = ["describe_by", "import_run", "live_view", "open_view", "shards_of"]
 
 
-def shards_of(study: Study, objective: Objective, trials: Trials, n: int | None = None) -> list[ShardStatus]:
-    """How far each shard is with what the study wants now; empty when nothing more is wanted.
+def shards_of(study: Study, deals: Iterable[Deal], trials: Trials) -> list[ShardStatus]:
+    """How far each shard is with what the study wants now.
+
+    Empty when nothing more is wanted, or what is wanted now was dealt to nobody yet.
 
     Args:
-        study: the study.
-        objective: forms the bundles that are dealt out.
+        study: the study; its objective is not needed.
+        deals: what was dealt, as the files of trials have it.
         trials: all that is known here.
-        n: the number of shards; by default what the trials themselves say.
     """
     at = next_round(study.stages, trials, study.budget)
-    if at.finished:
-        return []
-    return shard_statuses(round_bundles(objective, at), n or n_shards_in(trials), trials)
+    return [] if at.finished else shard_statuses(at.plan.trainings, deals, trials)
 
 
 def describe_by(study: Study, trials: Trials) -> Describe:
@@ -79,7 +78,7 @@ def open_view(
     from zonesearch.engine.optuna_view import OptunaView
 
     return OptunaView(
-        url or str(folder.path / "view.journal"),
+        url or _journal(folder),
         folder.name,
         folder.study,
         study.space,
@@ -87,6 +86,12 @@ def open_view(
         metric=metric_of(study, trials),
         rebuild=rebuild,
     )
+
+
+def _journal(folder: RunFolder) -> str:
+    path = folder.path / "view.journal"
+    refuse_link(path)
+    return str(path)
 
 
 def live_view(study: Study, folder: RunFolder, trials_now: Callable[[], Trials], url: str | None = None) -> LiveView:
@@ -110,7 +115,7 @@ def live_view(study: Study, folder: RunFolder, trials_now: Callable[[], Trials],
             found = known["describe"](trial)
         return found
 
-    place = url or str(folder.path / "view.journal")
+    place = url or _journal(folder)
 
     def view() -> OptunaView:
         metric = metric_of(study, trials_now())

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.engine.made import answer
 from zonesearch.domain.objective import Bundle
 from zonesearch.domain.trials import Training, Trial, Trials
-from zonesearch.engine.shards import Shard, deal, n_shards_in, next_commands, remaining, shard_statuses
+from zonesearch.engine.shards import Deal, Shard, deal, n_shards_in, next_commands, remaining, shard_statuses
 from zonesearch.errors import StudyError
 
 
@@ -71,7 +71,8 @@ def test_shard_statuses_count_what_came_of_each_part() -> None:
             answer(Training({"y": 1})),
         ]
     )
-    one, two = shard_statuses(bundles, 2, trials)
+    wanted = [t for b in bundles for t in b.trainings]
+    one, two = shard_statuses(wanted, [Deal.of(parts)], trials)
     assert (str(one.shard), one.n_done, one.n_missing, one.n_diverged, one.n_failed) == ("1/2", 3, 1, 1, 1)
     assert (str(two.shard), two.n_done, two.n_missing, two.n_trainings) == ("2/2", 0, 4, 4)
 
@@ -82,12 +83,14 @@ def test_next_commands_are_those_of_the_unfinished_shards() -> None:
     done = Trials(replace(answer(t), provenance={"shard": "1/2"}) for bundle in parts[0] for t in bundle.trainings)
     assert n_shards_in(done) == 2
     assert n_shards_in(Trials()) == 1
-    assert next_commands(shard_statuses(bundles, 2, done), "digits.toml", "runs/all") == [
+    wanted = [t for b in bundles for t in b.trainings]
+    dealt = [Deal.of(parts)]
+    assert next_commands(shard_statuses(wanted, dealt, done), "digits.toml", "runs/all") == [
         "zonesearch run digits.toml --shard 2/2",
         "zonesearch merge RUN... --into runs/all",
     ]
     rest = Trials(answer(t) for bundle in parts[1] for t in bundle.trainings)
-    assert next_commands(shard_statuses(bundles, 2, done | rest), "digits.toml", "runs/all") == [
+    assert next_commands(shard_statuses(wanted, dealt, done | rest), "digits.toml", "runs/all") == [
         "zonesearch run digits.toml --into runs/all"
     ]
 

@@ -39,14 +39,15 @@ def test_shards_run_apart_and_merged_finish_the_study(tmp_path: Path) -> None:
             if into.exists():
                 merge([into], part)
             run_study(STUDY, into=part, shard=Shard(i, 2))
-        half = Store(RunFolder.open(parts[0]), writer=None).load().trials
+        first = Store(RunFolder.open(parts[0]), writer=None)
+        half = first.load().trials
         merge([parts[0]], into)
         if len(half) == 6:
-            statuses = shards_of(STUDY, STUDY.objective(), half)
+            statuses = shards_of(STUDY, first.deals, half)
             assert [(s.n_done, s.n_missing) for s in statuses] == [(6, 0), (0, 6)]
         merge([parts[1]], into)
     together = Store(RunFolder.open(into), writer=None).load().trials
-    assert shards_of(STUDY, STUDY.objective(), together) == []
+    assert shards_of(STUDY, first.deals, together) == []
     single = run_study(STUDY).trials
     assert [(t.training, t.accuracy) for t in together] == [(t.training, t.accuracy) for t in single]
 

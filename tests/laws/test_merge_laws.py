@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import pandas as pd  # noqa: F401 - frames load it when first asked for, which no property test has the time for
 from hypothesis import given
 from hypothesis import strategies as st
 

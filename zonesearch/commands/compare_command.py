@@ -92,6 +92,7 @@ def call(options: argparse.Namespace) -> None:
 
 
 def _problem(options: argparse.Namespace) -> Study | RecordedMap:
+    from zonesearch.commands.options import find_own_modules
     from zonesearch.contest.recording import read_map
     from zonesearch.errors import StudyError
     from zonesearch.study.files import read_study
@@ -100,6 +101,7 @@ def _problem(options: argparse.Namespace) -> Study | RecordedMap:
         raise StudyError("compare wants a study file, a run folder or a recorded map")
     study = None
     if options.study is not None and options.study.suffix == ".toml":
+        find_own_modules()
         study = read_study(options.study, options.set)
     table = options.recorded or (options.study if study is None else None)
     if table is None:

@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def call(options: argparse.Namespace) -> None:
     """Run what is not finished yet, then write everything."""
+    from zonesearch.commands.options import find_own_modules
     from zonesearch.gallery import make_gallery
     from zonesearch.progress import ProgressBars
     from zonesearch.running import Observer, Silent
@@ -28,5 +29,6 @@ def call(options: argparse.Namespace) -> None:
     def observe(study: Study, folder: Path) -> Observer:
         return Silent() if options.quiet else ProgressBars(study, folder)
 
+    find_own_modules()
     studies = [read_study(path) for path in options.studies]
     print(make_gallery(studies, options.into, runs=options.runs, pictures=options.pictures, observe=observe))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from pathlib import Path
 
 from zonesearch.study.study import Study
 
-__all__ = ["add_study", "default_folder", "given_study"]
+__all__ = ["add_study", "default_folder", "find_own_modules", "given_study"]
 
 
 def add_study(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +28,17 @@ def given_study(options: argparse.Namespace) -> Study:
     """The study that the options name."""
     from zonesearch.study.files import read_study
 
+    find_own_modules()
     return read_study(options.study, options.set)
+
+
+def find_own_modules() -> None:
+    """Let a study find the user's own modules where the user stands: for the commands that train.
+
+    Those that read do not call this: where the user stands may be a folder from a stranger.
+    """
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
 
 
 def default_folder(study: Study) -> Path:

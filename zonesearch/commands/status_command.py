@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zonesearch.domain.metric import ACCURACY, Metric
-from zonesearch.domain.trials import Trials
+
+if TYPE_CHECKING:
+    from zonesearch.recorded import Recorded
 
 __all__ = ["add_arguments", "call", "status_of"]
 
@@ -36,6 +38,8 @@ def call(options: argparse.Namespace) -> None:
         print(f"  conflict: {conflict}")
     if status["torn_lines"]:
         print(f"  {status['torn_lines']} torn lines were skipped; their trainings are wanted again")
+    for note in status["notes"]:
+        print(f"  note: {note}")
     if status["best"]:
         best = status["best"]
         metric = Metric.parse(status["metric"])
@@ -51,18 +55,16 @@ def call(options: argparse.Namespace) -> None:
         print(status["verdict"]["sentence"])
 
 
-def _shards(run: Path, trials: Trials) -> tuple[list[dict[str, Any]], list[str]]:
+def _shards(recorded: Recorded, run: Path) -> tuple[list[dict[str, Any]], list[str]]:
     """Per shard what is done of the round under way, and what to type next; empty for a run without shards."""
-    from zonesearch.engine.run_folder import RunFolder
     from zonesearch.engine.shards import n_shards_in, next_commands
     from zonesearch.sharing import shards_of
-    from zonesearch.study.files import parse_study
 
-    folder = RunFolder.open(run)
-    if n_shards_in(trials) < 2 or not folder.study_text:
+    trials = recorded.findings.trials
+    n = n_shards_in(trials)
+    if n < 2 or recorded.findings.finished:
         return [], []
-    study = parse_study(folder.study_text, name=folder.name, where=str(folder.path / "study.toml"))
-    statuses = shards_of(study, study.objective(), trials)
+    statuses = shards_of(recorded.study, recorded.deals, trials)
     shown = [
         {
             "shard": str(s.shard),
@@ -73,14 +75,15 @@ def _shards(run: Path, trials: Trials) -> tuple[list[dict[str, Any]], list[str]]
         }
         for s in statuses
     ]
-    return shown, next_commands(statuses, "STUDY.toml", str(run)) if statuses else []
+    return shown, next_commands(statuses, "STUDY.toml", str(run), n)
 
 
 def status_of(run: Path) -> dict[str, Any]:
     """The status of a run folder as plain data: done, missing, diverged, failed, stage, verdict."""
-    from zonesearch.recorded import read_run
+    from zonesearch.recorded import read_recorded
 
-    findings, n_torn = read_run(run)
+    recorded = read_recorded(run)
+    findings, n_torn = recorded.findings, recorded.n_torn
     trials = findings.trials
     stages = []
     for record in findings.stages:
@@ -97,7 +100,7 @@ def status_of(run: Path) -> dict[str, Any]:
                 "failed": states.count("failed"),
             }
         )
-    shards, commands = _shards(run, trials)
+    shards, commands = _shards(recorded, run)
     states = [trial.state for trial in trials]
     complete = [trial for trial in trials if trial.accuracy is not None]
     metric = findings.metric
@@ -114,6 +117,7 @@ def status_of(run: Path) -> dict[str, Any]:
         "conflicts": [str(conflict) for conflict in trials.conflicts],
         "torn_lines": n_torn,
         "metric": metric.describe(),
+        "notes": list(recorded.notes),
         "best": {"params": dict(best.params), metric.name: best.accuracy} if best else None,
         "stages": stages,
         "shards": shards,

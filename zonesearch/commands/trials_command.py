@@ -9,16 +9,28 @@ __all__ = ["add_arguments", "call"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """RUN [--csv]."""
+    """RUN [--csv [--raw]]."""
     parser.add_argument("run", metavar="RUN", type=Path, help="the run folder")
     parser.add_argument("--csv", action="store_true", help="comma-separated values, one line a trial")
+    parser.add_argument(
+        "--raw",
+        action="store_true",
+        help="with --csv: texts that look like formulas as they are too",
+    )
 
 
 def call(options: argparse.Namespace) -> None:
     """The columns (params..., accuracy) first."""
+    from zonesearch.commands.spreadsheet import as_texts
+    from zonesearch.errors import StudyError
     from zonesearch.recorded import read_run
     from zonesearch.result import Result
 
+    if options.raw and not options.csv:
+        raise StudyError("--raw says how comma-separated values are written: give --csv too")
+
     findings, _ = read_run(options.run)
     frame = Result(findings).frame()
+    if options.csv and not options.raw:
+        frame = as_texts(frame)
     print(frame.to_csv(index=False) if options.csv else frame.to_string(index=False), end="" if options.csv else "\n")

@@ -16,13 +16,15 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import pandas as pd
-
+from zonesearch.domain.log import Records
 from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.values import Params, Value, key_form, order, plain, told_apart
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Conflict", "Params", "State", "Training", "Trial", "Trials", "Value", "plain"]
 
@@ -318,27 +320,27 @@ class Trials:
     """An immutable set of trials. ``a | b`` merges; iteration is over one trial per training, in a fixed order."""
 
     def __init__(self, trials: Iterable[Trial] = ()) -> None:
-        records: dict[Any, tuple[Trial, ...]] = {}
-        for trial in trials:
-            identity = trial.training.identity
-            kept = records.get(identity, ())
-            if not any(trial._identical(other) for other in kept):
-                records[identity] = (*kept, trial)
-        self._records = records
+        self._records = Records().added(list(trials))
         self._asked: tuple[object, list[Training]] = ((), [])  # a stage and who asks it both want to know
 
     def __or__(self, other: Trials) -> Trials:
-        if not self._records or not other._records:
-            return self if self._records else other
-        merged = Trials()
-        merged._records = dict(self._records)
-        for identity, trials in other._records.items():
-            kept = merged._records.get(identity, ())
-            fresh = tuple(t for t in trials if not any(t._identical(k) for k in kept))
-            if fresh:
-                merged._records[identity] = kept + fresh
-        vars(merged)["metric"] = _shared_metric([self.metric, other.metric])
-        return merged
+        if other._records.n_entries > self._records.n_entries:
+            self, other = other, self
+        return self.added(other.records())
+
+    def added(self, trials: Iterable[Trial]) -> Trials:
+        """The union with ``trials``. To add to the newest of a row of sets costs the same however large it is."""
+        new = list(trials)
+        records = self._records.added(new)
+        if records is self._records:
+            return self
+        union = Trials()
+        union._records = records
+        vars(union)["metric"] = _shared_metric([self.metric, *dict.fromkeys(trial.metric for trial in new)])
+        return union
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Trials, (list(self.records()),)
 
     def __len__(self) -> int:
         """The number of different trainings that came back."""
@@ -461,8 +463,7 @@ class Trials:
 
     def records(self) -> Iterator[Trial]:
         """Every record, those that contradict or repeat each other included."""
-        for records in self._records.values():
-            yield from records
+        return self._records.entries()
 
     def records_of(self, training: Training | tuple[Any, int]) -> tuple[Trial, ...]:
         """Every record with the params and seed of ``training`` (or this identity), of any length; shortest first."""
@@ -490,6 +491,8 @@ class Trials:
         Args:
             metric: what the values are called after; by default that of the trials.
         """
+        import pandas as pd  # loading it takes longer than most of what trials are asked for
+
         trials = list(self)
         value = (metric or self.metric).name
         columns: dict[str, list[Any]] = {}

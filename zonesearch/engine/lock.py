@@ -39,7 +39,7 @@ class Lock:
     def __init__(self, path: Path, *, what: str, mend: str, shared: bool = False) -> None:
         self.path = path
         try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
         except OSError as error:
             raise StoreError(
                 f"{what} cannot be locked: {path}: {error.strerror}. Name a folder that can be written"

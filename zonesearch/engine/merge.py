@@ -1,14 +1,17 @@
 """Bring together what several machines have trained.
 
 Merging is a set union of records: lines that are not there yet are copied as they are, byte for byte, into one new
-file that appears whole or not at all. So merging twice changes nothing, and neither order nor grouping matters.
-Nothing is decided here: records of one training that contradict each other are all kept and reported.
+file that appears whole or not at all, and that begins with its heading, so that it can be merged on from wherever it
+is put. So merging twice changes nothing, and neither order nor grouping matters. Nothing is decided here: records of
+one training that contradict each other are all kept and reported.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
@@ -96,16 +99,40 @@ def merge(sources: Sequence[Path], into: Path) -> Merged:
             into.parent.mkdir(parents=True, exist_ok=True)
             spool = (into if into.is_dir() else into.parent) / f".{into.name}.{uuid4().hex}.merging"
             stack.callback(spool.unlink, missing_ok=True)
-            with spool.open("xb") as out:
+            with spool.open("x+b") as out:
                 counts = tuple(union.add(source, out) for source in sources)
+                heading = union.one_heading() if is_new else folder.heading
+                if union.n_new and not union.begins_with_heading:
+                    _put_before(heading_line(heading), out)
                 out.flush()
                 os.fsync(out.fileno())
             if is_new:
-                folder = RunFolder.create(into, union.one_heading())
+                folder = RunFolder.create(into, heading)
             if union.n_new:
-                spool.rename(folder.trials_folder / f"merged-{union.digest_of_new}.jsonl")
+                spool.rename(_free_name(folder.trials_folder / f"merged-{union.digest_of_new}.jsonl"))
                 sync_folder(folder.trials_folder)
     return Merged(folder, counts, len(union.n_records), union.conflicts(folder))
+
+
+def _put_before(head: bytes, out: IO[bytes]) -> None:
+    """Put ``head`` at the beginning of the open file ``out``, which is its own copy meanwhile."""
+    out.seek(0)
+    with tempfile.TemporaryFile(dir=Path(out.name).parent) as body:
+        shutil.copyfileobj(out, body)
+        out.seek(0)
+        out.truncate()
+        out.write(head)
+        body.seek(0)
+        shutil.copyfileobj(body, out)
+
+
+def _free_name(path: Path) -> Path:
+    """``path``, or with a number where a file of that name is there (whose lines were damaged since)."""
+    n, free = 1, path
+    while free.exists() or free.is_symlink():
+        n += 1
+        free = path.with_name(f"{path.stem}-{n}{path.suffix}")
+    return free
 
 
 class _Union:
@@ -114,10 +141,13 @@ class _Union:
     def __init__(self) -> None:
         self.n_new = 0
         self.n_records: Counter[str] = Counter()  # by key of the training
+        self.begins_with_heading = False  # what is written
         self._headings: set[bytes] = set()
         self._first: Heading | None = None
         self._accepted: set[Any] = set()
         self._above = ""  # the study of the heading that was written last
+        self._study: str | None = None  # of records that came before any heading, and where they stand
+        self._nameless = ""
         self._digests: set[bytes] = set()
         self._digest_of_new = 0
 
@@ -129,23 +159,30 @@ class _Union:
     def know(self, folder: RunFolder) -> None:
         """Take note of what is in ``folder``."""
         self._first = folder.heading
-        if any(folder.trials_folder.glob("*.jsonl")):
+        if folder.files():
             self.add(folder.trials_folder, None)
 
     def add(self, source: Path, out: IO[bytes] | None) -> SourceCount:
-        """Write to ``out`` the lines of ``source`` that were not seen before."""
+        """Write to ``out`` the lines of ``source`` that were not seen before, below a heading."""
         if (source / "run.json").is_file():  # what was wanted of this run last may stand in none of its files
             with suppress(ZoneSearchError):
                 self._headings.add(heading_line(RunFolder.open(source).heading))
         n_records = n_new = n_torn = 0
         for file in source_files(source):
             heading: Heading | None = None
+            is_first = True
             for line in file.lines():
                 record = parse_ending(line)
                 if record is None:
                     n_torn += bool(line.strip())
                     continue
-                heading = to_heading(record) or heading
+                own = to_heading(record)
+                if own is None and is_first:  # a file of an older run: the run.json beside it says what it is
+                    own = file.beside()
+                is_first = False
+                if own is not None:
+                    heading = own
+                    self._headings.add(heading_line(own))
                 self._check(record, heading, file.place)
                 digest = hashlib.blake2b(line.rstrip(), digest_size=16).digest()
                 is_new = digest not in self._digests
@@ -155,26 +192,34 @@ class _Union:
                     n_new += is_new
                     self.n_records[record["key"]] += is_new
                 if is_new and out is not None:
-                    if heading is not None and heading.study != self._above:
-                        self._above = heading.study  # another version's name for the study: it stays known by it
-                        if "heading" not in record:
-                            out.write(heading_line(heading))
-                    out.write(line if line.endswith(b"\n") else line + b"\n")
+                    self._write(line if line.endswith(b"\n") else line + b"\n", "heading" in record, heading, out)
                     self._digest_of_new ^= int.from_bytes(digest)
                     self.n_new += "heading" not in record
         return SourceCount(str(source), n_records, n_new, n_torn)
 
+    def _write(self, line: bytes, is_heading: bool, heading: Heading | None, out: IO[bytes]) -> None:
+        """Write ``line`` below a heading with its study's fingerprint, which may be another version's for the same."""
+        above = heading or self._first
+        if out.tell() == 0:
+            self.begins_with_heading = is_heading or above is not None
+        if above is not None and above.study != self._above:
+            self._above = above.study
+            if not is_heading:
+                out.write(heading_line(above))
+        out.write(line)
+
     def _check(self, record: Line, heading: Heading | None, place: str) -> None:
-        if self._first is None:
-            if heading is None:
-                raise MergeError(
-                    f"{place} does not say what study it belongs to (its first line is damaged): merge it into a run "
-                    f"folder of that study"
-                )
-            self._first = heading
-        same_study(record, heading, self._first, place, self._accepted)
-        if heading is not None and "heading" in record:
-            self._headings.add(heading_line(heading))
+        study = record["study"]
+        self._first = self._first or heading
+        if self._first is not None:
+            same_study(record, heading, self._first, place, self._accepted)
+        if self._study not in (None, study):
+            raise MergeError(
+                f"{place} holds trials of another study (fingerprint {study}) than {self._nameless} (fingerprint "
+                f"{self._study}). Merge only runs of one study"
+            )
+        if self._first is None:  # nothing says what it is but its fingerprint; another source may
+            self._study, self._nameless = study, place
 
     def one_heading(self) -> Heading:
         """What the union belongs to; of runs that looked for different things, as the newest settings say.
@@ -185,6 +230,11 @@ class _Union:
         headings = [to_heading(record) for line in sorted(self._headings) if (record := parse(line))]
         known = [heading for heading in headings if heading is not None]
         if not known:
+            if self._study is not None:
+                raise MergeError(
+                    f"{self._nameless} does not say what study it belongs to (its first line is damaged): merge it "
+                    f"into a run folder of that study"
+                )
             raise MergeError("the sources hold no intact line: there is nothing to merge")
         return max(known, key=lambda heading: (bool(heading.settings), heading.since))
 

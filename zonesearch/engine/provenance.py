@@ -34,6 +34,7 @@ def machine() -> dict[str, Any]:
     }
 
 
+@cache
 def versions_lock() -> dict[str, str]:
     """Every installed distribution with its version, names ascending; Python itself under ``python``."""
     found = {"python": sys.version.split()[0]}

@@ -26,7 +26,19 @@ from zonesearch.domain.values import ChosenFloat
 from zonesearch.engine.lengths import Looks
 from zonesearch.errors import MergeError
 
-__all__ = ["FORMAT", "Heading", "Line", "heading_line", "parse", "parse_ending", "to_heading", "to_trial", "trial_line"]
+__all__ = [
+    "DEEPEST",
+    "FORMAT",
+    "Heading",
+    "Line",
+    "heading_line",
+    "nested_deeper",
+    "parse",
+    "parse_ending",
+    "to_heading",
+    "to_trial",
+    "trial_line",
+]
 
 FORMAT = 1
 """The format that this version writes, and the newest that it reads."""
@@ -34,8 +46,12 @@ FORMAT = 1
 Line = dict[str, Any]
 """One intact record as plain JSON values."""
 
+DEEPEST = 50
+"""So many tables may stand within each other in what a run says of itself."""
+
 _MARK = b', "crc": "'
 _KEY = b', "key": "'
+_HEADING = b'{"heading": '
 
 
 @dataclass(frozen=True)
@@ -80,7 +96,7 @@ def trial_line(trial: Trial, study: str) -> bytes:
             **_unusual(trial),
             "error": trial.error,
             "provenance": dict(trial.provenance),
-            "key": training.key,
+            "key": trial.key,
             "study": study,
             "format": FORMAT,
         }
@@ -107,8 +123,11 @@ def _unusual(trial: Trial) -> Line:
     return found
 
 
-def heading_line(heading: Heading) -> bytes:
-    """``heading`` as a line that ends with a newline."""
+def heading_line(heading: Heading, deal: Mapping[str, Any] | None = None) -> bytes:
+    """``heading`` as a line that ends with a newline; with ``deal`` it also says what was dealt to the shards.
+
+    That stands in a heading because every version reads headings, and overlooks what else stands in them.
+    """
     return _sealed(
         {
             "heading": heading.name,
@@ -116,6 +135,7 @@ def heading_line(heading: Heading) -> bytes:
             "settings": dict(heading.settings),
             "study_text": heading.study_text,
             **({"since": heading.since} if heading.since else {}),
+            **({} if deal is None else {"deal": deal}),
             "study": heading.study,
             "format": FORMAT,
         }
@@ -140,7 +160,7 @@ def parse_ending(line: bytes) -> Line | None:
     body = _unsealed(line)
     if body is None:
         return None
-    start = body.rfind(_KEY)
+    start = -1 if body.startswith(_HEADING) else body.rfind(_KEY)  # an identity may have a "key" of its own
     return _read((body if start < 0 else b"{" + body[start + 2 :]) + b"}")
 
 
@@ -153,17 +173,40 @@ def _unsealed(line: bytes) -> bytes | None:
 def _read(text: bytes) -> Line | None:
     try:
         record = json.loads(text)
-    except ValueError:  # a damaged line whose checksum happens to fit
+    except (ValueError, RecursionError):  # a damaged line whose checksum happens to fit, or one made to do harm
         return None
     if not isinstance(record, dict):
         return None
     version = record.get("format")
     if not isinstance(version, int) or version > FORMAT:
         raise MergeError(
-            f"a record was written in format {version}, and this version of zonesearch reads up to format {FORMAT}: "
-            f"update zonesearch here"
+            f"a record was written in format {str(version)[:20]}, and this version of zonesearch reads up to format "
+            f"{FORMAT}: update zonesearch here"
         )
+    if not isinstance(record.get("study"), str) or (not _is_heading(record) and not isinstance(record.get("key"), str)):
+        return None
     return record
+
+
+def _is_heading(record: Line) -> bool:
+    """Whether ``record`` is a heading, all of whose parts are of the right kind and not nested beyond sense."""
+    return (
+        isinstance(record.get("heading"), str)
+        and isinstance(record.get("identity"), dict)
+        and isinstance(record.get("settings"), dict)
+        and isinstance(record.get("study_text"), str | None)
+        and not nested_deeper(record["identity"], DEEPEST)
+        and not nested_deeper(record["settings"], DEEPEST)
+    )
+
+
+def nested_deeper(value: object, depth: int) -> bool:
+    """Whether there are more than ``depth`` lists and tables within each other in ``value``, plain JSON values."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, list):
+        return False
+    return depth == 0 or any(nested_deeper(inner, depth - 1) for inner in value)
 
 
 def to_trial(record: Line, looks: Looks | None = None) -> Trial:

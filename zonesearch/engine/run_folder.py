@@ -1,7 +1,7 @@
 """The folder of a run: what it belongs to, and who may write in it.
 
     <folder>/run.json            name, identity and fingerprint of the study, format, when and with what it was made;
-                                 the settings of its stages, and which were used since when
+                                 the settings of its stages, and which were used since when; a checksum of all that
     <folder>/study.toml          the study file as it was last used
     <folder>/trials/*.jsonl      the trials, one file per writer (``store``)
     <folder>/locks/              who is writing now (``lock``)
@@ -12,23 +12,25 @@ part of the experiment: with others the same trials are judged anew, and run.jso
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from zonesearch.engine.files import LONGEST_LINE, open_regular, read_meta, refuse_link
 from zonesearch.engine.identity import differences, fingerprint, plain_identity
 from zonesearch.engine.lock import Lock
 from zonesearch.engine.provenance import versions_lock
-from zonesearch.engine.record import FORMAT, Heading, parse, to_heading
+from zonesearch.engine.record import DEEPEST, FORMAT, Heading, nested_deeper, parse, to_heading
 from zonesearch.errors import MergeError, StoreError, StudyError
 
-__all__ = ["RunFolder", "changed_sentence", "store_errors", "write_atomically"]
+__all__ = ["RunFolder", "changed_sentence", "heading_of_meta", "store_errors", "write_atomically"]
 
 _EXCLUSIVE = "main"
 """The writer beside whom nobody else may write: the one that computes everything."""
@@ -43,10 +45,12 @@ class RunFolder:
     Args:
         path: the folder.
         heading: the study it belongs to; stands at the top of each file of trials too.
+        notes: what the user should know of the folder, in sentences.
     """
 
     path: Path
     heading: Heading
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def name(self) -> str:
@@ -74,6 +78,20 @@ class RunFolder:
     @property
     def trials_folder(self) -> Path:
         return self.path / "trials"
+
+    def files(self) -> list[Path]:
+        """The files of trials, by name.
+
+        Raises:
+            StoreError: they cannot be listed, because the folder of the trials is missing, say.
+        """
+        try:
+            return _files_in(self.trials_folder)
+        except OSError as error:
+            raise StoreError(
+                f"the trials in {self.trials_folder} cannot be read: {error.strerror or error}. Mend the permissions, "
+                f"put that folder back, or begin anew (--fresh)"
+            ) from error
 
     @property
     def report(self) -> Path:
@@ -120,7 +138,7 @@ class RunFolder:
             raise StoreError(f"run folder {path} is a file; name a folder")
         if fresh:
             _move_aside(path)
-        kept = _find_heading(path)
+        kept, _ = _find_heading(path)
         if kept is None:
             return cls.create(path, wanted)
         changes = differences(kept.identity, wanted.identity)
@@ -163,6 +181,7 @@ class RunFolder:
                 folder.mkdir(parents=True, exist_ok=True)
             if heading.study_text is not None:
                 write_atomically(path / "study.toml", heading.study_text)
+            meta["checksum"] = checksum(meta)
             write_atomically(path / "run.json", json.dumps(meta, indent=2) + "\n")
         return cls(path, heading)
 
@@ -177,10 +196,10 @@ class RunFolder:
         path = Path(path)
         if not path.is_dir():
             raise StoreError(f"there is no run folder {path}; `zonesearch run STUDY.toml --into {path}` makes one")
-        heading = _find_heading(path)
+        heading, notes = _find_heading(path)
         if heading is None:
             raise StoreError(f"{path} is no run folder: it has neither run.json nor trials/*.jsonl")
-        return cls(path, heading)
+        return cls(path, heading, notes)
 
     def lock(self, writer: str) -> tuple[Lock, Lock]:
         """Enter as ``writer``: alone as "main", otherwise beside others but not beside "main" or a namesake.
@@ -189,6 +208,7 @@ class RunFolder:
             StoreError: somebody else is in; names process and host.
         """
         with store_errors(f"run folder {self.path} cannot be written"):
+            refuse_link(self.path / "locks")
             (self.path / "locks").mkdir(exist_ok=True)
         folder_lock = Lock(
             self.path / "locks" / "folder.lock",
@@ -282,48 +302,87 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _find_heading(path: Path) -> Heading | None:
-    """What the folder belongs to: by its run.json, or where that is missing by the top of its files of trials."""
+def _find_heading(path: Path) -> tuple[Heading | None, tuple[str, ...]]:
+    """What the folder belongs to: by its run.json, or where that is missing by the top of its files of trials.
+
+    Also what the user should know about that, in sentences.
+    """
     meta = path / "run.json"
     with store_errors(f"run folder {path} cannot be read"):
-        if meta.exists():
-            study = path / "study.toml"
-            text = study.read_text(encoding="utf-8") if study.exists() else None
-            return _read_meta(meta.read_bytes(), text, str(meta))
-        for file in sorted(path.glob("trials/*.jsonl")):
-            with file.open("rb") as lines:
-                for line in lines:
+        if not path.exists():
+            return None, ()
+        if meta.exists() or meta.is_symlink():
+            text, notes = _study_text(path / "study.toml")
+            return heading_of_meta(read_meta(meta), text, str(meta)), notes
+        for file in _files_in(path / "trials") if (path / "trials").exists() else []:
+            with open_regular(file) as lines:
+                for line in iter(lambda lines=lines: lines.readline(LONGEST_LINE), b""):  # type: ignore[misc]
                     record = parse(line)
                     heading = to_heading(record) if record else None
                     if heading:
-                        return heading
-    return None
+                        return heading, ()
+    return None, ()
 
 
-def _read_meta(data: bytes, study_text: str | None, where: str) -> Heading:
+def _study_text(path: Path) -> tuple[str | None, tuple[str, ...]]:
+    """The study file in a run folder. It is kept for people: one that cannot be read is left out with a note."""
+    if not path.exists():
+        return None, ()
+    try:
+        return read_meta(path).decode("utf-8"), ()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = "it is no UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror or error
+        return None, (f"{path} was left out: {reason}",)
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """The files of trials in the folder ``folder``, by name.
+
+    Raises:
+        OSError: it cannot be read (``Path.glob`` finds nothing then, and a run would look as if it had not begun).
+    """
+    return sorted(folder / name for name in os.listdir(folder) if name.endswith(".jsonl") and name[0] != ".")
+
+
+def heading_of_meta(data: bytes, study_text: str | None, where: str) -> Heading:
     """What a run.json says.
 
     Raises:
         StoreError: it is damaged.
         MergeError: a newer version wrote it.
     """
+    mend = "The trials beside it are not: remove this one file and run again"
     try:
         meta = json.loads(data)
         version = meta["format"]
+        if isinstance(version, int) and version > FORMAT:
+            raise MergeError(
+                f"{where} was written in format {version}, and this version of zonesearch reads up to format "
+                f"{FORMAT}: update zonesearch here"
+            )
         heading = Heading(
             meta["study"], meta["name"], meta["identity"], meta.get("settings", {}), study_text, _since(meta)
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StoreError(
-            f"{where} is damaged ({type(error).__name__}: {error}). The trials beside it are not: remove this one "
-            f"file and run again"
-        ) from error
-    if version > FORMAT:
-        raise MergeError(
-            f"{where} was written in format {version}, and this version of zonesearch reads up to format {FORMAT}: "
-            f"update zonesearch here"
-        )
+        kinds = ((version, int), (heading.study, str), (heading.name, str), (heading.identity, dict))
+        if not all(isinstance(value, kind) for value, kind in (*kinds, (heading.settings, dict))):
+            raise TypeError("a text, table or number stands where another kind of value belongs")
+        if nested_deeper(meta, DEEPEST):
+            raise ValueError(f"more than {DEEPEST} tables within each other")
+    except MergeError:
+        raise
+    except (AttributeError, ValueError, KeyError, TypeError, RecursionError) as error:
+        reason = f"{type(error).__name__}: {str(error)[:200]}"
+        raise StoreError(f"{where} is damaged ({reason}). {mend}") from error
+    if meta.get("checksum", checksum(meta)) != checksum(meta):
+        raise StoreError(f"{where} is damaged (its checksum does not fit). {mend}")
     return heading
+
+
+def checksum(meta: Mapping[str, Any]) -> str:
+    """16 hexadecimal digits over all else that a run.json says; older ones have none."""
+    plain = plain_identity({key: value for key, value in meta.items() if key != "checksum"})
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _move_aside(path: Path) -> None:

@@ -1,22 +1,39 @@
 """Which part of the work falls to which of n machines that do not talk to each other.
 
 Every machine forms the same bundles from all trainings of the round (not from what happens to be missing) and deals
-them out the same way, so the parts fit together without a word between them. Dealing by the hash of the key modulo n
-would need no list, but is not balanced: 16 trainings on 8 machines fell as 1, 3, 0, 3, 1, 3, 5, 0.
+them out the same way, so the parts fit together without a word between them. What was dealt is written down beside the
+trials, because only those who have the objective can form bundles, and whoever looks at a run need not. Dealing by the
+hash of the key modulo n would need no list, but is not balanced: 16 trainings on 8 machines fell as 1, 3, 0, 3, 1, 3,
+5, 0.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 from zonesearch.domain.objective import Bundle
-from zonesearch.domain.trials import Trials
+from zonesearch.domain.trials import Training, Trials
 from zonesearch.errors import StudyError
 
-__all__ = ["Shard", "ShardStatus", "deal", "n_shards_in", "next_commands", "remaining", "shard_statuses"]
+__all__ = [
+    "Deal",
+    "Shard",
+    "ShardStatus",
+    "deal",
+    "n_shards_in",
+    "next_commands",
+    "odd_shards",
+    "remaining",
+    "shard_statuses",
+]
+
+_MOST_SHARDS = 100_000
+_MOST_COMMANDS = 100
 
 
 @dataclass(frozen=True, order=True)
@@ -73,6 +90,46 @@ class ShardStatus:
         return self.n_done + self.n_missing
 
 
+@dataclass(frozen=True)
+class Deal:
+    """What was dealt to the shards in one round.
+
+    Args:
+        parts: for each shard in turn the keys of its trainings.
+    """
+
+    parts: tuple[tuple[str, ...], ...]
+
+    @classmethod
+    def of(cls, parts: Sequence[Sequence[Bundle]]) -> Deal:
+        """What :func:`deal` gave."""
+        return cls(tuple(tuple(training.key for bundle in part for training in bundle.trainings) for part in parts))
+
+    @classmethod
+    def parse(cls, value: object) -> Deal | None:
+        """What :meth:`describe` gave; None for anything else."""
+        parts = value.get("parts") if isinstance(value, dict) else None
+        if not isinstance(parts, list) or not 0 < len(parts) <= _MOST_SHARDS:
+            return None
+        if not all(isinstance(part, list) and all(isinstance(key, str) for key in part) for part in parts):
+            return None
+        return cls(tuple(tuple(part) for part in parts))
+
+    def describe(self) -> dict[str, Any]:
+        """As plain JSON values."""
+        return {"parts": [list(part) for part in self.parts]}
+
+    @property
+    def n(self) -> int:
+        """The number of shards."""
+        return len(self.parts)
+
+    @cached_property
+    def shard_of(self) -> dict[str, int]:
+        """The index of each training's shard, counted from 1, by key."""
+        return {key: i for i, part in enumerate(self.parts, start=1) for key in part}
+
+
 def deal(bundles: Sequence[Bundle], n: int) -> list[list[Bundle]]:
     """The bundles of each of ``n`` shards: a partition that depends on the set of bundles alone.
 
@@ -107,38 +164,75 @@ def remaining(bundles: Sequence[Bundle], trials: Trials) -> list[Bundle]:
     return left
 
 
-def shard_statuses(bundles: Sequence[Bundle], n: int, trials: Trials) -> list[ShardStatus]:
-    """How far each of ``n`` shards of the round with these ``bundles`` is, by the ``trials`` known here."""
-    return [_status(Shard(i, n), part, trials) for i, part in enumerate(deal(bundles, n), start=1)]
+def shard_statuses(trainings: Sequence[Training], deals: Iterable[Deal], trials: Trials) -> list[ShardStatus]:
+    """How far each shard is with the ``trainings`` of a round.
+
+    Args:
+        trainings: all that the round wants.
+        deals: what was dealt, in this round and others; the one that holds most of what is missing counts.
+        trials: what is known here.
+
+    Returns:
+        One per shard, in order; empty when nothing of this round was dealt yet.
+    """
+    keys = {training.key: training for training in trainings}
+    missing = [training.key for training in trials.missing(trainings)] or list(keys)
+    held = [(sum(key in found.shard_of for key in missing), found.n, found.parts, found) for found in deals]
+    if not held or not (best := max(held, key=lambda item: item[:3]))[0]:
+        return []
+    parts = [[keys[key] for key in part if key in keys] for part in best[-1].parts]
+    return [_status(Shard(i, len(parts)), part, trials) for i, part in enumerate(parts, start=1)]
 
 
 def n_shards_in(trials: Trials) -> int:
     """Into how many shards the trials say they were dealt; 1 when none says so, the most frequent when they differ."""
     found: Counter[int] = Counter()
-    for trial in trials:
-        dealt = trial.provenance.get("shard")
-        if isinstance(dealt, str):
-            found[Shard.parse(dealt).n] += 1
+    for text, n in _said(trials).items():
+        shard = _parsed(text)
+        if shard is not None:
+            found[shard.n] += n
     return max(found, key=lambda n: (found[n], n)) if found else 1
 
 
-def next_commands(statuses: Sequence[ShardStatus], study: str, run: str) -> list[str]:
+def odd_shards(trials: Trials) -> list[str]:
+    """What the trials say about their shards that cannot be, each once; such a word is ignored, the trial is not."""
+    return sorted(text[:40] for text in _said(trials) if _parsed(text) is None)
+
+
+def _said(trials: Trials) -> Counter[str]:
+    said = (trial.provenance.get("shard") for trial in trials.records())
+    return Counter(shard if isinstance(shard, str) else repr(shard) for shard in said if shard is not None)
+
+
+def _parsed(text: str) -> Shard | None:
+    try:
+        shard = Shard.parse(text)
+    except ValueError:  # a StudyError, or more digits than a number may have
+        return None
+    return shard if shard.n <= _MOST_SHARDS else None
+
+
+def next_commands(statuses: Sequence[ShardStatus], study: str, run: str, n: int = 0) -> list[str]:
     """What to type next, as typed: per unfinished shard on its machine, or to go on when all are there.
 
     Args:
-        statuses: of all shards of the round.
+        statuses: of all shards of the round; empty when it has not been dealt yet.
         study: the path of the study file.
         run: the path of the run folder that these statuses were read from.
+        n: the number of shards, for a round that has not been dealt yet.
     """
     open_shards = [status.shard for status in statuses if status.n_missing]
+    if not statuses:
+        open_shards = [Shard(i, n) for i in range(1, n + 1)]
     if not open_shards:
         return [f"zonesearch run {study} --into {run}"]
-    return [f"zonesearch run {study} --shard {shard}" for shard in open_shards] + [
-        f"zonesearch merge RUN... --into {run}"
-    ]
+    commands = [f"zonesearch run {study} --shard {shard}" for shard in open_shards[:_MOST_COMMANDS]]
+    if len(open_shards) > len(commands):
+        commands.append(f"(and {len(open_shards) - len(commands)} more shards)")
+    return [*commands, f"zonesearch merge RUN... --into {run}"]
 
 
-def _status(shard: Shard, bundles: Sequence[Bundle], trials: Trials) -> ShardStatus:
-    came = [trials.get(training) for bundle in bundles for training in bundle.trainings]
+def _status(shard: Shard, trainings: Sequence[Training], trials: Trials) -> ShardStatus:
+    came = [trials.get(training) for training in trainings]
     states = [trial.state for trial in came if trial is not None]
     return ShardStatus(shard, len(states), len(came) - len(states), states.count("diverged"), states.count("failed"))

@@ -1,7 +1,8 @@
 """Where trials to be merged may lie: run folders, files, archives, and folders full of these.
 
 Whatever the form, it comes down to files of lines. Archives are read as streams and never unpacked, so that a member
-named ``../../somewhere`` or a link in one can do no harm.
+named ``../../somewhere`` or a link in one can do no harm; and only as far as their size can be honest, so that a few
+kilobytes that unpack to a terabyte are refused.
 """
 
 from __future__ import annotations
@@ -10,19 +11,23 @@ import lzma
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO
 
-from zonesearch.engine.run_folder import store_errors
-from zonesearch.errors import MergeError
+from zonesearch.engine.files import LONGEST_LINE, LONGEST_META, open_regular, read_meta
+from zonesearch.engine.record import Heading
+from zonesearch.engine.run_folder import heading_of_meta, store_errors
+from zonesearch.errors import MergeError, StoreError
 
 __all__ = ["SourceFile", "source_files"]
 
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
-_LONGEST = 2**26  # bytes; what is longer than this is no record, and is not held in memory
+_MOST_UNPACKED = 200  # times the size of the archive: trials shrink by 20 at most, for their digits are random
+_SLACK = 2**28  # bytes that any archive may hold
+_LONGEST_TAR_HEADER = 2**20  # bytes: names and attributes of a member, which tarfile holds in memory
 
 
 @dataclass(frozen=True)
@@ -32,15 +37,17 @@ class SourceFile:
     Args:
         place: where it lies, for messages; ``archive.zip:digits/trials/main.jsonl`` for a member of an archive.
         content: its bytes.
+        beside: reads what the run.json of its run folder says it belongs to; None where there is none.
     """
 
     place: str
     content: IO[bytes]
+    beside: Callable[[], Heading | None] = lambda: None
 
     def lines(self) -> Iterator[bytes]:
         """Its lines; an endless one comes in pieces. Raises as :func:`source_files` does."""
         with _read_errors(self.place):
-            yield from iter(lambda: self.content.readline(_LONGEST), b"")
+            yield from iter(lambda: self.content.readline(LONGEST_LINE), b"")
 
 
 def source_files(source: Path) -> Iterator[SourceFile]:
@@ -75,8 +82,8 @@ def _all_in(source: Path) -> Iterator[SourceFile]:
 
 
 def _plain(path: Path) -> Iterator[SourceFile]:
-    with path.open("rb") as content:
-        yield SourceFile(str(path), content)
+    with open_regular(path) as content:
+        yield SourceFile(str(path), content, lambda: _heading_beside(path))
 
 
 def _in_folder(folder: Path) -> Iterator[SourceFile]:
@@ -85,25 +92,87 @@ def _in_folder(folder: Path) -> Iterator[SourceFile]:
             continue
         if path.is_dir() and not path.is_symlink():  # a link may lead round in a circle
             yield from _in_folder(path)
-        elif path.suffix == ".jsonl":
+        elif path.suffix == ".jsonl" and not path.is_dir():
             yield from _plain(path)
         elif path.is_file() and path.name.endswith(_ARCHIVES):
             yield from _in_archive(path)
 
 
+def _heading_beside(path: Path) -> Heading | None:
+    for meta in _metas_of(PurePosixPath(path.absolute().as_posix())):
+        if Path(meta).is_file():
+            return heading_of_meta(read_meta(Path(meta)), None, str(meta))
+    return None
+
+
+def _metas_of(file: PurePosixPath) -> list[PurePosixPath]:
+    """Where the run.json of a file of trials may lie: ``<run>/trials/x.jsonl`` belongs to ``<run>/run.json``."""
+    above = [file.parent.parent] if file.parent.name == "trials" else []
+    return [folder / "run.json" for folder in (*above, file.parent)]
+
+
 def _in_archive(path: Path) -> Iterator[SourceFile]:
+    for name, content in _members(path):
+        if name.endswith(".jsonl"):
+            yield SourceFile(f"{path}:{name}", content, lambda name=name: _heading_in_archive(path, name))  # type: ignore[misc]
+
+
+def _heading_in_archive(path: Path, name: str) -> Heading | None:
+    """As :func:`_heading_beside`, of a member; the archive is gone through once more, for older runs only."""
+    wanted = {str(meta): i for i, meta in enumerate(_metas_of(PurePosixPath(name)))}
+    found: dict[int, bytes] = {}
+    for member, content in _members(path):
+        if str(PurePosixPath(member)) in wanted:
+            found[wanted[str(PurePosixPath(member))]] = content.read(LONGEST_META + 1)
+    if not found:
+        return None
+    return heading_of_meta(found[min(found)], None, f"{path}:run.json")
+
+
+def _members(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    """Every plain file in an archive, by name; to be read before the next one is asked for.
+
+    Raises:
+        MergeError: it would unpack to far more than trials can.
+    """
+    most = _SLACK + _MOST_UNPACKED * path.stat().st_size
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            for name in archive.namelist():
-                if name.endswith(".jsonl"):
-                    with archive.open(name) as content:
-                        yield SourceFile(f"{path}:{name}", content)
+            members = archive.infolist()
+            _check_size(sum(member.file_size for member in members), most, path)
+            for member in members:
+                if not member.is_dir():
+                    with archive.open(member) as content:
+                        yield member.filename, content
         return
-    with tarfile.open(path, "r|*") as tar:  # one pass, no seeking back in what is compressed
-        for member in tar:
-            stream = tar.extractfile(member) if member.isfile() and member.name.endswith(".jsonl") else None
+    n_bytes = 0
+    with tarfile.open(path, "r|*", tarinfo=_SmallHeaders) as tar:  # one pass, no seeking back in what is compressed
+        for entry in tar:
+            n_bytes += entry.size
+            _check_size(n_bytes, most, path)
+            stream = tar.extractfile(entry) if entry.isfile() else None
             if stream is not None:
-                yield SourceFile(f"{path}:{member.name}", stream)
+                yield entry.name, stream
+
+
+def _check_size(n_bytes: int, most: int, path: Path) -> None:
+    if n_bytes > most:
+        raise MergeError(
+            f"{path} would unpack to {n_bytes / 2**30:,.1f} GB and more, which no archive of trials of its size does: "
+            f"merge the folder"
+        )
+
+
+class _SmallHeaders(tarfile.TarInfo):
+    """A member of an archive whose name and attributes do not fill the memory."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _SmallHeaders:
+        made = super().frombuf(buf, encoding, errors)
+        in_memory = made.type not in (*tarfile.REGULAR_TYPES, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE)
+        if in_memory and made.size > _LONGEST_TAR_HEADER:
+            raise MergeError(f"an archive holds a header of {made.size:,} bytes, which is none of trials")
+        return made
 
 
 @contextmanager
@@ -111,13 +180,20 @@ def _read_errors(place: str) -> Iterator[None]:
     try:
         with store_errors(f"{place} cannot be read"):
             yield
+    except StoreError:
+        raise
     except (
         EOFError,
+        MemoryError,
         NotImplementedError,
+        OverflowError,
         RuntimeError,
+        ValueError,
         lzma.LZMAError,
         tarfile.TarError,
         zipfile.BadZipFile,
         zlib.error,
     ) as error:
+        if isinstance(error, MergeError):
+            raise
         raise MergeError(f"{place} is damaged or encrypted ({error}): copy it again, or merge the folder") from error

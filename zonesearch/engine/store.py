@@ -18,10 +18,12 @@ from types import TracebackType
 from typing import Any
 
 from zonesearch.domain.trials import Training, Trial, Trials
+from zonesearch.engine.files import LONGEST_LINE, open_regular, refuse_link
 from zonesearch.engine.lengths import Looks, looks_at_length
 from zonesearch.engine.lock import Lock
 from zonesearch.engine.record import Heading, Line, heading_line, parse, to_heading, to_trial, trial_line
 from zonesearch.engine.run_folder import RunFolder, changed_sentence, store_errors, sync_folder
+from zonesearch.engine.shards import Deal
 from zonesearch.errors import MergeError, StoreError
 
 __all__ = ["Loaded", "Store", "same_study"]
@@ -35,10 +37,12 @@ class Loaded:
         trials: the union of all records.
         n_torn: lines that were cut or damaged and skipped (a line another process is just writing counts until it is
             whole). Their trainings are wanted again.
+        notes: what else the user should know of the files, in sentences.
     """
 
     trials: Trials
     n_torn: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -71,6 +75,7 @@ class Store:
     _readings: dict[Path, _Reading] = field(default_factory=dict, init=False, repr=False)
     _trials: Trials = field(default_factory=Trials, init=False, repr=False)
     _accepted: set[Any] = field(default_factory=set, init=False, repr=False)
+    _deals: dict[Deal, None] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.writer is None:
@@ -88,6 +93,11 @@ class Store:
         """All trials seen so far: by the last :meth:`load` or :meth:`refresh`, and appended since."""
         return self._trials
 
+    @property
+    def deals(self) -> tuple[Deal, ...]:
+        """What was dealt to shards, as far as it was written down in the files read so far."""
+        return tuple(self._deals)
+
     def load(self) -> Loaded:
         """Read all files from their beginning.
 
@@ -95,13 +105,13 @@ class Store:
             MergeError: a record belongs to another study, or a newer version wrote it.
             StoreError: a file cannot be read.
         """
-        self._readings, self._trials = {}, Trials()
+        self._readings, self._trials, self._deals = {}, Trials(), {}
         return self.refresh()
 
     def refresh(self) -> Loaded:
         """Read what was added since, by this process or others; raises as :meth:`load` does."""
         with store_errors(f"the trials in {self.folder.trials_folder} cannot be read"):
-            fresh = [trial for path in self._files() for trial in self._new_in(path)]
+            fresh = [trial for path in self.folder.files() for trial in self._new_in(path)]
         if fresh:
             self._trials = self._trials | Trials(fresh)
         torn = sum(reading.n_torn + reading.tail_is_torn for reading in self._readings.values())
@@ -136,21 +146,31 @@ class Store:
         lines = [trial_line(trial, self.folder.study) for trial in trials]
         if not lines:
             return
+        self._record(b"".join(lines))
+        # Read back from the text, so that this process knows exactly what any other will know.
+        records = [parse(line) for line in lines]
+        self._trials = self._trials | Trials(to_trial(record, self._looks) for record in records if record)
+
+    def note_deal(self, deal: Deal) -> None:
+        """Write down what was dealt to the shards in the round under way, once; raises as :meth:`append` does."""
+        if deal not in self._deals:
+            self._record(heading_line(self.folder.heading, deal.describe()))
+            self._deals[deal] = None
+
+    def _record(self, lines: bytes) -> None:
         path = self.folder.trials_folder / f"{self.writer}.jsonl"
         with store_errors(f"trials cannot be recorded in {path}"):
-            end = self._write(path, b"".join(lines))
+            end = self._write(path, lines)
         reading = self._readings[path]
         reading.heading = self.folder.heading
         if reading.offset == end[0]:
             reading.offset, reading.tail_is_torn = end[1], False
-        # Read back from the text, so that this process knows exactly what any other will know.
-        records = [parse(line) for line in lines]
-        self._trials = self._trials | Trials(to_trial(record, self._looks) for record in records if record)
 
     def _write(self, path: Path, data: bytes) -> tuple[int, int]:
         """Append ``data``; the length of the file before (0 for a new one) and after."""
         if self._descriptor < 0:
             is_new = not path.exists()
+            refuse_link(path)
             self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
             if is_new:
                 sync_folder(path.parent)
@@ -170,19 +190,16 @@ class Store:
             raise
         return before, before + len(data)
 
-    def _files(self) -> list[Path]:
-        return sorted(self.folder.trials_folder.glob("*.jsonl"))
-
     def _new_in(self, path: Path) -> Iterator[Trial]:
         reading = self._readings.setdefault(path, _Reading())
         if path.stat().st_size < reading.offset:  # somebody put another file in its place
             self._readings[path] = reading = _Reading()
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             file.seek(reading.offset)
             reading.tail_is_torn = False
-            for line in file:
+            for line in iter(lambda: file.readline(LONGEST_LINE), b""):
                 record = parse(line)
-                if record is None and not line.endswith(b"\n"):
+                if record is None and not line.endswith(b"\n") and len(line) < LONGEST_LINE:
                     reading.tail_is_torn = True
                     return  # it may be being written: look again at it next time
                 reading.offset += len(line)
@@ -191,10 +208,12 @@ class Store:
                     continue
                 reading.heading = to_heading(record) or reading.heading
                 same_study(record, reading.heading, self.folder.heading, str(path), self._accepted)
+                if "deal" in record and (deal := Deal.parse(record["deal"])):
+                    self._deals[deal] = None
                 if "heading" not in record:
                     try:
                         yield to_trial(record, self._looks)
-                    except (KeyError, TypeError, ValueError):
+                    except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError):
                         reading.n_torn += 1
 
     def close(self) -> None:

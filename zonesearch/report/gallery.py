@@ -22,15 +22,20 @@ body { margin: 1rem 1.5rem; }
 """
 
 
-def front_page(reports: Mapping[str, Findings], pictures: Mapping[str, str] | None = None) -> str:
+def front_page(
+    reports: Mapping[str, Findings], pictures: Mapping[str, str] | None = None, failed: Mapping[str, str] | None = None
+) -> str:
     """The page as HTML; the same findings give the same bytes.
 
     Args:
         reports: by the file of the report, as the links shall name it.
         pictures: the picture of a report as a data URI, by its file, where there is one: the page loads no files.
+        failed: why a study has no report, by its name.
     """
     items = "".join(_item(file, findings, (pictures or {}).get(file, "")) for file, findings in reports.items())
-    head = f"<h1>{len(reports)} studies</h1>"
+    for name, reason in (failed or {}).items():
+        items += f"<li><p>{escape(name)}</p><p>It failed: {escape(reason)}</p></li>"
+    head = f"<h1>{len(reports) + len(failed or {})} studies</h1>"
     surveys = {findings.name: Survey(findings) for findings in reports.values()}
     sections = [
         Section("studies", "Studies", after=f"<ul class=gallery>{items}</ul>"),

@@ -1,0 +1,30 @@
+"""Tables that people open in a spreadsheet.
+
+A spreadsheet takes a cell that begins with ``=``, ``+``, ``-`` or ``@`` for a formula, and a formula may run programs;
+a tab or a line break before it is skipped. An apostrophe in front makes it a text (OWASP, CSV Injection). Numbers are
+left alone: a negative one begins with ``-`` and is none of these.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["as_texts"]
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def as_texts(frame: pd.DataFrame) -> pd.DataFrame:
+    """``frame`` with an apostrophe before each text, names of columns included, that would be taken for a formula."""
+    shown = frame.copy()
+    for i, kind in enumerate(frame.dtypes):
+        if kind.kind == "O" or str(kind) in ("str", "string", "category"):
+            shown.isetitem(i, frame.iloc[:, i].astype(object).map(_text).array)
+    return shown.set_axis([_text(name) for name in frame.columns], axis="columns")
+
+
+def _text(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

@@ -1,0 +1,133 @@
+"""Records that grow without being copied: what makes adding to an immutable set of trials cheap.
+
+A :class:`Records` never changes, but the next one shares its memory: both look at one log that is only ever added to,
+and each knows how far it reaches (the idea of persistent vectors: Driscoll et al., Making data structures persistent,
+1989, for the case that nearly always the newest version is added to). So adding to the newest costs the same however
+long the log is; adding to an older one copies it once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Hashable, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zonesearch.domain.trials import Trial
+
+__all__ = ["Records"]
+
+_Places = int | tuple[int, ...]
+"""Where in the log the records of one identity stand: mostly one."""
+
+
+class _Log:
+    """All records in the order of their arrival, and by identity where they stand."""
+
+    __slots__ = ("entries", "growing", "places")
+
+    def __init__(self, entries: list[Trial], places: dict[Hashable, _Places]) -> None:
+        self.entries = entries
+        self.places = places
+        self.growing = threading.Lock()  # a viewer may look from a thread of its own, and two may add
+
+    def copied(self, n: int) -> _Log:
+        """The first ``n`` records as a log of their own."""
+        places = dict(self.places)
+        for trial in self.entries[n:]:
+            identity = trial.training.identity
+            found = places.pop(identity, None)
+            kept = tuple(place for place in _all(found) if place < n) if found is not None else ()
+            if kept:
+                places[identity] = kept[0] if len(kept) == 1 else kept
+        return _Log(self.entries[:n], places)
+
+
+class Records:
+    """The records of a set of trials, by identity: a mapping to tuples of trials, in the order of arrival.
+
+    Made empty; others come of :meth:`added`.
+    """
+
+    __slots__ = ("_log", "_n", "_n_identities")
+
+    def __init__(self) -> None:
+        self._log = _Log([], {})
+        self._n = 0
+        self._n_identities = 0
+
+    def added(self, trials: Sequence[Trial]) -> Records:
+        """These and ``trials``, without those that say the same as one that is there; itself when none is new."""
+        with self._log.growing:
+            log = self._log if self._n == len(self._log.entries) else self._log.copied(self._n)
+            entries, places, n_new = log.entries, log.places, 0
+            for trial in trials:
+                identity = trial.training.identity
+                found = places.get(identity)
+                place = len(entries)
+                if found is None:
+                    n_new += 1
+                    entries.append(trial)
+                    places[identity] = place
+                elif not any(trial._identical(entries[i]) for i in _all(found)):
+                    entries.append(trial)
+                    places[identity] = (*_all(found), place)
+            if len(entries) == self._n:
+                return self
+            made = Records.__new__(Records)
+            made._log, made._n, made._n_identities = log, len(entries), self._n_identities + n_new
+            return made
+
+    def get(self, identity: Hashable, default: tuple[Trial, ...] = ()) -> tuple[Trial, ...]:
+        """All records of one identity."""
+        places = self._log.places.get(identity)
+        if places is None:
+            return default
+        if isinstance(places, int):
+            return (self._log.entries[places],) if places < self._n else default
+        return tuple([self._log.entries[i] for i in places if i < self._n]) or default
+
+    def __getitem__(self, identity: Hashable) -> tuple[Trial, ...]:
+        found = self.get(identity)
+        if not found:
+            raise KeyError(identity)
+        return found
+
+    def __contains__(self, identity: Hashable) -> bool:
+        return bool(self.get(identity))
+
+    def __len__(self) -> int:
+        """The number of identities."""
+        return self._n_identities
+
+    def items(self) -> Iterator[tuple[Any, tuple[Trial, ...]]]:
+        """Each identity with its records, in the order in which identities first came."""
+        entries, places = self._log.entries, self._log.places
+        for i, trial in enumerate(islice(entries, self._n)):
+            identity = trial.training.identity
+            found = places[identity]
+            if isinstance(found, int):
+                yield identity, (trial,)
+            elif found[0] == i:
+                yield identity, tuple([entries[place] for place in found if place < self._n])
+
+    def __iter__(self) -> Iterator[Any]:
+        return (identity for identity, _ in self.items())
+
+    def values(self) -> Iterator[tuple[Trial, ...]]:
+        """The records of each identity."""
+        return (trials for _, trials in self.items())
+
+    def entries(self) -> Iterator[Trial]:
+        """Every record, in the order of arrival."""
+        return islice(self._log.entries, self._n)
+
+    @property
+    def n_entries(self) -> int:
+        """The number of records."""
+        return self._n
+
+
+def _all(places: _Places) -> tuple[int, ...]:
+    return (places,) if isinstance(places, int) else places
