@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from zonesearch.domain.findings import StageRecord
 from zonesearch.domain.trials import Trials
 
 __all__ = ["add_arguments", "call", "status_of"]
@@ -26,11 +27,13 @@ def call(options: argparse.Namespace) -> None:
         print(json.dumps(status, indent=2))
         return
     print(f"{status['name']} ({options.run}): {'finished' if status['finished'] else 'stage ' + status['stage']}")
-    print(f"  {'stage':<10} {'wanted':>7} {'done':>7} {'missing':>8} {'diverged':>9} {'failed':>7}")
+    pruned = f" {'pruned':>7}" if status["pruned"] else ""
+    print(f"  {'stage':<10} {'wanted':>7} {'done':>7} {'missing':>8} {'diverged':>9} {'failed':>7}{pruned}")
     for stage in status["stages"]:
         wanted = stage["wanted"] if stage["wanted"] is not None else "?"
         counts = [wanted, stage["done"], stage["missing"], stage["diverged"], stage["failed"]]
-        print("  {:<10} {:>7} {:>7} {:>8} {:>9} {:>7}".format(stage["stage"], *counts))
+        counts += [stage["pruned"]] if pruned else []
+        print(f"  {stage['stage']:<10} {{:>7}} {{:>7}} {{:>8}} {{:>9}} {{:>7}}{' {:>7}' if pruned else ''}".format(*counts))
     for conflict in status["conflicts"]:
         print(f"  conflict: {conflict}")
     if status["torn_lines"]:
@@ -43,6 +46,8 @@ def call(options: argparse.Namespace) -> None:
         print(f"  shard {shard['shard']}: {said}")
     for line in status["next"]:
         print(f"  next: {line}")
+    for note in status["imported"]:
+        print(f"  {note}")
     if status["verdict"]:
         print(status["verdict"]["sentence"])
 
@@ -72,6 +77,11 @@ def _shards(run: Path, trials: Trials) -> tuple[list[dict[str, Any]], list[str]]
     return shown, next_commands(statuses, "STUDY.toml", str(run)) if statuses else []
 
 
+def _is_import(record: StageRecord) -> bool:
+    """Whether a stage holds what somebody else trained."""
+    return record.settings.get("kind") == "imported"
+
+
 def status_of(run: Path) -> dict[str, Any]:
     """The status of a run folder as plain data: done, missing, diverged, failed, stage, verdict."""
     from zonesearch.recorded import read_run
@@ -91,6 +101,7 @@ def status_of(run: Path) -> dict[str, Any]:
                 "missing": len(record.wanted) - len(back),
                 "diverged": states.count("diverged"),
                 "failed": states.count("failed"),
+                "pruned": states.count("pruned"),
             }
         )
     shards, commands = _shards(run, trials)
@@ -106,11 +117,13 @@ def status_of(run: Path) -> dict[str, Any]:
         "missing": sum(stage["missing"] for stage in stages),
         "diverged": states.count("diverged"),
         "failed": states.count("failed"),
+        "pruned": states.count("pruned"),
         "conflicts": [str(conflict) for conflict in trials.conflicts],
         "torn_lines": n_torn,
         "best": {"params": dict(best.params), "accuracy": best.accuracy} if best else None,
         "stages": stages,
         "shards": shards,
         "next": commands,
+        "imported": [note for record in findings.stages if _is_import(record) for note in record.notes],
         "verdict": findings.verdict.describe() if findings.verdict else None,
     }

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -28,7 +28,7 @@ __all__ = ["Conflict", "Params", "State", "Training", "Trial", "Trials", "Value"
 
 Value = bool | int | float | str
 Params = Mapping[str, Value]
-State = Literal["complete", "diverged", "failed"]
+State = Literal["complete", "diverged", "failed", "pruned"]
 
 _SAME = 1e-12  # accuracies of one key that differ by more than this contradict each other
 
@@ -108,8 +108,9 @@ class Trial:
     Args:
         training: what was asked for; its ``epochs`` is the length that was really trained (shorter after an early
             stop is recorded in ``curve``, the wanted length stays here).
-        state: ``complete``, ``diverged`` (loss or accuracy no longer finite: a result, without accuracy) or
-            ``failed`` (the objective raised: ``error`` holds the traceback).
+        state: ``complete``, ``diverged`` (loss or accuracy no longer finite: a result, without accuracy), ``failed``
+            (the objective raised: ``error`` holds the traceback) or ``pruned`` (stopped on purpose because it did not
+            look promising: its curve is known as far as it came, its accuracy is not).
         accuracy: the metric on the validation split at the best epoch, in its own sign; None unless complete.
         curve: one tuple per recorded quantity, one number per epoch: ``validation_accuracy`` first of all, and
             where the objective has them ``validation_loss``, ``train_accuracy``, ``train_loss``, ``learning_rate``.
@@ -150,8 +151,8 @@ class Trial:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "curve", {name: tuple(map(float, values)) for name, values in self.curve.items()})
-        if self.state not in ("complete", "diverged", "failed"):
-            raise ValueError(f"a trial is complete, diverged or failed, not {self.state!r}")
+        if self.state not in get_args(State):
+            raise ValueError(f"a trial is complete, diverged, failed or pruned, not {self.state!r}")
         if (self.accuracy is not None) != (self.state == "complete"):
             raise ValueError(f"a {self.state} trial has {'an' if self.accuracy is None else 'no'} accuracy")
 
@@ -199,7 +200,7 @@ class Trial:
             return True
         if self.state == "diverged":
             return True
-        if self.state == "failed":
+        if self.state in ("failed", "pruned"):
             return epochs >= training.epochs
         if training.test and not self._tested_at(training.epochs):
             return False
@@ -256,8 +257,10 @@ class Trial:
         return self is other or (self._rank == other._rank and self.curve == other.curve)
 
     def _contradicts(self, other: Trial) -> bool:
-        """Whether two records of one key cannot both be true (a failure is no statement about the accuracy)."""
-        if "failed" in (self.state, other.state):
+        """Whether two records of one key cannot both be true (a failure says nothing about the accuracy, nor does a
+        training that was pruned).
+        """
+        if {"failed", "pruned"} & {self.state, other.state}:
             return False
         if self.epochs != other.epochs and (self.state != other.state or self.whole or other.whole):
             return False

@@ -67,7 +67,7 @@ def trial_line(trial: Trial, study: str) -> bytes:
             "seed": training.seed,
             "epochs": training.epochs,
             "test": training.test,
-            "state": trial.state,
+            "state": "failed" if trial.state == "pruned" else trial.state,
             "curve": {name: list(values) for name, values in trial.curve.items()},
             "seconds": trial.seconds,
             "n_parameters": trial.n_parameters,
@@ -86,6 +86,8 @@ def trial_line(trial: Trial, study: str) -> bytes:
 def _unusual(trial: Trial) -> Line:
     """What is written only where it is not the default, so that older versions read the rest."""
     found: Line = {}
+    if trial.state == "pruned":  # which an older version reads as a failure
+        found["pruned"] = True
     if trial.metric != ACCURACY:
         found["metric"] = trial.metric.describe()
     if trial.noted:
@@ -166,7 +168,7 @@ def to_trial(record: Line) -> Trial:
     """
     return Trial(
         training=Training(record["params"], record["seed"], record["epochs"], record["test"]),
-        state=record["state"],
+        state="pruned" if record.get("pruned") else record["state"],
         accuracy=_number(record["accuracy"]),
         curve={name: _numbers(values) for name, values in record["curve"].items()},
         test_accuracy=_number(record["test_accuracy"]),
