@@ -18,7 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="an Optuna storage: sqlite:///FILE, journal:///FILE, postgresql://..., or the path of such a file",
     )
     parser.add_argument(
-        "--study", metavar="NAME", help="the study, needed when there are several; with --as-seeds a pattern, as 'fold*'"
+        "--study",
+        metavar="NAME",
+        help="the study, needed when there are several; with --as-seeds a pattern, as 'fold*'",
     )
     parser.add_argument(
         "--objective",
@@ -46,7 +48,9 @@ def call(options: argparse.Namespace) -> None:
     )
     findings, _ = read_run(folder.path)
     states = Counter(trial.state for trial in findings.trials)
-    said = ", ".join(f"{states[state]} {state}" for state in ("complete", "pruned", "diverged", "failed") if states[state])
+    said = ", ".join(
+        f"{states[state]} {state}" for state in ("complete", "pruned", "diverged", "failed") if states[state]
+    )
     what = f"study {imported.name}" if len(imported.studies) == 1 else f"{len(imported.studies)} studies"
     print(f"{len(findings.trials)} trials of {what} are in {folder.path} ({said})")
     if imported.n_skipped:

@@ -33,7 +33,11 @@ def call(options: argparse.Namespace) -> None:
         wanted = stage["wanted"] if stage["wanted"] is not None else "?"
         counts = [wanted, stage["done"], stage["missing"], stage["diverged"], stage["failed"]]
         counts += [stage["pruned"]] if pruned else []
-        print(f"  {stage['stage']:<10} {{:>7}} {{:>7}} {{:>8}} {{:>9}} {{:>7}}{' {:>7}' if pruned else ''}".format(*counts))
+        print(
+            f"  {stage['stage']:<10} {{:>7}} {{:>7}} {{:>8}} {{:>9}} {{:>7}}{' {:>7}' if pruned else ''}".format(
+                *counts
+            )
+        )
     for conflict in status["conflicts"]:
         print(f"  conflict: {conflict}")
     if status["torn_lines"]:

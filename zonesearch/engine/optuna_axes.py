@@ -16,8 +16,9 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
+from zonesearch.domain.axes import Number
 from zonesearch.domain.scattered import fills_grid
-from zonesearch.domain.space import AnyAxis, Axis, Choice, Number, Space
+from zonesearch.domain.space import AnyAxis, Axis, Choice, Space
 from zonesearch.domain.trials import Value, plain
 
 __all__ = ["parameter_value", "snapped", "space_of"]

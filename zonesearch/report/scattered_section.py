@@ -36,7 +36,9 @@ def scattered_sections(survey: Survey) -> list[Section]:
             n_absent = sum(axis.name not in cell.params for cell in known)
             absent = f" {n_absent:,} points have no value of it." if n_absent else ""
             pictures.append(
-                Picture(f"points-{i}", figure, f"{metric.name} of every point along {axis.name}.", f"{axis.name}.{absent}")
+                Picture(
+                    f"points-{i}", figure, f"{metric.name} of every point along {axis.name}.", f"{axis.name}.{absent}"
+                )
             )
     text = (
         f"The best of {len(known):,} points is {where} with {metric.text(best)}. Each picture shows all of them along "

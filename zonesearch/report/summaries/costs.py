@@ -65,7 +65,9 @@ def provenance_table(findings: Findings) -> pd.DataFrame:
     """What ran where: one row per distinct machine, device, precision and set of versions, with its trainings."""
     groups: dict[tuple[tuple[str, str], ...], list[Trial]] = {}
     for trial in findings.trials:
-        where = {k: str(v) for k, v in trial.provenance.items() if k not in ("started", "worker", "shard", "optuna_trial")}
+        where = {
+            k: str(v) for k, v in trial.provenance.items() if k not in ("started", "worker", "shard", "optuna_trial")
+        }
         groups.setdefault(tuple(sorted(where.items())), []).append(trial)
     rows = [
         {**dict(where), "trainings": len(trials), "seconds": math.fsum(t.seconds for t in trials)}
