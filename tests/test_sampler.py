@@ -259,7 +259,7 @@ class TestOutcomes:
         study.optimize(broken, n_trials=60, catch=RuntimeError)
         assert len(set(points(study)[50:])) == 10
 
-    def test_pruned_trials_count_with_what_they_reported_last(self) -> None:
+    def test_pruned_trials_have_no_value_and_are_not_asked_for_again(self) -> None:
         space = OptunaSpace({"x": IntDistribution(0, 9)}, {})
         study = optuna.create_study(direction="minimize")
         for x, reports in ((1, [5.0, 3.0]), (2, [])):
@@ -269,8 +269,8 @@ class TestOutcomes:
             study.tell(trial, state=TrialState.PRUNED)
         known = read_study_trials(study, space, 1).trials
         assert {(trial.params["x"], trial.state, trial.accuracy) for trial in known} == {
-            (1, "complete", -3.0),
-            (2, "diverged", None),
+            (1, "pruned", None),
+            (2, "pruned", None),
         }
 
     def test_infinite_values_are_diverged_trainings(self) -> None:

@@ -148,8 +148,9 @@ def narrowed(own: Mapping[str, BaseDistribution], evaluations: Sequence[FrozenTr
         if len(seen) != 1 or not isinstance(mine, FloatDistribution | IntDistribution):
             continue
         [other] = seen
-        alike = type(other) is type(mine) and other.log == mine.log and not other.single()
-        if alike and mine.low <= other.low <= other.high <= mine.high:
+        if not isinstance(other, FloatDistribution | IntDistribution) or type(other) is not type(mine):
+            continue
+        if other.log == mine.log and not other.single() and mine.low <= other.low <= other.high <= mine.high:
             found[name] = other
     return found
 
