@@ -35,7 +35,7 @@ __all__ = ["ZoneSampler"]
 
 _FEW_AXES = 2  # a full grid of so many can be paid for
 _QUANTILE = 1.96
-_MOST_ROUNDS = 500  # in which the stages are asked for one suggestion
+_MOST_ROUNDS = 200  # in which the stages are asked for one suggestion
 _LEAST_TRIALS = 3
 _FEW_TRIALS = 20
 """Complete trials after which an axis that none of them suggested is looked at, and taken for never suggested."""
@@ -202,6 +202,7 @@ class ZoneSampler(BaseSampler):
         for _ in range(_MOST_ROUNDS):
             at = next_round(stages, trials)
             if at.finished:
+                self._check_suggested(known, space, at_end=not waiting)
                 break
             foreign = at.missing[0].params.keys() - space.names
             if foreign:
@@ -219,7 +220,6 @@ class ZoneSampler(BaseSampler):
                 return Wish(free)
             waiting = waiting or at.missing
             trials = trials | Trials(believed(at.missing, trials, space.space))
-        self._check_suggested(known, space, at_end=True)
         if waiting:
             return Wish(min(waiting, key=known.n_running), alone=False)
         params = _leader(known, space.space, epochs) if self._afterwards == "repeat" else None

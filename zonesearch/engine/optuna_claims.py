@@ -24,7 +24,7 @@ from zonesearch.domain.trials import Training
 from zonesearch.engine.optuna_known import CLAIM, Known, What, asked_of, overdue, read_study_trials, what
 from zonesearch.engine.optuna_space import OptunaSpace
 
-__all__ = ["Known", "Wish", "claim", "read_study_trials", "what"]
+__all__ = ["Wish", "claim"]
 
 _PATIENCE_S = 2.0
 """A worker that claimed and did not make it firm in this time is taken for dead."""

@@ -34,6 +34,7 @@ __all__ = ["Imported", "import_study"]
 _OURS = "zonesearch:study"  # an attribute of the studies that are views of our own runs
 _CURVE = "validation_accuracy"
 _LAST = Reading("last")
+_SAID = {"fail": "failed", "complete": "without a finite value"}
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def import_study(
     valued = [e for e in evaluations if e.state == TrialState.COMPLETE and math.isfinite(e.values[which])]
     if not valued:
         states = Counter(e.state.name.lower() for study in studies for e in study.evaluations)
-        said = ", ".join(f"{n} {state}" for state, n in sorted(states.items())) or "none at all"
+        said = ", ".join(f"{n} {_SAID.get(state, state)}" for state, n in sorted(states.items())) or "none at all"
         raise StoreError(f"{where} in {shown_url(url)} has no evaluation with a value yet; it holds: {said}")
     space = space_of(evaluations, ({n: parameter_value(v) for n, v in e.params.items()} for e in valued))
     if space is None:
@@ -219,8 +220,8 @@ def _curves(evaluations: Iterable[FrozenTrial], which: int, metric: Metric) -> t
     """
     found = [(e.values[which], [v for v in e.intermediate_values.values() if math.isfinite(v)]) for e in evaluations]
     curves = [(value, curve) for value, curve in found if curve]
-    if all(metric.best(curve) == value for value, curve in curves):
+    if all(math.isclose(metric.best(curve), value) for value, curve in curves):
         return BEST, _CURVE
-    if all(curve[-1] == value for value, curve in curves):
+    if all(math.isclose(curve[-1], value) for value, curve in curves):
         return _LAST, _CURVE
     return BEST, "reported"
