@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from datetime import timedelta
 
 import numpy as np
 import optuna
@@ -21,7 +22,8 @@ from optuna.testing.pytest_samplers import BasicSamplerTestCase, RelativeSampler
 from optuna.trial import TrialState
 
 from zonesearch import StudyError, Training, ZoneSampler, run_pipeline
-from zonesearch.engine.optuna_claims import Wish, claim, read_study_trials, what
+from zonesearch.engine.optuna_claims import Wish, claim
+from zonesearch.engine.optuna_known import read_study_trials, what
 from zonesearch.engine.optuna_space import OptunaSpace
 
 SPACE = {
@@ -259,7 +261,7 @@ class TestOutcomes:
         study.optimize(broken, n_trials=60, catch=RuntimeError)
         assert len(set(points(study)[50:])) == 10
 
-    def test_pruned_trials_count_with_what_they_reported_last(self) -> None:
+    def test_pruned_trials_have_no_value_and_are_not_asked_for_again(self) -> None:
         space = OptunaSpace({"x": IntDistribution(0, 9)}, {})
         study = optuna.create_study(direction="minimize")
         for x, reports in ((1, [5.0, 3.0]), (2, [])):
@@ -269,8 +271,8 @@ class TestOutcomes:
             study.tell(trial, state=TrialState.PRUNED)
         known = read_study_trials(study, space, 1).trials
         assert {(trial.params["x"], trial.state, trial.accuracy) for trial in known} == {
-            (1, "complete", -3.0),
-            (2, "diverged", None),
+            (1, "pruned", None),
+            (2, "pruned", None),
         }
 
     def test_infinite_values_are_diverged_trainings(self) -> None:
@@ -316,6 +318,180 @@ class TestAfterThePipeline:
     def test_at_random_when_asked_to_or_when_there_is_no_noise(self, settings) -> None:
         study = same_search(70, stages=["grid"], **settings)
         assert len(set(points(study)[50:])) == 20
+
+
+class TestWhatCannotBeHad:
+    """Each of these asked for the same training again and again, within one suggestion or from trial to trial."""
+
+    pytestmark = pytest.mark.timeout(60)
+
+    def test_an_axis_that_is_never_suggested_is_said(self) -> None:
+        space = {"x": {"low": 0.0, "high": 1.0, "row": 4}, "q": [1, 2]}
+        study = optuna.create_study(direction="maximize", sampler=ZoneSampler(space))
+        with pytest.raises(StudyError, match=r"axis q, which the objective suggested in none of 5 trials"):
+            study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=10)
+        assert len(study.trials) == 6
+        assert {trial.state for trial in study.trials} == {TrialState.COMPLETE, TrialState.FAIL}
+
+    def test_a_misspelt_axis_is_said_with_what_is_suggested(self) -> None:
+        space = {"x": {"low": 0.0, "high": 1.0, "row": 4}, "momentun": {"low": 0.0, "high": 1.0, "row": 2}}
+        study = optuna.create_study(sampler=ZoneSampler(space))
+        with pytest.raises(StudyError, match=r"axis momentun.*it suggests momentum beside the space"):
+            study.optimize(lambda t: t.suggest_float("x", 0, 1) + t.suggest_float("momentum", 0, 1), n_trials=30)
+
+    def test_a_space_of_which_nothing_is_suggested_is_said(self) -> None:
+        study = optuna.create_study(sampler=ZoneSampler(SPACE))
+        with pytest.raises(StudyError, match="axes width, rate"):
+            study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=30)
+
+    def test_an_axis_of_a_branch_is_waited_for(self) -> None:
+        """Of the grid only the last trainings are in the branch."""
+        space = {"x": {"low": 0.0, "high": 1.0, "row": 20}, "y": {"low": 0.0, "high": 1.0, "row": 2}}
+
+        def late(trial):
+            x = trial.suggest_float("x", 0, 1)
+            return x + (trial.suggest_float("y", 0, 1) if x > 0.96 else 0.0)
+
+        study = optuna.create_study(direction="maximize", sampler=ZoneSampler(space, stages=["grid"]))
+        study.optimize(late, n_trials=19)
+        assert "y" not in {name for trial in study.trials for name in trial.params}
+
+    @pytest.mark.parametrize("choices", [[True, 1, "a"], [0, False], [1, 1.0]])
+    def test_choices_that_optuna_cannot_tell_apart_are_said(self, choices) -> None:
+        study = optuna.create_study(sampler=ZoneSampler())
+        with pytest.raises(StudyError, match="which Optuna cannot tell apart because they are equal"):
+            study.optimize(lambda trial: float(str(trial.suggest_categorical("c", choices)) == "1"), n_trials=20)
+
+    def test_several_objectives_are_refused(self) -> None:
+        study = optuna.create_study(directions=["minimize", "maximize"], sampler=ZoneSampler())
+        with pytest.raises(StudyError, match="the study has 2 objectives"):
+            study.optimize(lambda trial: (trial.suggest_float("x", 0, 1), 1.0), n_trials=2)
+
+    def test_a_point_that_never_comes_back_as_claimed_is_given_up(self) -> None:
+        """The objective's range is narrower than the axis, and moves."""
+        study = optuna.create_study(
+            direction="maximize", sampler=ZoneSampler({"x": {"low": 0.0, "high": 1.0, "row": 4}}, stages=["grid"])
+        )
+        study.optimize(lambda trial: trial.suggest_float("x", 0, 0.4 + 0.01 * (trial.number % 3)), n_trials=20)
+        assert len(study.trials) == 20
+        assert 0.25 in {trial.params["x"] for trial in study.trials}
+
+    def test_steps_of_the_objective_are_kept_to(self) -> None:
+        space = {"x": {"low": 0.0, "high": 1.0, "row": [0.0, 0.3, 0.55, 1.0]}}
+        study = optuna.create_study(direction="maximize", sampler=ZoneSampler(space, stages=["grid"]))
+        study.optimize(lambda trial: trial.suggest_float("x", 0, 1, step=0.5), n_trials=8)
+        assert {trial.params["x"] for trial in study.trials[:4]} >= {0.0, 0.5, 1.0}
+
+    def test_constants_need_no_search(self) -> None:
+        study = optuna.create_study(sampler=ZoneSampler({"x": [1, 2, 4], "c": {"low": 2.0, "high": 2.0, "row": 1}}))
+        study.optimize(lambda t: t.suggest_int("x", 1, 4, log=True) * t.suggest_float("c", 2, 2), n_trials=8)
+        assert {trial.params["x"] for trial in study.trials[:3]} == {1, 2, 4}
+        study = optuna.create_study(sampler=ZoneSampler())
+        study.optimize(lambda t: t.suggest_float("c", 2, 2) + t.suggest_categorical("d", [1]), n_trials=4)
+        assert len(study.trials) == 4
+
+
+BRANCHED = {
+    "opt": ["adam", "sgd"],
+    "rate": {"low": 1e-3, "high": 1e-1, "scale": "log", "row": 2},
+    "momentum": {"low": 0.0, "high": 0.9, "row": 3},
+}
+
+
+class TestBranches:
+    @staticmethod
+    def objective(trial):
+        kind = trial.suggest_categorical("opt", ["adam", "sgd"])
+        rate = math.log10(trial.suggest_float("rate", 1e-3, 1e-1, log=True))
+        if kind == "adam":
+            return 0.8 - 0.05 * (rate + 3) ** 2
+        return 0.9 - 0.05 * (rate + 2) ** 2 - 0.2 * abs(trial.suggest_float("momentum", 0.0, 0.9) - 0.6)
+
+    def test_a_trial_without_a_parameter_answers_for_all_of_its_values(self) -> None:
+        study = optuna.create_study(direction="maximize", sampler=ZoneSampler(BRANCHED, stages=["grid"]))
+        study.optimize(self.objective, n_trials=3 + 3 * 4)
+        assert len({tuple(sorted(trial.params.items())) for trial in study.trials}) == 3 + 3 * 4
+        assert study.best_params == {"opt": "sgd", "rate": pytest.approx(1e-2), "momentum": pytest.approx(0.6)}
+
+    def test_every_seed_of_a_branch_is_trained(self) -> None:
+        study = optuna.create_study(direction="maximize", sampler=ZoneSampler(BRANCHED, stages=["grid"], seeds=2))
+        study.optimize(self.objective, n_trials=2 * (3 + 3 * 4))
+        assert set(Counter(points(study)).values()) == {2}
+
+    def test_branches_are_searched_without_a_space(self) -> None:
+        study = optuna.create_study(direction="maximize", sampler=ZoneSampler(seed=0))
+        study.optimize(self.objective, n_trials=60)
+        assert study.best_value > 0.89
+
+    def test_branches_with_parameters_of_their_own(self) -> None:
+        def classifier(trial):
+            if trial.suggest_categorical("kind", ["svc", "forest"]) == "svc":
+                return 0.8 - 0.01 * (math.log10(trial.suggest_float("svc_c", 1e-5, 1e5, log=True)) - 2) ** 2
+            return 0.9 - 0.05 * abs(math.log2(trial.suggest_int("forest_depth", 2, 32, log=True)) - 3)
+
+        study = optuna.create_study(direction="maximize", sampler=ZoneSampler(seed=0))
+        study.optimize(classifier, n_trials=50)
+        assert study.best_value > 0.88
+
+
+class TestParallelAsks:
+    @pytest.mark.parametrize("settings", [{}, {"stages": ["surrogate"], "surrogate": {"n_trainings": 48}}])
+    def test_eight_asks_are_eight_points(self, settings) -> None:
+        study = optuna.create_study(direction="maximize", sampler=ZoneSampler(seed=0, **settings))
+        for _ in range(4):
+            trials = [study.ask() for _ in range(8)]
+            at = [tuple(trial.suggest_float(f"x{i}", 0, 1) for i in range(4)) for trial in trials]
+            assert len(set(at)) == 8
+            for trial, point in zip(trials, at, strict=True):
+                study.tell(trial, 90 - 60 * sum((value - 0.63) ** 2 for value in point))
+
+    def test_a_worker_that_died_long_ago_is_no_worker(self) -> None:
+        study = optuna.create_study(direction="maximize", sampler=ZoneSampler(SPACE, stages=["grid"]))
+        dead = study.ask()
+        objective(dead)
+        study.optimize(objective, n_trials=3)
+        frozen = study._storage._get_trial(dead._trial_id)  # the in-memory storage hands out what it holds
+        frozen.datetime_start -= timedelta(hours=2)
+        study.optimize(objective, n_trials=1)
+        assert study.trials[-1].params == dead.params
+
+
+def test_a_pruner_goes_on_to_new_points() -> None:
+    def reporting(trial):
+        value = objective(trial)
+        for step in range(10):
+            trial.report(value * (1 - math.exp(-(step + 1) / 3)), step)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+        return value
+
+    study = optuna.create_study(
+        direction="maximize", sampler=ZoneSampler(SPACE), pruner=optuna.pruners.MedianPruner(n_startup_trials=3)
+    )
+    study.optimize(reporting, n_trials=60)
+    pruned = [point for point, trial in zip(points(study), study.trials, strict=True) if trial.state.name == "PRUNED"]
+    assert pruned
+    assert max(Counter(pruned).values()) == 1
+    assert study.best_value > 0.89
+
+
+def test_one_sampler_serves_two_studies() -> None:
+    sampler = ZoneSampler(SPACE)
+    studies = [optuna.create_study(direction="maximize", sampler=sampler) for _ in range(2)]
+    for _ in range(15):
+        for study in studies:
+            study.optimize(objective, n_trials=1)
+    assert points(studies[0]) == points(studies[1]) == points(same_search(15))
+
+
+def test_an_enqueued_point_takes_no_training_away() -> None:
+    study = optuna.create_study(direction="maximize", sampler=ZoneSampler(SPACE, stages=["grid"]))
+    study.enqueue_trial({"width": 77, "rate": 0.5})
+    study.enqueue_trial({"width": 32})
+    study.optimize(objective, n_trials=27)
+    assert study.trials[0].params == {"width": 77, "rate": 0.5}
+    assert study.trials[1].params["width"] == 32
+    assert len({point for point in points(study) if dict(point)["width"] != 77}) == 25
 
 
 class TestSettings:

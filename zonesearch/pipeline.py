@@ -158,17 +158,24 @@ def _notes(findings: Findings) -> tuple[str, ...]:
     """What the user should know, in sentences."""
     notes = [f"Stage {stage.name}: {note}" for stage in findings.stages for note in stage.notes]
     notes += [f"Zone {zone.number}: {zone.advice}." for zone in findings.zones if zone.advice]
+    imported = any(stage.settings.get("kind") == "imported" for stage in findings.stages)
     for state, word in (("diverged", "diverged"), ("failed", "failed")):
         n = sum(trial.state == state for trial in findings.trials)
         if n:
             reason = next((trial.reason for trial in findings.trials if trial.state == state and trial.error), "")
             said = f", the first with: {reason}" if reason else ""
-            notes.append(f"{n} of {len(findings.trials)} trainings {word}{said}; they are marked on the map.")
+            marked = "; they are marked on the map" if not imported or findings.zones else ""
+            notes.append(f"{n} of {len(findings.trials)} trainings {word}{said}{marked}.")
+    n_pruned = sum(trial.state == "pruned" for trial in findings.trials)
+    if n_pruned:
+        notes.append(
+            f"{n_pruned} of {len(findings.trials)} trainings were pruned: their curves are kept, they have no value."
+        )
     rationed = any(stage.rationed for stage in findings.stages)
     if rationed and findings.verdict is None and findings.finished:
         notes.append(ended_by(Budget.parse(findings.study["budget"]), findings.stages))
     notes += [f"Conflict: {conflict}." for conflict in findings.trials.conflicts]
-    if findings.map_seeds == (0,) and findings.zones:
+    if findings.map_seeds == (0,) and findings.zones and not imported:
         notes.append(
             "Every cell has one seed, so the noise between seeds was not measured; seeds = 2 or more in [search] "
             "measures it."

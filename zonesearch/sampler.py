@@ -9,21 +9,23 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
-from optuna.search_space import intersection_search_space
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from zonesearch.domain.believing import believed
 from zonesearch.domain.noise import Cell, measure_noise
 from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Params, Training
-from zonesearch.engine.optuna_claims import Known, Wish, claim
-from zonesearch.engine.optuna_space import OptunaSpace, distribution_of
+from zonesearch.domain.trials import Params, Training, Trials
+from zonesearch.engine.optuna_claims import Wish, claim
+from zonesearch.engine.optuna_known import Known, read_study_trials
+from zonesearch.engine.optuna_space import OptunaSpace, distribution_of, indistinct, narrowed, searched
 from zonesearch.errors import StudyError
 from zonesearch.pipeline import next_round
 from zonesearch.stages.stage import Stage
@@ -33,6 +35,10 @@ __all__ = ["ZoneSampler"]
 
 _FEW_AXES = 2  # a full grid of so many can be paid for
 _QUANTILE = 1.96
+_MOST_ROUNDS = 200  # in which the stages are asked for one suggestion
+_LEAST_TRIALS = 3
+_FEW_TRIALS = 20
+"""Complete trials after which an axis that none of them suggested is looked at, and taken for never suggested."""
 
 
 class ZoneSampler(BaseSampler):
@@ -42,17 +48,19 @@ class ZoneSampler(BaseSampler):
         study.optimize(objective, n_trials=100)
 
     An Optuna objective takes no seed, so trials with the same parameters are different seeds of one training. Of all
-    that runs at the same time no two trials are the same training, unless all that is wanted is running already: then
-    what has the fewest at it gets one more seed. It works with ``n_jobs`` and with any number of processes on one
-    storage; all must make the sampler with the same settings.
+    that runs at the same time no two trials are the same training: what is running is believed to come out as its
+    neighbours did, and the search goes on from there. Only where nothing else is wanted then, what has the fewest at it
+    gets one more seed. It works with ``n_jobs`` and with any number of processes on one storage; all must make the
+    sampler with the same settings.
 
-    Parameters that are not in every trial (of branches, or with changing ranges), and all of the first trial where no
-    ``space`` is given, are drawn at random. A pruned trial is worth what it reported last, a failed one is tried once
-    more. Studies of one objective only.
+    Parameters of branches are searched like all others: a trial in which one was not suggested answers for all of its
+    values. Parameters with changing ranges, those outside a given ``space``, and all of the first trial where no
+    ``space`` is given, are drawn at random. A failed trial is tried once more; a pruned one is not, and has no value.
+    Studies of one objective only. What is done for one suggestion is bounded, whatever the study holds.
 
     Args:
         space: the parameters that are searched, when known beforehand: a space or its axes as plain data, by the names
-            that the objective suggests. Their rows are the coarse grid. By default the parameters that all trials
+            that the objective suggests. Their rows are the coarse grid. By default the parameters that the trials
             have, with rows of four equal steps.
         stages: stages or their names, as in :func:`zonesearch.run_pipeline`; by default ``grid``, ``interval`` and
             ``polish``, beyond two parameters ``coordinate`` in the place of ``grid``. Stages given as instances need
@@ -105,11 +113,13 @@ class ZoneSampler(BaseSampler):
         self._random.reseed_rng()
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """The parameters that the stages search: those of the space, or those that all trials have."""
+        """The parameters that the stages search: those of the space, or those that the trials have."""
+        evaluations = study.get_trials(deepcopy=False)
         if self._space is not None:
-            found: dict[str, BaseDistribution] = {axis.name: distribution_of(axis) for axis in self._space.axes}
+            own = {axis.name: distribution_of(axis) for axis in self._space.axes}
+            found = narrowed(own, evaluations)
         else:
-            found = intersection_search_space(study.get_trials(deepcopy=False), include_pruned=True)
+            found = searched(evaluations)
         return {name: distribution for name, distribution in found.items() if not distribution.single()}
 
     def sample_relative(
@@ -118,16 +128,22 @@ class ZoneSampler(BaseSampler):
         """The next training of the pipeline, claimed for ``trial``.
 
         Raises:
-            ValueError: the study has several objectives.
-            StudyError: a stage wants a parameter that the study does not have.
+            StudyError: the study has several objectives or choices that Optuna cannot tell apart; a stage wants a
+                parameter that the study does not have, or the space has one that the objective never suggests.
         """
-        self._raise_error_if_multi_objective(study)
+        self._check(study)
         if not search_space:
             return {}
         with self._lock:
             space, stages = self._pipeline(search_space)
             epochs = getattr(stages[0], "epochs", 1)
-            training = claim(study, trial, space, epochs, lambda known: self._wish(known, stages, space, epochs))
+            fixed = trial.system_attrs.get("fixed_params", {})
+            if fixed.keys().isdisjoint(search_space):
+                training = claim(study, trial, space, epochs, lambda known: self._wish(known, stages, space, epochs))
+            else:  # an enqueued point is no training that a stage wants
+                known = read_study_trials(study, space, epochs, without=trial.number)
+                wish = self._wish(known, stages, space, epochs)
+                training = None if wish is None else wish.training
             if training is not None:
                 return space.decode(training.params)
             return {
@@ -141,14 +157,24 @@ class ZoneSampler(BaseSampler):
         """At random.
 
         Raises:
-            ValueError: the study has several objectives.
+            StudyError: the study has several objectives, or choices that Optuna cannot tell apart.
         """
-        self._raise_error_if_multi_objective(study)
+        self._check(study)
+        _check_choices(param_name, param_distribution)
         with self._lock:
             return self._random.sample_independent(study, trial, param_name, param_distribution)
 
+    def _check(self, study: Study) -> None:
+        if len(study.directions) > 1:
+            raise StudyError(
+                f"ZoneSampler ranks by one value, and the study has {len(study.directions)} objectives: make it with "
+                "one direction, or take another sampler"
+            )
+
     def _pipeline(self, search_space: Mapping[str, BaseDistribution]) -> tuple[OptunaSpace, tuple[Stage, ...]]:
         if self._built is None or self._built[0].distributions != search_space:
+            for name, distribution in search_space.items():
+                _check_choices(name, distribution)
             given = {axis.name: axis for axis in self._space.axes} if self._space else {}
             space = OptunaSpace(dict(search_space), given)
             self._built = space, self._stages(space.space)
@@ -171,25 +197,92 @@ class ZoneSampler(BaseSampler):
         )
 
     def _wish(self, known: Known, stages: Sequence[Stage], space: OptunaSpace, epochs: int) -> Wish | None:
-        at = next_round(stages, known.trials)
-        if at.finished:
-            params = _leader(known, space.space, epochs) if self._afterwards == "repeat" else None
-            return None if params is None else Wish(Training(params, known.fresh(params), epochs), alone=False)
-        free = next((training for training in at.missing if not known.n_running(training)), None)
-        wanted = free or min(at.missing, key=known.n_running)
-        if not wanted.params.keys() <= space.names:
-            foreign = ", ".join(sorted(wanted.params.keys() - space.names))
-            raise StudyError(f"stage {stages[at.stage].name} wants {foreign}, which the Optuna study does not suggest")
-        return Wish(wanted, alone=free is not None)
+        trials = known.trials
+        waiting: tuple[Training, ...] = ()
+        for _ in range(_MOST_ROUNDS):
+            at = next_round(stages, trials)
+            if at.finished:
+                self._check_suggested(known, space, at_end=not waiting)
+                break
+            foreign = at.missing[0].params.keys() - space.names
+            if foreign:
+                name = stages[at.stage].name
+                raise StudyError(
+                    f"stage {name} wants {', '.join(sorted(foreign))}, which the Optuna study does not suggest"
+                )
+            answered = known.answered(at.missing)
+            if answered:
+                trials = trials | Trials(answered)
+                continue
+            free = next((training for training in at.missing if not known.n_running(training)), None)
+            if free is not None:
+                self._check_suggested(known, space, at_end=False)
+                return Wish(free)
+            waiting = waiting or at.missing
+            trials = trials | Trials(believed(at.missing, trials, space.space))
+        if waiting:
+            return Wish(min(waiting, key=known.n_running), alone=False)
+        params = _leader(known, space.space, epochs) if self._afterwards == "repeat" else None
+        return None if params is None else Wish(Training(params, known.fresh(params), epochs), alone=False)
+
+    def _check_suggested(self, known: Known, space: OptunaSpace, *, at_end: bool) -> None:
+        """Check that the objective suggests every axis of the given space.
+
+        A parameter of a branch is suggested only there, so one that is missing is waited for until the other axes have
+        been to their ends: all choices, both rims. Beyond so many trials the rims are not waited for.
+
+        Raises:
+            StudyError: naming the axes that are never suggested.
+        """
+        missing = [name for name in space.space.names if name not in known.suggested]
+        if self._space is None or not missing or not known.n_claimed:
+            return
+        for axis in space.space.axes if not at_end else ():
+            tried = known.suggested.get(axis.name)
+            if tried is None:
+                continue
+            row = axis.row()
+            ends = {row[0], row[-1]} if axis.ordered else set(row)
+            if (known.n_claimed < _FEW_TRIALS or not axis.ordered) and not ends <= tried:
+                return
+        if not at_end and known.n_claimed < _LEAST_TRIALS:
+            return
+        near = f"; it suggests {', '.join(sorted(known.others))} beside the space" if known.others else ""
+        one = len(missing) == 1
+        raise StudyError(
+            f"the space of the sampler has the ax{'is' if one else 'es'} {', '.join(missing)}, which the objective "
+            f"suggested in none of {known.n_claimed} trials{near}: suggest {'it' if one else 'them'} by that name, or "
+            f"take {'it' if one else 'them'} out of the space"
+        )
+
+
+def _check_choices(name: str, distribution: BaseDistribution) -> None:
+    """Check that a trial can say which choice it had.
+
+    Raises:
+        StudyError: two choices equal each other.
+    """
+    same = indistinct(distribution)
+    if same is not None:
+        raise StudyError(
+            f'parameter "{name}" has the choices {same[0]!r} and {same[1]!r}, which Optuna cannot tell apart because '
+            "they are equal: give one of them as text"
+        )
 
 
 def _leader(known: Known, space: Space, epochs: int) -> Params | None:
     """The point that may be the best: highest upper end of its interval. None when repeats show no noise at all."""
     values: dict[Any, list[float]] = {}
+    params: dict[Any, Params] = {}
+    pruned: Counter[Any] = Counter()
     for trial in known.trials:
+        point = trial.training.identity[0]
+        params[point] = trial.params
+        pruned[point] += trial.state == "pruned"
         if trial.accuracy is not None:
-            values.setdefault(trial.training.identity[0], []).append(trial.accuracy)
-    cells = [Cell(dict(point), tuple(found)) for point, found in values.items()]
+            values.setdefault(point, []).append(trial.accuracy)
+    # One that was pruned as often as it ended would be pruned again.
+    cells = [Cell(params[point], tuple(found)) for point, found in values.items() if pruned[point] < len(found)]
     noise = measure_noise(cells, space)
     if not cells or (noise.source == "seeds" and noise.seed_variance <= (1e-9 * max(abs(c.mean) for c in cells)) ** 2):
         return None

@@ -124,28 +124,36 @@ def live_view(study: Study, folder: RunFolder, trials_now: Callable[[], Trials],
     return LiveView(view)
 
 
-def import_run(url: str, name: str | None, into: str | Path) -> tuple[Imported, RunFolder]:
-    """An Optuna study as a run folder: its trials, and the grid of the values that were tried as what it looks for.
+def import_run(
+    url: str,
+    name: str | None,
+    into: str | Path,
+    *,
+    objective: int | str | None = None,
+    as_seeds: bool = False,
+) -> tuple[Imported, RunFolder]:
+    """An Optuna study as a run folder: its trials, complete as they are.
 
-    Importing again adds what is new.
+    Importing again adds what is new; the arguments are those of
+    :func:`zonesearch.engine.optuna_import.import_study`.
 
     Raises:
         StoreError: the study cannot be read, or the folder not written.
-        StudyError: the folder belongs to something else.
+        StudyError: the folder belongs to something else, or it is not said what is to be imported.
     """
     from zonesearch.engine.optuna_import import import_study
+    from zonesearch.stages.imported import ImportedTrials
 
-    imported = import_study(url, name)
-    epochs = max((trial.epochs for trial in imported.trials), default=1)
-    seeds = len({trial.seed for trial in imported.trials if trial.seed < 1000}) or 1
-    study = Study.of(imported.space, _elsewhere, name=imported.name, stages=("grid",), epochs=epochs, seeds=seeds)
+    into = Path(into)
+    known = Store(RunFolder.open(into), writer=None).load().trials if (into / "run.json").is_file() else Trials()
+    imported = import_study(url, name, objective=objective, as_seeds=as_seeds, known=known)
+    space, epochs, reading = imported.space, imported.epochs, imported.reading
+    seeds = len({trial.seed for trial in imported.trials}) or 1
+    stage = ImportedTrials(space, epochs, reading)
+    study = Study(imported.name, space, (stage,), None, epochs, seeds, reading, metric=imported.metric)
     folder = RunFolder.create_or_open(into, imported.identity(), name=imported.name)
     folder = RunFolder.create(folder.path, replace(folder.heading, settings=study.settings()))
     with Store(folder, "import") as store:
         known = store.load().trials
         store.append(trial for trial in imported.trials.records() if known.get(trial.training) is None)
     return imported, folder
-
-
-def _elsewhere(params: Params) -> float:
-    raise NotImplementedError("an imported search was trained elsewhere")

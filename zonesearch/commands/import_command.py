@@ -3,29 +3,65 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
 __all__ = ["add_arguments", "call"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """--storage URL --study NAME [--into RUN]."""
-    parser.add_argument("--storage", metavar="URL", required=True, help="an Optuna storage")
-    parser.add_argument("--study", metavar="NAME", help="the study; needed when there are several")
+    """--storage URL [--study NAME] [--objective N|NAME] [--as-seeds] [--into RUN]."""
+    parser.add_argument(
+        "--storage",
+        metavar="URL",
+        required=True,
+        help="an Optuna storage: sqlite:///FILE, journal:///FILE, postgresql://..., or the path of such a file",
+    )
+    parser.add_argument(
+        "--study",
+        metavar="NAME",
+        help="the study, needed when there are several; with --as-seeds a pattern, as 'fold*'",
+    )
+    parser.add_argument(
+        "--objective",
+        metavar="N|NAME",
+        help="which of several objectives is ranked by: its number, from 0 as in Optuna's values, or its name",
+    )
+    parser.add_argument(
+        "--as-seeds", action="store_true", help="read several studies (folds, repeats) as seeds of one search"
+    )
     parser.add_argument("--into", metavar="RUN", type=Path, help="the run folder (default: runs/<study>)")
 
 
 def call(options: argparse.Namespace) -> None:
     """Import, name the zones, write the report."""
+    from collections import Counter
+
     from zonesearch.domain.wording import point_text
     from zonesearch.recorded import read_run
     from zonesearch.result import Result
     from zonesearch.sharing import import_run
 
-    into = options.into or Path("runs") / (options.study or "imported")
-    imported, folder = import_run(options.storage, options.study, into)
+    into = options.into or Path("runs") / (_folder_name(options.study or "") or "imported")
+    imported, folder = import_run(
+        options.storage, options.study, into, objective=options.objective, as_seeds=options.as_seeds
+    )
     findings, _ = read_run(folder.path)
-    print(f"{len(findings.trials)} trials of study {imported.name} are in {folder.path}")
+    states = Counter(trial.state for trial in findings.trials)
+    said = ", ".join(
+        f"{states[state]} {state}" for state in ("complete", "pruned", "diverged", "failed") if states[state]
+    )
+    what = f"study {imported.name}" if len(imported.studies) == 1 else f"{len(imported.studies)} studies"
+    print(f"{len(findings.trials)} trials of {what} are in {folder.path} ({said})")
+    if imported.n_skipped:
+        print(f"{imported.n_skipped} running or waiting trials were left out; import again when they are done")
     for zone in findings.zones:
         print(f"zone {zone.number}: {point_text(zone.peak)} with {findings.metric.text(zone.value)}")
+    for note in findings.notes:
+        print(note)
     print(f"Report: {Result(findings, folder.path).report(folder.path / 'report.html')}")
+
+
+def _folder_name(study: str) -> str:
+    """The name of a study as one of a folder."""
+    return re.sub(r"[^\w.+-]+", "_", study).strip("._")

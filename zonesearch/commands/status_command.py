@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zonesearch.domain.findings import StageRecord
 from zonesearch.domain.metric import ACCURACY, Metric
 
 if TYPE_CHECKING:
@@ -29,11 +30,17 @@ def call(options: argparse.Namespace) -> None:
         print(json.dumps(status, indent=2))
         return
     print(f"{status['name']} ({options.run}): {'finished' if status['finished'] else 'stage ' + status['stage']}")
-    print(f"  {'stage':<10} {'wanted':>7} {'done':>7} {'missing':>8} {'diverged':>9} {'failed':>7}")
+    pruned = f" {'pruned':>7}" if status["pruned"] else ""
+    print(f"  {'stage':<10} {'wanted':>7} {'done':>7} {'missing':>8} {'diverged':>9} {'failed':>7}{pruned}")
     for stage in status["stages"]:
         wanted = stage["wanted"] if stage["wanted"] is not None else "?"
         counts = [wanted, stage["done"], stage["missing"], stage["diverged"], stage["failed"]]
-        print("  {:<10} {:>7} {:>7} {:>8} {:>9} {:>7}".format(stage["stage"], *counts))
+        counts += [stage["pruned"]] if pruned else []
+        print(
+            f"  {stage['stage']:<10} {{:>7}} {{:>7}} {{:>8}} {{:>9}} {{:>7}}{' {:>7}' if pruned else ''}".format(
+                *counts
+            )
+        )
     for conflict in status["conflicts"]:
         print(f"  conflict: {conflict}")
     if status["torn_lines"]:
@@ -51,6 +58,8 @@ def call(options: argparse.Namespace) -> None:
         print(f"  shard {shard['shard']}: {said}")
     for line in status["next"]:
         print(f"  next: {line}")
+    for note in status["imported"]:
+        print(f"  {note}")
     if status["verdict"]:
         print(status["verdict"]["sentence"])
 
@@ -78,6 +87,11 @@ def _shards(recorded: Recorded, run: Path) -> tuple[list[dict[str, Any]], list[s
     return shown, next_commands(statuses, "STUDY.toml", str(run), n)
 
 
+def _is_import(record: StageRecord) -> bool:
+    """Whether a stage holds what somebody else trained."""
+    return record.settings.get("kind") == "imported"
+
+
 def status_of(run: Path) -> dict[str, Any]:
     """The status of a run folder as plain data: done, missing, diverged, failed, stage, verdict."""
     from zonesearch.recorded import read_recorded
@@ -98,6 +112,7 @@ def status_of(run: Path) -> dict[str, Any]:
                 "missing": len(record.wanted) - len(back),
                 "diverged": states.count("diverged"),
                 "failed": states.count("failed"),
+                "pruned": states.count("pruned"),
             }
         )
     shards, commands = _shards(recorded, run)
@@ -114,6 +129,7 @@ def status_of(run: Path) -> dict[str, Any]:
         "missing": sum(stage["missing"] for stage in stages),
         "diverged": states.count("diverged"),
         "failed": states.count("failed"),
+        "pruned": states.count("pruned"),
         "conflicts": [str(conflict) for conflict in trials.conflicts],
         "torn_lines": n_torn,
         "metric": metric.describe(),
@@ -122,5 +138,6 @@ def status_of(run: Path) -> dict[str, Any]:
         "stages": stages,
         "shards": shards,
         "next": commands,
+        "imported": [note for record in findings.stages if _is_import(record) for note in record.notes],
         "verdict": findings.verdict.describe() if findings.verdict else None,
     }

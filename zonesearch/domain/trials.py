@@ -16,7 +16,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from zonesearch.domain.log import Records
 from zonesearch.domain.metric import ACCURACY, Metric
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Conflict", "Params", "State", "Training", "Trial", "Trials", "Value", "plain"]
 
-State = Literal["complete", "diverged", "failed"]
+State = Literal["complete", "diverged", "failed", "pruned"]
 
 _SAME = 1e-12  # accuracies of one key that differ by more than this contradict each other
 
@@ -101,8 +101,9 @@ class Trial:
     Args:
         training: what was asked for; its ``epochs`` is the length that was really trained (shorter after an early
             stop is recorded in ``curve``, the wanted length stays here).
-        state: ``complete``, ``diverged`` (loss or accuracy no longer finite: a result, without accuracy) or
-            ``failed`` (the objective raised: ``error`` holds the traceback).
+        state: ``complete``, ``diverged`` (loss or accuracy no longer finite: a result, without accuracy), ``failed``
+            (the objective raised: ``error`` holds the traceback) or ``pruned`` (stopped on purpose because it did not
+            look promising: its curve is known as far as it came, its accuracy is not).
         accuracy: the metric on the validation split at the best epoch, in its own sign; None unless complete.
         curve: one tuple per recorded quantity, one number per epoch: ``validation_accuracy`` first of all, and
             where the objective has them ``validation_loss``, ``train_accuracy``, ``train_loss``, ``learning_rate``.
@@ -145,8 +146,8 @@ class Trial:
         object.__setattr__(self, "curve", {name: tuple(map(float, values)) for name, values in self.curve.items()})
         if self.noted:
             object.__setattr__(self, "noted", {str(name): float(value) for name, value in self.noted.items()})
-        if self.state not in ("complete", "diverged", "failed"):
-            raise ValueError(f"a trial is complete, diverged or failed, not {self.state!r}")
+        if self.state not in get_args(State):
+            raise ValueError(f"a trial is complete, diverged, failed or pruned, not {self.state!r}")
         if (self.accuracy is not None) != (self.state == "complete"):
             raise ValueError(f"a {self.state} trial has {'an' if self.accuracy is None else 'no'} accuracy")
 
@@ -206,7 +207,7 @@ class Trial:
             return True
         if self.state == "diverged":
             return epochs <= training.epochs or self.n_finite < training.epochs or not training.test
-        if self.state == "failed":
+        if self.state in ("failed", "pruned"):
             return epochs >= training.epochs
         if training.test and not self._tested_at(training.epochs):
             return False
@@ -286,8 +287,10 @@ class Trial:
         return self is other or (self._rank == other._rank and self.curve == other.curve)
 
     def _contradicts(self, other: Trial) -> bool:
-        """Whether two records of one key cannot both be true (a failure is no statement about the accuracy)."""
-        if "failed" in (self.state, other.state) or self.params != other.params:  # equal but for rounding
+        """Whether two records of one key cannot both be true (a failure says nothing about the accuracy, nor does a
+        training that was pruned).
+        """
+        if {"failed", "pruned"} & {self.state, other.state} or self.params != other.params:  # equal but for rounding
             return False
         if self.epochs != other.epochs and (self.state != other.state or self.whole or other.whole):
             return False

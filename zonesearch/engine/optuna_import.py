@@ -1,185 +1,227 @@
 """An Optuna study that somebody else made, as a space and trials.
 
-Zones, report and verdict are functions of the trials, so they can be had for a search that was run elsewhere. What
-an Optuna study does not say is filled in as plainly as possible: evaluations of the same parameters are seeds
-0, 1, ...; a study that minimises becomes one that maximises the negative value.
+Report, zones and verdict are functions of the trials, so they can be had for a search that was run elsewhere. The study
+is taken as it is: values keep their sign, a parameter that was not suggested is absent, what was pruned or failed is
+recorded as that. What Optuna does not say is filled in as plainly as possible: evaluations of the same parameters are
+seeds 0, 1, ...
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from zonesearch.domain.space import AnyAxis, Axis, Choice, Space
-from zonesearch.domain.trials import Training, Trial, Trials, Value, plain
+from zonesearch.domain.metric import Metric
+from zonesearch.domain.reading import BEST, Reading
+from zonesearch.domain.space import Space
+from zonesearch.domain.trials import Trial, Trials
+from zonesearch.engine.optuna_axes import parameter_value, space_of
 from zonesearch.engine.optuna_storage import open_storage, quiet_optuna, shown_url, storage_errors
-from zonesearch.errors import StoreError
+from zonesearch.engine.optuna_trials import Conversion, ReadStudy
+from zonesearch.errors import StoreError, StudyError, did_you_mean
 
 __all__ = ["Imported", "import_study"]
 
+_OURS = "zonesearch:study"  # an attribute of the studies that are views of our own runs
 _CURVE = "validation_accuracy"
+_LAST = Reading("last")
+_SAID = {"fail": "failed", "complete": "without a finite value"}
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What an Optuna study says.
+    """What an Optuna study says, or several that are seeds of one.
 
     Args:
-        name: of the study.
-        space: an axis per parameter that every evaluation has; its row are the values that were tried, when there
-            are few.
+        name: of the study, or the pattern of the names of several.
+        space: an axis per parameter that any evaluation has.
         trials: what came of each evaluation; unfinished ones are left out.
-        minimises: whether the study minimises; then accuracies are negative values.
+        metric: the value that is ranked by, and its direction.
         n_skipped: evaluations that were running or waiting.
+        reading: how the values follow from the reports; epochs the most reports of one evaluation.
+        studies: the names of the studies, in the order of their seeds.
+        objective: which of several values is ranked by, counted from 0; None where there is one.
     """
 
     name: str
     space: Space
     trials: Trials
-    minimises: bool
-    n_skipped: int
+    metric: Metric
+    n_skipped: int = 0
+    reading: Reading = BEST
+    epochs: int = 1
+    studies: tuple[str, ...] = ()
+    objective: int | None = None
 
     def identity(self) -> dict[str, Any]:
-        """What makes these trials comparable among themselves: that they come from this study."""
-        return {"optuna_study": self.name, "direction": "minimize" if self.minimises else "maximize"}
+        """What makes these trials comparable among themselves: that they are values of one thing in this study."""
+        one = {} if self.objective is None else {"objective": self.objective}
+        return {"optuna_study": self.name, "metric": self.metric.describe(), **one}
 
 
-def import_study(url: str, name: str | None = None) -> Imported:
+def import_study(
+    url: str,
+    name: str | None = None,
+    *,
+    objective: int | str | None = None,
+    as_seeds: bool = False,
+    known: Iterable[Trial] = (),
+) -> Imported:
     """Read the Optuna study ``name`` from the storage at ``url``; nothing is written there.
 
     Args:
         url: see :func:`zonesearch.engine.optuna_storage.open_storage`.
-        name: may be left out where the storage holds a single study.
+        name: may be left out where the storage holds a single study; ``fold*`` for all studies that it fits.
+        objective: of several, the one that is ranked by: its number, counted from 0 as in Optuna's ``trial.values``, or
+            its name where the study names its metrics. The others are noted.
+        as_seeds: take several studies (folds, repeats) as seeds of one search.
+        known: what was imported before; the same evaluation then keeps its seed.
 
     Raises:
-        StoreError: the storage does not answer, there is no such study, it has several objectives, or it holds no
-            finished evaluation.
+        StoreError: the storage does not answer, there is no such study, or it holds no evaluation with a value.
+        StudyError: it is not said which of several studies or objectives is meant.
     """
     with quiet_optuna():
         storage = open_storage(url, create=False)
         with storage_errors(url):
-            names = sorted(optuna.get_all_study_names(storage))
-        if name is None and len(names) == 1:
-            name = names[0]
-        if name not in names:
-            which = "name a study (--study)" if name is None else f'there is no study "{name}"'
-            raise StoreError(f"{which} in {shown_url(url)}; it holds: {', '.join(names) or 'none'}")
+            names = sorted(optuna.get_all_study_names(storage), key=_natural)
+        chosen = _chosen(names, name, as_seeds, shown_url(url))
         with storage_errors(url):
-            study = optuna.load_study(study_name=name, storage=storage)
-            directions = study.directions
-            evaluations = study.get_trials(deepcopy=False)
-    if len(directions) != 1:
-        raise StoreError(f'the study "{name}" has {len(directions)} objectives; one is needed to rank by')
-    minimises = directions[0] == optuna.study.StudyDirection.MINIMIZE
-    finished = [evaluation for evaluation in evaluations if evaluation.state.is_finished()]
-    if not any(evaluation.value is not None for evaluation in finished):
-        raise StoreError(f'the study "{name}" in {shown_url(url)} has no evaluation with a value yet')
+            studies = [_read(study, storage) for study in chosen]
+    _alike(studies)
+    which = _objective(studies[0], objective)
+    metric = _metric(studies[0], which)
+    where = f"the study {chosen[0]!r}" if len(chosen) == 1 else f"the {len(chosen)} studies"
+    evaluations = [evaluation for study in studies for evaluation in study.finished]
+    valued = [e for e in evaluations if e.state == TrialState.COMPLETE and math.isfinite(e.values[which])]
+    if not valued:
+        states = Counter(e.state.name.lower() for study in studies for e in study.evaluations)
+        said = ", ".join(f"{n} {_SAID.get(state, state)}" for state, n in sorted(states.items())) or "none at all"
+        raise StoreError(f"{where} in {shown_url(url)} has no evaluation with a value yet; it holds: {said}")
+    space = space_of(evaluations, ({n: parameter_value(v) for n, v in e.params.items()} for e in valued))
+    if space is None:
+        raise StoreError(f"{where} suggested no parameter, so there is nothing to search")
+    reading, curve = _curves(valued, which, metric)
+    epochs = max(len(e.intermediate_values) for e in evaluations) if curve == _CURVE else 1
+    conversion = Conversion(metric, which, space, curve, max(epochs, 1), len(studies), known)
+    trials = Trials(conversion.trials(studies))
     return Imported(
-        name,
-        _space(finished),
-        _trials(finished, -1.0 if minimises else 1.0),
-        minimises,
-        len(evaluations) - len(finished),
+        chosen[0] if len(chosen) == 1 else str(name),
+        space,
+        trials,
+        metric,
+        sum(len(study.evaluations) for study in studies) - len(evaluations),
+        reading,
+        max((trial.epochs for trial in trials), default=1),
+        tuple(chosen),
+        which if len(studies[0].directions) > 1 else None,
     )
 
 
-def _trials(evaluations: Sequence[FrozenTrial], sign: float) -> Trials:
-    used: Counter[object] = Counter()
-    trials = []
-    for evaluation in evaluations:
-        params = {name: _value(value) for name, value in evaluation.params.items()}
-        params |= {
-            name.removeprefix("param:"): value
-            for name, value in evaluation.user_attrs.items()
-            if name.startswith("param:")
-        }
-        seed = evaluation.user_attrs.get("seed")
-        if not isinstance(seed, int) or seed < 0:
-            identity = Training(params).identity
-            seed = used[identity]
-            used[identity] += 1
-        trials.append(_trial(evaluation, params, seed, sign))
-    return Trials(trials)
+def _natural(name: str) -> list[tuple[int, str]]:
+    """The order in which people count: fold2 before fold10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
-def _trial(evaluation: FrozenTrial, params: Mapping[str, Value], seed: int, sign: float) -> Trial:
-    curve = [sign * value for _, value in sorted(evaluation.intermediate_values.items())]
-    value = evaluation.value if evaluation.value is not None else (curve[-1] * sign if curve else None)
-    broken = evaluation.state == TrialState.FAIL or value is None or not math.isfinite(value)
-    accuracy = None if broken or value is None else sign * value
-    # A curve that does not contain the value was kept in other units, or is cut short: no learning curve of it.
-    name = _CURVE if accuracy in curve or broken else "intermediate"
-    steps = sorted(evaluation.intermediate_values)
-    whole = bool(steps) and steps in (list(range(len(steps))), list(range(1, len(steps) + 1)))
-    epochs = len(curve) if whole and name == _CURVE else evaluation.user_attrs.get("epochs", 1)
-    duration = evaluation.duration
-    attributes = evaluation.user_attrs
-    state = "complete" if not broken else ("diverged" if attributes.get("state") == "diverged" else "failed")
-    return Trial(
-        Training(params, seed, epochs if isinstance(epochs, int) and epochs >= 1 else 1),
-        state,  # type: ignore[arg-type]
-        accuracy=accuracy,
-        curve={name: curve} if curve else {},
-        test_accuracy=attributes.get("test_accuracy"),
-        seconds=float(attributes.get("seconds", duration.total_seconds() if duration else 0.0)),
-        n_parameters=attributes.get("n_parameters"),
-        error=str(attributes.get("error", "")) if state == "failed" else "",
-        provenance={"optuna_trial": evaluation.number, **_mapping(attributes.get("provenance"))},
-    )
+def _chosen(names: Sequence[str], name: str | None, as_seeds: bool, url: str) -> list[str]:
+    """The studies that ``name`` means.
 
-
-def _space(evaluations: Sequence[FrozenTrial]) -> Space:
-    shared = set.intersection(*(set(evaluation.params) for evaluation in evaluations))
-    names = [name for name in evaluations[0].params if name in shared]
-    if not names:
-        raise StoreError("the evaluations of the study have no parameter in common, so there is no space to map")
-    return Space(
-        tuple(
-            _axis(
-                name,
-                [evaluation.distributions[name] for evaluation in evaluations],
-                sorted({_value(evaluation.params[name]) for evaluation in evaluations}, key=_order),
-            )
-            for name in names
+    Raises:
+        StoreError: there is none.
+        StudyError: there are several, and nobody said that they are seeds of one.
+    """
+    held = ", ".join(names) or "none"
+    if name is None and len(names) != 1 and not as_seeds:
+        raise StoreError(f"name a study (--study) in {url}; it holds: {held}")
+    if name in names:
+        return [name] if name is not None else []
+    found = [study for study in names if name is None or fnmatchcase(study, name)]
+    if not found:
+        raise StoreError(f'there is no study "{name}" in {url}; it holds: {held}')
+    if len(found) > 1 and not as_seeds:
+        raise StudyError(
+            f'"{name}" fits {len(found)} studies ({", ".join(found)}): name one of them, or read them as seeds of one '
+            "search with --as-seeds"
         )
+    return found
+
+
+def _read(name: str, storage: Any) -> ReadStudy:
+    study = optuna.load_study(study_name=name, storage=storage)
+    names = tuple(str(metric).strip() for metric in study.metric_names or ())
+    ours = _OURS in study.user_attrs
+    return ReadStudy(name, tuple(study.directions), names, study.get_trials(deepcopy=False), ours)
+
+
+def _alike(studies: Sequence[ReadStudy]) -> None:
+    """Check that studies can be seeds of one.
+
+    Raises:
+        StudyError: they search for different things; names both.
+    """
+    first = studies[0]
+    for other in studies[1:]:
+        if (other.directions, other.names) != (first.directions, first.names):
+            raise StudyError(
+                f'the studies "{first.name}" and "{other.name}" cannot be seeds of one: '
+                f"{_objectives(first)} there, {_objectives(other)} here"
+            )
+
+
+def _objectives(study: ReadStudy) -> str:
+    named = zip(study.objectives, study.directions, strict=True)
+    return ", ".join(f"{i}: {name} ({direction.name.lower()}d)" for i, (name, direction) in enumerate(named))
+
+
+def _objective(study: ReadStudy, wanted: int | str | None) -> int:
+    """The position of the objective that is ranked by.
+
+    Raises:
+        StudyError: it is not said, or there is none of that number or name.
+    """
+    n = len(study.directions)
+    names = study.objectives
+    if wanted is None:
+        if n == 1:
+            return 0
+        raise StudyError(
+            f'the study "{study.name}" has {n} objectives ({_objectives(study)}): say which one is ranked by with '
+            "--objective N or NAME; the others become columns"
+        )
+    if wanted in names:
+        return names.index(str(wanted))
+    number = str(wanted).strip()
+    if number.isdigit() and int(number) < n:
+        return int(number)
+    raise StudyError(
+        f'the study "{study.name}" has no objective "{wanted}" ({_objectives(study)}); {did_you_mean(number, names)}'
     )
 
 
-def _axis(name: str, distributions: Sequence[BaseDistribution], tried: Sequence[Value]) -> AnyAxis:
-    first = distributions[0]
-    if isinstance(first, CategoricalDistribution):
-        choices = dict.fromkeys(_value(choice) for d in distributions for choice in d.choices)  # type: ignore[attr-defined]
-        return Choice(name, tuple(choices))
-    assert isinstance(first, FloatDistribution | IntDistribution)
-    numbers = [value for value in tried if isinstance(value, int | float)]
-    return Axis(
-        name,
-        min(*(d.low for d in distributions), *numbers),  # type: ignore[attr-defined]
-        max(*(d.high for d in distributions), *numbers),  # type: ignore[attr-defined]
-        "log" if first.log else "linear",
-        isinstance(first, IntDistribution),
-        tuple(numbers),
-    )
+def _metric(study: ReadStudy, which: int) -> Metric:
+    minimized = study.directions[which] == StudyDirection.MINIMIZE
+    return Metric(study.objectives[which], "minimize" if minimized else "maximize")
 
 
-def _value(value: object) -> Value:
-    """A parameter as we keep it; Optuna also takes None and objects in categoricals."""
-    try:
-        return plain(value)
-    except TypeError:
-        return str(value)
+def _curves(evaluations: Iterable[FrozenTrial], which: int, metric: Metric) -> tuple[Reading, str]:
+    """How the values follow from what was reported, and what the reports are then called.
 
-
-def _order(value: Value) -> tuple[bool, float, str]:
-    return isinstance(value, str), 0.0 if value is None or isinstance(value, str) else float(value), str(value)
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    Reports that the values follow from in no way that we know (a loss reported, an accuracy returned) are kept under
+    another name, and nothing is read off them.
+    """
+    found = [(e.values[which], [v for v in e.intermediate_values.values() if math.isfinite(v)]) for e in evaluations]
+    curves = [(value, curve) for value, curve in found if curve]
+    if all(math.isclose(metric.best(curve), value) for value, curve in curves):
+        return BEST, _CURVE
+    if all(math.isclose(curve[-1], value) for value, curve in curves):
+        return _LAST, _CURVE
+    return BEST, "reported"

@@ -8,18 +8,22 @@ and objects as values.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState
 
 from zonesearch.domain.space import AnyAxis, Axis, Choice, Space
 from zonesearch.domain.trials import Params, Value
 
-__all__ = ["OptunaSpace", "distribution_of"]
+__all__ = ["OptunaSpace", "distribution_of", "indistinct", "narrowed", "searched"]
 
+_RARE = 0.05  # of the trials: what is suggested less often is drawn at random
+_MOST_AXES = 24
 _STEPS = 4  # of the row of an axis that nobody gave a row
 
 
@@ -29,7 +33,8 @@ class OptunaSpace:
 
     Args:
         distributions: by name, at least one.
-        axes: axes of ours, with the rows that somebody wants, for the parameters whose distribution is the axis' own.
+        axes: axes of ours, with the rows that somebody wants. Where the distribution is not the axis' own (it has
+            steps, or a narrower range), the values of its row that the distribution has are the row.
     """
 
     distributions: Mapping[str, BaseDistribution]
@@ -40,7 +45,7 @@ class OptunaSpace:
         """One axis per distribution; where none was given, with a row of four equal steps on its scale."""
         return Space(
             tuple(
-                self.axes[name] if self._given(name) else _axis(name, distribution)
+                self.axes[name] if self._given(name) else _axis(name, distribution, self.axes.get(name))
                 for name, distribution in self.distributions.items()
             )
         )
@@ -51,10 +56,15 @@ class OptunaSpace:
 
     def encode(self, params: Mapping[str, Any]) -> dict[str, Value] | None:
         """A point of Optuna's as one of our space (further parameters left out); None where it is not one."""
+        point = self.encode_known(params)
+        return point if point is not None and len(point) == len(self.distributions) else None
+
+    def encode_known(self, params: Mapping[str, Any]) -> dict[str, Value] | None:
+        """As :meth:`encode`, of the parameters that are there; None where one has a value that is not of the space."""
         point: dict[str, Value] = {}
         for name, distribution in self.distributions.items():
             if name not in params:
-                return None
+                continue
             try:
                 inner = distribution.to_internal_repr(params[name])
             except ValueError:  # no choice of this categorical
@@ -107,12 +117,67 @@ def _stepped(distribution: BaseDistribution) -> bool:
     return isinstance(distribution, IntDistribution) and distribution.step != 1
 
 
-def _axis(name: str, distribution: BaseDistribution) -> AnyAxis:
+def _axis(name: str, distribution: BaseDistribution, wanted: AnyAxis | None = None) -> AnyAxis:
     if isinstance(distribution, CategoricalDistribution):
         return Choice(name, tuple(range(len(distribution.choices))))
     assert isinstance(distribution, FloatDistribution | IntDistribution)
+    values = wanted.row() if isinstance(wanted, Axis) else ()
+    inside = [value for value in values if distribution.low <= value <= distribution.high]
     if _stepped(distribution):
         steps = round((distribution.high - distribution.low) / distribution.step)  # type: ignore[operator]
-        return Axis(name, 0, steps, "linear", True, _STEPS)
+        row = tuple(sorted({round((v - distribution.low) / distribution.step) for v in inside}))  # type: ignore[operator]
+        return Axis(name, 0, steps, "linear", True, row or _STEPS)
     whole = isinstance(distribution, IntDistribution)
-    return Axis(name, distribution.low, distribution.high, "log" if distribution.log else "linear", whole, _STEPS)
+    scale: Any = "log" if distribution.log else "linear"
+    return Axis(name, distribution.low, distribution.high, scale, whole, tuple(inside) or _STEPS)
+
+
+def narrowed(own: Mapping[str, BaseDistribution], evaluations: Sequence[FrozenTrial]) -> dict[str, BaseDistribution]:
+    """``own`` distributions, or those that the objective has in their place: of the same kind, with steps or narrower.
+
+    Only where all complete trials agree on it, so that ranges that change from trial to trial do not change the space.
+    """
+    found = dict(own)
+    theirs: dict[str, set[BaseDistribution]] = {name: set() for name in own}
+    for evaluation in evaluations:
+        if evaluation.state == TrialState.COMPLETE:
+            for name in own.keys() & evaluation.distributions.keys():
+                theirs[name].add(evaluation.distributions[name])
+    for name, seen in theirs.items():
+        mine = own[name]
+        if len(seen) != 1 or not isinstance(mine, FloatDistribution | IntDistribution):
+            continue
+        [other] = seen
+        if not isinstance(other, FloatDistribution | IntDistribution) or type(other) is not type(mine):
+            continue
+        if other.log == mine.log and not other.single() and mine.low <= other.low <= other.high <= mine.high:
+            found[name] = other
+    return found
+
+
+def searched(evaluations: Sequence[FrozenTrial]) -> dict[str, BaseDistribution]:
+    """The parameters that a study searches, by name: those that had one distribution wherever they were suggested.
+
+    A parameter of a branch is one of them when it is not rare. Parameters without a stable range are none, and of very
+    many the most frequent are taken.
+    """
+    seen: dict[str, Counter[BaseDistribution]] = {}
+    n = 0
+    for evaluation in evaluations:
+        if evaluation.state in (TrialState.COMPLETE, TrialState.PRUNED):
+            n += 1
+            for name, distribution in evaluation.distributions.items():
+                seen.setdefault(name, Counter())[distribution] += 1
+    often = {name: found.total() for name, found in seen.items() if len(found) == 1}
+    frequent = sorted((name for name in often if often[name] >= _RARE * n), key=lambda name: (-often[name], name))
+    return {name: next(iter(seen[name])) for name in sorted(frequent[:_MOST_AXES])}
+
+
+def indistinct(distribution: BaseDistribution) -> tuple[Any, Any] | None:
+    """Two choices that Optuna cannot tell apart, because they are equal (True and 1); None where there are none."""
+    if isinstance(distribution, CategoricalDistribution):
+        for i, choice in enumerate(distribution.choices):
+            first = int(distribution.to_internal_repr(choice))
+            if first != i:
+                return distribution.choices[first], choice
+    return None

@@ -16,6 +16,7 @@ from zonesearch.errors import StoreError
 
 __all__ = ["absolute_url", "open_storage", "quiet_optuna", "shown_url", "storage_errors"]
 
+_SQLITE = b"SQLite format 3\0"
 _CONNECT_S = 10  # a database that does not answer is asked again later rather than waited for
 
 
@@ -23,15 +24,20 @@ def open_storage(url: str, *, create: bool) -> BaseStorage:
     """The storage at ``url``.
 
     Args:
-        url: ``postgresql://USER:PASSWORD@HOST/DATABASE``, ``mysql+pymysql://...``, ``sqlite:///FILE``; anything
-            without ``://`` is the path of a journal file.
+        url: ``postgresql://USER:PASSWORD@HOST/DATABASE``, ``mysql+pymysql://...``, ``sqlite:///FILE``,
+            ``journal:///FILE``; anything without ``://`` is the path of a file, of a journal unless it is there and is
+            an SQLite database.
         create: make tables or the file when they are not there yet; mend a journal whose last line was torn.
 
     Raises:
         StoreError: it does not answer, is not there, or needs a package that is not installed.
     """
+    if url.startswith("journal:"):
+        return JournalStorage(_journal(_journal_path(url), create))
     if "://" not in url:
-        return JournalStorage(_journal(Path(url), create))
+        if not _is_sqlite(Path(url)):
+            return JournalStorage(_journal(Path(url), create))
+        url = f"sqlite:///{url}"
     options: dict[str, object] = {"pool_pre_ping": True}
     if url.startswith(("postgresql", "mysql")):
         options["connect_args"] = {"connect_timeout": _CONNECT_S}
@@ -55,6 +61,28 @@ def absolute_url(url: str) -> str:
     if path == url or not path or path.startswith((":memory:", "file:")):
         return url
     return f"sqlite:///{Path(path).absolute()}"
+
+
+def _journal_path(url: str) -> Path:
+    """The file that ``journal:///FILE`` names: as in the URL of an SQLite database, or with a root as in any other."""
+    given = url.removeprefix("journal:")
+    if not given.startswith("//"):
+        return Path(given)
+    plain = given.removeprefix("//").removeprefix("/") or "/"
+    relative, absolute = Path(plain), Path("/" + plain.lstrip("/"))
+    if plain.startswith("/") or (not given.startswith("///")):
+        return Path(given.removeprefix("//").removeprefix("/")) if plain.startswith("/") else relative
+    if relative.is_file() or (relative.parent.is_dir() and not absolute.is_file()):
+        return relative
+    return absolute
+
+
+def _is_sqlite(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_SQLITE)) == _SQLITE
+    except OSError:
+        return False
 
 
 def shown_url(url: str) -> str:
@@ -89,6 +117,11 @@ def storage_errors(url: str) -> Iterator[None]:
         raise
     except Exception as error:
         cause = error.__cause__ or error
+        if "storage upgrade" in str(error):
+            raise StoreError(
+                f"the Optuna storage {shown_url(url)} was written by an older version of Optuna; this brings it up to "
+                f"date: optuna storage upgrade --storage {shown_url(url)}"
+            ) from error
         line = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
         raise StoreError(
             f"the Optuna storage {shown_url(url)} does not answer as it should: {line}. The trials of a run are in "

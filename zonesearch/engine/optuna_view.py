@@ -36,6 +36,7 @@ Describe = Callable[[Trial], Mapping[str, Any]]
 """What else is known of a trial, as plain JSON values: its stage, its zone, ..."""
 
 _FINGERPRINT = "zonesearch:study"
+_STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}  # all else failed
 _RETRY_S = 2.0
 
 
@@ -174,7 +175,7 @@ class OptunaView:
         known = {name: value for name, value in attributes.items() if value not in (None, "")}
         curve = trial.validation_curve
         frozen = optuna.trial.create_trial(
-            state=TrialState.COMPLETE if trial.complete else TrialState.FAIL,
+            state=_STATES.get(trial.state, TrialState.FAIL),
             value=trial.accuracy,
             params=params,
             distributions=distributions,

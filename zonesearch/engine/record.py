@@ -87,7 +87,7 @@ def trial_line(trial: Trial, study: str) -> bytes:
             "seed": training.seed,
             "epochs": training.epochs,
             "test": training.test,
-            "state": trial.state,
+            "state": "failed" if trial.state == "pruned" else trial.state,
             "curve": {name: list(values) for name, values in trial.curve.items()},
             "seconds": trial.seconds,
             "n_parameters": trial.n_parameters,
@@ -106,6 +106,8 @@ def trial_line(trial: Trial, study: str) -> bytes:
 def _unusual(trial: Trial) -> Line:
     """What is written only where it is not the default, so that older versions read the rest."""
     found: Line = {}
+    if trial.state == "pruned":  # which an older version reads as a failure
+        found["pruned"] = True
     if trial.metric != ACCURACY:
         found["metric"] = trial.metric.describe()
     if trial.noted:
@@ -225,7 +227,7 @@ def to_trial(record: Line, looks: Looks | None = None) -> Trial:
         params[name] = ChosenFloat(params[name])
     return Trial(
         training=Training(params, record["seed"], record["epochs"], record["test"]),
-        state=record["state"],
+        state="pruned" if record.get("pruned") else record["state"],
         accuracy=_number(record["accuracy"]),
         curve={name: _numbers(values) for name, values in record["curve"].items()},
         test_accuracy=_number(record["test_accuracy"]),

@@ -20,6 +20,7 @@ from zonesearch.report.figures.learning import learning_figure
 from zonesearch.report.figures.lines import lines_figure
 from zonesearch.report.figures.map import map_figure, surface_figure
 from zonesearch.report.figures.one_axis import one_axis_figure, profiles_figure
+from zonesearch.report.figures.points import points_figure
 from zonesearch.report.figures.view import View
 from zonesearch.report.heading import state_sentence
 from zonesearch.report.markup import cell_text
@@ -70,6 +71,7 @@ class FigureSet:
     ) -> go.Figure:
         """The map with zones, candidates and finalists, arguments as for :meth:`surface`; a line for one axis."""
         if len(self._survey.space.axes) == 1:
+            self._mapped()
             return one_axis_figure(self._survey)
         return map_figure(self._view(x, y, others), self._step(epoch))
 
@@ -101,6 +103,7 @@ class FigureSet:
 
     def profiles(self, axis: str | None = None) -> go.Figure:
         """The map from the side along ``axis``, after a quarter, half, three quarters and all of the epochs."""
+        self._mapped()
         return profiles_figure(self._survey, self._axis(axis, 0))
 
     def agreement(self) -> go.Figure:
@@ -134,7 +137,17 @@ class FigureSet:
             raise StudyError("this search has no stages")
         return completeness_figure(stages_table(self._findings))
 
+    def points(self, axis: str | None = None) -> go.Figure:
+        """Every point that was tried at its place on ``axis``, by default the first, on a grid or not."""
+        figure = points_figure(self._survey, self._survey.space[self._axis(axis, 0)])
+        return _there(figure, "no training at a value of that axis was complete")
+
+    def _mapped(self) -> None:
+        if self._survey.scattered:
+            raise StudyError("there is no map: the points of this search lie on no grid; points() shows them")
+
     def _view(self, x: str | None, y: str | None, others: Mode) -> View:
+        self._mapped()
         if len(self._survey.space.axes) < 2:
             raise StudyError("there is no surface: the space has one axis")
         if others not in ("best", "average"):
@@ -164,6 +177,7 @@ def dashboard_figures(findings: Findings) -> Mapping[str, go.Figure]:
     makers: Mapping[str, Callable[[], go.Figure]] = {
         "zones": figures.heatmap,
         "surface": figures.surface,
+        **({"points": figures.points} if figures._survey.scattered else {}),
         "intervals": partial(figures.intervals, 4),
         "learning": figures.learning,
         "finalists": figures.finalists,

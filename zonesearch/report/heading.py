@@ -8,7 +8,7 @@ from html import escape
 from zonesearch.domain.findings import Findings
 from zonesearch.domain.metric import ACCURACY
 from zonesearch.domain.verdict import Standing
-from zonesearch.domain.wording import cost_text
+from zonesearch.domain.wording import cost_text, point_text
 from zonesearch.report.summaries.costs import stages_table
 from zonesearch.report.summaries.finalists import finalist_name
 from zonesearch.report.survey import Survey
@@ -40,6 +40,8 @@ def state_sentence(findings: Findings) -> str:
     if not n_complete:
         return f"No verdict: {came}, and none of them was complete."
     waiting = next((record for record in findings.stages if not record.finished), None)
+    if waiting is None and any(record.settings.get("kind") == "imported" for record in findings.stages):
+        return _imported_sentence(findings)
     if waiting is None:
         return f"{came}; this search ends without a verdict."
     missing = int(stages_table(findings).set_index("stage")["missing"].get(waiting.name, 0))
@@ -48,6 +50,21 @@ def state_sentence(findings: Findings) -> str:
     best = metric.best(trial.value(findings.reading) for trial in findings.trials if trial.complete)
     called = "" if metric.name == ACCURACY.name else f"{metric.name} "
     return f"No verdict yet: {came}, {lacks}. Best so far: {called}{metric.text(best)}."
+
+
+def _imported_sentence(findings: Findings) -> str:
+    """The best of what somebody else trained, and what is not said about it."""
+    metric, n = findings.metric, len(findings.trials)
+    complete = [trial for trial in findings.trials if trial.complete]
+    best = metric.best(trial.value(findings.reading) for trial in complete)
+    leader = next(trial for trial in complete if trial.value(findings.reading) == best)
+    names = [name for name in findings.space.names if name in leader.params]
+    where = point_text({name: leader.params[name] for name in names})
+    zones = "" if findings.zones else " Zones of scattered points are not shown yet."
+    return (
+        f"Imported: {n:,} trainings, {len(complete):,} of them complete. The best has {metric.text(best)} at {where}; "
+        f"nothing was repeated to judge it, so there is no verdict.{zones}"
+    )
 
 
 def training_lines(findings: Findings, standing: Standing) -> str:

@@ -14,6 +14,7 @@ from zonesearch.report.figures.one_axis import one_axis_figure, profiles_figure
 from zonesearch.report.figures.view import views_of
 from zonesearch.report.markup import Picture, Section, Table, named
 from zonesearch.report.packing import spec
+from zonesearch.report.scattered_section import scattered_sections
 from zonesearch.report.summaries.agreement import agreement, agreement_sentence, between_seeds
 from zonesearch.report.summaries.importance import importance, importance_table
 from zonesearch.report.summaries.map_tables import candidates_table, cells_table, zones_table
@@ -23,7 +24,9 @@ __all__ = ["map_section", "map_views", "noise_sentence"]
 
 
 def map_section(survey: Survey) -> list[Section]:
-    """The map, how early it was right, and which axis matters."""
+    """The map, how early it was right, and which axis matters; the points themselves where they lie on no grid."""
+    if survey.scattered:
+        return scattered_sections(survey)
     if not survey.n_mapped and not any(trial.complete for trial in survey.findings.trials):
         return [
             Section(
@@ -35,7 +38,7 @@ def map_section(survey: Survey) -> list[Section]:
 
 def map_views(survey: Survey) -> list[dict[str, Any]]:
     """What the page's script draws map and surface from: every pair of axes, epoch by epoch."""
-    if not any(trial.complete for trial in survey.findings.trials):
+    if survey.scattered or not any(trial.complete for trial in survey.findings.trials):
         return []
     metric = survey.metric
     percent = metric.shares(survey.means.ravel().tolist())

@@ -18,6 +18,7 @@ from zonesearch.domain.findings import Findings
 from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.noise import Cell, Noise, map_cells, measure_noise
 from zonesearch.domain.reading import Reading
+from zonesearch.domain.scattered import cells_of_trials, on_grid
 from zonesearch.domain.seeding import FRESH
 from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Params, Training, Trial
@@ -58,6 +59,18 @@ class Survey:
         return space if most is None or space.n_cells <= most else coarser(space, most)
 
     @cached_property
+    def scattered(self) -> bool:
+        """Whether the points were chosen by somebody else and lie on no grid, so that there is no map of cells."""
+        if not any(record.settings.get("kind") == "imported" for record in self.findings.stages):
+            return False
+        return not on_grid(self.findings.space, self.tried)
+
+    @cached_property
+    def tried(self) -> list[Cell]:
+        """The different points that were trained, on a grid or not, with all their seeds."""
+        return cells_of_trials(self.findings.trials, self.findings.reading)
+
+    @cached_property
     def seeds(self) -> tuple[int, ...]:
         """The seeds of a cell: those that the first stage with trainings on the grid wanted there."""
         names = set(self.space.names)
@@ -69,13 +82,13 @@ class Survey:
 
     @cached_property
     def points(self) -> list[dict[str, Any]]:
-        """The parameters of all cells, the last axis changing fastest."""
-        return list(self.space.grid())
+        """The parameters of all cells, the last axis changing fastest; none where the points lie on no grid."""
+        return [] if self.scattered else list(self.space.grid())
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The number of row values on each axis."""
-        return tuple(len(axis.row()) for axis in self.space.axes)
+        """The number of row values on each axis; zeros where the points lie on no grid."""
+        return tuple(0 if self.scattered else len(axis.row()) for axis in self.space.axes)
 
     @cached_property
     def cells(self) -> list[Cell]:

@@ -23,6 +23,7 @@ _STATES = (
     ("done", BLUE, ""),
     ("diverged", PALETTE[4], "/"),
     ("failed", VERMILION, "x"),
+    ("pruned", PALETTE[3], "\\"),
     ("missing", "rgba(140,140,140,0.35)", "."),
 )
 _MOST_POINTS = 1200
@@ -32,7 +33,7 @@ def completeness_figure(stages: pd.DataFrame) -> go.Figure:
     """One bar per stage: trainings done, diverged, failed and missing."""
     figure = go.Figure()
     for state, colour, pattern in _STATES:
-        if state != "done" and not stages[state].any():
+        if state != "done" and (state not in stages or not stages[state].any()):
             continue
         figure.add_bar(
             y=[said(name) for name in stages["stage"]],
@@ -122,7 +123,8 @@ def _ends(scores: Sequence[float]) -> tuple[float, float]:
 
 def _name(findings: Findings, row: Params) -> str:
     schedule = row.get("schedule") if "schedule" not in findings.space.names else ""
-    return said(point_text(bare(findings, row), str(schedule or "")))
+    known = {name: value for name, value in bare(findings, row).items() if not pd.isna(value)}  # absent in a branch
+    return said(point_text(known, str(schedule or "")))
 
 
 def _position(table: pd.DataFrame, findings: Findings, params: Params) -> int | None:

@@ -15,12 +15,13 @@ __all__ = ["failures_table", "provenance_table", "stages_table", "trials_table"]
 
 
 def stages_table(findings: Findings) -> pd.DataFrame:
-    """One row per stage: planned, done, diverged, failed, missing, epochs, seconds of training.
+    """One row per stage: planned, done, diverged, failed, missing, epochs, seconds of training; pruned where any was.
 
     A training that two stages want counts for the first. A stage that has not begun has planned nothing yet.
     """
     seen: set[Any] = set()
     rows = []
+    pruned = any(trial.state == "pruned" for trial in findings.trials)
     for record in findings.stages:
         mine = [t for t in dict.fromkeys(record.wanted) if t.identity not in seen]
         mine = list({training.identity: training for training in mine}.values())
@@ -34,6 +35,7 @@ def stages_table(findings: Findings) -> pd.DataFrame:
                 "done": states.count("complete"),
                 "diverged": states.count("diverged"),
                 "failed": states.count("failed"),
+                **({"pruned": states.count("pruned")} if pruned else {}),
                 "missing": len(mine) - len(back),
                 "epochs": sum(trial.epochs if trial.complete else len(trial.validation_curve) for trial in back),
                 "seconds": math.fsum(trial.seconds for trial in back),
@@ -54,7 +56,7 @@ def failures_table(findings: Findings) -> pd.DataFrame:
                 "what": (trial.error.strip().splitlines() or [""])[-1],
             }
             for trial in findings.trials
-            if not trial.complete
+            if trial.state in ("diverged", "failed")
         ]
     )
 
@@ -63,7 +65,9 @@ def provenance_table(findings: Findings) -> pd.DataFrame:
     """What ran where: one row per distinct machine, device, precision and set of versions, with its trainings."""
     groups: dict[tuple[tuple[str, str], ...], list[Trial]] = {}
     for trial in findings.trials:
-        where = {k: str(v) for k, v in trial.provenance.items() if k not in ("started", "worker", "shard")}
+        where = {
+            k: str(v) for k, v in trial.provenance.items() if k not in ("started", "worker", "shard", "optuna_trial")
+        }
         groups.setdefault(tuple(sorted(where.items())), []).append(trial)
     rows = [
         {**dict(where), "trainings": len(trials), "seconds": math.fsum(t.seconds for t in trials)}

@@ -1,0 +1,141 @@
+"""The parameters of a finished Optuna study as axes of ours.
+
+A row of an axis is what a grid is made of. Only values that are few and that several points share make a row; a
+product of all values that a sampler ever drew is no grid but memory. Ranges and choices that changed on the way are
+joined.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial
+
+from zonesearch.domain.axes import Number
+from zonesearch.domain.scattered import fills_grid
+from zonesearch.domain.space import AnyAxis, Axis, Choice, Space
+from zonesearch.domain.trials import Value, plain
+
+__all__ = ["parameter_value", "snapped", "space_of"]
+
+_MOST_ROW = 64
+"""Values of an axis beyond which they are never a row of a grid."""
+_FEW = 12
+"""Values of an axis that are a row although the points make no grid."""
+_STEPS = 4
+"""Steps of the row of an axis whose values are none: for pictures, never for trainings."""
+_EVEN = 3
+"""The steps between the values of a single axis differ by no more than this factor where somebody chose them."""
+_SAME = 1e-9
+"""Numbers that differ by less than this share of their size are one value (a step added up has another last digit)."""
+
+
+@dataclass
+class _Parameter:
+    """What the evaluations say about one parameter."""
+
+    distributions: dict[BaseDistribution, None] = field(default_factory=dict)
+    values: dict[Value, None] = field(default_factory=dict)
+
+
+def space_of(evaluations: Sequence[FrozenTrial], points: Iterable[Mapping[str, Value]]) -> Space | None:
+    """The space that ``evaluations`` searched: an axis per parameter that any of them has.
+
+    Args:
+        evaluations: finished ones.
+        points: the parameters of those that have a value, as :func:`parameter_value` gives them.
+
+    Returns:
+        The space, parameters in the order in which they were first suggested; None where there is no parameter.
+    """
+    found: dict[str, _Parameter] = {}
+    for evaluation in evaluations:
+        for name, distribution in evaluation.distributions.items():
+            parameter = found.setdefault(name, _Parameter())
+            parameter.distributions[distribution] = None
+            parameter.values[parameter_value(evaluation.params[name])] = None
+    if not found:
+        return None
+    rows: dict[str, dict[Value, None]] = {name: {} for name in found}
+    different: set[tuple[tuple[str, Value], ...]] = set()
+    complete = True
+    for point in points:
+        different.add(tuple(sorted(point.items())))
+        complete = complete and point.keys() == rows.keys()
+        for name, value in point.items():
+            rows[name][value] = None
+    grid = complete and all(len(row) <= _MOST_ROW for row in rows.values())
+    grid = grid and fills_grid((len(row) for row in rows.values()), len(different))
+    moving = [name for name, row in rows.items() if len(row) > 1]
+    if grid and len(moving) == 1:  # any values of a single axis are a product of themselves
+        grid = _deliberate(found[moving[0]], list(rows[moving[0]]))
+    axes = []
+    for name, parameter in found.items():
+        row = list(rows[name])
+        shared = len(row) <= _FEW and 2 * len(row) <= len(different)
+        axes.append(_axis(name, parameter, row if row and (grid or shared) else None, grid))
+    return Space(tuple(axes))
+
+
+def _axis(name: str, parameter: _Parameter, row: Sequence[Value] | None, grid: bool) -> AnyAxis:
+    distributions = list(parameter.distributions)
+    numeric = [d for d in distributions if isinstance(d, FloatDistribution | IntDistribution)]
+    if len(numeric) < len(distributions):
+        choices = [c for d in distributions if isinstance(d, CategoricalDistribution) for c in d.choices]
+        values = dict.fromkeys([*map(parameter_value, choices), *parameter.values])
+        if grid and row is not None:  # of a grid, the choices that it has
+            values = {value: None for value in values if value in row}
+        return Choice(name, tuple(values))
+    tried = [value for value in parameter.values if isinstance(value, int | float)]
+    low, high = min([*(d.low for d in numeric), *tried]), max([*(d.high for d in numeric), *tried])
+    whole = all(isinstance(d, IntDistribution) for d in numeric)
+    scale: Any = "log" if numeric[-1].log and low > 0 else "linear"
+    numbers = _different([value for value in row or () if isinstance(value, int | float)])
+    return Axis(name, low, high, scale, whole, tuple(numbers) or _STEPS)
+
+
+def _deliberate(parameter: _Parameter, values: Sequence[Value]) -> bool:
+    """Whether the values of a parameter are steps of some kind, and not what a sampler drew from a range."""
+    distributions = list(parameter.distributions)
+    if not all(isinstance(d, FloatDistribution) and d.step is None for d in distributions):
+        return True
+    log = distributions[-1].log  # type: ignore[attr-defined]
+    places = sorted(math.log(value) if log else value for value in values if isinstance(value, int | float))
+    steps = [b - a for a, b in pairwise(places)]
+    return max(steps) <= _EVEN * min(steps)
+
+
+def _different(values: Sequence[Number]) -> list[Number]:
+    """The numbers in ascending order, those that are the same but for rounding once."""
+    kept: list[Number] = []
+    for value in sorted(values):
+        if not kept or abs(value - kept[-1]) > _SAME * max(abs(value), abs(kept[-1])):
+            kept.append(value)
+    return kept
+
+
+def snapped(space: Space, params: Mapping[str, Value]) -> dict[str, Value]:
+    """``params`` with each number that is a value of its axis' row but for rounding as the row has it."""
+    found = dict(params)
+    for axis in space.axes:
+        value = found.get(axis.name)
+        if isinstance(axis, Axis) and isinstance(value, float) and isinstance(axis.row_rule, tuple):
+            near = min(axis.row(), key=lambda other: abs(other - value))
+            if abs(near - value) <= _SAME * max(abs(near), abs(value)):
+                found[axis.name] = near
+    return found
+
+
+def parameter_value(value: object) -> Value:
+    """A parameter as we keep it; Optuna also takes objects in categoricals, and numbers that are not finite."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    try:
+        return plain(value)
+    except TypeError:
+        return str(value)

@@ -1,0 +1,258 @@
+"""What an Optuna study knows about a space, and what its workers are at.
+
+A study is not made for stages: parameters are suggested in one branch of an objective and not in another, ranges
+change, trials are added by hand, workers die. Whatever a trial is worth to a stage is decided here; how workers share
+out trainings is in ``optuna_claims``.
+
+Values become scores, for which larger is better, and stay inside the sampler.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from zonesearch.domain.metric import Metric
+from zonesearch.domain.trials import Params, Training, Trial, Trials, Value
+from zonesearch.engine.optuna_space import OptunaSpace
+
+__all__ = ["CLAIM", "Branches", "Known", "asked_of", "overdue", "read_study_trials", "what"]
+
+CLAIM = "zonesearch:claim"
+_TRIES = 2
+"""A training that failed, or that could not be had as it was claimed, so often is lost."""
+_OVERDUE = 10
+_OVERDUE_S = 300.0
+"""A trial that runs for so many times the longest one, and for so long, is taken for dead."""
+
+What = tuple[Any, int]
+"""Identity and epochs of a training."""
+
+
+def what(training: Training) -> What:
+    """What makes two trainings the same work."""
+    return training.identity, training.epochs
+
+
+@dataclass
+class Branches:
+    """Trials in which some parameters were not suggested, so that these cannot have mattered.
+
+    One of them answers for every training that agrees with it on what was suggested.
+    """
+
+    _found: dict[tuple[str, ...], dict[tuple[Value, ...], list[Trial]]] = field(default_factory=dict)
+
+    def add(self, point: Params, trial: Trial) -> None:
+        """``trial`` came of ``point``, which lacks parameters of the space."""
+        names = tuple(sorted(point))
+        values = tuple(point[name] for name in names)
+        self._found.setdefault(names, {}).setdefault(values, []).append(trial)
+
+    def answer(self, training: Training) -> Trial | None:
+        """What came of ``training``: of the trials of its branch the one that is its seed."""
+        for names, trials in self._found.items():
+            found = trials.get(tuple(training.params[name] for name in names), ())
+            if len(found) > training.seed:
+                trial = found[training.seed]
+                return Trial(_tested(training), trial.state, accuracy=trial.accuracy)
+        return None
+
+
+@dataclass(frozen=True)
+class Known:
+    """A study as stages see it.
+
+    Args:
+        trials: what came back; accuracy is the score of the study's value.
+        running: how many running trials are at each training (by :func:`what`).
+        taken: the seeds that each point already has, whether they came back or not.
+        branches: trials that lack parameters of the space.
+        suggested: the values of each parameter in complete trials that were asked for by claims, and how many such
+            trials there were.
+        others: parameters that complete trials have beside those of the space.
+    """
+
+    trials: Trials
+    running: Mapping[What, int]
+    taken: Mapping[Any, frozenset[int]]
+    branches: Branches = field(default_factory=Branches)
+    suggested: Mapping[str, frozenset[Any]] = field(default_factory=dict)
+    n_claimed: int = 0
+    others: frozenset[str] = frozenset()
+
+    def n_running(self, training: Training) -> int:
+        """How many are at ``training`` now."""
+        return self.running.get(what(training), 0)
+
+    def fresh(self, params: Params) -> int:
+        """The lowest seed that was not used at ``params`` yet."""
+        return _lowest(self.taken.get(Training(params).identity[0], frozenset()))
+
+    def answered(self, trainings: Iterable[Training]) -> list[Trial]:
+        """What the branches say about ``trainings``, as far as they do."""
+        found = (self.branches.answer(training) for training in trainings)
+        return [trial for trial in found if trial is not None]
+
+
+def read_study_trials(study: Study, space: OptunaSpace, epochs: int, without: int = -1) -> Known:
+    """What ``study`` knows about ``space``.
+
+    A trial that claimed a training answers for it. Any other with a value for each parameter (of another sampler, added
+    by hand, with fixed values) counts as the lowest seed that its point does not have. Where parameters were not
+    suggested, the trial stands for all of their values. A failed trial may have had a worker that died, so its training
+    is asked for once more; failed twice it is lost, and so is one that came back as another point twice. A pruned trial
+    has no value and is not asked for again. Of two trials with one claim the second counts as another seed.
+
+    Args:
+        study: with one objective.
+        space: of the points that count.
+        epochs: of a trial that claimed nothing.
+        without: the number of a trial that is left out.
+    """
+    reader = _Reader(space, epochs, study.direction)
+    evaluations = study.get_trials(deepcopy=False)
+    dead = overdue(evaluations)
+    for evaluation in evaluations:
+        if evaluation.number not in (without, *dead) and evaluation.state != TrialState.WAITING:
+            reader.read(evaluation)
+    return reader.known()
+
+
+def overdue(evaluations: Sequence[FrozenTrial]) -> frozenset[int]:
+    """The numbers of running trials whose worker is taken for dead: they run far longer than any that ended.
+
+    Time is told by the newest trial, so that clocks and their zones do not matter.
+    """
+    times = [t for e in evaluations for t in (e.datetime_start, e.datetime_complete) if t is not None]
+    lasted = [e.duration for e in evaluations if e.state == TrialState.COMPLETE and e.duration is not None]
+    if not lasted:
+        return frozenset()
+    patience = max(_OVERDUE * max(lasted), timedelta(seconds=_OVERDUE_S))
+    now: datetime = max(times)
+    return frozenset(
+        e.number
+        for e in evaluations
+        if e.state == TrialState.RUNNING and e.datetime_start is not None and now - e.datetime_start > patience
+    )
+
+
+def asked_of(evaluation: FrozenTrial, space: OptunaSpace) -> Training | None:
+    """The training that a trial claimed; None where it claimed none of this space."""
+    content = evaluation.system_attrs.get(CLAIM)
+    if content is None or content["params"].keys() != space.names:
+        return None
+    return Training(content["params"], content["seed"], content["epochs"])
+
+
+class _Reader:
+    """Reads one trial after the other."""
+
+    def __init__(self, space: OptunaSpace, epochs: int, direction: StudyDirection) -> None:
+        self._space, self._epochs = space, epochs
+        self._metric = Metric("value", "minimize" if direction == StudyDirection.MINIMIZE else "maximize")
+        self._claimed: dict[What, Trial] = {}
+        self._running: Counter[What] = Counter()
+        self._failures: Counter[What] = Counter()
+        self._lost: dict[What, Training] = {}
+        self._taken: defaultdict[Any, set[int]] = defaultdict(set)
+        self._rest: list[tuple[FrozenTrial, dict[str, Value]]] = []
+        self._branches = Branches()
+        self._suggested: defaultdict[str, set[Any]] = defaultdict(set)
+        self._n_claimed = 0
+        self._others: set[str] = set()
+
+    def read(self, evaluation: FrozenTrial) -> None:
+        asked = asked_of(evaluation, self._space)
+        point = self._space.encode_known(evaluation.params)
+        as_asked = asked is not None and point is not None and all(asked.params[n] == v for n, v in point.items())
+        if evaluation.state == TrialState.COMPLETE and asked is not None:
+            self._n_claimed += 1
+            self._others |= evaluation.params.keys() - self._space.names
+            for name, value in (point or {}).items():
+                self._suggested[name].add(value)
+        if evaluation.state == TrialState.RUNNING:
+            self._is_running(evaluation, asked if as_asked else None, point)
+        elif evaluation.state == TrialState.FAIL:
+            if asked is not None:
+                self._failed(asked)
+        elif asked is not None and not (as_asked and point):
+            self._failed(asked)  # it came back as something else
+            self._came(evaluation, point)
+        elif asked is None or what(asked) in self._claimed:
+            self._came(evaluation, point)
+        else:
+            assert point is not None
+            self._taken[asked.identity[0]].add(asked.seed)
+            self._claimed[what(asked)] = trial = self._trial(evaluation, asked)
+            if len(point) < len(self._space.names):
+                self._branches.add(point, trial)
+
+    def _is_running(self, evaluation: FrozenTrial, asked: Training | None, point: dict[str, Value] | None) -> None:
+        if asked is not None:
+            self._taken[asked.identity[0]].add(asked.seed)
+            self._running[what(asked)] += 1
+        elif point is not None and len(point) == len(self._space.names):
+            self._rest.append((evaluation, point))
+
+    def _failed(self, asked: Training) -> None:
+        self._taken[asked.identity[0]].add(asked.seed)
+        self._failures[what(asked)] += 1
+        if self._failures[what(asked)] >= _TRIES:
+            self._lost[what(asked)] = asked
+
+    def _came(self, evaluation: FrozenTrial, point: dict[str, Value] | None) -> None:
+        """A trial that answers no claim; what was not suggested is filled in, for it did not matter."""
+        if point:
+            self._rest.append((evaluation, point))
+
+    def known(self) -> Known:
+        """What all of it says."""
+        lost = [Trial(_tested(asked), "failed") for same, asked in self._lost.items() if same not in self._claimed]
+        found = [*self._claimed.values(), *lost]
+        middle = {axis.name: axis.row()[len(axis.row()) // 2] for axis in self._space.space.axes}
+        for evaluation, point in self._rest:
+            whole: dict[str, Value] = {**middle, **point}
+            seeds = self._taken[Training(whole).identity[0]]
+            training = Training(whole, _lowest(seeds), self._epochs)
+            seeds.add(training.seed)
+            if evaluation.state == TrialState.RUNNING:
+                self._running[what(training)] += 1
+                continue
+            found.append(self._trial(evaluation, training))
+            if len(point) < len(whole):
+                self._branches.add(point, found[-1])
+        return Known(
+            Trials(found),
+            self._running,
+            {point: frozenset(seeds) for point, seeds in self._taken.items()},
+            self._branches,
+            {name: frozenset(values) for name, values in self._suggested.items()},
+            self._n_claimed,
+            frozenset(self._others),
+        )
+
+    def _trial(self, evaluation: FrozenTrial, training: Training) -> Trial:
+        training = _tested(training)
+        if evaluation.state == TrialState.PRUNED:
+            return Trial(training, "pruned")
+        value = evaluation.value
+        if value is None or not math.isfinite(value):
+            return Trial(training, "diverged")
+        return Trial(training, accuracy=self._metric.score(value))
+
+
+def _tested(training: Training) -> Training:
+    """An Optuna objective has one value: asked for the test split, there is nothing more to measure."""
+    return Training(training.params, training.seed, training.epochs, test=True)
+
+
+def _lowest(taken: frozenset[int] | set[int]) -> int:
+    return next(seed for seed in range(len(taken) + 1) if seed not in taken)

@@ -1,0 +1,74 @@
+"""The first sections of a search whose points lie on no grid: the best of them, and all of them axis by axis."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from zonesearch.domain.wording import point_text
+from zonesearch.report.figures.points import points_figure
+from zonesearch.report.markup import Picture, Section, Table
+from zonesearch.report.survey import Survey
+
+__all__ = ["points_table", "scattered_sections"]
+
+_MOST_AXES = 24
+
+
+def scattered_sections(survey: Survey) -> list[Section]:
+    """What can be said of points on no grid."""
+    table = points_table(survey)
+    tables = [Table("Points", table, "Best first.")] if len(table) else []
+    known = [cell for cell in survey.tried if cell.values]
+    if not known:
+        return [Section("points", "The points", missing="No training was complete, so no point has a value.")]
+    metric = survey.findings.metric
+    best = metric.best(cell.mean for cell in known)
+    names = survey.findings.space.names
+    leader = next(cell for cell in known if cell.mean == best)
+    where = point_text({name: leader.params[name] for name in names if name in leader.params})
+    pictures = []
+    for i, axis in enumerate(survey.findings.space.axes[:_MOST_AXES]):
+        figure = points_figure(survey, axis)
+        if figure is not None:
+            n_absent = sum(axis.name not in cell.params for cell in known)
+            absent = f" {n_absent:,} points have no value of it." if n_absent else ""
+            pictures.append(
+                Picture(
+                    f"points-{i}", figure, f"{metric.name} of every point along {axis.name}.", f"{axis.name}.{absent}"
+                )
+            )
+    text = (
+        f"The best of {len(known):,} points is {where} with {metric.text(best)}. Each picture shows all of them along "
+        "one axis, whatever the others were; the best one is marked. The best of many is flattered by chance."
+    )
+    why = "Zones of scattered points are not shown yet: there is no grid that they could be read off."
+    n_more = len(names) - _MOST_AXES
+    why += f" The last {n_more} axes are in the table alone." if n_more > 0 else ""
+    return [Section("points", "The points", text, pictures, tables, missing=why, columns=2)]
+
+
+def points_table(survey: Survey) -> pd.DataFrame:
+    """One row per point, best first: params (nothing where one was not suggested), mean, seeds, what was lost."""
+    metric = survey.findings.metric
+    names = survey.findings.space.names
+    cells = sorted(
+        survey.tried, key=lambda cell: (not cell.values, -metric.score(cell.mean) if cell.values else math.inf)
+    )
+    columns: dict[str, list[object]] = {name: [cell.params.get(name) for cell in cells] for name in names}
+    for name, values in (
+        (metric.name, [cell.mean for cell in cells]),
+        ("seeds", [len(cell.values) for cell in cells]),
+        ("without a value", [cell.n_lost for cell in cells]),
+    ):
+        columns[name if name not in columns else f"{name} (result)"] = list(values)
+    return pd.DataFrame({name: _column(values) for name, values in columns.items()})
+
+
+def _column(values: list[object]) -> pd.Series[Any]:
+    """Whole numbers stay whole where some are absent."""
+    known = [value for value in values if value is not None]
+    whole = len(known) < len(values) and all(isinstance(v, int) and not isinstance(v, bool) for v in known)
+    return pd.Series(values, dtype="Int64" if whole and known else None)

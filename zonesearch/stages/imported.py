@@ -1,0 +1,85 @@
+"""Stage imported: trainings that somebody else chose, as they are.
+
+It wants what came back and nothing more, so a run that was imported is complete. Where the points fill a grid, the map
+is read off them as stage grid would; scattered points hand on no zones yet, and the notes say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from zonesearch.domain.noise import Cell, measure_noise
+from zonesearch.domain.reading import BEST, Reading
+from zonesearch.domain.scattered import cells_of_trials, on_grid
+from zonesearch.domain.space import Space
+from zonesearch.domain.trials import Trials
+from zonesearch.domain.zones import Zone, find_zones
+from zonesearch.stages.stage import Forecast, Plan, require
+
+__all__ = ["ImportedTrials"]
+
+
+@dataclass(frozen=True)
+class ImportedTrials:
+    """What is known, as a map where the points fill a grid; trains nothing.
+
+    Args:
+        space: the axes, with the values that were tried as rows where they are few.
+        epochs: the length of a training; said, never wanted.
+        reading: how a value is read off a learning curve.
+        level, zones_min, zones_max: as in stage grid.
+    """
+
+    space: Space
+    epochs: int = 1
+    reading: Reading = BEST
+    level: float = 0.95
+    zones_min: int = 2
+    zones_max: int = 5
+    name: str = "imported"
+
+    def __post_init__(self) -> None:
+        require(0 < self.level < 1, self.name, "level", "between 0 and 1", self.level)
+        require(self.zones_max >= 1, self.name, "zones_max", "at least 1", self.zones_max)
+        require(0 <= self.zones_min <= self.zones_max, self.name, "zones_min", "0..zones_max", self.zones_min)
+
+    def plan(self, given: Any, trials: Trials) -> Plan:
+        """All trainings that came back; the output is a tuple of zones, empty where the points are scattered."""
+        trainings = tuple(trial.training for trial in trials)
+        cells = cells_of_trials(trials, self.reading)
+        known = [cell for cell in cells if cell.values]
+        if not known:
+            return Plan(trainings, (), ("no training was complete, so there is nothing to find zones in",))
+        if not on_grid(self.space, known):
+            return Plan(trainings, self._scattered(known), self._notes(known))
+        zones = find_zones(
+            self.space,
+            known,
+            measure_noise(known, self.space),
+            level=self.level,
+            zones_min=self.zones_min,
+            zones_max=self.zones_max,
+        )
+        n_holes = self.space.n_cells - len(known)
+        return Plan(trainings, zones, (f"{n_holes} cells of the grid have no value",) if n_holes else ())
+
+    def forecast(self, given: Any) -> Forecast:
+        """Nothing is trained."""
+        return Forecast(0, self.epochs, self.zones_max)
+
+    def _scattered(self, cells: Sequence[Cell]) -> tuple[Zone, ...]:
+        """The zones of scattered points: the one place where a method for them is called."""
+        return ()
+
+    def _notes(self, cells: Sequence[Cell]) -> tuple[str, ...]:
+        notes = [
+            f"its {len(cells):,} points lie scattered, not on a grid; zones of scattered points are not shown yet. The "
+            "best trials, the pictures of each axis and the tables hold all that was imported"
+        ]
+        absent = {axis.name: sum(axis.name not in cell.params for cell in cells) for axis in self.space.axes}
+        partly = [f"{name} (in {len(cells) - n:,} of {len(cells):,} points)" for name, n in absent.items() if n]
+        if partly:
+            notes.append(f"not every trial has a value of {', '.join(partly)}")
+        return tuple(notes)
