@@ -62,7 +62,7 @@ def test_import_reads_axes_from_the_distributions(tmp_path: Path) -> None:
     width = found.space["width"]
     assert not isinstance(width, Choice)
     assert (width.low, width.high, width.scale, width.integer) == (8, 64, "log", True)
-    assert found.space["kind"] == Choice("kind", ("a", "b", "None"))
+    assert found.space["kind"] == Choice("kind", ("a", "b", None))
     assert found.space.names == ("width", "rate", "kind")
     assert all(found.space.contains(t.params) for t in found.trials)
 
