@@ -8,7 +8,7 @@ import pytest
 import surfaces
 
 from zonesearch import Space
-from zonesearch.domain.noise import Cell, Noise, binomial_variance, measure_noise
+from zonesearch.domain.noise import Cell, Noise, measure_noise
 from zonesearch.domain.zones import Zone, find_zones
 
 SPACE = Space.parse(surfaces.SPACE)
@@ -115,19 +115,20 @@ def test_choices_touch_each_other() -> None:
     assert zone.intervals["kind"] == ("a", "b", "c")
 
 
-def test_noise_pools_the_variance_between_seeds() -> None:
+def test_a_cell_without_repeats_takes_its_variance_from_the_others() -> None:
     cells = [Cell({"x": 1}, (0.1, 0.3)), Cell({"x": 2}, (0.5, 0.5, 0.8)), Cell({"x": 3}, (0.9,))]
     noise = measure_noise(cells)
     assert noise.seed_variance == pytest.approx((0.02 + 0.06) / 3)
     assert noise.degrees == 3
-    assert noise.se(cells[0]) == pytest.approx(np.sqrt(noise.seed_variance / 2))
+    assert noise.source == "seeds"
+    assert 0.0 < noise.se(cells[2]) < 1.0
 
 
-def test_noise_keeps_the_binomial_part_however_many_seeds() -> None:
+def test_a_number_alone_counts_no_examples() -> None:
+    """All cells answer the same examples: their luck is shared, and unknown where only a number is."""
     cell = Cell({"x": 1}, (0.9,) * 100, n_validation=400)
-    assert Noise().se(cell) == pytest.approx(np.sqrt(0.09 / 400), rel=0.01)
-    assert binomial_variance(1.0, 100) > 0
-    assert binomial_variance(0.9, None) == 0
+    assert Noise().se(cell) == 0.0
+    assert Noise().examples(cell, cell).variance == 0.0
 
 
 def test_noise_of_single_values_is_guessed_from_neighbours() -> None:

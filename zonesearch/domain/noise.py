@@ -1,10 +1,12 @@
-"""How much of an accuracy is chance.
+"""How much of a value is chance, and whether two cells of a map can be told apart.
 
-Two parts. The finite validation set: an accuracy p counted on n examples has variance p(1 - p)/n, and repeating the
-training with other seeds on the same examples does not reduce it. The training itself: initial weights and the order
-of the data, estimated by the variance between seeds, pooled over all cells that have several (the cells of one map
-are alike, and two or three seeds in a cell alone say little), and divided by the number of seeds. Where neither is
-known, second differences along the rows of the map give a robust guess (Gasser, Sroka & Jennen-Steinmetz 1986).
+Two parts. **Seeds**: initial weights and the order of the data. The variance between seeds follows a trend in the
+value, bad cells being the noisier ones, and each cell's own repeats are combined with that trend
+(:mod:`zonesearch.domain.variance_trend`); where no cell has repeats, the trend is that of what neighbours do not explain
+(:mod:`zonesearch.domain.differences`). **Examples**: all cells answer the same finite validation set, so that two cells are compared example by example
+(:mod:`zonesearch.domain.examples`) where it was recorded which examples were right; where only a number is known, the
+seeds part stands alone. Differences are judged by Student's t with the degrees of freedom of both parts (Welch 1947,
+Satterthwaite 1946).
 """
 
 from __future__ import annotations
@@ -15,16 +17,35 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy import stats
+import numpy.typing as npt
+from scipy.special import ndtri, stdtrit
 
+from zonesearch.domain.differences import residuals
+from zonesearch.domain.examples import Shared, n_right, share_between_seeds, shared
+from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Params, Training, Trials, Value
-from zonesearch.domain.values import point
+from zonesearch.domain.trials import Params, Training, Trial, Trials
+from zonesearch.domain.variance_trend import Moderated, Slope, fit_residuals, fit_variances
 
-__all__ = ["Cell", "Noise", "binomial_variance", "cell_of", "difference_variance", "map_cells", "measure_noise"]
+__all__ = [
+    "Badness",
+    "Cell",
+    "Gap",
+    "Noise",
+    "cell_of",
+    "map_cells",
+    "measure_noise",
+    "t_quantile",
+]
 
-Identity = tuple[tuple[str, Value], ...]
+Array = npt.NDArray[np.float64]
+
+_NO_N = 1e-4  # an error where the number of examples is unknown is taken as known to this
+_SHARE = Slope(mean=1.0, sd=1.0, beyond=1.0)  # in log-odds of the error: 1 for what is counted, 2 where the sd follows
+_RANK = Slope(mean=0.0, sd=1.0, beyond=0.5)
+_FEW_RESIDUALS = 8  # contrasts of neighbours: fewer are asked only where there are no others
+_TABLE = 65  # quantiles that stand for the ranks of a map
 
 
 @dataclass(frozen=True)
@@ -33,10 +54,13 @@ class Cell:
 
     Args:
         params: the point.
-        values: accuracies as the reading takes them, one per complete seed; empty when none was.
+        values: of the metric as the reading takes them, in their own sign, one per complete seed; empty when none was.
         n_validation: number of validation examples behind each value, None when unknown.
         n_parameters: number of free parameters of the network there.
         n_lost: number of seeds that diverged or failed.
+        metric: what the values are of.
+        right: for each value which examples were right (packed bits); empty where only numbers are known.
+        n_steps: optimizer steps of a training there; ``cost`` what the objective says that the setting costs.
     """
 
     params: Params
@@ -44,47 +68,171 @@ class Cell:
     n_validation: int | None = None
     n_parameters: int | None = None
     n_lost: int = 0
+    metric: Metric = ACCURACY
+    right: tuple[bytes, ...] = ()
+    n_steps: int | None = None
+    cost: float | None = None
 
     @cached_property
     def mean(self) -> float:
         """The mean over the seeds; NaN when no seed was complete."""
         return math.fsum(self.values) / len(self.values) if self.values else math.nan
 
+    @property
+    def score(self) -> float:
+        """The mean turned so that larger is better."""
+        return self.metric.score(self.mean)
+
+    @cached_property
+    def spread(self) -> float:
+        """The variance of a single value as the cell's own repeats show it; 0 with fewer than two."""
+        n = len(self.values)
+        return math.fsum((value - self.mean) ** 2 for value in self.values) / (n - 1) if n > 1 else 0.0
+
+
+@dataclass(frozen=True)
+class Badness:
+    """The x of the trend, which rises as cells get worse: log-odds of the error of a share, else ranks.
+
+    Args:
+        metric: of the values.
+        least: errors below this, and above 1 minus this, are not told from it; for shares.
+        scores: quantiles of the map's scores, rising; for everything else. Their ranks as normal deviates are x.
+    """
+
+    metric: Metric
+    least: float = _NO_N
+    scores: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, cells: Sequence[Cell]) -> Badness:
+        """For a map, of whose cells at least one has a value."""
+        known = [cell for cell in cells if cell.values]
+        metric = known[0].metric
+        if metric.is_share and all(0.0 <= value <= 1.0 for cell in known for value in cell.values):
+            n = next((cell.n_validation for cell in known if cell.n_validation), None)
+            return cls(metric, 0.5 / n if n else _NO_N)
+        scores = np.quantile([cell.score for cell in known], np.linspace(0, 1, min(_TABLE, max(2, len(known)))))
+        return cls(metric, scores=tuple(scores.tolist()))
+
+    @property
+    def slope(self) -> Slope:
+        """What is believed of the trend beforehand."""
+        return _RANK if self.scores else _SHARE
+
+    def __call__(self, means: Array) -> Array:
+        """X of mean values in their own sign; same shape."""
+        means = np.asarray(means, dtype=float)
+        if not self.scores:
+            error = 1 - means if self.metric.maximized else means
+            odds: Array = np.log((error + self.least) / (1 - error + self.least))
+            return odds
+        n = len(self.scores)
+        deviates = -ndtri((np.arange(n) + 0.5) / n)
+        scores = means if self.metric.maximized else -means
+        x: Array = np.interp(scores, self.scores, deviates)
+        return x
+
+
+@dataclass(frozen=True)
+class Gap:
+    """The difference of two cells.
+
+    Args:
+        difference: of their scores, first minus second: above 0 when the first is better.
+        seeds: variance of the difference that the seeds make; ``examples`` that of the finite validation set, 0 where
+            it is not known which examples were right.
+        degrees: degrees of freedom of both together; infinite where the variance is given and not measured.
+    """
+
+    difference: float
+    seeds: float
+    examples: float
+    degrees: float
+
+    @property
+    def se(self) -> float:
+        """The standard error of the difference."""
+        return math.sqrt(self.seeds + self.examples)
+
 
 @dataclass(frozen=True)
 class Noise:
-    """The noise of a map: variance between seeds, and how it was come by.
+    """The noise of a map.
 
     Args:
-        seed_variance: of a single training, in squared units of accuracy.
+        seed_variance: of a single training, in squared units of the metric; where there is a trend the mean over the
+            cells that were repeated.
         degrees: degrees of freedom behind it; 0 when it was not measured by repeats.
         source: ``seeds``, ``differences`` or ``none``.
+        trend: the variance of a single training as a function of x; None where it is the same everywhere.
+        badness: gives x.
+        between_seeds: part of the variance of single answers that another seed draws anew, the mean over the cells
+            that were repeated; NaN where no answers are known.
     """
 
     seed_variance: float = 0.0
-    degrees: int = 0
+    degrees: float = 0
     source: str = "none"
+    trend: Moderated | None = None
+    badness: Badness | None = None
+    between_seeds: float = math.nan
+
+    def estimates(self, cells: Sequence[Cell]) -> tuple[Array, Array]:
+        """The variance of each cell's mean by its seeds, and its degrees of freedom; shape (n,) each.
+
+        Infinite variance without a value; infinite degrees where the variance is given and not measured.
+        """
+        counts = np.array([len(cell.values) for cell in cells], dtype=float)
+        if self.trend is None or self.badness is None:
+            single = np.full(len(cells), self.seed_variance)
+            degrees = np.full(len(cells), float(self.degrees) if self.degrees else math.inf)
+        else:
+            x = self.badness(np.array([cell.mean for cell in cells]))
+            own = np.array([cell.spread for cell in cells])
+            single, degrees = self.trend.moderated(x, own, np.maximum(counts - 1, 0.0))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(counts > 0, single / counts, math.inf), degrees
 
     def variance(self, cell: Cell) -> float:
-        """The variance of the cell's mean: its share of the seed noise and the finite validation set."""
-        if not cell.values:
-            return math.inf
-        return self.seed_variance / len(cell.values) + binomial_variance(cell.mean, cell.n_validation)
+        """The variance of the cell's mean by its seeds, for comparisons within this validation set."""
+        return float(self.estimates([cell])[0][0])
 
     def se(self, cell: Cell) -> float:
-        """The standard error of the cell's mean."""
+        """The standard error of the cell's mean by its seeds."""
         return math.sqrt(self.variance(cell))
 
+    def half_width(self, cell: Cell, level: float = 0.95) -> float:
+        """Half of Student's interval of the cell's mean over other seeds."""
+        variance, degrees = self.estimates([cell])
+        return t_quantile(level, float(degrees[0])) * math.sqrt(float(variance[0]))
 
-def binomial_variance(accuracy: float, n: int | None) -> float:
-    """The variance p(1 - p)/n of an accuracy counted on ``n`` examples; 0 when ``n`` is unknown.
+    def examples(self, a: Cell, b: Cell) -> Shared:
+        """What the finite validation set does to the difference of two cells; 0 where it is not known."""
+        if not a.right or not b.right or not a.n_validation or a.n_validation != b.n_validation:
+            return Shared(0.0, math.inf)
+        return shared(a.right, b.right, a.n_validation, self.between_seeds)
 
-    p is drawn towards one half by one imaginary example, so that an accuracy of exactly 1 keeps a variance.
-    """
-    if not n or not 0.0 <= accuracy <= 1.0:
-        return 0.0
-    p = (accuracy * n + 0.5) / (n + 1)
-    return p * (1 - p) / n
+    def gap(self, a: Cell, b: Cell) -> Gap:
+        """The difference of two cells with a value each."""
+        variances, degrees = self.estimates([a, b])
+        found = self.examples(a, b)
+        parts = [(float(variances[0]), float(degrees[0])), (float(variances[1]), float(degrees[1]))]
+        parts.append((found.variance, found.degrees))
+        return Gap(a.score - b.score, parts[0][0] + parts[1][0], found.variance, welch(parts))
+
+
+def welch(parts: Sequence[tuple[float, float]]) -> float:
+    """Degrees of freedom of a sum of variances, each with its own (Welch 1947, Satterthwaite 1946)."""
+    total = math.fsum(variance for variance, _ in parts)
+    weight = math.fsum(variance**2 / degrees for variance, degrees in parts if degrees < math.inf)
+    return total**2 / weight if weight > 0 else math.inf
+
+
+def t_quantile(level: float, degrees: float) -> float:
+    """The two-sided quantile of Student's t; of the normal for infinite ``degrees``."""
+    tail = 0.5 + level / 2
+    return float(ndtri(tail)) if degrees == math.inf else float(stdtrit(degrees, tail))
 
 
 def map_cells(
@@ -97,7 +245,7 @@ def map_cells(
 def cell_of(params: Params, trainings: Sequence[Training], trials: Trials, reading: Reading = BEST) -> Cell:
     """The cell at ``params``, whose seeds are ``trainings``."""
     values: list[float] = []
-    n_validation = n_parameters = None
+    complete: list[Trial] = []
     n_lost = 0
     for training in trainings:
         trial = trials.get(training)
@@ -107,51 +255,93 @@ def cell_of(params: Params, trainings: Sequence[Training], trials: Trials, readi
             n_lost += 1
             continue
         values.append(trial.value(reading))
-        n_validation = n_validation or trial.n_validation
-        n_parameters = trial.n_parameters if n_parameters is None else n_parameters
-    return Cell(dict(params), tuple(values), n_validation or None, n_parameters, n_lost)
+        complete.append(trial)
+    if not complete:
+        return Cell(dict(params), (), n_lost=n_lost)
+    first = complete[0]
+    n_validation = next((trial.n_validation for trial in complete if trial.n_validation), None)
+    return Cell(
+        params=dict(params),
+        values=tuple(values),
+        n_validation=n_validation,
+        n_parameters=next((t.n_parameters for t in complete if t.n_parameters is not None), None),
+        n_lost=n_lost,
+        metric=first.metric,
+        right=_answers(complete, values, n_validation),
+        n_steps=next((t.n_steps for t in complete if t.n_steps is not None), None),
+        cost=next((t.cost for t in complete if t.cost is not None), None),
+    )
+
+
+def _answers(complete: Sequence[Trial], values: Sequence[float], n: int | None) -> tuple[bytes, ...]:
+    """Which examples were right with each seed; empty unless that is known of all, at the epoch that was read."""
+    if not n or not complete[0].right:
+        return ()
+    for trial, value in zip(complete, values, strict=True):
+        fits = len(trial.right) == -(-n // 8) and trial.n_validation == n
+        if not fits or abs(n_right(trial.right) / n - value) > 1e-6:
+            return ()
+    return tuple(trial.right for trial in complete)
 
 
 def measure_noise(cells: Sequence[Cell], space: Space | None = None) -> Noise:
-    """The noise of the map that ``cells`` make.
-
-    Pooled over the seeds where any cell has several; else, if ``space`` is given and the validation size is unknown,
-    from second differences along its rows; else nothing but the binomial part.
+    """The noise of the map that ``cells`` make: between seeds where any cell has several, else, with ``space``, from
+    what neighbours do not explain, else none.
     """
-    repeated = [(cell.mean, cell.values) for cell in cells if len(cell.values) > 1]
-    degrees = sum(len(values) - 1 for _, values in repeated)
-    if degrees:
-        squares = math.fsum((value - mean) ** 2 for mean, values in repeated for value in values)
-        return Noise(squares / degrees, degrees, "seeds")
-    if space is not None and all(cell.n_validation is None for cell in cells):
-        return Noise(difference_variance(cells, space), 0, "differences")
-    return Noise()
+    known = [cell for cell in cells if cell.values]
+    repeated = [cell for cell in known if len(cell.values) > 1]
+    if repeated:
+        degrees = np.array([len(cell.values) - 1.0 for cell in repeated])
+        variances = np.array([cell.spread for cell in repeated])
+        pooled = float(np.average(variances, weights=degrees))
+        if pooled <= 0.0:
+            return Noise(0.0, float(degrees.sum()), "seeds", between_seeds=_between_seeds(repeated))
+        badness = Badness.of(known)
+        x = badness(np.array([cell.mean for cell in repeated]))
+        trend = fit_variances(x, variances, degrees, badness.slope)
+        return Noise(pooled, float(degrees.sum()), "seeds", trend, badness, _between_seeds(repeated))
+    if space is None or not known:
+        return Noise()
+    badness = Badness.of(known)
+    means = np.array([cell.mean for cell in known])
+    x = badness(means)
+    values, slopes = _stretched(known, badness)
+    trends = []
+    for places, found in residuals(space, [cell.params for cell in known], values):
+        squares = (found / slopes[places]) ** 2
+        if not squares.any():
+            return Noise(0.0, 0, "differences")
+        if len(squares) >= _FEW_RESIDUALS or not trends:
+            trends.append(fit_residuals(x[places], squares, badness.slope))
+    if not trends:
+        return Noise()
+    better = np.sort(x)[: max(1, len(x) // 2)]
+    trend = min(trends, key=lambda trend: float(np.median(trend.variance(better))))
+    return Noise(float(np.median(trend.variance(better))), 0, "differences", trend, badness)
 
 
-def difference_variance(cells: Sequence[Cell], space: Space) -> float:
-    """A robust guess of the noise variance from one value per cell.
+def _stretched(known: Sequence[Cell], badness: Badness) -> tuple[Array, Array]:
+    """The cells' values on a scale on which noise is more even and surfaces are more like a quadric, and that scale's
+    slope; shape (n,) each.
 
-    Along each row the middle of three neighbours is compared with the line through the other two; with independent
-    noise of variance v the residual has variance v (1 + a^2 + b^2), a and b the weights of the line. The median of
-    the squared standardised residuals is scaled to that of chi-square with one degree of freedom, so a few sharp
-    peaks do not count as noise. 0 when no axis has three values.
+    The log-odds of a share; of anything else the logarithm of what it lacks to the best, and an eighth of the median
+    of that, so that it stays a number at the best itself.
     """
-    value = {point(cell.params): cell.mean for cell in cells}
-    squared: list[float] = []
-    for axis in space.axes:
-        row = axis.row()
-        if not axis.ordered or len(row) < 3:
-            continue
-        for cell in cells:
-            place = row.index(cell.params[axis.name]) if cell.params[axis.name] in row else 0
-            if not 0 < place < len(row) - 1:
-                continue
-            left, right = (
-                value.get(point({**cell.params, axis.name: row[place + step]}), math.nan) for step in (-1, 1)
-            )
-            u = [axis.to_unit(row[place + step]) for step in (-1, 0, 1)]
-            b = (u[1] - u[0]) / (u[2] - u[0])
-            residual = cell.mean - (1 - b) * left - b * right
-            if math.isfinite(residual):
-                squared.append(residual**2 / (1 + (1 - b) ** 2 + b**2))
-    return float(np.median(squared) / stats.chi2.median(1)) if squared else 0.0
+    values = np.array([cell.mean for cell in known])
+    if not badness.scores:
+        return badness(values), 1.0 / (values + badness.least) + 1.0 / (1 - values + badness.least)
+    scores = np.array([cell.score for cell in known])
+    lack = scores.max() - scores
+    usual = float(np.median(lack)) / 8
+    if usual <= 0.0:
+        return scores, np.ones_like(scores)
+    return np.log(lack + usual), 1.0 / (lack + usual)
+
+
+def _between_seeds(repeated: Sequence[Cell]) -> float:
+    """The mean over the cells of the part of the variance of single answers that another seed draws anew."""
+    found = [
+        share_between_seeds(cell.right, cell.n_validation) for cell in repeated if cell.right and cell.n_validation
+    ]
+    found = [share for share in found if not math.isnan(share)]
+    return math.fsum(found) / len(found) if found else math.nan

@@ -119,6 +119,7 @@ class Trial:
         cost: what using this setting costs, in any unit, where the objective says so; None otherwise.
         right: which validation examples were answered rightly at the best epoch, one bit each in the order of the
             split (``numpy.packbits``); empty where only a number is known. ``test_right`` likewise of the test split.
+        n_steps: optimizer steps of the training, all epochs together; None where there are none to count.
         whole: whether its length is a part of what it is, because something looks at the length (a schedule that
             falls to zero at the end, averaging from a share of it on): then its first n epochs are no training of n
             epochs, and it answers for no shorter one.
@@ -141,6 +142,7 @@ class Trial:
     right: bytes = b""
     test_right: bytes = b""
     whole: bool = False
+    n_steps: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "curve", {name: tuple(map(float, values)) for name, values in self.curve.items()})
@@ -258,6 +260,7 @@ class Trial:
             right=self.right if accuracy == self.accuracy else b"",
             test_right=self.test_right if accuracy == self.accuracy else b"",
             seconds=self.seconds * epochs / self.epochs,
+            n_steps=None if self.n_steps is None else round(self.n_steps * epochs / self.epochs),
         )
 
     def value(self, reading: Reading = BEST) -> float:

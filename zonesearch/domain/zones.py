@@ -4,42 +4,49 @@ A noisy surface has a local maximum in nearly every corner; only some are peaks.
 down, as if water fell: each starts an island or joins one it touches. When two islands meet, the lower one keeps its
 own name only if its peak stands above the meeting cell by more than the noise; otherwise both are one zone, as are
 the cells of a plateau. (Topological persistence used for finding modes: Chazal, Guibas, Oudot & Skraba 2013.) A zone's
-cells are those of its island that cannot be told apart from its peak.
+cells are those of its island that cannot be told apart from its peak, in one piece: where the cells of a second hill
+belong to the zone, so do those of the pass that leads there, which is no lower than that hill beyond the noise; cells
+down a slope whose better neighbours are worse than the peak for sure do not.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from heapq import heappop, heappush
 from itertools import product
 from operator import mul
 from typing import Any
 
-from scipy import stats
-
+from zonesearch.domain.contrasts import Contrasts
+from zonesearch.domain.cost import Cost
 from zonesearch.domain.noise import Cell, Noise
+from zonesearch.domain.significance import subset_level
 from zonesearch.domain.space import Space
 from zonesearch.domain.values import Params, Value, told_apart
 
 __all__ = ["Zone", "bordering", "find_zones", "peak_zone"]
 
+_ROUNDS = 8  # of counting the cells that are alike
 _DIAGONAL_AXES = 3  # up to this many axes cells that touch at a corner are neighbours too
 
 
 @dataclass(frozen=True)
 class Zone:
-    """A region whose accuracy cannot be told apart from its own peak.
+    """A region whose value cannot be told apart from its own peak.
 
     Args:
         peak: the parameters of its best cell.
-        value: mean accuracy there; ``se`` its standard error.
+        value: mean there, in the metric's own sign; ``se`` its standard error between seeds.
         smoothed: the peak averaged with its neighbours, by which zones are ranked (a lone lucky cell ranks lower).
         cells: the parameters of all its cells, the peak first, then by falling value.
         intervals: for each axis (low, high): the row values next to the peak, or the rim of the space; for choices all
             values.
         rim: the axes on whose rim the peak lies, so that better values may lie beyond.
         number: 1 for the highest ranked zone.
+        cheapest: the parameters of the cheapest of its cells, where costs are known and it is cheaper than the peak;
+            ``cheapest_value`` its mean and ``cheapest_se`` the standard error of that.
     """
 
     peak: Params
@@ -50,6 +57,9 @@ class Zone:
     intervals: Mapping[str, tuple[Value, ...]]
     rim: tuple[str, ...] = ()
     number: int = 0
+    cheapest: Params | None = None
+    cheapest_value: float = math.nan
+    cheapest_se: float = math.nan
 
     @property
     def advice(self) -> str:
@@ -70,6 +80,7 @@ class Zone:
             "cells": [dict(cell) for cell in self.cells],
             "intervals": {name: list(interval) for name, interval in self.intervals.items()},
             "rim": list(self.rim),
+            **({} if self.cheapest is None else {"cheapest": dict(self.cheapest)}),
         }
 
 
@@ -100,38 +111,51 @@ def find_zones(
         space: its rows say which cells touch (up to three axes also over a corner).
         cells: the cells of the grid, in any order; cells without a value are left out.
         noise: of the map.
-        level: two cells count as different when their difference exceeds the two-sided normal quantile of this level
-            times its standard error.
+        level: the probability that the truly best cell lies in a zone; two cells count as different when their
+            difference exceeds the two-sided quantile of Student's t at this level times its standard error, further
+            when many compete with the peak.
         zones_min: keep so many of the best zones (where there are as many), even when worse than the best for sure.
         zones_max: never more than this.
 
     Returns:
-        The zones by falling smoothed value, numbered from 1; empty when no cell has a value.
+        The zones by falling smoothed score, numbered from 1; empty when no cell has a value.
     """
-    z = float(stats.norm.ppf(0.5 + level / 2))
     grid = _Grid(space)
     known = [cell for cell in cells if cell.values]
-    order = sorted(known, key=lambda cell: (-cell.mean, grid.unit(cell.params)))
-    ranked = _Ranked(order, [cell.mean for cell in order], [noise.variance(cell) for cell in order], z)
+    order = sorted(known, key=lambda cell: (-cell.score, grid.unit(cell.params)))
+    contrasts = Contrasts(order, noise, level)
     around = grid.around([cell.params for cell in order])
-    islands = _islands(ranked, around)
+    found = []
+    for members in _islands(contrasts, around).values():
+        peak = members[0]
+        alike = _alike(members, contrasts)
+        found.append(
+            (_smoothed(peak, contrasts.scores, around), peak, _in_one_piece(alike, members, contrasts, around))
+        )
+    found.sort(key=lambda zone: (-zone[0], zone[1]))
 
-    zones = []
-    for members in islands.values():
-        peak = order[members[0]]
-        alike = [order[i] for i in members if not ranked.below(i, members[0])]
-        smoothed = _smoothed(members[0], ranked.means, around)
-        zone = peak_zone(space, peak.params, peak.mean, noise.se(peak))
-        zones.append((smoothed, Zone(**{**vars(zone), "smoothed": smoothed, "cells": tuple(c.params for c in alike)})))
-    zones.sort(key=lambda pair: -pair[0])
+    best = min((peak for _, peak, _ in found), default=0)
+    kept = [zone for i, zone in enumerate(found) if i < zones_min or not contrasts.below(zone[1], best)][:zones_max]
+    return tuple(
+        _zone(space, [order[i] for i in mine], noise, smoothed, number)
+        for number, (smoothed, _, mine) in enumerate(kept, start=1)
+    )
 
-    best = max((zone for _, zone in zones), key=lambda zone: zone.value, default=None)
-    kept = [
-        zone
-        for i, (_, zone) in enumerate(zones)
-        if i < zones_min or (best and best.value - zone.value <= z * math.hypot(best.se, zone.se))
-    ][:zones_max]
-    return tuple(Zone(**{**vars(zone), "number": i}) for i, zone in enumerate(kept, start=1))
+
+def _zone(space: Space, cells: Sequence[Cell], noise: Noise, smoothed: float, number: int) -> Zone:
+    """The zone of ``cells``, the peak first; ``smoothed`` is its score."""
+    peak = cells[0]
+    zone = replace(
+        peak_zone(space, peak.params, peak.mean, noise.se(peak), number),
+        smoothed=peak.metric.value(smoothed),
+        cells=tuple(cell.params for cell in cells),
+    )
+    costs = [Cost(cell.n_parameters, cell.n_steps, cell.cost) for cell in cells]
+    low = min(range(len(cells)), key=lambda i: (costs[i].rank, i))
+    if not costs[low].known or costs[low].rank == costs[0].rank:
+        return zone
+    cell = cells[low]
+    return replace(zone, cheapest=cell.params, cheapest_value=cell.mean, cheapest_se=noise.se(cell))
 
 
 def bordering(space: Space, zones: Sequence[Zone], points: Sequence[Params]) -> set[int]:
@@ -146,30 +170,10 @@ def bordering(space: Space, zones: Sequence[Zone], points: Sequence[Params]) -> 
     return cells | {i for zone in zones for i in around[index(zone.peak)]}
 
 
-@dataclass(frozen=True)
-class _Ranked:
-    """Cells from the best one down, with what is compared of them.
-
-    Args:
-        cells: in this order.
-        means, variances: of each.
-        z: standard errors beyond which two cells differ.
-    """
-
-    cells: Sequence[Cell]
-    means: Sequence[float]
-    variances: Sequence[float]
-    z: float
-
-    def below(self, i: int, j: int) -> bool:
-        """Whether cell ``i`` is worse than cell ``j`` beyond the noise."""
-        difference = self.means[j] - self.means[i]
-        return difference > 0 and difference > self.z * math.sqrt(self.variances[i] + self.variances[j])
-
-
-def _islands(ranked: _Ranked, around: Sequence[Sequence[int]]) -> dict[int, list[int]]:
+def _islands(contrasts: Contrasts, around: Sequence[Sequence[int]]) -> dict[int, list[int]]:
     """Peaks by index with the indices of their cells, both from the best down."""
-    root: dict[int, int] = {}
+    n = len(contrasts.cells)
+    root = list(range(n))
 
     def find(i: int) -> int:
         while root[i] != i:
@@ -177,19 +181,91 @@ def _islands(ranked: _Ranked, around: Sequence[Sequence[int]]) -> dict[int, list
             i = root[i]
         return i
 
-    for i in range(len(ranked.cells)):
-        root[i] = i
+    for i in range(n):
         touching = sorted({find(j) for j in around[i] if j < i})
         for peak in touching:
             mine = find(i)
             if mine == i:
                 root[i] = peak  # a slope belongs to the highest peak that it touches
-            elif not ranked.below(i, max(mine, peak)):
+            elif not contrasts.below(i, max(mine, peak)):
                 root[max(mine, peak)] = min(mine, peak)
     islands: dict[int, list[int]] = {}
-    for i in range(len(ranked.cells)):
+    for i in range(n):
         islands.setdefault(find(i), []).append(i)
     return islands
+
+
+def _alike(members: Sequence[int], contrasts: Contrasts) -> list[int]:
+    """The cells of an island that cannot be told apart from its peak, from the best down.
+
+    The more there are, the luckier is the highest of them, and the further below it may the best one lie
+    (:func:`zonesearch.domain.significance.subset_level`); so they are counted until the number stays.
+    """
+    peak, n = members[0], 0
+    alike: list[int] = []
+    for _ in range(_ROUNDS):
+        level = subset_level(contrasts.level, n)
+        alike = [i for i in members if not contrasts.below(i, peak, level)]
+        if len(alike) <= n:
+            break
+        n = len(alike)
+    return alike
+
+
+def _in_one_piece(
+    alike: Sequence[int], members: Sequence[int], contrasts: Contrasts, around: Sequence[Sequence[int]]
+) -> list[int]:
+    """Those of the ``alike`` cells of an island that hang together with its peak, from the best down.
+
+    A piece with a hill of its own is joined by the best way over the island, unless that is lower than the hill beyond
+    the noise; another is left out.
+    """
+    if len(alike) == 1:
+        return list(alike)
+    kept = set(alike)
+    main = _reached(alike[0], kept, around)
+    for top in alike:
+        if top in main or top not in kept:
+            continue
+        piece = _reached(top, kept, around)
+        hill = not any(j < top for j in around[top])
+        way = _way(top, main, members, around) if hill else None
+        if way is None or any(contrasts.below(i, top) for i in way):
+            kept -= piece
+        else:
+            kept |= set(way)
+            main = _reached(alike[0], kept, around)
+    return sorted(kept)
+
+
+def _reached(start: int, allowed: set[int], around: Sequence[Sequence[int]]) -> set[int]:
+    """The allowed cells that hang together with ``start``."""
+    seen, edge = {start}, [start]
+    while edge:
+        for j in around[edge.pop()]:
+            if j in allowed and j not in seen:
+                seen.add(j)
+                edge.append(j)
+    return seen
+
+
+def _way(start: int, goal: set[int], members: Sequence[int], around: Sequence[Sequence[int]]) -> list[int] | None:
+    """The way from ``start`` to ``goal`` over the island whose worst cell is best; None where there is none."""
+    allowed = set(members)
+    came: dict[int, int] = {start: start}
+    edge = [start]
+    while edge:
+        i = heappop(edge)
+        if i in goal:
+            way = [i]
+            while way[-1] != start:
+                way.append(came[way[-1]])
+            return way
+        for j in around[i]:
+            if j in allowed and j not in came:
+                came[j] = i
+                heappush(edge, j)
+    return None
 
 
 def _smoothed(i: int, means: Sequence[float], around: Sequence[Sequence[int]]) -> float:

@@ -122,6 +122,8 @@ def _unusual(trial: Trial) -> Line:
     chosen = [name for name, value in trial.params.items() if type(value) is ChosenFloat]
     if chosen:
         found["chosen"] = chosen  # whole floats that are choices beside the integers equal to them
+    if trial.n_steps is not None:
+        found["n_steps"] = trial.n_steps
     return found
 
 
@@ -243,6 +245,7 @@ def to_trial(record: Line, looks: Looks | None = None) -> Trial:
         right=b64decode(record.get("right", "")),
         test_right=b64decode(record.get("test_right", "")),
         whole=bool(record.get("whole", looks is not None and looks(params))),
+        n_steps=record.get("n_steps"),
     )
 
 

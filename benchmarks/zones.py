@@ -1,0 +1,176 @@
+"""How sharp zones are, and whether the best cell lies in one: on simulated maps and on recorded ones.
+
+Simulated: maps of doubling cells with a known truth (one peak, two equal peaks, a ridge, a plateau) and noise between
+seeds that grows with the error, one to five seeds a cell, with and without a finite validation set whose answers are
+known one by one. "in" is the share of maps whose truly best cell lies in a zone, "cells" the mean share of the map that
+lies in zones, and "of oracle" how many cells that is for each one kept by the same rule when it is told the true
+variances. Recorded: three of the recorded seeds of each cell, drawn many times; the truth is the mean of all of them.
+``python -m benchmarks.zones`` prints the tables in docs/zones.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from zonesearch.contest.recording import read_map
+from zonesearch.domain.noise import Cell, Noise, measure_noise
+from zonesearch.domain.space import Space
+from zonesearch.domain.zones import find_zones
+
+SPACE = Space.parse(
+    {
+        "width": {"low": 16, "high": 1024, "scale": "log", "row": "doubling"},
+        "batch": {"low": 4, "high": 256, "scale": "log", "row": "doubling"},
+    }
+)
+RECORDED = Path(__file__).parent / "recorded"
+LEVEL = 0.95
+SEEDS = (1, 2, 3, 5)
+
+
+def _hill(u: np.ndarray, v: np.ndarray, at: tuple[float, float], wide: float) -> np.ndarray:
+    return ((u - at[0]) ** 2 + (v - at[1]) ** 2) / wide**2
+
+
+SHAPES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    "one peak": lambda u, v: _hill(u, v, (3.7, 2.6), 2.5),
+    "two equal peaks": lambda u, v: np.minimum(_hill(u, v, (2, 4), 1.4), _hill(u, v, (4, 2), 1.4)),
+    "ridge": lambda u, v: ((u - v - 1) / 1.7) ** 2 + ((u + v - 6) / 9) ** 2,
+    "plateau": lambda u, v: np.maximum(_hill(u, v, (4, 3), 2.2) - 0.6, 0.0) + 0.01 * _hill(u, v, (4.2, 3.3), 2.2),
+}
+"""How bad each cell is, in units of its log-odds of the error, 0 at the best."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A map as it really is: errors of the population, and of single trainings the standard deviation."""
+
+    error: np.ndarray
+    sd: np.ndarray
+
+    @classmethod
+    def of(cls, shape: str, rng: np.random.Generator, share: float = 0.15, best: float = 0.02) -> Truth:
+        """Noise grows with the error (``share`` of it), and single cells stray from that (8 degrees of freedom)."""
+        points = np.array([SPACE.unit(params) * 6 for params in SPACE.grid()])
+        badness = SHAPES[shape](points[:, 0], points[:, 1])
+        odds = math.log(best / (1 - best)) + np.minimum(badness, 3.5) + 1e-6 * rng.random(len(points))
+        error = 1 / (1 + np.exp(-odds))
+        sd = share * error * (1 - error) * np.sqrt(8 / rng.chisquare(8, len(points)))
+        return cls(error, sd)
+
+    def draw(self, n_seeds: int, n: int, rng: np.random.Generator) -> list[Cell]:
+        """A measured map; of ``n`` validation examples, or of infinitely many with 0."""
+        cells = []
+        hard = rng.normal(0, 1, n)  # of each example, the same for all cells
+        for params, error, sd in zip(SPACE.grid(), self.error, self.sd, strict=True):
+            errors = np.clip(error + sd * rng.normal(0, 1, n_seeds), 1e-5, 0.999)
+            if not n:
+                cells.append(Cell(params, tuple((1 - errors).tolist())))
+                continue
+            luck = rng.normal(0, 1, (n_seeds, n))
+            right = math.sqrt(OWN) * hard + math.sqrt(1 - OWN) * luck > ndtri(errors)[:, None]
+            bits = tuple(np.packbits(row).tobytes() for row in right)
+            cells.append(Cell(params, tuple(right.mean(axis=1).tolist()), n, right=bits))
+        return cells
+
+
+OWN = 0.6  # correlation of the answers of two seeds to one example, of the normal deviates behind them
+
+
+def _anew(error: np.ndarray) -> np.ndarray:
+    """The variance of a single answer that another seed draws anew, beyond what the example makes of it."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(80)
+    weights = weights / weights.sum()
+    wrong = ndtr((ndtri(error)[:, None] - math.sqrt(OWN) * nodes) / math.sqrt(1 - OWN))
+    anew: np.ndarray = (wrong * (1 - wrong)) @ weights
+    return anew
+
+
+class Oracle(Noise):
+    """The noise of a map whose variances are known."""
+
+    def __init__(self, variances: dict[Any, float]) -> None:
+        super().__init__(between_seeds=0.6)
+        object.__setattr__(self, "known", variances)
+
+    def estimates(self, cells: Any) -> Any:
+        """The true ones."""
+        known = [self.known[tuple(cell.params.values())] / len(cell.values) for cell in cells]  # type: ignore[attr-defined]
+        return np.array(known), np.full(len(cells), math.inf)
+
+
+def simulated(shape: str, n_seeds: int, n: int, n_maps: int) -> dict[str, float]:
+    """Mean figures over maps of one kind."""
+    found: dict[str, list[float]] = {"in": [], "cells": [], "oracle": [], "oracle in": [], "zones": []}
+    for i in range(n_maps):
+        rng = np.random.default_rng([i, n_seeds, n, list(SHAPES).index(shape)])
+        truth = Truth.of(shape, rng)
+        cells = truth.draw(n_seeds, n, rng)
+        best = int(np.argmin(truth.error))
+        spread = truth.sd**2 + (_anew(truth.error) / n if n else 0.0)
+        variances = {tuple(c.params.values()): float(s) for c, s in zip(cells, spread, strict=True)}
+        for name, noise in (("", measure_noise(cells, SPACE)), ("oracle ", Oracle(variances))):
+            zones = find_zones(SPACE, cells, noise, level=LEVEL, zones_min=1)
+            inside = [cell for zone in zones for cell in zone.cells]
+            found[f"{name}in"].append(cells[best].params in inside)
+            found[name.strip() or "cells"].append(len(inside) / len(cells))
+            if not name:
+                found["zones"].append(len(zones))
+    mean = {name: float(np.mean(values)) for name, values in found.items()}
+    return {**mean, "of oracle": mean["cells"] / mean["oracle"]}
+
+
+def recorded(name: str, n_seeds: int, n_draws: int) -> dict[str, float]:
+    """Mean figures over draws of seeds from a recorded map; examples are not recorded there."""
+    table = read_map(RECORDED / f"{name}.json")
+    best = table.cells[int(np.argmax(table.means))].params
+    shares, inside = [], []
+    for draw in range(n_draws):
+        rng = np.random.default_rng(draw)
+        cells = []
+        for cell in table.cells:
+            kept = [cell.curves[i] for i in rng.permutation(len(cell.curves))[:n_seeds]]
+            values = tuple(table.reading(curve) for curve in kept if curve)
+            cells.append(Cell(cell.params, values, table.n_validation))
+        zones = find_zones(table.space, cells, measure_noise(cells, table.space), level=LEVEL, zones_min=1)
+        found = [c for zone in zones for c in zone.cells]
+        shares.append(len(found) / len(cells))
+        inside.append(best in found)
+    return {"cells": float(np.mean(shares)), "in": float(np.mean(inside))}
+
+
+def main() -> None:
+    """Both tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--maps", type=int, default=400)
+    parser.add_argument("--draws", type=int, default=40)
+    options = parser.parse_args()
+    print("| map | validation examples | seeds | in | cells | of oracle | oracle in | zones |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- |")
+    for shape in SHAPES:
+        for n in (0, 300):
+            for n_seeds in SEEDS:
+                f = simulated(shape, n_seeds, n, options.maps)
+                print(
+                    f"| {shape} | {n or 'infinite'} | {n_seeds} | {100 * f['in']:.1f} % | {100 * f['cells']:.0f} % | "
+                    f"{f['of oracle']:.2f} | {100 * f['oracle in']:.1f} % | {f['zones']:.2f} |",
+                    flush=True,
+                )
+    print("\n| recorded map | seeds | cells in zones | best cell in a zone |")
+    print("| --- | --- | --- | --- |")
+    for name in ("digits", "mnist_rates", "digits_rates"):
+        for n_seeds in SEEDS:
+            f = recorded(name, n_seeds, options.draws)
+            print(f"| {name} | {n_seeds} | {100 * f['cells']:.0f} % | {100 * f['in']:.0f} % |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Which of many cells are worse than which, beyond the noise: the question that zones ask thousands of times."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+from zonesearch.domain.noise import Cell, Noise, t_quantile, welch
+
+__all__ = ["Contrasts"]
+
+
+class Contrasts:
+    """Pairs of ``cells``, all with a value, under ``noise``.
+
+    Args:
+        cells: in any order; they are named by their place.
+        noise: of their map.
+        level: two cells differ when their difference exceeds the two-sided quantile of Student's t at this level times
+            its standard error.
+    """
+
+    def __init__(self, cells: Sequence[Cell], noise: Noise, level: float) -> None:
+        self.cells = cells
+        self.noise = noise
+        self.level = level
+        variances, degrees = noise.estimates(cells)
+        self.scores: list[float] = [cell.score for cell in cells]
+        self.variances: list[float] = variances.tolist()
+        self.degrees: list[float] = degrees.tolist()
+
+    def below(self, i: int, j: int, level: float | None = None) -> bool:
+        """Whether cell ``i`` is worse than cell ``j`` beyond the noise; at another ``level`` where one is given.
+
+        The examples, which take counting, are asked only where seeds alone would say yes and the most that the
+        examples can matter would not. More variance never makes a difference surer.
+        """
+        difference = self.scores[j] - self.scores[i]
+        if difference <= 0:
+            return False
+        level = self.level if level is None else level
+        seeds = self.variances[i] + self.variances[j]
+        parts = [(self.variances[i], self.degrees[i]), (self.variances[j], self.degrees[j])]
+        alone = _quantile(level, _degrees(parts)) * math.sqrt(seeds)
+        a, b = self.cells[i], self.cells[j]
+        if difference <= alone or not a.right or not b.right:
+            return difference > alone
+        most = (_wrong(a) + _wrong(b)) / (a.n_validation or 1)
+        if difference > 2 * alone * math.sqrt(1 + most / seeds if seeds > 0 else 1.0) and seeds > 0:
+            return True
+        found = self.noise.examples(a, b)
+        both = _quantile(level, _degrees([*parts, (found.variance, found.degrees)]))
+        return difference > max(alone, both * math.sqrt(seeds + found.variance))
+
+
+def _wrong(cell: Cell) -> float:
+    return 1 - cell.mean if cell.metric.maximized else cell.mean
+
+
+def _degrees(parts: Sequence[tuple[float, float]]) -> float:
+    found = welch(parts)
+    return found if found == math.inf else round(found, 1)
+
+
+@lru_cache(maxsize=4096)
+def _quantile(level: float, degrees: float) -> float:
+    return t_quantile(level, degrees)
