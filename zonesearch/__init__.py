@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         StudyError,
         ZoneSearchError,
     )
+    from zonesearch.loading import load_run
     from zonesearch.pipeline import advance
     from zonesearch.result import Result
     from zonesearch.running import run_pipeline
@@ -61,6 +62,7 @@ __all__ = [
     "ZoneSearchError",
     "advance",
     "compare_methods",
+    "load_run",
     "read_study",
     "run_pipeline",
 ]
@@ -80,6 +82,7 @@ _HOMES = {
         "StudyError",
         "ZoneSearchError",
     ),
+    "zonesearch.loading": ("load_run",),
     "zonesearch.pipeline": ("advance",),
     "zonesearch.result": ("Result",),
     "zonesearch.running": ("run_pipeline",),
