@@ -29,6 +29,7 @@ COMMANDS = (
     "dashboard",
     "gallery",
     "import",
+    "export",
     "schedule",
     "lr-range",
     "claims",
