@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from zonesearch.stages.stage import Plan, Stage
     from zonesearch.study.files import read_study
     from zonesearch.study.study import Study
+    from zonesearch.training.reporting import report_epoch
 
 __version__ = "0.1.0"
 
@@ -64,6 +65,7 @@ __all__ = [
     "compare_methods",
     "load_run",
     "read_study",
+    "report_epoch",
     "run_pipeline",
 ]
 
@@ -90,6 +92,7 @@ _HOMES = {
     "zonesearch.stages.stage": ("Plan", "Stage"),
     "zonesearch.study.files": ("read_study",),
     "zonesearch.study.study": ("Study",),
+    "zonesearch.training.reporting": ("report_epoch",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -17,6 +17,7 @@ from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.objective import Bundle, Report
 from zonesearch.domain.trials import Training, Trial
 from zonesearch.errors import ObjectiveError
+from zonesearch.training.reporting import call_collecting
 
 __all__ = ["FunctionObjective"]
 
@@ -29,6 +30,7 @@ class FunctionObjective:
         function: ``function(params, seed, epochs)``; it may leave out ``epochs``, or ``seed`` and ``epochs``. It
             returns a value of the metric (any finite number), or is a generator that yields one after each
             epoch; one that ends early is taken for an early stop. NaN or an infinity means that the training diverged.
+            Instead of yielding it may report each epoch (:func:`zonesearch.report_epoch`) and return nothing.
         n_validation: number of validation examples behind an accuracy, when it is a share of them; gives the binomial
             part of the noise.
         name: for reports; by default the function's own.
@@ -101,7 +103,7 @@ class FunctionObjective:
 
     def _call(self, training: Training, report: Report) -> list[float]:
         arguments = (dict(training.params), training.seed, training.epochs)[: _n_arguments(self.function)]
-        answer = self.function(*arguments)
+        answer = call_collecting(self.function, arguments, training.epochs, report)
         if not isinstance(answer, Iterator):
             return [self._number(answer)]
         curve: list[float] = []
