@@ -30,6 +30,7 @@ COMMANDS = (
     "gallery",
     "import",
     "export",
+    "submit",
     "schedule",
     "lr-range",
     "claims",
