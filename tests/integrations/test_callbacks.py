@@ -160,14 +160,20 @@ class TestTransformers:
         from zonesearch import ZoneSampler
 
         trainer = self.trainer({"learning_rate": 0.1}, 0, 1, tmp_path, None)
+        seeds: list[int] = []
         best = trainer.hyperparameter_search(
-            hp_space=lambda trial: {"learning_rate": trial.suggest_float("learning_rate", 1e-3, 1.0, log=True)},
-            compute_objective=lambda metrics: metrics["eval_accuracy"],
+            hp_space=lambda trial: {
+                "learning_rate": trial.suggest_float("learning_rate", 1e-3, 1.0, log=True),
+                "seed": trial.number,
+            },
+            compute_objective=lambda metrics: (seeds.append(trainer.args.seed), metrics["eval_accuracy"])[1],
             direction="maximize",
             backend="optuna",
             n_trials=4,
             sampler=ZoneSampler(seeds=1),
         )
+        assert seeds == [0, 1, 2, 3]
+        assert best.hyperparameters.keys() == {"learning_rate"}
         assert 1e-3 <= best.hyperparameters["learning_rate"] <= 1.0
 
 
