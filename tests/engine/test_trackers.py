@@ -161,7 +161,9 @@ class TestMlflow:
         from mlflow.tracking import MlflowClient
 
         assert main(["export", str(run), "--mlflow", server, "--experiment", "mine"]) == 0
-        assert "4 trainings added" in capsys.readouterr().out
+        said = capsys.readouterr().out
+        assert said.startswith("4 trainings added")
+        assert said.count("\n") == 1
         client = MlflowClient(server)
         place = client.get_experiment_by_name("mine").experiment_id
         runs = client.search_runs([place])

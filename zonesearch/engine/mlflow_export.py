@@ -24,6 +24,7 @@ __all__ = ["MlflowTracking"]
 
 _PARENT = "mlflow.parentRunId"
 _STUDY, _KEY, _EPOCHS = "zonesearch.study", "zonesearch.key", "zonesearch.epochs"
+_KIND = {"mlflow.experimentKind": "custom_model_development"}  # its page shows runs rather than traces
 _METRICS_AT_ONCE = 1000  # what one request may hold
 _PAGE = 1000
 
@@ -39,9 +40,10 @@ class MlflowTracking:
     """
 
     def __init__(self, uri: str) -> None:
-        # a server that is away is said after seconds; whoever sets these wants otherwise
+        # a server that is away is said after seconds; whoever sets one of these wants otherwise
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines for each training
         try:
             from mlflow import entities
             from mlflow.exceptions import MlflowException
@@ -76,7 +78,7 @@ class MlflowTracking:
     def _experiment(self, name: str) -> str:
         found = self._client.get_experiment_by_name(name)
         if found is None:
-            return str(self._client.create_experiment(name))
+            return str(self._client.create_experiment(name, tags=_KIND))
         if found.lifecycle_stage != "active":
             raise StoreError(
                 f'the MLflow experiment "{name}" was deleted there: restore it, or name another --experiment'
