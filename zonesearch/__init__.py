@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         StudyError,
         ZoneSearchError,
     )
+    from zonesearch.loading import load_run
     from zonesearch.pipeline import advance
     from zonesearch.result import Result
     from zonesearch.running import run_pipeline
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from zonesearch.stages.stage import Plan, Stage
     from zonesearch.study.files import read_study
     from zonesearch.study.study import Study
+    from zonesearch.training.reporting import report_epoch
 
 __version__ = "0.1.0"
 
@@ -61,7 +63,9 @@ __all__ = [
     "ZoneSearchError",
     "advance",
     "compare_methods",
+    "load_run",
     "read_study",
+    "report_epoch",
     "run_pipeline",
 ]
 
@@ -80,6 +84,7 @@ _HOMES = {
         "StudyError",
         "ZoneSearchError",
     ),
+    "zonesearch.loading": ("load_run",),
     "zonesearch.pipeline": ("advance",),
     "zonesearch.result": ("Result",),
     "zonesearch.running": ("run_pipeline",),
@@ -87,6 +92,7 @@ _HOMES = {
     "zonesearch.stages.stage": ("Plan", "Stage"),
     "zonesearch.study.files": ("read_study",),
     "zonesearch.study.study": ("Study",),
+    "zonesearch.training.reporting": ("report_epoch",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -29,6 +29,8 @@ COMMANDS = (
     "dashboard",
     "gallery",
     "import",
+    "export",
+    "submit",
     "schedule",
     "lr-range",
     "claims",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,3 +93,9 @@ class Result:
         from zonesearch.report.figure_set import notebook_html
 
         return notebook_html(self.findings)
+
+    def _repr_mimebundle_(self, include: Container[str] | None = None, exclude: Container[str] = ()) -> dict[str, str]:
+        """The same in every form that a front end may ask for: HTML for a notebook, plain text for a terminal."""
+        forms = {"text/plain": lambda: str(self), "text/html": self._repr_html_}
+        wanted = [form for form in forms if (not include or form in include) and form not in (exclude or ())]
+        return {form: forms[form]() for form in wanted}

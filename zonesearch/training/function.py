@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -21,6 +22,7 @@ from zonesearch.domain.trials import Training, Trial
 from zonesearch.domain.values import unwrapped
 from zonesearch.errors import ObjectiveError, StudyError, did_you_mean
 from zonesearch.training.modules import described
+from zonesearch.training.reporting import call_collecting
 
 __all__ = ["FunctionObjective"]
 
@@ -36,7 +38,8 @@ class FunctionObjective:
             returns a value of the metric, or is a generator that yields one after each epoch; one that ends early is
             taken for an early stop. NaN or an infinity means that the training diverged. A value is a number of any
             kind (Python's, NumPy's, a tensor of one element), or a dict of several by name: the metric is searched, the
-            others are noted; one called ``cost`` is the cost of the setting too.
+            others are noted; one called ``cost`` is the cost of the setting too. Instead of yielding it may report
+            each epoch (:func:`zonesearch.report_epoch`) and return nothing.
         n_validation: number of validation examples behind an accuracy, when it is a share of them; gives the binomial
             part of the noise.
         name: for reports; by default the function's own.
@@ -154,11 +157,13 @@ class FunctionObjective:
 
     def _call(self, training: Training, report: Report) -> tuple[Metric, list[dict[str, float]]]:
         """What is searched, and after each epoch all values by name."""
-        arguments = (unwrapped(training.params), training.seed, training.epochs)
+        arguments: tuple[Any, ...] = (unwrapped(training.params), training.seed, training.epochs)
+        function = self.function
         if self.arguments:
-            answer = _called_by_name(self.function, arguments, self.arguments)
+            function = partial(_called_by_name, self.function, self.arguments)
         else:
-            answer = self.function(*arguments[: _n_arguments(self.function)])
+            arguments = arguments[: _n_arguments(self.function)]
+        answer = call_collecting(function, arguments, training.epochs, report)
         if not isinstance(answer, Iterator):
             metric = self._searched(answer, training)
             return metric, [self._values(answer, metric)]
@@ -229,7 +234,7 @@ def _parameters(function: Callable[..., Any]) -> list[str] | None:
     return [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
 
 
-def _called_by_name(function: Callable[..., Any], given: tuple[Any, ...], named: Mapping[str, Any]) -> Any:
+def _called_by_name(function: Callable[..., Any], named: Mapping[str, Any], *given: Any) -> Any:
     """Call with params, seed and epochs in the places that ``named`` leaves free."""
     try:
         parameters = list(inspect.signature(function).parameters.values())

@@ -1,0 +1,34 @@
+"""Add a run to an experiment tracker: MLflow or TensorBoard."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from zonesearch.errors import StudyError
+
+__all__ = ["add_arguments", "call"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """RUN (--mlflow URI [--experiment NAME] | --tensorboard DIR)."""
+    parser.add_argument("run", metavar="RUN", type=Path, help="the run folder; asked again, only what is new is added")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--mlflow", metavar="URI", help="an MLflow tracking server or store, as http://HOST:PORT")
+    where.add_argument("--tensorboard", metavar="DIR", type=Path, help="a folder that TensorBoard shows")
+    parser.add_argument("--experiment", metavar="NAME", help="of MLflow (default: the study's name)")
+
+
+def call(options: argparse.Namespace) -> None:
+    """Export, and say what was new."""
+    from zonesearch.exporting import export_to_mlflow, export_to_tensorboard
+
+    if options.mlflow is not None:
+        done = export_to_mlflow(options.run, options.mlflow, experiment=options.experiment)
+        place = f"MLflow run {done.place}"
+    else:
+        if options.experiment is not None:
+            raise StudyError("--experiment is for --mlflow; TensorBoard has folders only")
+        done = export_to_tensorboard(options.run, options.tensorboard)
+        place = done.place
+    print(f"{done.n_new} trainings added to {place}; {done.n_trainings} in all")

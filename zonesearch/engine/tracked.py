@@ -1,0 +1,124 @@
+"""What an experiment tracker is told of a training, the same whichever tracker it is: plain data, nothing written.
+
+A training is known to a tracker by its key, and how far it got there by its epochs: a training that went on since is
+told from where the tracker's curves end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from zonesearch.domain.findings import Findings
+from zonesearch.domain.trials import Trial, Value
+
+__all__ = ["Tracked", "study_facts", "study_values", "tracked"]
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """One training as a tracker shows it.
+
+    Args:
+        key: of the training; ``name`` is short and says the parameters.
+        epochs: how far it was trained.
+        complete: whether it has a value.
+        params: the parameters and the seed.
+        curves: by quantity one value an epoch, from epoch 1 on.
+        values: at its end: the metric first, then what else was measured.
+        facts: words about it: state, stage, zone, error, where it ran.
+        started: seconds since 1970; the time of export where nobody noted it.
+        seconds: its duration.
+    """
+
+    key: str
+    name: str
+    epochs: int
+    complete: bool
+    params: Mapping[str, Value]
+    curves: Mapping[str, tuple[float, ...]]
+    values: Mapping[str, float]
+    facts: Mapping[str, str]
+    started: float
+    seconds: float
+
+
+def tracked(trial: Trial, described: Mapping[str, Any], now: float) -> Tracked:
+    """``trial`` for a tracker.
+
+    Args:
+        trial: what came back.
+        described: its stage and zone.
+        now: seconds since 1970, for trials that do not say when they began.
+    """
+    metric = trial.metric.name
+    values = {metric: trial.accuracy, f"test_{metric}": trial.test_accuracy, "seconds": trial.seconds}
+    values |= {"n_parameters": trial.n_parameters, "cost": trial.cost, **trial.noted}
+    facts = {
+        "state": trial.state,
+        **described,
+        "error": trial.reason if trial.error else "",
+        "host": trial.provenance.get("host"),
+        "device": trial.provenance.get("device"),
+    }
+    words = ", ".join(
+        f"{name} {value:.4g}" if _is_number(value) else f"{name} {value}" for name, value in _items(trial)
+    )
+    return Tracked(
+        key=trial.training.key,
+        name=f"{words}, seed {trial.seed}",
+        epochs=trial.epochs,
+        complete=trial.complete,
+        params={**trial.params, "seed": trial.seed},
+        curves={_quantity(name, metric): tuple(curve) for name, curve in trial.curve.items() if name != "step_loss"},
+        values={name: float(value) for name, value in values.items() if value is not None},
+        facts={name: str(fact) for name, fact in facts.items() if fact not in (None, "")},
+        started=_seconds(trial.provenance.get("started"), now),
+        seconds=trial.seconds,
+    )
+
+
+def study_facts(findings: Findings) -> dict[str, str]:
+    """What a tracker is told of a study, as words: how it stands, what it looks for, notes."""
+    sentence = findings.verdict.sentence if findings.verdict else f"{len(findings.trials)} trainings, no verdict yet."
+    return {
+        "verdict": sentence,
+        "notes": "\n".join(findings.notes),
+        "space": "; ".join(f"{name}: {table}" for name, table in findings.space.describe().items()),
+        "stages": ", ".join(stage.name for stage in findings.stages),
+        "metric": f"{findings.metric.name} ({findings.metric.direction})",
+        "fingerprint": findings.fingerprint,
+    }
+
+
+def study_values(findings: Findings) -> dict[str, float]:
+    """What a tracker is told of a study, as numbers: the best value, how many trainings, what the verdict measured."""
+    values = {"trainings": float(len(findings.trials)), "zones": float(len(findings.zones))}
+    known = [trial.accuracy for trial in findings.trials if trial.accuracy is not None]
+    if known:
+        values[f"best_{findings.metric.name}"] = findings.metric.best(known)
+    if findings.verdict is not None and findings.verdict.best is not None:
+        values[f"verdict_{findings.metric.name}"] = findings.verdict.best.mean
+    return values
+
+
+def _items(trial: Trial) -> list[tuple[str, Value]]:
+    return list(trial.params.items())
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _quantity(name: str, metric: str) -> str:
+    """The curve that decides bears the metric's name."""
+    return name.replace("accuracy", metric) if name == "validation_accuracy" else name
+
+
+def _seconds(started: object, now: float) -> float:
+    try:
+        return datetime.fromisoformat(str(started)).timestamp()
+    except ValueError:
+        return now

@@ -1,0 +1,69 @@
+"""A run handed to an experiment tracker. As with every view, the trials stay the truth and the tracker is topped up."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from zonesearch.domain.findings import Findings
+from zonesearch.engine.run_folder import RunFolder
+from zonesearch.engine.tracked import Tracked, tracked
+from zonesearch.recorded import read_run, study_of
+from zonesearch.sharing import describe_by
+
+__all__ = ["Exported", "export_to_mlflow", "export_to_tensorboard"]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export did.
+
+    Args:
+        place: where the study is shown there: a folder, or the id of the parent run.
+        n_new: trainings that were added, or that went on since.
+        n_trainings: all of the run.
+    """
+
+    place: str
+    n_new: int
+    n_trainings: int
+
+
+def export_to_mlflow(run: str | Path, uri: str, *, experiment: str | None = None) -> Exported:
+    """Add to MLflow what it does not show of the run in the folder ``run`` yet.
+
+    Args:
+        run: a run folder, finished or not.
+        uri: of the tracking server or store.
+        experiment: by default the study's name.
+
+    Raises:
+        StoreError: the run cannot be read, MLflow is not installed or does not answer.
+    """
+    from zonesearch.engine.mlflow_export import MlflowTracking
+
+    findings, trainings = _told(run)
+    tracking = MlflowTracking(uri)
+    n_new = tracking.write(findings, trainings, experiment)
+    return Exported(tracking.run_id, n_new, len(findings.trials))
+
+
+def export_to_tensorboard(run: str | Path, folder: str | Path) -> Exported:
+    """Add to TensorBoard's ``folder`` what it does not have of the run in the folder ``run`` yet.
+
+    Raises:
+        StoreError: the run cannot be read, tensorboard is not installed or the folder cannot be written.
+    """
+    from zonesearch.engine.tensorboard_export import TensorBoardFolder
+
+    findings, trainings = _told(run)
+    board = TensorBoardFolder(Path(folder))
+    n_new = board.write(findings, trainings, time.time())
+    return Exported(str(board.study_folder), n_new, len(findings.trials))
+
+
+def _told(run: str | Path) -> tuple[Findings, list[Tracked]]:
+    findings = read_run(run)[0]
+    describe = describe_by(study_of(RunFolder.open(run)), findings.trials)
+    return findings, [tracked(trial, describe(trial), time.time()) for trial in findings.trials]

@@ -1,0 +1,56 @@
+"""What the callbacks of all frameworks share: find the value, hand it to whoever collects, say whether to go on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from zonesearch.errors import ObjectiveError, did_you_mean
+from zonesearch.training.reporting import current_collector
+
+__all__ = ["Reporter", "framework_missing"]
+
+
+class Reporter:
+    """Hands the value called ``monitor`` to the search that the objective runs in.
+
+    It belongs to the training in which it is made, also when its framework calls from another thread. Made outside of a
+    search it does nothing, so that the same script trains alone.
+    """
+
+    def __init__(self, monitor: str) -> None:
+        if not isinstance(monitor, str) or not monitor:
+            raise ObjectiveError(f"Report needs the name of the metric that it reports, not {monitor!r}")
+        self.monitor = monitor
+        self._collector = current_collector()
+
+    @property
+    def active(self) -> bool:
+        """Whether somebody collects."""
+        return self._collector is not None
+
+    def report(self, logged: Mapping[str, Any], epoch: int) -> bool:
+        """Report one epoch; whether another one is wanted.
+
+        Args:
+            logged: what the framework logged, by name.
+            epoch: counted from 1, for the message.
+
+        Raises:
+            ObjectiveError: the metric was not logged.
+        """
+        if self._collector is None:
+            return True
+        if self.monitor not in logged:
+            near = did_you_mean(self.monitor, map(str, logged))
+            raise ObjectiveError(
+                f'Report found no "{self.monitor}" after epoch {epoch}; {near}. Log it after every epoch: '
+                f"validate each of them"
+            )
+        value = logged[self.monitor]
+        return self._collector.add(value.item() if hasattr(value, "item") else value)
+
+
+def framework_missing(name: str, extra: str, error: ImportError) -> ImportError:
+    """The error of a framework that is not installed, with how to install it."""
+    return ImportError(f"{name} is not installed here ({error}): pip install 'zonesearch[{extra}]'")

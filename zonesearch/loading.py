@@ -1,0 +1,34 @@
+"""Opening a run as a result: the same object that ``run_pipeline`` gives, of any run folder, finished or not."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from zonesearch.recorded import read_run
+from zonesearch.result import Result
+
+__all__ = ["load_run"]
+
+
+def load_run(folder: str | os.PathLike[str]) -> Result:
+    """The result of the run in ``folder`` as it stands on the disk: ``.verdict, .zones, .trials, .frame(), .figures,
+    .report()``.
+
+    Everything is read off the recorded trials and the settings beside them: nothing is trained or written, and no
+    module that the study names is imported, so that a run of somebody else's opens anywhere. A run that is under way
+    gives what it knows so far; load it again to see more.
+
+    Args:
+        folder: a run folder, as ``runs/digits``.
+
+    Returns:
+        The result; its ``verdict`` is None and its zones may be empty before the stages that give them are done.
+
+    Raises:
+        StoreError: there is no run folder, or it cannot be read.
+        StudyError: the folder does not say what it looks for, or one of its stages is not registered here.
+        MergeError: a newer version wrote it, or its files belong to different studies.
+    """
+    path = Path(os.fspath(folder))
+    return Result(read_run(path)[0], path)

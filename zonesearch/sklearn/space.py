@@ -1,0 +1,120 @@
+"""The space of a scikit-learn search: axes as everywhere here, or what ``RandomizedSearchCV`` takes.
+
+A search needs to know between which values it moves and on which scale, where ``RandomizedSearchCV`` only draws: a
+``uniform`` is an axis with its two ends, a ``loguniform`` the same on a log scale, ``randint`` whole numbers. Values
+that are no numbers or words (None, tuples, whole estimators) are searched under a label and handed to the estimator as
+they are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from zonesearch.domain.space import AnyAxis, Axis, Choice, Space
+from zonesearch.domain.trials import Params, Value
+from zonesearch.errors import SpaceError
+
+__all__ = ["ParamSpace"]
+
+_LOG = frozenset({"loguniform", "reciprocal", "lognorm", "loggamma", "pareto"})
+"""Distributions of scipy whose values spread over orders of magnitude: searched on a log scale."""
+
+_TAIL = 0.01
+"""Of a distribution without ends, this much on each side is not searched."""
+
+_N_STEPS = 4
+"""Steps of the coarse row of a distribution."""
+
+
+@dataclass(frozen=True)
+class ParamSpace:
+    """A space, and which objects stand behind the labels of its choices.
+
+    Args:
+        space: the axes.
+        objects: by axis and label; only for axes whose values are not their own labels.
+    """
+
+    space: Space
+    objects: Mapping[str, Mapping[Value, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, given: Any) -> ParamSpace:
+        """Read a space.
+
+        Args:
+            given: a :class:`Space`, or for each parameter a table (``low``, ``high``, ``scale``, ``row``, ...; see
+                :meth:`Space.parse`), an axis, a distribution of ``scipy.stats`` or a list of choices. The numbers of a
+                list are choices too, as ``RandomizedSearchCV`` has it; ``{"values": [...]}`` gives an axis.
+
+        Raises:
+            SpaceError: naming the parameter.
+        """
+        if isinstance(given, Space):
+            return cls(given)
+        if isinstance(given, list | tuple):
+            raise SpaceError("a list of spaces is not searched as one: give one table of parameters, or search each")
+        if not isinstance(given, Mapping):
+            raise SpaceError(f"a space is a table of parameters, not {type(given).__name__}")
+        axes: list[AnyAxis] = []
+        objects: dict[str, dict[Value, Any]] = {}
+        for name, axis in given.items():
+            if isinstance(axis, list | tuple | np.ndarray):
+                labels, behind = _labelled(axis)
+                axes.append(Choice(str(name), labels))
+                if behind:
+                    objects[str(name)] = behind
+            elif hasattr(axis, "rvs") or hasattr(axis, "sample"):
+                axes.append(_axis_of(str(name), axis))
+            else:
+                axes.append(Space.parse({name: axis}).axes[0])
+        return cls(Space(tuple(axes)), objects)
+
+    def params(self, found: Params) -> dict[str, Any]:
+        """What the estimator is given for the parameters ``found``, in the order of the axes."""
+        return {
+            name: self.objects[name][found[name]] if name in self.objects else found[name] for name in self.space.names
+        }
+
+
+def _labelled(values: Any) -> tuple[tuple[Value, ...], dict[Value, Any]]:
+    """The labels of choices, each once, and the objects behind them where labels and values differ."""
+    plain = [value.item() if isinstance(value, np.generic) else value for value in values]
+    kinds = {type(value) for value in plain}
+    numbers = kinds <= {int, float} and all(map(math.isfinite, plain))
+    if numbers or kinds == {str} or kinds == {bool}:
+        return tuple(dict.fromkeys(plain)), {}
+    behind: dict[Value, Any] = {}
+    for value in plain:
+        text = " ".join(repr(value).split())
+        label = text if len(text) <= 60 else f"{text[:57]}..."
+        n = 2
+        while label in behind:
+            label, n = f"{text[:54]} #{n}", n + 1
+        behind[label] = value
+    return tuple(behind), behind
+
+
+def _axis_of(name: str, distribution: Any) -> Axis:
+    """The axis that covers a frozen distribution of ``scipy.stats``."""
+    kind = getattr(getattr(distribution, "dist", None), "name", "")
+    if not kind or not hasattr(distribution, "ppf"):
+        raise SpaceError(
+            f'axis "{name}": of {type(distribution).__name__} neither ends nor scale are known; give uniform, '
+            f"loguniform or randint of scipy.stats, or a table with low, high and scale"
+        )
+    low, high = (float(end) for end in distribution.support())
+    low = low if math.isfinite(low) else float(distribution.ppf(_TAIL))
+    high = high if math.isfinite(high) else float(distribution.ppf(1 - _TAIL))
+    whole = not hasattr(distribution.dist, "pdf")  # discrete ones have a probability mass, no density
+    log = kind in _LOG
+    if log and low <= 0:
+        low = float(distribution.ppf(_TAIL))
+        log = low > 0
+    low, high = (round(low), round(high)) if whole else (low, high)
+    return Axis(name, low, high, "log" if log else "linear", whole, _N_STEPS)
