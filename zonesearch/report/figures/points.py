@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from zonesearch.domain.axes import AnyAxis, Axis
 from zonesearch.domain.noise import Cell
 from zonesearch.domain.wording import point_text
-from zonesearch.report.figures.look import BLUE, VERMILION, axis_layout, number, place, said, styled
+from zonesearch.report.figures.look import BLUE, VERMILION, accuracy_axis, axis_layout, number, place, said, styled
 from zonesearch.report.survey import Survey
 
 __all__ = ["points_figure"]
@@ -78,5 +78,5 @@ def _clipped(values: Sequence[float], survey: Survey) -> dict[str, object]:
     least = max(worst, best - 6 * (best - middle)) if best > middle else worst
     low, high = sorted((metric.value(least), metric.value(best)))
     margin = 0.05 * (high - low) or abs(high) * 0.05 or 0.05
-    percent = {"tickformat": ".4~p"} if metric.is_share and all(0 <= value <= 1 for value in values) else {}
+    percent = accuracy_axis(values) if metric.is_share else {}
     return {"range": [low - margin, high + margin], **percent}
