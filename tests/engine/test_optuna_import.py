@@ -361,6 +361,13 @@ class TestStorages:
         made(tmp_path, "s", lambda trial: trial.suggest_float("x", 0, 1), 2, f"sqlite:///{tmp_path}/made.db")
         assert len(import_study(str(tmp_path / "made.db")).trials) == 2
 
+    def test_a_database_is_read_in_pieces(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        url = made(tmp_path, "s", lambda trial: trial.suggest_float("x", 0, 1), 5, f"sqlite:///{tmp_path}/made.db")
+        whole = import_study(url)
+        monkeypatch.setattr("zonesearch.engine.optuna_import._PIECE", 2)
+        assert import_study(url).trials == whole.trials
+        assert len(whole.trials) == 5
+
     def test_a_database_of_an_older_optuna_is_said_with_the_mend(self, tmp_path: Path) -> None:
         url = made(tmp_path, "s", lambda trial: trial.suggest_float("x", 0, 1), 1, f"sqlite:///{tmp_path}/made.db")
         with contextlib.closing(sqlite3.connect(tmp_path / "made.db")) as database, database:

@@ -6,13 +6,13 @@ nothing. Which of the two a search was is read off its points, without ever list
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from zonesearch.domain.noise import Cell
+from zonesearch.domain.noise import Cell, cell_of
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Trial
+from zonesearch.domain.trials import Training, Trials
 
 __all__ = ["cells_of_trials", "fills_grid", "on_grid"]
 
@@ -20,23 +20,12 @@ _LEAST_KNOWN = 0.5
 """The share of a grid's cells that has to be known before its holes are holes and not most of it."""
 
 
-def cells_of_trials(trials: Iterable[Trial], reading: Reading = BEST) -> list[Cell]:
+def cells_of_trials(trials: Trials, reading: Reading = BEST) -> list[Cell]:
     """One cell per set of parameters, in the order in which they come; all trials of a set are its seeds."""
-    groups: dict[Any, list[Trial]] = {}
+    groups: dict[Any, list[Training]] = {}
     for trial in trials:
-        groups.setdefault(trial.training.identity[0], []).append(trial)
-    return [_cell(found, reading) for found in groups.values()]
-
-
-def _cell(trials: Sequence[Trial], reading: Reading) -> Cell:
-    complete = [trial for trial in trials if trial.complete]
-    return Cell(
-        dict(trials[0].params),
-        tuple(trial.value(reading) for trial in complete),
-        next((trial.n_validation for trial in complete if trial.n_validation), None),
-        next((trial.n_parameters for trial in complete if trial.n_parameters is not None), None),
-        len(trials) - len(complete),
-    )
+        groups.setdefault(trial.training.identity[0], []).append(trial.training)
+    return [cell_of(seeds[0].params, seeds, trials, reading) for seeds in groups.values()]
 
 
 def fills_grid(n_values: Iterable[int], n_points: int) -> bool:

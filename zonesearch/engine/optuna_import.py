@@ -8,15 +8,19 @@ seeds 0, 1, ...
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution
+from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -34,6 +38,9 @@ __all__ = ["Imported", "import_study"]
 _OURS = "zonesearch:study"  # an attribute of the studies that are views of our own runs
 _CURVE = "validation_accuracy"
 _LAST = Reading("last")
+_PIECE = 500  # trials that are read from a database at once
+_MOST_IDS = 10_000  # that a query names
+_LAST_ID = 2**31 - 1  # no trial has a higher one
 _SAID = {"fail": "failed", "complete": "without a finite value"}
 
 
@@ -155,11 +162,50 @@ def _chosen(names: Sequence[str], name: str | None, as_seeds: bool, url: str) ->
     return found
 
 
-def _read(name: str, storage: Any) -> ReadStudy:
+def _read(name: str, storage: BaseStorage) -> ReadStudy:
     study = optuna.load_study(study_name=name, storage=storage)
     names = tuple(str(metric).strip() for metric in study.metric_names or ())
     ours = _OURS in study.user_attrs
-    return ReadStudy(name, tuple(study.directions), names, study.get_trials(deepcopy=False), ours)
+    return ReadStudy(name, tuple(study.directions), names, _evaluations(study, storage), ours)
+
+
+def _evaluations(study: optuna.Study, storage: BaseStorage) -> list[FrozenTrial]:
+    """All evaluations of ``study``, each distribution once.
+
+    A database is read piece by piece: SQLAlchemy makes an object of every parameter of all trials that are asked for.
+    """
+    at = _ids(study._study_id, storage) if isinstance(storage, RDBStorage) else []
+    if len(at) < 2 or any(b - a > _MOST_IDS for a, b in pairwise(at)):  # small, or one of many that ran side by side
+        return _shared(study.get_trials(deepcopy=False), {})
+    assert isinstance(storage, RDBStorage)
+    found: list[FrozenTrial] = []
+    distributions: dict[BaseDistribution, BaseDistribution] = {}
+    for start, end in pairwise(at):
+        ids = set(range(start, end))
+        found += _shared(storage._get_trials(study._study_id, None, ids, _LAST_ID), distributions)
+    found += _shared(storage._get_trials(study._study_id, None, set(), at[-1] - 1), distributions)
+    return found
+
+
+def _ids(study: int, storage: RDBStorage) -> list[int]:
+    """The id of every ``_PIECE``-th trial (asking for their number would read them all)."""
+    found: list[int] = []
+    with contextlib.suppress(KeyError):
+        while True:
+            found.append(storage.get_trial_id_from_study_id_trial_number(study, len(found) * _PIECE))
+    return found
+
+
+def _shared(
+    evaluations: list[FrozenTrial], distributions: dict[BaseDistribution, BaseDistribution]
+) -> list[FrozenTrial]:
+    """The evaluations with equal distributions made one object."""
+    for evaluation in evaluations:
+        evaluation.distributions = {
+            name: distributions.setdefault(distribution, distribution)
+            for name, distribution in evaluation.distributions.items()
+        }
+    return evaluations
 
 
 def _alike(studies: Sequence[ReadStudy]) -> None:

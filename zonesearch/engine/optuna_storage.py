@@ -65,16 +65,12 @@ def absolute_url(url: str) -> str:
 
 def _journal_path(url: str) -> Path:
     """The file that ``journal:///FILE`` names: as in the URL of an SQLite database, or with a root as in any other."""
-    given = url.removeprefix("journal:")
-    if not given.startswith("//"):
-        return Path(given)
-    plain = given.removeprefix("//").removeprefix("/") or "/"
-    relative, absolute = Path(plain), Path("/" + plain.lstrip("/"))
-    if plain.startswith("/") or (not given.startswith("///")):
-        return Path(given.removeprefix("//").removeprefix("/")) if plain.startswith("/") else relative
-    if relative.is_file() or (relative.parent.is_dir() and not absolute.is_file()):
-        return relative
-    return absolute
+    rest = url.removeprefix("journal:").removeprefix("//")
+    if rest.startswith("//") or not url.startswith("journal:///"):
+        return Path(rest.removeprefix("/") if rest.startswith("//") else rest)
+    relative, absolute = Path(rest[1:]), Path(rest)
+    is_relative = relative.is_file() or (relative.parent.is_dir() and not absolute.is_file())
+    return relative if is_relative else absolute
 
 
 def _is_sqlite(path: Path) -> bool:
