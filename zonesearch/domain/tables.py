@@ -31,9 +31,13 @@ _SAID = {int: "a whole number", float: "a number", str: "a text", bool: "true or
 _MANY = {int: "whole numbers", float: "numbers", str: "texts", bool: "truth values"}
 
 
-@cache
-def hints(cls: type) -> dict[str, Any]:
+def hints(cls: Any) -> dict[str, Any]:
     """The types of the fields of a dataclass that may be given, by name; a type that cannot be found is Any."""
+    return _hints(cls)
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
     names = [field.name for field in dataclasses.fields(cls) if field.init]
     try:
         found = typing.get_type_hints(cls)

@@ -19,6 +19,8 @@ from zonesearch.domain.objective import Objective
 from zonesearch.domain.space import Space
 from zonesearch.errors import ObjectiveError, StudyError
 from zonesearch.study.plugins import load, registered
+from zonesearch.training.effects import TECHNIQUE_TABLES, check_effects
+from zonesearch.training.settings import Settings
 
 __all__ = ["OBJECTIVE_TABLES", "FunctionTable", "ObjectiveTables", "of_function"]
 
@@ -27,11 +29,7 @@ _RECIPE_TABLES = (
     "augmentation",
     "network",
     "optimizer",
-    "averaging",
-    "evolution",
-    "gradient_noise",
-    "noise_scale",
-    "early_stopping",
+    *TECHNIQUE_TABLES,
     "arms",
 )
 OBJECTIVE_TABLES = ("objective", "training", *_RECIPE_TABLES)
@@ -140,6 +138,12 @@ class ObjectiveTables:
             seen[short] = name
         if "arms" in self.tables and "arm" not in space.names:
             raise StudyError(f'{self.where}: [arms] has no effect: there is no axis "arm" that picks one of them')
+        given = {name: table for name, table in self.tables.items() if name not in ("objective", "arms")}
+        try:
+            Settings.from_tables(given)
+            check_effects(given, {axis.name: axis.row() for axis in space.axes}, self.tables.get("arms"))
+        except StudyError as error:
+            raise StudyError(f"{self.where}: {error}") from None
 
     def objective(self, seed: int, metric: Metric) -> Objective:
         """The objective itself.
