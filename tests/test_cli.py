@@ -157,11 +157,9 @@ def test_run_refuses_a_wrong_setting_in_one_sentence(command: Command, here: Pat
 def test_run_refuses_a_study_that_has_changed(command: Command, here: Path) -> None:
     command("run", "small.toml", "--quiet")
     before = (here / "runs/small/trials/main.jsonl").read_bytes()
-    said = refused(command("run", "small.toml", "--set", "training.epochs=3"))
-    assert "epochs: 2 -> 3" in said
-    assert "--fresh" in said
     said = refused(command("run", "small.toml", "--set", "optimizer.learning_rate=0.01"))
     assert "learning_rate: 0.001 -> 0.01" in said
+    assert "--fresh" in said
     assert (here / "runs/small/trials/main.jsonl").read_bytes() == before
     assert command("run", "small.toml", "--set", "training.epochs=3", "--fresh", "--quiet")[0] == 0
     assert (here / "runs/small.old-1/trials/main.jsonl").read_bytes() == before

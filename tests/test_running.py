@@ -109,11 +109,11 @@ def test_gpus_are_those_that_the_environment_names(
     assert visible_gpus() == found
 
 
-def test_other_settings_in_the_same_folder_are_refused(tmp_path: Path) -> None:
+def test_another_experiment_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     space = {"x": [1, 2, 4]}
-    run_pipeline(space, objective=lambda params: params["x"] / 8, into=tmp_path / "run", epochs=1)
-    with pytest.raises(StudyError, match="epochs: 1 -> 2"):
-        run_pipeline(space, objective=lambda params: params["x"] / 8, into=tmp_path / "run", epochs=2)
+    run_pipeline(space, objective=lambda params: params["x"] / 8, into=tmp_path / "run")
+    with pytest.raises(StudyError, match="seed: 0 -> 1"):
+        run_pipeline(space, objective=lambda params: params["x"] / 8, into=tmp_path / "run", seed=1)
 
 
 def test_generator_gives_learning_curves() -> None:

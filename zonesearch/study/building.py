@@ -10,17 +10,33 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from zonesearch.domain import tables
 from zonesearch.domain.calls import call_text, parse_call
 from zonesearch.domain.reading import Reading
 from zonesearch.domain.space import Space
-from zonesearch.errors import StudyError, ZoneSearchError, did_you_mean
+from zonesearch.errors import StudyError
+from zonesearch.stages.lines.method import LineMethod
 from zonesearch.stages.stage import Stage
 from zonesearch.study.plugins import load, name_of
 
-__all__ = ["build_stage", "describe_stage"]
+__all__ = ["READERS", "build_stage", "describe_stage"]
 
 _OF_THE_STUDY = ("space", "name")
-_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}
+
+
+def _line_method(given: Any, place: str) -> Any:
+    if not isinstance(given, str):
+        return given
+    name, args, named = parse_call(given)
+    return load("lines", name, place)(*args, **named)
+
+
+def _reading(given: Any, place: str) -> Reading:
+    return given if isinstance(given, Reading) else Reading.parse(given)
+
+
+READERS: tables.Readers = {Reading: _reading, LineMethod: _line_method}
+"""What a key of a study file may be beside plain data."""
 
 
 def build_stage(name: str, table: Mapping[str, Any], common: Mapping[str, Any], where: str) -> Stage:
@@ -37,16 +53,19 @@ def build_stage(name: str, table: Mapping[str, Any], common: Mapping[str, Any], 
     """
     settings = dict(table)
     kind = settings.pop("kind", name)
-    stage = load("stages", kind, f"{where} [{name}]")
-    fields = {field.name: field for field in dataclasses.fields(stage) if field.init}
-    for key in settings:
-        if key not in fields or key in _OF_THE_STUDY:
-            known = [field for field in fields if field not in _OF_THE_STUDY] + ["kind"]
-            raise StudyError(f'{where}: [{name}] has no key "{key}"; {did_you_mean(key, known)}')
-    settings = {key: _value(fields[key], value, f"{where}: [{name}] {key}") for key, value in settings.items()}
-    shared = {key: value for key, value in {**common, "name": name}.items() if key in fields}
+    if not isinstance(kind, str):
+        raise StudyError(f"{where}: [{name}] kind must be a text, not {kind!r}")
+    stage: Any = load("stages", kind, f"{where} [{name}]")
+    if not (isinstance(stage, type) and dataclasses.is_dataclass(stage)):
+        raise StudyError(f'{where}: [{name}] the stage "{kind}" is no dataclass: its fields are the keys of its table')
+    expected = tables.hints(stage)
+    settings = tables.read(
+        stage, settings, f"{where}: [{name}]", hidden=_OF_THE_STUDY, extra=("kind",), readers=READERS
+    )
+    shared = {key: value for key, value in {**common, "name": name}.items() if key in expected}
+    make: Any = stage
     try:
-        built: Stage = stage(**{**shared, **settings})
+        built: Stage = make(**{**shared, **settings})
     except StudyError as error:
         raise StudyError(f"{where}: {error}") from None
     except (TypeError, ValueError) as error:
@@ -79,31 +98,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     return value if isinstance(value, bool | int | float | str | None) else repr(value)
-
-
-def _value(field: dataclasses.Field[Any], value: Any, where: str) -> Any:
-    """A TOML value as the field wants it."""
-    try:
-        if field.type == "Reading":
-            return Reading.parse(value)
-        if field.type == "LineMethod":
-            name, args, named = parse_call(value)
-            return load("lines", name, where)(*args, **named)
-    except ZoneSearchError:
-        raise
-    except (TypeError, ValueError, AttributeError) as error:
-        raise StudyError(f"{where}: {error}") from None
-    wanted = str(field.type).removesuffix(" | None")
-    if wanted in _TYPES:
-        right = isinstance(value, _TYPES[wanted]) and (wanted == "bool" or not isinstance(value, bool))
-        if not right and not (value is None and str(field.type).endswith("| None")):
-            raise StudyError(f"{where} must be {_said(wanted)}, not {value!r}")
-    if wanted.startswith("tuple"):
-        if not isinstance(value, list | tuple):
-            raise StudyError(f"{where} must be a list, not {value!r}")
-        return tuple(value)
-    return value
-
-
-def _said(wanted: str) -> str:
-    return {"int": "a whole number", "float": "a number", "str": "a text", "bool": "true or false"}[wanted]

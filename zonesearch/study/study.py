@@ -3,39 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from zonesearch.domain.budget import Budget
 from zonesearch.domain.metric import ACCURACY, Metric
-from zonesearch.domain.objective import Continuing, Objective
+from zonesearch.domain.objective import Continuing, LooksAtLength, Objective
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.space import Space
+from zonesearch.domain.tables import as_table
 from zonesearch.errors import ObjectiveError, SpaceError, StudyError, did_you_mean
 from zonesearch.stages.rationing import check_budget
 from zonesearch.stages.stage import Stage
 from zonesearch.study.building import build_stage, describe_stage
 from zonesearch.study.measuring import metric_of_tables, with_metric
-from zonesearch.study.plugins import load, registered
+from zonesearch.study.objectives import OBJECTIVE_TABLES, ObjectiveTables, of_function
+from zonesearch.study.plugins import registered
+from zonesearch.study.search import DEFAULT_STAGES, Run, Search, read_table
 
 __all__ = ["DEFAULT_STAGES", "Study"]
 
-DEFAULT_STAGES = ("grid", "interval", "polish")
-
-_SEARCH_KEYS = ("stages", "seeds", "reading", "level", "budget")
-_TECHNIQUE_TABLES = ("averaging", "evolution", "gradient_noise", "noise_scale", "early_stopping")
-_OBJECTIVE_TABLES = (
-    "objective",
-    "data",
-    "augmentation",
-    "network",
-    "optimizer",
-    "training",
-    *_TECHNIQUE_TABLES,
-    "arms",
-)
-_TABLES = ("space", "search", "run", "metric", *_OBJECTIVE_TABLES)
-_RUN_KEYS = ("workers", "engine", "threads")
+_TABLES = ("space", "search", "run", "metric", *OBJECTIVE_TABLES)
+_SEARCH_KEYS = tuple(part.name for part in fields(Search))
+_RUN_KEYS = tuple(part.name for part in fields(Run))
 
 
 @dataclass(frozen=True)
@@ -93,74 +83,66 @@ class Study:
             raise StudyError(f"{where}: name must be a text without slashes, not {name!r}")
         if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
             raise StudyError(f"{where}: seed must be a whole number, 0 or more, not {seed!r}")
-        search = _table(tables, "search", where)
-        training = _table(tables, "training", where)
-        run = _table(tables, "run", where)
-        _known(search, _SEARCH_KEYS, "search", where)
-        _known(run, _RUN_KEYS, "run", where)
-        epochs = _count(training.pop("epochs", 1), "[training] epochs", where)
-        seeds = _count(search.get("seeds", 1), "[search] seeds", where)
-        if "workers" in run:
-            _count(run["workers"], "[run] workers", where)
+        search = read_table(Search, tables.get("search", {}), f"{where}: [search]")
+        run = read_table(Run, tables.get("run", {}), f"{where}: [run]")
         try:
-            reading = Reading.parse(str(search.get("reading", "best")))
-        except ValueError as error:
-            raise StudyError(f"{where}: [search] reading: {error}") from None
-        try:
-            budget = Budget.parse(search["budget"]) if "budget" in search else None
+            measured = as_table(tables.get("metric", {}), "[metric]")
+            Metric.parse(measured)
         except StudyError as error:
-            raise StudyError(f"{where}: [search] {error}") from None
+            raise StudyError(f"{where}: {error}") from None
         if "space" not in tables:
             raise StudyError(f"{where}: there is no [space]; give at least one axis, as [space.width]")
         try:
             space = Space.parse(tables["space"])
         except SpaceError as error:
             raise SpaceError(f"{where}: [space] {error}") from None
-        names = search.get("stages", list(DEFAULT_STAGES))
-        if not isinstance(names, list | tuple) or not all(isinstance(stage, str) for stage in names) or not names:
-            raise StudyError(f"{where}: [search] stages must be a list of names, not {names!r}")
+        described = ObjectiveTables.read(tables, search.stages, where)
         for key in tables:
-            if key not in _TABLES and key not in names and key in registered("stages"):
+            if key in _TABLES or key in search.stages or key in described.own:
+                continue
+            if key in registered("stages"):
                 raise StudyError(f'{where}: [{key}] has settings, but [search] stages does not name the stage "{key}"')
-            if key not in _TABLES and key not in names:
-                known = [*_TABLES, "name", "seed", *registered("stages")]
-                raise StudyError(f'{where}: unknown key "{key}"; {did_you_mean(key, known)}')
-        objective = {key: dict(_table(tables, key, where)) for key in _OBJECTIVE_TABLES if key in tables}
-        objective["training"] = dict(training)
-        measured = _table(tables, "metric", where)
+            known = [*_TABLES, "name", "seed", *described.own, *registered("stages")]
+            raise StudyError(f'{where}: unknown key "{key}"; {did_you_mean(key, known)}')
+        described.check_axes(space)
         try:
-            metric = metric_of_tables(_kind(objective), objective, measured)
+            metric = metric_of_tables(described.kind, described.tables, measured)
         except StudyError as error:
             raise StudyError(f"{where}: {error}") from None
         common = {
             "space": space,
-            "epochs": epochs,
-            "seeds": seeds,
-            "reading": reading,
+            "epochs": described.epochs,
+            "seeds": search.seeds,
+            "reading": search.reading,
             "study_seed": seed,
-            "own_schedule": training.get("schedule", "constant"),
+            "own_schedule": described.schedule,
         }
-        common |= {"level": search["level"]} if "level" in search else {}
-        if "schedule" in space.names or _kind(objective) == "function":
+        common |= {} if search.level is None else {"level": search.level}
+        if "schedule" in space.names or not described.has_schedules:
             common["schedules"] = ()
-        stages = tuple(build_stage(stage, _table(tables, stage, where), common, where) for stage in names)
-        if budget is not None:
+        stages = tuple(
+            build_stage(stage, as_table(tables.get(stage, {}), f"{where}: [{stage}]"), common, where)
+            for stage in search.stages
+        )
+        if search.level is not None and not any(hasattr(stage, "level") for stage in stages):
+            raise StudyError(f"{where}: [search] level has no effect: none of the stages has a level")
+        if search.budget is not None:
             try:
-                check_budget(stages, budget)
+                check_budget(stages, search.budget)
             except StudyError as error:
                 raise StudyError(f"{where}: {error}") from None
         return cls(
             name=name,
             space=space,
             stages=stages,
-            make_objective=lambda: _objective(objective, seed, where, metric, measured),
-            epochs=epochs,
-            seeds=seeds,
-            reading=reading,
+            make_objective=lambda: described.objective(seed, metric, measured),
+            epochs=described.epochs,
+            seeds=search.seeds,
+            reading=search.reading,
             seed=seed,
-            run=run,
+            run={key: value for key, value in vars(run).items() if key in tables.get("run", {})},
             text=text,
-            budget=budget,
+            budget=search.budget,
             metric=metric,
         )
 
@@ -204,7 +186,7 @@ class Study:
                 raise StudyError(f'there is no setting and no stage "{key}"; {did_you_mean(key, known)}')
         named = Metric.parse("accuracy" if metric is None else metric, direction)
         made: Objective
-        made = objective if hasattr(objective, "bundles") else _function(objective)  # type: ignore[assignment]
+        made = objective if hasattr(objective, "bundles") else of_function(objective)  # type: ignore[assignment]
         made, named = with_metric(made, named, named=metric is not None, directed=direction is not None)
         common: dict[str, Any] = {"space": space, "epochs": epochs, "seeds": seeds, "reading": reading}
         common["study_seed"] = seed
@@ -226,8 +208,15 @@ class Study:
         if self.make_objective is None:
             raise ObjectiveError(f"study {self.name} knows no objective; it can be looked at but not trained")
         objective = self.make_objective()
-        if any(getattr(stage, "rungs", ()) for stage in self.stages) and isinstance(objective, Continuing):
+        if not any(getattr(stage, "rungs", ()) for stage in self.stages):
+            return objective
+        if isinstance(objective, Continuing):
             return objective.continuing(list(self.space.grid()))
+        if isinstance(objective, LooksAtLength) and any(map(objective.looks_at_length, self.space.grid())):
+            raise ObjectiveError(
+                "rungs need trainings that begin alike at any length, but the objective says that it looks at the "
+                "length; leave out rungs"
+            )
         return objective
 
     def settings(self) -> dict[str, Any]:
@@ -263,69 +252,3 @@ class Study:
     def renamed(self, name: str) -> Study:
         """The same study under another name."""
         return replace(self, name=name)
-
-
-def _kind(tables: Mapping[str, Mapping[str, Any]]) -> str:
-    table = tables.get("objective", {})
-    return str(table.get("kind", "function" if "function" in table else "pytorch"))
-
-
-def _objective(
-    tables: Mapping[str, Mapping[str, Any]], seed: int, where: str, metric: Metric, measured: Mapping[str, Any]
-) -> Objective:
-    """The objective; ``metric`` is what the table ``measured`` means."""
-    kind = _kind(tables)
-    if kind == "function":
-        return with_metric(_imported(tables["objective"], where), metric, named="name" in measured)[0]
-    objective = load("objectives", kind, f"{where} [objective] kind")
-    settings = {k: dict(v) for k, v in tables.items()}
-    settings.get("objective", {}).pop("kind", None)
-    if kind == "pytorch":
-        settings["metric"] = dict(measured)
-    try:
-        made: Objective = objective.from_tables({k: v for k, v in settings.items() if v}, seed)
-        return with_metric(made, metric, named="name" in measured, directed="direction" in measured)[0]
-    except StudyError as error:
-        raise StudyError(f"{where}: {error}") from None
-
-
-def _function(function: Callable[..., Any], **settings: Any) -> Objective:
-    objective: Objective = load("objectives", "function", "the study")(function, **settings)
-    return objective
-
-
-def _imported(table: Mapping[str, Any], where: str) -> Objective:
-    """The function that ``function = "package.module:name"`` names."""
-    import importlib
-
-    _known(table, ("kind", "function", "n_validation"), "objective", where)
-    path = table.get("function")
-    module, _, name = str(path).partition(":")
-    if not name:
-        raise StudyError(f'{where}: [objective] function must be "package.module:function", not {path!r}')
-    try:
-        function = getattr(importlib.import_module(module), name)
-    except (Exception, SystemExit) as error:  # a module of the user's may raise anything
-        raise StudyError(
-            f"{where}: [objective] function = {path!r} cannot be imported ({type(error).__name__}: {error})"
-        ) from error
-    return _function(function, n_validation=table.get("n_validation"))
-
-
-def _table(tables: Mapping[str, Any], key: str, where: str) -> dict[str, Any]:
-    table = tables.get(key, {})
-    if not isinstance(table, Mapping):
-        raise StudyError(f"{where}: [{key}] must be a table, not {table!r}")
-    return dict(table)
-
-
-def _known(table: Mapping[str, Any], keys: Sequence[str], name: str, where: str) -> None:
-    for key in table:
-        if key not in keys:
-            raise StudyError(f'{where}: [{name}] has no key "{key}"; {did_you_mean(key, keys)}')
-
-
-def _count(value: Any, what: str, where: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise StudyError(f"{where}: {what} must be a whole number, at least 1, not {value!r}")
-    return value

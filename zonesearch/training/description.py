@@ -38,7 +38,8 @@ def described(settings: Settings, techniques: Techniques) -> dict[str, Any]:
             found[part.name] = table
     for name, technique in vars(techniques).items():
         if technique is not None:
-            found[name] = _differing(technique) | ({"kind": technique.kind} if name == "evolution" else {})
+            kind = {"kind": technique.kind} if hasattr(technique, "kind") else {}
+            found[name] = _differing(technique) | kind
     versions = code_versions(settings, techniques)
     return found | ({"code": versions} if versions else {})
 

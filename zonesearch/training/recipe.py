@@ -20,6 +20,7 @@ from zonesearch.training.augmentation import check_augmentation
 from zonesearch.training.batch_rules import RULES, steps_in_epoch
 from zonesearch.training.data import Split, load
 from zonesearch.training.description import changes, described
+from zonesearch.training.effects import laid_over
 from zonesearch.training.length import looks_at_length
 from zonesearch.training.loop import train_one
 from zonesearch.training.memory import saying_what_does_not_fit
@@ -83,7 +84,7 @@ class Recipe:
         """
         tables = dict(tables)
         called = tables.pop("metric", {})
-        arms = {name: _arm(tables, name, arm) for name, arm in tables.pop("arms", {}).items()}
+        arms = {name: laid_over(tables, name, arm) for name, arm in tables.pop("arms", {}).items()}
         known = (*(part.name for part in fields(Settings)), *TECHNIQUE_TABLES)
         for name in tables:
             if name not in known:
@@ -304,16 +305,3 @@ def _measuring(settings: Settings, called: Mapping[str, Any]) -> Settings:
     direction = measured_metric(task, metric, training.direction, called).direction
     own = str(direction) if ":" in metric and not training.direction and "direction" in called else training.direction
     return replace(settings, training=replace(training, metric=metric, direction=own))
-
-
-def _arm(tables: Mapping[str, Mapping[str, Any]], name: str, arm: Any) -> dict[str, Mapping[str, Any]]:
-    """The tables of a study with those of an arm laid over them."""
-    if not isinstance(arm, Mapping) or not all(isinstance(table, Mapping) for table in arm.values()):
-        raise StudyError(f'[arms.{name}] holds settings of other tables, such as training.schedule = "cosine"')
-    for table in arm:
-        if table in ("data", "arms"):
-            raise StudyError(f"[arms.{name}] cannot set [{table}]: arms differ in how they train, on the same data")
-    merged: dict[str, Mapping[str, Any]] = {key: table for key, table in tables.items() if key != "arms"}
-    for table, settings in arm.items():
-        merged[table] = {**merged.get(table, {}), **settings}
-    return merged

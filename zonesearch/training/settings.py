@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from zonesearch.errors import ObjectiveError, StudyError, did_you_mean
+from zonesearch.domain.tables import hints, read
+from zonesearch.domain.tables import value as typed
+from zonesearch.errors import ObjectiveError, did_you_mean
 
 __all__ = [
     "AugmentationSettings",
@@ -234,18 +236,11 @@ class Settings:
         Raises:
             StudyError: naming the table, the key and the nearest right one.
         """
-        made = {}
+        made: dict[str, Any] = {}
         for part in fields(cls):
-            default = part.default
-            table = tables.get(part.name, {})
-            known = [field.name for field in fields(default)]  # type: ignore[arg-type]
-            read: dict[str, Any] = {}
-            for key, value in table.items():
-                if key not in known:
-                    raise StudyError(f'[{part.name}] has no key "{key}"; {did_you_mean(key, known)}')
-                read[key] = _typed(value, getattr(default, key), f"[{part.name}] {key}", StudyError)
-            made[part.name] = replace(default, **read)  # type: ignore[type-var]
-        return cls(**made)  # type: ignore[arg-type]
+            default: Any = part.default
+            made[part.name] = replace(default, **read(type(default), tables.get(part.name, {}), f"[{part.name}]"))
+        return cls(**made)
 
     @classmethod
     def names(cls) -> dict[str, tuple[str, str]]:
@@ -276,7 +271,7 @@ class Settings:
             if table == "training" and key in ("metric", "direction"):
                 raise ObjectiveError(f'"{name}" is no axis: values of two metrics cannot be compared; set it once')
             part = getattr(made, table)
-            value = _typed(value, getattr(part, key), f'parameter "{name}"', ObjectiveError)
+            value = typed(hints(type(part))[key], value, f'parameter "{name}"', error=ObjectiveError)
             made = replace(made, **{table: replace(part, **{key: value})})
         return made
 
@@ -290,37 +285,10 @@ class Settings:
                 raise ObjectiveError(
                     f'axis "{name}", but the number of hidden layers is {len(widths)}; set [network] widths or depth'
                 )
-            widths[number - 1] = _typed(value, 0, f'parameter "{name}"', ObjectiveError)
+            widths[number - 1] = typed(int, value, f'parameter "{name}"', error=ObjectiveError)
             return replace(self, network=replace(network, widths=tuple(widths)))
         if network.is_factory and "." not in name:
             arguments = {**dict(network.arguments), name: value}
             return replace(self, network=replace(network, arguments=tuple(sorted(arguments.items()))))
         short = [other for other in known if "." not in other]
         raise ObjectiveError(f'axis "{name}" is no setting of this network; {did_you_mean(name, short)}')
-
-
-def _typed(value: Any, default: object, what: str, error: type[Exception]) -> Any:
-    """``value`` if it is of the kind of ``default``; a whole number may stand for a fractional one.
-
-    A tuple is written as a list of whole numbers, or as a table of arguments.
-    """
-    if isinstance(default, tuple):
-        if isinstance(value, Mapping):
-            return tuple(sorted((name, _fixed(item, what, error)) for name, item in value.items()))
-        if isinstance(value, list | tuple) and all(type(item) is int for item in value):
-            return tuple(value)
-        raise error(f"{what} must be a list of whole numbers or a table, not {value!r}")
-    wanted: tuple[type, ...] = (int, float) if isinstance(default, float) else (type(default),)
-    if not isinstance(value, wanted) or (isinstance(value, bool) and not isinstance(default, bool)):
-        said = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}[type(default)]
-        raise error(f"{what} must be {said}, not {value!r}")
-    return value
-
-
-def _fixed(value: Any, what: str, error: type[Exception]) -> Any:
-    """An argument as something that does not change: lists become tuples."""
-    if isinstance(value, list | tuple):
-        return tuple(_fixed(item, what, error) for item in value)
-    if isinstance(value, Mapping):
-        raise error(f"{what} holds numbers, texts and lists of them, no tables, not {dict(value)!r}")
-    return value

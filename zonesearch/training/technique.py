@@ -7,13 +7,14 @@ as long as the training; the loop calls the four of them and knows nothing more.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from zonesearch.errors import StudyError, did_you_mean
+from zonesearch.domain import tables
+from zonesearch.errors import StudyError
 from zonesearch.training.augmentation import Augmentation
 from zonesearch.training.schedules import Schedule
 
@@ -112,24 +113,10 @@ def take_part(run: Run, share: float) -> tuple[Tensor, Tensor]:
     return part
 
 
-_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
-    "int": ((int,), "a whole number"),
-    "float": ((int, float), "a number"),
-    "str": ((str,), "a text"),
-    "bool": ((bool,), "true or false"),
-}
-
-
 def check_table(cls: type, table: Mapping[str, Any], name: str) -> None:
     """Check that the keys of ``[name]`` are fields of the dataclass ``cls``, and the values of their kinds.
 
     Raises:
         StudyError: naming the table, the key, and the nearest right one or what was expected.
     """
-    kinds = {field.name: str(field.type).removesuffix(" | None") for field in fields(cls)}
-    for key, value in table.items():
-        if key not in kinds:
-            raise StudyError(f'[{name}] has no key "{key}"; {did_you_mean(key, kinds)}')
-        types, said = _KINDS[kinds[key]]
-        if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-            raise StudyError(f"[{name}] {key} must be {said}, not {value!r}")
+    tables.read(cls, table, f"[{name}]")

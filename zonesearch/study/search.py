@@ -1,0 +1,81 @@
+"""The tables that say how a study searches and runs: ``[search]`` and ``[run]``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from zonesearch.domain import tables
+from zonesearch.domain.budget import Budget
+from zonesearch.domain.reading import BEST, Reading
+from zonesearch.errors import StudyError
+from zonesearch.study.building import READERS
+
+__all__ = ["DEFAULT_STAGES", "Run", "Search", "read_table"]
+
+DEFAULT_STAGES = ("grid", "interval", "polish")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Search:
+    """``[search]``.
+
+    Args:
+        stages: in order; a table of its own name holds the settings of each.
+        seeds: trainings per cell.
+        reading: of the learning curves.
+        level: at which two results count as different; None leaves it to the stages.
+        budget: of all stages together.
+    """
+
+    stages: tuple[str, ...] = DEFAULT_STAGES
+    seeds: int = 1
+    reading: Reading = BEST
+    level: float | None = None
+    budget: Budget | None = None
+
+    def __post_init__(self) -> None:
+        if not self.stages:
+            raise ValueError("stages must be a list of names, not []")
+        if self.seeds < 1:
+            raise ValueError(f"seeds must be a whole number, at least 1, not {self.seeds}")
+
+
+@dataclass(frozen=True)
+class Run:
+    """``[run]``: how it runs, and no part of what comes out."""
+
+    workers: int = 1
+    threads: int = 1
+    engine: str = "local"
+
+    def __post_init__(self) -> None:
+        for name in ("workers", "threads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be a whole number, at least 1, not {getattr(self, name)}")
+
+
+def _budget(given: Any, place: str) -> Budget:
+    try:
+        return Budget.parse(given)
+    except StudyError as error:
+        raise StudyError(f"{place.removesuffix('budget').strip()} {error}") from None
+
+
+_READERS: Mapping[Any, Any] = {**READERS, Budget: _budget}
+
+
+def read_table(cls: type[T], table: Any, place: str) -> T:
+    """A table as the dataclass ``cls``.
+
+    Raises:
+        StudyError: naming the place, the key, its value and what was expected.
+    """
+    settings = tables.read(cls, tables.as_table(table, place), place, readers=_READERS)
+    try:
+        return cls(**settings)
+    except ValueError as error:
+        raise error if isinstance(error, StudyError) else StudyError(f"{place} {error}") from None

@@ -1,0 +1,190 @@
+"""Which settings a recipe reads: those of another kind of network, optimizer or data set have no effect.
+
+A key without effect is refused, so that nobody takes a result for that of a setting which was never used. What is asked
+is whether any training of the study may read the key: the kind may be an axis itself, or differ between arms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from zonesearch.errors import StudyError
+from zonesearch.training.settings import Settings
+
+__all__ = ["TECHNIQUE_TABLES", "check_effects", "laid_over"]
+
+Tables = Mapping[str, Mapping[str, Any]]
+Axes = Mapping[str, Sequence[Any]]
+
+_NETWORK = {
+    "mlp": ("width", "depth", "widths", "activation", "dropout", "batch_norm", "init", "base_width"),
+    "cnn": (
+        "depth", "activation", "dropout", "batch_norm", "init", "channels", "blocks", "kernel", "pooling", "residual",
+    ),
+    "backbone": ("backbone", "weights", "tune"),
+}  # fmt: skip
+_OPTIMIZER = {
+    "adam": ("beta1", "beta2", "eps"),
+    "adamw": ("beta1", "beta2", "eps"),
+    "sgd": ("momentum", "nesterov", "dampening"),
+    "momentum": ("momentum", "nesterov", "dampening"),
+    "nesterov": ("momentum", "nesterov", "dampening"),
+    "rmsprop": ("momentum", "eps", "decay"),
+    "adagrad": ("eps",),
+    "adadelta": ("eps", "decay"),
+    "lbfgs": ("history", "iterations"),
+}
+_OF_ONE_OPTIMIZER = frozenset(key for keys in _OPTIMIZER.values() for key in keys)
+_WITH_TEST_PART = ("mnist", "fashion-mnist", "kmnist", "cifar10", "cifar100")
+_DATA = {"target": ("arrays", "table"), "size": ("images",)}
+_OWN = "package.module:function"
+TECHNIQUE_TABLES = ("averaging", "evolution", "gradient_noise", "noise_scale", "early_stopping")
+"""The tables of techniques, whose settings are axes as ``table.key``; a table that is not there is switched off."""
+
+_CHECKED = ("data", "network", "optimizer", "training", "augmentation", "averaging")
+
+
+def check_effects(tables: Tables, axes: Axes, arms: Mapping[str, Tables] | None = None) -> None:
+    """Check that every key and every axis has an effect in some training.
+
+    Args:
+        tables: of the study, as far as they belong to a recipe.
+        axes: the values of each axis, by its name.
+        arms: the tables of each arm, as they are given.
+
+    Raises:
+        StudyError: naming the table, the key and what does not read it.
+    """
+    arms = {name: laid_over(tables, name, arm) for name, arm in (arms or {}).items()}
+    variants = [_Variant(tables, axes), *(_Variant(arm, axes) for arm in arms.values())]
+    for table in _CHECKED:
+        for key in tables.get(table, {}):
+            _refuse(f"[{table}] {key}", [variant.useless(table, key) for variant in variants])
+        for name, arm in arms.items():
+            for key, value in arm.get(table, {}).items():
+                if tables.get(table, {}).get(key, ...) != value:
+                    _refuse(f"[arms.{name}] {table}.{key}", [_Variant(arm, axes).useless(table, key)])
+    known = Settings.names()
+    for name in axes:
+        if name in known or name.partition(".")[0] in TECHNIQUE_TABLES:
+            table, key = known.get(name) or (name.partition(".")[0], name.partition(".")[2])
+            if table in _CHECKED:
+                _refuse(f'axis "{name}"', [variant.useless(table, key) for variant in variants])
+            for place, given in {table: tables, **{f"arms.{arm}": laid for arm, laid in arms.items()}}.items():
+                if key in given.get(table, {}):
+                    raise StudyError(f'[{place}] {key} has no effect beside the axis "{name}"; leave out one of them')
+    stopping = [variant.tables["early_stopping"] for variant in variants if "early_stopping" in variant.tables]
+    rules = ("patience", "rise", "after")
+    if any(not any(rule in table or f"early_stopping.{rule}" in axes for rule in rules) for table in stopping):
+        raise StudyError("[early_stopping] has no effect without a rule: give patience, rise or after")
+
+
+def laid_over(tables: Tables, name: str, arm: Any) -> dict[str, Mapping[str, Any]]:
+    """The tables of a study with those of an arm laid over them.
+
+    Raises:
+        StudyError: the arm is no table of tables, or sets the data.
+    """
+    if not isinstance(arm, Mapping) or not all(isinstance(table, Mapping) for table in arm.values()):
+        raise StudyError(f'[arms.{name}] holds settings of other tables, such as training.schedule = "cosine"')
+    for table in arm:
+        if table in ("data", "arms"):
+            raise StudyError(f"[arms.{name}] cannot set [{table}]: arms differ in how they train, on the same data")
+    merged: dict[str, Mapping[str, Any]] = {key: table for key, table in tables.items() if key != "arms"}
+    for table, settings in arm.items():
+        merged[table] = {**merged.get(table, {}), **settings}
+    return merged
+
+
+def _keys(table: str) -> frozenset[str]:
+    if table == "averaging":
+        return frozenset({"keep", "kind"})
+    part = next(part for part in fields(Settings) if part.name == table)
+    return frozenset(field.name for field in fields(part.default))  # type: ignore[arg-type]
+
+
+def _refuse(what: str, reasons: Iterable[str]) -> None:
+    reasons = list(reasons)
+    if all(reasons):
+        raise StudyError(f"{what} has no effect: {reasons[0]}")
+
+
+class _Variant:
+    """The tables of a study or of one of its arms, and the axes."""
+
+    def __init__(self, tables: Tables, axes: Axes) -> None:
+        self.tables = tables
+        self._axes = axes
+
+    def useless(self, table: str, key: str) -> str:
+        """Why a key has no effect; empty where it has one."""
+        if key not in _keys(table):  # an unknown key is refused where it is read
+            return ""
+        reason: str = getattr(self, f"_{table}")(key)
+        return reason
+
+    def _values(self, table: str, key: str, default: Any) -> list[Any]:
+        """All values that a setting may have."""
+        for name in (f"{table}.{key}", "optimizer" if (table, key) == ("optimizer", "name") else key):
+            if name in self._axes:
+                return list(self._axes[name])
+        return [self.tables.get(table, {}).get(key, default)]
+
+    def _network(self, key: str) -> str:
+        kinds = self._values("network", "kind", "mlp")
+        if key == "kind":
+            return ""
+        if key == "arguments":
+            own = any(_is_path(kind) for kind in kinds)
+            return "" if own else f'they are of a network of your own, kind = "{_OWN}"'
+        if not any(_is_path(kind) or key in _NETWORK.get(str(kind), (key,)) for kind in kinds):
+            return f"a network of kind {_or(kinds)} does not read it"
+        widths = self.tables.get("network", {}).get("widths")
+        if key in ("width", "depth") and widths and kinds == ["mlp"]:
+            return "[network] widths says the hidden layers one by one"
+        return ""
+
+    def _optimizer(self, key: str) -> str:
+        names = self._values("optimizer", "name", "adam")
+        if key not in _OF_ONE_OPTIMIZER or any(key in _OPTIMIZER.get(str(name), (key,)) for name in names):
+            return ""
+        return f"the optimizer {_or(names)} does not read it"
+
+    def _training(self, key: str) -> str:
+        if key == "reference_batch" and self._values("training", "rate_rule", "none") == ["none"]:
+            return "the rate is tied to the batch by no rule; set rate_rule"
+        if key == "batch" and set(self._values("optimizer", "name", "adam")) == {"lbfgs"}:
+            return "a step of lbfgs is the whole training part"
+        return ""
+
+    def _augmentation(self, key: str) -> str:
+        if key == "padding" and not any(self._values("augmentation", "pad", 0)):
+            return "nothing is padded; set pad"
+        return ""
+
+    def _data(self, key: str) -> str:
+        name = str(self.tables.get("data", {}).get("name", "digits"))
+        if key == "arguments":
+            return "" if _is_path(name) else f'they are of a function of your own, name = "{_OWN}"'
+        if key == "root":
+            return "" if name != "digits" and not _is_path(name) else f'the data set "{name}" lies in no file of yours'
+        if key == "test" and name in _WITH_TEST_PART:
+            return f'the data set "{name}" has a test part of its own'
+        if key in _DATA and name not in _DATA[key]:
+            return f'it is of {" and ".join(_DATA[key])}, not of the data set "{name}"'
+        return ""
+
+    def _averaging(self, key: str) -> str:
+        if key == "keep" and "ensemble" not in self._values("averaging", "kind", "weights"):
+            return 'only an ensemble keeps members; set kind = "ensemble"'
+        return ""
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str) and ":" in value
+
+
+def _or(values: Sequence[Any]) -> str:
+    return " or ".join(f'"{value}"' for value in values)
