@@ -52,7 +52,7 @@ def make_gallery(
         StoreError: a file cannot be written, or a picture is wanted and there is no Chromium.
         ZoneSearchError: whatever else a run raises; the reports made before stay.
     """
-    into, runs = Path(into), Path(runs)
+    into, runs = Path(into).absolute(), Path(runs).absolute()  # an objective may change the working directory
     reports: dict[str, Findings] = {}
     shown: dict[str, str] = {}
     for study in studies:

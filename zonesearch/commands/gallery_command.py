@@ -29,4 +29,5 @@ def call(options: argparse.Namespace) -> None:
         return Silent() if options.quiet else ProgressBars(study, folder)
 
     studies = [read_study(path) for path in options.studies]
-    print(make_gallery(studies, options.into, runs=options.runs, pictures=options.pictures, observe=observe))
+    made = make_gallery(studies, options.into, runs=options.runs, pictures=options.pictures, observe=observe)
+    print(options.into / made.name)
