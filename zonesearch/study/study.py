@@ -276,7 +276,8 @@ def _objective(
     """The objective; ``metric`` is what the table ``measured`` means."""
     kind = _kind(tables)
     if kind == "function":
-        return with_metric(_imported(tables["objective"], where), metric, named="name" in measured)[0]
+        function = _imported(tables["objective"], where)
+        return with_metric(function, metric, named="name" in measured, directed="direction" in measured)[0]
     objective = load("objectives", kind, f"{where} [objective] kind")
     settings = {k: dict(v) for k, v in tables.items()}
     settings.get("objective", {}).pop("kind", None)

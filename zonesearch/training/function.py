@@ -39,8 +39,8 @@ class FunctionObjective:
             part of the noise.
         name: for reports; by default the function's own.
         metric: what the function gives.
-        named: whether ``metric`` was named. If not, the first value of a dict names it. A metric other than accuracy
-            is always a named one, unless this says otherwise.
+        named: whether ``metric`` was named; if not, the first value of a dict names it. ``directed``: whether it was
+            given a direction; if not, that name says it. By default what differs from accuracy was given.
     """
 
     function: Callable[..., Any]
@@ -48,6 +48,7 @@ class FunctionObjective:
     name: str = ""
     metric: Metric = ACCURACY
     named: bool | None = None
+    directed: bool | None = None
 
     def __post_init__(self) -> None:
         if not callable(self.function):
@@ -56,6 +57,8 @@ class FunctionObjective:
             object.__setattr__(self, "name", getattr(self.function, "__qualname__", type(self.function).__name__))
         if self.named is None:
             object.__setattr__(self, "named", self.metric.name != ACCURACY.name)
+        if self.directed is None:
+            object.__setattr__(self, "directed", self.metric.direction != ACCURACY.direction)
 
     def fingerprint(self) -> Mapping[str, Any]:
         """The function's name and a hash of its source (of nothing where the source is not to be had)."""
@@ -140,7 +143,7 @@ class FunctionObjective:
             return self.metric
         first = next(iter(answer))
         try:
-            metric = self.metric.called(first)
+            metric = self.metric.called(first, bool(self.directed))
         except StudyError as error:
             raise ObjectiveError(f"{self.name}: {error}") from None
         if first in training.params:
