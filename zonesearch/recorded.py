@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from zonesearch.domain.findings import Findings
+from zonesearch.domain.metric import ACCURACY
 from zonesearch.engine.run_folder import RunFolder
 from zonesearch.engine.store import Store
 from zonesearch.errors import StudyError
@@ -35,4 +39,18 @@ def read_run(path: str | Path) -> tuple[Findings, int]:
     """
     folder = RunFolder.open(path)
     loaded = Store(folder, writer=None).load()
-    return find(study_of(folder), loaded.trials, folder.study), loaded.n_torn
+    findings = find(study_of(folder), loaded.trials, folder.study)
+    turned = _turned(folder.identity)
+    if turned and findings.metric == ACCURACY:
+        said = f"An older version recorded {turned} with its sign turned: values are shown as they were recorded."
+        findings = replace(findings, notes=(said, *findings.notes))
+    return findings, loaded.n_torn
+
+
+def _turned(identity: Mapping[str, Any]) -> str:
+    """The error whose sign was turned when this was recorded; empty for anything else."""
+    objective = identity.get("objective", {})
+    training = objective.get("training", {})
+    metric, direction = str(training.get("metric", "")), str(training.get("direction", ""))
+    minimized = metric in ("mae", "rmse") or (":" in metric and direction.startswith("minimi"))
+    return metric if minimized and "measured" not in objective else ""

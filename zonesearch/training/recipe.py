@@ -7,7 +7,6 @@ import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -92,7 +91,7 @@ class Recipe:
                 raise StudyError(f"a pytorch objective has no table [{name}]; {did_you_mean(name, known)}")
         settings = Settings.from_tables(tables)
         parse(settings.training.schedule)
-        settings = _measuring(_placed(settings), called)
+        settings = _measuring(settings, called)
         made = {name: cls.from_tables({**arm, "metric": called}, seed) for name, arm in arms.items()}
         techniques = Techniques.from_tables(tables)
         recipe = cls(**vars(settings), seed=seed, techniques=techniques, arms=made, called=called)
@@ -299,14 +298,6 @@ class Recipe:
         steps = steps_in_epoch(n, batch, settings.training.steps_per_epoch)
         step = _STACKED_STEP_COST if self._stacks(settings, techniques) else _STEP_COST
         return training.epochs * (steps * (step + weights * _UPDATE_COST) + 6 * n * weights * _FLOP_COST)
-
-
-def _placed(settings: Settings) -> Settings:
-    """The settings with the place of the data as it is from here: code of the user's may change the directory."""
-    if not settings.data.root:
-        return settings
-    root = Path(settings.data.root).expanduser().absolute()
-    return replace(settings, data=replace(settings.data, root=str(root)))
 
 
 def _measuring(settings: Settings, called: Mapping[str, Any]) -> Settings:
