@@ -53,7 +53,7 @@ def make_gallery(
         ZoneSearchError: whatever else a run raises. All other studies have their reports then, and the front page says
             of the failing ones why they have none.
     """
-    into, runs = Path(into), Path(runs)
+    into, runs = Path(into).absolute(), Path(runs).absolute()  # an objective may change the working directory
     reports: dict[str, Findings] = {}
     shown: dict[str, str] = {}
     failed: dict[str, Exception] = {}

@@ -150,8 +150,9 @@ def find(study: Study, trials: Trials, fingerprint: str = "") -> Findings:
 
 
 def metric_of(study: Study, trials: Trials) -> Metric:
-    """What is searched: as the study names it, else as the trials say."""
-    return study.metric if study.metric != ACCURACY else trials.metric
+    """What is searched: as the study names it, else as the trials say, if they do."""
+    named = study.metric.name != ACCURACY.name or trials.metric == ACCURACY
+    return study.metric if named else trials.metric
 
 
 def _notes(findings: Findings) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from zonesearch.domain.findings import Findings, StageRecord
+from zonesearch.domain.metric import ACCURACY
 from zonesearch.engine.run_folder import RunFolder
 from zonesearch.engine.shards import Deal, odd_shards
 from zonesearch.engine.store import Store
@@ -104,6 +105,11 @@ def read_recorded(path: str | Path) -> Recorded:
     if odd:
         words = ", ".join(f'"{word}"' for word in odd[:3]) + (", ..." if len(odd) > 3 else "")
         notes.append(f"There is no shard {words}; what records say of it was ignored.")
+    turned = _turned(folder.identity)
+    if turned and findings.metric == ACCURACY:
+        notes.append(
+            f"An older version recorded {turned} with its sign turned: values are shown as they were recorded."
+        )
     if rest:
         findings = replace(findings, stages=(*findings.stages, *rest), verdict=None, study=dict(folder.settings))
     findings = replace(findings, notes=(*findings.notes, *notes))
@@ -119,3 +125,15 @@ def read_run(path: str | Path) -> tuple[Findings, int]:
     """
     recorded = read_recorded(path)
     return recorded.findings, recorded.n_torn
+
+
+def _turned(identity: Mapping[str, Any]) -> str:
+    """The error whose sign was turned when this was recorded; empty for anything else."""
+    objective = identity.get("objective")
+    training = objective.get("training") if isinstance(objective, Mapping) else None
+    if not isinstance(objective, Mapping) or not isinstance(training, Mapping):
+        return ""
+    metric, direction = str(training.get("metric", "")), str(training.get("direction", ""))
+    minimized = metric in ("mae", "rmse") or (":" in metric and direction.startswith("minimi"))
+    code = objective.get("code")
+    return metric if minimized and not (isinstance(code, Mapping) and "sign" in code) else ""

@@ -345,7 +345,7 @@ def check_metric(new: Sequence[Trial], metric: Metric, known: Trials) -> None:
     Raises:
         ObjectiveError: the objective gave something else than before.
     """
-    if metric == ACCURACY:
+    if metric.name == ACCURACY.name:
         there = next((trial for trial in known.records() if trial.complete), None)
         there = there or next((trial for trial in new if trial.complete), None)
         metric = metric if there is None else there.metric

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from zonesearch import StoreError, StudyError, Training, run_pipeline
+from zonesearch import Metric, StoreError, StudyError, Training, run_pipeline
 from zonesearch.contest.methods import methods
 from zonesearch.contest.recorded import RecordedCell, RecordedMap
 from zonesearch.contest.recording import map_of, read_map, write_map
@@ -34,6 +35,31 @@ MAP = RecordedMap(
         for point in SPACE.grid()
     ),
 )
+
+
+def test_a_map_of_an_error_keeps_its_metric_and_its_digits(tmp_path: Path) -> None:
+    metric = Metric("loss", unit="nats")
+    cells = tuple(replace(cell, curves=tuple(tuple(3e-6 * v for v in c) for c in cell.curves)) for cell in MAP.cells)
+    turned = replace(MAP, cells=cells, metric=metric)
+    assert turned.best == min(turned.means) < turned.median < max(turned.means)
+    write_map(turned, tmp_path / "map.json")
+    again = read_map(tmp_path / "map.json")
+    assert again.metric == metric
+    assert np.allclose(again.means, turned.means, rtol=1e-5)
+    [answer] = again.answer([Training({"x": 4, "kind": "a"}, 0, 2)], repeat=0)
+    assert (answer.metric, answer.accuracy) == (metric, min(answer.validation_curve))
+    contest = compare(again, methods("random,coordinate"), budget=6, repeats=range(2))
+    assert contest.metric == metric
+    assert contest.scale > 0
+    assert all(regret >= 0 for search in contest.searches for regret in search.regret)
+    assert min(regret for search in contest.searches for regret in search.regret) < contest.scale
+
+
+def test_a_map_without_a_metric_is_one_of_accuracies(tmp_path: Path) -> None:
+    write_map(MAP, tmp_path / "map.json")
+    head = json.loads((tmp_path / "map.json").read_text())
+    assert (head["format"], head.get("metric")) == (1, None), "older versions read it"
+    assert read_map(tmp_path / "map.json").metric == Metric()
 
 
 def test_a_training_gets_a_recorded_seed_of_its_cell() -> None:

@@ -13,6 +13,7 @@ import optuna
 import pytest
 
 from tests.engine.made import trial
+from zonesearch.domain.metric import Metric
 from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Training, Trial
 from zonesearch.engine.optuna_storage import open_storage, shown_url
@@ -102,6 +103,31 @@ def test_diverged_and_failed_trainings_are_shown_as_failed(url: str) -> None:
     nan = {"validation_accuracy": (0.5, float("nan")), "train_loss": (1.0, float("inf"))}
     view.top_up([Trial(made().training, "diverged", curve=nan), Trial(made(32).training, "failed", error="no")])
     assert {(t.state.name, t.user_attrs["state"]) for t in shown(url)} == {("FAIL", "diverged"), ("FAIL", "failed")}
+
+
+def test_view_has_the_direction_and_the_name_of_its_metric(url: str) -> None:
+    rmse = Metric("rmse", unit="m")
+    found = made(test_accuracy=0.5, metric=rmse, noted={"latency_ms": 7.0})
+    assert OptunaView(url, "digits", "f", SPACE, metric=rmse).top_up([found]) == 1
+    study = optuna.load_study(study_name="digits", storage=open_storage(url, create=False))
+    assert study.direction == optuna.study.StudyDirection.MINIMIZE
+    assert study.metric_names == ["rmse"]
+    assert study.best_trial.value == 0.75, "in its own sign"
+    assert study.best_trial.user_attrs["test_rmse"] == 0.5
+    assert study.best_trial.user_attrs["latency_ms"] == 7.0
+    with pytest.raises(StoreError, match="is to be minimized, but accuracy is to be maximized: rebuild it"):
+        OptunaView(url, "digits", "f", SPACE)
+    assert OptunaView(url, "digits", "f", SPACE, rebuild=True).top_up([made()]) == 1
+
+
+def test_view_that_shows_no_value_yet_is_turned_when_the_first_one_says_its_metric(url: str) -> None:
+    failed, found = Trial(made().training, "failed", error="no"), made(32, metric=Metric("rmse"))
+    view = OptunaView(url, "digits", "f", SPACE)
+    view.top_up([failed])
+    with pytest.raises(StoreError, match="rmse is to be minimized, the view is not"):
+        view.top_up([found])
+    assert OptunaView(url, "digits", "f", SPACE, metric=Metric("rmse")).top_up([failed, found]) == 2
+    assert optuna.load_study(study_name="digits", storage=open_storage(url, create=False)).best_value == 0.75
 
 
 def test_view_without_a_space_takes_numbers_as_they_come(url: str) -> None:

@@ -63,6 +63,8 @@ def call(options: argparse.Namespace) -> None:
     chosen = methods(METHODS if options.methods is None else options.methods)
     problem = _problem(options)
     folder = options.into or Path("runs") / f"{problem.name}-compare"
+    page = options.page or _beside(options.recorded or options.study, folder)
+    home, file = folder.absolute(), page.absolute()  # an objective may change the working directory
     with _Progress(options.quiet or options.json, len(chosen) * options.seeds) as progress:
         contest = compare_methods(
             problem,
@@ -71,15 +73,14 @@ def call(options: argparse.Namespace) -> None:
             seeds=options.seeds,
             rule=options.rule,
             truth_seeds=options.truth_seeds,
-            into=folder if isinstance(problem, Study) else None,
+            into=home if isinstance(problem, Study) else None,
             workers=options.workers,
             engine=options.engine,
             fresh=options.fresh,
             searched=lambda sought: progress.searched(f"{sought.method}, search {sought.repeat + 1}"),
             trained=progress.trained,
         )
-    page = options.page or _beside(options.recorded or options.study, folder)
-    write_contest(contest, page)
+    write_contest(contest, file)
     if options.json:
         print(json.dumps(contest.describe(), indent=2))
         return

@@ -31,4 +31,5 @@ def call(options: argparse.Namespace) -> None:
 
     find_own_modules()
     studies = [read_study(path) for path in options.studies]
-    print(make_gallery(studies, options.into, runs=options.runs, pictures=options.pictures, observe=observe))
+    made = make_gallery(studies, options.into, runs=options.runs, pictures=options.pictures, observe=observe)
+    print(options.into / made.name)

@@ -39,6 +39,7 @@ def call(options: argparse.Namespace) -> None:
     from zonesearch.training.lr_range import lr_range
 
     study = given_study(options)
+    html = options.html and options.html.absolute()  # an objective may change the working directory
     if options.seeds < 1:
         raise StudyError(f"--seeds must be at least 1, not {options.seeds}")
     params: dict[str, Any] = {axis.name: axis.row()[len(axis.row()) // 2] for axis in study.space.axes}
@@ -53,10 +54,10 @@ def call(options: argparse.Namespace) -> None:
         n_steps=options.steps,
         sweep=options.sweep,
     )
-    if options.html:
+    if html:
         from zonesearch.report.learning_rates import range_figure, write_figure
 
-        write_figure(range_figure(found), options.html)
+        write_figure(range_figure(found), html)
     if options.json:
         print(json.dumps({"study": study.name, "params": params, **found.describe()}))
         return

@@ -38,11 +38,12 @@ def call(options: argparse.Namespace) -> None:
 
     study = given_study(options)
     folder = options.into or default_folder(study)
+    home = folder.absolute()  # an objective may change the working directory
     shard = Shard.parse(options.shard) if options.shard else None
     observer = Silent() if options.quiet or options.json else ProgressBars(study, folder)
     result = run_study(
         study,
-        into=folder,
+        into=home,
         workers=options.workers,
         engine=options.engine,
         fresh=options.fresh,
@@ -54,8 +55,8 @@ def call(options: argparse.Namespace) -> None:
     )
     if options.json:
         if result.verdict is not None:
-            result.report(folder / "report.html")
-        print(json.dumps(status_of(folder), indent=2))
+            result.report(home / "report.html")
+        print(json.dumps(status_of(home), indent=2))
         return
     if isinstance(observer, ProgressBars) and observer.n_trained == 0:
         print("Nothing to train: everything wanted is there already.")
@@ -67,6 +68,6 @@ def call(options: argparse.Namespace) -> None:
     for note in () if options.quiet else result.findings.notes:
         print(note)
     print(result.verdict.sentence if result.verdict else state_sentence(result.findings))
-    report = result.report(folder / "report.html")
+    result.report(home / "report.html")
     if not options.quiet:
-        print(f"Report: {report}")
+        print(f"Report: {folder / 'report.html'}")

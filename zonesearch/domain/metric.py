@@ -165,14 +165,13 @@ class Metric:
         shown = f"{difference:{sign}.3g}"
         return f"{shown} {self.unit}" if self.unit else shown
 
-    def called(self, name: object) -> Metric:
-        """This metric under another name: a direction that is not accuracy's stays, else that of the name is taken.
+    def called(self, name: object, directed: bool = True) -> Metric:
+        """This metric under another name, with its own direction, or unless ``directed`` with that of the name.
 
         Raises:
             StudyError: for what is no name.
         """
-        direction = None if self.direction == ACCURACY.direction else self.direction
-        return Metric(name, direction, self.unit)  # type: ignore[arg-type]
+        return Metric(name, self.direction if directed else None, self.unit)  # type: ignore[arg-type]
 
     def identity(self) -> dict[str, Any]:
         """What it adds to the identity of an experiment: nothing for accuracy, else its name and direction."""

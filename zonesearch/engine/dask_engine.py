@@ -13,6 +13,7 @@ it gives up is tried once more at the end, one training at a time, before it is 
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import queue
 import threading
 import time
@@ -286,6 +287,8 @@ def _train(bundle: Bundle, sent: bytes, provenance: Mapping[str, Any], say: bool
             said = time.monotonic()
             worker.log_event(_TOPIC, (bundle.key, float(share)))
 
+    # Dask's workers are daemons, which may start no process; an objective may want to, for a DataLoader say.
+    multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
     with _one_at_a_time:
         if _loaded is None or _loaded[0] != sent:
             _loaded = sent, cloudpickle.loads(sent)

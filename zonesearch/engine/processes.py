@@ -11,6 +11,7 @@ process once more, alone, is recorded as failed.
 from __future__ import annotations
 
 import mmap
+import multiprocessing
 import os
 import signal
 import struct
@@ -181,7 +182,7 @@ class Processes:
             1,
             env=environment,
             initializer=_enter_worker,
-            initargs=(os.getpid(), str(Path(self._scratch.name) / "shares")),
+            initargs=(os.getpid(), str(Path(self._scratch.name) / "shares"), _start_method()),
         )
 
     def _end(self) -> None:
@@ -215,6 +216,11 @@ def _settle(pool: ProcessPoolExecutor, within_s: float = 5.0) -> None:
         time.sleep(0.005)
 
 
+def _start_method() -> str:
+    """How this process starts others, or would: asking Python for it outright would decide it."""
+    return multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]
+
+
 def pickled(objective: Objective) -> bytes:
     """``objective`` as bytes that another process can make it from; functions without a module travel by value.
 
@@ -236,8 +242,10 @@ _shares = -1
 _loaded: tuple[Path, Objective] | None = None
 
 
-def _enter_worker(parent: int, shares: str) -> None:
+def _enter_worker(parent: int, shares: str, start_method: str) -> None:
     global _shares
+    # A loky process would start others as loky does, which takes what only loky gives: so a DataLoader could not.
+    multiprocessing.set_start_method(start_method, force=True)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what it means
     _shares = os.open(shares, os.O_WRONLY)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -204,7 +205,7 @@ class Survey:
         settings = next((r.settings for r in self.findings.stages if r.settings.get("kind") == "grid"), {})
         chosen = {key: settings[key] for key in ("level", "zones_min", "zones_max") if key in settings}
         cells = [
-            Cell(cell.params, (float(value),) * len(cell.values), cell.n_validation)
+            replace(cell, values=(float(value),) * len(cell.values), n_lost=0)
             for cell, value in zip(self.cells, values, strict=True)
             if cell.values and math.isfinite(value)
         ]

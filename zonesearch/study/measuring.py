@@ -33,9 +33,7 @@ def metric_of_tables(kind: str, objective: Mapping[str, Mapping[str, Any]], tabl
     return measured_metric(task, metric, str(training.get("direction", "")), table)
 
 
-def with_metric(
-    objective: Objective, metric: Metric, *, named: bool, directed: bool = True
-) -> tuple[Objective, Metric]:
+def with_metric(objective: Objective, metric: Metric, *, named: bool, directed: bool) -> tuple[Objective, Metric]:
     """An objective whose trials say what they are values of, and what that is.
 
     Args:
@@ -48,7 +46,7 @@ def with_metric(
     """
     own = getattr(objective, "metric", None)
     if getattr(objective, "named", None) is False:  # a function that leaves it to the study
-        return replace(objective, metric=metric, named=named), metric  # type: ignore[type-var]
+        return replace(objective, metric=metric, named=named, directed=directed), metric  # type: ignore[type-var]
     if not isinstance(own, Metric):
         return (objective if metric == ACCURACY else Measured(objective, metric)), metric
     if (named and metric.name != own.name) or ((named or directed) and metric.direction != own.direction):

@@ -158,7 +158,7 @@ class ObjectiveTables:
         """
         measured = measured or {}
         if self.kind == "function":
-            return with_metric(self._function(), metric, named="name" in measured)[0]
+            return with_metric(self._function(), metric, named="name" in measured, directed="direction" in measured)[0]
         made: Any = load("objectives", self.kind, f"{self.where} [objective] kind")
         try:
             if hasattr(made, "from_tables"):

@@ -50,8 +50,8 @@ class FunctionObjective:
         whole: whether the function looks at ``epochs`` for more than where to stop, as a schedule does that ends with
             the training: then its first values are no shorter training. A function may say so itself, by an attribute
             ``looks_at_length = True``.
-        named: whether ``metric`` was named. If not, the first value of a dict names it. A metric other than accuracy
-            is always a named one, unless this says otherwise.
+        named: whether ``metric`` was named; if not, the first value of a dict names it. ``directed``: whether it was
+            given a direction; if not, that name says it. By default what differs from accuracy was given.
     """
 
     function: Callable[..., Any]
@@ -62,6 +62,7 @@ class FunctionObjective:
     version: str = ""
     whole: bool = False
     named: bool | None = None
+    directed: bool | None = None
 
     def __post_init__(self) -> None:
         if not callable(self.function):
@@ -75,6 +76,8 @@ class FunctionObjective:
                 raise ObjectiveError(f'{self.name} has no argument "{name}"; {did_you_mean(name, known)}')
         if self.named is None:
             object.__setattr__(self, "named", self.metric.name != ACCURACY.name)
+        if self.directed is None:
+            object.__setattr__(self, "directed", self.metric.direction != ACCURACY.direction)
 
     def fingerprint(self) -> Mapping[str, Any]:
         """The function's name, its arguments, and its version or else digests of its source and the modules behind it.
@@ -185,7 +188,7 @@ class FunctionObjective:
             return self.metric
         first = next(iter(answer))
         try:
-            metric = self.metric.called(first)
+            metric = self.metric.called(first, bool(self.directed))
         except StudyError as error:
             raise ObjectiveError(f"{self.name}: {error}") from None
         if first in training.params:
