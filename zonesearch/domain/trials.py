@@ -128,6 +128,8 @@ class Trial:
         whole: whether its length is a part of what it is, because something looks at the length (a schedule that
             falls to zero at the end, averaging from a share of it on): then its first n epochs are no training of n
             epochs, and it answers for no shorter one.
+        averaged_from: the epoch, counted from 1, from which on an average of weights or an ensemble was judged and not
+            the network itself: only epochs from there on are read for the value. None where nothing was averaged.
     """
 
     training: Training
@@ -147,6 +149,7 @@ class Trial:
     right: bytes = b""
     test_right: bytes = b""
     whole: bool = False
+    averaged_from: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "curve", {name: tuple(map(float, values)) for name, values in self.curve.items()})
@@ -184,6 +187,11 @@ class Trial:
         return tuple(self.curve.get("validation_accuracy", ()))
 
     @property
+    def counted_curve(self) -> tuple[float, ...]:
+        """The part of the validation curve that is read for the value: all of it, or that of the average."""
+        return self.validation_curve[(self.averaged_from or 1) - 1 :]
+
+    @property
     def follows_epochs(self) -> bool:
         """Whether the curve has a value for every epoch, so that it answers for shorter trainings too."""
         return not self.whole and len(self.validation_curve) == self.epochs
@@ -218,23 +226,25 @@ class Trial:
         if epochs >= self.epochs or not self.follows_epochs or not self.complete:
             return self
         curve = {name: values[:epochs] for name, values in self.curve.items()}
-        accuracy = BEST(curve["validation_accuracy"], self.metric)
+        averaged = self.averaged_from if self.averaged_from is not None and self.averaged_from <= epochs else None
+        accuracy = BEST(curve["validation_accuracy"][(averaged or 1) - 1 :], self.metric)
         return replace(
             self,
             training=replace(self.training, epochs=epochs),
             curve=curve,
             accuracy=accuracy,
-            test_accuracy=self.test_accuracy if accuracy == self.accuracy else None,
+            test_accuracy=self.test_accuracy if (accuracy, averaged) == (self.accuracy, self.averaged_from) else None,
             right=self.right if accuracy == self.accuracy else b"",
             test_right=self.test_right if accuracy == self.accuracy else b"",
             seconds=self.seconds * epochs / self.epochs,
+            averaged_from=averaged,
         )
 
     def value(self, reading: Reading = BEST) -> float:
         """The accuracy as ``reading`` takes it from the curve; NaN when the trial is not complete."""
         if self.accuracy is None:
             return math.nan
-        return reading(self.validation_curve, self.metric) if self.validation_curve else self.accuracy
+        return reading(self.counted_curve, self.metric) if self.counted_curve else self.accuracy
 
     @property
     def _rank(self) -> tuple[Any, ...]:

@@ -97,6 +97,8 @@ def _unusual(trial: Trial) -> Line:
             found[name] = b64encode(bits).decode("ascii")
     if trial.whole:
         found["whole"] = True
+    if trial.averaged_from is not None:
+        found["averaged_from"] = trial.averaged_from
     return found
 
 
@@ -182,6 +184,7 @@ def to_trial(record: Line) -> Trial:
         right=b64decode(record.get("right", "")),
         test_right=b64decode(record.get("test_right", "")),
         whole=bool(record.get("whole", False)),
+        averaged_from=record.get("averaged_from"),
     )
 
 

@@ -1,12 +1,15 @@
 """The learning-rate range test (Smith 2015) on any network: raise the rate after every minibatch, note the loss.
 
-The reading of the losses, without torch, is in :mod:`zonesearch.domain.lr_range`.
+It is an ordinary training under the schedule ``sweep``: the same steps, on full minibatches. What a study does between
+epochs (averaging, early stopping, evolution's phases) plays no part in it, and it says so. The reading of the losses,
+without torch, is in :mod:`zonesearch.domain.lr_range`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,11 +20,16 @@ from zonesearch.domain.objective import Bundle, Objective
 from zonesearch.domain.seeding import stream_seed
 from zonesearch.domain.trials import Training
 from zonesearch.errors import ObjectiveError
+from zonesearch.training.epoch import steps
+from zonesearch.training.schedules import Schedule
 from zonesearch.training.schedules.sweep import Sweep as SweepSchedule
+from zonesearch.training.technique import Loss, Run
 
-__all__ = ["lr_range", "range_test", "sweep_losses"]
+__all__ = ["lr_range", "range_test", "sweep_losses", "swept"]
 
-Loss = Callable[[Tensor, Tensor], Tensor]
+EXPLOSION = 4.0
+"""A loss so many times the first one ends a sweep."""
+
 Start = Callable[[int], tuple[nn.Module, torch.optim.Optimizer]]
 """A seed in; a fresh network and its optimizer out."""
 
@@ -52,7 +60,7 @@ def lr_range(
     schedule = SweepSchedule(low, high, n_steps, sweep)
     wanted = {**(params or {}), "schedule": str(schedule)}
     recipe.check(wanted)
-    losses = []
+    losses, notes, tie = [], [], 1.0
     for i, seed in enumerate(seeds):
         for trial in recipe.train(Bundle((Training(wanted, seed, 1),)), lambda share: None):
             if trial.error:
@@ -60,8 +68,12 @@ def lr_range(
             if "step_loss" not in trial.curve:
                 raise ObjectiveError("this objective notes no losses step by step, so it has no range test")
             losses.append(trial.curve["step_loss"])
+            notes += trial.provenance.get("notes", ())
+            tie = trial.provenance.get("rate_tie", 1.0)
         report((i + 1) / len(seeds))
-    return read_sweep(schedule.rates(), losses)
+    found = read_sweep(schedule.rates(), losses)
+    said = (note.removesuffix(".") for note in dict.fromkeys(notes))
+    return replace(found, tie=tie, warnings=(*found.warnings, *said))
 
 
 def range_test(
@@ -112,30 +124,48 @@ def sweep_losses(
     rates: Sequence[float],
     batch: int,
     generator: torch.Generator,
-    explosion: float = 4.0,
+    explosion: float = EXPLOSION,
 ) -> list[float]:
     """The loss on each minibatch before its step with ``rates[i]``; ends early when it explodes. Trains ``network``."""
     first = optimizer.param_groups[0]["lr"]
-    shares = [group["lr"] / first for group in optimizer.param_groups]
+    for group in optimizer.param_groups:
+        group["lr_scale"] = group["lr"] / first
+    schedule, batch = _Given(tuple(rates)), min(batch, len(inputs))
+    unused = torch.Generator()
+    run = Run(network, optimizer, loss, inputs, labels, batch, 1, schedule, unused, first, order=generator)
+    return swept(run, len(rates), explosion)
+
+
+def swept(run: Run, n_steps: int, explosion: float = EXPLOSION) -> list[float]:
+    """The loss of each of ``n_steps`` steps, before it is taken; ends early when it explodes.
+
+    Args:
+        run: at its beginning, under a schedule that gives the rate of every step. An epoch is a pass over the full
+            minibatches; a smaller last one would be noise in the curve.
+        n_steps: steps wanted.
+        explosion: a loss so many times the first one ends the sweep, as one that is not finite does.
+    """
+    run.fixed_steps = run.fixed_steps or max(1, len(run.labels) // run.batch)
     losses: list[float] = []
-    network.train()
-    for rate, chosen in zip(rates, _minibatches(len(inputs), batch, generator), strict=False):
-        value = loss(network(inputs[chosen]), labels[chosen])
-        losses.append(value.item())
-        if not losses[-1] <= explosion * losses[0] or not math.isfinite(losses[0]):
-            break
-        for group, share in zip(optimizer.param_groups, shares, strict=True):
-            group["lr"] = rate * share
-        optimizer.zero_grad()
-        torch.autograd.backward(value)
-        optimizer.step()
+    while len(losses) < n_steps:
+        before = len(losses)
+        for loss, _, _ in steps(run, n_steps - len(losses)):
+            if loss is None:
+                continue
+            losses.append(float(loss))
+            if not losses[-1] <= explosion * losses[0] or not math.isfinite(losses[0]):
+                return losses
+        if len(losses) == before:
+            return losses  # batches of one example under batch norm: there is no step to take
+        run.epoch += 1
     return losses
 
 
-def _minibatches(n_examples: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Full minibatches of indices without end, a new order each pass over the data."""
-    batch = min(batch, n_examples)
-    while True:
-        order = torch.randperm(n_examples, generator=generator)
-        for i in range(0, n_examples - batch + 1, batch):
-            yield order[i : i + batch]
+@dataclass(frozen=True)
+class _Given(Schedule):
+    """Rates one by one."""
+
+    rates: tuple[float, ...]
+
+    def rate(self, base: float, step: int, steps_per_epoch: int, epochs: float, history: Sequence[float] = ()) -> float:
+        return self.rates[step]

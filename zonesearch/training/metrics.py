@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.errors import ObjectiveError, did_you_mean
 from zonesearch.training.networks.factory import imported
 from zonesearch.training.settings import Settings
@@ -34,11 +35,13 @@ class Measure:
         loss: mean loss of (outputs, targets), a scalar; the sum of ``reduction="sum"`` is over examples.
         score: of all outputs (n, scores) and targets (n,) of a split, larger is better.
         counts: whether the score is a share of n right answers, with a binomial error.
+        metric: says which of two values is better.
     """
 
     loss: Callable[..., Tensor]
     score: Score
     counts: bool = False
+    metric: Metric = ACCURACY
 
 
 def _accuracy(outputs: Tensor, targets: Tensor) -> float:

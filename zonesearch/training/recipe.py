@@ -15,7 +15,7 @@ from zonesearch.domain.objective import Bundle, Report
 from zonesearch.domain.trials import Training, Trial
 from zonesearch.errors import ObjectiveError, StudyError, ZoneSearchError, did_you_mean
 from zonesearch.training.augmentation import check_augmentation
-from zonesearch.training.batch_rules import RULES, steps_in_epoch
+from zonesearch.training.batch_rules import RULES, steps_in_epoch, tied_rate
 from zonesearch.training.data import Split, load
 from zonesearch.training.loop import train_one
 from zonesearch.training.memory import saying_what_does_not_fit
@@ -24,7 +24,7 @@ from zonesearch.training.networks import check_network, n_parameters
 from zonesearch.training.numerics import check_precision
 from zonesearch.training.optimizers import check_optimizer
 from zonesearch.training.own_code import own_code
-from zonesearch.training.schedules import parse
+from zonesearch.training.schedules import Sweep, parse
 from zonesearch.training.settings import (
     AugmentationSettings,
     DataSettings,
@@ -35,7 +35,7 @@ from zonesearch.training.settings import (
 )
 from zonesearch.training.stack import group, is_stackable, train_stack
 from zonesearch.training.states import States
-from zonesearch.training.techniques import TECHNIQUE_TABLES, Techniques
+from zonesearch.training.techniques import TECHNIQUE_TABLES, Techniques, looks_at_length
 
 __all__ = ["Recipe"]
 
@@ -103,7 +103,7 @@ class Recipe:
             ObjectiveError: naming the parameter, its value and the mend.
             StudyError: for a schedule that cannot be read.
         """
-        settings, _ = self.settings_of(params)
+        settings, techniques = self.settings_of(params)
         check_network(settings.network)
         check_optimizer(settings.optimizer)
         check_metric(settings)
@@ -117,9 +117,16 @@ class Recipe:
             raise ObjectiveError(f"clip must be 0 (off) or more, not {settings.training.clip}")
         if settings.training.clip and settings.optimizer.name == "lbfgs":
             raise ObjectiveError("lbfgs searches along a line and takes no clip; leave [training] clip at 0")
+        if techniques.gradient_noise is not None and settings.optimizer.name == "lbfgs":
+            raise ObjectiveError("lbfgs searches along a line and takes no noise; leave out [gradient_noise]")
+        evolution = techniques.evolution
+        if evolution is not None and evolution.choose_by == "accuracy" and settings.data.task == "regression":
+            raise ObjectiveError('[evolution] choose_by = "accuracy" is for classes; choose a regression by "loss"')
         batch, n = settings.training.batch, len(data.train[1])
         if batch < 1:
             raise ObjectiveError(f"batch must be at least 1, not {batch}")
+        if batch == 1 and settings.network.batch_norm and settings.network.kind in ("mlp", "cnn"):
+            raise ObjectiveError("batch = 1 has no variance that batch_norm could normalise by; take 2 or more")
         if batch > n:
             raise ObjectiveError(
                 f"batch {batch} is larger than the training split of {n} examples; lower the batch axis"
@@ -128,6 +135,37 @@ class Recipe:
             raise ObjectiveError(f'tested is "best" or "last", not {settings.training.tested!r}')
         if settings.training.rate_rule not in RULES:
             raise ObjectiveError(f"rate_rule is one of {', '.join(RULES)}, not {settings.training.rate_rule!r}")
+
+    def check_length(self, training: Training) -> None:
+        """Say that a training as long as this one cannot be what it was meant for, where that is known beforehand.
+
+        Raises:
+            ObjectiveError: averaging would never begin; a cycle of the schedule ends where no member can be taken.
+        """
+        settings, techniques = self.settings_of(training.params)
+        averaging, stopping = techniques.averaging, techniques.early_stopping
+        schedule = parse(settings.training.schedule)
+        if averaging is None or isinstance(schedule, Sweep):
+            return
+        n, rule = len(self._load("cpu").train[1]), settings.training
+        batch = n if settings.optimizer.name == "lbfgs" else rule.batch
+        base = tied_rate(settings.optimizer.learning_rate, batch, rule.rate_rule, rule.reference_batch)
+        try:
+            steps = steps_in_epoch(n, batch, rule.steps_per_epoch)
+            points = averaging.points_of(schedule, training.epochs, steps, base)
+        except StudyError as error:
+            raise ObjectiveError(f"[averaging] {error}") from None
+        epochs = training.epochs
+        if stopping is not None and stopping.after is not None:
+            epochs = min(epochs, stopping.after)
+        if not any(point <= epochs for point in points):
+            first = (
+                f"the first member would be taken after epoch {points[0]}" if points else "there is no member to take"
+            )
+            raise ObjectiveError(
+                f"[averaging] never begins within {epochs} epochs: {first}; lower [averaging] start, shorten the "
+                f"schedule's cycles, or train longer"
+            )
 
     def continuing(self, points: Sequence[Mapping[str, Any]]) -> Recipe:
         """This recipe with ends of trainings kept, so that longer ones go on from there (``[training] keep_mb``).
@@ -138,17 +176,15 @@ class Recipe:
         """
         for params in points:
             settings, techniques = self.settings_of(params)
-            schedule = settings.training.schedule
-            if parse(schedule).uses_horizon:
+            if techniques.averaging is not None:
                 raise ObjectiveError(
-                    f'rungs need trainings that begin alike at any length, but the schedule "{schedule}" stretches '
-                    f"over all of it; give it its length as an argument, or leave out rungs"
+                    "rungs need trainings that are judged alike at any length, but [averaging] judges another network "
+                    "from its first member on; leave out [averaging] or rungs"
                 )
-            if techniques.beyond_stopping:
-                used = next(name for name, value in vars(techniques).items() if value and name != "early_stopping")
+            if reason := looks_at_length(settings, techniques):
                 raise ObjectiveError(
-                    f"rungs need trainings that go on where a shorter one ended, which [{used}] does not allow; leave "
-                    f"out [{used}] or rungs"
+                    f"rungs need trainings that begin alike at any length, but {reason}; give it its length as an "
+                    f"argument, or leave out rungs"
                 )
         return replace(self, training=replace(self.training, keep_mb=self.training.keep_mb or _KEEP_MB))
 
@@ -176,17 +212,21 @@ class Recipe:
         wanted = [(training, *self.settings_of(training.params)) for training in bundle.trainings]
         if all(self._stacks(settings, techniques) for _, settings, techniques in wanted):
             members = [(training, settings, techniques.early_stopping) for training, settings, techniques in wanted]
-            yield from train_stack(members, data, self.seed, report, self._states("stack"))
+            yield from train_stack(members, data, self.seed, report, self._states("stack, 2"))
             return
         for i, (training, settings, techniques) in enumerate(wanted):
 
             def share(done: float, before: int = i) -> None:
                 report((before + done) / len(wanted))
 
-            yield train_one(training, settings, data, self.seed, share, techniques, self._states("loop"))
+            yield train_one(training, settings, data, self.seed, share, techniques, self._states("loop, 2"))
 
     def _states(self, trained_by: str) -> States | None:
-        """Where ends of trainings are kept, if they are; the two ways to train keep other things."""
+        """Where ends of trainings are kept, if they are; the two ways to train keep other things.
+
+        Args:
+            trained_by: the way, and the version of what it keeps.
+        """
         if not self.training.keep_mb:
             return None
         text = json.dumps(self.fingerprint(), sort_keys=True, default=str)
@@ -220,6 +260,8 @@ class Recipe:
         for key in ("device", "stack", "keep_mb"):
             described["training"].pop(key)
         described |= self.techniques.describe()
+        for table in _changed_code(self._settings, self.techniques):
+            described[table]["code"] = 2
         if self.arms:
             described["arms"] = {name: _changes(described, arm._described()) for name, arm in self.arms.items()}
         return described
@@ -273,6 +315,24 @@ class Recipe:
         steps = steps_in_epoch(n, batch, settings.training.steps_per_epoch)
         step = _STACKED_STEP_COST if self._stacks(settings, techniques) else _STEP_COST
         return training.epochs * (steps * (step + weights * _UPDATE_COST) + 6 * n * weights * _FLOP_COST)
+
+
+def _changed_code(settings: Settings, techniques: Techniques) -> list[str]:
+    """The tables whose settings, as they are, give other results than with the first code that knew them.
+
+    Averages: frozen batch norms keep their statistics, epochs before the first member do not count, members stand at
+    the low end of cycles. Evolution and the noise scale: in the precision of training, frozen weights left alone; the
+    noise scale on augmented batches. Dropout of a backbone: there was none.
+    """
+    network, other = settings.network, settings.training.precision in ("bf16", "float64")
+    frozen = network.kind == "backbone" and network.tune != "full"
+    changed = {
+        "averaging": techniques.averaging is not None,
+        "evolution": techniques.evolution is not None and (other or frozen),
+        "noise_scale": techniques.noise_scale is not None and (other or bool(settings.augmentation)),
+        "network": network.kind == "backbone" and network.dropout > 0,
+    }
+    return [table for table, is_on in changed.items() if is_on]
 
 
 def _arm(tables: Mapping[str, Mapping[str, Any]], name: str, arm: Any) -> dict[str, Mapping[str, Any]]:
