@@ -158,6 +158,7 @@ def _notes(findings: Findings) -> tuple[str, ...]:
             reason = next((trial.reason for trial in findings.trials if trial.state == state and trial.error), "")
             said = f", the first with: {reason}" if reason else ""
             notes.append(f"{n} of {len(findings.trials)} trainings {word}{said}; they are marked on the map.")
+    notes += findings.training_notes
     rationed = any(stage.rationed for stage in findings.stages)
     if rationed and findings.verdict is None and findings.finished:
         notes.append(ended_by(Budget.parse(findings.study["budget"]), findings.stages))

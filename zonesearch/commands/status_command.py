@@ -35,6 +35,8 @@ def call(options: argparse.Namespace) -> None:
         print(f"  conflict: {conflict}")
     if status["torn_lines"]:
         print(f"  {status['torn_lines']} torn lines were skipped; their trainings are wanted again")
+    for note in status["notes"]:
+        print(f"  {note}")
     if status["best"]:
         best = status["best"]
         print(f"  best so far: {best['accuracy']:.4f} at {best['params']}")
@@ -107,6 +109,7 @@ def status_of(run: Path) -> dict[str, Any]:
         "diverged": states.count("diverged"),
         "failed": states.count("failed"),
         "conflicts": [str(conflict) for conflict in trials.conflicts],
+        "notes": list(findings.training_notes),
         "torn_lines": n_torn,
         "best": {"params": dict(best.params), "accuracy": best.accuracy} if best else None,
         "stages": stages,

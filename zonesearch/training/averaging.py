@@ -2,10 +2,12 @@
 
 Weight averaging (SWA, Izmailov et al. 2018) is the running mean of the weights once the network has come near an
 optimum; torch's ``swa_utils`` does the arithmetic. Batch-norm statistics of a mean are wrong and are measured anew
-before it is evaluated. From the first member on the average is what is judged: only these epochs compete for the best
-one, and a training that ended before has none. Snapshot ensembles (Huang et al. 2017) and fast geometric ensembles (Garipov et al. 2018) keep
+before it is evaluated. Snapshot ensembles (Huang et al. 2017) and fast geometric ensembles (Garipov et al. 2018) keep
 the networks instead. Which epochs count is said by the schedule where it has cycles (``swa``, ``snapshot``,
 ``fge``, ``sgdr``, the triangles); under any other schedule, by ``start`` and ``every``.
+
+From the first member on the average is what is judged, and only these epochs compete for the best one: before, it was
+another network. A training that ended earlier was never averaged, and says so.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Several networks that answer as one: the mean of their probabilities (softmax outputs), or of a regression's outputs."""
+"""Several networks that answer as one: the mean of their probabilities (softmax), or of a regression's outputs."""
 
 from __future__ import annotations
 

@@ -14,7 +14,6 @@ import torch
 from zonesearch.domain.seeding import stream_seed
 from zonesearch.domain.trials import Training, Trial
 from zonesearch.training.augmentation import Augmentation
-from zonesearch.training.batch_rules import tied_rate
 from zonesearch.training.data import Split
 from zonesearch.training.early_stopping import EarlyStopping
 from zonesearch.training.epoch import descend as _descend
@@ -67,7 +66,6 @@ def train_one(
     techniques = techniques or Techniques()
     measure = measure_of(settings, data.scale)
     test_accuracy = None
-    noted: dict[str, Any] = {}
     with conditions(precision, device):
         schedule = parse(settings.training.schedule)
         if isinstance(schedule, Sweep):
@@ -77,8 +75,6 @@ def train_one(
             validation_loss, accuracy = evaluate(run.network, *data.validation, measure, precision)
             complete = len(run.curve["step_loss"]) == schedule.n_steps and math.isfinite(validation_loss)
             run.notes += _not_swept(techniques)
-            tie = _tied(1.0, settings, run.batch)
-            noted = {"rate_tie": tie} if tie != 1 else {}
         else:
             run = train_run(training, settings, data, study_seed, report, techniques, states)
             curve = run.curve["validation_accuracy"]
@@ -99,7 +95,6 @@ def train_one(
         provenance={
             **where_computed(device, precision),
             "stacked": False,
-            **noted,
             **({"notes": run.notes} if run.notes else {}),
         },
         metric=measure.metric,
@@ -131,8 +126,8 @@ def begin_run(
         check_scores(network, settings.network, inputs[:2], data.n_outputs)
     noise = stream_seed(study_seed, "noise", seed)
     seed_dropout(network, noise + 1, device)
-    batch = len(labels) if settings.optimizer.name == "lbfgs" else rule.batch
-    base = _tied(settings.optimizer.learning_rate, settings, batch)
+    batch = settings.batch_of(len(labels))
+    base = settings.optimizer.learning_rate * settings.rate_tie(len(labels))
     base_width = settings.network.base_width
     adaptive = settings.optimizer.name not in ("sgd", "momentum", "nesterov")
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
@@ -142,7 +137,7 @@ def begin_run(
         group["lr"] = base * group.get("lr_scale", 1.0)
     schedule = parse(rule.schedule)
     if isinstance(schedule, Sweep):
-        schedule = schedule.times(_tied(1.0, settings, batch))
+        schedule = schedule.times(settings.rate_tie(len(labels)))
     augmentation = None
     if settings.augmentation:
         augmentation = Augmentation(settings.augmentation, stream_seed(study_seed, "augmentation", seed))
@@ -168,11 +163,6 @@ def begin_run(
     )
     run.hooks = (techniques or Techniques()).begin(run)
     return run
-
-
-def _tied(rate: float, settings: Settings, batch: int) -> float:
-    """What the batch rule makes of a learning rate."""
-    return tied_rate(rate, batch, settings.training.rate_rule, settings.training.reference_batch)
 
 
 def train_run(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -30,8 +30,19 @@ __all__ = ["lr_range", "range_test", "sweep_losses", "swept"]
 EXPLOSION = 4.0
 """A loss so many times the first one ends a sweep."""
 
+_LOW, _HIGH = 1e-6, 10.0  # rates of steps
+
 Start = Callable[[int], tuple[nn.Module, torch.optim.Optimizer]]
 """A seed in; a fresh network and its optimizer out."""
+
+
+@runtime_checkable
+class Tied(Protocol):
+    """An objective that knows a batch rule."""
+
+    def rate_tie(self, params: Mapping[str, Any]) -> float:
+        """What the batch rule multiplies the learning rate of a training with ``params`` by."""
+        ...
 
 
 def lr_range(
@@ -39,8 +50,8 @@ def lr_range(
     params: Mapping[str, Any] | None = None,
     *,
     seeds: Sequence[int] = range(5),
-    low: float = 1e-6,
-    high: float = 10.0,
+    low: float | None = None,
+    high: float | None = None,
     n_steps: int = 175,
     sweep: Sweep = "exponential",
     report: Callable[[float], None] = lambda share: None,
@@ -50,17 +61,22 @@ def lr_range(
     Args:
         recipe: an objective whose trainings follow a schedule and note the loss of every step of a sweep.
         params: the point of the space where the test is made.
-        seeds, low, high, n_steps, sweep: as in :func:`range_test`.
+        low, high: learning rates of the study, before its batch rule; by default the steps' own rates, behind it, go
+            from 1e-6 to 10.
+        seeds, n_steps, sweep: as in :func:`range_test`.
         report: is told the share that is done.
 
     Raises:
         StudyError: for a range that is none, or a training that diverges at once.
         ObjectiveError: for params that cannot work, or an objective that knows no sweep.
     """
-    schedule = SweepSchedule(low, high, n_steps, sweep)
+    tie = recipe.rate_tie(params or {}) if isinstance(recipe, Tied) else 1.0
+    rims = (_LOW / tie if low is None else low, _HIGH / tie if high is None else high)
+    schedule = SweepSchedule(*rims, n_steps, sweep)
     wanted = {**(params or {}), "schedule": str(schedule)}
     recipe.check(wanted)
-    losses, notes, tie = [], [], 1.0
+    losses: list[Sequence[float]] = []
+    notes: list[str] = []
     for i, seed in enumerate(seeds):
         for trial in recipe.train(Bundle((Training(wanted, seed, 1),)), lambda share: None):
             if trial.error:
@@ -69,7 +85,6 @@ def lr_range(
                 raise ObjectiveError("this objective notes no losses step by step, so it has no range test")
             losses.append(trial.curve["step_loss"])
             notes += trial.provenance.get("notes", ())
-            tie = trial.provenance.get("rate_tie", 1.0)
         report((i + 1) / len(seeds))
     found = read_sweep(schedule.rates(), losses)
     said = (note.removesuffix(".") for note in dict.fromkeys(notes))

@@ -15,7 +15,7 @@ from zonesearch.domain.objective import Bundle, Report
 from zonesearch.domain.trials import Training, Trial
 from zonesearch.errors import ObjectiveError, StudyError, ZoneSearchError, did_you_mean
 from zonesearch.training.augmentation import check_augmentation
-from zonesearch.training.batch_rules import RULES, steps_in_epoch, tied_rate
+from zonesearch.training.batch_rules import RULES, steps_in_epoch
 from zonesearch.training.data import Split, load
 from zonesearch.training.loop import train_one
 from zonesearch.training.memory import saying_what_does_not_fit
@@ -131,10 +131,23 @@ class Recipe:
             raise ObjectiveError(
                 f"batch {batch} is larger than the training split of {n} examples; lower the batch axis"
             )
+        for name, least in (("reference_batch", 1), ("steps_per_epoch", 0), ("keep_mb", 0)):
+            if getattr(settings.training, name) < least:
+                raise ObjectiveError(f"{name} must be at least {least}, not {getattr(settings.training, name)}")
         if settings.training.tested not in ("best", "last"):
             raise ObjectiveError(f'tested is "best" or "last", not {settings.training.tested!r}')
         if settings.training.rate_rule not in RULES:
             raise ObjectiveError(f"rate_rule is one of {', '.join(RULES)}, not {settings.training.rate_rule!r}")
+        feed_forward = settings.network.kind == "mlp" or settings.network.is_factory  # of which it is seen once built
+        if settings.network.base_width and not (feed_forward and settings.optimizer.name != "lbfgs"):
+            raise ObjectiveError(
+                "base_width carries the learning rate of feed-forward networks over, under any optimizer but lbfgs; "
+                "leave [network] base_width at 0"
+            )
+
+    def rate_tie(self, params: Mapping[str, Any]) -> float:
+        """What the batch rule multiplies the learning rate of a training with these params by."""
+        return self.settings_of(params)[0].rate_tie(len(self._load("cpu").train[1]))
 
     def check_length(self, training: Training) -> None:
         """Say that a training as long as this one cannot be what it was meant for, where that is known beforehand.
@@ -147,11 +160,10 @@ class Recipe:
         schedule = parse(settings.training.schedule)
         if averaging is None or isinstance(schedule, Sweep):
             return
-        n, rule = len(self._load("cpu").train[1]), settings.training
-        batch = n if settings.optimizer.name == "lbfgs" else rule.batch
-        base = tied_rate(settings.optimizer.learning_rate, batch, rule.rate_rule, rule.reference_batch)
+        n = len(self._load("cpu").train[1])
+        base = settings.optimizer.learning_rate * settings.rate_tie(n)
         try:
-            steps = steps_in_epoch(n, batch, rule.steps_per_epoch)
+            steps = steps_in_epoch(n, settings.batch_of(n), settings.training.steps_per_epoch)
             points = averaging.points_of(schedule, training.epochs, steps, base)
         except StudyError as error:
             raise ObjectiveError(f"[averaging] {error}") from None

@@ -67,10 +67,10 @@ class _FromCheckpoint(Schedule):
     def _budget(self, epochs: float) -> float:
         return epochs if self.length is None else self.length
 
-    def _starts(self, epochs: float) -> list[float]:
+    def _starts(self, start: float, epochs: float) -> list[float]:
         """Shares of the budget that are whole epochs, the nearest to ``start`` first."""
         budget = self._budget(epochs)
-        return [round(whole / budget, 4) for whole in nearest(self.start * budget) if whole < budget]
+        return [round(whole / budget, 4) for whole in nearest(start * budget) if whole < budget]
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Swa(_FromCheckpoint):
         """With a start and cycles of whole epochs."""
         if self.cycle is not None:
             for cycle in nearest(self.cycle):
-                for start in self._starts(epochs):
+                for start in self._starts(self.start, epochs):
                     yield replace(self, cycle=cycle, start=start)
 
     def rate(self, base: float, step: int, steps_per_epoch: int, epochs: float, history: Sequence[float] = ()) -> float:
@@ -161,10 +161,10 @@ class Fge(_FromCheckpoint):
 
     def neighbours(self, epochs: float) -> Iterator[Schedule]:
         """With a start after a whole epoch, and the middles of the triangles too."""
-        for start in self._starts(epochs):
+        for start in self._starts(self.start, epochs):
             yield replace(self, start=start)
         for half in nearest(self.cycle / 2):
-            for start in self._starts(epochs):
+            for start in self._starts(self.start, epochs):
                 yield replace(self, cycle=2 * half, start=start)
 
     def rate(self, base: float, step: int, steps_per_epoch: int, epochs: float, history: Sequence[float] = ()) -> float:
