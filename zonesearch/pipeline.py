@@ -172,6 +172,7 @@ def _notes(findings: Findings) -> tuple[str, ...]:
         notes.append(
             f"{n_pruned} of {len(findings.trials)} trainings were pruned: their curves are kept, they have no value."
         )
+    notes += findings.training_notes
     rationed = any(stage.rationed for stage in findings.stages)
     if rationed and findings.verdict is None and findings.finished:
         notes.append(ended_by(Budget.parse(findings.study["budget"]), findings.stages))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from zonesearch.domain.budget import Budget
 from zonesearch.domain.findings import StageRecord
 from zonesearch.domain.metric import ACCURACY, Metric
-from zonesearch.domain.objective import Bundle, Objective, whole
+from zonesearch.domain.objective import Bundle, ChecksLength, Objective, whole
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Trial, Trials
@@ -267,6 +267,8 @@ def check(study: Study, objective: Objective) -> None:
         expected = stage.forecast(given)
         for training in expected.example:
             objective.check(training.params)
+            if isinstance(objective, ChecksLength):
+                objective.check_length(training)
         given = expected.n_output
 
 

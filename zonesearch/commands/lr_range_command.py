@@ -22,8 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a parameter of the tested point, as width=512; by default the middle of each axis; may be repeated",
     )
     parser.add_argument("--seeds", type=int, default=5, help="sweeps, whose losses are averaged (5)")
-    parser.add_argument("--low", type=float, default=1e-6, help="the first learning rate (1e-6)")
-    parser.add_argument("--high", type=float, default=10.0, help="the last learning rate (10)")
+    parser.add_argument("--low", type=float, help="the first learning rate (1e-6 for a step, behind the batch rule)")
+    parser.add_argument("--high", type=float, help="the last learning rate (10 for a step, behind the batch rule)")
     parser.add_argument("--steps", type=int, default=175, help="optimizer steps of a sweep (175)")
     parser.add_argument("--sweep", choices=("exponential", "linear"), default="exponential", help="how the rate rises")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")

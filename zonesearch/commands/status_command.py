@@ -133,7 +133,7 @@ def status_of(run: Path) -> dict[str, Any]:
         "conflicts": [str(conflict) for conflict in trials.conflicts],
         "torn_lines": n_torn,
         "metric": metric.describe(),
-        "notes": list(recorded.notes),
+        "notes": [*findings.training_notes, *recorded.notes],
         "best": {"params": dict(best.params), metric.name: best.accuracy} if best else None,
         "stages": stages,
         "shards": shards,

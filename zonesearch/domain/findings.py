@@ -6,6 +6,7 @@ the later stages have no output yet.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -79,6 +80,12 @@ class Findings:
     seed: int = 0
     notes: tuple[str, ...] = ()
     metric: Metric = ACCURACY
+
+    @property
+    def training_notes(self) -> tuple[str, ...]:
+        """What trainings say of themselves (that averaging never began, as), each sentence with how many say it."""
+        said = Counter(note for trial in self.trials for note in trial.provenance.get("notes", ()))
+        return tuple(f"{n} of {len(self.trials)} trainings: {note.rstrip('.')}." for note, n in sorted(said.items()))
 
     @property
     def finished(self) -> bool:

@@ -36,6 +36,8 @@ class RateRange:
         low, high: the bounds for a cyclical schedule: where the loss has begun to fall, and where it stops falling.
         n_diverged: seeds whose loss exploded within the sweep.
         warnings: what makes the reading doubtful (a phase that the sweep did not reach).
+        tie: what the batch rule multiplies a learning rate by at the tested point. The rates here are learning rates of
+            the study, before it; those of a cyclical schedule are absolute, behind it.
     """
 
     learning_rates: tuple[float, ...]
@@ -47,11 +49,12 @@ class RateRange:
     high: float
     n_diverged: int = 0
     warnings: tuple[str, ...] = ()
+    tie: float = 1.0
 
     @property
     def schedule(self) -> str:
         """A cyclical schedule between the bounds."""
-        return f"triangular2(low={self.low:.3g}, high={self.high:.3g}, half_cycle=2)"
+        return f"triangular2(low={self.low * self.tie:.3g}, high={self.high * self.tie:.3g}, half_cycle=2)"
 
     def describe(self) -> dict[str, Any]:
         """The outcome as plain data."""

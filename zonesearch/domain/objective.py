@@ -13,7 +13,7 @@ from typing import Any, Protocol, runtime_checkable
 from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.trials import Params, Training, Trial
 
-__all__ = ["Bundle", "Continuing", "LooksAtLength", "Measured", "Objective", "Report", "whole"]
+__all__ = ["Bundle", "ChecksLength", "Continuing", "LooksAtLength", "Measured", "Objective", "Report", "whole"]
 
 Report = Callable[[float], None]
 """Called now and then by a bundle under way with the share of it that is done, 0 to 1."""
@@ -81,6 +81,19 @@ class Continuing(Protocol):
 
         Raises:
             ObjectiveError: a shorter training at one of ``points`` is not the beginning of a longer one.
+        """
+        ...
+
+
+@runtime_checkable
+class ChecksLength(Protocol):
+    """An objective that knows before it trains that a training of some length cannot be what it is meant for."""
+
+    def check_length(self, training: Training) -> None:
+        """Say so.
+
+        Raises:
+            ObjectiveError: naming what does not fit into the training's epochs, and the mend.
         """
         ...
 

@@ -123,6 +123,8 @@ class Trial:
         whole: whether its length is a part of what it is, because something looks at the length (a schedule that
             falls to zero at the end, averaging from a share of it on): then its first n epochs are no training of n
             epochs, and it answers for no shorter one.
+        averaged_from: the epoch, counted from 1, from which on an average of weights or an ensemble was judged and not
+            the network itself: only epochs from there on are read for the value. None where nothing was averaged.
     """
 
     training: Training
@@ -143,6 +145,7 @@ class Trial:
     test_right: bytes = b""
     whole: bool = False
     n_steps: int | None = None
+    averaged_from: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "curve", {name: tuple(map(float, values)) for name, values in self.curve.items()})
@@ -190,6 +193,11 @@ class Trial:
     def validation_curve(self) -> tuple[float, ...]:
         """Validation accuracy after each epoch; empty when only the final accuracy is known."""
         return tuple(self.curve.get("validation_accuracy", ()))
+
+    @property
+    def counted_curve(self) -> tuple[float, ...]:
+        """The part of the validation curve that is read for the value: all of it, or that of the average."""
+        return self.validation_curve[(self.averaged_from or 1) - 1 :]
 
     @property
     def follows_epochs(self) -> bool:
@@ -246,9 +254,12 @@ class Trial:
     def _cut(self, epochs: int) -> Trial:
         """The first ``epochs`` epochs of a trial with a value for each of them."""
         curve = {name: values[:epochs] for name, values in self.curve.items()}
-        accuracy = BEST(curve["validation_accuracy"], self.metric)
-        at_best = curve["validation_accuracy"].index(accuracy)
+        averaged = self.averaged_from if self.averaged_from is not None and self.averaged_from <= epochs else None
+        counted = (averaged or 1) - 1
+        accuracy = BEST(curve["validation_accuracy"][counted:], self.metric)
+        at_best = curve["validation_accuracy"].index(accuracy, counted)
         noted = {name: curve[name][at_best] if name in curve else value for name, value in self.noted.items()}
+        same = (accuracy, averaged) == (self.accuracy, self.averaged_from)
         return replace(
             self,
             training=replace(self.training, epochs=epochs),
@@ -256,18 +267,19 @@ class Trial:
             accuracy=accuracy,
             noted=noted,
             cost=noted.get("cost", self.cost),
-            test_accuracy=self.test_accuracy if accuracy == self.accuracy else None,
-            right=self.right if accuracy == self.accuracy else b"",
-            test_right=self.test_right if accuracy == self.accuracy else b"",
+            test_accuracy=self.test_accuracy if same else None,
+            right=self.right if same else b"",
+            test_right=self.test_right if same else b"",
             seconds=self.seconds * epochs / self.epochs,
             n_steps=None if self.n_steps is None else round(self.n_steps * epochs / self.epochs),
+            averaged_from=averaged,
         )
 
     def value(self, reading: Reading = BEST) -> float:
         """The accuracy as ``reading`` takes it from the curve; NaN when the trial is not complete."""
         if self.accuracy is None:
             return math.nan
-        return reading(self.validation_curve, self.metric) if self.validation_curve else self.accuracy
+        return reading(self.counted_curve, self.metric) if self.counted_curve else self.accuracy
 
     @property
     def _rank(self) -> tuple[Any, ...]:

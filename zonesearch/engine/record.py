@@ -124,6 +124,8 @@ def _unusual(trial: Trial) -> Line:
         found["chosen"] = chosen  # whole floats that are choices beside the integers equal to them
     if trial.n_steps is not None:
         found["n_steps"] = trial.n_steps
+    if trial.averaged_from is not None:
+        found["averaged_from"] = trial.averaged_from
     return found
 
 
@@ -246,6 +248,7 @@ def to_trial(record: Line, looks: Looks | None = None) -> Trial:
         test_right=b64decode(record.get("test_right", "")),
         whole=bool(record.get("whole", looks is not None and looks(params))),
         n_steps=record.get("n_steps"),
+        averaged_from=record.get("averaged_from"),
     )
 
 

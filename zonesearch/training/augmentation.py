@@ -46,6 +46,12 @@ class Augmentation:
         self._settings = settings
         self.generator = torch.Generator().manual_seed(seed)
 
+    def twin(self) -> Augmentation:
+        """Another one that will draw the same: what it draws is not missed here."""
+        twin = Augmentation(self._settings, 0)
+        twin.generator.set_state(self.generator.get_state())
+        return twin
+
     def __call__(self, x: Tensor) -> Tensor:
         """Images of shape (n, channels, height, width), changed; the same shape and device."""
         pad = self._settings.pad

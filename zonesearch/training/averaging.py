@@ -5,23 +5,30 @@ optimum; torch's ``swa_utils`` does the arithmetic. Batch-norm statistics of a m
 before it is evaluated. Snapshot ensembles (Huang et al. 2017) and fast geometric ensembles (Garipov et al. 2018) keep
 the networks instead. Which epochs count is said by the schedule where it has cycles (``swa``, ``snapshot``,
 ``fge``, ``sgdr``, the triangles); under any other schedule, by ``start`` and ``every``.
+
+From the first member on the average is what is judged, and only these epochs compete for the best one: before, it was
+another network. A training that ended earlier was never averaged, and says so.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, update_bn
+from torch.optim.swa_utils import AveragedModel
 
 from zonesearch.errors import StudyError
 from zonesearch.training.ensembles import Ensemble
+from zonesearch.training.schedules import Schedule
+from zonesearch.training.schedules.members import members
+from zonesearch.training.step import scores_of
 from zonesearch.training.technique import Hooks, Run, check_table
 
-__all__ = ["Averaging", "has_batch_norm", "refresh_batch_norm"]
+__all__ = ["Averaging", "has_batch_norm", "refresh_batch_norm", "statistics_pass"]
 
 _REFRESH_BATCH = 256
 
@@ -49,6 +56,8 @@ class Averaging:
             raise StudyError(f"[averaging] start is a share of the training, 0 to below 1, not {self.start}")
         if self.every < 1 or (self.keep is not None and self.keep < 1):
             raise StudyError(f"[averaging] every and keep must be at least 1, not {self.every} and {self.keep}")
+        if self.keep is not None and self.kind == "weights":
+            raise StudyError("[averaging] keep is for an ensemble: a mean of weights holds all of them; leave it out")
 
     @classmethod
     def from_table(cls, table: dict[str, Any]) -> Averaging:
@@ -61,12 +70,26 @@ class Averaging:
         return cls(**table)
 
     def points(self, run: Run) -> tuple[int, ...]:
-        """After which epochs a member is taken, counted from 1."""
-        cycles = run.schedule.store_points(run.epochs)
+        """After which epochs a member is taken, counted from 1.
+
+        Raises:
+            StudyError: the schedule's cycles end where no epoch does.
+        """
+        return self.points_of(run.schedule, run.epochs, run.steps_per_epoch, run.base_rate)
+
+    def points_of(self, schedule: Schedule, epochs: int, steps_per_epoch: int, base: float) -> tuple[int, ...]:
+        """As :meth:`points`, before anything trains."""
+        cycles = members(schedule, epochs, steps_per_epoch, base)
         if cycles is not None:
-            return tuple(point for point in cycles if point >= (self.start or 0.0) * run.epochs)
-        first = (0.75 if self.start is None else self.start) * run.epochs
-        return tuple(point for point in range(self.every, run.epochs + 1, self.every) if point >= first)
+            return tuple(point for point in cycles if point >= (self.start or 0.0) * epochs)
+        first = (0.75 if self.start is None else self.start) * epochs
+        return tuple(point for point in range(self.every, epochs + 1, self.every) if point >= first)
+
+    def looks_at_length(self, schedule: Schedule) -> bool:
+        """Whether the members of a shorter training are others than the first ones of a longer one."""
+        if self.start is None:
+            return not schedule.has_members
+        return self.start > 0
 
     def begin(self, run: Run) -> Hooks:
         """The hooks of one training.
@@ -80,39 +103,67 @@ class Averaging:
         return _MeanWeights(points) if self.kind == "weights" else _Snapshots(points, self.keep)
 
 
-class _MeanWeights(Hooks):
-    """Judges the mean of the weights from the first member on."""
+class _Members(Hooks):
+    """What both kinds have in common: when there is a member to take."""
 
     def __init__(self, points: tuple[int, ...]) -> None:
-        self._points = points
-        self._mean: AveragedModel | None = None
+        self.points = points
 
     def after_epoch(self, run: Run) -> None:
-        if run.epoch in self._points:
-            if self._mean is None:
-                self._mean = AveragedModel(run.network)
-            self._mean.update_parameters(run.network)
-            refresh_batch_norm(self._mean.module, run.inputs)
+        if run.epoch in self.points:
+            self.take(run)
+
+    def take(self, run: Run) -> None:
+        """Take the network as it is for a member."""
+        raise NotImplementedError
+
+
+class _MeanWeights(_Members):
+    """Judges the mean of the weights from the first member on."""
+
+    _mean: AveragedModel | None = None
+
+    def take(self, run: Run) -> None:
+        if self._mean is None:
+            self._mean = AveragedModel(run.network)
+        self._mean.update_parameters(run.network)
+        statistics_pass(self._mean.module, run)
 
     def judged(self, run: Run, network: nn.Module) -> nn.Module:
         return network if self._mean is None else self._mean.module.eval()
 
+    def state(self) -> Any:
+        return None if self._mean is None else self._mean.state_dict()
 
-class _Snapshots(Hooks):
+    def load(self, state: Any, run: Run) -> None:
+        if state is not None:
+            self._mean = AveragedModel(run.network)
+            self._mean.load_state_dict(state)
+
+
+class _Snapshots(_Members):
     """Judges the ensemble of the networks stored so far."""
 
     def __init__(self, points: tuple[int, ...], keep: int | None) -> None:
-        self._points = points
+        super().__init__(points)
         self._keep = keep
         self._members: list[nn.Module] = []
 
-    def after_epoch(self, run: Run) -> None:
-        if run.epoch in self._points:
-            self._members.append(copy.deepcopy(run.network).requires_grad_(False))
-            self._members = self._members[-(self._keep or len(self._members)) :]
+    def take(self, run: Run) -> None:
+        self._members.append(copy.deepcopy(run.network).requires_grad_(False))
+        self._members = self._members[-(self._keep or len(self._members)) :]
 
     def judged(self, run: Run, network: nn.Module) -> nn.Module:
-        return Ensemble(self._members) if self._members else network
+        return Ensemble(self._members, run.classes) if self._members else network
+
+    def state(self) -> Any:
+        return [member.state_dict() for member in self._members]
+
+    def load(self, state: Any, run: Run) -> None:
+        for weights in state:
+            member = copy.deepcopy(run.network).requires_grad_(False)
+            member.load_state_dict(weights)
+            self._members.append(member)
 
 
 def has_batch_norm(network: nn.Module) -> bool:
@@ -120,14 +171,47 @@ def has_batch_norm(network: nn.Module) -> bool:
     return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in network.modules())
 
 
-def refresh_batch_norm(network: nn.Module, inputs: Tensor, batch: int = _REFRESH_BATCH) -> None:
-    """Measure all batch-norm statistics anew with one pass over ``inputs``; nothing happens without batch norm.
+def statistics_pass(network: nn.Module, run: Run) -> None:
+    """Measure the batch-norm statistics of ``network`` on the inputs that ``run`` trains on, as it sees them.
 
-    torch's ``update_bn`` counts every batch alike, so the batches are of one size; the rest that does not fill
+    Augmented as there, in the same precision; what is drawn for it is not missed by the training.
+    """
+    augmentation = None if run.augmentation is None else run.augmentation.twin()
+
+    def forward(x: Tensor) -> None:
+        scores_of(network, x if augmentation is None else augmentation(x), run.precision)
+
+    refresh_batch_norm(network, run.inputs, forward=forward)
+
+
+@torch.no_grad()
+def refresh_batch_norm(
+    network: nn.Module, inputs: Tensor, batch: int = _REFRESH_BATCH, forward: Callable[[Tensor], object] | None = None
+) -> None:
+    """Measure batch-norm statistics anew with one pass over ``inputs``; nothing happens without batch norm.
+
+    Only norms that a training moves: those that are in training mode when the network is. What is frozen keeps the
+    statistics it came with. All else stands in eval mode, as it will when the network is judged, so that nothing is
+    drawn and nothing else moves. Every batch counts alike, so the batches are of one size; the rest that does not fill
     one (less than a batch) is left out.
     """
-    if not has_batch_norm(network):
-        return
-    size = min(batch, len(inputs))
-    with torch.no_grad():
-        update_bn(torch.split(inputs[: len(inputs) // size * size], size), network)
+    modes = {module: module.training for module in network.modules()}
+    network.train()
+    norms = [
+        module for module in network.modules()
+        if isinstance(module, nn.modules.batchnorm._NormBase) and module.training and module.running_mean is not None
+    ]  # fmt: skip
+    network.eval()
+    if norms:
+        momenta = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.train()
+            norm.reset_running_stats()
+            norm.momentum = None  # the plain mean over the batches
+        size = min(batch, len(inputs))
+        for x in torch.split(inputs[: len(inputs) // size * size], size):
+            (forward or network)(x)
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+    for module, mode in modes.items():
+        module.training = mode

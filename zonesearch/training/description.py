@@ -24,9 +24,20 @@ def code_versions(settings: Settings, techniques: Techniques) -> dict[str, int]:
     """By feature that these settings use the version of its code, where that gives other results than in 0.1.0.
 
     A change to the training code that changes a result adds a line here, so that runs with that feature are other
-    experiments from then on, and all the others go on.
+    experiments from then on, and all the others go on. So far: frozen batch norms keep their statistics when weights
+    are averaged, epochs before the first member do not count, and members stand at the low end of cycles; evolution
+    and the noise scale work in the precision of training and leave frozen weights alone, the noise scale on augmented
+    batches; a backbone has the dropout that it is given.
     """
-    return {}
+    network, other = settings.network, settings.training.precision in ("bf16", "float64")
+    frozen = network.kind == "backbone" and network.tune != "full"
+    changed = {
+        "averaging": techniques.averaging is not None,
+        "evolution": techniques.evolution is not None and (other or frozen),
+        "noise_scale": techniques.noise_scale is not None and (other or bool(settings.augmentation)),
+        "network": network.kind == "backbone" and network.dropout > 0,
+    }
+    return {feature: 2 for feature, is_on in changed.items() if is_on}
 
 
 def described(settings: Settings, techniques: Techniques) -> dict[str, Any]:

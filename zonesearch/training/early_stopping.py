@@ -6,6 +6,7 @@ training; what is reported of the result is measured on the test split.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +18,15 @@ __all__ = ["EarlyStopping", "generalisation_loss"]
 
 
 def generalisation_loss(losses: Sequence[float]) -> float:
-    """100 (E_va / E_opt - 1): by how many per cent the last loss lies above the lowest so far (Prechelt 1998)."""
-    return 100 * (losses[-1] / min(losses) - 1)
+    """100 (E_va / E_opt - 1): by how many per cent the last loss lies above the lowest so far (Prechelt 1998).
+
+    Where the lowest is 0, as on data that are separated without a rest, this is the limit: 0 while the loss stays
+    there, infinite once it has left.
+    """
+    last, lowest = losses[-1], min(losses)
+    if last == lowest:
+        return 0.0
+    return 100 * (last / lowest - 1) if lowest else math.inf
 
 
 @dataclass(frozen=True)
@@ -56,19 +64,22 @@ class EarlyStopping:
         check_table(cls, table, "early_stopping")
         return cls(**table)
 
-    def stops(self, accuracies: Sequence[float], losses: Sequence[float] = ()) -> bool:
+    def stops(self, accuracies: Sequence[float], losses: Sequence[float] = (), counted: slice = slice(None)) -> bool:
         """Whether to stop after these epochs.
 
         Args:
             accuracies: validation of each finished epoch as a score: larger is better.
             losses: validation loss of each; needed for ``rise``.
+            counted: the epochs that are compared with each other: an average of weights is another network than the
+                one before there was an average.
         """
         if self.after is not None and len(accuracies) >= self.after:
             return True
         if not accuracies or len(accuracies) < self.least:
             return False
-        best = max(range(len(accuracies)), key=accuracies.__getitem__)  # the first of equals: an equal is no better
-        waited = len(accuracies) - 1 - best
+        compared = accuracies[counted]
+        best = max(range(len(compared)), key=compared.__getitem__)  # the first of equals: an equal is no better
+        waited = len(compared) - 1 - best
         if self.patience is not None and waited >= self.patience:
             return True
-        return self.rise is not None and bool(losses) and generalisation_loss(losses) > self.rise
+        return self.rise is not None and bool(losses) and generalisation_loss(losses[counted]) > self.rise

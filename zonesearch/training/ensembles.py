@@ -1,4 +1,4 @@
-"""Several networks that answer as one: the mean of their probabilities (softmax outputs)."""
+"""Several networks that answer as one: the mean of their probabilities (softmax), or of a regression's outputs."""
 
 from __future__ import annotations
 
@@ -15,17 +15,24 @@ class Ensemble(nn.Module):
     """Networks of the same classes whose mean softmax is the answer, as snapshot ensembles and FGE are judged.
 
     The output is the logarithm of the mean probability, shape (n_examples, n_classes), so that cross-entropy and the
-    largest class work as for a single network.
+    largest class work as for a single network. Of a regression it is the mean of the outputs.
+
+    Args:
+        members: the networks, at least one.
+        classes: whether their outputs are scores of classes.
     """
 
-    def __init__(self, members: Iterable[nn.Module]) -> None:
+    def __init__(self, members: Iterable[nn.Module], classes: bool = True) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
+        self.classes = classes
         if not self.members:
             raise ValueError("an ensemble has at least one member")
         self.eval()
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Log of the mean of the members' softmax outputs."""
+        """Log of the mean of the members' softmax outputs, or the mean of their outputs."""
+        if not self.classes:
+            return torch.stack([member(inputs) for member in self.members]).mean(0)
         scores = torch.stack([torch.log_softmax(member(inputs), 1) for member in self.members])
         return torch.logsumexp(scores, 0) - math.log(len(self.members))

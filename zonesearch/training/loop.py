@@ -5,37 +5,36 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from zonesearch.domain.seeding import stream_seed
 from zonesearch.domain.trials import Training, Trial
 from zonesearch.training.augmentation import Augmentation
-from zonesearch.training.averaging import has_batch_norm
-from zonesearch.training.batch_rules import steps_in_epoch, tied_rate
 from zonesearch.training.data import Split
-from zonesearch.training.lr_range import sweep_losses
-from zonesearch.training.metrics import CLASSIFICATION, Measure, measure_of
-from zonesearch.training.networks import build, check_scores, dropout_generator, seed_dropout
-from zonesearch.training.numerics import arithmetic, autocast, dtype_of
+from zonesearch.training.early_stopping import EarlyStopping
+from zonesearch.training.epoch import descend as _descend
+from zonesearch.training.epoch import evaluate
+from zonesearch.training.lr_range import swept
+from zonesearch.training.metrics import measure_of
+from zonesearch.training.networks import build, check_scores, seed_dropout
+from zonesearch.training.numerics import arithmetic, dtype_of
 from zonesearch.training.optimizers import build_optimizer
-from zonesearch.training.order import epoch_order
+from zonesearch.training.progress import load_progress, progress_of
 from zonesearch.training.schedules import Sweep, parse
 from zonesearch.training.settings import Settings
 from zonesearch.training.states import States
-from zonesearch.training.technique import Hooks, Run, judged
-from zonesearch.training.techniques import Techniques
+from zonesearch.training.technique import Run, judged
+from zonesearch.training.techniques import Techniques, looks_at_length
 from zonesearch.training.width_transfer import transfer_width
 
-__all__ = ["CURVES", "begin_run", "evaluate", "train_epochs", "train_one", "where_computed"]
+__all__ = ["CURVES", "begin_run", "conditions", "train_one", "train_run", "where_computed"]
 
 CURVES = ("validation_accuracy", "validation_loss", "train_accuracy", "train_loss", "learning_rate")
 """What a trial notes after every epoch."""
-
-_EVALUATION_BATCH = 4096
 
 
 def train_one(
@@ -63,64 +62,72 @@ def train_one(
         states: where the ends of trainings are kept, to go on from; none by default.
     """
     start = time.perf_counter()
-    device = data.train[0].device
-    curve: dict[str, list[float]] = {}
-    test_accuracy = None
+    device, precision = data.train[0].device, settings.training.precision
     techniques = techniques or Techniques()
     measure = measure_of(settings, data.scale)
-    precision = settings.training.precision
-    if states is not None and (techniques.beyond_stopping or parse(settings.training.schedule).uses_horizon):
-        states = None
-    with arithmetic(precision, device), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(stream_seed(study_seed, "weights", training.seed))
-        order = torch.Generator().manual_seed(stream_seed(study_seed, "order", training.seed))
-        run = begin_run(training, settings, data, study_seed)
-        if isinstance(run.schedule, Sweep):
-            losses = sweep_losses(
-                run.network, run.optimizer, run.loss, run.inputs, run.labels, run.schedule.rates(), run.batch, order
-            )
-            curve["step_loss"] = [loss for loss in losses if math.isfinite(loss)]
+    test_accuracy = None
+    with conditions(precision, device):
+        schedule = parse(settings.training.schedule)
+        if isinstance(schedule, Sweep):
+            run = begin_run(training, settings, data, study_seed, techniques.within_epochs)
+            losses = swept(run, schedule.n_steps)
+            run.curve = {"step_loss": [loss for loss in losses if math.isfinite(loss)]}
             validation_loss, accuracy = evaluate(run.network, *data.validation, measure, precision)
-            complete = len(curve["step_loss"]) == run.schedule.n_steps and math.isfinite(validation_loss)
+            complete = len(run.curve["step_loss"]) == schedule.n_steps and math.isfinite(validation_loss)
+            run.notes += _not_swept(techniques)
         else:
-            tested = train_epochs(
-                run, settings, data, order, techniques, curve, report, training.test, states, training
-            )
-            complete = len(curve["validation_accuracy"]) == run.epoch
-            accuracy = measure.metric.best(curve["validation_accuracy"]) if curve["validation_accuracy"] else math.nan
-            if tested is not None and complete:
-                test_accuracy = evaluate(tested, *data.test, measure, precision)[1]
+            run = train_run(training, settings, data, study_seed, report, techniques, states)
+            curve = run.curve["validation_accuracy"]
+            complete = len(curve) == run.epoch
+            accuracy = measure.metric.best(curve[run.counted]) if curve[run.counted] else math.nan
+            if training.test and run.tested is not None and complete:
+                test_accuracy = evaluate(run.tested, *data.test, measure, precision)[1]
     return Trial(
         training=training,
         state="complete" if complete else "diverged",
         accuracy=accuracy if complete else None,
-        curve=curve,
-        metric=measure.metric,
+        curve=run.curve,
         test_accuracy=test_accuracy,
         seconds=time.perf_counter() - start,
         n_parameters=sum(parameter.numel() for parameter in run.network.parameters()),
         n_validation=len(data.validation[1]) if measure.counts else None,
         n_test=len(data.test[1]) if measure.counts else None,
-        provenance={**where_computed(device, precision), "stacked": False},
+        provenance={
+            **where_computed(device, precision),
+            "stacked": False,
+            **({"notes": run.notes} if run.notes else {}),
+        },
+        metric=measure.metric,
+        averaged_from=run.averaged_from,
     )
 
 
-def begin_run(training: Training, settings: Settings, data: Split, study_seed: int) -> Run:
-    """A fresh network with its optimizer; weights from torch's current random state.
+@contextmanager
+def conditions(precision: str, device: torch.device) -> Iterator[None]:
+    """The arithmetic of a training, and torch's random state put back after it."""
+    with arithmetic(precision, device), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        yield
+
+
+def begin_run(
+    training: Training, settings: Settings, data: Split, study_seed: int, techniques: Techniques | None = None
+) -> Run:
+    """A training at its beginning: a fresh network with its optimizer, every stream of randomness, the hooks.
 
     Raises:
         ObjectiveError: a network that does not fit the data.
         ValueError: nor does one that a factory made.
     """
     inputs, labels = data.train
-    device, rule = inputs.device, settings.training
-    batch = len(labels) if settings.optimizer.name == "lbfgs" else rule.batch
-    base = tied_rate(settings.optimizer.learning_rate, batch, rule.rate_rule, rule.reference_batch)
+    device, rule, seed = inputs.device, settings.training, training.seed
+    torch.manual_seed(stream_seed(study_seed, "weights", seed))
     network = build(settings.network, data.shape, data.n_outputs).to(device, dtype_of(rule.precision))
     if settings.network.is_factory:
         check_scores(network, settings.network, inputs[:2], data.n_outputs)
-    noise = stream_seed(study_seed, "noise", training.seed)
+    noise = stream_seed(study_seed, "noise", seed)
     seed_dropout(network, noise + 1, device)
+    batch = settings.batch_of(len(labels))
+    base = settings.optimizer.learning_rate * settings.rate_tie(len(labels))
     base_width = settings.network.base_width
     adaptive = settings.optimizer.name not in ("sgd", "momentum", "nesterov")
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
@@ -128,207 +135,108 @@ def begin_run(training: Training, settings: Settings, data: Split, study_seed: i
     optimizer = build_optimizer(settings.optimizer, groups)
     for group in optimizer.param_groups:
         group["lr"] = base * group.get("lr_scale", 1.0)
-    generator = torch.Generator().manual_seed(noise)
-    loss = measure_of(settings, data.scale).loss
     schedule = parse(rule.schedule)
+    if isinstance(schedule, Sweep):
+        schedule = schedule.times(settings.rate_tie(len(labels)))
     augmentation = None
     if settings.augmentation:
-        seed = stream_seed(study_seed, "augmentation", training.seed)
-        augmentation = Augmentation(settings.augmentation, seed)
-    epochs = training.epochs
-    return Run(network, optimizer, loss, inputs, labels, batch, epochs, schedule, generator, base, augmentation)
+        augmentation = Augmentation(settings.augmentation, stream_seed(study_seed, "augmentation", seed))
+    measure = measure_of(settings, data.scale)
+    run = Run(
+        network,
+        optimizer,
+        measure.loss,
+        inputs,
+        labels,
+        batch,
+        training.epochs,
+        schedule,
+        torch.Generator().manual_seed(noise),
+        base,
+        augmentation,
+        measure=measure,
+        classes=settings.data.task == "classification",
+        precision=rule.precision,
+        clip=rule.clip,
+        fixed_steps=rule.steps_per_epoch,
+        order=torch.Generator().manual_seed(stream_seed(study_seed, "order", seed)),
+    )
+    run.hooks = (techniques or Techniques()).begin(run)
+    return run
 
 
-def train_epochs(
-    run: Run,
+def train_run(
+    training: Training,
     settings: Settings,
     data: Split,
-    order: torch.Generator,
-    techniques: Techniques,
-    curve: dict[str, list[float]],
+    study_seed: int,
     report: Callable[[float], None],
-    keep: bool,
+    techniques: Techniques,
     states: States | None = None,
-    training: Training | None = None,
-) -> nn.Module | None:
-    """All epochs, noted in ``curve``; gives the network to be tested, if one is to be kept.
+) -> Run:
+    """A training from its beginning, or from where a shorter one ended, to its end.
 
-    A training that diverges ends in its middle: ``curve`` has fewer epochs than were begun. With ``states`` it goes on
-    where a shorter one of the same ``training`` ended, and leaves its own end there.
+    A training that diverges ends in its middle: its curve has fewer epochs than were begun. One whose steps depend on
+    its whole length goes on from nothing and leaves nothing in ``states``.
     """
-    hooks = techniques.begin(run)
-    curve.update({name: [] for name in CURVES})
-    validation = curve["validation_accuracy"]
-    measure, precision = measure_of(settings, data.scale), settings.training.precision
-    tested: nn.Module | None = None
-    if states is not None and training is not None:
-        tested = _resume(states.load(training), run, order, curve)
-    n_steps = steps_in_epoch(len(run.labels), run.batch, settings.training.steps_per_epoch)
-    for epoch in range(run.epoch, run.epochs):
-        run.epoch = epoch
-        if any(hook.instead_of_epoch(run) for hook in hooks):
-            train_loss, train_accuracy = evaluate(run.network, run.inputs, run.labels, measure, precision)
-        else:
-            history = list(map(measure.metric.score, validation))
-            train_loss, train_accuracy = _descend(run, settings, measure, hooks, order, n_steps, history)
-        run.epoch = epoch + 1
-        for hook in hooks:
-            hook.after_epoch(run)
-        network = judged(hooks, run)
-        validation_loss, validation_accuracy = evaluate(network, *data.validation, measure, precision)
-        if not all(map(math.isfinite, (train_loss, validation_loss, validation_accuracy))):
-            break
-        better = not validation or measure.metric.better(validation_accuracy, measure.metric.best(validation))
-        if (keep or states is not None) and (better or settings.training.tested == "last"):
-            tested = copy.deepcopy(network)
-        noted = (validation_accuracy, validation_loss, train_accuracy, train_loss, run.learning_rate)
-        for name, value in zip(CURVES, noted, strict=True):
-            curve[name].append(value)
-        report((epoch + 1) / run.epochs)
-        stopping = techniques.early_stopping
-        scores = list(map(measure.metric.score, validation))
-        if stopping is not None and stopping.stops(scores, curve["validation_loss"]):
-            break
-    curve.update(run.curve)
-    if states is not None and training is not None and len(validation) == run.epochs:
-        states.save(training, _state(run, order, curve, tested))
-    return tested
+    run = begin_run(training, settings, data, study_seed, techniques)
+    run.curve = {name: [] for name in CURVES}
+    if looks_at_length(settings, techniques):
+        states = None
+    begun = None if states is None else states.load(training)
+    if begun is not None:
+        load_progress(run, begun)
+    keep = (training.test or states is not None) and settings.training.tested == "best"
+    stopped = _train_epochs(run, data, techniques.early_stopping, report, keep)
+    lived = len(run.curve["validation_accuracy"]) == run.epoch
+    if states is not None and lived and run.epoch == run.epochs and not stopped:
+        states.save(training, progress_of(run))
+    if settings.training.tested == "last":
+        run.tested = judged(run.hooks, run)
+    if techniques.averaging is not None and lived and run.averaged_from is None and not run.notes:
+        first = techniques.averaging.points(run)[0]
+        run.notes.append(f"averaging never began: the first member is taken at epoch {first}, and it stopped before")
+    return run
 
 
-def _descend(
-    run: Run,
-    settings: Settings,
-    measure: Measure,
-    hooks: Sequence[Hooks],
-    order: torch.Generator,
-    n_steps: int,
-    history: Sequence[float],
-) -> tuple[float, float]:
-    """One epoch of steps; mean training loss and score as they were on the way.
+def _train_epochs(
+    run: Run, data: Split, stopping: EarlyStopping | None, report: Callable[[float], None], keep: bool
+) -> bool:
+    """All epochs that are left, noted in the curve of ``run``; whether early stopping ended them.
 
     Args:
-        order: draws the order of the data, a new one for every pass that the steps need.
-        history: validation so far, for the schedule: larger is better.
+        keep: a copy of the network that validation chose.
     """
-    device, batch = run.inputs.device, run.batch
-    permutation = epoch_order(len(run.labels), batch, n_steps, order).to(device)
-    y = run.labels[permutation]
-    loss_sum = torch.zeros((), dtype=torch.float64, device=device)
-    outputs = []
-    run.network.train()
-    skip_single = has_batch_norm(run.network)  # a batch of one example has no variance to normalise by
-    first = run.epoch * n_steps
-    clip, precision = settings.training.clip, settings.training.precision
-    for i in range(n_steps):
-        rate = run.schedule.rate(run.base_rate, first + i, n_steps, run.epochs, history)
-        for group in run.optimizer.param_groups:
-            group["lr"] = rate * group.get("lr_scale", 1.0)
-        these, wanted = permutation[i * batch : (i + 1) * batch], y[i * batch : (i + 1) * batch]
-        x = run.inputs[these]
-        if run.augmentation is not None:
-            x = run.augmentation(x)
-
-        if skip_single and len(wanted) == 1:
-            outputs.append(_scores(run.network.eval(), x, precision))
-            run.network.train()
-            continue
-        loss, scores = _backward(run, x, wanted, precision)
-        if clip:
-            nn.utils.clip_grad_norm_(run.network.parameters(), clip)
-        for hook in hooks:
-            hook.before_step(run)
-        if isinstance(run.optimizer, torch.optim.LBFGS):
-            run.optimizer.step(_closure(run, x, wanted, precision))  # type: ignore[no-untyped-call]
+    metric, validation, losses = run.measure.metric, run.curve["validation_accuracy"], run.curve["validation_loss"]
+    while run.epoch < run.epochs:
+        if any(hook.instead_of_epoch(run) for hook in run.hooks):
+            train_loss, train_value = evaluate(run.network, run.inputs, run.labels, run.measure, run.precision)
         else:
-            run.optimizer.step()
-        run.step += 1
-        loss_sum += loss * len(wanted)
-        outputs.append(scores)
-    return float(loss_sum) / len(y), measure.score(torch.cat(outputs).float(), y)
+            train_loss, train_value = _descend(run)
+        run.epoch += 1
+        for hook in run.hooks:
+            hook.after_epoch(run)
+        network = judged(run.hooks, run)
+        if run.averaged_from is None and network is not run.network:
+            run.averaged_from = run.epoch
+        loss, value = evaluate(network, *data.validation, run.measure, run.precision)
+        if not all(map(math.isfinite, (train_loss, loss, value))):
+            return False
+        before = validation[run.counted]
+        if keep and (not before or metric.better(value, metric.best(before))):
+            run.tested = copy.deepcopy(network)
+        for name, noted in zip(CURVES, (value, loss, train_value, train_loss, run.learning_rate), strict=True):
+            run.curve[name].append(noted)
+        report(run.epoch / run.epochs)
+        if stopping is not None and stopping.stops(run.scores, losses, run.counted):
+            return True
+    return False
 
 
-def _backward(run: Run, x: Tensor, wanted: Tensor, precision: str) -> tuple[Tensor, Tensor]:
-    """Gradients of the mean loss of a batch; gives that loss, and the scores."""
-    with autocast(precision, x.device):
-        scores = run.network(x)
-        loss = run.loss(scores, wanted)
-    run.optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    return loss.detach(), scores.detach()
-
-
-def _closure(run: Run, x: Tensor, wanted: Tensor, precision: str) -> Callable[[], Tensor]:
-    """What L-BFGS calls for each point of its line search."""
-    return lambda: _backward(run, x, wanted, precision)[0]
-
-
-@torch.no_grad()
-def evaluate(
-    network: nn.Module, inputs: Tensor, labels: Tensor, measure: Measure = CLASSIFICATION, precision: str = "float32"
-) -> tuple[float, float]:
-    """Mean loss and score on a split; of a classification, cross-entropy and accuracy."""
-    network.eval()
-    loss = 0.0
-    outputs = []
-    for x, y in zip(torch.split(inputs, _EVALUATION_BATCH), torch.split(labels, _EVALUATION_BATCH), strict=True):
-        scores = _scores(network, x, precision)
-        loss += float(measure.loss(scores, y, reduction="sum"))
-        outputs.append(scores)
-    return loss / len(labels), measure.score(torch.cat(outputs), labels)
-
-
-@torch.no_grad()
-def _scores(network: nn.Module, x: Tensor, precision: str) -> Tensor:
-    with autocast(precision, x.device):
-        scores: Tensor = network(x)
-    return scores.float() if scores.dtype == torch.bfloat16 else scores
-
-
-def _state(
-    run: Run,
-    order: torch.Generator,
-    curve: dict[str, list[float]],
-    tested: nn.Module | None,
-) -> dict[str, Any]:
-    """All that a longer training needs to go on from here."""
-    dropout = dropout_generator(run.network)
-    return {
-        "epochs": run.epoch,
-        "step": run.step,
-        "curve": curve,
-        "network": run.network.state_dict(),
-        "optimizer": run.optimizer.state_dict(),
-        "tested": None if tested is None else tested.state_dict(),
-        "order": order.get_state(),
-        "dropout": None if dropout is None else dropout.get_state(),
-        "augmentation": None if run.augmentation is None else run.augmentation.generator.get_state(),
-    }
-
-
-def _resume(
-    state: dict[str, Any] | None,
-    run: Run,
-    order: torch.Generator,
-    curve: dict[str, list[float]],
-) -> nn.Module | None:
-    """Bring a run to a kept state; gives the network to be tested so far."""
-    if state is None:
-        return None
-    run.epoch, run.step = state["epochs"], state["step"]
-    curve.update(state["curve"])
-    run.network.load_state_dict(state["network"])
-    run.optimizer.load_state_dict(state["optimizer"])
-    order.set_state(state["order"])
-    dropout = dropout_generator(run.network)
-    if dropout is not None:
-        dropout.set_state(state["dropout"])
-    if run.augmentation is not None:
-        run.augmentation.generator.set_state(state["augmentation"])
-    if state["tested"] is None:
-        return None
-    tested = copy.deepcopy(run.network)
-    tested.load_state_dict(state["tested"])
-    return tested
+def _not_swept(techniques: Techniques) -> list[str]:
+    """What of the techniques plays no part in a range test, in a sentence."""
+    names = " and ".join(f"[{name}]" for name in techniques.between_epochs)
+    return [f"a range test is steps alone: {names} act between epochs and play no part in it"] if names else []
 
 
 def where_computed(device: torch.device, precision: str) -> dict[str, Any]:

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from zonesearch.errors import StudyError
+from zonesearch.training.augmentation import Augmentation
+from zonesearch.training.step import flat_gradient
 from zonesearch.training.technique import Hooks, Run, check_table
 
 __all__ = ["NoiseScale", "NoiseScaleProbe", "measure_noise_scale"]
@@ -101,6 +103,8 @@ class _Probe(Hooks):
             batch=self._settings.batch,
             n_batches=self._settings.n_batches,
             generator=run.generator,
+            precision=run.precision,
+            augmentation=None if run.augmentation is None else run.augmentation.twin(),
         )
         run.curve.setdefault("gradient_squared_norm", []).append(scale.squared_norm)
         run.curve.setdefault("gradient_trace", []).append(scale.trace)
@@ -115,6 +119,8 @@ def measure_noise_scale(
     batch: int = 32,
     n_batches: int = 64,
     generator: torch.Generator | None = None,
+    precision: str = "float32",
+    augmentation: Augmentation | None = None,
 ) -> NoiseScale:
     """Measure it at the network's present weights; nothing of the network changes.
 
@@ -123,6 +129,9 @@ def measure_noise_scale(
         inputs, labels: the training split.
         batch: size of the small batches, drawn without repetition as far as the data go.
         n_batches: their number, 2 or more; together they are the large batch. The error of the result falls with it.
+        generator: of the order in which the examples are drawn.
+        precision: of products.
+        augmentation: changes the inputs of each batch, as training does.
     """
     n = len(inputs)
     batch = max(1, min(batch, n // 2))
@@ -135,8 +144,8 @@ def measure_noise_scale(
     small = 0.0
     for i in range(n_batches):
         chosen = order[i * batch : (i + 1) * batch]
-        gradients = torch.autograd.grad(loss(network(inputs[chosen]), labels[chosen]), parameters)
-        flat = torch.cat([gradient.flatten() for gradient in gradients]).double()
+        x = inputs[chosen] if augmentation is None else augmentation(inputs[chosen])
+        flat = flat_gradient(network, loss, x, labels[chosen], parameters, precision).double()
         small += float(flat @ flat) / n_batches
         total = flat if total is None else total + flat
     network.train(was_training)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import nn
 
-from zonesearch.domain.seeding import stream_seed
 from zonesearch.domain.trials import Training
 from zonesearch.training.averaging import refresh_batch_norm
-from zonesearch.training.loop import begin_run, evaluate, train_epochs
+from zonesearch.training.epoch import evaluate
+from zonesearch.training.loop import conditions, train_run
 from zonesearch.training.rays import Rays, along_rays
 from zonesearch.training.recipe import Recipe
 
@@ -39,15 +39,17 @@ def optimum_width(
     """
     data = recipe.split()
 
-    def error(network: nn.Module) -> float:
-        return 1.0 - evaluate(network, *data.test)[1]
-
     def refresh(network: nn.Module) -> None:
         refresh_batch_norm(network, data.train[0])
 
     found = {}
     for name, params in ways.items():
         network = trained_network(recipe, Training(params, seed, epochs))
+        precision = recipe.settings_of(params)[0].training.precision
+
+        def error(network: nn.Module, precision: str = precision) -> float:
+            return 1.0 - evaluate(network, *data.test, precision=precision)[1]
+
         found[name] = along_rays(network, error, distances, n_rays=n_rays, seed=seed, refresh=refresh)
     return found
 
@@ -60,12 +62,9 @@ def trained_network(recipe: Recipe, training: Training) -> nn.Module:
     """
     settings, techniques = recipe.settings_of(training.params)
     data = recipe.split()
-    device = data.train[0].device
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(stream_seed(recipe.seed, "weights", training.seed))
-        order = torch.Generator().manual_seed(stream_seed(recipe.seed, "order", training.seed))
-        run = begin_run(training, settings, data, recipe.seed)
-        network = train_epochs(run, settings, data, order, techniques, {}, lambda share: None, keep=True)
-    if network is None:
+    with conditions(settings.training.precision, data.train[0].device):
+        wanted = replace(training, test=True)
+        run = train_run(wanted, settings, data, recipe.seed, lambda share: None, techniques)
+    if not run.curve["validation_accuracy"] or run.tested is None:
         raise ValueError(f"the training with {dict(training.params)} diverged in its first epoch")
-    return network.eval()
+    return run.tested.eval()

@@ -21,7 +21,6 @@ from zonesearch.training.batch_rules import RULES, steps_in_epoch
 from zonesearch.training.data import Split, load
 from zonesearch.training.description import changes, described
 from zonesearch.training.effects import laid_over
-from zonesearch.training.length import looks_at_length
 from zonesearch.training.loop import train_one
 from zonesearch.training.memory import saying_what_does_not_fit
 from zonesearch.training.metrics import check_metric
@@ -29,7 +28,7 @@ from zonesearch.training.networks import check_network, n_parameters
 from zonesearch.training.numerics import check_precision
 from zonesearch.training.optimizers import check_optimizer
 from zonesearch.training.own_code import own_code
-from zonesearch.training.schedules import parse
+from zonesearch.training.schedules import Sweep, parse
 from zonesearch.training.settings import (
     AugmentationSettings,
     DataSettings,
@@ -40,7 +39,7 @@ from zonesearch.training.settings import (
 )
 from zonesearch.training.stack import group, is_stackable, train_stack
 from zonesearch.training.states import States
-from zonesearch.training.techniques import TECHNIQUE_TABLES, Techniques
+from zonesearch.training.techniques import TECHNIQUE_TABLES, Techniques, looks_at_length
 
 __all__ = ["Recipe"]
 
@@ -131,7 +130,7 @@ class Recipe:
             ObjectiveError: naming the parameter, its value and the mend.
             StudyError: for a schedule that cannot be read.
         """
-        settings, _ = self.settings_of(params)
+        settings, techniques = self.settings_of(params)
         check_network(settings.network)
         check_optimizer(settings.optimizer)
         check_metric(settings)
@@ -145,21 +144,71 @@ class Recipe:
             raise ObjectiveError(f"clip must be 0 (off) or more, not {settings.training.clip}")
         if settings.training.clip and settings.optimizer.name == "lbfgs":
             raise ObjectiveError("lbfgs searches along a line and takes no clip; leave [training] clip at 0")
+        if techniques.gradient_noise is not None and settings.optimizer.name == "lbfgs":
+            raise ObjectiveError("lbfgs searches along a line and takes no noise; leave out [gradient_noise]")
+        evolution = techniques.evolution
+        if evolution is not None and evolution.choose_by == "accuracy" and settings.data.task == "regression":
+            raise ObjectiveError('[evolution] choose_by = "accuracy" is for classes; choose a regression by "loss"')
         batch, n = settings.training.batch, len(data.train[1])
         if batch < 1:
             raise ObjectiveError(f"batch must be at least 1, not {batch}")
+        if batch == 1 and settings.network.batch_norm and settings.network.kind in ("mlp", "cnn"):
+            raise ObjectiveError("batch = 1 has no variance that batch_norm could normalise by; take 2 or more")
         if batch > n:
             raise ObjectiveError(
                 f"batch {batch} is larger than the training split of {n} examples; lower the batch axis"
             )
+        for name, least in (("reference_batch", 1), ("steps_per_epoch", 0), ("keep_mb", 0)):
+            if getattr(settings.training, name) < least:
+                raise ObjectiveError(f"{name} must be at least {least}, not {getattr(settings.training, name)}")
         if settings.training.tested not in ("best", "last"):
             raise ObjectiveError(f'tested is "best" or "last", not {settings.training.tested!r}')
         if settings.training.rate_rule not in RULES:
             raise ObjectiveError(f"rate_rule is one of {', '.join(RULES)}, not {settings.training.rate_rule!r}")
+        feed_forward = settings.network.kind == "mlp" or settings.network.is_factory  # of which it is seen once built
+        if settings.network.base_width and not (feed_forward and settings.optimizer.name != "lbfgs"):
+            raise ObjectiveError(
+                "base_width carries the learning rate of feed-forward networks over, under any optimizer but lbfgs; "
+                "leave [network] base_width at 0"
+            )
+
+    def rate_tie(self, params: Mapping[str, Any]) -> float:
+        """What the batch rule multiplies the learning rate of a training with these params by."""
+        return self.settings_of(params)[0].rate_tie(len(self._load("cpu").train[1]))
+
+    def check_length(self, training: Training) -> None:
+        """Say that a training as long as this one cannot be what it was meant for, where that is known beforehand.
+
+        Raises:
+            ObjectiveError: averaging would never begin; a cycle of the schedule ends where no member can be taken.
+        """
+        settings, techniques = self.settings_of(training.params)
+        averaging, stopping = techniques.averaging, techniques.early_stopping
+        schedule = parse(settings.training.schedule)
+        if averaging is None or isinstance(schedule, Sweep):
+            return
+        n = len(self._load("cpu").train[1])
+        base = settings.optimizer.learning_rate * settings.rate_tie(n)
+        try:
+            steps = steps_in_epoch(n, settings.batch_of(n), settings.training.steps_per_epoch)
+            points = averaging.points_of(schedule, training.epochs, steps, base)
+        except StudyError as error:
+            raise ObjectiveError(f"[averaging] {error}") from None
+        epochs = training.epochs
+        if stopping is not None and stopping.after is not None:
+            epochs = min(epochs, stopping.after)
+        if not any(point <= epochs for point in points):
+            first = (
+                f"the first member would be taken after epoch {points[0]}" if points else "there is no member to take"
+            )
+            raise ObjectiveError(
+                f"[averaging] never begins within {epochs} epochs: {first}; lower [averaging] start, shorten the "
+                f"schedule's cycles, or train longer"
+            )
 
     def looks_at_length(self, params: Mapping[str, Any]) -> bool:
         """Whether the schedule or a technique looks at how long the training will be."""
-        return looks_at_length(*self.settings_of(params))
+        return bool(looks_at_length(*self.settings_of(params)))
 
     def continuing(self, points: Sequence[Mapping[str, Any]]) -> Recipe:
         """This recipe with ends of trainings kept, so that longer ones go on from there (``[training] keep_mb``).
@@ -170,17 +219,15 @@ class Recipe:
         """
         for params in points:
             settings, techniques = self.settings_of(params)
-            schedule = settings.training.schedule
-            if parse(schedule).uses_horizon:
+            if techniques.averaging is not None:
                 raise ObjectiveError(
-                    f'rungs need trainings that begin alike at any length, but the schedule "{schedule}" stretches '
-                    f"over all of it; give it its length as an argument, or leave out rungs"
+                    "rungs need trainings that are judged alike at any length, but [averaging] judges another network "
+                    "from its first member on; leave out [averaging] or rungs"
                 )
-            if techniques.beyond_stopping:
-                used = next(name for name, value in vars(techniques).items() if value and name != "early_stopping")
+            if reason := looks_at_length(settings, techniques):
                 raise ObjectiveError(
-                    f"rungs need trainings that go on where a shorter one ended, which [{used}] does not allow; leave "
-                    f"out [{used}] or rungs"
+                    f"rungs need trainings that begin alike at any length, but {reason}; give it its length as an "
+                    f"argument, or leave out rungs"
                 )
         return replace(self, training=replace(self.training, keep_mb=self.training.keep_mb or _KEEP_MB))
 
@@ -210,17 +257,21 @@ class Recipe:
         wanted = [(training, *self.settings_of(training.params)) for training in bundle.trainings]
         if all(self._stacks(settings, techniques) for _, settings, techniques in wanted):
             members = [(training, settings, techniques.early_stopping) for training, settings, techniques in wanted]
-            yield from train_stack(members, data, self.seed, report, self._states("stack"))
+            yield from train_stack(members, data, self.seed, report, self._states("stack, 2"))
             return
         for i, (training, settings, techniques) in enumerate(wanted):
 
             def share(done: float, before: int = i) -> None:
                 report((before + done) / len(wanted))
 
-            yield train_one(training, settings, data, self.seed, share, techniques, self._states("loop"))
+            yield train_one(training, settings, data, self.seed, share, techniques, self._states("loop, 2"))
 
     def _states(self, trained_by: str) -> States | None:
-        """Where ends of trainings are kept, if they are; the two ways to train keep other things."""
+        """Where ends of trainings are kept, if they are; the two ways to train keep other things.
+
+        Args:
+            trained_by: the way, and the version of what it keeps.
+        """
         if not self.training.keep_mb:
             return None
         text = json.dumps(self.fingerprint(), sort_keys=True, default=str)

@@ -10,6 +10,7 @@ from typing import Any
 from zonesearch.domain.tables import hints, read
 from zonesearch.domain.tables import value as typed
 from zonesearch.errors import ObjectiveError, did_you_mean
+from zonesearch.training.batch_rules import tied_rate
 
 __all__ = [
     "AugmentationSettings",
@@ -228,6 +229,14 @@ class Settings:
     optimizer: OptimizerSettings = OptimizerSettings()
     training: TrainingSettings = TrainingSettings()
     augmentation: AugmentationSettings = AugmentationSettings()
+
+    def batch_of(self, n_train: int) -> int:
+        """Examples a step, of ``n_train`` that train: all of them for lbfgs."""
+        return n_train if self.optimizer.name == "lbfgs" else self.training.batch
+
+    def rate_tie(self, n_train: int) -> float:
+        """What the batch rule multiplies a learning rate by."""
+        return tied_rate(1.0, self.batch_of(n_train), self.training.rate_rule, self.training.reference_batch)
 
     @classmethod
     def from_tables(cls, tables: Mapping[str, Mapping[str, Any]]) -> Settings:

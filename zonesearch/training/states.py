@@ -57,7 +57,7 @@ class States:
         """Keep the state of a training that reached ``training.epochs``; makes room by dropping the oldest."""
         path = self.folder / f"{training.key}-{training.epochs}.pt"
         part = path.with_suffix(f".{os.getpid()}.part")
-        with contextlib.suppress(OSError, RuntimeError):  # a full disk is no reason to lose a training
+        with contextlib.suppress(Exception):  # neither a full disk nor a part that cannot be pickled costs the training
             self.folder.mkdir(parents=True, exist_ok=True)
             torch.save(state, part)
             part.replace(path)

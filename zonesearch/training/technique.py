@@ -1,7 +1,7 @@
-"""The face between a training and the techniques around it: averaging, evolution, gradient noise.
+"""A training under way, and the face between it and the techniques around it: averaging, evolution, gradient noise.
 
 A technique is frozen settings, read from a table of the study file. When a training starts it gives hooks that live
-as long as the training; the loop calls the four of them and knows nothing more.
+as long as the training; the loop calls them and knows nothing more.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from zonesearch.domain import tables
 from zonesearch.errors import StudyError
 from zonesearch.training.augmentation import Augmentation
+from zonesearch.training.batch_rules import steps_in_epoch
+from zonesearch.training.metrics import CLASSIFICATION, Measure
 from zonesearch.training.schedules import Schedule
 
 __all__ = ["Hooks", "Loss", "Run", "Technique", "check_table", "judged", "take_part"]
@@ -26,7 +28,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass
 class Run:
-    """A training under way, as techniques see it.
+    """A training under way with its history: all that decides how it goes on.
 
     Args:
         network: is trained in place.
@@ -41,7 +43,18 @@ class Run:
         augmentation: changes the inputs of each batch; None leaves them.
         step: optimizer steps taken so far.
         epoch: epochs finished so far.
-        curve: what techniques note, one number an epoch under a name; becomes part of the trial's curve.
+        curve: what was noted, one number an epoch under a name; techniques add theirs.
+        measure: what the training is judged by.
+        classes: whether outputs are scores of classes; of a regression they are not.
+        precision: of products.
+        clip: the largest norm of a gradient; 0: any.
+        fixed_steps: steps of an epoch; 0: one pass over the data.
+        order: draws the order of the data.
+        hooks: of the techniques, in the order in which they are called.
+        tested: a copy of the network that validation chose so far; None where none is kept.
+        averaged_from: the epoch, counted from 1, after which an average or an ensemble was first judged in place of
+            the network; None while there is none.
+        notes: sentences the user should read.
     """
 
     network: nn.Module
@@ -58,6 +71,31 @@ class Run:
     step: int = 0
     epoch: int = 0
     curve: dict[str, list[float]] = field(default_factory=dict)
+    measure: Measure = CLASSIFICATION
+    classes: bool = True
+    precision: str = "float32"
+    clip: float = 0.0
+    fixed_steps: int = 0
+    order: torch.Generator = field(default_factory=torch.Generator)
+    hooks: list[Hooks] = field(default_factory=list)
+    tested: nn.Module | None = None
+    averaged_from: int | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps in an epoch of descent."""
+        return steps_in_epoch(len(self.labels), self.batch, self.fixed_steps)
+
+    @property
+    def scores(self) -> list[float]:
+        """The metric on the validation split after each finished epoch, turned so that larger is better."""
+        return [self.measure.metric.score(value) for value in self.curve.get("validation_accuracy", ())]
+
+    @property
+    def counted(self) -> slice:
+        """The epochs that compete for the best one: from the first average on, those with an average."""
+        return slice((self.averaged_from or 1) - 1, None)
 
     @property
     def learning_rate(self) -> float:
@@ -67,7 +105,11 @@ class Run:
 
 
 class Hooks:
-    """What a technique does during one training; by default nothing."""
+    """What a technique does during one training; by default nothing.
+
+    What a technique remembers of the training is its ``state``, plain data and tensors, so that a training can go on
+    from it; it draws from ``run.generator`` alone.
+    """
 
     def before_step(self, run: Run) -> None:
         """Gradients are there, the step is not taken yet."""
@@ -82,6 +124,13 @@ class Hooks:
     def judged(self, run: Run, network: nn.Module) -> nn.Module:
         """The network that is evaluated in place of ``network``: in eval mode, giving scores per class."""
         return network
+
+    def state(self) -> Any:
+        """What is remembered; None for nothing."""
+        return None
+
+    def load(self, state: Any, run: Run) -> None:
+        """Remember what ``state`` says; the network of ``run`` has its weights already."""
 
 
 class Technique(Protocol):
@@ -110,6 +159,7 @@ def take_part(run: Run, share: float) -> tuple[Tensor, Tensor]:
     mine, theirs = order[:taken].to(run.inputs.device), order[taken:].to(run.inputs.device)
     part = run.inputs[mine], run.labels[mine]
     run.inputs, run.labels = run.inputs[theirs], run.labels[theirs]
+    run.batch = min(run.batch, len(run.labels))
     return part
 
 

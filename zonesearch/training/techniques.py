@@ -12,9 +12,11 @@ from zonesearch.training.early_stopping import EarlyStopping
 from zonesearch.training.evolution import Phase, evolution_from_table
 from zonesearch.training.gradient_noise import GradientNoise
 from zonesearch.training.noise_scale import NoiseScaleProbe
+from zonesearch.training.schedules import parse
+from zonesearch.training.settings import Settings
 from zonesearch.training.technique import Hooks, Run, Technique, check_table
 
-__all__ = ["TECHNIQUE_TABLES", "Techniques"]
+__all__ = ["TECHNIQUE_TABLES", "Techniques", "looks_at_length"]
 
 _READERS: dict[str, Any] = {
     "averaging": Averaging.from_table,
@@ -56,9 +58,30 @@ class Techniques:
         return any(value for name, value in vars(self).items() if name != "early_stopping")
 
     def begin(self, run: Run) -> list[Hooks]:
-        """The hooks of one training, in the order in which they are called."""
-        order: tuple[Technique | None, ...] = (self.evolution, self.gradient_noise, self.noise_scale, self.averaging)
-        return [technique.begin(run) for technique in order if technique is not None]
+        """The hooks of one training, in the order in which they are called.
+
+        A training that is too short for a member of an average trains without, and its notes say so: it may be a probe
+        of one epoch.
+        """
+        order: tuple[Technique | None, ...] = (self.evolution, self.gradient_noise, self.noise_scale)
+        hooks = [technique.begin(run) for technique in order if technique is not None]
+        if self.averaging is not None:
+            try:
+                hooks.append(self.averaging.begin(run))
+            except StudyError as error:
+                run.notes.append(f"averaging never began: {error}")
+        return hooks
+
+    @property
+    def within_epochs(self) -> Techniques:
+        """Those that act on single steps, and on the data that descent sees: what a range test has of them."""
+        return Techniques(evolution=self.evolution, gradient_noise=self.gradient_noise)
+
+    @property
+    def between_epochs(self) -> tuple[str, ...]:
+        """The names of those that are on and act between epochs."""
+        names = ("averaging", "early_stopping", "evolution", "noise_scale")
+        return tuple(name for name in names if getattr(self, name) is not None)
 
     def with_params(self, params: Mapping[str, Any]) -> tuple[Techniques, dict[str, Any]]:
         """These techniques with the settings replaced that params name as ``table.key``; and the rest of params.
@@ -92,3 +115,19 @@ class Techniques:
         if self.evolution is not None:
             described["evolution"]["kind"] = self.evolution.kind
         return described
+
+
+def looks_at_length(settings: Settings, techniques: Techniques) -> str:
+    """What of a training depends on its whole length, in words; empty where nothing does.
+
+    Where something does, a training of 80 epochs does not begin with one of 40: it cannot go on from it, and does not
+    answer for it.
+    """
+    schedule = parse(settings.training.schedule)
+    if schedule.uses_horizon:
+        return f'the schedule "{settings.training.schedule}" stretches over all of it'
+    averaging = techniques.averaging
+    if averaging is not None and averaging.looks_at_length(schedule):
+        return "[averaging] begins after a share of it"
+    looking = next((name for name, kind in vars(techniques).items() if getattr(kind, "uses_horizon", False)), None)
+    return f"[{looking}] stretches over all of it" if looking else ""

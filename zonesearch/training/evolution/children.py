@@ -1,4 +1,7 @@
-"""Children of a network: flat weight vectors that are judged side by side, as one stacked program."""
+"""Children of a network: flat weight vectors that are judged side by side, as one stacked program.
+
+The weights that evolve are those that descent trains: what is frozen stays as it is.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
+from zonesearch.training.numerics import autocast
+from zonesearch.training.step import flat_gradient
 from zonesearch.training.technique import Loss
 
 __all__ = ["Judge", "same_norm"]
@@ -22,23 +27,34 @@ class Judge:
         loss: mean loss of (outputs, labels).
         inputs, labels: what is judged on.
         batch: examples at a time.
+        precision: of products.
     """
 
-    def __init__(self, network: nn.Module, loss: Loss, inputs: Tensor, labels: Tensor, batch: int = 1024) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        loss: Loss,
+        inputs: Tensor,
+        labels: Tensor,
+        batch: int = 1024,
+        precision: str = "float32",
+    ) -> None:
         self._network = network
+        self._precision = precision
         self._loss = loss
         self._inputs, self._labels = inputs, labels
         self._batch = batch
-        self._shapes = {name: p.shape for name, p in network.named_parameters()}
+        self._shapes = {name: p.shape for name, p in network.named_parameters() if p.requires_grad}
+        self._parameters = [p for p in network.parameters() if p.requires_grad]
 
     def weights(self) -> Tensor:
         """The network's own weights as one flat vector, shape (d,)."""
-        return parameters_to_vector(self._network.parameters()).detach()
+        return parameters_to_vector(self._parameters).detach()
 
     def settle(self, weights: Tensor) -> None:
         """Give the network these weights."""
         with torch.no_grad():
-            vector_to_parameters(weights, self._network.parameters())
+            vector_to_parameters(weights, self._parameters)
 
     @torch.no_grad()
     def __call__(self, children: Tensor) -> tuple[Tensor, Tensor]:
@@ -48,8 +64,9 @@ class Judge:
         buffers = dict(self._network.named_buffers())
 
         def one(weights: dict[str, Tensor], inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-            outputs = functional_call(self._network, {**weights, **buffers}, (inputs,))
-            return self._loss(outputs, labels), (outputs.argmax(1) == labels).float().mean()
+            with autocast(self._precision, inputs.device):
+                outputs = functional_call(self._network, {**weights, **buffers}, (inputs,))
+                return self._loss(outputs, labels), (outputs.argmax(1) == labels).float().mean()
 
         losses = children.new_zeros(len(children))
         accuracies = children.new_zeros(len(children))
@@ -62,12 +79,14 @@ class Judge:
     def gradient(self) -> Tensor:
         """Gradient of the mean loss at the network's own weights, in eval mode, flat, shape (d,)."""
         self._network.eval()
-        parameters = list(self._network.parameters())
-        total = torch.zeros(sum(p.numel() for p in parameters), device=parameters[0].device)
+        total = torch.zeros_like(self.weights())
         for inputs, labels in self._batches():
-            loss = self._loss(self._network(inputs), labels) * (len(inputs) / len(self._inputs))
-            gradients = torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
-            total += torch.cat([g.flatten() for g in gradients])
+            share = len(inputs) / len(self._inputs)
+
+            def loss(outputs: Tensor, wanted: Tensor, share: float = share) -> Tensor:
+                return self._loss(outputs, wanted) * share
+
+            total += flat_gradient(self._network, loss, inputs, labels, self._parameters, self._precision)
         return total
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:

@@ -78,7 +78,7 @@ class _Evolution(Hooks):
     def instead_of_epoch(self, run: Run) -> bool:
         if (run.epoch + 1) % self._phase.every:
             return False
-        judge = Judge(run.network, run.loss, self._inputs, self._labels)
+        judge = Judge(run.network, run.loss, self._inputs, self._labels, precision=run.precision)
         self._phase.evolve(judge, run.learning_rate, run.generator)
         return True
 

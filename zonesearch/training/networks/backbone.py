@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from zonesearch.errors import ObjectiveError, did_you_mean
+from zonesearch.training.networks.dropout import Dropout
 from zonesearch.training.settings import NetworkSettings
 
 __all__ = ["TUNED", "Backbone", "build_backbone", "check_backbone", "names_a_file"]
@@ -81,8 +82,12 @@ def build_backbone(settings: NetworkSettings, shape: tuple[int, ...], n_classes:
         new: nn.Module = nn.Conv2d(head.in_channels, n_classes, 1)
     else:
         new = nn.Linear(head.in_features, n_classes)
-    setattr(body.get_submodule(path.rpartition(".")[0]), path.rpartition(".")[2], new)
-    return Backbone(body, _freeze(body, new, settings.tune), shape[0])
+    parent, name = body.get_submodule(path.rpartition(".")[0]), path.rpartition(".")[2]
+    setattr(parent, name, new)
+    frozen = _freeze(body, new, settings.tune)
+    if settings.dropout:
+        setattr(parent, name, nn.Sequential(Dropout(settings.dropout), new))
+    return Backbone(body, frozen, shape[0])
 
 
 def _body(settings: NetworkSettings) -> nn.Module:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from zonesearch.errors import StudyError
-from zonesearch.training.schedules.schedule import Schedule
+from zonesearch.training.schedules.schedule import Fall, Schedule, nearest
 
 __all__ = ["ExpRange", "Sgdr", "Triangular", "Triangular2"]
 
@@ -32,9 +32,14 @@ class Triangular(Schedule):
         if self.high < self.low:
             raise StudyError(f'schedule "{self.name}": high must be at least low, but {self.high} < {self.low}')
 
-    def store_points(self, epochs: int) -> tuple[int, ...]:
-        """The ends of the cycles."""
-        return self._points(2 * self.half_cycle, 2 * self.half_cycle, epochs)
+    def falls(self, epochs: float) -> tuple[Fall, ...]:
+        """The second halves of the triangles."""
+        return self._falls(0, 2 * self.half_cycle, epochs, self.half_cycle)
+
+    def neighbours(self, epochs: float) -> Iterator[Schedule]:
+        """With whole epochs in a triangle."""
+        for whole in nearest(2 * self.half_cycle):
+            yield replace(self, half_cycle=whole / 2)
 
     def rate(self, base: float, step: int, steps_per_epoch: int, epochs: float, history: Sequence[float] = ()) -> float:
         """``low + (high - low) amplitude max(0, 1 - x)``.
@@ -98,14 +103,21 @@ class Sgdr(Schedule):
         self._number("multiply", least=1)
         self._number("decay", above=0, most=1)
 
-    def store_points(self, epochs: int) -> tuple[int, ...]:
-        """The ends of the cycles."""
-        points, end, length = set(), self.period, self.period
-        while end <= epochs:
-            points.add(round(end))
-            length *= self.multiply
-            end += length
-        return tuple(sorted(points - {0}))
+    def falls(self, epochs: float) -> tuple[Fall, ...]:
+        """The cycles that end within the training."""
+        found: list[Fall] = []
+        start, length = 0.0, self.period
+        while start + length <= epochs + 1e-9:
+            found.append((start, start + length))
+            start, length = start + length, length * self.multiply
+        return tuple(found)
+
+    def neighbours(self, epochs: float) -> Iterator[Schedule]:
+        """With whole epochs in the first cycle, then in all of them."""
+        for whole in nearest(self.period):
+            yield replace(self, period=whole)
+        for whole in nearest(self.period):
+            yield replace(self, period=whole, multiply=round(self.multiply))
 
     def rate(self, base: float, step: int, steps_per_epoch: int, epochs: float, history: Sequence[float] = ()) -> float:
         """``low + (peak - low) (1 + cos(pi T_cur / T_i)) / 2``, with ``peak = base decay^i`` in cycle i."""

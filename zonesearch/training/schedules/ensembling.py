@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from zonesearch.errors import StudyError
-from zonesearch.training.schedules.schedule import Schedule
+from zonesearch.training.schedules.schedule import Fall, Schedule, nearest
 
 __all__ = ["Fge", "Snapshot", "Swa"]
 
@@ -29,9 +29,15 @@ class Snapshot(Schedule):
     def uses_horizon(self) -> bool:
         return True
 
-    def store_points(self, epochs: int) -> tuple[int, ...]:
-        """The ends of the cycles, the last one at the end of the training."""
-        return tuple(sorted({round(epochs * i / self.cycles) for i in range(1, self.cycles + 1)} - {0}))
+    def falls(self, epochs: float) -> tuple[Fall, ...]:
+        """The cycles, the last one up to the end of the training."""
+        n = int(self.cycles)
+        return tuple((epochs * i / n, epochs * (i + 1) / n) for i in range(n))
+
+    def neighbours(self, epochs: float) -> Iterator[Schedule]:
+        """With other numbers of cycles."""
+        for cycles in sorted(range(1, math.floor(epochs) + 1), key=lambda n: (abs(n - self.cycles), -n)):
+            yield replace(self, cycles=cycles)
 
     def rate(self, base: float, step: int, steps_per_epoch: int, epochs: float, history: Sequence[float] = ()) -> float:
         """``base / 2 (cos(pi mod(t - 1, ceil(T/M)) / ceil(T/M)) + 1)`` with ``t = step + 1``."""
@@ -61,6 +67,11 @@ class _FromCheckpoint(Schedule):
     def _budget(self, epochs: float) -> float:
         return epochs if self.length is None else self.length
 
+    def _starts(self, start: float, epochs: float) -> list[float]:
+        """Shares of the budget that are whole epochs, the nearest to ``start`` first."""
+        budget = self._budget(epochs)
+        return [round(whole / budget, 4) for whole in nearest(start * budget) if whole < budget]
+
 
 @dataclass(frozen=True)
 class Swa(_FromCheckpoint):
@@ -89,12 +100,23 @@ class Swa(_FromCheckpoint):
         self._number("cycle", above=0, optional=True)
         self._number("high", least=self.low, optional=True)
 
-    def store_points(self, epochs: int) -> tuple[int, ...]:
-        """Every epoch from ``start`` on at a constant rate; else the ends of the cycles."""
-        start = self.start * self._budget(epochs)
+    def falls(self, epochs: float) -> tuple[Fall, ...] | None:
+        """The cycles after ``start``; none at a constant rate."""
         if self.cycle is None:
-            return self._points(math.ceil(start - 1e-9), 1, epochs)
-        return self._points(start + self.cycle, self.cycle, epochs)
+            return None
+        return self._falls(self.start * self._budget(epochs), self.cycle, epochs, self.cycle)
+
+    def store_points(self, epochs: int) -> tuple[int, ...]:
+        """Every epoch from ``start`` on at a constant rate."""
+        first = math.ceil(self.start * self._budget(epochs) - 1e-9)
+        return tuple(range(max(1, first), epochs + 1)) if self.cycle is None else ()
+
+    def neighbours(self, epochs: float) -> Iterator[Schedule]:
+        """With a start and cycles of whole epochs."""
+        if self.cycle is not None:
+            for cycle in nearest(self.cycle):
+                for start in self._starts(self.start, epochs):
+                    yield replace(self, cycle=cycle, start=start)
 
     def rate(self, base: float, step: int, steps_per_epoch: int, epochs: float, history: Sequence[float] = ()) -> float:
         """The published line; in a cycle (1 - t) high + t low with t = (mod(i - 1, c) + 1) / c, i counted from 1."""
@@ -132,9 +154,18 @@ class Fge(_FromCheckpoint):
         self._number("cycle", above=0)
         self._number("start", above=0, most=1)
 
-    def store_points(self, epochs: int) -> tuple[int, ...]:
-        """The middles of the triangles."""
-        return self._points(self.start * self._budget(epochs) + self.cycle / 2, self.cycle, epochs)
+    def falls(self, epochs: float) -> tuple[Fall, ...]:
+        """The first halves of the triangles."""
+        half = self.cycle / 2
+        return self._falls(self.start * self._budget(epochs) - half, self.cycle, epochs, half)
+
+    def neighbours(self, epochs: float) -> Iterator[Schedule]:
+        """With a start after a whole epoch, and the middles of the triangles too."""
+        for start in self._starts(self.start, epochs):
+            yield replace(self, start=start)
+        for half in nearest(self.cycle / 2):
+            for start in self._starts(self.start, epochs):
+                yield replace(self, cycle=2 * half, start=start)
 
     def rate(self, base: float, step: int, steps_per_epoch: int, epochs: float, history: Sequence[float] = ()) -> float:
         """(1 - 2t) high + 2t low until t = 1/2, then back, with t = (mod(i - 1, c) + 1) / c, i counted from 1."""

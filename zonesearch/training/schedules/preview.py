@@ -8,6 +8,7 @@ from typing import Any
 
 from zonesearch.domain.sketch import sketch
 from zonesearch.errors import StudyError
+from zonesearch.training.schedules.members import members
 from zonesearch.training.schedules.parsing import parse
 from zonesearch.training.schedules.schedule import Schedule
 
@@ -39,6 +40,8 @@ class Preview:
         epochs, steps_per_epoch, learning_rate: what it was asked for; the rate is the base.
         learning_rates: one per step.
         note: what the rates do not show.
+        members: the epochs, counted from 1, after which an average or ensemble takes a member; empty where the schedule
+            leaves that to ``[averaging]``, or its cycles do not end with an epoch.
     """
 
     schedule: str
@@ -47,6 +50,7 @@ class Preview:
     learning_rate: float
     learning_rates: tuple[float, ...]
     note: str = ""
+    members: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, spec: str, epochs: int, steps_per_epoch: int, learning_rate: float) -> Preview:
@@ -65,7 +69,12 @@ class Preview:
         if schedule.uses_history:
             note = "cuts depend on validation accuracy; shown is a training that improves in every epoch"
         rates = tuple(preview(schedule, epochs, steps_per_epoch, learning_rate))
-        return cls(str(schedule), epochs, steps_per_epoch, learning_rate, rates, note)
+        found: tuple[int, ...] = ()
+        try:
+            found = members(schedule, epochs, steps_per_epoch, learning_rate) or ()
+        except StudyError as error:  # a matter of [averaging] alone: without it the rates are as good as any
+            note = f"[averaging] refuses it: {error}"
+        return cls(str(schedule), epochs, steps_per_epoch, learning_rate, rates, note, found)
 
     def describe(self) -> dict[str, Any]:
         """The preview as plain data."""
@@ -75,10 +84,19 @@ class Preview:
             "steps_per_epoch": self.steps_per_epoch,
             "learning_rate": self.learning_rate,
             "note": self.note,
+            "members": list(self.members),
             "learning_rates": list(self.learning_rates),
         }
 
     def picture(self, width: int = 72, height: int = 12) -> str:
         """The rates as text: epochs to the right, the rate upwards."""
         drawn = sketch(self.learning_rates, x_from="epoch 0", x_to=str(self.epochs), width=width, height=height)
-        return "\n".join(line for line in (self.schedule, drawn, self.note) if line)
+        stored = f"members of an average or ensemble after epochs {_epochs(self.members)}" if self.members else ""
+        return "\n".join(line for line in (self.schedule, drawn, stored, self.note) if line)
+
+
+def _epochs(epochs: Sequence[int]) -> str:
+    """``8, 16, 24``; ``30 to 40`` for a row of neighbours."""
+    if len(epochs) > 2 and list(epochs) == list(range(epochs[0], epochs[-1] + 1)):
+        return f"{epochs[0]} to {epochs[-1]}"
+    return ", ".join(map(str, epochs))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import Field, fields, is_dataclass
 from typing import Any, ClassVar
 
 from zonesearch.errors import StudyError
 
-__all__ = ["Schedule"]
+__all__ = ["Fall", "Schedule", "nearest"]
+
+Fall = tuple[float, float]
+"""Where a fall of the rate begins and where it ends, in epochs."""
 
 
 class Schedule(ABC):
@@ -47,12 +50,26 @@ class Schedule(ABC):
         """
         return False
 
-    def store_points(self, epochs: int) -> tuple[int, ...] | None:
-        """After how many epochs the rate stands at the bottom of a cycle, where an average or ensemble takes a member.
+    def falls(self, epochs: float) -> tuple[Fall, ...] | None:
+        """The falls of the rate, each from its peak to the low end, where an average or ensemble takes a member.
 
-        Rounded to whole epochs, ascending, from 1 to ``epochs``; None for a schedule without cycles.
+        In epochs, fractions allowed, ascending, the low ends above 0 and up to ``epochs``; None for a schedule without
+        cycles. Which whole epochs come near enough is said by :func:`~zonesearch.training.schedules.members.members`.
         """
         return None
+
+    def store_points(self, epochs: int) -> tuple[int, ...] | None:
+        """The epochs, counted from 1, after which a member is taken, where a schedule without cycles names them."""
+        return None
+
+    @property
+    def has_members(self) -> bool:
+        """Whether the schedule says itself after which epochs an average or ensemble takes a member."""
+        return self.falls(1.0) is not None or self.store_points(1) is not None
+
+    def neighbours(self, epochs: float) -> Iterator[Schedule]:
+        """The same schedule with cycles that end with an epoch, the nearest first; nothing where there are none."""
+        yield from ()
 
     def __str__(self) -> str:
         """The specification that :func:`~zonesearch.training.schedules.parse` reads back."""
@@ -66,10 +83,10 @@ class Schedule(ABC):
         return f"{self.name}({named})" if named else self.name
 
     @staticmethod
-    def _points(first: float, period: float, epochs: int) -> tuple[int, ...]:
-        """``first``, ``first + period``, ... up to ``epochs``, rounded, each once."""
-        n = max(0, math.floor((epochs - first) / period + 1e-9) + 1)
-        return tuple(sorted({round(first + i * period) for i in range(n)} - {0}))
+    def _falls(first: float, period: float, epochs: float, fall: float) -> tuple[Fall, ...]:
+        """Cycles of ``period`` that begin at ``first`` and whose rate falls during their last ``fall`` epochs."""
+        n = max(0, math.floor((epochs - first) / period + 1e-9))
+        return tuple((first + (i + 1) * period - fall, first + (i + 1) * period) for i in range(n))
 
     def _number(self, argument: str, *, above: float = -math.inf, least: float = -math.inf, most: float = math.inf,
                 optional: bool = False) -> None:  # fmt: skip
@@ -86,3 +103,9 @@ class Schedule(ABC):
         right = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
         if not right or value <= above or value < least or value > most:
             raise StudyError(f'schedule "{self.name}": {argument} must be {wanted}, not {value!r}')
+
+
+def nearest(value: float, n: int = 10) -> list[int]:
+    """The ``n`` whole numbers from 1 on that lie nearest to ``value``, the nearest first and the larger of equals."""
+    around = range(max(1, math.floor(value) - n), math.ceil(value) + n + 1)
+    return sorted(around, key=lambda whole: (abs(whole - value), -whole))[:n]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import ClassVar
 
 from zonesearch.domain.lr_range import sweep_rates
@@ -14,9 +15,10 @@ __all__ = ["Sweep"]
 
 @dataclass(frozen=True)
 class Sweep(Schedule):
-    """From ``low`` to ``high`` (both absolute) within ``n_steps`` steps, by equal factors or equal steps.
+    """From ``low`` to ``high`` within ``n_steps`` steps, by equal factors or equal steps.
 
     A training under it is a range test: it ends with the last of these steps, and its curve holds the loss of each.
+    Both rates replace the recipe's own, and so are tied to the batch as that is.
     """
 
     low: float = 1e-6
@@ -34,11 +36,17 @@ class Sweep(Schedule):
         Raises:
             StudyError: when the arguments make no sweep.
         """
-        return sweep_rates(self.low, self.high, self.n_steps, self.kind)  # type: ignore[arg-type]
+        return list(_rates(self))
+
+    def times(self, tie: float) -> Sweep:
+        """The sweep with every rate multiplied: what the batch rule makes of them."""
+        return self if tie == 1 else replace(self, low=self.low * tie, high=self.high * tie)
 
     def rate(self, base: float, step: int, steps_per_epoch: int, epochs: float, history: Sequence[float] = ()) -> float:
         """``low (high / low)^(t / (n_steps - 1))``, or the same along a line; ``high`` beyond."""
-        share = min(1.0, step / (self.n_steps - 1))
-        if self.kind == "linear":
-            return self.low + (self.high - self.low) * share
-        return self.low * float((self.high / self.low) ** share)
+        return _rates(self)[min(step, self.n_steps - 1)]
+
+
+@cache
+def _rates(sweep: Sweep) -> tuple[float, ...]:
+    return tuple(sweep_rates(sweep.low, sweep.high, sweep.n_steps, sweep.kind))  # type: ignore[arg-type]

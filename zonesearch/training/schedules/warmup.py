@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from zonesearch.errors import StudyError
 from zonesearch.training.schedules.decay import Constant
-from zonesearch.training.schedules.schedule import Schedule
+from zonesearch.training.schedules.schedule import Fall, Schedule, nearest
+from zonesearch.training.schedules.sweep import Sweep
 
 __all__ = ["Warmup"]
 
@@ -30,6 +31,8 @@ class Warmup(Schedule):
         self._number("epochs", above=0)
         if not isinstance(self.then, Schedule):
             raise StudyError(f'schedule "warmup": then must be a schedule such as then=cosine, not {self.then!r}')
+        if isinstance(self.then, Sweep):
+            raise StudyError('schedule "warmup": then may be any schedule but a sweep, which is a range test by itself')
 
     @property
     def within_epoch(self) -> bool:  # type: ignore[override]
@@ -43,10 +46,22 @@ class Warmup(Schedule):
     def uses_horizon(self) -> bool:
         return self.then.uses_horizon
 
-    def store_points(self, epochs: int) -> tuple[int, ...] | None:
+    def falls(self, epochs: float) -> tuple[Fall, ...] | None:
         """Those of ``then``, moved by the warm-up."""
+        falls = self.then.falls(max(0.0, epochs - self.epochs))
+        return falls and tuple((peak + self.epochs, low + self.epochs) for peak, low in falls)
+
+    def store_points(self, epochs: int) -> tuple[int, ...] | None:
+        """Those of ``then``, moved by the warm-up; where that ends within an epoch, to the end of it."""
         points = self.then.store_points(max(0, math.floor(epochs - self.epochs)))
-        return points and tuple(round(point + self.epochs) for point in points)
+        return points and tuple(math.ceil(point + self.epochs) for point in points)
+
+    def neighbours(self, epochs: float) -> Iterator[Schedule]:
+        """With a warm-up of whole epochs, and those of ``then``."""
+        for whole in nearest(self.epochs, 2):
+            rest = max(1.0, epochs - whole)
+            for then in (self.then, *self.then.neighbours(rest)):
+                yield replace(self, epochs=whole, then=then)
 
     def rate(self, base: float, step: int, steps_per_epoch: int, epochs: float, history: Sequence[float] = ()) -> float:
         """``first (step + 1) / n`` during the n steps of the warm-up, then that of ``then``."""

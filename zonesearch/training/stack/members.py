@@ -70,6 +70,12 @@ class Member:
         return len(self.curve["validation_accuracy"])
 
     @property
+    def stopped(self) -> bool:
+        """Whether early stopping says that it ends here, however long it was to be."""
+        curve = self.curve
+        return self.stopping is not None and self.stopping.stops(curve["validation_accuracy"], curve["validation_loss"])
+
+    @property
     def column(self) -> tuple[Any, ...]:
         """What members of one column share: everything but the seed, and the length."""
         return self.training.identity[0]
@@ -95,8 +101,7 @@ class Member:
         better = values[0] > max(accuracies, default=-math.inf)
         for name, value in zip(CURVES, values, strict=True):
             self.curve[name].append(value)
-        stops = self.stopping is not None and self.stopping.stops(accuracies, self.curve["validation_loss"])
-        if stops or len(accuracies) == self.training.epochs:
+        if self.stopped or len(accuracies) == self.training.epochs:
             self.state = "complete"
         return better
 

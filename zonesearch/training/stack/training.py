@@ -130,7 +130,8 @@ def _epoch(stack: Stack, states: States | None) -> None:
 
 def _trial(stack: Stack, place: tuple[int, int], member: Member, data: Split, states: States | None) -> Trial:
     training, complete = member.training, member.state == "complete"
-    if complete and states is not None and not member.schedule.uses_horizon and member.n_epochs == training.epochs:
+    reached = complete and member.n_epochs == training.epochs and not member.stopped
+    if reached and states is not None and not member.schedule.uses_horizon:
         states.save(training, stack.state(*place))
     device, precision = data.train[0].device, member.settings.training.precision
     return Trial(

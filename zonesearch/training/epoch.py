@@ -1,0 +1,82 @@
+"""One epoch of steps, and what a network is worth on a split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from zonesearch.training.averaging import has_batch_norm
+from zonesearch.training.metrics import CLASSIFICATION, Measure
+from zonesearch.training.order import epoch_order
+from zonesearch.training.step import gradients, scores_of, update
+from zonesearch.training.technique import Run
+
+__all__ = ["descend", "evaluate", "steps"]
+
+_EVALUATION_BATCH = 4096
+
+
+def descend(run: Run) -> tuple[float, float]:
+    """One epoch of steps; mean training loss and score as they were on the way."""
+    loss_sum = torch.zeros((), dtype=torch.float64, device=run.inputs.device)
+    outputs, labels = [], []
+    for loss, scores, wanted in steps(run):
+        if loss is not None:
+            loss_sum += loss * len(wanted)
+        outputs.append(scores)
+        labels.append(wanted)
+    y = torch.cat(labels)
+    return float(loss_sum) / len(y), run.measure.score(torch.cat(outputs).float(), y)
+
+
+def steps(run: Run, limit: int | None = None) -> Iterator[tuple[Tensor | None, Tensor, Tensor]]:
+    """The steps of an epoch, one at a time; the weights change when the next one is asked for, or the end of them.
+
+    Args:
+        run: its order draws a new permutation for every pass over the data that the steps need.
+        limit: no more steps than this.
+
+    Yields:
+        Mean loss, scores and labels of each batch, before its step. A batch of one example has no variance to
+        normalise by: under batch norm it is only looked at, and has no loss.
+    """
+    device, batch, n_steps = run.inputs.device, run.batch, run.steps_per_epoch
+    permutation = epoch_order(len(run.labels), batch, n_steps, run.order).to(device)
+    y = run.labels[permutation]
+    history = run.scores
+    run.network.train()
+    skip_single = has_batch_norm(run.network)
+    first = run.epoch * n_steps
+    for i in range(n_steps if limit is None else min(limit, n_steps)):
+        rate = run.schedule.rate(run.base_rate, first + i, n_steps, run.epochs, history)
+        for group in run.optimizer.param_groups:
+            group["lr"] = rate * group.get("lr_scale", 1.0)
+        these, wanted = permutation[i * batch : (i + 1) * batch], y[i * batch : (i + 1) * batch]
+        x = run.inputs[these]
+        if run.augmentation is not None:
+            x = run.augmentation(x)
+        if skip_single and len(wanted) == 1:
+            scores = scores_of(run.network.eval(), x, run.precision)
+            run.network.train()
+            yield None, scores, wanted
+            continue
+        loss, scores = gradients(run, x, wanted)
+        yield loss, scores, wanted
+        update(run, x, wanted)
+
+
+@torch.no_grad()
+def evaluate(
+    network: nn.Module, inputs: Tensor, labels: Tensor, measure: Measure = CLASSIFICATION, precision: str = "float32"
+) -> tuple[float, float]:
+    """Mean loss and score on a split; of a classification, cross-entropy and accuracy."""
+    network.eval()
+    loss = 0.0
+    outputs = []
+    for x, y in zip(torch.split(inputs, _EVALUATION_BATCH), torch.split(labels, _EVALUATION_BATCH), strict=True):
+        scores = scores_of(network, x, precision)
+        loss += float(measure.loss(scores, y, reduction="sum"))
+        outputs.append(scores)
+    return loss / len(labels), measure.score(torch.cat(outputs), labels)

@@ -1,0 +1,74 @@
+"""How far a training has come, as plain data: saved whole, loaded whole, so that what goes on is what never stopped.
+
+Everything that decides the next step is in it: weights, the optimizer's memory, what validation said so far (schedules,
+early stopping and the choice of the best epoch read it), what techniques remember, and every stream of randomness,
+torch's own too, which the networks of others draw from. What a network keeps outside ``state_dict`` is not.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import nn
+
+from zonesearch.training.ensembles import Ensemble
+from zonesearch.training.networks import dropout_generator
+from zonesearch.training.technique import Run
+
+__all__ = ["load_progress", "progress_of"]
+
+
+def progress_of(run: Run) -> dict[str, Any]:
+    """All that a longer training needs to go on from here."""
+    tested = run.tested
+    return {
+        "epochs": run.epoch,
+        "step": run.step,
+        "curve": run.curve,
+        "averaged_from": run.averaged_from,
+        "network": run.network.state_dict(),
+        "optimizer": run.optimizer.state_dict(),
+        "hooks": [hook.state() for hook in run.hooks],
+        "tested": None if tested is None else tested.state_dict(),
+        "n_members": len(tested.members) if isinstance(tested, Ensemble) else 0,
+        "streams": [stream.get_state() for stream in _streams(run)],
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state(run.inputs.device) if run.inputs.is_cuda else None,
+    }
+
+
+def load_progress(run: Run, progress: dict[str, Any]) -> None:
+    """Bring a run at its beginning to where ``progress`` was taken."""
+    run.epoch, run.step = progress["epochs"], progress["step"]
+    run.curve = progress["curve"]
+    run.averaged_from = progress["averaged_from"]
+    run.network.load_state_dict(progress["network"])
+    run.optimizer.load_state_dict(progress["optimizer"])
+    for hook, state in zip(run.hooks, progress["hooks"], strict=True):
+        hook.load(state, run)
+    if progress["tested"] is not None:
+        run.tested = _twin(run, progress["n_members"])
+        run.tested.load_state_dict(progress["tested"])
+    for stream, state in zip(_streams(run), progress["streams"], strict=True):
+        stream.set_state(state)
+    torch.set_rng_state(progress["torch"])
+    if progress["cuda"] is not None:
+        torch.cuda.set_rng_state(progress["cuda"], run.inputs.device)
+
+
+def _streams(run: Run) -> list[torch.Generator]:
+    """The generators of a run, in a fixed order."""
+    own = [run.order, run.generator]
+    if run.augmentation is not None:
+        own.append(run.augmentation.generator)
+    dropout = dropout_generator(run.network)
+    return own if dropout is None else [*own, dropout]
+
+
+def _twin(run: Run, n_members: int) -> nn.Module:
+    """A network of the kind that is judged: one, or an ensemble of ``n_members``."""
+    if not n_members:
+        return copy.deepcopy(run.network)
+    return Ensemble([copy.deepcopy(run.network) for _ in range(n_members)], run.classes)
