@@ -84,7 +84,8 @@ class Findings:
     @property
     def training_notes(self) -> tuple[str, ...]:
         """What trainings say of themselves (that averaging never began, as), each sentence with how many say it."""
-        said = Counter(note for trial in self.trials for note in trial.provenance.get("notes", ()))
+        noted = (trial.provenance.get("notes") for trial in self.trials)
+        said = Counter(note for notes in noted if isinstance(notes, list) for note in notes if isinstance(note, str))
         return tuple(f"{n} of {len(self.trials)} trainings: {note.rstrip('.')}." for note, n in sorted(said.items()))
 
     @property
