@@ -17,6 +17,7 @@ from zonesearch.errors import StudyError, did_you_mean
 from zonesearch.training.schedules.cyclical import ExpRange, Sgdr, Triangular, Triangular2
 from zonesearch.training.schedules.decay import Constant, Cosine, Exponential, Linear, OneCycle, Plateau, Step
 from zonesearch.training.schedules.ensembling import Fge, Snapshot, Swa
+from zonesearch.training.schedules.foreign import adapted
 from zonesearch.training.schedules.schedule import Schedule
 from zonesearch.training.schedules.sweep import Sweep
 from zonesearch.training.schedules.warmup import Warmup
@@ -67,22 +68,25 @@ def _schedule(node: ast.expr, spec: str) -> Schedule:
     given = [] if not isinstance(node, ast.Call) else node.args
     keywords = [] if not isinstance(node, ast.Call) else node.keywords
     if len(given) > len(places):
-        raise StudyError(f'schedule "{cls.name}" takes {_list(places)}, but "{spec}" gives {len(given)} values')
+        raise StudyError(f'schedule "{called.id}" takes {_list(places)}, but "{spec}" gives {len(given)} values')
     arguments = {name: _value(argument, spec) for name, argument in zip(places, given, strict=False)}
     for keyword in keywords:
         if keyword.arg not in places:
             said = keyword.arg or "**"
-            raise StudyError(f'schedule "{cls.name}" has no argument "{said}"; {did_you_mean(said, places)}')
+            raise StudyError(f'schedule "{called.id}" has no argument "{said}"; {did_you_mean(said, places)}')
         if keyword.arg in arguments:
-            raise StudyError(f'schedule "{cls.name}": {keyword.arg} is given twice in "{spec}"')
+            raise StudyError(f'schedule "{called.id}": {keyword.arg} is given twice in "{spec}"')
         arguments[keyword.arg] = _value(keyword.value, spec)
     needed = [
         name for name, parameter in inspect.signature(cls).parameters.items() if parameter.default is parameter.empty
     ]
     missing = [name for name in needed if name not in arguments]
     if missing:
-        raise StudyError(f'schedule "{cls.name}" needs {_list(missing)}, as {cls.name}({missing[0]}=0.01)')
-    return cls(**arguments)
+        raise StudyError(f'schedule "{called.id}" needs {_list(missing)}, as {called.id}({missing[0]}=0.01)')
+    try:
+        return adapted(cls(**arguments), ast.unparse(node))
+    except (TypeError, ValueError) as error:
+        raise error if isinstance(error, StudyError) else StudyError(f'schedule "{spec}": {error}') from None
 
 
 def _value(node: ast.expr, spec: str) -> Any:
