@@ -129,7 +129,8 @@ class ObjectiveTables:
             return
         seen: dict[str, str] = {}
         for name in space.names:
-            short = name.partition(".")[2] if name.partition(".")[0] in _BY_SHORT_NAME else name
+            table, dot, key = name.partition(".")
+            short = key if dot and table in _BY_SHORT_NAME else name
             short = "optimizer" if name == "optimizer.name" else short
             if short in seen:
                 raise StudyError(
