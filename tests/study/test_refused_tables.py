@@ -38,7 +38,10 @@ def read(text: str) -> None:
         ("[early_stopping]\npatience = 2\n", r"\[early_stopping\] has no effect"),
         ("[arms.a]\n", r"\[arms\] has no effect"),
         ("[data]\n[network]\n[optimizer]\n", r"\[data\], \[network\] and \[optimizer\] have no effect"),
-        ("[metric]\nname = 'rmse'\ndirektion = 'minimize'\n", r'\[metric\] has no key "direktion"; did you mean "direc'),
+        (
+            "[metric]\nname = 'rmse'\ndirektion = 'minimize'\n",
+            r'\[metric\] has no key "direktion"; did you mean "direc',
+        ),
         ("[metric]\nunits = 'ms'\n", r'\[metric\] has no key "units"; did you mean "unit"'),
         ("[metric]\ndirection = 'down'\n", r'direction of a metric is "maximize" or "minimize", not \'down\''),
         ("[serach]\nseeds = 2\n", r'unknown key "serach"; did you mean "search"'),
@@ -76,7 +79,7 @@ def test_training_keys_beside_a_function_are_refused(key: str) -> None:
 @pytest.mark.parametrize(
     ("objective", "said"),
     [
-        ('function = "plain"', '"package.module:function", not \'plain\''),
+        ('function = "plain"', "\"package.module:function\", not 'plain'"),
         ("function = 3", r"\[objective\] function must be a text, not 3"),
         ('function = "a:b"\nargument = {}', 'no key "argument"; did you mean "arguments"'),
         ('function = "a:b"\narguments = [1]', r"arguments must be a table, not \[1\]"),
@@ -106,7 +109,10 @@ def test_an_objective_table_that_makes_no_sense_is_refused(objective: str, said:
         ("[network]\nwdith = 8\n", r'\[network\] has no key "wdith"; did you mean "width"'),
         ("[optimizer]\nmomentum = 0.9\n", r'momentum has no effect: the optimizer "adam" does not read it'),
         ('[optimizer]\nname = "sgd"\nbeta1 = 0.8\n', r'beta1 has no effect: the optimizer "sgd"'),
-        ("[optimizer]\nlearning_rate = 0.1\n", r'\[optimizer\] learning_rate has no effect beside the axis "learning_r'),
+        (
+            "[optimizer]\nlearning_rate = 0.1\n",
+            r'\[optimizer\] learning_rate has no effect beside the axis "learning_r',
+        ),
         ("[training]\nreference_batch = 32\n", r"reference_batch has no effect: the rate is tied"),
         ("[training]\nepoch = 3\n", r'\[training\] has no key "epoch"'),
         ('[training]\nbatch = "64"\n', r"\[training\] batch must be a whole number, not '64'"),

@@ -183,7 +183,7 @@ class ObjectiveTables:
         if not isinstance(made, type):
             if settings:
                 raise StudyError(f'{place} {next(iter(settings))} has no effect: "{self.kind}" takes no settings')
-            return made if hasattr(made, "bundles") else made()
+            return made() if callable(made) and not hasattr(made, "bundles") else made
         if dataclasses.is_dataclass(made):
             settings = tables.read(made, settings, place)
         else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
@@ -33,7 +34,10 @@ _BUILT_IN = (
 @cache
 def known_schedules() -> dict[str, type[Schedule]]:
     """All schedules by name: those here, and plug-ins of the entry-point group ``zonesearch.schedules``."""
-    plug_ins = {point.name: point.load() for point in entry_points(group="zonesearch.schedules")}
+    plug_ins = {}
+    for point in entry_points(group="zonesearch.schedules"):
+        with suppress(Exception):  # one that cannot be imported is told of where it is asked for
+            plug_ins[point.name] = point.load()
     return {**plug_ins, **{cls.name: cls for cls in _BUILT_IN}}
 
 
@@ -62,6 +66,11 @@ def _schedule(node: ast.expr, spec: str) -> Schedule:
         raise StudyError(f'schedule "{spec}" is neither a name nor a call such as step(every=7, factor=0.5)')
     known = known_schedules()
     if called.id not in known:
+        for point in entry_points(group="zonesearch.schedules", name=called.id):
+            try:
+                point.load()
+            except Exception as error:
+                raise StudyError(f'schedule "{called.id}" of a plug-in cannot be imported: {error}') from error
         raise StudyError(f'there is no schedule "{called.id}"; {did_you_mean(called.id, known)}')
     cls = known[called.id]
     places = list(inspect.signature(cls).parameters)
