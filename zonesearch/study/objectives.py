@@ -130,7 +130,8 @@ class ObjectiveTables:
             return
         seen: dict[str, str] = {}
         for name in space.names:
-            short = name.partition(".")[2] if name.partition(".")[0] in _BY_SHORT_NAME else name
+            table, dot, key = name.partition(".")
+            short = key if dot and table in _BY_SHORT_NAME else name
             short = "optimizer" if name == "optimizer.name" else short
             if short in seen:
                 raise StudyError(
@@ -193,7 +194,7 @@ class ObjectiveTables:
         if not isinstance(made, type):
             if settings:
                 raise StudyError(f'{place} {next(iter(settings))} has no effect: "{self.kind}" takes no settings')
-            return made if hasattr(made, "bundles") else made()
+            return made() if callable(made) and not hasattr(made, "bundles") else made
         if dataclasses.is_dataclass(made):
             settings = tables.read(made, settings, place)
         else:

@@ -17,6 +17,7 @@ from zonesearch.training.modules import modules_of
 from zonesearch.training.networks.backbone import names_a_file
 from zonesearch.training.networks.factory import imported
 from zonesearch.training.schedules import parse
+from zonesearch.training.schedules.foreign import Foreign
 from zonesearch.training.settings import Settings
 
 __all__ = ["own_code"]
@@ -55,9 +56,15 @@ def own_code(recipes: Iterable[Settings], schedules: Iterable[str] = ()) -> dict
         if settings.network.kind == "backbone" and names_a_file(weights):
             found[weights] = _file_digest(Path(weights).expanduser())
     for schedule in schedules:
-        modules |= modules_of(type(parse(schedule)))
+        modules |= modules_of(_written(schedule))
     made = {"own_code": found, "modules": dict(sorted(modules.items()))}
     return {name: digests for name, digests in made.items() if digests}
+
+
+def _written(schedule: str) -> type:
+    """The class of a schedule; of one that a plug-in made in its own way, the plug-in's."""
+    made = parse(schedule)
+    return type(made.inner) if isinstance(made, Foreign) else type(made)
 
 
 def _module_digest(function: Callable[..., Any]) -> str:

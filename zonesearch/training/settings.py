@@ -272,6 +272,12 @@ class Settings:
         """
         known = self.names()
         made = self
+        named = {known[name]: name for name in params if name in known}
+        for name in params:
+            if name in known and named[known[name]] != name:
+                raise ObjectiveError(
+                    f'parameters "{name}" and "{named[known[name]]}" are one setting of this network; leave out one'
+                )
         for name, value in params.items():
             if name not in known:
                 made = made._with_other(name, value, known)

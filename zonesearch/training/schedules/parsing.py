@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
@@ -17,6 +18,7 @@ from zonesearch.errors import StudyError, did_you_mean
 from zonesearch.training.schedules.cyclical import ExpRange, Sgdr, Triangular, Triangular2
 from zonesearch.training.schedules.decay import Constant, Cosine, Exponential, Linear, OneCycle, Plateau, Step
 from zonesearch.training.schedules.ensembling import Fge, Snapshot, Swa
+from zonesearch.training.schedules.foreign import adapted
 from zonesearch.training.schedules.schedule import Schedule
 from zonesearch.training.schedules.sweep import Sweep
 from zonesearch.training.schedules.warmup import Warmup
@@ -32,7 +34,10 @@ _BUILT_IN = (
 @cache
 def known_schedules() -> dict[str, type[Schedule]]:
     """All schedules by name: those here, and plug-ins of the entry-point group ``zonesearch.schedules``."""
-    plug_ins = {point.name: point.load() for point in entry_points(group="zonesearch.schedules")}
+    plug_ins = {}
+    for point in entry_points(group="zonesearch.schedules"):
+        with suppress(Exception):  # one that cannot be imported is told of where it is asked for
+            plug_ins[point.name] = point.load()
     return {**plug_ins, **{cls.name: cls for cls in _BUILT_IN}}
 
 
@@ -61,28 +66,36 @@ def _schedule(node: ast.expr, spec: str) -> Schedule:
         raise StudyError(f'schedule "{spec}" is neither a name nor a call such as step(every=7, factor=0.5)')
     known = known_schedules()
     if called.id not in known:
+        for point in entry_points(group="zonesearch.schedules", name=called.id):
+            try:
+                point.load()
+            except Exception as error:
+                raise StudyError(f'schedule "{called.id}" of a plug-in cannot be imported: {error}') from error
         raise StudyError(f'there is no schedule "{called.id}"; {did_you_mean(called.id, known)}')
     cls = known[called.id]
     places = list(inspect.signature(cls).parameters)
     given = [] if not isinstance(node, ast.Call) else node.args
     keywords = [] if not isinstance(node, ast.Call) else node.keywords
     if len(given) > len(places):
-        raise StudyError(f'schedule "{cls.name}" takes {_list(places)}, but "{spec}" gives {len(given)} values')
+        raise StudyError(f'schedule "{called.id}" takes {_list(places)}, but "{spec}" gives {len(given)} values')
     arguments = {name: _value(argument, spec) for name, argument in zip(places, given, strict=False)}
     for keyword in keywords:
         if keyword.arg not in places:
             said = keyword.arg or "**"
-            raise StudyError(f'schedule "{cls.name}" has no argument "{said}"; {did_you_mean(said, places)}')
+            raise StudyError(f'schedule "{called.id}" has no argument "{said}"; {did_you_mean(said, places)}')
         if keyword.arg in arguments:
-            raise StudyError(f'schedule "{cls.name}": {keyword.arg} is given twice in "{spec}"')
+            raise StudyError(f'schedule "{called.id}": {keyword.arg} is given twice in "{spec}"')
         arguments[keyword.arg] = _value(keyword.value, spec)
     needed = [
         name for name, parameter in inspect.signature(cls).parameters.items() if parameter.default is parameter.empty
     ]
     missing = [name for name in needed if name not in arguments]
     if missing:
-        raise StudyError(f'schedule "{cls.name}" needs {_list(missing)}, as {cls.name}({missing[0]}=0.01)')
-    return cls(**arguments)
+        raise StudyError(f'schedule "{called.id}" needs {_list(missing)}, as {called.id}({missing[0]}=0.01)')
+    try:
+        return adapted(cls(**arguments), ast.unparse(node))
+    except (TypeError, ValueError) as error:
+        raise error if isinstance(error, StudyError) else StudyError(f'schedule "{spec}": {error}') from None
 
 
 def _value(node: ast.expr, spec: str) -> Any:

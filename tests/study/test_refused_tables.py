@@ -1,0 +1,173 @@
+"""A table or key without effect is refused with one sentence, before anything is trained."""
+
+from __future__ import annotations
+
+import pytest
+
+from zonesearch.errors import SpaceError, StudyError
+from zonesearch.study.files import parse_study
+
+FUNCTION = """
+[space.width]
+low = 4
+high = 64
+scale = "log"
+[objective]
+function = "own_objectives:plain"
+[training]
+epochs = 2
+"""
+RECIPE = '[space]\nlearning_rate = [0.001, 0.01]\n[data]\nname = "digits"\n'
+
+
+def read(text: str) -> None:
+    parse_study(text, name="s", where="s.toml")
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("[network]\nwidth = 8\n", r"\[network\] has no effect beside \[objective\] function"),
+        ("[optimizer]\nname = 'sgd'\n", r"\[optimizer\] has no effect"),
+        ("[data]\nname = 'digits'\n", r"\[data\] has no effect"),
+        ("[augmentation]\npad = 2\n", r"\[augmentation\] has no effect"),
+        ("[averaging]\n", r"\[averaging\] has no effect"),
+        ("[evolution]\n", r"\[evolution\] has no effect"),
+        ("[gradient_noise]\n", r"\[gradient_noise\] has no effect"),
+        ("[noise_scale]\n", r"\[noise_scale\] has no effect"),
+        ("[early_stopping]\npatience = 2\n", r"\[early_stopping\] has no effect"),
+        ("[arms.a]\n", r"\[arms\] has no effect"),
+        ("[data]\n[network]\n[optimizer]\n", r"\[data\], \[network\] and \[optimizer\] have no effect"),
+        (
+            "[metric]\nname = 'rmse'\ndirektion = 'minimize'\n",
+            r'\[metric\] has no key "direktion"; did you mean "direc',
+        ),
+        ("[metric]\nunits = 'ms'\n", r'\[metric\] has no key "units"; did you mean "unit"'),
+        ("[metric]\ndirection = 'down'\n", r'direction of a metric is "maximize" or "minimize", not \'down\''),
+        ("[serach]\nseeds = 2\n", r'unknown key "serach"; did you mean "search"'),
+        ("[search]\nseed = 2\n", r'\[search\] has no key "seed"; did you mean "seeds"'),
+        ("[search]\nseeds = '2'\n", r"\[search\] seeds must be a whole number, not '2'"),
+        ("[search]\nseeds = true\n", r"\[search\] seeds must be a whole number, not True"),
+        ("[search]\nseeds = 0\n", r"\[search\] seeds must be a whole number, at least 1, not 0"),
+        ("[search]\nstages = 'grid'\n", r"\[search\] stages must be a list of texts, not 'grid'"),
+        ("[search]\nstages = ['coordinate']\nlevel = 0.9\n", r"\[search\] level has no effect"),
+        ("[search]\nreading = 'worst'\n", r"\[search\] reading"),
+        ("[search]\nbudget = {days = 2}\n", r'\[search\] budget has no key "days"'),
+        ("[run]\nworkers = 0\n", r"\[run\] workers must be a whole number, at least 1, not 0"),
+        ("[run]\nworker = 2\n", r'\[run\] has no key "worker"; did you mean "workers"'),
+        ("[polish]\nkeep = 2.0\n", r"\[polish\] keep must be a whole number, not 2.0"),
+        ("[polish]\nrace = 1\n", r"\[polish\] race must be true or false, not 1"),
+        ("[polish]\nschedules = [1]\n", r"\[polish\] schedules must be a list of texts, not \[1\]"),
+        ("[grid]\nrungs = ['5']\n", r"\[grid\] rungs must be a list of whole numbers, not \['5'\]"),
+        ("[surrogate]\nn_trainings = 5\n", r'\[search\] stages does not name the stage "surrogate"'),
+        ("[polish]\nkind = 3\n", r"\[polish\] kind must be a text, not 3"),
+    ],
+)
+def test_a_table_that_a_function_does_not_read_is_refused(more: str, said: str) -> None:
+    with pytest.raises(StudyError, match=said) as caught:
+        read(FUNCTION + more)
+    assert str(caught.value).startswith("s.toml: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["batch = 32", 'schedule = "cosine"', 'metric = "rmse"', 'direktion = "x"'])
+def test_training_keys_beside_a_function_are_refused(key: str) -> None:
+    with pytest.raises(StudyError, match=rf"\[training\] {key.split()[0]} has no effect beside"):
+        read(FUNCTION + key + "\n")
+
+
+@pytest.mark.parametrize(
+    ("objective", "said"),
+    [
+        ('function = "plain"', "\"package.module:function\", not 'plain'"),
+        ("function = 3", r"\[objective\] function must be a text, not 3"),
+        ('function = "a:b"\nargument = {}', 'no key "argument"; did you mean "arguments"'),
+        ('function = "a:b"\narguments = [1]', r"arguments must be a table, not \[1\]"),
+        ('function = "a:b"\nversion = 1', r"version must be a text, not 1"),
+        ('function = "a:b"\nwhole = "yes"', r"whole must be true or false, not 'yes'"),
+        ('kind = "function"', "function must be .* and is missing"),
+        ('kind = "pytorch"\nfunction = "a:b"', 'kind = "pytorch" or has a function, not both'),
+        ("n_validation = 100", "is of a function, and none is given"),
+        ("n_validaton = 100", 'did you mean "n_validation"'),
+        ('kind = "pytroch"', 'did you mean "pytorch"'),
+    ],
+)
+def test_an_objective_table_that_makes_no_sense_is_refused(objective: str, said: str) -> None:
+    with pytest.raises(StudyError, match=said):
+        parse_study(f"[space]\nx = [1, 2]\n[objective]\n{objective}\n", name="s", where="s.toml").objective()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("[network]\nchannels = 8\n", r'\[network\] channels has no effect: a network of kind "mlp" does not read it'),
+        ('[network]\nkind = "cnn"\nwidth = 8\n', r'width has no effect: a network of kind "cnn"'),
+        ('[network]\nkind = "backbone"\ndepth = 2\n', r'depth has no effect: a network of kind "backbone"'),
+        ('[network]\ntune = "head"\n', r"tune has no effect"),
+        ("[network]\narguments = { a = 1 }\n", r"arguments has no effect: they are of a network of your own"),
+        ("[network]\nwidths = [4, 4]\nwidth = 8\n", r"width has no effect: \[network\] widths says"),
+        ("[network]\nwdith = 8\n", r'\[network\] has no key "wdith"; did you mean "width"'),
+        ("[optimizer]\nmomentum = 0.9\n", r'momentum has no effect: the optimizer "adam" does not read it'),
+        ('[optimizer]\nname = "sgd"\nbeta1 = 0.8\n', r'beta1 has no effect: the optimizer "sgd"'),
+        (
+            "[optimizer]\nlearning_rate = 0.1\n",
+            r'\[optimizer\] learning_rate has no effect beside the axis "learning_r',
+        ),
+        ("[training]\nreference_batch = 32\n", r"reference_batch has no effect: the rate is tied"),
+        ("[training]\nepoch = 3\n", r'\[training\] has no key "epoch"'),
+        ('[training]\nbatch = "64"\n', r"\[training\] batch must be a whole number, not '64'"),
+        ('[augmentation]\npadding = "reflect"\n', r"padding has no effect: nothing is padded"),
+        ("[early_stopping]\nleast = 3\n", r"\[early_stopping\] has no effect without a rule"),
+        ("[averaging]\nkeep = 3\n", r"\[averaging\] keep has no effect: only an ensemble"),
+        ('[arms.a]\ntraining.schedule = "cosine"\n', r'\[arms\] has no effect: there is no axis "arm"'),
+    ],
+)
+def test_a_key_that_a_recipe_does_not_read_is_refused(more: str, said: str) -> None:
+    with pytest.raises(StudyError, match=said) as caught:
+        read(RECIPE + more)
+    assert str(caught.value).startswith("s.toml: ")
+
+
+@pytest.mark.parametrize("key", ['target = "y"', "size = 8", 'root = "here"', "arguments = { n = 3 }"])
+def test_a_key_of_another_data_set_is_refused(key: str) -> None:
+    with pytest.raises(StudyError, match=rf"\[data\] {key.split()[0]} has no effect"):
+        read(RECIPE + key + "\n")
+
+
+@pytest.mark.parametrize(
+    ("axes", "said"),
+    [
+        ('width = [4, 8]\n"network.width" = [4, 8]', '"width" and "network.width" are two axes for one setting'),
+        ('optimizer = ["sgd"]\n"optimizer.name" = ["adam"]', "are two axes for one setting"),
+        ('width_1 = [4]\n"network.width_1" = [8]', "are two axes for one setting"),
+        ('batch = [32]\n"training.batch" = [64]', "are two axes for one setting"),
+        ("channels = [4, 8]", 'axis "channels" has no effect: a network of kind "mlp"'),
+        ("momentum = [0.1, 0.9]", 'axis "momentum" has no effect: the optimizer "adam"'),
+        ('"early_stopping.patience" = [2, 4]', "has no effect beside the axis"),
+    ],
+)
+def test_an_axis_without_effect_is_refused(axes: str, said: str) -> None:
+    more = "[early_stopping]\npatience = 3\n" if "early" in axes else ""
+    with pytest.raises(StudyError, match=said):
+        read(f"[space]\n{axes}\n{more}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[space]\noptimizer = ["adam", "sgd"]\nmomentum = [0.1, 0.9]\n[network]\nwidth = 8\n',
+        '[space]\nkind = ["mlp", "cnn"]\n[network]\nchannels = 4\nwidth = 8\n',
+        '[space]\narm = ["a", "b"]\n[optimizer]\nmomentum = 0.9\n[arms.a]\n[arms.b]\noptimizer.name = "sgd"\n',
+        '[space]\n"early_stopping.patience" = [2, 4]\n[early_stopping]\n',
+        "[space]\npad = [0, 2]\n[augmentation]\npadding = 'reflect'\n",
+        "[space]\nwidth_1 = [4, 8]\nwidth_2 = [4, 8]\n[network]\nwidths = [4, 4]\n",
+        "[space]\nwidth = [4, 8]\n[network]\nkind = 'own:network'\nchannels = 3\narguments = { a = 1 }\n",
+    ],
+)
+def test_what_some_training_reads_is_no_key_without_effect(text: str) -> None:
+    read(text)
+
+
+def test_an_axis_is_read_as_strictly() -> None:
+    with pytest.raises(SpaceError, match=r's.toml: \[space\] axis "width": unknown key "lo"; did you mean "low"'):
+        read("[space.width]\nlo = 4\nhigh = 8\n")
