@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from zonesearch.domain.budget import Budget
 from zonesearch.domain.findings import StageRecord
+from zonesearch.domain.limits import time_limit
 from zonesearch.domain.metric import Metric
 from zonesearch.domain.objective import Bundle, Objective
 from zonesearch.domain.reading import BEST, Reading
@@ -88,6 +89,7 @@ def run_pipeline(
     name: str = "search",
     workers: int | None = None,
     engine: str | None = None,
+    timeout: float | None = None,
     fresh: bool = False,
     retry_failed: bool = False,
     observer: Observer | None = None,
@@ -105,6 +107,9 @@ def run_pipeline(
         seed, epochs, seeds, reading, stages, budget, metric, direction, name: for a space: see :meth:`Study.of`.
         workers: processes on this machine; by default what the study says, else 1.
         engine: ``local`` or ``dask://HOST:PORT``; by default what the study says, else local.
+        timeout: the longest a training may take, in seconds; what takes longer is ended and recorded as failed. By
+            default what the study says, else there is no limit. Trainings then run in processes of their own, with
+            one worker too.
         fresh: move an old run in the folder aside and begin anew.
         retry_failed: train those again that failed before.
         observer: is told how it goes.
@@ -147,6 +152,7 @@ def run_pipeline(
         into=into,
         workers=workers,
         engine=engine,
+        timeout=timeout,
         fresh=fresh,
         retry_failed=retry_failed,
         observer=observer,
@@ -159,6 +165,7 @@ def run_study(
     into: str | Path | None = None,
     workers: int | None = None,
     engine: str | None = None,
+    timeout: float | None = None,
     fresh: bool = False,
     retry_failed: bool = False,
     observer: Observer | None = None,
@@ -178,9 +185,12 @@ def run_study(
     check(study, objective)
     n_workers = workers if workers is not None else int(study.run.get("workers", 1))
     where = engine if engine is not None else str(study.run.get("engine", "local"))
+    limit = time_limit(timeout if timeout is not None else study.run.get("timeout"), "timeout")
     provenance = {"shard": str(shard)} if shard else None
     n_threads, gpus = int(study.run.get("threads", 1)), visible_gpus() if n_workers > 1 else ()
-    with open_engine(where, workers=n_workers, threads=n_threads, gpus=gpus, provenance=provenance) as crew:
+    with open_engine(
+        where, workers=n_workers, threads=n_threads, gpus=gpus, provenance=provenance, timeout=limit
+    ) as crew:
         if into is None:
             memory = Memory()
             _loop(study, objective, memory, crew, observer, retry_failed, shard, wait)

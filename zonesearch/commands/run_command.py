@@ -24,6 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--retry-failed", action="store_true", help="train those again that failed before")
     parser.add_argument("--workers", metavar="N", type=int, help="processes on this machine (default: the study's)")
     parser.add_argument("--engine", metavar="WHERE", help="local (default), dask://HOST:PORT or dask://local")
+    parser.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=float,
+        help="end a training that takes longer and record it as failed (default: the study's, else no limit)",
+    )
     parser.add_argument("--shard", metavar="I/N", help="train only part I of N of what is wanted now")
     parser.add_argument("--wait", action="store_true", help="with --shard: wait for the other shards, then go on")
     parser.add_argument("--view", metavar="URL", help="keep an Optuna study at this storage up to date while it runs")
@@ -45,6 +51,7 @@ def call(options: argparse.Namespace) -> None:
         into=folder,
         workers=options.workers,
         engine=options.engine,
+        timeout=options.timeout,
         fresh=options.fresh,
         retry_failed=options.retry_failed,
         observer=observer,

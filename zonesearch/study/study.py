@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from zonesearch.domain.budget import Budget
+from zonesearch.domain.limits import time_limit
 from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.objective import Continuing, Objective
 from zonesearch.domain.reading import BEST, Reading
@@ -34,7 +35,7 @@ _OBJECTIVE_TABLES = (
     "arms",
 )
 _TABLES = ("space", "search", "run", "metric", *_OBJECTIVE_TABLES)
-_RUN_KEYS = ("workers", "engine", "threads")
+_RUN_KEYS = ("workers", "engine", "threads", "timeout")
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Study:
             wait for); None when only the outcome is looked at.
         epochs: the length of the map's trainings; ``seeds`` how many each cell gets; ``reading`` of the curves.
         seed: of the whole study: the split of the data, and with a seed index all else that is random.
-        run: how it runs and no part of what comes out: ``workers``, ``engine``, ``threads``.
+        run: how it runs and no part of what comes out: ``workers``, ``engine``, ``threads``, ``timeout``.
         text: the study file as it was read; empty without one.
         budget: what all stages together may spend (see :mod:`zonesearch.stages.rationing`); None for what they want.
         metric: what is searched.
@@ -99,6 +100,7 @@ class Study:
         seeds = _count(search.get("seeds", 1), "[search] seeds", where)
         if "workers" in run:
             _count(run["workers"], "[run] workers", where)
+        time_limit(run.get("timeout"), f"{where}: [run] timeout")
         try:
             reading = Reading.parse(str(search.get("reading", "best")))
         except ValueError as error:
