@@ -172,11 +172,14 @@ def run_study(
     shard: Shard | None = None,
     wait: bool = False,
     view: str | None = None,
+    finish: Callable[[Result], None] = lambda result: None,
 ) -> Result:
     """Run a study (see :func:`run_pipeline`); with ``shard`` only its part of what is wanted now.
 
     With ``wait`` a shard then waits for the others, who write into the same folder, and goes on to the next stage.
     With ``view``, an Optuna storage URL, the run is shown there as it goes; a storage that is away stops nothing.
+    ``finish`` is given the result before the folder is let go, for what belongs into it: a folder that is gone by then
+    is an error too.
     """
     if wait and (shard is None or into is None):
         raise StudyError("waiting for others needs a shard and a folder that they share: --shard I/N --into RUN --wait")
@@ -194,14 +197,18 @@ def run_study(
         if into is None:
             memory = Memory()
             _loop(study, objective, memory, crew, observer, retry_failed, shard, wait)
-            return Result(find(study, memory.trials, fingerprint(identity_of(study, objective))))
+            result = Result(find(study, memory.trials, fingerprint(identity_of(study, objective))))
+            finish(result)
+            return result
         folder = open_run(study, objective, into, fresh=fresh)
         with Store(folder, shard.writer if shard else "main") as store:
             store.load()
             if view is not None:
                 observer = _Viewed(observer, live_view(study, folder, lambda: store.trials, view), store.trials)
             _loop(study, objective, store, crew, observer, retry_failed, shard, wait)
-            return Result(find(study, store.trials, folder.study), folder.path)
+            result = Result(find(study, store.trials, folder.study), folder.path)
+            finish(result)
+        return result
 
 
 class _Viewed:

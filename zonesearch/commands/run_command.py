@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zonesearch.commands.options import add_study, default_folder, given_study
 from zonesearch.commands.status_command import status_of
+
+if TYPE_CHECKING:
+    from zonesearch.result import Result
 
 __all__ = ["add_arguments", "call"]
 
@@ -46,6 +51,12 @@ def call(options: argparse.Namespace) -> None:
     folder = options.into or default_folder(study)
     shard = Shard.parse(options.shard) if options.shard else None
     observer = Silent() if options.quiet or options.json else ProgressBars(study, folder)
+    is_part, report = shard is not None, _Report(folder / "report.html")
+
+    def finish(result: Result) -> None:
+        if result.verdict is not None or not (is_part or options.json):
+            report.write(result)
+
     result = run_study(
         study,
         into=folder,
@@ -58,10 +69,10 @@ def call(options: argparse.Namespace) -> None:
         shard=shard,
         wait=options.wait,
         view=options.view,
+        finish=finish,
     )
     if options.json:
-        if result.verdict is not None:
-            result.report(folder / "report.html")
+        report.complain()
         print(json.dumps(status_of(folder), indent=2))
         return
     if isinstance(observer, ProgressBars) and observer.n_trained == 0:
@@ -74,6 +85,33 @@ def call(options: argparse.Namespace) -> None:
     for note in () if options.quiet else result.findings.notes:
         print(note)
     print(result.verdict.sentence if result.verdict else state_sentence(result.findings))
-    report = result.report(folder / "report.html")
-    if not options.quiet:
-        print(f"Report: {report}")
+    report.complain()
+    if report.written and not options.quiet:
+        print(f"Report: {report.path}")
+
+
+class _Report:
+    """The report of a run. It can be made again at any time, so a disk that is full does not cost the verdict."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.written = False
+        self._trouble = ""
+
+    def write(self, result: Result) -> None:
+        """Write it, or take note of why not."""
+        from zonesearch.errors import StoreError
+
+        if not self.path.parent.is_dir():
+            return  # the run folder is gone, which its store is about to say
+        try:
+            result.report(self.path)
+            self.written = True
+        except StoreError as error:
+            self._trouble = str(error)
+
+    def complain(self) -> None:
+        """Say why there is none."""
+        if self._trouble:
+            again = f"zonesearch report {self.path.parent}"
+            print(f"zonesearch: {self._trouble}. All trials are recorded: `{again}` writes it later", file=sys.stderr)

@@ -60,6 +60,11 @@ class Lock:
             os.pwrite(self._descriptor, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0)
         _HELD.add(self)
 
+    @property
+    def descriptor(self) -> int:
+        """Of the open lock file; -1 once it is released."""
+        return self._descriptor
+
     def _holder(self) -> str:
         try:
             holder = json.loads(os.pread(self._descriptor, 1000, 0))

@@ -17,6 +17,7 @@ from types import TracebackType
 
 from zonesearch.domain.trials import Training, Trial, Trials
 from zonesearch.engine.lock import Lock
+from zonesearch.engine.presence import Presence, rescue
 from zonesearch.engine.record import Heading, Line, heading_line, parse, to_heading, to_trial, trial_line
 from zonesearch.engine.run_folder import RunFolder, changed_sentence, store_errors, sync_folder
 from zonesearch.errors import MergeError, StoreError
@@ -64,6 +65,7 @@ class Store:
     folder: RunFolder
     writer: str | None = "main"
     _locks: tuple[Lock, ...] = field(default=(), init=False, repr=False)
+    _presence: Presence | None = field(default=None, init=False, repr=False)
     _descriptor: int = field(default=-1, init=False, repr=False)
     _readings: dict[Path, _Reading] = field(default_factory=dict, init=False, repr=False)
     _trials: Trials = field(default_factory=Trials, init=False, repr=False)
@@ -74,6 +76,11 @@ class Store:
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", self.writer):
             raise ValueError(f"a writer's name is made of letters, digits and . _ -, not {self.writer!r}")
         self._locks = self.folder.lock(self.writer)
+        try:
+            self._presence = Presence(self.folder.path, self._locks)
+        except StoreError:
+            self.close()
+            raise
 
     @property
     def trials(self) -> Trials:
@@ -111,6 +118,7 @@ class Store:
         """
         while True:
             missing = self.refresh().trials.missing(trainings)
+            self.check_presence()
             if on_look is not None:
                 on_look(len(missing))
             if not missing:
@@ -121,16 +129,22 @@ class Store:
         """Record ``trials``: when this returns they are on the disk.
 
         Raises:
-            StoreError: the disk is full or the file cannot be written; what was recorded before is untouched.
+            StoreError: the disk is full or the file cannot be written; what was recorded before is untouched. Or the
+                folder is no longer there: then all trials are in a rescue file that the message names.
         """
         if self.writer is None:
             raise StoreError(f"{self.folder.path} was opened for reading only")
+        trials = list(trials)
         lines = [trial_line(trial, self.folder.study) for trial in trials]
         if not lines:
             return
         path = self.folder.trials_folder / f"{self.writer}.jsonl"
-        with store_errors(f"trials cannot be recorded in {path}"):
-            end = self._write(path, b"".join(lines))
+        try:
+            with store_errors(f"trials cannot be recorded in {path}"):
+                end = self._write(path, b"".join(lines))
+        except StoreError:
+            self.check_presence(trials)
+            raise
         reading = self._readings[path]
         reading.heading = self.folder.heading
         if reading.offset == end[0]:
@@ -138,6 +152,25 @@ class Store:
         # Read back from the text, so that this process knows exactly what any other will know.
         records = [parse(line) for line in lines]
         self._trials = self._trials | Trials(to_trial(record) for record in records if record)
+        self.check_presence()
+
+    def check_presence(self, unwritten: Sequence[Trial] = (), *, thorough: bool = False) -> None:
+        """Check that the folder is still the one that was entered (see :mod:`zonesearch.engine.presence`).
+
+        Args:
+            unwritten: trials that could not be recorded.
+            thorough: look at the files of others too, which were read.
+
+        Raises:
+            StoreError: it is not; names the rescue file with all trials that are known.
+        """
+        if self._presence is None:
+            return
+        sizes = {path: reading.offset for path, reading in self._readings.items()} if thorough else {}
+        trouble = self._presence.trouble(self._descriptor, f"{self.writer}.jsonl", sizes)
+        if trouble:
+            known = [*self._trials.records(), *unwritten]
+            raise rescue(known, self.folder.heading, self._presence.folder, trouble)
 
     def _write(self, path: Path, data: bytes) -> tuple[int, int]:
         """Append ``data``; the length of the file before (0 for a new one) and after."""
@@ -194,6 +227,8 @@ class Store:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+        if self._presence is not None:
+            self._presence.close()
         for lock in self._locks:
             lock.release()
 
@@ -201,7 +236,11 @@ class Store:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self.close()
+        try:
+            if not isinstance(error, StoreError):
+                self.check_presence(thorough=True)
+        finally:
+            self.close()
 
 
 def same_study(record: Line, heading: Heading | None, wanted: Heading, where: str) -> None:
