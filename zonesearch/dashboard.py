@@ -114,12 +114,13 @@ class Dashboard:
 
         store = self._store()
         made = write_report(findings, self._files / "report.html")
-        known = [meta.artifact_id for meta in get_all_artifact_meta(self._view.study) if meta.filename == made.name]
-        if known:
-            with made.open("rb") as file:
-                store.write(known[0], file)
-        else:
-            upload_artifact(artifact_store=store, file_path=str(made), study_or_trial=self._view.study)
+        with self._view.alone() as study:
+            known = [meta.artifact_id for meta in get_all_artifact_meta(study) if meta.filename == made.name]
+            if known:
+                with made.open("rb") as file:
+                    store.write(known[0], file)
+            else:
+                upload_artifact(artifact_store=store, file_path=str(made), study_or_trial=study)
 
 
 def serve(
