@@ -236,8 +236,9 @@ class _Evil(BaseHTTPRequestHandler):
         page = f"""<!doctype html><title>evil</title><body><script>
         const tries = [
           fetch("{self.target}/api/studies", {{credentials: "include"}}).then(r => r.text()),
-          fetch("{self.target}/api/studies", {{method: "POST", credentials: "include", body:
-              '{{"study_name": "forged", "directions": ["minimize"]}}', headers: {{"Content-Type": "text/plain"}}}}).then(r => r.text()),
+          fetch("{self.target}/api/studies", {{method: "POST", credentials: "include",
+              body: '{{"study_name": "forged", "directions": ["minimize"]}}',
+              headers: {{"Content-Type": "text/plain"}}}}).then(r => r.text()),
           fetch("{self.target}/api/studies/0", {{method: "DELETE", credentials: "include"}}).then(r => r.text()),
         ];
         Promise.allSettled(tries).then(all => {{ document.title = all.map(one => one.status).join(" ") }});

@@ -7,14 +7,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from tests.cluster.runs import n_recorded, until
 from tests.engine.test_engines import left_in_group
 from zonesearch.cli import main
+from zonesearch.engine.run_folder import RunFolder
+from zonesearch.engine.store import Store
 from zonesearch.recorded import read_run
 
 STUDY = '[space]\nx = [1, 2, 3, 4]\n[objective]\nfunction = "a_surface:accuracy"\n[search]\nstages = ["grid"]\n'
@@ -24,6 +26,17 @@ import time
 def accuracy(params):
     time.sleep({seconds})
     return 1 - abs(params["x"] - 2) / 10
+"""
+
+ENDLESS = """
+import time
+from itertools import count
+
+calls = count()
+
+def accuracy(params):
+    time.sleep(100 if next(calls) else 0)
+    return 0.5
 """
 
 
@@ -41,31 +54,61 @@ def shell(line: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120)
 
 
-def ended(name: str, *arguments: str) -> tuple[int, str]:
+def ended(name: str, *arguments: str, to_group: bool = False) -> tuple[int, str]:
     """The exit status and the errors of a run of endless trainings that got a signal when the first was recorded."""
-    Path("a_surface.py").write_text(SURFACE.format(seconds='0.01 if params["x"] == 1 else 100'))
+    Path("a_surface.py").write_text(ENDLESS)
     command = [sys.executable, "-m", "zonesearch", "run", "study.toml", "--into", name, *arguments]
     scratch = Path(name + "-scratch")
     scratch.mkdir()
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, start_new_session=True, env={**os.environ, "TMPDIR": str(scratch)}
     )
-    end = time.monotonic() + 60
-    while time.monotonic() < end and not list(Path(name).glob("trials/*.jsonl")):
-        time.sleep(0.05)
-    process.send_signal(getattr(signal, name))
+    until(lambda: n_recorded(Path(name)) > 0)
+    if to_group:
+        os.killpg(process.pid, getattr(signal, name))
+    else:
+        process.send_signal(getattr(signal, name))
     errors = process.communicate(timeout=60)[1]
     assert left_in_group(process.pid) == []
     assert list(scratch.iterdir()) == [], "scratch files are left"
     return process.returncode, errors
 
 
-@pytest.mark.parametrize(("name", "status"), [("SIGTERM", 143), ("SIGHUP", 129)])
-def test_signal_that_asks_to_end_is_obeyed_as_ctrl_c_is(here: Path, name: str, status: int) -> None:
-    returned, errors = ended(name, "--workers", "2", "--quiet")
+@pytest.mark.parametrize(
+    ("name", "status", "workers", "to_group"),
+    [("SIGTERM", 143, "2", False), ("SIGHUP", 129, "1", True), ("SIGINT", 130, "1", False)],
+)
+def test_signal_that_asks_to_end_is_obeyed_as_ctrl_c_is(
+    here: Path, name: str, status: int, workers: str, to_group: bool
+) -> None:
+    returned, errors = ended(name, "--workers", workers, "--quiet", to_group=to_group)
     assert returned == status
     assert errors == "zonesearch: stopped; what was finished is kept, the same command goes on\n"
     assert len(read_run(name)[0].trials) >= 1
+
+
+def test_training_that_takes_a_single_worker_with_it_costs_itself_alone(here: Path) -> None:
+    """The run is in that process too: it goes on in another one, and --fresh is not done again."""
+    assert main(["run", "study.toml", "--into", "run"]) == 0
+    Path("a_surface.py").write_text(
+        "import os\ndef accuracy(params):\n    if params['x'] == 3:\n        os._exit(0)\n    return params['x'] / 10\n"
+    )
+    done = shell("zonesearch run study.toml --into run --fresh")
+    assert done.returncode == 0, done.stderr
+    assert "ended in the middle of a training (it left with exit status 0; out of memory?)" in done.stderr
+    assert "1 of 4 trainings failed, the first with: the process that trained this ended" in done.stdout
+    states = {t.params["x"]: t.state for t in read_run("run")[0].trials}
+    assert states == {1: "complete", 2: "complete", 3: "failed", 4: "complete"}
+    assert sorted(path.name for path in here.glob("run*")) == ["run", "run.old-1"]
+
+
+def test_process_that_is_killed_takes_the_run_with_it(here: Path) -> None:
+    Path("a_surface.py").write_text(ENDLESS)
+    with subprocess.Popen([sys.executable, "-m", "zonesearch", "run", "study.toml", "--into", "run"]) as process:
+        until(lambda: n_recorded(Path("run")) > 0)
+        process.kill()
+    with Store(RunFolder.open("run")) as store:
+        assert len(store.load().trials) == 1
 
 
 def test_run_without_standard_streams_writes_nothing_but_trials_into_its_files(here: Path) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
+import time
 from types import FrameType
-from typing import NoReturn
 
 __all__ = ["Stopped", "end_when_told", "open_standard_streams"]
+
+
+_AGAIN_S = 0.5
 
 
 class Stopped(KeyboardInterrupt):
@@ -22,18 +26,27 @@ class Stopped(KeyboardInterrupt):
 def end_when_told() -> None:
     """From now on SIGTERM and SIGHUP end this process as Ctrl-C does: workers first, scratch files removed.
 
-    A second one ends it at once. What the caller ignores stays ignored, as ``nohup`` wants it.
+    A second one ends it at once. The same signal within half a second is the same wish: it comes to the whole group,
+    and from the process that watches this one. What the caller ignores stays ignored, as ``nohup`` wants it.
     """
     owner = os.getpid()
+    told = -math.inf
 
-    def stop(number: int, frame: FrameType | None) -> NoReturn:
-        signal.signal(number, signal.SIG_DFL)
-        if os.getpid() != owner:  # a forked child, a worker of a DataLoader: nobody there expects an exception
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal told
+        if os.getpid() != owner and number != signal.SIGINT:  # a forked child, a worker of a DataLoader: as ever
+            signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
-        raise Stopped(number)
+        last, told = told, time.monotonic()
+        if told - last < _AGAIN_S:
+            return
+        if math.isfinite(last) and number != signal.SIGINT:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        raise KeyboardInterrupt if number == signal.SIGINT else Stopped(number)
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) == signal.SIG_DFL:
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, stop)
 
 

@@ -18,6 +18,7 @@ from importlib import import_module
 from zonesearch import __version__
 from zonesearch.as_process import Stopped, end_when_told, open_standard_streams
 from zonesearch.errors import ZoneSearchError
+from zonesearch.supervised import Watch, supervised
 
 __all__ = ["COMMANDS", "main", "parser"]
 
@@ -62,14 +63,22 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; gives the exit status. Without ``arguments`` it is the process that the user started."""
+    if arguments is not None:
+        return _main(arguments, Watch())
+    open_standard_streams()
+    if sys.argv[1:2] == ["run"]:
+        return supervised(lambda watch: _main(sys.argv[1:], watch))
+    end_when_told()
+    return _main(sys.argv[1:], Watch())
+
+
+def _main(arguments: Sequence[str], watch: Watch) -> int:
     try:
-        if arguments is None:
-            open_standard_streams()
-            end_when_told()
         options = parser().parse_args(arguments)
         if os.getcwd() not in sys.path:
             sys.path.append(os.getcwd())  # so that a study finds the user's own modules where the user stands
         warnings.formatwarning = _sentence
+        options.watch = watch
         status: int | None = options.call(options)
         sys.stdout.flush()
     except ZoneSearchError as error:

@@ -18,7 +18,7 @@ from zonesearch.domain.trials import Trial, Trials
 from zonesearch.engine.gpus import visible_gpus
 from zonesearch.engine.identity import fingerprint
 from zonesearch.engine.run_folder import RunFolder
-from zonesearch.engine.runner import Engine, open_engine, order_of_work
+from zonesearch.engine.runner import Engine, InProcess, open_engine, order_of_work
 from zonesearch.engine.shards import Shard, deal, remaining
 from zonesearch.engine.store import Store
 from zonesearch.errors import ObjectiveError, StudyError
@@ -173,13 +173,16 @@ def run_study(
     wait: bool = False,
     view: str | None = None,
     finish: Callable[[Result], None] = lambda result: None,
+    apart: bool = False,
+    in_process: Callable[[], None] = lambda: None,
 ) -> Result:
     """Run a study (see :func:`run_pipeline`); with ``shard`` only its part of what is wanted now.
 
     With ``wait`` a shard then waits for the others, who write into the same folder, and goes on to the next stage.
     With ``view``, an Optuna storage URL, the run is shown there as it goes; a storage that is away stops nothing.
     ``finish`` is given the result before the folder is let go, for what belongs into it: a folder that is gone by then
-    is an error too.
+    is an error too. ``apart`` has even a single worker train in a process of its own; ``in_process`` is called before
+    trainings begin in this one.
     """
     if wait and (shard is None or into is None):
         raise StudyError("waiting for others needs a shard and a folder that they share: --shard I/N --into RUN --wait")
@@ -192,7 +195,7 @@ def run_study(
     provenance = {"shard": str(shard)} if shard else None
     n_threads, gpus = int(study.run.get("threads", 1)), visible_gpus() if n_workers > 1 else ()
     with open_engine(
-        where, workers=n_workers, threads=n_threads, gpus=gpus, provenance=provenance, timeout=limit
+        where, workers=n_workers, threads=n_threads, gpus=gpus, provenance=provenance, timeout=limit, apart=apart
     ) as crew:
         if into is None:
             memory = Memory()
@@ -205,6 +208,8 @@ def run_study(
             store.load()
             if view is not None:
                 observer = _Viewed(observer, live_view(study, folder, lambda: store.trials, view), store.trials)
+            if isinstance(crew, InProcess):
+                in_process()
             _loop(study, objective, store, crew, observer, retry_failed, shard, wait)
             result = Result(find(study, store.trials, folder.study), folder.path)
             finish(result)

@@ -63,13 +63,15 @@ def call(options: argparse.Namespace) -> None:
         workers=options.workers,
         engine=options.engine,
         timeout=options.timeout,
-        fresh=options.fresh,
+        fresh=options.fresh and not options.watch.apart,
         retry_failed=options.retry_failed,
         observer=observer,
         shard=shard,
         wait=options.wait,
         view=options.view,
         finish=finish,
+        apart=options.watch.apart,
+        in_process=options.watch.trains,
     )
     if options.json:
         report.complain()

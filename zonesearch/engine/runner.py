@@ -81,6 +81,7 @@ def open_engine(
     gpus: Sequence[str] = (),
     provenance: Mapping[str, Any] | None = None,
     timeout: float | None = None,
+    apart: bool = False,
 ) -> Engine:
     """The engine that ``where`` names; enter it with ``with``.
 
@@ -95,6 +96,7 @@ def open_engine(
         provenance: what is recorded with each trial beside the machine: the shard, ...
         timeout: the longest a training may take, in seconds; what takes longer is ended with its process, and comes
             back as a failed trial. A bundle of k trainings has k times as long.
+        apart: train in a process of its own even with one worker.
 
     Raises:
         StudyError: no such engine, or a limit that is none.
@@ -109,7 +111,7 @@ def open_engine(
         return Dask(where.removeprefix("dask://"), workers, threads, provenance, timeout)
     if where != "local":
         raise StudyError(f'an engine is "local", "dask://HOST:PORT" or "dask://local", not "{where}"')
-    if workers == 1 and len(gpus) <= 1 and timeout is None:
+    if workers == 1 and len(gpus) <= 1 and timeout is None and not apart:
         return InProcess(threads, provenance)
     from zonesearch.engine.processes import Processes
 
