@@ -40,7 +40,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def served(run: Path) -> Iterator[str]:
+def served(run: Path, **more: Any) -> Iterator[str]:
     """The address of the study while the dashboard answers."""
     ready, stop = threading.Event(), threading.Event()
     address: list[str] = []
@@ -49,7 +49,7 @@ def served(run: Path) -> Iterator[str]:
         address.append(where)
         ready.set()
 
-    thread = threading.Thread(target=serve, args=(run,), kwargs={"port": 0, "ready": said, "stop": stop})
+    thread = threading.Thread(target=serve, args=(run,), kwargs={"port": 0, "ready": said, "stop": stop, **more})
     thread.start()
     try:
         assert ready.wait(60)
@@ -118,9 +118,9 @@ def test_a_browser_sees_trials_figures_and_note(run: Path) -> None:
             page.wait_for_selector("text=Finalists", timeout=60_000)
             page.wait_for_function("document.querySelectorAll('.js-plotly-plot').length >= 8", timeout=60_000)
             assert page.errors == []
-        with opened(browser, f"{address}/note", offline=False) as page:
+        with opened(browser, address.replace("?", "/note?"), offline=False) as page:
             page.wait_for_selector("text=Finalists", timeout=60_000)
             assert "To train the recommended setting" in page.inner_text("body")
             assert page.title() != "owned"
-        with opened(browser, f"{address}/trials", offline=False) as page:
+        with opened(browser, address.replace("?", "/trials?"), offline=False) as page:
             page.wait_for_selector("text=Trial 0", timeout=60_000)

@@ -1,19 +1,24 @@
 """The command ``zonesearch``: parses, calls, prints. What it calls is in :mod:`zonesearch.commands`, one a file.
 
-Exit status: 0 done, 2 something for the user to mend (one sentence on standard error), 130 stopped by Ctrl-C.
+Exit status: 0 done, 2 something for the user to mend (one sentence on standard error), 130 stopped by Ctrl-C,
+143 by SIGTERM, 129 by SIGHUP, 1 when the reader of its output left.
 """
 
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 
 from zonesearch import __version__
+from zonesearch.as_process import Stopped, end_when_told, open_standard_streams
 from zonesearch.errors import ZoneSearchError
+from zonesearch.supervised import Watch, supervised
 
 __all__ = ["COMMANDS", "main", "parser"]
 
@@ -38,6 +43,8 @@ COMMANDS = (
 )
 """Every command; ``lr-range`` lives in ``commands/lr_range_command.py``."""
 
+_OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line, for documents and tests too."""
@@ -57,22 +64,44 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; gives the exit status."""
-    options = parser().parse_args(arguments)
-    warnings.formatwarning = _sentence
+    """Run one command; gives the exit status. Without ``arguments`` it is the process that the user started."""
+    if arguments is not None:
+        return _main(arguments, Watch())
+    open_standard_streams()
+    if sys.argv[1:2] == ["run"]:
+        return supervised(lambda watch: _main(sys.argv[1:], watch))
+    end_when_told()
+    return _main(sys.argv[1:], Watch())
+
+
+def _main(arguments: Sequence[str], watch: Watch) -> int:
     try:
+        options = parser().parse_args(arguments)
+        warnings.formatwarning = _sentence
+        options.watch = watch
         status: int | None = options.call(options)
         sys.stdout.flush()
     except ZoneSearchError as error:
         print(f"zonesearch: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("zonesearch: stopped; what was finished is kept, the same command goes on", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        with suppress(OSError):  # the terminal may be what has gone
+            print("zonesearch: stopped; what was finished is kept, the same command goes on", file=sys.stderr)
+        return 128 + (stop.number if isinstance(stop, Stopped) else 2)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of our output left: no traceback
+        _print_no_more()  # the reader of our output left: no traceback
         return 1
+    except OSError as error:
+        if error.errno not in _OUTPUT_ERRORS or error.filename is not None:
+            raise  # files that cannot be used are StoreErrors; this one is a bug
+        _print_no_more()
+        print(f"zonesearch: the output cannot be written: {error.strerror}", file=sys.stderr)
+        return 2
     return status or 0
+
+
+def _print_no_more() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _sentence(

@@ -92,7 +92,8 @@ def compare_methods(
     where = engine if engine is not None else str(study.run.get("engine", "local"))
 
     def train(store: Kept) -> Contest:
-        with open_engine(where, workers=n_workers, threads=int(study.run.get("threads", 1))) as crew:
+        limit, n_threads = study.run.get("timeout"), int(study.run.get("threads", 1))
+        with open_engine(where, workers=n_workers, threads=n_threads, timeout=limit) as crew:
             live = LiveProblem(study, objective, store, crew, truth_seeds, trained)
             return compare(
                 live,

@@ -8,6 +8,7 @@ trials are only read.
 from __future__ import annotations
 
 import math
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+from zonesearch.admission import Admission
 from zonesearch.domain.findings import Findings
 from zonesearch.engine.optuna_view import OptunaView
 from zonesearch.engine.run_folder import RunFolder
@@ -114,12 +116,13 @@ class Dashboard:
 
         store = self._store()
         made = write_report(findings, self._files / "report.html")
-        known = [meta.artifact_id for meta in get_all_artifact_meta(self._view.study) if meta.filename == made.name]
-        if known:
-            with made.open("rb") as file:
-                store.write(known[0], file)
-        else:
-            upload_artifact(artifact_store=store, file_path=str(made), study_or_trial=self._view.study)
+        with self._view.alone() as study:
+            known = [meta.artifact_id for meta in get_all_artifact_meta(study) if meta.filename == made.name]
+            if known:
+                with made.open("rb") as file:
+                    store.write(known[0], file)
+            else:
+                upload_artifact(artifact_store=store, file_path=str(made), study_or_trial=study)
 
 
 def serve(
@@ -129,6 +132,7 @@ def serve(
     port: int = 8080,
     storage: str | None = None,
     rebuild: bool = False,
+    writable: bool = False,
     ready: Callable[[str], None] = lambda address: None,
     stop: threading.Event | None = None,
 ) -> None:
@@ -136,11 +140,12 @@ def serve(
 
     Args:
         run: the run folder; nothing is written there but the view and, under ``dashboard``, the report.
-        host: by default loopback; the dashboard asks nobody for a password.
+        host: by default loopback. Whoever asks needs the token in the address (see :mod:`zonesearch.admission`).
         port: 0 takes any free one.
         storage: an Optuna storage URL; by default the journal in the folder.
         rebuild: make the view anew.
-        ready: is told the address of the study once it answers.
+        writable: let visitors change the view: notes, attributes, and deleting it. The run itself is out of reach.
+        ready: is told the address of the study, with its token, once it answers.
         stop: ends it from another thread.
 
     Raises:
@@ -150,13 +155,16 @@ def serve(
     dashboard = Dashboard(run, storage, rebuild=rebuild)
     dashboard.refresh()
     try:
-        server = make_server(host, port, dashboard.app(), _Server, _Quiet)
-    except OSError as error:
-        raise StoreError(f"{host}:{port} cannot be used: {error.strerror}; give another one with --port") from error
+        server = make_server(host, port, _nobody, _Server6 if ":" in host else _Server, _Quiet)
+    except (OSError, OverflowError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise StoreError(f"{host}:{port} cannot be used: {why}; give another one with --port") from error
+    admission = Admission(host, server.server_port, writable)
+    server.set_app(admission.guard(dashboard.app()))
     serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True)
     serving.start()
     try:
-        ready(f"http://{host}:{server.server_port}/dashboard/studies/{dashboard.view.study._study_id}")
+        ready(admission.invitation(f"/dashboard/studies/{dashboard.view.study._study_id}"))
         while not stop.wait(_LOOK_AGAIN_S):
             with suppress(StoreError):  # the run or the storage is busy or away: the next look will do
                 dashboard.refresh()
@@ -168,6 +176,15 @@ def serve(
 
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
+
+def _nobody(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+    """Stands there until the port, and with it the rules, is known; nothing is served before."""
+    raise NotImplementedError
 
 
 class _Quiet(WSGIRequestHandler):

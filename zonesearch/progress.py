@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TextIO, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -31,7 +32,7 @@ class ProgressBars:
 
     def __init__(self, study: Study, folder: Path) -> None:
         self.n_trained = 0
-        self._console = Console(file=sys.stderr)
+        self._console = Console(file=cast(TextIO, _Patient(sys.stderr)))
         self._progress = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(),
@@ -120,3 +121,30 @@ class ProgressBars:
         self._last_line = time.monotonic()
         if not self._console.is_terminal:
             self._console.print(text, highlight=False, soft_wrap=True)
+
+
+class _Patient:
+    """A stream that is written to as long as that works: nobody who looks away, and no full disk, ends a run."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._works = True
+        self.encoding = stream.encoding
+        self.fileno = stream.fileno
+
+    def write(self, text: str) -> int:
+        self._try(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._try(self._stream.flush)
+
+    def isatty(self) -> bool:
+        return self._works and self._stream.isatty()
+
+    def _try(self, act: Callable[[], object]) -> None:
+        if self._works:
+            try:
+                act()
+            except (OSError, ValueError):  # the other end left, the disk is full, or it was closed
+                self._works = False

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from zonesearch.domain.budget import Budget
 from zonesearch.domain.findings import StageRecord
+from zonesearch.domain.limits import time_limit
 from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.objective import Bundle, ChecksLength, Objective, whole
 from zonesearch.domain.reading import BEST, Reading
@@ -18,7 +19,7 @@ from zonesearch.engine.first_identity import FORMAT as IDENTITY_FORMAT
 from zonesearch.engine.gpus import visible_gpus
 from zonesearch.engine.identity import fingerprint
 from zonesearch.engine.run_folder import RunFolder
-from zonesearch.engine.runner import Engine, open_engine, order_of_work
+from zonesearch.engine.runner import Engine, InProcess, open_engine, order_of_work
 from zonesearch.engine.shards import Deal, Shard, deal, remaining
 from zonesearch.engine.store import Store
 from zonesearch.errors import ObjectiveError, StudyError
@@ -99,6 +100,7 @@ def run_pipeline(
     name: str = "search",
     workers: int | None = None,
     engine: str | None = None,
+    timeout: float | None = None,
     fresh: bool = False,
     retry_failed: bool = False,
     observer: Observer | None = None,
@@ -116,6 +118,9 @@ def run_pipeline(
         seed, epochs, seeds, reading, stages, budget, metric, direction, name: for a space: see :meth:`Study.of`.
         workers: processes on this machine; by default what the study says, else 1.
         engine: ``local`` or ``dask://HOST:PORT``; by default what the study says, else local.
+        timeout: the longest a training may take, in seconds; what takes longer is ended and recorded as failed. By
+            default what the study says, else there is no limit. Trainings then run in processes of their own, with
+            one worker too.
         fresh: move an old run in the folder aside and begin anew.
         retry_failed: train those again that failed before.
         observer: is told how it goes.
@@ -158,6 +163,7 @@ def run_pipeline(
         into=into,
         workers=workers,
         engine=engine,
+        timeout=timeout,
         fresh=fresh,
         retry_failed=retry_failed,
         observer=observer,
@@ -170,17 +176,24 @@ def run_study(
     into: str | Path | None = None,
     workers: int | None = None,
     engine: str | None = None,
+    timeout: float | None = None,
     fresh: bool = False,
     retry_failed: bool = False,
     observer: Observer | None = None,
     shard: Shard | None = None,
     wait: bool = False,
     view: str | None = None,
+    finish: Callable[[Result], None] = lambda result: None,
+    apart: bool = False,
+    in_process: Callable[[], None] = lambda: None,
 ) -> Result:
     """Run a study (see :func:`run_pipeline`); with ``shard`` only its part of what is wanted now.
 
     With ``wait`` a shard then waits for the others, who write into the same folder, and goes on to the next stage.
     With ``view``, an Optuna storage URL, the run is shown there as it goes; a storage that is away stops nothing.
+    ``finish`` is given the result before the folder is let go, for what belongs into it: a folder that is gone by then
+    is an error too. ``apart`` has even a single worker train in a process of its own; ``in_process`` is called before
+    trainings begin in this one.
     """
     if wait and (shard is None or into is None):
         raise StudyError("waiting for others needs a shard and a folder that they share: --shard I/N --into RUN --wait")
@@ -194,20 +207,29 @@ def run_study(
     check(study, objective)
     n_workers = workers if workers is not None else int(study.run.get("workers", 1))
     where = engine if engine is not None else str(study.run.get("engine", "local"))
+    limit = time_limit(timeout if timeout is not None else study.run.get("timeout"), "timeout")
     provenance = {"shard": str(shard)} if shard else None
     n_threads, gpus = int(study.run.get("threads", 1)), visible_gpus() if n_workers > 1 else ()
-    with open_engine(where, workers=n_workers, threads=n_threads, gpus=gpus, provenance=provenance) as crew:
+    with open_engine(
+        where, workers=n_workers, threads=n_threads, gpus=gpus, provenance=provenance, timeout=limit, apart=apart
+    ) as crew:
         if into is None:
             memory = Memory()
             _loop(study, objective, memory, crew, observer, retry_failed, shard, wait)
-            return Result(find(study, memory.trials, fingerprint(identity_of(study, objective))))
+            result = Result(find(study, memory.trials, fingerprint(identity_of(study, objective))))
+            finish(result)
+            return result
         folder = open_run(study, objective, into, fresh=fresh)
         with Store(folder, shard.writer if shard else "main") as store:
             store.load()
             if view is not None:
                 observer = _Viewed(observer, live_view(study, folder, lambda: store.trials, view), store.trials)
+            if isinstance(crew, InProcess):
+                in_process()
             _loop(study, objective, store, crew, observer, retry_failed, shard, wait)
-            return Result(find(study, store.trials, folder.study), folder.path)
+            result = Result(find(study, store.trials, folder.study), folder.path)
+            finish(result)
+        return result
 
 
 class _Viewed:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -14,6 +16,8 @@ from tests.cluster.postgresql import PostgreSQL, binaries
 from tests.cluster.runs import until
 from tests.engine.made import Sleeper, folder
 from tests.engine.test_optuna_view import dashboard
+from tests.engine.test_view_writers import TRIALS, viewed_at_once
+from tests.engine.test_view_writers import shown as viewed
 from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Training, Trial
 from zonesearch.engine.optuna_import import import_study
@@ -21,6 +25,7 @@ from zonesearch.engine.optuna_storage import open_storage
 from zonesearch.engine.optuna_view import LiveView, OptunaView
 from zonesearch.engine.runner import open_engine
 from zonesearch.engine.store import Store
+from zonesearch.engine.view_lock import one_writer
 from zonesearch.errors import StoreError
 
 pytestmark = [
@@ -112,3 +117,36 @@ def test_view_that_fell_behind_is_topped_up_and_read_by_dashboard_and_import(
     assert sorted(t["values"][0] for t in dashboard(server.url)["trials"]) == sorted(t.accuracy for t in trials)
     found = import_study(server.url)
     assert {t.training.key: t.accuracy for t in found.trials} == {t.training.key: t.accuracy for t in trials}
+
+
+def test_viewers_at_the_same_time_show_each_training_once(server: PostgreSQL) -> None:
+    assert sum(viewed_at_once(server.url)) == len(TRIALS)
+    assert viewed(server.url) == {t.training.key: 1 for t in TRIALS}
+    old = OptunaView(server.url, "digits", "f", SPACE)
+    old.study.add_trials(old.study.trials[:3])
+    view = OptunaView(server.url, "digits", "f", SPACE)
+    assert view.n_repaired == 3
+    assert old.top_up(TRIALS) == 0, "the study that was made anew is found again"
+    assert viewed(server.url) == {t.training.key: 1 for t in TRIALS}
+
+
+def test_lock_of_a_view_waits_for_others_and_goes_with_its_connection(server: PostgreSQL) -> None:
+    with one_writer(server.url), pytest.raises(StoreError, match="was written by others for 0 s"):
+        one_writer(server.url, 0.2).__enter__()
+    command = [sys.executable, "-c", HOLDER, server.url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        holder.kill()
+    with one_writer(server.url, 20):
+        server.stop()  # a connection that breaks while it holds the lock is no error of its own
+    server.start()
+
+
+HOLDER = """
+import sys, time
+from zonesearch.engine.view_lock import one_writer
+with one_writer(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(600)
+"""

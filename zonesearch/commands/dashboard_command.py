@@ -10,13 +10,16 @@ __all__ = ["add_arguments", "call"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """RUN [--port N] [--host ADDRESS] [--no-browser] [--storage URL] [--rebuild]."""
+    """RUN [--port N] [--host ADDRESS] [--no-browser] [--writable] [--storage URL] [--rebuild]."""
     parser.add_argument("run", metavar="RUN", type=Path, help="the run folder")
     parser.add_argument(
         "--port", metavar="N", type=int, default=8080, help="where it answers (default: 8080; 0: any free one)"
     )
     parser.add_argument("--host", metavar="ADDRESS", default="127.0.0.1", help="default: 127.0.0.1, this machine only")
     parser.add_argument("--no-browser", action="store_true", help="print the address and open no browser")
+    parser.add_argument(
+        "--writable", action="store_true", help="let the page change the view, its notes and itself (default: it shows)"
+    )
     parser.add_argument(
         "--storage", metavar="URL", help="an Optuna storage, as postgresql://... (default: RUN/view.journal)"
     )
@@ -41,5 +44,6 @@ def call(options: argparse.Namespace) -> None:
             port=options.port,
             storage=options.storage,
             rebuild=options.rebuild,
+            writable=options.writable,
             ready=ready,
         )

@@ -35,6 +35,7 @@ def call(options: argparse.Namespace) -> None:
     import json
 
     from zonesearch.domain.sketch import sketch
+    from zonesearch.engine.limited import limited
     from zonesearch.errors import StudyError
     from zonesearch.training.lr_range import lr_range
 
@@ -45,15 +46,16 @@ def call(options: argparse.Namespace) -> None:
     params: dict[str, Any] = {axis.name: axis.row()[len(axis.row()) // 2] for axis in study.space.axes}
     params = {name: value for name, value in params.items() if name not in ("schedule", "learning_rate")}
     params |= dict(_given(text) for text in options.at)
-    found = lr_range(
-        study.objective(),
-        params,
-        seeds=range(options.seeds),
-        low=options.low,
-        high=options.high,
-        n_steps=options.steps,
-        sweep=options.sweep,
-    )
+    with limited(study.objective(), study.run.get("timeout")) as objective:
+        found = lr_range(
+            objective,
+            params,
+            seeds=range(options.seeds),
+            low=options.low,
+            high=options.high,
+            n_steps=options.steps,
+            sweep=options.sweep,
+        )
     if html:
         from zonesearch.report.learning_rates import range_figure, write_figure
 

@@ -23,6 +23,7 @@ def call(options: argparse.Namespace) -> None:
 
     from zonesearch.commands.wording import duration
     from zonesearch.domain.metric import ACCURACY
+    from zonesearch.engine.limited import limited
     from zonesearch.pipeline import estimate, forecast
     from zonesearch.running import check
 
@@ -30,7 +31,11 @@ def call(options: argparse.Namespace) -> None:
     objective = study.objective()
     check(study, objective)
     workers = int(study.run.get("workers", 1))
-    costs = forecast(study, objective) if options.no_probe else estimate(study, objective, workers=workers)
+    if options.no_probe:
+        costs = forecast(study, objective)
+    else:
+        with limited(objective, study.run.get("timeout")) as held:
+            costs = estimate(study, held, workers=workers)
     n_trainings, n_epochs = sum(c.n_trainings for c in costs), sum(c.n_epochs for c in costs)
     seconds = math.fsum(c.seconds for c in costs)
     if options.json:

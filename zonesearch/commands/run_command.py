@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zonesearch.commands.options import add_study, default_folder, given_study
 from zonesearch.commands.status_command import status_of
+
+if TYPE_CHECKING:
+    from zonesearch.result import Result
 
 __all__ = ["add_arguments", "call"]
 
@@ -24,6 +29,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--retry-failed", action="store_true", help="train those again that failed before")
     parser.add_argument("--workers", metavar="N", type=int, help="processes on this machine (default: the study's)")
     parser.add_argument("--engine", metavar="WHERE", help="local (default), dask://HOST:PORT or dask://local")
+    parser.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=float,
+        help="end a training that takes longer and record it as failed (default: the study's, else no limit)",
+    )
     parser.add_argument("--shard", metavar="I/N", help="train only part I of N of what is wanted now")
     parser.add_argument("--wait", action="store_true", help="with --shard: wait for the other shards, then go on")
     parser.add_argument("--view", metavar="URL", help="keep an Optuna study at this storage up to date while it runs")
@@ -41,21 +52,30 @@ def call(options: argparse.Namespace) -> None:
     home = folder.absolute()  # an objective may change the working directory
     shard = Shard.parse(options.shard) if options.shard else None
     observer = Silent() if options.quiet or options.json else ProgressBars(study, folder)
+    is_part, report = shard is not None, _Report(home / "report.html", folder / "report.html")
+
+    def finish(result: Result) -> None:
+        if result.verdict is not None or not (is_part or options.json):
+            report.write(result)
+
     result = run_study(
         study,
         into=home,
         workers=options.workers,
         engine=options.engine,
-        fresh=options.fresh,
+        timeout=options.timeout,
+        fresh=options.fresh and not options.watch.apart,
         retry_failed=options.retry_failed,
         observer=observer,
         shard=shard,
         wait=options.wait,
         view=options.view,
+        finish=finish,
+        apart=options.watch.apart,
+        in_process=options.watch.trains,
     )
     if options.json:
-        if result.verdict is not None:
-            result.report(home / "report.html")
+        report.complain()
         print(json.dumps(status_of(home), indent=2))
         return
     if isinstance(observer, ProgressBars) and observer.n_trained == 0:
@@ -68,6 +88,34 @@ def call(options: argparse.Namespace) -> None:
     for note in () if options.quiet else result.findings.notes:
         print(note)
     print(result.verdict.sentence if result.verdict else state_sentence(result.findings))
-    result.report(home / "report.html")
-    if not options.quiet:
-        print(f"Report: {folder / 'report.html'}")
+    report.complain()
+    if report.written and not options.quiet:
+        print(f"Report: {report.shown}")
+
+
+class _Report:
+    """The report of a run. It can be made again at any time, so a disk that is full does not cost the verdict."""
+
+    def __init__(self, path: Path, shown: Path) -> None:
+        self.path = path
+        self.shown = shown
+        self.written = False
+        self._trouble = ""
+
+    def write(self, result: Result) -> None:
+        """Write it, or take note of why not."""
+        from zonesearch.errors import StoreError
+
+        if not self.path.parent.is_dir():
+            return  # the run folder is gone, which its store is about to say
+        try:
+            result.report(self.path)
+            self.written = True
+        except StoreError as error:
+            self._trouble = str(error)
+
+    def complain(self) -> None:
+        """Say why there is none."""
+        if self._trouble:
+            again = f"zonesearch report {self.shown.parent}"
+            print(f"zonesearch: {self._trouble}. All trials are recorded: `{again}` writes it later", file=sys.stderr)

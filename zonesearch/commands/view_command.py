@@ -25,6 +25,9 @@ def call(options: argparse.Namespace) -> None:
 
     folder = RunFolder.open(options.run)
     trials = read_run(options.run)[0].trials
-    n_new = open_view(study_of(folder), folder, trials, options.storage, rebuild=options.rebuild).top_up(trials)
+    view = open_view(study_of(folder), folder, trials, options.storage, rebuild=options.rebuild)
+    n_new = view.top_up(trials)
     place = options.storage or options.run / "view.journal"
     print(f"{n_new} trials added to study {folder.name} in {place}; {len(trials)} in all")
+    if view.n_repaired:
+        print(f"{view.n_repaired} trials stood there twice and were removed")

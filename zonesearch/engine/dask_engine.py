@@ -6,14 +6,19 @@ Nothing of that is rebuilt here. A bundle is one task; its trials come back, and
 When a worker dies the scheduler runs its tasks again elsewhere, and gives a task up after several such deaths
 (``distributed.scheduler.allowed-failures``). It cannot know which of the tasks on a dead worker was to blame, so what
 it gives up is tried once more at the end, one training at a time, before it is recorded as failed.
+
+With a ``timeout`` a worker has each bundle trained by a process of its own, which it can kill: Dask cannot end a task
+that does not want to end. A training that kills that process then costs itself only, and no worker.
 """
 
 # mypy: disable-error-code="no-untyped-call"
 
 from __future__ import annotations
 
+import atexit
 import logging
 import multiprocessing
+import os
 import queue
 import threading
 import time
@@ -28,9 +33,9 @@ from typing import Any
 import cloudpickle
 from distributed import Client, Future, KilledWorker, LocalCluster, get_worker
 
-from zonesearch.domain.objective import Bundle, Objective
+from zonesearch.domain.objective import Bundle, Objective, Report
 from zonesearch.domain.trials import Trial
-from zonesearch.engine.processes import pickled
+from zonesearch.engine.processes import Processes, pickled
 from zonesearch.engine.provenance import machine
 from zonesearch.engine.runner import THREAD_VARIABLES, OnProgress, OnTrials, order_of_work
 from zonesearch.engine.worker import failed, train_bundle
@@ -53,15 +58,22 @@ class Dask:
         workers: how many processes ``local`` starts; without meaning otherwise.
         threads: how many threads a ``local`` process uses for numerical work.
         provenance: what is recorded with each trial beside the machine.
+        timeout: the longest a training may take, in seconds; None for as long as it likes.
 
     Raises:
         StoreError: the scheduler cannot be reached.
     """
 
     def __init__(
-        self, address: str, workers: int = 1, threads: int = 1, provenance: Mapping[str, Any] | None = None
+        self,
+        address: str,
+        workers: int = 1,
+        threads: int = 1,
+        provenance: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
     ) -> None:
         self._address = address
+        self._timeout = timeout
         self._provenance = {"engine": "dask", **(provenance or {})}
         self._cluster: LocalCluster | None = None
         self._sent: tuple[Objective, Future[Any]] | None = None
@@ -163,6 +175,7 @@ class Dask:
             sent=self._send(objective),
             provenance=self._provenance,
             say=say,
+            timeout=self._timeout,
         )
         heard = self._heard
         under_way = dict(zip(futures, bundles, strict=True))
@@ -276,10 +289,11 @@ def _hold(data: bytes) -> bytes:
     return data
 
 
-def _train(bundle: Bundle, sent: bytes, provenance: Mapping[str, Any], say: bool) -> list[Trial]:
+def _train(bundle: Bundle, sent: bytes, provenance: Mapping[str, Any], say: bool, timeout: float | None) -> list[Trial]:
     global _loaded
     worker = get_worker()
     said = time.monotonic()
+    provenance = {"worker": worker.address, **provenance}
 
     def report(share: float) -> None:
         nonlocal said
@@ -290,6 +304,39 @@ def _train(bundle: Bundle, sent: bytes, provenance: Mapping[str, Any], say: bool
     # Dask's workers are daemons, which may start no process; an objective may want to, for a DataLoader say.
     multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
     with _one_at_a_time:
+        if timeout is not None:
+            return _train_apart(bundle, sent, provenance, report, timeout)
         if _loaded is None or _loaded[0] != sent:
             _loaded = sent, cloudpickle.loads(sent)
-        return list(train_bundle(_loaded[1], bundle, report, {"worker": worker.address, **provenance}))
+        return list(train_bundle(_loaded[1], bundle, report, provenance))
+
+
+_crew: tuple[Any, Processes] | None = None
+"""The process that trains for this worker, and what it was made for."""
+
+
+def _train_apart(
+    bundle: Bundle, sent: bytes, provenance: Mapping[str, Any], report: Report, timeout: float
+) -> list[Trial]:
+    """Train in a process of this worker, which lives as long as what is asked of it stays the same."""
+    global _crew
+    wanted = timeout, provenance
+    if _crew is None or _crew[0] != wanted:
+        if _crew is not None:
+            _end_crew()
+        # Dask starts its workers as daemons, which Python forbids children; ours end by themselves with this process.
+        multiprocessing.current_process()._config.pop("daemon", None)  # type: ignore[attr-defined]
+        threads = os.environ.get(THREAD_VARIABLES[0], "1")
+        _crew = wanted, Processes(1, int(threads) if threads.isdecimal() else 1, (), provenance, timeout)
+        atexit.register(_end_crew)
+    came: list[Trial] = []
+    _crew[1].run(sent, [bundle], came.extend, lambda key, share: report(share))
+    return came
+
+
+def _end_crew() -> None:
+    global _crew
+    crew, _crew = _crew, None
+    atexit.unregister(_end_crew)
+    if crew is not None:
+        crew[1].__exit__(None, None, None)

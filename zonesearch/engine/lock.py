@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import socket
+import time
 from pathlib import Path
 from types import TracebackType
 from weakref import WeakSet
@@ -19,6 +20,9 @@ from weakref import WeakSet
 from zonesearch.errors import StoreError
 
 __all__ = ["Lock"]
+
+_PATIENCE_S = 0.5
+"""A process that was killed holds its locks until the kernel has taken it down."""
 
 _HELD: WeakSet[Lock] = WeakSet()
 
@@ -45,7 +49,7 @@ class Lock:
                 f"{what} cannot be locked: {path}: {error.strerror}. Name a folder that can be written"
             ) from error
         try:
-            fcntl.flock(self._descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            self._take(fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
         except OSError as error:
             holder = self._holder()
             os.close(self._descriptor)
@@ -59,6 +63,21 @@ class Lock:
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0)
         _HELD.add(self)
+
+    def _take(self, kind: int) -> None:
+        end = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                return fcntl.flock(self._descriptor, kind | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno not in (errno.EWOULDBLOCK, errno.EACCES) or time.monotonic() > end:
+                    raise
+                time.sleep(0.02)
+
+    @property
+    def descriptor(self) -> int:
+        """Of the open lock file; -1 once it is released."""
+        return self._descriptor
 
     def _holder(self) -> str:
         try:

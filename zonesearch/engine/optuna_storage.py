@@ -14,7 +14,15 @@ from optuna.storages.journal import JournalFileBackend
 
 from zonesearch.errors import StoreError
 
-__all__ = ["absolute_url", "open_storage", "quiet_optuna", "shown_url", "storage_errors"]
+__all__ = [
+    "absolute_url",
+    "connect_options",
+    "open_storage",
+    "quiet_optuna",
+    "shown_url",
+    "storage_errors",
+    "with_driver",
+]
 
 _SQLITE = b"SQLite format 3\0"
 _CONNECT_S = 10  # a database that does not answer is asked again later rather than waited for
@@ -39,13 +47,13 @@ def open_storage(url: str, *, create: bool) -> BaseStorage:
             return JournalStorage(_journal(Path(url), create))
         url = f"sqlite:///{url}"
     options: dict[str, object] = {"pool_pre_ping": True}
-    if url.startswith(("postgresql", "mysql")):
-        options["connect_args"] = {"connect_timeout": _CONNECT_S}
+    if connect_options(url):
+        options["connect_args"] = connect_options(url)
     if url.startswith("sqlite:///") and not create and not Path(url.removeprefix("sqlite:///")).exists():
         raise StoreError(f"there is no database {url.removeprefix('sqlite:///')}")
     with storage_errors(url):
         try:
-            return RDBStorage(_with_driver(url), engine_kwargs=options, skip_table_creation=not create)
+            return RDBStorage(with_driver(url), engine_kwargs=options, skip_table_creation=not create)
         except ImportError as error:
             raise StoreError(
                 f"{shown_url(url)} needs a package that is not installed here ({error}): "
@@ -79,6 +87,11 @@ def _is_sqlite(path: Path) -> bool:
             return file.read(len(_SQLITE)) == _SQLITE
     except OSError:
         return False
+
+
+def connect_options(url: str) -> dict[str, object]:
+    """What a driver is told about a connection to ``url``."""
+    return {"connect_timeout": _CONNECT_S} if url.startswith(("postgresql", "mysql", "mariadb")) else {}
 
 
 def shown_url(url: str) -> str:
@@ -125,7 +138,7 @@ def storage_errors(url: str) -> Iterator[None]:
         ) from error
 
 
-def _with_driver(url: str) -> str:
+def with_driver(url: str) -> str:
     """``url`` with the driver that is installed: SQLAlchemy 2.0 takes psycopg2 unless told, 2.1 takes psycopg."""
     scheme, mark, rest = url.partition("://")
     if scheme == "postgresql":

@@ -11,10 +11,13 @@ cells and its dashboard the last one: means and intervals are our own figures, s
 from __future__ import annotations
 
 import json
+import re
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -25,19 +28,28 @@ from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.space import Axis, Space
 from zonesearch.domain.trials import Trial, Value
 from zonesearch.engine.optuna_storage import open_storage, quiet_optuna, shown_url, storage_errors
+from zonesearch.engine.view_lock import one_writer
 from zonesearch.errors import StoreError
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-__all__ = ["Describe", "LiveView", "OptunaView"]
+__all__ = ["Describe", "LiveView", "OptunaView", "without"]
 
 Describe = Callable[[Trial], Mapping[str, Any]]
 """What else is known of a trial, as plain JSON values: its stage, its zone, ..."""
 
 _FINGERPRINT = "zonesearch:study"
 _STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}  # all else failed
+_MADE = "zonesearch:made"
+"""A mark that each making of the study gets: SQLite gives the ids of a deleted study to the next one."""
+
+_NOTE = re.compile(r"dashboard:(\d+):(note_.*)")
+"""Under which the dashboard keeps the note of a trial: by the trial's id."""
+
 _RETRY_S = 2.0
+_BATCH = 50
+"""Trials that are written in one turn, so that nobody waits long for his."""
 
 
 class OptunaView:
@@ -71,25 +83,17 @@ class OptunaView:
         self._describe = describe
         self._url = url
         self._metric = metric
-        with quiet_optuna(), storage_errors(url):
-            storage = open_storage(url, create=True)
-            if rebuild and name in optuna.get_all_study_names(storage):
-                optuna.delete_study(study_name=name, storage=storage)
-            self.study = self._study(storage, name, fingerprint)
-            shown = self.study.user_attrs.get(_FINGERPRINT)
-            if shown is None and not self.study.get_trials(deepcopy=False):
-                self.study.set_user_attr(_FINGERPRINT, fingerprint)
-            elif shown != fingerprint:
-                raise StoreError(
-                    f'the Optuna study "{name}" in {shown_url(url)} shows something else '
-                    f"({shown or 'no run of zonesearch'}): give another name, or rebuild it"
-                )
-            elif self.study.direction.name.lower() != metric.direction:
-                raise StoreError(
-                    f'the Optuna study "{name}" in {shown_url(url)} is to be {self.study.direction.name.lower()}d, but '
-                    f"{metric.name} is to be {metric.direction}d: rebuild it"
-                )
-            self._keys = self._shown_keys()
+        self._name = name
+        self._fingerprint = fingerprint
+        self.n_repaired = 0
+        """Trials that stood there twice and were removed by this object."""
+        with self._writing():
+            self._raw = open_storage(url, create=True)
+            self._storage = optuna.storages.get_storage(self._raw)  # remembers trials by the ids of study and trial
+            if rebuild and name in optuna.get_all_study_names(self._storage):
+                optuna.delete_study(study_name=name, storage=self._storage)
+            self.study = self._find()
+            self._look()
 
     def _study(self, storage: BaseStorage, name: str, fingerprint: str) -> optuna.Study:
         """The study, made where it is not there; one of ours that shows no value yet is made anew if it is to be
@@ -109,19 +113,25 @@ class OptunaView:
     def top_up(self, trials: Iterable[Trial]) -> int:
         """Add those of ``trials`` whose training is not shown yet; the number that was added.
 
+        Others may do the same at the same time: they take turns, and look at what the others added. A training that
+        is shown twice all the same, as older versions and other programs may leave it, is repaired.
+
         Raises:
             StoreError: the storage does not answer. What was added before stays; the same call goes on later.
         """
         n = 0
-        with quiet_optuna(), storage_errors(self._url):
-            for trial in trials:
-                key = trial.key
-                if trial.complete and trial.metric.direction != self._metric.direction:
-                    raise StoreError(f"{trial.metric.name} is to be {trial.metric.direction}d, the view is not")
-                if key not in self._keys:
-                    self.study.add_trial(self._frozen(trial))
-                    self._keys.add(key)
-                    n += 1
+        waiting = list(trials)
+        while waiting:
+            batch, waiting = waiting[:_BATCH], waiting[_BATCH:]
+            with self._writing():
+                self._look()
+                for trial in batch:
+                    if trial.complete and trial.metric.direction != self._metric.direction:
+                        raise StoreError(f"{trial.metric.name} is to be {trial.metric.direction}d, the view is not")
+                    if trial.key not in self._keys:
+                        self.study.add_trial(self._frozen(trial))
+                        self._keys.add(trial.key)
+                        n += 1
         return n
 
     def show(self, figures: Mapping[str, go.Figure], note: str = "") -> None:
@@ -134,15 +144,68 @@ class OptunaView:
             from optuna_dashboard import save_note, save_plotly_graph_object
         except ImportError as error:
             raise StoreError("figures in a dashboard need it: pip install 'zonesearch[dashboard]'") from error
-        with quiet_optuna(), storage_errors(self._url):
+        with self.alone() as study:
             for name, figure in figures.items():
-                save_plotly_graph_object(self.study, figure, graph_object_id=name)
+                save_plotly_graph_object(study, figure, graph_object_id=name)
             if note:
-                save_note(self.study, note)
+                save_note(study, note)
 
-    def _shown_keys(self) -> set[str]:
-        trials = self.study.get_trials(deepcopy=False)
-        return {str(trial.user_attrs["key"]) for trial in trials if "key" in trial.user_attrs}
+    @contextmanager
+    def alone(self) -> Iterator[optuna.Study]:
+        """The study, as it is now, while no other writer of zonesearch changes it; not to be entered twice.
+
+        Raises:
+            StoreError: the storage does not answer.
+        """
+        with self._writing():
+            self._look()
+            yield self.study
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with quiet_optuna(), storage_errors(self._url), one_writer(self._url):
+            yield
+
+    def _find(self) -> optuna.Study:
+        """The study of that name, made when it is not there."""
+        study = self._study(self._storage, self._name, self._fingerprint)
+        shown = study.user_attrs.get(_FINGERPRINT)
+        if shown is None and not study.get_trials(deepcopy=False):
+            study.set_user_attr(_FINGERPRINT, self._fingerprint)
+        elif shown != self._fingerprint:
+            raise StoreError(
+                f'the Optuna study "{self._name}" in {shown_url(self._url)} shows something else '
+                f"({shown or 'no run of zonesearch'}): give another name, or rebuild it"
+            )
+        elif study.direction.name.lower() != self._metric.direction:
+            raise StoreError(
+                f'the Optuna study "{self._name}" in {shown_url(self._url)} is to be {study.direction.name.lower()}d, '
+                f"but {self._metric.name} is to be {self._metric.direction}d: rebuild it"
+            )
+        self._made = study.user_attrs.get(_MADE)
+        if self._made is None:
+            self._made = _mark(study)
+        return study
+
+    def _look(self) -> None:
+        """Take note of what is shown now, and repair it where a training is shown twice."""
+        try:
+            there = self._storage.get_study_id_from_name(self._name)
+            is_same = self._storage.get_study_user_attrs(there).get(_MADE) == self._made
+        except KeyError:
+            is_same = False
+        if not is_same:  # deleted, or made anew by another viewer
+            self._storage = optuna.storages.get_storage(self._raw)
+            self.study = self._find()
+        shown = self.study.get_trials(deepcopy=False)
+        first = {_key(trial): trial for trial in reversed(shown)}
+        doubled = [trial for trial in shown if _key(trial) and first[_key(trial)] is not trial]
+        if doubled:
+            gone = {trial.number for trial in doubled}
+            self.study = without(self.study, gone)
+            self._storage, self._made = self.study._storage, self.study.user_attrs[_MADE]
+            self.n_repaired += len(gone)
+        self._keys = {key for key in first if key}
 
     def _frozen(self, trial: Trial) -> FrozenTrial:
         params: dict[str, Value] = {}
@@ -213,6 +276,47 @@ def _as_texts(distribution: CategoricalDistribution) -> CategoricalDistribution:
     return CategoricalDistribution(tuple(map(repr, distribution.choices)))
 
 
+def without(study: optuna.Study, numbers: Collection[int]) -> optuna.Study:
+    """``study`` without the trials of these numbers, made anew under its name: Optuna deletes no single trial.
+
+    Attributes, figures and notes are taken over; numbers and ids change. Whoever holds the old study has to look for
+    it again.
+    """
+    storage = study._storage
+    backend = getattr(storage, "_backend", storage)  # what remembers trials would take new ones for old
+    name, directions = study.study_name, study.directions
+    user, system = dict(study.user_attrs), storage.get_study_system_attrs(study._study_id)
+    kept = [trial for trial in study.get_trials() if trial.number not in numbers]
+    optuna.delete_study(study_name=name, storage=storage)
+    storage = optuna.storages.get_storage(backend if isinstance(backend, BaseStorage) else storage)
+    made = optuna.create_study(storage=storage, study_name=name, directions=directions)
+    for key, value in user.items():
+        made.set_user_attr(key, value)
+    _mark(made)
+    made.add_trials(kept)
+    ids = {
+        str(old._trial_id): str(new._trial_id) for old, new in zip(kept, made.get_trials(deepcopy=False), strict=True)
+    }
+    for key, value in system.items():
+        note = _NOTE.fullmatch(key)
+        if note is None:
+            storage.set_study_system_attr(made._study_id, key, value)
+        elif note[1] in ids:
+            storage.set_study_system_attr(made._study_id, f"dashboard:{ids[note[1]]}:{note[2]}", value)
+    return made
+
+
+def _mark(study: optuna.Study) -> str:
+    mark = uuid4().hex
+    study.set_user_attr(_MADE, mark)
+    return mark
+
+
+def _key(trial: FrozenTrial) -> str:
+    """Of the training that it shows; empty for a trial that somebody else added."""
+    return str(trial.user_attrs.get("key", ""))
+
+
 class LiveView:
     """Keeps a view up to date while a run goes on, from a thread of its own.
 
@@ -259,7 +363,7 @@ class LiveView:
             with self._changed:
                 while not self._waiting and not self._ending:
                     self._changed.wait()
-                batch = self._waiting[:50]
+                batch = self._waiting[:_BATCH]
                 last = self._ending
             if not batch:
                 return

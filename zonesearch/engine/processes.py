@@ -6,13 +6,20 @@ pool of many processes, in contrast, gives up everything that was under way and 
 
 A bundle whose process dies is started again; when it dies again it is taken apart, and a training that kills its
 process once more, alone, is recorded as failed.
+
+With a ``timeout`` the process of a bundle that takes longer is killed, whatever it is stuck in. The clock runs in the
+worker, from the first try on: what starting a process and loading torch take is no training's fault. A bundle of
+several trainings has that many times the limit, is then taken apart, and each training that is too slow alone is
+recorded as failed; it is not tried again, since a second try would take as long.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import mmap
 import multiprocessing
 import os
+import re
 import signal
 import struct
 import tempfile
@@ -22,9 +29,10 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 import cloudpickle
 from joblib.externals.loky import BrokenProcessPool, ProcessPoolExecutor
@@ -40,11 +48,12 @@ from zonesearch.errors import ObjectiveError, ZoneSearchError
 __all__ = ["Processes", "pickled"]
 
 _LOOK_S = 0.25  # how often the progress of bundles under way is looked at
-_SHARE = struct.Struct("d")
+_SHARE = struct.Struct("dd")  # the share that is done, and when the time is up (time.monotonic(); 0: never)
 _DIED = (
-    "the process that trained this ended without an answer, {n} times (out of memory? the kernel log says so): "
+    "the process that trained this ended without an answer{how}, {n} times (out of memory? the kernel log says so): "
     "a smaller network or batch, or fewer workers at a time, needs less"
 )
+_TIMED_OUT = "timed out after {limit:g} s: its process was ended ([run] timeout, --timeout)"
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,13 @@ class _Job:
             return [_Job(self.bundle, 1)]
         if len(self.bundle.trainings) == 1:
             return []
+        return self._apart()
+
+    def after_timeout(self) -> list[_Job]:
+        """What to try next; nothing for a training alone."""
+        return self._apart() if len(self.bundle.trainings) > 1 else []
+
+    def _apart(self) -> list[_Job]:
         return [_Job(Bundle((training,), self.bundle.cost), self.n_deaths) for training in self.bundle.trainings]
 
 
@@ -71,6 +87,7 @@ class Processes:
         threads: threads of each for numerical work.
         gpus: CUDA devices that the workers take turns in; empty leaves the choice to the objective.
         provenance: what is recorded with each trial beside the machine.
+        timeout: the longest a training may take, in seconds; None for as long as it likes.
     """
 
     def __init__(
@@ -79,27 +96,29 @@ class Processes:
         threads: int = 1,
         gpus: Sequence[str] = (),
         provenance: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
     ) -> None:
         self.n_workers = workers
         self._threads = threads
         self._gpus = tuple(gpus)
         self._provenance = dict(provenance or {})
+        self._timeout = timeout
         self._pools: dict[int, ProcessPoolExecutor] = {}
         self._scratch = tempfile.TemporaryDirectory(prefix="zonesearch-")
         shares = Path(self._scratch.name) / "shares"
         shares.write_bytes(bytes(_SHARE.size * workers))
         with shares.open("r+b") as file:
             self._shares = mmap.mmap(file.fileno(), 0)
-        self._sent: tuple[Objective, Path] | None = None
+        self._sent: tuple[Objective | bytes, Path] | None = None
 
     def run(
         self,
-        objective: Objective,
+        objective: Objective | bytes,
         bundles: Sequence[Bundle],
         on_trials: OnTrials,
         on_progress: OnProgress | None = None,
     ) -> None:
-        """Train all ``bundles`` (see :class:`zonesearch.engine.runner.Engine`)."""
+        """Train all ``bundles`` (see :class:`zonesearch.engine.runner.Engine`); bytes are an objective, pickled."""
         waiting = deque(_Job(bundle) for bundle in order_of_work(bundles))
         if not waiting:
             return
@@ -111,9 +130,11 @@ class Processes:
                 while waiting and idle:
                     worker, job = idle.pop(), waiting.popleft()
                     under_way[self._start(worker, job, sent)] = worker, job
-                done, _ = wait(under_way, timeout=_LOOK_S if on_progress else None, return_when=FIRST_COMPLETED)
+                looks = on_progress is not None or self._timeout is not None
+                done, _ = wait(under_way, timeout=_LOOK_S if looks else None, return_when=FIRST_COMPLETED)
+                late = [future for future, (worker, _) in under_way.items() if self._is_late(worker)]
                 came: list[Trial] = []
-                for future in done:
+                for future in dict.fromkeys([*done, *late]):
                     worker, job = under_way.pop(future)
                     idle.append(worker)
                     trials, again = self._finished(future, worker, job)
@@ -131,13 +152,15 @@ class Processes:
             raise
 
     def _start(self, worker: int, job: _Job, sent: Path) -> Future[list[Trial]]:
-        self._shares[worker * _SHARE.size : (worker + 1) * _SHARE.size] = _SHARE.pack(0.0)
+        self._shares[worker * _SHARE.size : (worker + 1) * _SHARE.size] = _SHARE.pack(0.0, 0.0)
         for _ in range(2):  # an idle process may have been killed since it finished its last bundle
             pool = self._pools.get(worker)
             if pool is None:
                 pool = self._pools[worker] = self._new_pool(worker)
             try:
-                return pool.submit(_train, sent, job.bundle, worker, self._provenance)  # type: ignore[no-any-return]
+                return pool.submit(  # type: ignore[no-any-return]
+                    _train, sent, job.bundle, worker, self._provenance, self._timeout
+                )
             except BrokenProcessPool:
                 self._pools.pop(worker).shutdown(wait=True, kill_workers=True)
         raise ObjectiveError("worker processes end as soon as they are started: see the messages above")
@@ -148,29 +171,42 @@ class Processes:
         Raises:
             ZoneSearchError: what the objective raised for a person to mend.
         """
+        seconds = 0.0
         try:
-            return future.result(), []
+            if future.done():
+                return future.result(), []
+            assert self._timeout is not None
+            self._pools.pop(worker).shutdown(wait=True, kill_workers=True)
+            again = job.after_timeout()
+            seconds = self._timeout
+            error = _TIMED_OUT.format(limit=seconds)
         except ZoneSearchError:
             raise
-        except BrokenProcessPool:
+        except BrokenProcessPool as death:
             self._pools.pop(worker).shutdown(wait=True, kill_workers=True)
             again = job.after_death()
-            error = _DIED.format(n=job.n_deaths + 1)
+            error = self._last_words(worker) + _DIED.format(n=job.n_deaths + 1, how=_how_it_died(death))
         except Exception as problem:  # the trials could not be brought back: a result that cannot be pickled
             again, error = [], f"the trials could not be brought back from the worker process: {problem}"
         if again:
             return [], again
-        where = {**machine(), **self._provenance}
-        return [failed(training, error, where) for training in job.bundle.trainings], []
+        began = datetime.now(UTC) - timedelta(seconds=seconds)
+        where = {**machine(), **self._provenance, "started": began.isoformat(timespec="milliseconds")}
+        return [failed(training, error, where, seconds) for training in job.bundle.trainings], []
 
     def _share(self, worker: int) -> float:
         return float(_SHARE.unpack_from(self._shares, worker * _SHARE.size)[0])
 
-    def _send(self, objective: Objective) -> Path:
+    def _is_late(self, worker: int) -> bool:
+        """Whether the time of what this worker trains is up."""
+        end = float(_SHARE.unpack_from(self._shares, worker * _SHARE.size)[1])
+        return 0 < end < time.monotonic()  # the clock of the whole machine, not of one process
+
+    def _send(self, objective: Objective | bytes) -> Path:
         """The file from which the workers read the objective; written once per objective."""
         if self._sent is None or self._sent[0] is not objective:
             path = Path(self._scratch.name) / f"objective-{time.monotonic_ns()}"
-            path.write_bytes(pickled(objective))
+            path.write_bytes(objective if isinstance(objective, bytes) else pickled(objective))
             self._sent = objective, path
         return self._sent[1]
 
@@ -182,8 +218,27 @@ class Processes:
             1,
             env=environment,
             initializer=_enter_worker,
-            initargs=(os.getpid(), str(Path(self._scratch.name) / "shares"), _start_method()),
+            initargs=(
+                os.getpid(),
+                str(Path(self._scratch.name) / "shares"),
+                str(self._words(worker)),
+                _start_method(),
+            ),
         )
+
+    def _words(self, worker: int) -> Path:
+        """Where Python says in a worker that crashes where it was."""
+        return Path(self._scratch.name) / f"crash-{worker}"
+
+    def _last_words(self, worker: int) -> str:
+        """What a worker said before it died, indented, with a newline; empty when it was killed from outside."""
+        try:
+            text = self._words(worker).read_text(errors="replace")
+            os.truncate(self._words(worker), 0)
+        except OSError:
+            return ""
+        lines = (line for line in text.splitlines() if line.strip() and not line.startswith("Extension modules"))
+        return "".join(f"  {line}\n" for line in lines)
 
     def _end(self) -> None:
         pools, self._pools = list(self._pools.values()), {}
@@ -199,6 +254,15 @@ class Processes:
         self._end()
         self._shares.close()
         self._scratch.cleanup()
+
+
+def _how_it_died(death: BrokenProcessPool) -> str:
+    """The signal or the exit status, where loky knows it."""
+    found = re.search(r"exit codes of the workers are \{(.+?)\((-?\d+)\)", str(death))
+    if found is None:
+        return ""
+    name, code = found[1], int(found[2])
+    return f" (killed by {name})" if code < 0 else f" (it left with exit status {code})"
 
 
 def _settle(pool: ProcessPoolExecutor, within_s: float = 5.0) -> None:
@@ -232,22 +296,25 @@ def pickled(objective: Objective) -> bytes:
     except Exception as error:
         raise ObjectiveError(
             f"the objective cannot be sent to a worker process ({type(error).__name__}: {error}). Leave out of it what "
-            f"holds open files, connections or locks, or train in this process (workers = 1)"
+            f"holds open files, connections or locks, or train in this process (workers = 1, and no timeout)"
         ) from error
 
 
 # What follows runs in the worker process.
 
 _shares = -1
+_words: IO[str] | None = None
 _loaded: tuple[Path, Objective] | None = None
 
 
-def _enter_worker(parent: int, shares: str, start_method: str) -> None:
-    global _shares
+def _enter_worker(parent: int, shares: str, words: str, start_method: str) -> None:
+    global _shares, _words
     # A loky process would start others as loky does, which takes what only loky gives: so a DataLoader could not.
     multiprocessing.set_start_method(start_method, force=True)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what it means
     _shares = os.open(shares, os.O_WRONLY)
+    _words = open(words, "a")  # noqa: SIM115
+    faulthandler.enable(_words)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
@@ -258,7 +325,9 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _train(sent: Path, bundle: Bundle, worker: int, provenance: Mapping[str, Any]) -> list[Trial]:
+def _train(
+    sent: Path, bundle: Bundle, worker: int, provenance: Mapping[str, Any], timeout: float | None
+) -> list[Trial]:
     global _loaded
     if _loaded is None or _loaded[0] != sent:
         try:
@@ -266,10 +335,26 @@ def _train(sent: Path, bundle: Bundle, worker: int, provenance: Mapping[str, Any
         except Exception as error:
             raise ObjectiveError(
                 f"the objective cannot be made in a worker process ({type(error).__name__}: {error}). Put its code in "
-                f"a module that Python finds, or train in the calling process (workers = 1)"
+                f"a module that Python finds, or train in the calling process (workers = 1, and no timeout)"
             ) from error
 
-    def report(share: float) -> None:
-        os.pwrite(_shares, _SHARE.pack(share), worker * _SHARE.size)
+    share, end = 0.0, 0.0
 
-    return list(train_bundle(_loaded[1], bundle, report, provenance))
+    def say() -> None:
+        os.pwrite(_shares, _SHARE.pack(share, end), worker * _SHARE.size)
+
+    def report(done: float) -> None:
+        nonlocal share
+        share = done
+        say()
+
+    def begin(n_trainings: int) -> None:
+        nonlocal end
+        if timeout is not None:
+            end = time.monotonic() + n_trainings * timeout
+            say()
+
+    trials = list(train_bundle(_loaded[1], bundle, report, provenance, begin))
+    end = 0.0
+    say()
+    return trials

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Protocol
 
+from zonesearch.domain.limits import time_limit
 from zonesearch.domain.objective import Bundle, Objective
 from zonesearch.domain.trials import Trial
 from zonesearch.engine.worker import train_bundle
@@ -79,35 +80,42 @@ def open_engine(
     threads: int = 1,
     gpus: Sequence[str] = (),
     provenance: Mapping[str, Any] | None = None,
+    timeout: float | None = None,
+    apart: bool = False,
 ) -> Engine:
     """The engine that ``where`` names; enter it with ``with``.
 
     Args:
         where: ``local``; ``dask://HOST:PORT``, a scheduler that runs; or ``dask://local``, a cluster of ``workers``
             processes started for this run.
-        workers: how many processes on this machine; with 1 everything runs in the calling process.
+        workers: how many processes on this machine; with 1 everything runs in the calling process, unless there is a
+            ``timeout``.
         threads: how many threads each of them uses for its numerical work.
         gpus: CUDA devices (as in ``CUDA_VISIBLE_DEVICES``) that the processes of this machine take turns in; empty
             leaves the choice to the objective.
         provenance: what is recorded with each trial beside the machine: the shard, ...
+        timeout: the longest a training may take, in seconds; what takes longer is ended with its process, and comes
+            back as a failed trial. A bundle of k trainings has k times as long.
+        apart: train in a process of its own even with one worker.
 
     Raises:
-        StudyError: no such engine.
+        StudyError: no such engine, or a limit that is none.
         StoreError: the scheduler cannot be reached.
     """
     if workers < 1 or threads < 1:
         raise StudyError(f"an engine needs at least 1 worker and 1 thread, not {workers} and {threads}")
+    timeout = time_limit(timeout, "the timeout of an engine")
     if where.startswith("dask://"):
         from zonesearch.engine.dask_engine import Dask
 
-        return Dask(where.removeprefix("dask://"), workers, threads, provenance)
+        return Dask(where.removeprefix("dask://"), workers, threads, provenance, timeout)
     if where != "local":
         raise StudyError(f'an engine is "local", "dask://HOST:PORT" or "dask://local", not "{where}"')
-    if workers == 1 and len(gpus) <= 1:
+    if workers == 1 and len(gpus) <= 1 and timeout is None and not apart:
         return InProcess(threads, provenance)
     from zonesearch.engine.processes import Processes
 
-    return Processes(workers, threads, gpus, provenance)
+    return Processes(workers, threads, gpus, provenance, timeout)
 
 
 def run_bundles(

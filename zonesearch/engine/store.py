@@ -21,6 +21,7 @@ from zonesearch.domain.trials import Training, Trial, Trials
 from zonesearch.engine.files import LONGEST_LINE, open_regular, refuse_link
 from zonesearch.engine.lengths import Looks, looks_at_length
 from zonesearch.engine.lock import Lock
+from zonesearch.engine.presence import Presence, rescue
 from zonesearch.engine.record import Heading, Line, heading_line, parse, to_heading, to_trial, trial_line
 from zonesearch.engine.run_folder import RunFolder, changed_sentence, store_errors, sync_folder
 from zonesearch.engine.shards import Deal
@@ -71,6 +72,7 @@ class Store:
     folder: RunFolder
     writer: str | None = "main"
     _locks: tuple[Lock, ...] = field(default=(), init=False, repr=False)
+    _presence: Presence | None = field(default=None, init=False, repr=False)
     _descriptor: int = field(default=-1, init=False, repr=False)
     _readings: dict[Path, _Reading] = field(default_factory=dict, init=False, repr=False)
     _trials: Trials = field(default_factory=Trials, init=False, repr=False)
@@ -83,6 +85,11 @@ class Store:
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", self.writer):
             raise ValueError(f"a writer's name is made of letters, digits and . _ -, not {self.writer!r}")
         self._locks = self.folder.lock(self.writer)
+        try:
+            self._presence = Presence(self.folder.path, self._locks)
+        except StoreError:
+            self.close()
+            raise
 
     @cached_property
     def _looks(self) -> Looks | None:
@@ -129,6 +136,7 @@ class Store:
         """
         while True:
             missing = self.refresh().trials.missing(trainings)
+            self.check_presence()
             if on_look is not None:
                 on_look(len(missing))
             if not missing:
@@ -139,17 +147,21 @@ class Store:
         """Record ``trials``: when this returns they are on the disk.
 
         Raises:
-            StoreError: the disk is full or the file cannot be written; what was recorded before is untouched.
+            StoreError: the disk is full or the file cannot be written; what was recorded before is untouched. Or the
+                folder is no longer there: then all trials are in a rescue file that the message names.
         """
         if self.writer is None:
             raise StoreError(f"{self.folder.path} was opened for reading only")
+        trials = list(trials)
+        trials = list(trials)
         lines = [trial_line(trial, self.folder.study) for trial in trials]
         if not lines:
             return
-        self._record(b"".join(lines))
+        self._record(b"".join(lines), trials)
         # Read back from the text, so that this process knows exactly what any other will know.
         records = [parse(line) for line in lines]
         self._trials = self._trials | Trials(to_trial(record, self._looks) for record in records if record)
+        self.check_presence()
 
     def note_deal(self, deal: Deal) -> None:
         """Write down what was dealt to the shards in the round under way, once; raises as :meth:`append` does."""
@@ -157,14 +169,36 @@ class Store:
             self._record(heading_line(self.folder.heading, deal.describe()))
             self._deals[deal] = None
 
-    def _record(self, lines: bytes) -> None:
+    def _record(self, lines: bytes, trials: Sequence[Trial] = ()) -> None:
         path = self.folder.trials_folder / f"{self.writer}.jsonl"
-        with store_errors(f"trials cannot be recorded in {path}"):
-            end = self._write(path, lines)
+        try:
+            with store_errors(f"trials cannot be recorded in {path}"):
+                end = self._write(path, lines)
+        except StoreError:
+            self.check_presence(trials)
+            raise
         reading = self._readings[path]
         reading.heading = self.folder.heading
         if reading.offset == end[0]:
             reading.offset, reading.tail_is_torn = end[1], False
+
+    def check_presence(self, unwritten: Sequence[Trial] = (), *, thorough: bool = False) -> None:
+        """Check that the folder is still the one that was entered (see :mod:`zonesearch.engine.presence`).
+
+        Args:
+            unwritten: trials that could not be recorded.
+            thorough: look at the files of others too, which were read.
+
+        Raises:
+            StoreError: it is not; names the rescue file with all trials that are known.
+        """
+        if self._presence is None:
+            return
+        sizes = {path: reading.offset for path, reading in self._readings.items()} if thorough else {}
+        trouble = self._presence.trouble(self._descriptor, f"{self.writer}.jsonl", sizes)
+        if trouble:
+            known = [*self._trials.records(), *unwritten]
+            raise rescue(known, self.folder.heading, self._presence.folder, trouble)
 
     def _write(self, path: Path, data: bytes) -> tuple[int, int]:
         """Append ``data``; the length of the file before (0 for a new one) and after."""
@@ -221,6 +255,8 @@ class Store:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+        if self._presence is not None:
+            self._presence.close()
         for lock in self._locks:
             lock.release()
 
@@ -228,7 +264,11 @@ class Store:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self.close()
+        try:
+            if not isinstance(error, StoreError):
+                self.check_presence(thorough=True)
+        finally:
+            self.close()
 
 
 def same_study(record: Line, heading: Heading | None, wanted: Heading, where: str, accepted: set[Any]) -> None:

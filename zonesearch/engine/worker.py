@@ -9,7 +9,7 @@ go through, because the next thousand trainings would meet them too.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -21,9 +21,16 @@ from zonesearch.errors import ZoneSearchError
 
 __all__ = ["failed", "train_bundle"]
 
+_LONGEST_LINE, _MOST_LINES = 1_000, 200
+"""Characters of a line and lines of an error that are recorded."""
+
 
 def train_bundle(
-    objective: Objective, bundle: Bundle, report: Report, provenance: Mapping[str, Any] | None = None
+    objective: Objective,
+    bundle: Bundle,
+    report: Report,
+    provenance: Mapping[str, Any] | None = None,
+    on_try: Callable[[int], None] = lambda n_trainings: None,
 ) -> Iterator[Trial]:
     """Exactly one trial for each training of ``bundle``, as they finish.
 
@@ -32,6 +39,7 @@ def train_bundle(
         bundle: what is trained.
         report: called with the share that is done, 0 to 1.
         provenance: what the engine knows about where this runs; the machine and the start are added.
+        on_try: called before each try with the number of trainings in it, for whoever limits its time.
 
     Raises:
         ZoneSearchError: the objective cannot be trained as asked; nothing to be recorded.
@@ -39,6 +47,7 @@ def train_bundle(
     where = {**machine(), **(provenance or {}), "started": datetime.now(UTC).isoformat(timespec="milliseconds")}
     missing = {training.identity: training for training in bundle.trainings}
     error = ""
+    on_try(len(bundle.trainings))
     try:
         for trial in _asked_for(objective, bundle, report, missing):
             yield _placed(trial, where)
@@ -49,6 +58,7 @@ def train_bundle(
         error = traceback.format_exc()
     for training in list(missing.values()):
         alone = {training.identity: training}
+        on_try(1)
         try:
             for trial in _asked_for(objective, Bundle((training,), bundle.cost), report, alone):
                 yield _placed(trial, where)
@@ -60,9 +70,27 @@ def train_bundle(
             yield failed(training, error, where)
 
 
-def failed(training: Training, error: str, provenance: Mapping[str, Any]) -> Trial:
-    """The trial of a training that brought nothing but an error."""
-    return Trial(training, "failed", error=error, provenance=dict(provenance))
+def failed(training: Training, error: str, provenance: Mapping[str, Any], seconds: float = 0.0) -> Trial:
+    """The trial of a training that brought nothing but an error, after so many seconds."""
+    return Trial(training, "failed", error=shortened(error), seconds=seconds, provenance=dict(provenance))
+
+
+def shortened(error: str) -> str:
+    """``error`` as far as anybody reads it: a message may hold a whole tensor, a traceback a thousand calls.
+
+    Long lines lose their middle, then the text the lines in its middle; how it begins and ends says most.
+    """
+    if len(error) <= _LONGEST_LINE:
+        return error
+    lines = [
+        line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE - 200]} ... {line[-200:]}"
+        for line in error.splitlines()
+    ]
+    if len(lines) > _MOST_LINES:
+        left_out = len(lines) - _MOST_LINES
+        head, tail = lines[: _MOST_LINES // 4], lines[-(_MOST_LINES - _MOST_LINES // 4) :]
+        lines = [*head, f"  ... ({left_out:,} lines left out) ...", *tail]
+    return "\n".join(lines) + ("\n" if error.endswith("\n") else "")
 
 
 def _asked_for(objective: Objective, bundle: Bundle, report: Report, missing: dict[Any, Training]) -> Iterator[Trial]:
@@ -73,4 +101,4 @@ def _asked_for(objective: Objective, bundle: Bundle, report: Report, missing: di
 
 
 def _placed(trial: Trial, where: Mapping[str, Any]) -> Trial:
-    return replace(trial, provenance={**where, **trial.provenance})
+    return replace(trial, provenance={**where, **trial.provenance}, error=shortened(trial.error))

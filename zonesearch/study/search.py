@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from zonesearch.domain import tables
 from zonesearch.domain.budget import Budget
+from zonesearch.domain.limits import time_limit
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.errors import StudyError
 from zonesearch.study.building import READERS
@@ -46,16 +47,27 @@ class Search:
 
 @dataclass(frozen=True)
 class Run:
-    """``[run]``: how it runs, and no part of what comes out."""
+    """``[run]``: how it runs, and no part of what comes out.
+
+    Args:
+        workers, threads: processes on this machine, and threads in each.
+        engine: ``local`` or ``dask://HOST:PORT``.
+        timeout: the longest a training may take, in seconds; None for no limit.
+    """
 
     workers: int = 1
     threads: int = 1
     engine: str = "local"
+    timeout: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("workers", "threads"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be a whole number, at least 1, not {getattr(self, name)}")
+        try:
+            time_limit(self.timeout, "timeout")
+        except StudyError as error:
+            raise ValueError(str(error)) from None
 
 
 def _budget(given: Any, place: str) -> Budget:

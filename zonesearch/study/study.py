@@ -40,7 +40,7 @@ class Study:
             wait for); None when only the outcome is looked at.
         epochs: the length of the map's trainings; ``seeds`` how many each cell gets; ``reading`` of the curves.
         seed: of the whole study: the split of the data, and with a seed index all else that is random.
-        run: how it runs and no part of what comes out: ``workers``, ``engine``, ``threads``.
+        run: how it runs and no part of what comes out: ``workers``, ``engine``, ``threads``, ``timeout``.
         text: the study file as it was read; empty without one.
         budget: what all stages together may spend (see :mod:`zonesearch.stages.rationing`); None for what they want.
         metric: what is searched.

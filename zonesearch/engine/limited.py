@@ -1,0 +1,47 @@
+"""An objective whose trainings are held to a time limit where no engine is: probes of a plan, a range test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from zonesearch.domain.objective import Bundle, Objective, Report
+from zonesearch.domain.trials import Training, Trial
+from zonesearch.engine.runner import Engine, open_engine
+
+__all__ = ["limited"]
+
+
+@contextmanager
+def limited(objective: Objective, timeout: float | None) -> Iterator[Objective]:
+    """``objective``, trained in a process that is ended when its time is up; itself when there is no limit.
+
+    Args:
+        objective: what trains.
+        timeout: the longest a training may take, in seconds.
+    """
+    if timeout is None:
+        yield objective
+        return
+    with open_engine(timeout=timeout) as crew:
+        yield _Limited(objective, crew)
+
+
+class _Limited:
+    def __init__(self, objective: Objective, crew: Engine) -> None:
+        self._objective = objective
+        self._crew = crew
+        self.fingerprint = objective.fingerprint
+        self.check = objective.check
+
+    def bundles(self, trainings: Sequence[Training]) -> list[Bundle]:
+        return self._objective.bundles(trainings)
+
+    def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
+        came: list[Trial] = []
+        self._crew.run(self._objective, [bundle], came.extend, lambda key, share: report(share))
+        return iter(came)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._objective, name)

@@ -1,0 +1,150 @@
+"""One writer of a view at a time, by a lock of the storage itself.
+
+Optuna makes tables, studies and trials without asking whether somebody else is about to: two viewers that both looked
+for a trial and did not find it both add it. So whoever writes a view holds a lock meanwhile that every other writer of
+zonesearch asks for, and that goes away with its process: an advisory lock of the database (on a connection of its own,
+so that no transaction of Optuna's is touched), or ``flock`` for files.
+
+Known limits: a connection pool that changes the server's session between statements (PgBouncer in transaction mode)
+keeps no advisory lock, and other programs that write into the study ask for none. What gets doubled all the same is
+repaired by the next top-up (:mod:`zonesearch.engine.optuna_view`).
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zonesearch.engine.optuna_storage import connect_options, shown_url, with_driver
+from zonesearch.errors import StoreError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL, Connection
+
+__all__ = ["one_writer"]
+
+_PATIENCE_S = 120.0
+_LOOK_S = 0.02
+_KEY = int.from_bytes(hashlib.sha256(b"zonesearch view").digest()[:8], signed=True)
+"""Of the advisory lock; PostgreSQL keeps one set of them for each database."""
+
+
+@contextmanager
+def one_writer(url: str, patience_s: float = _PATIENCE_S) -> Iterator[None]:
+    """Nobody else writes into the storage at ``url`` meanwhile; not to be entered twice by one thread.
+
+    Args:
+        url: as for :func:`zonesearch.engine.optuna_storage.open_storage`.
+        patience_s: how long others may take before this gives up, in seconds.
+
+    Raises:
+        StoreError: they take longer, or the file that is locked cannot be opened; whatever a database that does not
+            answer raises.
+    """
+    with _lock(url, patience_s):
+        yield
+
+
+def _lock(url: str, patience_s: float) -> Any:
+    if "://" not in url:
+        return _file(Path(url), url, patience_s)  # only ever appended to, so it stays the same file
+    from sqlalchemy.engine import make_url
+
+    parsed = make_url(with_driver(url))
+    kind = parsed.get_backend_name()
+    if kind == "sqlite":
+        name = parsed.database
+        if not name or name == ":memory:" or name.startswith("file:"):
+            return nullcontext()
+        # A file of its own: closing another descriptor of the database would drop the locks that SQLite holds on it.
+        return _file(Path(f"{name}.lock"), url, patience_s)
+    if kind in ("postgresql", "mysql", "mariadb"):
+        return _database(parsed, url, kind, patience_s)
+    return nullcontext()
+
+
+@contextmanager
+def _file(path: Path, url: str, patience_s: float) -> Iterator[None]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise StoreError(f"the Optuna storage {path} cannot be written: {error.strerror}") from error
+    try:
+        end = time.monotonic() + patience_s
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                    raise StoreError(
+                        f"{path} cannot be locked: {error.strerror}. Mount that file system with locks, or name a "
+                        f"storage elsewhere"
+                    ) from error
+                if time.monotonic() > end:
+                    raise _busy(url, patience_s) from None
+                time.sleep(_LOOK_S)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _database(parsed: URL, url: str, kind: str, patience_s: float) -> Iterator[None]:
+    import sqlalchemy
+    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.pool import NullPool
+
+    engine = sqlalchemy.create_engine(
+        parsed, poolclass=NullPool, isolation_level="AUTOCOMMIT", connect_args=connect_options(url)
+    )
+    with engine.connect() as connection:
+        if not _taken(connection, parsed, kind, patience_s):
+            raise _busy(url, patience_s)
+        try:
+            yield
+        finally:
+            with suppress(DBAPIError):  # a connection that is lost holds no lock either
+                connection.execute(sqlalchemy.text(_release(kind)), _names(parsed, kind))
+
+
+def _taken(connection: Connection, parsed: URL, kind: str, patience_s: float) -> bool:
+    import sqlalchemy
+    from sqlalchemy.exc import OperationalError
+
+    names = _names(parsed, kind)
+    if kind != "postgresql":
+        return connection.execute(sqlalchemy.text(f"SELECT GET_LOCK(:name, {patience_s:.0f})"), names).scalar() == 1
+    connection.execute(sqlalchemy.text(f"SET lock_timeout = {max(1, round(patience_s * 1000))}"))
+    try:
+        connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:key)"), names)
+    except OperationalError as error:
+        if getattr(error.orig, "sqlstate", getattr(error.orig, "pgcode", None)) == "55P03":  # lock_not_available
+            return False
+        raise
+    return True
+
+
+def _release(kind: str) -> str:
+    return "SELECT pg_advisory_unlock(:key)" if kind == "postgresql" else "SELECT RELEASE_LOCK(:name)"
+
+
+def _names(parsed: URL, kind: str) -> dict[str, Any]:
+    """What the lock is called: MySQL has one set of them for the whole server, and 64 characters for a name."""
+    if kind == "postgresql":
+        return {"key": _KEY}
+    return {"name": f"zonesearch:{hashlib.sha256((parsed.database or '').encode()).hexdigest()[:32]}"}
+
+
+def _busy(url: str, patience_s: float) -> StoreError:
+    return StoreError(
+        f"the Optuna storage {shown_url(url)} was written by others for {patience_s:.0f} s: try again, or end them"
+    )
