@@ -110,5 +110,5 @@ def test_a_pruned_trial_answers_without_a_value_and_contradicts_nothing() -> Non
     found = both.get(training)
     assert found is not None
     assert found.complete
-    with pytest.raises(ValueError, match="a pruned trial has an accuracy"):
+    with pytest.raises(ValueError, match="a pruned trial has no accuracy"):
         Trial(training, "pruned", accuracy=0.5)
