@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -94,3 +96,19 @@ def test_reading_takes_one_number_from_a_curve(spec: str, value: float) -> None:
 def test_reading_refuses_anything_else(spec: str) -> None:
     with pytest.raises(ValueError, match="reading"):
         Reading.parse(spec)
+
+
+def test_a_pruned_trial_answers_without_a_value_and_contradicts_nothing() -> None:
+    training = Training({"x": 1}, 0, 10)
+    pruned = Trial(training, "pruned", curve={"validation_accuracy": (0.1, 0.2)})
+    assert pruned.answers(training)
+    assert pruned.answers(Training({"x": 1}, 0, 10, test=True))
+    assert not pruned.answers(Training({"x": 1}, 0, 20))
+    assert math.isnan(pruned.value())
+    both = Trials([pruned, Trial(training, accuracy=0.5)])
+    assert not both.conflicts
+    found = both.get(training)
+    assert found is not None
+    assert found.complete
+    with pytest.raises(ValueError, match="a pruned trial has no accuracy"):
+        Trial(training, "pruned", accuracy=0.5)

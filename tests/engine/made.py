@@ -47,7 +47,7 @@ any_floats = st.floats()
 @st.composite
 def trials_of_any_kind(draw: st.DrawFn) -> Trial:
     """Any trial that an objective could return: odd names, infinite losses, failed ones."""
-    state = draw(st.sampled_from(["complete", "diverged", "failed"]))
+    state = draw(st.sampled_from(["complete", "diverged", "failed", "pruned"]))
     epochs = draw(st.integers(1, 4))
     return Trial(
         Training(

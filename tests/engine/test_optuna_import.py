@@ -196,6 +196,17 @@ def test_import_of_trials_that_failed_before_or_between_suggestions(tmp_path: Pa
     assert found.space.names == ("lr", "w")
 
 
+def test_import_notes_numbers_that_were_set_as_attributes(tmp_path: Path) -> None:
+    def objective(trial: optuna.Trial) -> float:
+        for name, value in (("flops", 3), ("seed", 42), ("done", True), ("host", "here"), ("bad", math.nan)):
+            trial.set_user_attr(name, value)
+        return trial.suggest_float("x", 0, 1)
+
+    found = import_study(made(tmp_path, "noted", objective, 3))
+    assert [dict(t.noted) for t in found.trials] == [{"flops": 3.0, "user_seed": 42.0}] * 3
+    assert {t.seed for t in found.trials} == {0}
+
+
 def test_import_of_a_conditional_parameter_leaves_it_out_where_it_was_not_suggested(tmp_path: Path) -> None:
     def branching(trial: optuna.Trial) -> float:
         kind = trial.suggest_categorical("opt", ["adam", "sgd"])

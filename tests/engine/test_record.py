@@ -67,6 +67,12 @@ def test_random_bytes_are_no_record(data: bytes) -> None:
     assert parse(data) is None
 
 
+def test_a_pruned_trial_is_a_failure_to_older_versions() -> None:
+    record = json.loads(trial_line(Trial(Training({"x": 1}), "pruned"), "f"))
+    assert (record["state"], record["pruned"]) == ("failed", True)
+    assert "pruned" not in json.loads(trial_line(Trial(Training({"x": 1}), "failed"), "f"))
+
+
 def test_heading_comes_back() -> None:
     heading = Heading("s", "digits", {"a": [1, 2]}, {"space": {}}, 'name = "digits"\n')
     record = parse(heading_line(heading))

@@ -18,6 +18,9 @@ from zonesearch.engine.optuna_axes import parameter_value, snapped
 
 __all__ = ["Conversion", "ReadStudy"]
 
+_OWN_COLUMNS = ("seed", "epochs", "state", "seconds", "n_parameters", "key")
+"""Columns of a table of trials, whose names no attribute of somebody else's takes."""
+
 
 @dataclass(frozen=True)
 class ReadStudy:
@@ -142,7 +145,8 @@ class Conversion:
 
     def _noted(self, study: ReadStudy, evaluation: FrozenTrial) -> dict[str, float]:
         """The other objectives, and what numbers the objective set as user attributes."""
-        found: dict[str, Any] = {} if study.ours else dict(evaluation.user_attrs)
+        attributes = {} if study.ours else evaluation.user_attrs
+        found = {f"user_{name}" if name in _OWN_COLUMNS else name: value for name, value in attributes.items()}
         named = zip(study.objectives, evaluation.values or (), strict=False)
         found |= {name: value for i, (name, value) in enumerate(named) if i != self._which}
         numbers = {n: float(v) for n, v in found.items() if isinstance(v, int | float) and not isinstance(v, bool)}
