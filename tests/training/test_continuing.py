@@ -1,4 +1,4 @@
-"""What goes on from a kept state is what never stopped, to the last bit: networks outside the stack, and early stops."""
+"""What goes on from a kept state is what never stopped, to the last bit: for every network outside the stack."""
 
 from __future__ import annotations
 
@@ -84,10 +84,14 @@ def assert_same(ours: tuple[Run, Trial], theirs: tuple[Run, Trial]) -> None:
     assert my_trial.test_accuracy == other_trial.test_accuracy
     assert my_trial.averaged_from == other_trial.averaged_from
     assert my_trial.provenance.get("notes") == other_trial.provenance.get("notes")
-    for a, b in ((mine.network, other.network), (mine.tested, other.tested),
-                 (judged(mine.hooks, mine), judged(other.hooks, other))):  # fmt: skip
-        assert weights(a).keys() == weights(b).keys()
-        assert all(torch.equal(value, weights(b)[name]) for name, value in weights(a).items())
+    pairs = (
+        (mine.network, other.network),
+        (mine.tested, other.tested),
+        (judged(mine.hooks, mine), judged(other.hooks, other)),
+    )
+    for our_weights, their_weights in ((weights(a), weights(b)) for a, b in pairs):
+        assert our_weights.keys() == their_weights.keys()
+        assert all(torch.equal(value, their_weights[name]) for name, value in our_weights.items())
 
 
 CASES = [
