@@ -6,6 +6,7 @@ Exit status: 0 done, 2 something for the user to mend (one sentence on standard 
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 import warnings
@@ -58,11 +59,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; gives the exit status."""
     options = parser().parse_args(arguments)
     warnings.formatwarning = _sentence
+    gc.set_threshold(50_000, 20, 100)  # a large run is many objects that live to the end
     try:
         status: int | None = options.call(options)
         sys.stdout.flush()
     except ZoneSearchError as error:
         print(f"zonesearch: {error}", file=sys.stderr)
+        return 2
+    except MemoryError:
+        print(
+            "zonesearch: there is not enough memory for this: raise the limit (ulimit -v) or take a larger machine",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt:
         print("zonesearch: stopped; what was finished is kept, the same command goes on", file=sys.stderr)

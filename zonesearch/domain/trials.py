@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from zonesearch.domain.compact import Curves
 from zonesearch.domain.log import Records
 from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.reading import BEST, Reading
@@ -152,7 +153,9 @@ class Trial:
     whole: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "curve", {name: tuple(map(float, values)) for name, values in self.curve.items()})
+        if not isinstance(self.curve, Curves):
+            curve = {name: tuple(map(float, values)) for name, values in self.curve.items()}
+            object.__setattr__(self, "curve", curve)
         if self.state not in ("complete", "diverged", "failed"):
             raise ValueError(f"a trial is complete, diverged or failed, not {self.state!r}")
         if (self.accuracy is not None) != (self.state == "complete"):

@@ -20,8 +20,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from zonesearch.domain.compact import Curves
 from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.trials import Training, Trial
+from zonesearch.engine.decoding import decode_trial
 from zonesearch.errors import MergeError
 
 __all__ = [
@@ -47,6 +49,7 @@ Line = dict[str, Any]
 DEEPEST = 50
 """So many tables may stand within each other in what a run says of itself."""
 
+_LARGEST = 2**63  # of a count
 _MARK = b', "crc": "'
 _KEY = b', "key": "'
 _HEADING = b'{"heading": '
@@ -141,7 +144,11 @@ def parse(line: bytes) -> Line | None:
         MergeError: for an intact line that a newer version wrote.
     """
     body = _unsealed(line)
-    return None if body is None else _read(body + b"}")
+    if body is None:
+        return None
+    text = body + b"}"
+    record = None if body.startswith(_HEADING) else decode_trial(text)
+    return _read(text) if record is None or record["format"] > FORMAT else record
 
 
 def parse_ending(line: bytes) -> Line | None:
@@ -207,11 +214,14 @@ def to_trial(record: Line) -> Trial:
     Raises:
         KeyError, TypeError, ValueError: for a record that no version of zonesearch wrote.
     """
+    if not _is_sound(record):
+        raise ValueError("a value of another kind than any version writes")
+    curve = record["curve"]
     return Trial(
         training=Training(record["params"], record["seed"], record["epochs"], record["test"]),
         state=record["state"],
         accuracy=_number(record["accuracy"]),
-        curve={name: _numbers(values) for name, values in record["curve"].items()},
+        curve=curve if isinstance(curve, Curves) else {name: _numbers(values) for name, values in curve.items()},
         test_accuracy=_number(record["test_accuracy"]),
         seconds=float(record["seconds"]),
         n_parameters=record["n_parameters"],
@@ -222,9 +232,26 @@ def to_trial(record: Line) -> Trial:
         metric=Metric.parse(record["metric"]) if "metric" in record else ACCURACY,
         noted={name: float(value) for name, value in record.get("noted", {}).items()},
         cost=_number(record.get("cost")),
-        right=b64decode(record.get("right", "")),
-        test_right=b64decode(record.get("test_right", "")),
+        right=_bits(record.get("right")),
+        test_right=_bits(record.get("test_right")),
         whole=bool(record.get("whole", False)),
+    )
+
+
+def _is_sound(record: Line) -> bool:
+    """Whether the values that are taken over as they are are of the right kind; the others tell when they are used."""
+    counts = (record["n_parameters"], record["n_validation"], record["n_test"])
+    return (
+        type(record["seed"]) is int
+        and type(record["epochs"]) is int
+        and type(record["test"]) is bool
+        and record["seed"] < _LARGEST
+        and record["epochs"] < _LARGEST
+        and all(count is None or (type(count) is int and 0 <= count < _LARGEST) for count in counts)
+        and isinstance(record["error"], str)
+        and isinstance(record["provenance"], Mapping)
+        and math.isfinite(float(record["seconds"]))
+        and (record["accuracy"] is None or math.isfinite(float(record["accuracy"])))
     )
 
 
@@ -233,6 +260,10 @@ def to_heading(record: Line) -> Heading | None:
     if "heading" not in record:
         return None
     return Heading(record["study"], record["heading"], record["identity"], record["settings"], record["study_text"])
+
+
+def _bits(text: str | None) -> bytes:
+    return b64decode(text) if text else b""
 
 
 def _number(value: float | str | None) -> float | None:
