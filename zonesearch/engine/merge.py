@@ -21,7 +21,7 @@ from typing import IO
 from uuid import uuid4
 
 from zonesearch.domain.trials import Conflict, Trials
-from zonesearch.engine.record import Heading, Line, heading_line, parse, parse_ending, to_heading, to_trial
+from zonesearch.engine.record import Heading, Line, heading_line, parse, parse_ending, sound_trial, to_heading
 from zonesearch.engine.run_folder import RunFolder, store_errors, sync_folder
 from zonesearch.engine.sources import source_files
 from zonesearch.engine.store import same_study
@@ -240,5 +240,7 @@ class _Union:
             for line in file.lines():
                 ending = parse_ending(line)
                 if ending and ending.get("key") in repeated and (record := parse(line)):
-                    trials.append(to_trial(record))
+                    trial = sound_trial(record)
+                    if trial is not None:
+                        trials.append(trial)
         return Trials(trials).conflicts

@@ -35,6 +35,7 @@ __all__ = [
     "nested_deeper",
     "parse",
     "parse_ending",
+    "sound_trial",
     "to_heading",
     "to_trial",
     "trial_line",
@@ -212,7 +213,7 @@ def to_trial(record: Line) -> Trial:
     """The trial in a record that is no heading.
 
     Raises:
-        KeyError, TypeError, ValueError: for a record that no version of zonesearch wrote.
+        ValueError, TypeError, ...: for a record that no version of zonesearch wrote.
     """
     if not _is_sound(record):
         raise ValueError("a value of another kind than any version writes")
@@ -236,6 +237,14 @@ def to_trial(record: Line) -> Trial:
         test_right=_bits(record.get("test_right")),
         whole=bool(record.get("whole", False)),
     )
+
+
+def sound_trial(record: Line) -> Trial | None:
+    """The trial in a record that is no heading; None for one that no version of zonesearch wrote."""
+    try:
+        return to_trial(record)
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        return None
 
 
 def _is_sound(record: Line) -> bool:
@@ -263,7 +272,7 @@ def to_heading(record: Line) -> Heading | None:
 
 
 def _bits(text: str | None) -> bytes:
-    return b64decode(text) if text else b""
+    return b64decode(text, validate=True) if text else b""
 
 
 def _number(value: float | str | None) -> float | None:

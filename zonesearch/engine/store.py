@@ -26,7 +26,7 @@ from types import TracebackType
 from zonesearch.domain.trials import Training, Trial, Trials
 from zonesearch.engine.files import LONGEST_LINE, open_regular, refuse_link
 from zonesearch.engine.lock import Lock
-from zonesearch.engine.record import Heading, Line, heading_line, parse, to_heading, to_trial, trial_line
+from zonesearch.engine.record import Heading, Line, heading_line, parse, sound_trial, to_heading, to_trial, trial_line
 from zonesearch.engine.run_folder import RunFolder, changed_sentence, store_errors, sync_folder
 from zonesearch.engine.shards import Deal
 from zonesearch.errors import MergeError, StoreError
@@ -241,10 +241,10 @@ class Store:
                 if "deal" in record and (deal := Deal.parse(record["deal"])):
                     self._deals[deal] = None
                 if "heading" not in record:
-                    try:
-                        yield to_trial(record)
-                    except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError):
-                        reading.n_torn += 1
+                    trial = sound_trial(record)
+                    if trial is not None:
+                        yield trial
+                    reading.n_torn += trial is None
 
     def close(self) -> None:
         """Flush, and let others write; harmless when repeated.
