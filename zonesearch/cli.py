@@ -11,9 +11,11 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stdout
 from importlib import import_module
 
 from zonesearch import __version__
+from zonesearch.commands.terminal import Visible, visible
 from zonesearch.errors import ZoneSearchError
 
 __all__ = ["COMMANDS", "main", "parser"]
@@ -57,20 +59,22 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; gives the exit status."""
+    _open_standard_streams()
     options = parser().parse_args(arguments)
     warnings.formatwarning = _sentence
     gc.set_threshold(50_000, 20, 100)  # a large run is many objects that live to the end
+    reserve = [bytearray(2**20)]  # so that a sentence can still be printed when the memory is full
     try:
-        status: int | None = options.call(options)
+        with redirect_stdout(Visible(sys.stdout)) if sys.stdout.isatty() else nullcontext():
+            status: int | None = options.call(options)
         sys.stdout.flush()
     except ZoneSearchError as error:
-        print(f"zonesearch: {error}", file=sys.stderr)
+        print(f"zonesearch: {visible(str(error))}", file=sys.stderr)
         return 2
-    except MemoryError:
-        print(
-            "zonesearch: there is not enough memory for this: raise the limit (ulimit -v) or take a larger machine",
-            file=sys.stderr,
-        )
+    except MemoryError as error:
+        reserve.clear()
+        error.__traceback__ = error.__context__ = None  # lets go of what filled the memory
+        print("zonesearch: there is not enough memory: raise the limit or take a larger machine", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("zonesearch: stopped; what was finished is kept, the same command goes on", file=sys.stderr)
@@ -79,6 +83,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of our output left: no traceback
         return 1
     return status or 0
+
+
+def _open_standard_streams() -> None:
+    """Where the command was started with closed streams (``>&-``), let what is printed go nowhere.
+
+    Otherwise the next file that is opened gets their numbers, and what any library prints.
+    """
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(descriptor, "r" if descriptor == 0 else "w", closefd=False))  # noqa: SIM115
 
 
 def _sentence(

@@ -34,6 +34,7 @@ Value = bool | int | float | str
 Params = Mapping[str, Value]
 State = Literal["complete", "diverged", "failed"]
 
+_LONGEST_REASON = 500  # characters of an error that stand in a sentence; the record keeps all of them
 _SAME = 1e-12  # accuracies of one key that differ by more than this contradict each other
 
 
@@ -182,7 +183,8 @@ class Trial:
         """Why it failed, in one line: the traceback's ``Error: message``, whose first line says it."""
         lines = [line for line in self.error.splitlines() if line.strip()] or ["no message"]
         n_message = next((i for i, line in enumerate(reversed(lines)) if line[0].isspace()), len(lines))
-        return lines[-max(1, n_message)].strip()
+        said = lines[-max(1, n_message)].strip()
+        return said if len(said) <= _LONGEST_REASON else f"{said[:_LONGEST_REASON]} ..."
 
     @property
     def validation_curve(self) -> tuple[float, ...]:

@@ -12,11 +12,13 @@ cut may cost a second of work, never more.
 from __future__ import annotations
 
 import errno
+import fcntl
 import gc
 import math
 import os
 import re
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -81,6 +83,8 @@ class Store:
     _locks: tuple[Lock, ...] = field(default=(), init=False, repr=False)
     _descriptor: int = field(default=-1, init=False, repr=False)
     _file: tuple[int, int] | None = field(default=None, init=False, repr=False)
+    _end: int | None = field(default=None, init=False, repr=False)
+    _warned: bool = field(default=False, init=False, repr=False)
     _readings: dict[Path, _Reading] = field(default_factory=dict, init=False, repr=False)
     _trials: Trials = field(default_factory=Trials, init=False, repr=False)
     _deals: dict[Deal, None] = field(default_factory=dict, init=False, repr=False)
@@ -189,7 +193,9 @@ class Store:
         if self._descriptor < 0:
             is_new = not path.exists()
             refuse_link(path)
-            self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._descriptor = _above_standard(
+                os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            )
             if is_new:
                 sync_folder(path.parent)
         found = os.fstat(self._descriptor)
@@ -197,6 +203,13 @@ class Store:
         if self._file != (found.st_dev, found.st_ino):  # closed by other code, and its number given to another file
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         before = found.st_size
+        if self._end not in (None, before) and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"another process writes into {path} too: if that is a run on another machine, this file system keeps "
+                f"no locks between machines; stop one, give each machine a folder of its own and merge",
+                stacklevel=5,
+            )
         reading = self._readings.setdefault(path, _Reading())
         if reading.heading is None:
             data = heading_line(self.folder.heading) + data
@@ -212,7 +225,8 @@ class Store:
         except OSError:
             os.ftruncate(self._descriptor, before)
             raise
-        return before, before + len(data)
+        self._end = before + len(data)
+        return before, self._end
 
     def _flush(self) -> None:
         """Bring to the disk what was appended since the last time."""
@@ -268,6 +282,19 @@ class Store:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
+
+
+def _above_standard(descriptor: int) -> int:
+    """``descriptor`` as a number above those of the standard streams.
+
+    In a process that was started with these closed a file may get their number, and whatever a library prints would
+    stand among the trials.
+    """
+    if descriptor > 2:
+        return descriptor
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.close(descriptor)
+    return moved
 
 
 def _work(trial: Trial) -> float:
