@@ -61,6 +61,9 @@ class Curves(Mapping[str, tuple[float, ...]]):
 _KNOWN: dict[Any, tuple[tuple[str, int, int], ...]] = {}
 """The names and lengths seen so far: those of the trials of one run are few."""
 
+_HEADS: dict[bytes, bytes] = {}
+"""The beginnings of tables seen so far: where and with what something was trained, all but when."""
+
 _MOST_KNOWN = 10_000
 
 
@@ -68,13 +71,19 @@ class Table(Mapping[str, Any]):
     """A table of plain values, kept as the JSON text that it was read from; equal to the dict that it stands for.
 
     Args:
-        text: a JSON object.
+        text: a JSON object. Of many that differ in nothing but their last member the rest is kept once.
     """
 
-    __slots__ = ("_text",)
+    __slots__ = ("_head", "_tail")
 
     def __init__(self, text: bytes) -> None:
-        self._text = text
+        head, comma, tail = text.rpartition(b", ")
+        self._head = _HEADS.setdefault(head, head) if len(_HEADS) < _MOST_KNOWN else head
+        self._tail = comma + tail
+
+    @property
+    def _text(self) -> bytes:
+        return self._head + self._tail
 
     @property
     def _read(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -34,6 +35,8 @@ Value = bool | int | float | str
 Params = Mapping[str, Value]
 State = Literal["complete", "diverged", "failed"]
 
+_EXACT = (int, str, bool)  # types of values that are plain already
+_NAME = itemgetter(0)
 _LONGEST_REASON = 500  # characters of an error that stand in a sentence; the record keeps all of them
 _SAME = 1e-12  # accuracies of one key that differ by more than this contradict each other
 
@@ -78,10 +81,12 @@ class Training:
     test: bool = False
 
     def __post_init__(self) -> None:
-        items = sorted((str(name), plain(value)) for name, value in self.params.items())
+        items = [(str(name), value if type(value) in _EXACT else plain(value)) for name, value in self.params.items()]
+        items.sort(key=_NAME)
         object.__setattr__(self, "params", dict(items))
-        object.__setattr__(self, "seed", int(self.seed))
-        object.__setattr__(self, "epochs", int(self.epochs))
+        if type(self.seed) is not int or type(self.epochs) is not int:
+            object.__setattr__(self, "seed", int(self.seed))
+            object.__setattr__(self, "epochs", int(self.epochs))
         if self.epochs < 1 or self.seed < 0:
             raise ValueError(f"a training needs epochs >= 1 and seed >= 0, not {self.epochs} and {self.seed}")
 

@@ -7,7 +7,8 @@ is the same.
 
 from __future__ import annotations
 
-from typing import Any
+import zlib
+from typing import Annotated, Any
 
 import msgspec
 
@@ -16,21 +17,23 @@ from zonesearch.domain.compact import Curves, Table
 __all__ = ["decode_trial"]
 
 _Value = bool | int | float | str
+_Count = Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
+_SEAL = 21  # bytes of ``, "crc": "01234567"}`` and the line break
 
 
 class _Record(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     params: dict[str, _Value]
     accuracy: float | None
     test_accuracy: float | None
-    seed: int
-    epochs: int
+    seed: _Count
+    epochs: _Count
     test: bool
     state: str
     curve: dict[str, list[float]]
     seconds: float
-    n_parameters: int | None
-    n_validation: int | None
-    n_test: int | None
+    n_parameters: _Count | None
+    n_validation: _Count | None
+    n_test: _Count | None
     error: str
     provenance: msgspec.Raw
     key: str
@@ -49,14 +52,22 @@ _UNUSUAL = ("metric", "noted", "cost", "right", "test_right", "whole")
 _DECODER = msgspec.json.Decoder(_Record)
 
 
-def decode_trial(text: bytes) -> dict[str, Any] | None:
-    """The record of a trial, whose checksum was found right; None for what the general reader must look at."""
+def decode_trial(line: bytes, newest: int) -> dict[str, Any] | None:
+    """The record of a trial in a whole line with the right checksum; None for what the general reader must look at.
+
+    Args:
+        line: with its line break.
+        newest: the newest format that is read.
+    """
+    body = memoryview(line)[:-_SEAL]
+    if line[-_SEAL:] != b', "crc": "%08x"}\n' % zlib.crc32(body):
+        return None
     try:
-        found = _DECODER.decode(text)
+        found = _DECODER.decode(line)
     except (ValueError, RecursionError):
         return None
     provenance = bytes(found.provenance)
-    if not provenance.startswith(b"{"):
+    if not provenance.startswith(b"{") or found.format > newest:
         return None
     record = {
         "params": found.params,

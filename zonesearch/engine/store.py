@@ -238,6 +238,7 @@ class Store:
         reading = self._readings.setdefault(path, _Reading())
         if path.stat().st_size < reading.offset:  # somebody put another file in its place
             self._readings[path] = reading = _Reading()
+        study = self.folder.study
         with open_regular(path) as file:
             file.seek(reading.offset)
             reading.tail_is_torn = False
@@ -250,10 +251,11 @@ class Store:
                 if record is None:
                     reading.n_torn += bool(line.strip())
                     continue
-                reading.heading = to_heading(record) or reading.heading
-                same_study(record, reading.heading, self.folder.heading, str(path))
-                if "deal" in record and (deal := Deal.parse(record["deal"])):
-                    self._deals[deal] = None
+                if record["study"] != study or "heading" in record:
+                    reading.heading = to_heading(record) or reading.heading
+                    same_study(record, reading.heading, self.folder.heading, str(path))
+                    if "deal" in record and (deal := Deal.parse(record["deal"])):
+                        self._deals[deal] = None
                 if "heading" not in record:
                     trial = sound_trial(record)
                     if trial is not None:
