@@ -143,9 +143,9 @@ def main() -> None:
             print(
                 f"{what:<20} {wall:6.2f} s of wall time, {cpu:6.2f} s of processor time, {memory:5.0f} MB", flush=True
             )
-        for n_added in (1_000, 5_000):
+        for n_added in (1_000, 10_000, 100_000):
             print(f"adding {n_added:>7,} one by one: {appending(n_added) / n_added * 1e6:.1f} µs each")
-        for side in (30,):
+        for side in (30, 100):
             n_run, seconds = running(side, scratch)
             print(f"running {n_run:>6,} quick trainings in a folder: {seconds * 1e3:.2f} ms each", flush=True)
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import argparse
 import errno
+import gc
 import os
 import sys
 import warnings
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, redirect_stdout, suppress
 from importlib import import_module
 
 from zonesearch import __version__
 from zonesearch.as_process import Stopped, end_when_told, open_standard_streams
+from zonesearch.commands.terminal import Visible, visible
 from zonesearch.errors import ZoneSearchError
 from zonesearch.supervised import Watch, supervised
 
@@ -75,14 +77,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: Sequence[str], watch: Watch) -> int:
+    gc.set_threshold(50_000, 20, 100)  # a large run is many objects that live to the end
+    reserve = [bytearray(2**20)]  # so that a sentence can still be printed when the memory is full
     try:
         options = parser().parse_args(arguments)
         warnings.formatwarning = _sentence
         options.watch = watch
-        status: int | None = options.call(options)
+        with redirect_stdout(Visible(sys.stdout)) if sys.stdout.isatty() else nullcontext():
+            status: int | None = options.call(options)
         sys.stdout.flush()
     except ZoneSearchError as error:
-        print(f"zonesearch: {error}", file=sys.stderr)
+        print(f"zonesearch: {visible(str(error))}", file=sys.stderr)
+        return 2
+    except MemoryError as error:
+        reserve.clear()
+        error.__traceback__ = error.__context__ = None  # lets go of what filled the memory
+        print("zonesearch: there is not enough memory: raise the limit or take a larger machine", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
         with suppress(OSError):  # the terminal may be what has gone

@@ -44,6 +44,8 @@ class ProgressBars:
         )
         self._costs: dict[str, float] = {}
         self._moved: dict[str, float] = {}
+        self._bundle_costs: dict[str, float] = {}
+        self._cost_done, self._n_bundles_done = 0.0, 0
         self._task: TaskID | None = None
         self._done = self._wanted = 0
         self._stage = ""
@@ -61,6 +63,7 @@ class ProgressBars:
         self._costs = {training.key: b.cost / len(b.trainings) for b in bundles for training in b.trainings}
         self._moved = {bundle.key: 0.0 for bundle in bundles}
         self._bundle_costs = {bundle.key: bundle.cost for bundle in bundles}
+        self._cost_done, self._n_bundles_done = 0.0, 0
         self._done, self._wanted = 0, len(self._costs)
         self._stage = f"{at.records[at.stage].name} ({at.stage + 1}/{n_stages})"
         self._line(f"{self._stage}: {self._wanted} trainings")
@@ -77,17 +80,16 @@ class ProgressBars:
     def bundle_moves(self, key: str, share: float) -> None:
         """The bar moves within a bundle."""
         if self._task is not None and key in self._moved:
-            self._moved[key] = max(self._moved[key], share)
+            self._move(key, share)
             self._show()
 
     def trials_came(self, new: Sequence[Trial], trials: Trials) -> None:
         """Count, and show the best accuracy so far."""
         self.n_trained += len(new)
         self._done += len(new)
-        keys = {trial.training.key for trial in new}
-        for key in self._moved:
-            if key in keys:
-                self._moved[key] = 1.0
+        for trial in new:
+            if trial.training.key in self._moved:
+                self._move(trial.training.key, 1.0)
         self._leader.add(new if self._n_known else trials)  # the first time also what a run before has left
         self._n_known = len(trials)
         best = self._leader.text()
@@ -103,14 +105,21 @@ class ProgressBars:
         self._finish()
         self._progress.stop()
 
+    def _move(self, key: str, share: float) -> None:
+        """Note that a bundle is done to ``share``; sums are kept, for a round may have many thousand bundles."""
+        before = self._moved[key]
+        if share > before:
+            self._moved[key] = share
+            self._cost_done += self._bundle_costs[key] * (share - before)
+            self._n_bundles_done += before < 1 <= share
+
     def _bundle(self) -> str:
         """How many bundles of the round are done."""
-        return f"{sum(share >= 1 for share in self._moved.values())}/{len(self._moved)}"
+        return f"{self._n_bundles_done}/{len(self._moved)}"
 
     def _show(self) -> None:
         if self._task is not None:
-            done = sum(self._bundle_costs[key] * share for key, share in self._moved.items())
-            self._progress.update(self._task, completed=done)
+            self._progress.update(self._task, completed=self._cost_done)
 
     def _finish(self) -> None:
         if self._task is not None:

@@ -25,6 +25,9 @@ from zonesearch.study.study import Study
 __all__ = ["Recorded", "read_recorded", "read_run", "study_of"]
 
 
+_LONGEST_ROW = 100_000
+
+
 @dataclass(frozen=True)
 class Recorded:
     """What a run folder holds.
@@ -64,6 +67,7 @@ def _study_and_rest(folder: RunFolder) -> tuple[Study, tuple[StageRecord, ...]]:
     seed = folder.identity.get("seed", 0)
     text = folder.study_text or ""
     try:
+        _check_rows(folder.settings["space"])
         tables = list(folder.settings["stages"])
         for n_known in range(len(tables), -1, -1):
             settings = {**folder.settings, "stages": tables[:n_known]}
@@ -87,6 +91,14 @@ def _study_and_rest(folder: RunFolder) -> tuple[Study, tuple[StageRecord, ...]]:
         for i, table in enumerate(tables[n_known:])
     ]
     return study, tuple(rest)
+
+
+def _check_rows(axes: Mapping[str, Any]) -> None:
+    """A number takes no room in a file, but so many values do in memory."""
+    for name, axis in axes.items():
+        row = axis.get("row") if isinstance(axis, Mapping) else None
+        if isinstance(row, int) and row > _LONGEST_ROW:
+            raise StudyError(f"axis {name} has a row of {row} values, more than the {_LONGEST_ROW} that are read")
 
 
 def _plain(table: Mapping[str, Any]) -> dict[str, Any]:

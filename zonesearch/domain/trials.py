@@ -16,8 +16,10 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from zonesearch.domain.compact import Curves
 from zonesearch.domain.log import Records
 from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.reading import BEST, Reading
@@ -30,6 +32,9 @@ __all__ = ["Conflict", "Params", "State", "Training", "Trial", "Trials", "Value"
 
 State = Literal["complete", "diverged", "failed", "pruned"]
 
+_EXACT = (int, str, bool)  # types of values that are plain already
+_NAME = itemgetter(0)
+_LONGEST_REASON = 500  # characters of an error that stand in a sentence; the record keeps all of them
 _SAME = 1e-12  # accuracies of one key that differ by more than this contradict each other
 
 
@@ -54,10 +59,12 @@ class Training:
     test: bool = False
 
     def __post_init__(self) -> None:
-        items = sorted((str(name), plain(value)) for name, value in self.params.items())
+        items = [(str(name), value if type(value) in _EXACT else plain(value)) for name, value in self.params.items()]
+        items.sort(key=_NAME)
         object.__setattr__(self, "params", dict(items))
-        object.__setattr__(self, "seed", int(self.seed))
-        object.__setattr__(self, "epochs", int(self.epochs))
+        if type(self.seed) is not int or type(self.epochs) is not int:
+            object.__setattr__(self, "seed", int(self.seed))
+            object.__setattr__(self, "epochs", int(self.epochs))
         if self.epochs < 1 or self.seed < 0:
             raise ValueError(f"a training needs epochs >= 1 and seed >= 0, not {self.epochs} and {self.seed}")
 
@@ -148,7 +155,9 @@ class Trial:
     averaged_from: int | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "curve", {name: tuple(map(float, values)) for name, values in self.curve.items()})
+        if not isinstance(self.curve, Curves):
+            curve = {name: tuple(map(float, values)) for name, values in self.curve.items()}
+            object.__setattr__(self, "curve", curve)
         if self.noted:
             object.__setattr__(self, "noted", {str(name): float(value) for name, value in self.noted.items()})
         if self.state not in get_args(State):
@@ -187,7 +196,8 @@ class Trial:
         """Why it failed, in one line: the traceback's ``Error: message``, whose first line says it."""
         lines = [line for line in self.error.splitlines() if line.strip()] or ["no message"]
         n_message = next((i for i, line in enumerate(reversed(lines)) if line[0].isspace()), len(lines))
-        return lines[-max(1, n_message)].strip()
+        said = lines[-max(1, n_message)].strip()
+        return said if len(said) <= _LONGEST_REASON else f"{said[:_LONGEST_REASON]} ..."
 
     @property
     def validation_curve(self) -> tuple[float, ...]:

@@ -22,7 +22,7 @@ from uuid import uuid4
 
 from zonesearch.domain.trials import Conflict, Trials
 from zonesearch.engine.lengths import looks_at_length
-from zonesearch.engine.record import Heading, Line, heading_line, parse, parse_ending, to_heading, to_trial
+from zonesearch.engine.record import Heading, Line, heading_line, parse, parse_ending, sound_trial, to_heading
 from zonesearch.engine.run_folder import RunFolder, store_errors, sync_folder
 from zonesearch.engine.sources import source_files
 from zonesearch.engine.store import same_study
@@ -248,5 +248,7 @@ class _Union:
             for line in file.lines():
                 ending = parse_ending(line)
                 if ending and ending.get("key") in repeated and (record := parse(line)):
-                    trials.append(to_trial(record, looks))
+                    trial = sound_trial(record, looks)
+                    if trial is not None:
+                        trials.append(trial)
         return Trials(trials).conflicts

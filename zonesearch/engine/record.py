@@ -20,9 +20,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from zonesearch.domain.compact import Curves
 from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.trials import Training, Trial
 from zonesearch.domain.values import ChosenFloat
+from zonesearch.engine.decoding import decode_trial
 from zonesearch.engine.lengths import Looks
 from zonesearch.errors import MergeError
 
@@ -35,6 +37,7 @@ __all__ = [
     "nested_deeper",
     "parse",
     "parse_ending",
+    "sound_trial",
     "to_heading",
     "to_trial",
     "trial_line",
@@ -49,6 +52,7 @@ Line = dict[str, Any]
 DEEPEST = 50
 """So many tables may stand within each other in what a run says of itself."""
 
+_LARGEST = 2**62  # of a count
 _MARK = b', "crc": "'
 _KEY = b', "key": "'
 _HEADING = b'{"heading": '
@@ -154,6 +158,9 @@ def parse(line: bytes) -> Line | None:
     Raises:
         MergeError: for an intact line that a newer version wrote.
     """
+    record = decode_trial(line, FORMAT)
+    if record is not None:
+        return record
     body = _unsealed(line)
     return None if body is None else _read(body + b"}")
 
@@ -224,8 +231,11 @@ def to_trial(record: Line, looks: Looks | None = None) -> Trial:
             written before they said so themselves.
 
     Raises:
-        KeyError, TypeError, ValueError: for a record that no version of zonesearch wrote.
+        ValueError, TypeError, ...: for a record that no version of zonesearch wrote.
     """
+    curve = record["curve"]
+    if not isinstance(curve, Curves) and not _is_sound(record):  # those that were decoded quickly have the right types
+        raise ValueError("a value of another kind than any version writes")
     params = record["params"]
     for name in record.get("chosen", ()):
         params[name] = ChosenFloat(params[name])
@@ -233,7 +243,7 @@ def to_trial(record: Line, looks: Looks | None = None) -> Trial:
         training=Training(params, record["seed"], record["epochs"], record["test"]),
         state="pruned" if record.get("pruned") else record["state"],
         accuracy=_number(record["accuracy"]),
-        curve={name: _numbers(values) for name, values in record["curve"].items()},
+        curve=curve if isinstance(curve, Curves) else {name: _numbers(values) for name, values in curve.items()},
         test_accuracy=_number(record["test_accuracy"]),
         seconds=float(record["seconds"]),
         n_parameters=record["n_parameters"],
@@ -244,11 +254,36 @@ def to_trial(record: Line, looks: Looks | None = None) -> Trial:
         metric=Metric.parse(record["metric"]) if "metric" in record else ACCURACY,
         noted={name: float(value) for name, value in record.get("noted", {}).items()},
         cost=_number(record.get("cost")),
-        right=b64decode(record.get("right", "")),
-        test_right=b64decode(record.get("test_right", "")),
+        right=_bits(record.get("right")),
+        test_right=_bits(record.get("test_right")),
         whole=bool(record.get("whole", looks is not None and looks(params))),
         n_steps=record.get("n_steps"),
         averaged_from=record.get("averaged_from"),
+    )
+
+
+def sound_trial(record: Line, looks: Looks | None = None) -> Trial | None:
+    """As :func:`to_trial`, but None for a record that no version of zonesearch wrote."""
+    try:
+        return to_trial(record, looks)
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        return None
+
+
+def _is_sound(record: Line) -> bool:
+    """Whether the values that are taken over as they are are of the right kind; the others tell when they are used."""
+    counts = (record["n_parameters"], record["n_validation"], record["n_test"])
+    return (
+        type(record["seed"]) is int
+        and type(record["epochs"]) is int
+        and type(record["test"]) is bool
+        and record["seed"] < _LARGEST
+        and record["epochs"] < _LARGEST
+        and all(count is None or (type(count) is int and 0 <= count < _LARGEST) for count in counts)
+        and isinstance(record["error"], str)
+        and isinstance(record["provenance"], Mapping)
+        and math.isfinite(float(record["seconds"]))
+        and (record["accuracy"] is None or math.isfinite(float(record["accuracy"])))
     )
 
 
@@ -264,6 +299,10 @@ def to_heading(record: Line) -> Heading | None:
         record["study_text"],
         str(record.get("since", "")),
     )
+
+
+def _bits(text: str | None) -> bytes:
+    return b64decode(text, validate=True) if text else b""
 
 
 def _number(value: float | str | None) -> float | None:

@@ -3,14 +3,24 @@
 The state of a run is the union of its files. So a process may die at any byte (the torn line is skipped and its
 training is wanted again), several processes may write side by side, and merging is putting files together, in any
 order, any number of times.
+
+What is appended is handed to the operating system at once, so that the death of the process loses nothing. Flushing it
+to the disk takes longer than a quick training, so trainings of less than a second together share one flush: a power
+cut may cost a second of work, never more.
 """
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import gc
+import math
 import os
 import re
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,12 +32,15 @@ from zonesearch.engine.files import LONGEST_LINE, open_regular, refuse_link
 from zonesearch.engine.lengths import Looks, looks_at_length
 from zonesearch.engine.lock import Lock
 from zonesearch.engine.presence import Presence, rescue
-from zonesearch.engine.record import Heading, Line, heading_line, parse, to_heading, to_trial, trial_line
+from zonesearch.engine.record import Heading, Line, heading_line, parse, sound_trial, to_heading, to_trial, trial_line
 from zonesearch.engine.run_folder import RunFolder, changed_sentence, store_errors, sync_folder
 from zonesearch.engine.shards import Deal
 from zonesearch.errors import MergeError, StoreError
 
 __all__ = ["Loaded", "Store", "same_study"]
+
+_UNFLUSHED_S = 1.0
+"""So many seconds of training, and of time, may pass between two flushes."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +87,15 @@ class Store:
     _locks: tuple[Lock, ...] = field(default=(), init=False, repr=False)
     _presence: Presence | None = field(default=None, init=False, repr=False)
     _descriptor: int = field(default=-1, init=False, repr=False)
+    _file: tuple[int, int] | None = field(default=None, init=False, repr=False)
+    _end: int | None = field(default=None, init=False, repr=False)
+    _warned: bool = field(default=False, init=False, repr=False)
     _readings: dict[Path, _Reading] = field(default_factory=dict, init=False, repr=False)
     _trials: Trials = field(default_factory=Trials, init=False, repr=False)
     _accepted: set[Any] = field(default_factory=set, init=False, repr=False)
     _deals: dict[Deal, None] = field(default_factory=dict, init=False, repr=False)
+    _unflushed_s: float | None = field(default=None, init=False, repr=False)  # None: nothing is unflushed
+    _flushed_at: float = field(default=-math.inf, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.writer is None:
@@ -117,10 +135,16 @@ class Store:
 
     def refresh(self) -> Loaded:
         """Read what was added since, by this process or others; raises as :meth:`load` does."""
-        with store_errors(f"the trials in {self.folder.trials_folder} cannot be read"):
-            fresh = [trial for path in self.folder.files() for trial in self._new_in(path)]
+        with store_errors(f"the trials in {self.folder.trials_folder} cannot be read"), _uncollected():
+            try:
+                fresh = [trial for path in self.folder.files() for trial in self._new_in(path)]
+            except MemoryError:
+                raise StoreError(
+                    f"there is not enough memory for the trials in {self.folder.trials_folder}: read them on a larger "
+                    f"machine, or raise the limit (ulimit -v)"
+                ) from None
         if fresh:
-            self._trials = self._trials | Trials(fresh)
+            self._trials = self._trials.added(fresh)
         torn = sum(reading.n_torn + reading.tail_is_torn for reading in self._readings.values())
         return Loaded(self._trials, torn)
 
@@ -134,6 +158,7 @@ class Store:
             look_s: seconds between two looks.
             on_look: called after each look with the number of trainings that are still missing.
         """
+        self._flush()
         while True:
             missing = self.refresh().trials.missing(trainings)
             self.check_presence()
@@ -144,7 +169,10 @@ class Store:
             time.sleep(look_s)
 
     def append(self, trials: Iterable[Trial]) -> None:
-        """Record ``trials``: when this returns they are on the disk.
+        """Record ``trials``: when this returns the death of the process does not lose them.
+
+        They are on the disk then too, unless all that is not flushed yet took less than a second to train and the
+        last flush is less than a second ago.
 
         Raises:
             StoreError: the disk is full or the file cannot be written; what was recorded before is untouched. Or the
@@ -153,27 +181,27 @@ class Store:
         if self.writer is None:
             raise StoreError(f"{self.folder.path} was opened for reading only")
         trials = list(trials)
-        trials = list(trials)
         lines = [trial_line(trial, self.folder.study) for trial in trials]
         if not lines:
             return
-        self._record(b"".join(lines), trials)
+        self._record(b"".join(lines), sum(map(_work, trials)), trials)
         # Read back from the text, so that this process knows exactly what any other will know.
         records = [parse(line) for line in lines]
-        self._trials = self._trials | Trials(to_trial(record, self._looks) for record in records if record)
+        self._trials = self._trials.added(to_trial(record, self._looks) for record in records if record)
         self.check_presence()
 
     def note_deal(self, deal: Deal) -> None:
         """Write down what was dealt to the shards in the round under way, once; raises as :meth:`append` does."""
         if deal not in self._deals:
-            self._record(heading_line(self.folder.heading, deal.describe()))
+            self._record(heading_line(self.folder.heading, deal.describe()), 0.0)
             self._deals[deal] = None
 
-    def _record(self, lines: bytes, trials: Sequence[Trial] = ()) -> None:
+    def _record(self, lines: bytes, work_s: float, trials: Sequence[Trial] = ()) -> None:
+        """Append ``lines``, of ``trials``, which it took ``work_s`` seconds to find."""
         path = self.folder.trials_folder / f"{self.writer}.jsonl"
         try:
             with store_errors(f"trials cannot be recorded in {path}"):
-                end = self._write(path, lines)
+                end = self._write(path, lines, work_s)
         except StoreError:
             self.check_presence(trials)
             raise
@@ -200,15 +228,28 @@ class Store:
             known = [*self._trials.records(), *unwritten]
             raise rescue(known, self.folder.heading, self._presence.folder, trouble)
 
-    def _write(self, path: Path, data: bytes) -> tuple[int, int]:
+    def _write(self, path: Path, data: bytes, work_s: float) -> tuple[int, int]:
         """Append ``data``; the length of the file before (0 for a new one) and after."""
         if self._descriptor < 0:
             is_new = not path.exists()
             refuse_link(path)
-            self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._descriptor = _above_standard(
+                os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            )
             if is_new:
                 sync_folder(path.parent)
-        before = os.fstat(self._descriptor).st_size
+        found = os.fstat(self._descriptor)
+        self._file = self._file or (found.st_dev, found.st_ino)
+        if self._file != (found.st_dev, found.st_ino):  # closed by other code, and its number given to another file
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        before = found.st_size
+        if self._end not in (None, before) and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"another process writes into {path} too: if that is a run on another machine, this file system keeps "
+                f"no locks between machines; stop one, give each machine a folder of its own and merge",
+                stacklevel=5,
+            )
         reading = self._readings.setdefault(path, _Reading())
         if reading.heading is None or reading.heading.settings != self.folder.settings:
             data = heading_line(self.folder.heading) + data
@@ -218,16 +259,26 @@ class Store:
             view = memoryview(data)
             while view:
                 view = view[os.write(self._descriptor, view) :]
-            os.fsync(self._descriptor)
+            self._unflushed_s = (self._unflushed_s or 0.0) + work_s
+            if self._unflushed_s >= _UNFLUSHED_S or time.monotonic() - self._flushed_at >= _UNFLUSHED_S:
+                self._flush()
         except OSError:
             os.ftruncate(self._descriptor, before)
             raise
-        return before, before + len(data)
+        self._end = before + len(data)
+        return before, self._end
+
+    def _flush(self) -> None:
+        """Bring to the disk what was appended since the last time."""
+        if self._unflushed_s is not None and self._descriptor >= 0:
+            os.fsync(self._descriptor)
+            self._unflushed_s, self._flushed_at = None, time.monotonic()
 
     def _new_in(self, path: Path) -> Iterator[Trial]:
         reading = self._readings.setdefault(path, _Reading())
         if path.stat().st_size < reading.offset:  # somebody put another file in its place
             self._readings[path] = reading = _Reading()
+        study = self.folder.study
         with open_regular(path) as file:
             file.seek(reading.offset)
             reading.tail_is_torn = False
@@ -240,25 +291,35 @@ class Store:
                 if record is None:
                     reading.n_torn += bool(line.strip())
                     continue
-                reading.heading = to_heading(record) or reading.heading
-                same_study(record, reading.heading, self.folder.heading, str(path), self._accepted)
-                if "deal" in record and (deal := Deal.parse(record["deal"])):
-                    self._deals[deal] = None
+                if record["study"] != study or "heading" in record:
+                    reading.heading = to_heading(record) or reading.heading
+                    same_study(record, reading.heading, self.folder.heading, str(path), self._accepted)
+                    if "deal" in record and (deal := Deal.parse(record["deal"])):
+                        self._deals[deal] = None
                 if "heading" not in record:
-                    try:
-                        yield to_trial(record, self._looks)
-                    except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError):
-                        reading.n_torn += 1
+                    trial = sound_trial(record, self._looks)
+                    if trial is not None:
+                        yield trial
+                    reading.n_torn += trial is None
 
     def close(self) -> None:
-        """Let others write; harmless when repeated."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-        if self._presence is not None:
-            self._presence.close()
-        for lock in self._locks:
-            lock.release()
+        """Flush, and let others write; harmless when repeated.
+
+        Raises:
+            StoreError: the disk does not take what was appended last.
+        """
+        try:
+            with store_errors(f"trials cannot be recorded in {self.folder.trials_folder}"):
+                self._flush()
+        finally:
+            descriptor, self._descriptor = self._descriptor, -1
+            if descriptor >= 0:
+                with suppress(OSError):
+                    os.close(descriptor)
+            if self._presence is not None:
+                self._presence.close()
+            for lock in self._locks:
+                lock.release()
 
     def __enter__(self) -> Store:
         return self
@@ -269,6 +330,36 @@ class Store:
                 self.check_presence(thorough=True)
         finally:
             self.close()
+
+
+def _above_standard(descriptor: int) -> int:
+    """``descriptor`` as a number above those of the standard streams.
+
+    In a process that was started with these closed a file may get their number, and whatever a library prints would
+    stand among the trials.
+    """
+    if descriptor > 2:
+        return descriptor
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.close(descriptor)
+    return moved
+
+
+def _work(trial: Trial) -> float:
+    """The seconds that a trial took; those of a failure, or of an objective that does not say, are not known."""
+    return trial.seconds if trial.seconds > 0 else _UNFLUSHED_S
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the search for circles of objects, which would go through all trials again and again while they come."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def same_study(record: Line, heading: Heading | None, wanted: Heading, where: str, accepted: set[Any]) -> None:

@@ -32,6 +32,8 @@ def agreement(survey: Survey) -> pd.DataFrame:
     if len(survey.epochs) < 2 or survey.n_mapped < 2:
         return pd.DataFrame(columns=["epoch", "spearman", "kendall", "regret", "in a final zone"])
     history = survey.history.reshape(len(survey.epochs), -1)
+    if not np.isfinite(history).all(axis=0).any():  # no curve has a value at all of these epochs
+        return pd.DataFrame(columns=["epoch", "spearman", "kendall", "regret", "in a final zone"])
     known = np.asarray(np.isfinite(history).all(axis=0)) & np.isfinite(survey.means.ravel())
     sign = survey.metric.score(1.0)
     final = history[-1, known]
