@@ -16,6 +16,7 @@ from functools import cache
 from typing import Any, Literal, Union
 
 import msgspec
+import numpy as np
 
 from zonesearch.errors import StudyError, did_you_mean
 
@@ -131,9 +132,21 @@ def value(
     if not _is_plain(hint):
         return given
     try:
-        return msgspec.convert(given, hint, strict=True)
+        return msgspec.convert(_native(given), hint, strict=True)
     except (msgspec.ValidationError, ValueError):
         raise error(f"{place} must be {_said(hint)}, not {given!r}") from None
+
+
+def _native(given: Any) -> Any:
+    """``given`` with the numbers and texts of other libraries as Python's own."""
+    if isinstance(given, np.generic):
+        return given.item()
+    if isinstance(given, list | tuple):
+        return [_native(item) for item in given]
+    for kind in (bool, int, float, str):
+        if isinstance(given, kind):
+            return kind(given)
+    return given
 
 
 def _members(hint: Any) -> tuple[Any, ...]:
