@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -47,9 +49,12 @@ def test_hanging_and_dying_trainings_cost_themselves_and_no_worker(
     until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in held), within_s=20)
 
 
-def test_workers_under_a_nanny_may_have_children_too() -> None:
+def test_workers_under_a_nanny_may_have_children_too_beside_another_cluster() -> None:
     came: list[Trial] = []
     objective = Troubled(where=(3,))
-    with open_engine("dask://local", workers=2, timeout=1) as engine:
+    taken = ExitStack()
+    with suppress(OSError):  # whoever else is there has it: what matters is that it is taken
+        taken.enter_context(socket.create_server(("127.0.0.1", 8787)))
+    with taken, open_engine("dask://local", workers=2, timeout=1) as engine:
         engine.run(objective, objective.bundles(TRAININGS), came.extend)
     assert states(came) == {x: "failed" if x == 3 else "complete" for x in range(6)}

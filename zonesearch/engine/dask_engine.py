@@ -85,7 +85,7 @@ class Dask:
                 self._cluster = LocalCluster(
                     n_workers=workers,
                     threads_per_worker=1,
-                    dashboard_address=None,
+                    dashboard_address="127.0.0.1:0",  # it listens in any case, by default at one port for all
                     env=dict.fromkeys(THREAD_VARIABLES, str(threads)),
                     silence_logs=logging.CRITICAL,
                 )
