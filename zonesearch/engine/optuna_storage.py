@@ -63,6 +63,8 @@ def open_storage(url: str, *, create: bool) -> BaseStorage:
 
 def absolute_url(url: str) -> str:
     """``url`` with the path of a file made absolute, so that it stays right when the working directory changes."""
+    if url.startswith("journal:"):
+        return str(_journal_path(url).absolute())
     if "://" not in url:
         return str(Path(url).absolute())
     path = url.removeprefix("sqlite:///")
