@@ -22,7 +22,7 @@ from zonesearch.errors import StudyError, ZoneSearchError
 from zonesearch.pipeline import find
 from zonesearch.study.study import Study
 
-__all__ = ["Recorded", "read_recorded", "read_run", "study_of"]
+__all__ = ["Recorded", "read_recorded", "read_run", "read_trials", "study_of"]
 
 
 _LONGEST_ROW = 100_000
@@ -126,6 +126,15 @@ def read_recorded(path: str | Path) -> Recorded:
         findings = replace(findings, stages=(*findings.stages, *rest), verdict=None, study=dict(folder.settings))
     findings = replace(findings, notes=(*findings.notes, *notes))
     return Recorded(folder, study, findings, loaded.n_torn, store.deals, tuple(notes))
+
+
+def read_trials(path: str | Path) -> Findings:
+    """The trials in the folder ``path`` with what names them, and nothing that a stage found; raises as the others."""
+    folder = RunFolder.open(path)
+    trials = Store(folder, writer=None).load().trials
+    study = study_of(folder)
+    metric = study.metric if study.metric != ACCURACY else trials.metric
+    return Findings(folder.name, study.space, trials, metric=metric)
 
 
 def read_run(path: str | Path) -> tuple[Findings, int]:

@@ -23,14 +23,13 @@ def call(options: argparse.Namespace) -> None:
     """The columns (params..., accuracy) first."""
     from zonesearch.commands.spreadsheet import as_texts
     from zonesearch.errors import StudyError
-    from zonesearch.recorded import read_run
+    from zonesearch.recorded import read_trials
     from zonesearch.result import Result
 
     if options.raw and not options.csv:
         raise StudyError("--raw says how comma-separated values are written: give --csv too")
 
-    findings, _ = read_run(options.run)
-    frame = Result(findings).frame()
+    frame = Result(read_trials(options.run)).frame()
     if options.csv and not options.raw:
         frame = as_texts(frame)
     print(frame.to_csv(index=False) if options.csv else frame.to_string(index=False), end="" if options.csv else "\n")
