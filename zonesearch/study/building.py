@@ -12,6 +12,7 @@ from typing import Any
 
 from zonesearch.domain.calls import call_text, parse_call
 from zonesearch.domain.reading import Reading
+from zonesearch.domain.seeds import Seeds
 from zonesearch.domain.space import Space
 from zonesearch.errors import StudyError, ZoneSearchError, did_you_mean
 from zonesearch.stages.stage import Stage
@@ -45,6 +46,8 @@ def build_stage(name: str, table: Mapping[str, Any], common: Mapping[str, Any], 
             raise StudyError(f'{where}: [{name}] has no key "{key}"; {did_you_mean(key, known)}')
     settings = {key: _value(fields[key], value, f"{where}: [{name}] {key}") for key, value in settings.items()}
     shared = {key: value for key, value in {**common, "name": name}.items() if key in fields}
+    if isinstance(shared.get("seeds"), Seeds) and "Seeds" not in str(fields["seeds"].type):
+        shared["seeds"] = shared["seeds"].first  # a stage that gives all its points the same number
     try:
         built: Stage = stage(**{**shared, **settings})
     except StudyError as error:
@@ -70,6 +73,8 @@ def describe_stage(stage: Stage) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Seeds):
+        return value.describe()
     if isinstance(value, Reading | Space):
         return str(value) if isinstance(value, Reading) else value.describe()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

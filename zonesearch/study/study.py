@@ -10,6 +10,7 @@ from zonesearch.domain.budget import Budget
 from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.objective import Continuing, Objective
 from zonesearch.domain.reading import BEST, Reading
+from zonesearch.domain.seeds import Seeds
 from zonesearch.domain.space import Space
 from zonesearch.errors import ObjectiveError, SpaceError, StudyError, did_you_mean
 from zonesearch.stages.rationing import check_budget
@@ -47,7 +48,8 @@ class Study:
         stages: in order.
         make_objective: gives the objective when it is needed (loading torch takes a second that ``status`` should not
             wait for); None when only the outcome is looked at.
-        epochs: the length of the map's trainings; ``seeds`` how many each cell gets; ``reading`` of the curves.
+        epochs: the length of the map's trainings; ``seeds`` how many each cell gets, more where a zone may be by
+            default; ``reading`` of the curves.
         seed: of the whole study: the split of the data, and with a seed index all else that is random.
         run: how it runs and no part of what comes out: ``workers``, ``engine``, ``threads``.
         text: the study file as it was read; empty without one.
@@ -63,7 +65,7 @@ class Study:
     stages: tuple[Stage, ...]
     make_objective: Callable[[], Objective] | None = field(default=None, compare=False)
     epochs: int = 1
-    seeds: int = 1
+    seeds: Seeds = Seeds()
     reading: Reading = BEST
     seed: int = 0
     run: Mapping[str, Any] = field(default_factory=dict, compare=False)
@@ -96,7 +98,10 @@ class Study:
         _known(search, _SEARCH_KEYS, "search", where)
         _known(run, _RUN_KEYS, "run", where)
         epochs = _count(training.pop("epochs", 1), "[training] epochs", where)
-        seeds = _count(search.get("seeds", 1), "[search] seeds", where)
+        try:
+            seeds = Seeds.parse(search.get("seeds", Seeds()))
+        except StudyError as error:
+            raise StudyError(f"{where}: [search] {error}") from None
         if "workers" in run:
             _count(run["workers"], "[run] workers", where)
         try:
@@ -169,7 +174,7 @@ class Study:
         name: str = "search",
         stages: Sequence[Stage | str] = DEFAULT_STAGES,
         epochs: int = 1,
-        seeds: int = 1,
+        seeds: Seeds | int | Mapping[str, int] = Seeds(),  # noqa: B008 (frozen)
         reading: str | Reading = BEST,
         seed: int = 0,
         budget: Mapping[str, float] | Budget | None = None,
@@ -194,6 +199,7 @@ class Study:
         if not isinstance(space, Space):
             space = Space.parse(space)
         reading = reading if isinstance(reading, Reading) else Reading.parse(reading)
+        seeds = Seeds.parse(seeds)
         for key in settings:
             if key not in stages:
                 known = [stage for stage in stages if isinstance(stage, str)]
@@ -241,7 +247,7 @@ class Study:
             "space": self.space.describe(),
             "stages": [describe_stage(stage) for stage in self.stages],
             "epochs": self.epochs,
-            "seeds": self.seeds,
+            "seeds": self.seeds.describe(),
             "reading": str(self.reading),
             **({"budget": self.budget.describe()} if self.budget is not None else {}),
             **({"metric": self.metric.describe()} if self.metric != ACCURACY else {}),
@@ -261,7 +267,7 @@ class Study:
         )
         reading = Reading.parse(settings["reading"])
         budget = Budget.parse(settings["budget"]) if "budget" in settings else None
-        epochs, seeds = settings["epochs"], settings["seeds"]
+        epochs, seeds = settings["epochs"], Seeds.parse(settings["seeds"])
         metric = Metric.parse(settings.get("metric", "accuracy"))
         return cls(name, space, stages, None, epochs, seeds, reading, seed, text=text, budget=budget, metric=metric)
 
