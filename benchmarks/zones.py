@@ -22,8 +22,11 @@ from scipy.special import ndtr, ndtri
 
 from zonesearch.contest.recording import read_map
 from zonesearch.domain.noise import Cell, Noise, measure_noise
+from zonesearch.domain.seeds import Seeds
 from zonesearch.domain.space import Space
+from zonesearch.domain.trials import Trial, Trials
 from zonesearch.domain.zones import find_zones
+from zonesearch.stages.grid import Grid
 
 SPACE = Space.parse(
     {
@@ -145,6 +148,77 @@ def recorded(name: str, n_seeds: int, n_draws: int) -> dict[str, float]:
         shares.append(len(found) / len(cells))
         inside.append(best in found)
     return {"cells": float(np.mean(shares)), "in": float(np.mean(inside))}
+
+
+def _apart(peaks: tuple[tuple[int, int], tuple[int, int]]) -> np.ndarray:
+    """Two equal peaks, in units of the noise: the valley between them lies 11 standard deviations below."""
+    points = np.array([SPACE.unit(params) * 6 for params in SPACE.grid()])
+    hills = sum(np.exp(-((points - np.array(peak)) ** 2).sum(axis=1) / 2) for peak in peaks)
+    value = np.asarray(hills).reshape(7, 7)
+    (a, b), (c, d) = peaks
+    between = value[min(a, c) : max(a, c) + 1, min(b, d) : max(b, d) + 1]
+    inner = np.sort(between.ravel())[-3]  # the best cell beside both peaks
+    return (value / (value[a, b] - inner) * 11).ravel()
+
+
+def searched(surface: np.ndarray, sds: np.ndarray, seeds: Seeds, rng: np.random.Generator, high: float) -> Any:
+    """The map of a grid on a simulated surface, and how many trainings it took."""
+    where = {tuple(params.values()): i for i, params in enumerate(SPACE.grid())}
+    grid, trials = Grid(SPACE, 1, seeds=seeds, level=LEVEL), Trials()
+    while missing := trials.missing((plan := grid.plan(None, trials)).trainings):
+        found = [where[t.params["width"], t.params["batch"]] for t in missing]
+        values = surface[found] + sds[found] * rng.normal(0, 1, len(found))
+        trials |= Trials(Trial(t, accuracy=min(float(v), high)) for t, v in zip(missing, values, strict=True))
+    return plan.output, len(trials)
+
+
+PLANS = {"1": Seeds(1, 1), "2": Seeds(2, 2), "3": Seeds(3, 3), "first 1, zone 3": Seeds(1, 3)}
+
+
+def two_peaks(seeds: Seeds, peaks: tuple[tuple[int, int], tuple[int, int]], n_maps: int) -> tuple[float, float]:
+    """The share of runs that find both peaks as zones of their own, and the trainings that takes."""
+    surface = _apart(peaks)
+    points = list(SPACE.grid())
+    cells = [points[a * 7 + b] for a, b in peaks]
+    both, n = [], []
+    for i in range(n_maps):
+        mapped, trainings = searched(surface, np.ones(49), seeds, np.random.default_rng([i, seeds.zone]), math.inf)
+        homes = [next((zone.number for zone in mapped if cell in zone.cells), 0) for cell in cells]
+        both.append(0 not in homes and homes[0] != homes[1])
+        n.append(trainings)
+    return float(np.mean(both)), float(np.mean(n))
+
+
+def sharpness(shape: str, seeds: Seeds, n_maps: int) -> tuple[float, float, float]:
+    """Whether the best cell is in a zone, the share of cells in zones, and the trainings of a map."""
+    inside, cells, n = [], [], []
+    for i in range(n_maps):
+        rng = np.random.default_rng([i, seeds.zone])
+        truth = Truth.of(shape, rng)
+        mapped, trainings = searched(1 - truth.error, truth.sd, seeds, rng, 0.9999)
+        best = list(SPACE.grid())[int(np.argmin(truth.error))]
+        found = [cell for zone in mapped for cell in zone.cells]
+        inside.append(best in found)
+        cells.append(len(found) / 49)
+        n.append(trainings)
+    return float(np.mean(inside)), float(np.mean(cells)), float(np.mean(n))
+
+
+def seeds_tables(n_maps: int) -> None:
+    """Seeds everywhere against seeds where they matter."""
+    print("\n| seeds | both peaks 2.8 apart | trainings | both peaks 3.2 apart | trainings |")
+    print("| --- | --- | --- | --- | --- |")
+    for name, seeds in PLANS.items():
+        near, far = two_peaks(seeds, ((2, 2), (4, 4)), n_maps), two_peaks(seeds, ((2, 1), (3, 4)), n_maps)
+        print(f"| {name} | {100 * near[0]:.1f} % | {near[1]:.0f} | {100 * far[0]:.1f} % | {far[1]:.0f} |", flush=True)
+    print("\n| map | seeds | in | cells | trainings |")
+    print("| --- | --- | --- | --- | --- |")
+    for shape in SHAPES:
+        for name, seeds in PLANS.items():
+            found = sharpness(shape, seeds, n_maps)
+            print(
+                f"| {shape} | {name} | {100 * found[0]:.1f} % | {100 * found[1]:.0f} % | {found[2]:.0f} |", flush=True
+            )
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from zonesearch.domain.budget import Account, Budget
 from zonesearch.domain.candidates import Candidate, Finalist
 from zonesearch.domain.findings import Findings, StageRecord
+from zonesearch.domain.map import Map
 from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.objective import Bundle, Objective
 from zonesearch.domain.trials import Training, Trials
@@ -116,6 +117,7 @@ def find(study: Study, trials: Trials, fingerprint: str = "") -> Findings:
     at = next_round(study.stages, trials, study.budget)
     zones: tuple[Zone, ...] = ()
     candidates: tuple[Candidate, ...] = ()
+    mapped: Map | None = None
     verdict: Verdict | None = None
     finalists: tuple[Finalist, ...] = ()
     for record in at.records:
@@ -123,6 +125,8 @@ def find(study: Study, trials: Trials, fingerprint: str = "") -> Findings:
         if isinstance(output, Verdict):
             verdict = output
             finalists = tuple(sorted((s.finalist for s in output.standings), key=lambda finalist: finalist.number))
+        elif isinstance(output, Map):
+            zones, mapped = output.zones, output
         elif isinstance(output, tuple) and output:
             if all(isinstance(item, Zone) for item in output):
                 zones = output
@@ -139,7 +143,8 @@ def find(study: Study, trials: Trials, fingerprint: str = "") -> Findings:
         verdict=verdict,
         reading=study.reading,
         epochs=study.epochs,
-        map_seeds=tuple(range(study.seeds)),
+        map=mapped,
+        map_seeds=tuple(range(study.seeds.zone)),
         study=study.settings(),
         study_text=study.text,
         fingerprint=fingerprint,
@@ -177,11 +182,13 @@ def _notes(findings: Findings) -> tuple[str, ...]:
     if rationed and findings.verdict is None and findings.finished:
         notes.append(ended_by(Budget.parse(findings.study["budget"]), findings.stages))
     notes += [f"Conflict: {conflict}." for conflict in findings.trials.conflicts]
-    if findings.map_seeds == (0,) and findings.zones and not imported:
-        notes.append(
-            "Every cell has one seed, so the noise between seeds was not measured; seeds = 2 or more in [search] "
-            "measures it."
-        )
+    if findings.map is not None and not imported:
+        notes += [note for note in (*findings.map.notes, findings.map.limit.sentence) if note]
+        if findings.map.noise.source != "seeds" and findings.zones:
+            notes.append(
+                "Every cell has one seed, so the noise between seeds was not measured; leave [search] seeds out, or "
+                "give 2 or more, to measure it."
+            )
     return tuple(notes)
 
 

@@ -13,6 +13,7 @@ from zonesearch.domain.limits import time_limit
 from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.objective import Bundle, ChecksLength, Objective, whole
 from zonesearch.domain.reading import BEST, Reading
+from zonesearch.domain.seeds import Seeds
 from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Trial, Trials
 from zonesearch.engine.first_identity import FORMAT as IDENTITY_FORMAT
@@ -91,7 +92,7 @@ def run_pipeline(
     into: str | Path | None = None,
     seed: int = 0,
     epochs: int = 1,
-    seeds: int = 1,
+    seeds: Seeds | int | Mapping[str, int] = Seeds(),  # noqa: B008 (frozen)
     reading: str | Reading = BEST,
     stages: Sequence[Stage | str] = DEFAULT_STAGES,
     budget: Mapping[str, float] | Budget | None = None,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zonesearch.domain.seeds import Seeds
 from zonesearch.domain.trials import Params, Trial, Trials
 from zonesearch.domain.values import same
 from zonesearch.domain.zones import Zone
@@ -150,7 +151,7 @@ def import_run(
     space, epochs, reading = imported.space, imported.epochs, imported.reading
     seeds = len({trial.seed for trial in imported.trials}) or 1
     stage = ImportedTrials(space, epochs, reading)
-    study = Study(imported.name, space, (stage,), None, epochs, seeds, reading, metric=imported.metric)
+    study = Study(imported.name, space, (stage,), None, epochs, Seeds(seeds, seeds), reading, metric=imported.metric)
     folder = RunFolder.create_or_open(into, imported.identity(), name=imported.name)
     folder = RunFolder.create(folder.path, replace(folder.heading, settings=study.settings()))
     with Store(folder, "import") as store:

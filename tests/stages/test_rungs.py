@@ -156,7 +156,7 @@ def test_rungs_that_make_no_sense_are_refused(rungs: Any) -> None:
 RECIPE = {
     "space": {"width": [4, 8, 16, 32], "batch": [32, 64, 128]},
     "data": {"name": "digits"},
-    "search": {"stages": ["grid"]},
+    "search": {"stages": ["grid"], "seeds": 1},
     "training": {"epochs": 4},
     "grid": {"rungs": [2]},
 }

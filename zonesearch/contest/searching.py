@@ -231,7 +231,7 @@ def _until(came: Sequence[Trial], spent: Sequence[float], n: float) -> list[Tria
 
 def _peaks(output: Any) -> tuple[Params, ...]:
     """The peaks of zones, or candidates, that the last stage handed on."""
-    if not isinstance(output, tuple):
+    if not isinstance(output, Sequence):
         return ()
     peaks = [
         item.peak if isinstance(item, Zone) else item.params for item in output if isinstance(item, Zone | Candidate)

@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.trials import Params
 from zonesearch.domain.zones import Zone
 
-__all__ = ["Candidate", "Finalist", "as_candidates"]
+__all__ = ["CHEAPEST", "Candidate", "Finalist", "as_candidates", "cheapest_of"]
+
+CHEAPEST = "cheapest"
+"""Origin of a candidate that is there for its cost, not for its value."""
 
 
 @dataclass(frozen=True)
@@ -18,9 +22,11 @@ class Candidate:
 
     Args:
         params: the point.
-        value: mean accuracy there, as far as it is known; ``se`` its standard error.
+        value: mean there, as far as it is known, in the metric's own sign; ``se`` its standard error.
         zone: the number of the zone it comes from, 0 when from none.
-        origin: how it was found: ``peak``, ``interval``, or the name of another method.
+        origin: how it was found: ``peak``, ``interval``, ``cheapest`` (of the cells of a zone that cannot be told apart
+            from its peak), or the name of another method.
+        metric: what the value is of.
     """
 
     params: Params
@@ -28,10 +34,22 @@ class Candidate:
     se: float
     zone: int = 0
     origin: str = "peak"
+    metric: Metric = ACCURACY
+
+    @property
+    def score(self) -> float:
+        """The value turned so that larger is better."""
+        return self.metric.score(self.value)
 
     def describe(self) -> dict[str, Any]:
         """The candidate as plain data."""
-        return {**vars(self), "params": dict(self.params)}
+        return {
+            "params": dict(self.params),
+            "value": self.value,
+            "se": self.se,
+            "zone": self.zone,
+            "origin": self.origin,
+        }
 
 
 @dataclass(frozen=True)
@@ -41,9 +59,10 @@ class Finalist:
     Args:
         params: the point, with ``schedule`` among the parameters unless it is the study's own.
         schedule: the name of the learning-rate schedule; empty when the objective has none.
-        selected: the accuracy by which it was chosen (validation, seeds that took part in the choice).
+        selected: the value by which it was chosen (validation, seeds that took part in the choice); of the cheapest
+            cell of a zone that of the map, under the study's own schedule.
         zone: the number of the zone it comes from.
-        number: 1 for the one with the highest accuracy when choosing.
+        number: 1 for the one with the best value when choosing.
     """
 
     params: Params
@@ -54,8 +73,20 @@ class Finalist:
 
 
 def as_candidates(given: Sequence[Zone | Candidate]) -> tuple[Candidate, ...]:
-    """Candidates as they are; a zone gives its peak. So a stage that wants candidates can follow either."""
-    return tuple(
-        item if isinstance(item, Candidate) else Candidate(item.peak, item.value, item.se, item.number)
-        for item in given
-    )
+    """Candidates as they are; a zone gives its peak and its cheapest cell. So a stage that wants candidates can follow
+    either.
+    """
+    found: list[Candidate] = []
+    for item in given:
+        if isinstance(item, Candidate):
+            found.append(item)
+        else:
+            found += [Candidate(item.peak, item.value, item.se, item.number, metric=item.metric), *cheapest_of(item)]
+    return tuple(found)
+
+
+def cheapest_of(zone: Zone) -> tuple[Candidate, ...]:
+    """The cheapest cell of a zone; none where costs are not known or the peak is the cheapest."""
+    if zone.cheapest is None:
+        return ()
+    return (Candidate(zone.cheapest, zone.cheapest_value, zone.cheapest_se, zone.number, CHEAPEST, zone.metric),)

@@ -30,8 +30,9 @@ class Contrasts:
         self.variances: list[float] = variances.tolist()
         self.degrees: list[float] = degrees.tolist()
 
-    def below(self, i: int, j: int, level: float | None = None) -> bool:
-        """Whether cell ``i`` is worse than cell ``j`` beyond the noise; at another ``level`` where one is given.
+    def below(self, i: int, j: int, level: float | None = None, least: float = 0.0) -> bool:
+        """Whether cell ``i`` is worse than cell ``j`` beyond the noise; at another ``level`` where one is given, and
+        with a variance of ``j`` of at ``least`` so much.
 
         The examples, which take counting, are asked only where seeds alone would say yes and the most that the
         examples can matter would not. More variance never makes a difference surer.
@@ -40,8 +41,9 @@ class Contrasts:
         if difference <= 0:
             return False
         level = self.level if level is None else level
-        seeds = self.variances[i] + self.variances[j]
-        parts = [(self.variances[i], self.degrees[i]), (self.variances[j], self.degrees[j])]
+        other = max(self.variances[j], least)
+        seeds = self.variances[i] + other
+        parts = [(self.variances[i], self.degrees[i]), (other, self.degrees[j])]
         alone = _quantile(level, _degrees(parts)) * math.sqrt(seeds)
         a, b = self.cells[i], self.cells[j]
         if difference <= alone or not a.right or not b.right:
@@ -52,6 +54,11 @@ class Contrasts:
         found = self.noise.examples(a, b)
         both = _quantile(level, _degrees([*parts, (found.variance, found.degrees)]))
         return difference > max(alone, both * math.sqrt(seeds + found.variance))
+
+    def usual_variance(self, places: Sequence[int], j: int) -> float:
+        """The median variance of the cells at ``places``, as the mean of as many seeds as cell ``j`` has."""
+        singles = sorted(self.variances[i] * len(self.cells[i].values) for i in places)
+        return singles[len(singles) // 2] / len(self.cells[j].values)
 
 
 def _wrong(cell: Cell) -> float:

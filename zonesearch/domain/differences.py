@@ -49,13 +49,11 @@ def residuals(space: Space, points: Sequence[Params], values: Array) -> list[tup
     units = [np.array([axis.to_unit(value) for value in axis.row()]) for axis in space.axes]
     along = [_along(table, home, units[at], at) for at in ordered if shape[at] >= 3]
     across = [_across(table, home, *pair) for pair in combinations([at for at in ordered if shape[at] >= 2], 2)]
-    kinds = []
-    for found in (along, across):
-        if found and any(len(values) for _, values in found):
-            kinds.append(
-                (np.concatenate([places for places, _ in found]), np.concatenate([values for _, values in found]))
-            )
-    return kinds
+    return [
+        (np.concatenate([places for places, _ in found]), np.concatenate([values for _, values in found]))
+        for found in (along, across)
+        if any(len(values) for _, values in found)
+    ]
 
 
 def _along(table: Array, home: Places, u: Array, at: int) -> tuple[Places, Array]:

@@ -48,7 +48,8 @@ def _table(answers: Sequence[bytes]) -> npt.NDArray[np.uint64]:
 
 def _together(a: npt.NDArray[np.uint64], b: npt.NDArray[np.uint64]) -> Array:
     """How many examples each training of ``a`` and each of ``b`` answer both, shape (K_a, K_b)."""
-    return np.bitwise_count(a[:, None] & b[None]).sum(axis=2).astype(float)
+    together: Array = np.bitwise_count(a[:, None] & b[None]).sum(axis=2).astype(float)
+    return together
 
 
 def share_between_seeds(answers: Sequence[bytes], n: int) -> float:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zonesearch.domain.candidates import Candidate, Finalist
+from zonesearch.domain.map import Map
 from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.space import Space
@@ -61,6 +62,7 @@ class Findings:
         fingerprint: the identity of the experiment; ``seed`` its seed.
         notes: sentences the user should read (peaks on the rim, conflicts, failed trainings).
         metric: what is searched.
+        map: the cells, the noise and the zones as the grid handed them on; None before, and without a grid.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Findings:
     seed: int = 0
     notes: tuple[str, ...] = ()
     metric: Metric = ACCURACY
+    map: Map | None = None
 
     @property
     def training_notes(self) -> tuple[str, ...]:

@@ -2,11 +2,11 @@
 
 Two parts. **Seeds**: initial weights and the order of the data. The variance between seeds follows a trend in the
 value, bad cells being the noisier ones, and each cell's own repeats are combined with that trend
-(:mod:`zonesearch.domain.variance_trend`); where no cell has repeats, the trend is that of what neighbours do not explain
-(:mod:`zonesearch.domain.differences`). **Examples**: all cells answer the same finite validation set, so that two cells are compared example by example
-(:mod:`zonesearch.domain.examples`) where it was recorded which examples were right; where only a number is known, the
-seeds part stands alone. Differences are judged by Student's t with the degrees of freedom of both parts (Welch 1947,
-Satterthwaite 1946).
+(:mod:`zonesearch.domain.variance_trend`); where no cell has repeats, the trend is that of what neighbours do not
+explain (:mod:`zonesearch.domain.differences`). **Examples**: all cells answer the same finite validation set, so that
+two cells are compared example by example (:mod:`zonesearch.domain.examples`) where it was recorded which examples were
+right; where only a number is known, the seeds part stands alone. Differences are judged by Student's t with the degrees
+of freedom of both parts (Welch 1947, Satterthwaite 1946).
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ _NO_N = 1e-4  # an error where the number of examples is unknown is taken as kno
 _SHARE = Slope(mean=1.0, sd=1.0, beyond=1.0)  # in log-odds of the error: 1 for what is counted, 2 where the sd follows
 _RANK = Slope(mean=0.0, sd=1.0, beyond=0.5)
 _FEW_RESIDUALS = 8  # contrasts of neighbours: fewer are asked only where there are no others
+_EXACT = 1e-12  # standard deviations of this part of a value are rounding
 _TABLE = 65  # quantiles that stand for the ranks of a map
 
 
@@ -294,7 +295,7 @@ def measure_noise(cells: Sequence[Cell], space: Space | None = None) -> Noise:
         degrees = np.array([len(cell.values) - 1.0 for cell in repeated])
         variances = np.array([cell.spread for cell in repeated])
         pooled = float(np.average(variances, weights=degrees))
-        if pooled <= 0.0:
+        if pooled <= (_EXACT * max(abs(cell.mean) for cell in repeated)) ** 2:
             return Noise(0.0, float(degrees.sum()), "seeds", between_seeds=_between_seeds(repeated))
         badness = Badness.of(known)
         x = badness(np.array([cell.mean for cell in repeated]))
@@ -306,7 +307,7 @@ def measure_noise(cells: Sequence[Cell], space: Space | None = None) -> Noise:
     means = np.array([cell.mean for cell in known])
     x = badness(means)
     values, slopes = _stretched(known, badness)
-    trends = []
+    trends: list[Moderated] = []
     for places, found in residuals(space, [cell.params for cell in known], values):
         squares = (found / slopes[places]) ** 2
         if not squares.any():

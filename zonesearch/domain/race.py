@@ -15,23 +15,19 @@ interval at the same shares (two one-sided tests; Schuirmann 1987).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
 
-import numpy as np
-from scipy import stats
-
-from zonesearch.domain.significance import holm, paired_p_value
+from zonesearch.domain.paired import Sample, differ, seeds_needed
+from zonesearch.domain.significance import holm
+from zonesearch.domain.wording import counted
 
 __all__ = ["FIRST_LOOK", "Ending", "Race", "run_race"]
 
 FIRST_LOOK = 3
 """Seeds before the first look: with two, Student's t has one degree of freedom and tells nothing apart."""
-
-_FARTHEST = 10_000  # seeds; what would need more is not forecast
 
 Ending = Literal["", "best", "alike", "seeds"]
 
@@ -69,16 +65,16 @@ class Race:
     def sentence(self) -> str:
         """How it ended, in plain words."""
         rest = self.left.count(False)
-        cost = f"{sum(self.n_seeds)} trainings instead of {len(self.n_seeds) * self.most}"
+        cost = f"{counted(sum(self.n_seeds), 'training')} instead of {len(self.n_seeds) * self.most}"
         if self.ending == "best":
-            return f"The race ended with the best known after {max(self.n_seeds)} seeds ({cost})."
+            return f"The race ended with the best known after {counted(max(self.n_seeds), 'seed')} ({cost})."
         if self.ending == "alike":
-            return f"The race ended with {rest} finalists alike within {self.margin:g} ({cost})."
+            return f"The race ended with {counted(rest, 'finalist')} alike within {self.margin:g} ({cost})."
         if self.more_seeds is None:
             more = "the rest is so close that 10,000 seeds would not settle it"
         else:
             more = f"about {self.more_seeds} more for each of the {rest} left would settle it"
-        return f"The race ended with its {self.most} seeds ({cost}); {more}."
+        return f"The race ended with its {counted(self.most, 'seed')} ({cost}); {more}."
 
     def describe(self) -> dict[str, Any]:
         """The race as plain JSON data."""
@@ -95,7 +91,7 @@ class Race:
 
 
 def run_race(
-    accuracies: Sequence[Mapping[int, float]],
+    finalists: Sequence[Sample | Mapping[int, float]],
     back: Sequence[Collection[int]],
     seeds: Sequence[int],
     *,
@@ -108,17 +104,19 @@ def run_race(
     What is known beyond what the race asks for is not looked at, so that the looks are those that were planned.
 
     Args:
-        accuracies: for each finalist, by seed, of the trainings that were complete.
+        finalists: for each the scores (larger is better) of the trainings that were complete, by seed; as a
+            :class:`zonesearch.domain.paired.Sample` where more is known of them.
         back: for each finalist, the seeds that came back in whatever state.
         seeds: all that may be given, in order.
         level: 1 - alpha.
-        margin: differences of accuracy up to this do not matter; 0 for none.
-        resolution: the step at which accuracies are known (see :func:`paired_p_value`).
+        margin: differences up to this do not matter; 0 for none.
+        resolution: the step at which plain scores are known (see :func:`zonesearch.domain.paired.differ`).
 
     Returns:
         The race; its ``n_seeds`` say what is wanted. Some of that is missing exactly when ``ending`` is empty.
     """
-    n = len(accuracies)
+    samples = [x if isinstance(x, Sample) else Sample(dict(x), resolution=resolution) for x in finalists]
+    n = len(samples)
     most = len(seeds)
     first = min(FIRST_LOOK, most)
     alpha, n_looks = 1 - level, most - first + 1
@@ -140,11 +138,12 @@ def run_race(
         asked = seeds[:so_far]
         if any(seed not in back[i] for i in racing for seed in asked):
             return state("")
-        known = [{seed: values[seed] for seed in asked if seed in values} for values in accuracies]
+        known = [sample.only(asked) for sample in samples]
         for i, j in combinations(racing, 2):
-            p = min(1.0, paired_p_value(known[i], known[j], resolution) * n_looks)
+            difference = differ(known[i], known[j])
+            p = min(1.0, difference.p_value * n_looks)
             if p < smallest[i, j]:
-                smallest[i, j], sign[i, j] = p, _difference(known[i], known[j])[0]
+                smallest[i, j], sign[i, j] = p, difference.mean
         corrected = dict(zip(pairs, holm([smallest[pair] for pair in pairs]), strict=True))
         for i in range(n):
             beaten = [
@@ -152,45 +151,13 @@ def run_race(
             ]
             p_values[i] = min(beaten, default=1.0)
             left[i] = p_values[i] <= alpha
-            gone[i] = left[i] or not known[i]  # one that lost all its seeds has nothing to race with
+            gone[i] = left[i] or not known[i].scores  # one that lost all its seeds has nothing to race with
         rest = [i for i in racing if not gone[i]]
         if len(rest) <= 1:
             return state("best")
-        leader = max(rest, key=lambda i: (math.fsum(known[i].values()) / len(known[i]), -i))
-        others = [_difference(known[leader], known[i]) for i in rest if i != leader]
-        if margin and all(_within(*other, share, margin, resolution) for other in others):
+        leader = max(rest, key=lambda i: (known[i].mean, -i))
+        others = [differ(known[leader], known[i]) for i in rest if i != leader]
+        if margin and all(other.within(margin, share) for other in others):
             return state("alike")
-    needed = [_needed(*other[:2], len(pairs), alpha, margin, resolution) for other in others]
+    needed = [seeds_needed(other, alpha / len(pairs), margin, FIRST_LOOK) for other in others]
     return state("seeds", None if None in needed else max(1, max(m for m in needed if m is not None) - most))
-
-
-def _difference(a: Mapping[int, float], b: Mapping[int, float]) -> tuple[float, float, int]:
-    """Mean, standard deviation and number of a - b over the seeds of both; with fewer than two infinitely spread."""
-    differences = [a[seed] - b[seed] for seed in a if seed in b]
-    if len(differences) < 2:
-        return math.fsum(differences), math.inf, len(differences)
-    return float(np.mean(differences)), float(np.std(differences, ddof=1)), len(differences)
-
-
-def _within(mean: float, sd: float, n: int, share: float, margin: float, resolution: float) -> bool:
-    half = float(stats.t.isf(share, n - 1)) * max(sd, resolution / math.sqrt(6)) / math.sqrt(n)
-    return abs(mean) + half <= margin
-
-
-def _needed(mean: float, sd: float, n_pairs: int, alpha: float, margin: float, resolution: float) -> int | None:
-    """The seeds after which a pair with this difference and spread would be settled in a race planned for so many."""
-    spread = max(sd, resolution / math.sqrt(6))
-
-    def settled(n: int) -> bool:
-        share = alpha / (n - FIRST_LOOK + 1) / n_pairs
-        se = spread / math.sqrt(n)
-        apart = abs(mean) >= float(stats.t.isf(share / 2, n - 1)) * se
-        return (apart and mean != 0) or (margin > 0 and _within(mean, sd, n, share, margin, resolution))
-
-    if not settled(_FARTHEST):
-        return None
-    low, high = FIRST_LOOK - 1, _FARTHEST  # settled at high, taken as not settled at low
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if settled(middle) else (middle, high)
-    return high

@@ -10,7 +10,9 @@ from functools import lru_cache
 
 import numpy as np
 from scipy import stats
-from scipy.special import ndtr, ndtri, stdtr
+from scipy.special import ndtr, ndtri
+
+from zonesearch.domain.paired import Sample, differ
 
 __all__ = ["Interval", "holm", "paired_p_value", "subset_level", "t_interval", "wilson_interval"]
 
@@ -23,18 +25,7 @@ def paired_p_value(a: Mapping[int, float], b: Mapping[int, float], resolution: f
     An accuracy counted on n examples is known to a step of 1/n only (``resolution``); each of the two is given the
     rounding variance resolution^2/12, so that differences that happen to be identical are not taken for certain.
     """
-    shared = sorted(set(a) & set(b))
-    n = len(shared)
-    if n < 2:
-        return 1.0
-    differences = np.array([a[seed] - b[seed] for seed in shared])
-    mean = float(differences.mean())
-    if mean == 0.0:
-        return 1.0
-    spread = math.sqrt(max(float(differences.var(ddof=1)), resolution**2 / 6))
-    if spread <= 1e-15 * abs(mean):
-        return 0.0
-    return float(2 * stdtr(n - 1, -abs(mean) / (spread / math.sqrt(n))))
+    return differ(Sample(a, resolution=resolution), Sample(b, resolution=resolution)).p_value
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -48,12 +39,16 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def t_interval(values: Sequence[float], level: float) -> Interval:
-    """Student's t interval of the mean; (NaN, NaN) with one value, a point when all are equal."""
+def t_interval(values: Sequence[float], level: float, n_picked: int = 1) -> Interval:
+    """Student's t interval of the mean; (NaN, NaN) with one value, a point when all are equal.
+
+    Of the best of ``n_picked`` it holds at its level too. Any of them may be the one whose mean is too high by luck,
+    while the best can be too low only by itself: so the error is shared by ``n_picked`` + 1 events (Bonferroni).
+    """
     if len(values) < 2:
         return math.nan, math.nan
     mean, se = float(np.mean(values)), float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    half = float(stats.t.ppf(0.5 + level / 2, len(values) - 1)) * se
+    half = float(stats.t.isf((1 - level) / (n_picked + 1), len(values) - 1)) * se
     return mean - half, mean + half
 
 

@@ -5,8 +5,9 @@ values get worse. So each cell's true variance is taken as drawn around a trend,
 chi-square with ``prior_degrees`` degrees of freedom; then a measured variance with d degrees divided by the trend
 follows F(d, prior_degrees), and the best guess of a cell's own is the weighted mean of both (moderated variances:
 Smyth 2004, Stat. Appl. Genet. Mol. Biol. 3(1):3; with a trend and robust: Phipson et al. 2016, Ann. Appl. Stat.
-10:946). The trend, a line with bends for the logarithm of the variance, and the prior degrees are the most probable ones by that
-F-likelihood, whose heavy tail keeps single wild cells from bending it; a variance of exactly zero is no trouble to it.
+10:946). The trend, for the logarithm of the variance a line with bends, and the prior degrees are the most probable
+ones by that F-likelihood, whose heavy tail keeps single wild cells from bending it; a variance of exactly zero is no
+trouble to it.
 
 Single values show noise only by what neighbours do not explain. Such residuals hold curvature of the surface as well,
 which few of them do much and most do little: their scale is that of a Cauchy distribution, which hardly sees the few.
@@ -26,12 +27,13 @@ __all__ = ["Moderated", "Slope", "fit_residuals", "fit_variances"]
 Array = npt.NDArray[np.float64]
 
 _PRIOR_DEGREES = tuple(float(d) for d in np.geomspace(1.0, 128.0, 8))
-_USUAL_DEGREES, _DEGREES_SD = 8.0, 1.0  # lognormal prior of the prior degrees: median, and sd of the logarithm
+_USUAL_DEGREES, _DEGREES_SD = 4.0, 0.7  # lognormal prior of the prior degrees: median, and sd of the logarithm
 _KNOTS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)  # quantiles of x where the line may bend, from the best cells on
 _BEND_SD = 0.7  # of a change of slope
 _NORMAL_BY_CAUCHY = 0.6120031  # the most probable scale of a Cauchy distribution for standard normal values
 _CORRELATED = 3.0  # so many second differences hold about the information of one free value
 _OUTLIERS = 0.02  # measured variances above the F quantile of this upper share count as lying on it
+_LEAST = 1e-6  # of the mean variance: what is less counts as so much
 _FEW = 16  # cells: fewer are not halved
 _MOST = 600  # cells that a trend is fitted to: the better half of them as they are, the rest thinned
 
@@ -147,6 +149,7 @@ def _most_probable(x: Array, variances: Array, degrees: Array, slope: Slope, gri
     average = float(np.average(variances, weights=degrees))
     if average <= 0.0:
         return Moderated(tuple(knots.tolist()), (-700.0,) * len(knots), grid[-1], total)
+    variances = np.maximum(variances, _LEAST * average)
     # The prior: the mean slope and every change of slope are normal. Rows of ``contrast`` are in units of their sd.
     slopes = np.diff(np.eye(len(knots)), axis=0) / np.diff(knots)[:, None]
     wide = np.diff(knots) / (knots[-1] - knots[0])
@@ -156,14 +159,18 @@ def _most_probable(x: Array, variances: Array, degrees: Array, slope: Slope, gri
     beta = math.log(average) + slope.mean * (knots - float(np.average(x, weights=degrees)))
     # How far cells stray from the trend is asked of the better half: zones lie there, and the bad ones stray more.
     better = slice(max(_FEW, len(x) // 2))
-    best, best_value = (beta, grid[0]), -math.inf
+    found: list[tuple[float, Array]] = []
     for d0 in grid:
         beta = _newton(hats, variances, degrees, d0, beta, contrast, expected)
         value = _log_likelihood((hats @ beta)[better], variances[better], degrees[better], d0)
         value -= 0.5 * (math.log(d0 / _USUAL_DEGREES) / _DEGREES_SD) ** 2
-        if value > best_value:
-            best, best_value = (beta, d0), value
-    return Moderated(tuple(knots.tolist()), tuple(best[0].tolist()), best[1], total, slope.beyond)
+        found.append((value, beta))
+    values = np.array([value for value, _ in found])
+    weights = np.exp(values - values.max())
+    # Quantiles of Student's t go about with 1/d, so that of an uncertain d0 the mean of 1/d0 counts.
+    prior_degrees = float(weights.sum() / (weights @ (1 / np.array(grid))))
+    logarithms = found[int(np.argmax(values))][1]
+    return Moderated(tuple(knots.tolist()), tuple(logarithms.tolist()), prior_degrees, total, slope.beyond)
 
 
 def _log_likelihood(log_trend: Array, variances: Array, degrees: Array, d0: float) -> float:

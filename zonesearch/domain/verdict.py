@@ -1,34 +1,52 @@
 """The verdict: which finalists can be told apart from the best one, and which of the rest is cheapest.
 
-Finalists are judged on fresh seeds only; the accuracy by which they were chosen stands beside, and the difference is
-the optimism of choosing. Two finalists share their seeds (the same data order), so they are compared in pairs with
-Student's t. The best finalist is the best *of these data*: the comparisons with it are those of all pairs, and Holm's
-correction (1979) runs over all pairs, so that "differs" is said wrongly of equal finalists with at most the stated
-probability. Uncertainty has two parts that do not add up to one: seeds (Student's t interval of the mean over seeds,
-on this test set) and the finite test set (Wilson's score interval, 1927).
+Finalists are judged on fresh seeds only; the value by which they were chosen stands beside, and the difference is the
+optimism of choosing. Two finalists share their seeds (the same data order) and their test examples, so they are
+compared in pairs over both (:mod:`zonesearch.domain.paired`). The best finalist is the best *of these data*: the
+comparisons with it are those of all pairs, and Holm's correction (1979) runs over all pairs, so that "differs" is said
+wrongly of equal finalists with at most the stated probability. Its mean is that of the luckiest too: the interval is
+so wide that it holds at its level although the finalist was picked (:func:`zonesearch.domain.significance.t_interval`
+with ``n_picked``). Uncertainty has two parts that do not add up to one: seeds (Student's t interval of the mean over
+seeds, on this test set) and the finite test set (Wilson's score interval, 1927).
+
+What is recommended is the cheapest of those that cannot be told apart from the best. Its cost is a function of its
+setting (:mod:`zonesearch.domain.cost`), so that the same values give the same verdict on any machine.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from zonesearch.domain.candidates import Finalist
+from zonesearch.domain.cost import Cost
+from zonesearch.domain.metric import ACCURACY, Metric
+from zonesearch.domain.paired import Sample, differ, seeds_needed
 from zonesearch.domain.race import Race
-from zonesearch.domain.significance import Interval, holm, paired_p_value, t_interval, wilson_interval
-from zonesearch.domain.wording import accuracy_text, cost_text, percent_like, point_text
+from zonesearch.domain.significance import Interval, holm, t_interval, wilson_interval
+from zonesearch.domain.wording import cost_text, counted, point_text
 
 __all__ = ["Repeats", "Standing", "Verdict", "judge"]
 
 
 @dataclass(frozen=True)
 class Repeats:
-    """What the fresh seeds of one finalist gave, by seed index."""
+    """What the fresh seeds of one finalist gave, by seed index, in the metric's own sign.
+
+    Args:
+        finalist: which.
+        validation, test: values on the two splits; ``test`` is empty where there is none.
+        n_test: number of test examples; None when unknown.
+        n_parameters, seconds: free parameters; mean duration of a training.
+        n_lost: seeds that diverged or failed.
+        right: which test examples were right (packed bits); empty where only numbers are known.
+        n_steps, cost: optimizer steps of a training; what the objective says that the setting costs.
+    """
 
     finalist: Finalist
     validation: Mapping[int, float]
@@ -37,6 +55,17 @@ class Repeats:
     n_parameters: int | None = None
     seconds: float = 0.0
     n_lost: int = 0
+    right: Mapping[int, bytes] = field(default_factory=dict)
+    n_steps: int | None = None
+    cost: float | None = None
+
+    def sample(self, on_test: bool, metric: Metric) -> Sample:
+        """As it is compared with others."""
+        values = dict(sorted((self.test if on_test else self.validation).items()))
+        scores = {seed: metric.score(value) for seed, value in values.items()}
+        if not on_test or not self.n_test:
+            return Sample(scores)
+        return Sample(scores, self.right, self.n_test, 1 / self.n_test)
 
 
 @dataclass(frozen=True)
@@ -45,15 +74,18 @@ class Standing:
 
     Args:
         finalist: which.
-        accuracies: by fresh seed; on the test split where the objective has one, else on validation.
+        accuracies: values by fresh seed; on the test split where the objective has one, else on validation.
         mean, sd: over these seeds; NaN when there are too few.
-        seed_interval: Student's t interval of the mean over seeds at the verdict's level; NaN with one seed.
+        seed_interval: Student's t interval of the mean over seeds, which holds at the verdict's level for the best
+            finalist although it was picked; NaN with one seed.
         test_interval: Wilson's interval of the mean accuracy for the finite test set; None without one.
-        fresh_validation: mean validation accuracy over the fresh seeds.
+        fresh_validation: mean validation value over the fresh seeds.
         p_value: Holm-corrected, of "as good as the best finalist"; 1 for the best itself.
         differs: whether it can be told apart from the best at the verdict's level.
-        n_parameters, seconds: the cost: free parameters, mean duration of a training in seconds.
+        n_parameters, seconds: free parameters, mean duration of a training in seconds (shown, decides nothing).
         n_lost: fresh seeds that diverged or failed.
+        cost: of the setting.
+        metric: what the values are of.
     """
 
     finalist: Finalist
@@ -68,11 +100,13 @@ class Standing:
     n_parameters: int | None
     seconds: float
     n_lost: int = 0
+    cost: Cost = Cost()
+    metric: Metric = ACCURACY
 
     @property
     def optimism(self) -> float:
         """How much better it looked when it was chosen than it is on fresh seeds (same validation split)."""
-        return self.finalist.selected - self.fresh_validation
+        return self.metric.score(self.finalist.selected) - self.metric.score(self.fresh_validation)
 
     @property
     def half_width(self) -> float:
@@ -85,11 +119,15 @@ class Verdict:
     """The end of a search.
 
     Args:
-        standings: the finalists by falling mean on fresh seeds; empty when no training was complete.
+        standings: the finalists on fresh seeds, best first; empty when no training was complete.
         level: the confidence level of all intervals and of "differs".
         measured_on: ``test`` or ``validation``.
         race: how the finalists got their seeds, when they raced; None when all got the same number.
         budget: what a budget took away from the search, in a sentence; empty when it ended by itself.
+        metric: what was searched.
+        margin: differences up to this do not matter, where nobody raced; 0 for none. ``equal`` whether those that
+            cannot be told apart are the same within it at the level, ``more_seeds`` about how many more each of them
+            would need to tell (None when 10,000 would not).
     """
 
     standings: tuple[Standing, ...]
@@ -97,10 +135,14 @@ class Verdict:
     measured_on: str = "test"
     race: Race | None = None
     budget: str = ""
+    metric: Metric = ACCURACY
+    margin: float = 0.0
+    equal: bool = False
+    more_seeds: int | None = 0
 
     @property
     def best(self) -> Standing | None:
-        """The finalist with the highest mean."""
+        """The finalist with the best mean."""
         return self.standings[0] if self.standings else None
 
     @property
@@ -109,21 +151,24 @@ class Verdict:
         return tuple(standing for standing in self.standings if not standing.differs)
 
     @property
-    def recommended(self) -> Standing | None:
-        """The cheapest of those that cannot be told apart from the best: by parameters, then seconds.
-
-        Durations within a quarter of the shortest are taken as equal, since they vary from run to run; then the
-        higher mean decides.
+    def cheapest(self) -> Standing | None:
+        """The cheapest of those that cannot be told apart from the best: by parameters, then multiply-adds of a
+        training, then what the objective says. The better of equally cheap ones, so the best where nothing is known.
         """
-        if not self.standings:
-            return None
-        fewest = min(_size(standing) for standing in self.alike)
-        small = [standing for standing in self.alike if _size(standing) == fewest]
-        shortest = min(standing.seconds for standing in small)
-        return max(
-            (standing for standing in small if standing.seconds <= 1.25 * shortest),
-            key=lambda standing: (standing.mean, -standing.finalist.number),
-        )
+        alike = self.alike
+        return min(alike, key=lambda s: (s.cost.rank, alike.index(s)), default=None)
+
+    @property
+    def recommended(self) -> Standing | None:
+        """What to use: the cheapest that cannot be told apart from the best."""
+        return self.cheapest
+
+    @property
+    def cheaper_by(self) -> tuple[float, str]:
+        """How many times cheaper than the best the cheapest is, and in what; (1, "") where it is not, or unknown."""
+        if self.best is None or self.cheapest is None:
+            return 1.0, ""
+        return self.cheapest.cost.factor_below(self.best.cost)
 
     @property
     def sentence(self) -> str:
@@ -133,22 +178,37 @@ class Verdict:
 
     @property
     def _sentence(self) -> str:
-        best, recommended = self.best, self.recommended
-        if best is None or recommended is None:
+        best, cheapest = self.best, self.cheapest
+        if best is None or cheapest is None:
             return "No finalist: no training was complete."
-        unit = percent_like(s.mean for s in self.standings)
-        text = f"{_name(best.finalist)}: {accuracy_text(best.mean, best.half_width, unit)}"
+        text = f"{_name(best.finalist)}: {self.metric.text(best.mean, best.half_width)}"
         total, alike = len(self.standings), len(self.alike)
         if total == 1:
             return text + "; it is the only finalist."
         if alike == 1:
-            return text + f"; it differs from all other {total - 1} finalists."
-        text += f"; {alike} of {total} finalists cannot be told apart"
-        cost = cost_text(recommended.n_parameters, recommended.seconds)
-        if recommended is best:
+            return text + f"; it differs from {'the other finalist' if total == 2 else f'all {total - 1} others'}."
+        text += f"; {self._alike_text}"
+        if not cheapest.cost.known:
+            return text + "."
+        cost = cost_text(cheapest.n_parameters)
+        if cheapest is best:
             return text + f"; it is itself the cheapest of them{f' ({cost})' if cost else ''}."
-        name = _name(recommended.finalist)
-        return text + f"; the cheapest of them is {name}{f' with {cost}' if cost else ''}."
+        factor, unit = self.cheaper_by
+        times = {"parameters": "times fewer", "multiply-adds": "times fewer multiply-adds", "cost": "times cheaper"}
+        said = ", ".join(part for part in (cost, f"{factor:.2g} {times[unit]}" if unit else "") if part)
+        return text + f"; the cheapest of them is {_name(cheapest.finalist)}{f' ({said})' if said else ''}."
+
+    @property
+    def _alike_text(self) -> str:
+        total, alike = len(self.standings), len(self.alike)
+        of = f"{alike} of {counted(total, 'finalist')}"
+        if not self.margin or self.race is not None:
+            return f"{of} cannot be told apart"
+        if self.equal:
+            return f"{of} are equal within {margin_text(self.margin, self.metric)} ({100 * self.level:g} %)"
+        if self.more_seeds is None:
+            return f"{of} cannot be told apart yet, and no number of seeds would tell"
+        return f"{of} cannot be told apart yet; about {counted(self.more_seeds, 'more seed')} each would tell"
 
     def describe(self) -> dict[str, Any]:
         """The verdict as plain JSON data."""
@@ -159,7 +219,12 @@ class Verdict:
             **budget,
             "level": self.level,
             "measured_on": self.measured_on,
+            "best": dict(self.best.finalist.params) if self.best else None,
+            "cheapest": dict(self.cheapest.finalist.params) if self.cheapest else None,
+            "cheaper_by": self.cheaper_by[0],
+            "cheaper_in": self.cheaper_by[1],
             "recommended": dict(self.recommended.finalist.params) if self.recommended else None,
+            **({"margin": self.margin, "equal": self.equal, "more_seeds": self.more_seeds} if self.margin else {}),
             "n_alike": len(self.alike),
             "finalists": [
                 {
@@ -177,6 +242,8 @@ class Verdict:
                     "p_value": _number(s.p_value),
                     "differs": s.differs,
                     "n_parameters": s.n_parameters,
+                    "multiply_adds": s.cost.multiply_adds,
+                    "cost": s.cost.given,
                     "accuracies": {str(seed): accuracy for seed, accuracy in s.accuracies.items()},
                     "n_lost": s.n_lost,
                 }
@@ -185,56 +252,76 @@ class Verdict:
         }
 
 
-def judge(repeats: Sequence[Repeats], *, level: float = 0.95, race: Race | None = None) -> Verdict:
+def judge(
+    repeats: Sequence[Repeats],
+    *,
+    level: float = 0.95,
+    race: Race | None = None,
+    metric: Metric = ACCURACY,
+    margin: float = 0.0,
+) -> Verdict:
     """The verdict over finalists that were repeated with fresh seeds.
 
     The test split is used when every repeat has it, else validation. Finalists none of whose seeds was complete are
     left out. Ties and orders do not depend on the order of ``repeats``. After a ``race`` among them (in the same
-    order) it is the race's p-values that count, and those that left it stand below those that stayed.
+    order) it is the race's p-values that count, and those that left it stand below those that stayed. Differences up to
+    ``margin`` do not matter: the verdict says whether those that are alike are equal within it.
     """
     places = [i for i, r in enumerate(repeats) if r.validation]
     alive = [repeats[i] for i in places]
     left = [race is not None and race.left[i] for i in places]
     on_test = bool(alive) and all(set(r.test) == set(r.validation) for r in alive)
-    values = [dict(sorted((r.test if on_test else r.validation).items())) for r in alive]
-    ranked = sorted(range(len(alive)), key=lambda i: (left[i], -_mean(values[i]), alive[i].finalist.number))
-
-    resolution = [1 / r.n_test if on_test and r.n_test else 0.0 for r in alive]
+    samples = [r.sample(on_test, metric) for r in alive]
+    ranked = sorted(range(len(alive)), key=lambda i: (left[i], -samples[i].mean, alive[i].finalist.number))
     pairs = list(combinations(range(len(alive)), 2))
-    raw = [paired_p_value(values[i], values[j], max(resolution[i], resolution[j])) for i, j in pairs]
-    corrected = dict(zip(pairs, holm(raw), strict=True))
+    found = {pair: differ(samples[pair[0]], samples[pair[1]]) for pair in pairs}
+    corrected = dict(zip(pairs, holm([found[pair].p_value for pair in pairs]), strict=True))
 
     standings = []
     for i in ranked:
-        best = ranked[0]
+        best, r = ranked[0], alive[i]
         if race is not None:
             p_value = race.p_values[places[i]]
         else:
             p_value = 1.0 if i == best else corrected[min(i, best), max(i, best)]
-        accuracies = values[i]
-        mean = _mean(accuracies)
-        n_test = alive[i].n_test if on_test else None
+        accuracies = {seed: metric.value(score) for seed, score in samples[i].scores.items()}
+        values = list(accuracies.values())
+        n_test = r.n_test if on_test and metric.is_share and all(0.0 <= v <= 1.0 for v in values) else None
         standings.append(
             Standing(
-                finalist=alive[i].finalist,
+                finalist=r.finalist,
                 accuracies=accuracies,
-                mean=mean,
-                sd=float(np.std(list(accuracies.values()), ddof=1)) if len(accuracies) > 1 else math.nan,
-                seed_interval=t_interval(list(accuracies.values()), level),
-                test_interval=wilson_interval(mean, n_test, level) if n_test else None,
-                fresh_validation=_mean(alive[i].validation),
+                mean=_mean(accuracies),
+                sd=float(np.std(values, ddof=1)) if len(values) > 1 else math.nan,
+                seed_interval=t_interval(values, level, n_picked=len(alive)),
+                test_interval=wilson_interval(_mean(accuracies), n_test, level) if n_test else None,
+                fresh_validation=_mean(r.validation),
                 p_value=p_value,
                 differs=p_value <= 1 - level,
-                n_parameters=alive[i].n_parameters,
-                seconds=alive[i].seconds,
-                n_lost=alive[i].n_lost,
+                n_parameters=r.n_parameters,
+                seconds=r.seconds,
+                n_lost=r.n_lost,
+                cost=Cost(r.n_parameters, r.n_steps, r.cost),
+                metric=metric,
             )
         )
-    return Verdict(tuple(standings), level, "test" if on_test else "validation", race)
+    alike = [found[min(i, ranked[0]), max(i, ranked[0])] for i, s in zip(ranked[1:], standings[1:], strict=True)
+             if not s.differs]  # fmt: skip
+    equal, more = False, 0 if not margin or not alike else None
+    if margin and alike and race is None:
+        share = (1 - level) / len(pairs)
+        equal = all(difference.within(margin, share) for difference in alike)
+        needed = [seeds_needed(difference, share, margin) for difference in alike]
+        if equal:
+            more = 0
+        elif None not in needed:
+            more = max(1, max(n for n in needed if n is not None) - max(len(s.scores) for s in samples))
+    return Verdict(tuple(standings), level, "test" if on_test else "validation", race, "", metric, margin, equal, more)
 
 
-def _size(standing: Standing) -> float:
-    return math.inf if standing.n_parameters is None else standing.n_parameters
+def margin_text(margin: float, metric: Metric) -> str:
+    """A difference of values: ``0.2 points`` of a share, else in the metric's unit."""
+    return f"{100 * margin:g} points" if metric.is_share else f"{margin:g} {metric.unit}".rstrip()
 
 
 def _mean(values: Mapping[int, float]) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from zonesearch.domain.trials import Params
 
-__all__ = ["accuracy_text", "cost_text", "percent_like", "point_text"]
+__all__ = ["accuracy_text", "cost_text", "counted", "percent_like", "point_text"]
 
 
 def percent_like(values: Iterable[float]) -> bool:
@@ -43,3 +43,8 @@ def cost_text(n_parameters: int | None, seconds: float = 0.0) -> str:
     if n_parameters >= 1_000_000:
         return f"{n_parameters / 1e6:.2f}M parameters"
     return f"{n_parameters / 1000:.0f}k parameters" if n_parameters >= 10_000 else f"{n_parameters} parameters"
+
+
+def counted(n: int, thing: str) -> str:
+    """``1 seed``, ``2 seeds``."""
+    return f"{n:,} {thing}" if n == 1 else f"{n:,} {thing}s"

@@ -21,6 +21,7 @@ from typing import Any
 
 from zonesearch.domain.contrasts import Contrasts
 from zonesearch.domain.cost import Cost
+from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.noise import Cell, Noise
 from zonesearch.domain.significance import subset_level
 from zonesearch.domain.space import Space
@@ -28,6 +29,7 @@ from zonesearch.domain.values import Params, Value, told_apart
 
 __all__ = ["Zone", "bordering", "find_zones", "peak_zone"]
 
+_HIDDEN = 2  # so many cells are thought to compete for each that does: bad luck hides some
 _ROUNDS = 8  # of counting the cells that are alike
 _DIAGONAL_AXES = 3  # up to this many axes cells that touch at a corner are neighbours too
 
@@ -47,6 +49,7 @@ class Zone:
         number: 1 for the highest ranked zone.
         cheapest: the parameters of the cheapest of its cells, where costs are known and it is cheaper than the peak;
             ``cheapest_value`` its mean and ``cheapest_se`` the standard error of that.
+        metric: what the values are of.
     """
 
     peak: Params
@@ -60,6 +63,7 @@ class Zone:
     cheapest: Params | None = None
     cheapest_value: float = math.nan
     cheapest_se: float = math.nan
+    metric: Metric = ACCURACY
 
     @property
     def advice(self) -> str:
@@ -84,7 +88,9 @@ class Zone:
         }
 
 
-def peak_zone(space: Space, peak: Params, value: float, se: float = 0.0, number: int = 0) -> Zone:
+def peak_zone(
+    space: Space, peak: Params, value: float, se: float = 0.0, number: int = 0, metric: Metric = ACCURACY
+) -> Zone:
     """A zone of one cell around ``peak``, for methods that find peaks without a map."""
     return Zone(
         peak=dict(peak),
@@ -95,6 +101,7 @@ def peak_zone(space: Space, peak: Params, value: float, se: float = 0.0, number:
         intervals={axis.name: _interval(axis, peak[axis.name]) for axis in space.axes},
         rim=tuple(axis.name for axis in space.axes if axis.on_rim(peak[axis.name])),
         number=number,
+        metric=metric,
     )
 
 
@@ -146,7 +153,7 @@ def _zone(space: Space, cells: Sequence[Cell], noise: Noise, smoothed: float, nu
     """The zone of ``cells``, the peak first; ``smoothed`` is its score."""
     peak = cells[0]
     zone = replace(
-        peak_zone(space, peak.params, peak.mean, noise.se(peak), number),
+        peak_zone(space, peak.params, peak.mean, noise.se(peak), number, peak.metric),
         smoothed=peak.metric.value(smoothed),
         cells=tuple(cell.params for cell in cells),
     )
@@ -199,16 +206,17 @@ def _alike(members: Sequence[int], contrasts: Contrasts) -> list[int]:
     """The cells of an island that cannot be told apart from its peak, from the best down.
 
     The more there are, the luckier is the highest of them, and the further below it may the best one lie
-    (:func:`zonesearch.domain.significance.subset_level`); so they are counted until the number stays.
+    (:func:`zonesearch.domain.significance.subset_level`); so they are counted until the number stays. The highest is
+    also likely to be noisier than its own repeats say, so that its variance counts as that of the others at least.
     """
-    peak, n = members[0], 0
+    peak, n, least = members[0], 0, 0.0
     alike: list[int] = []
     for _ in range(_ROUNDS):
-        level = subset_level(contrasts.level, n)
-        alike = [i for i in members if not contrasts.below(i, peak, level)]
+        level = subset_level(contrasts.level, _HIDDEN * n)
+        alike = [i for i in members if not contrasts.below(i, peak, level, least)]
         if len(alike) <= n:
             break
-        n = len(alike)
+        n, least = len(alike), contrasts.usual_variance(alike, peak)
     return alike
 
 

@@ -239,7 +239,7 @@ def _first(last: Move | None, moves: Sequence[Move]) -> list[Move]:
 
 def _starts(given: Any, space: Space) -> list[Place]:
     """The cells nearest to zones and candidates; the middle without any."""
-    items = given if isinstance(given, tuple | list) else ()
+    items = given if isinstance(given, Sequence) else ()
     points = [
         item.peak if isinstance(item, Zone) else item.params for item in items if isinstance(item, Zone | Candidate)
     ]

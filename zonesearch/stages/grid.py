@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections import Counter
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import chain
 from typing import Any
 
 from zonesearch.domain.coarse import coarser
-from zonesearch.domain.noise import cell_of, measure_noise
+from zonesearch.domain.contenders import more_seeds
+from zonesearch.domain.map import Map
+from zonesearch.domain.noise import Cell, cell_of, measure_noise
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.rungs import Rung, rungs_notes
+from zonesearch.domain.seeds import Seeds
 from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Params, Training, Trials
 from zonesearch.domain.zones import bordering, find_zones
 from zonesearch.errors import StudyError
-from zonesearch.stages.stage import Forecast, Plan, require
+from zonesearch.stages.stage import Forecast, Plan, checked_seeds, require
 
 __all__ = ["Grid"]
+
+_SHARE = 4  # where a budget sizes the grid, one in so many cells is thought to get the seeds of a zone
 
 
 @dataclass(frozen=True)
 class Grid:
-    """All combinations of the rows, every cell with the same seeds; hands on the zones.
+    """All combinations of the rows; hands on the map with its zones.
 
     Args:
         space: what is searched.
         epochs: the length of each training.
-        seeds: trainings per cell. With one, only the finite validation set counts as noise, and zones are found that
-            another seed would move; with two or more the seed noise is measured.
+        seeds: trainings per cell: a number for all cells, or ``first`` for all and ``zone`` for those that may belong
+            to a zone (see :mod:`zonesearch.domain.contenders`). With one everywhere the noise between seeds is not
+            measured but guessed from what neighbours do not explain.
         reading: how a cell's value is read off its learning curves.
         level: at which two cells count as different.
         zones_min, zones_max: how many zones are kept (see :func:`zonesearch.domain.zones.find_zones`).
+        seeds_max: seeds beyond the first ones, of all cells together; the most promising get them. All by default.
         cells_max: of a space with more cells rows of equal steps are taken, as many as make no more cells than this.
         rungs: epochs, rising, after which only cells that may still belong to a zone go on, to the next rung and at
             last to ``epochs`` (see :mod:`zonesearch.domain.rungs`); none by default.
@@ -40,18 +47,20 @@ class Grid:
 
     space: Space
     epochs: int
-    seeds: int = 1
+    seeds: Seeds | int = 1
     reading: Reading = BEST
     level: float = 0.95
     zones_min: int = 2
     zones_max: int = 5
+    seeds_max: int | None = None
     cells_max: int | None = None
     rungs: tuple[int, ...] = ()
     name: str = "grid"
 
     def __post_init__(self) -> None:
         require(self.epochs >= 1, "training", "epochs", "at least 1", self.epochs)
-        require(self.seeds >= 1, self.name, "seeds", "at least 1", self.seeds)
+        object.__setattr__(self, "seeds", checked_seeds(self.seeds, self.name))
+        require(self.seeds_max is None or self.seeds_max >= 0, self.name, "seeds_max", "0 or more", self.seeds_max)
         require(0 < self.level < 1, self.name, "level", "between 0 and 1", self.level)
         require(self.zones_max >= 1, self.name, "zones_max", "at least 1", self.zones_max)
         require(0 <= self.zones_min <= self.zones_max, self.name, "zones_min", "0..zones_max", self.zones_min)
@@ -62,7 +71,7 @@ class Grid:
         require(rising, self.name, "rungs", expected, list(self.rungs))
 
     def plan(self, given: Any, trials: Trials) -> Plan:
-        """The grid's trainings; the output is a tuple of zones, best first.
+        """The grid's trainings; the output is the map, as a sequence its zones, best first.
 
         Args:
             given: a space that a stage before has narrowed; searched in place of the study's.
@@ -71,64 +80,123 @@ class Grid:
         space = self._rows(given)
         points = list(space.grid())
         lengths = tuple(dict.fromkeys((*self.rungs, self.epochs)))
-        reached = dict.fromkeys(range(len(points)), lengths[0])
-        going, dead = set(reached), set[int]()
+        wish = Seeds.parse(self.seeds)
+        asked: dict[tuple[int, int], int] = {}  # after how many epochs a seed of a cell is wanted
+        going, dead = set(range(len(points))), set[int]()
         maps: list[Rung] = []
         for epochs in lengths:
+            seeds: dict[int, int] = {}
+            more = dict.fromkeys(going, wish.first)
             while True:
-                reached.update(dict.fromkeys(going, epochs))
-                trainings = self._trainings(space, reached)
+                seeds |= more
+                asked |= {(i, seed): epochs for i in more for seed in range(seeds[i])}
+                trainings = self._trainings(space, asked)
                 if trials.missing(trainings):
                     return Plan(trainings)
-                rung = self._map(space, {i: points[i] for i in sorted(going)}, epochs, trials)
+                rung = self._map(space, points, seeds, epochs, trials)
                 dead |= {i for i, cell in rung.cells.items() if not cell.values}
-                near = bordering(space, rung.zones, points) - dead if len(lengths) > 1 else going
-                if near <= going:
+                more = self._more(space, rung, seeds, asked)
+                if not more:
+                    near = bordering(space, rung.zones, points) - dead if len(lengths) > 1 else going
+                    more = dict.fromkeys(sorted(near - going), wish.first)
+                    going |= near
+                if not more:
                     break
-                going |= near
             maps.append(rung)
             going &= near
-        saved = 1 - sum(reached.values()) / (len(points) * self.epochs)
-        return Plan(trainings, rung.zones, rungs_notes(maps, saved, self.level) if len(maps) > 1 else ())
+        last = {i: epochs for (i, seed), epochs in asked.items() if seed == 0}
+        saved = 1 - sum(last.values()) / (len(points) * self.epochs)
+        notes = rungs_notes(maps, saved, self.level) if len(maps) > 1 else ()
+        return Plan(trainings, self._output(space, points, maps, asked), notes)
 
     def within(self, n: int, given: Any, paid: Container[Any]) -> Grid:
         """This grid with rows so coarse that it has no more than ``n`` trainings.
 
+        Where zones get more seeds than the rest, a quarter of the cells is thought to need them; if more do, the most
+        promising get them.
+
         Raises:
             StudyError: choices, which cannot be made fewer, make more cells than that.
         """
-        if self._rows(given).n_cells * self.seeds <= n:
+        seeds = Seeds.parse(self.seeds)
+        if self._rows(given).n_cells * seeds.zone <= n:
             return self
-        small = replace(self, cells_max=n // self.seeds)
-        n_cells = small._rows(given).n_cells
-        if n_cells * self.seeds > n:
+        usual = seeds.first + (seeds.zone - seeds.first) / _SHARE
+        small = self
+        if self._rows(given).n_cells * usual > n:
+            small = replace(self, cells_max=max(1, int(n / usual)))
+        n_first = small._rows(given).n_cells * seeds.first
+        if n_first > n:
             raise StudyError(
-                f"[search] budget: stage {self.name} may get {n} trainings, but its choices alone make {n_cells} cells "
-                f"with {self.seeds} each; give more, or leave out choices"
+                f"[search] budget: stage {self.name} may get {n} trainings, but its choices alone make "
+                f"{small._rows(given).n_cells} cells with {seeds.first} each; give more, or leave out choices"
             )
-        return small
+        left = n - n_first
+        if seeds.everywhere or (small.seeds_max is not None and small.seeds_max <= left):
+            return small
+        return replace(small, seeds_max=left)
 
     def _rows(self, given: Any) -> Space:
         space = given if isinstance(given, Space) else self.space
         return space if self.cells_max is None or space.n_cells <= self.cells_max else coarser(space, self.cells_max)
 
-    def _trainings(self, space: Space, reached: Mapping[int, int]) -> tuple[Training, ...]:
-        """All seeds of each cell, as far as it is to be trained."""
-        return tuple(chain(*(_cells(space, self.seeds, reached[i])[i] for i in sorted(reached))))
+    def _trainings(self, space: Space, asked: Mapping[tuple[int, int], int]) -> tuple[Training, ...]:
+        """The seeds of each cell, as far as it is to be trained."""
+        most = Seeds.parse(self.seeds).zone
+        wanted = {epochs: _cells(space, most, epochs) for epochs in set(asked.values())}
+        return tuple(wanted[asked[i, seed]][i][seed] for i, seed in sorted(asked))
 
-    def _map(self, space: Space, points: Mapping[int, Params], epochs: int, trials: Trials) -> Rung:
-        """The map of ``points`` after ``epochs`` epochs."""
-        wanted = _cells(space, self.seeds, epochs)
-        cells = [cell_of(point, wanted[i], trials, self.reading) for i, point in points.items()]
+    def _map(
+        self, space: Space, points: Sequence[Params], seeds: Mapping[int, int], epochs: int, trials: Trials
+    ) -> Rung:
+        """The map of the points that have ``seeds``, after ``epochs`` epochs."""
+        wanted = _cells(space, Seeds.parse(self.seeds).zone, epochs)
+        places = sorted(seeds)
+        cells = [cell_of(points[i], wanted[i][: seeds[i]], trials, self.reading) for i in places]
         noise = measure_noise(cells, space)
         zones = find_zones(space, cells, noise, level=self.level, zones_min=self.zones_min, zones_max=self.zones_max)
-        return Rung(epochs, dict(zip(points, cells, strict=True)), noise, zones)
+        return Rung(epochs, dict(zip(places, cells, strict=True)), noise, zones)
+
+    def _more(
+        self, space: Space, rung: Rung, seeds: Mapping[int, int], asked: Mapping[tuple[int, int], int]
+    ) -> dict[int, int]:
+        """Which cells of the map get how many seeds next; empty when all have what they need."""
+        wish = Seeds.parse(self.seeds)
+        if wish.everywhere:
+            return {}
+        left = None
+        if self.seeds_max is not None:
+            left = self.seeds_max - sum(seed >= wish.first for i, seed in asked if i not in seeds)
+        return more_seeds(space, rung, seeds, wish, level=self.level, zones_max=self.zones_max, most=left)
+
+    def _output(
+        self, space: Space, points: Sequence[Params], maps: list[Rung], asked: Mapping[tuple[int, int], int]
+    ) -> Map:
+        last = maps[-1]
+        counts = Counter(i for i, _ in asked)
+        left = {i: (rung.epochs, cell) for rung in maps for i, cell in rung.cells.items() if i not in last.cells}
+        return Map(
+            space=space,
+            cells=tuple(last.cells.get(i, Cell(point, ())) for i, point in enumerate(points)),
+            noise=last.noise,
+            zones=last.zones,
+            level=self.level,
+            epochs=self.epochs,
+            n_seeds=tuple(counts[i] for i in range(len(points))),
+            left=left,
+            zones_min=self.zones_min,
+            zones_max=self.zones_max,
+        )
 
     def forecast(self, given: Any) -> Forecast:
-        """The whole grid; as many zones as are ever kept."""
+        """The whole grid, as if every cell might belong to a zone; as many zones as are ever kept."""
         space = self._rows(None)
+        seeds = Seeds.parse(self.seeds)
         example = tuple(Training(point, 0, self.epochs) for point in space.grid())
-        return Forecast(space.n_cells * self.seeds, self.epochs, min(self.zones_max, space.n_cells), example)
+        most = space.n_cells * seeds.zone
+        if self.seeds_max is not None:
+            most = min(most, space.n_cells * seeds.first + self.seeds_max)
+        return Forecast(most, self.epochs, min(self.zones_max, space.n_cells), example)
 
 
 @lru_cache(maxsize=8)

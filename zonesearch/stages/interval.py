@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from zonesearch.domain.axes import AnyAxis, Choice
-from zonesearch.domain.candidates import Candidate, as_candidates
-from zonesearch.domain.metric import Metric
+from zonesearch.domain.candidates import Candidate, as_candidates, cheapest_of
+from zonesearch.domain.map import Map
 from zonesearch.domain.noise import Cell, Noise, map_cells, measure_noise
 from zonesearch.domain.reading import BEST, Reading
+from zonesearch.domain.seeds import Seeds
 from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Params, Training, Trials, Value
+from zonesearch.domain.values import point
 from zonesearch.domain.zones import Zone
 from zonesearch.stages.lines.method import LineMethod, LinePoint
 from zonesearch.stages.lines.split import Split
-from zonesearch.stages.stage import Forecast, Plan, require
+from zonesearch.stages.stage import Forecast, Plan, checked_seeds, require
 
 __all__ = ["Interval"]
 
@@ -31,14 +33,16 @@ class Interval:
     that the lines and their combination gave.
 
     Args:
-        space, epochs, seeds, reading: as in the grid; every point gets the same seeds as a cell of the map.
+        space, epochs, reading: as in the grid.
+        seeds: every point gets so many; of a table with ``first`` and ``zone`` the first ones, and what the lines and
+            their combination gave gets the others before it is handed on.
         method: the search on one interval.
         zones_max: so many of the zones are searched, the best ones; the others hand on their peaks. All by default.
     """
 
     space: Space
     epochs: int
-    seeds: int = 1
+    seeds: Seeds | int = 1
     reading: Reading = BEST
     method: LineMethod = field(default_factory=Split)
     zones_max: int | None = None
@@ -46,20 +50,19 @@ class Interval:
 
     def __post_init__(self) -> None:
         require(self.zones_max is None or self.zones_max >= 0, self.name, "zones_max", "0 or more", self.zones_max)
-        require(self.seeds >= 1, self.name, "seeds", "at least 1", self.seeds)
+        object.__setattr__(self, "seeds", checked_seeds(self.seeds, self.name))
 
     def plan(self, given: Sequence[Zone], trials: Trials) -> Plan:
         """The lines' trainings, then the combinations'; the output is a tuple of candidates, zone by zone."""
-        wanted: list[Params] = []
+        wanted: list[tuple[Params, int]] = []
         candidates: list[Candidate] = []
+        noise = given.noise if isinstance(given, Map) else None
         n_searched = len(given) if self.zones_max is None else self.zones_max
         for i, zone in enumerate(given):
-            points, found = self._work(zone, trials) if i < n_searched else ([], list(as_candidates([zone])))
+            points, found = self._work(zone, trials, noise) if i < n_searched else ([], list(as_candidates([zone])))
             wanted += points
             candidates += found
-        trainings = tuple(
-            dict.fromkeys(Training(point, seed, self.epochs) for point in wanted for seed in range(self.seeds))
-        )
+        trainings = tuple(dict.fromkeys(Training(point, seed, self.epochs) for point, n in wanted for seed in range(n)))
         return Plan(trainings, _each_once(candidates))
 
     def within(self, n: int, given: Sequence[Zone], paid: Container[Any]) -> Interval:
@@ -73,56 +76,62 @@ class Interval:
         per_zone = self.method.at_most() * sum(not isinstance(axis, Choice) for axis in self.space.axes) + 1
         per_zone += sum(len(axis.row()) - 1 for axis in self.space.axes if isinstance(axis, Choice))
         example = tuple(Training(point, 0, self.epochs) for point in self.space.grid())
-        return Forecast(given * per_zone * self.seeds, self.epochs, 2 * given, example)
+        seeds = Seeds.parse(self.seeds)
+        n = per_zone * seeds.first + 2 * (seeds.zone - seeds.first)  # the peak and what is handed on get all seeds
+        return Forecast(given * n, self.epochs, 2 * given, example)
 
-    def _work(self, zone: Zone, trials: Trials) -> tuple[list[Params], list[Candidate]]:
-        """The points that ``zone`` wants, and its candidates as far as they are known."""
-        mark = _marked(trials.metric)
+    def _work(
+        self, zone: Zone, trials: Trials, given: Noise | None
+    ) -> tuple[list[tuple[Params, int]], list[Candidate]]:
+        """The points that ``zone`` wants with their number of seeds, and its candidates as far as they are known."""
+        seeds = Seeds.parse(self.seeds)
         points: list[Params] = [zone.peak]
         best = dict(zone.peak)
         done = True
         for axis in self.space.axes:
             cells = self._line(axis, zone, trials)
-            more = self._propose(axis, zone, cells, trials.metric)
+            more = self._propose(axis, zone, cells, given)
             values = [cell.params[axis.name] for cell in cells] + list(more)
             points += [{**zone.peak, axis.name: value} for value in values]
             done = done and not more
             if cells and not more:
-                best[axis.name] = max(cells, key=mark).params[axis.name]
+                best[axis.name] = max(cells, key=_mean).params[axis.name]
         if not done:
-            return points, []
+            return [(point, seeds.first) for point in points], []
         points.append(best)
+        wanted = [(point, seeds.first) for point in points]
         cells = self._cells(points, trials)
-        noise = measure_noise(cells)
-        peak = cells[0]
+        peak, top = cells[0], max(cells, key=_mean)
+        if not seeds.everywhere:
+            # The best of many single values is lucky: only what is better over all seeds is handed on as better.
+            wanted += [(peak.params, seeds.zone), (top.params, seeds.zone)]
+            peak, top = self._cells([peak.params, top.params], trials, seeds.zone)
+        noise = given or measure_noise(cells)
         found = [_candidate(peak, noise, zone, "peak")]
-        top = max(cells, key=mark)
-        if mark(top) > mark(peak):
+        if _mean(top) > _mean(peak):
             found.append(_candidate(top, noise, zone, "interval"))
-        return points, found
+        return wanted, [*found, *cheapest_of(zone)]
 
     def _line(self, axis: AnyAxis, zone: Zone, trials: Trials) -> list[Cell]:
         """The cells on the zone's interval of ``axis`` all of whose seeds came back, by rising value."""
         values = [value for value in trials.values_along(zone.peak, axis.name) if _inside(axis, value, zone)]
         cells = self._cells([{**zone.peak, axis.name: value} for value in values], trials)
-        return [cell for cell in cells if len(cell.values) + cell.n_lost == self.seeds]
+        return [cell for cell in cells if len(cell.values) + cell.n_lost == Seeds.parse(self.seeds).first]
 
-    def _propose(self, axis: AnyAxis, zone: Zone, cells: Sequence[Cell], metric: Metric) -> tuple[Value, ...]:
+    def _propose(self, axis: AnyAxis, zone: Zone, cells: Sequence[Cell], given: Noise | None) -> tuple[Value, ...]:
         if isinstance(axis, Choice):
             seen = {axis.place(cell.params[axis.name]) for cell in cells}
             return tuple(value for i, value in enumerate(axis.row()) if i not in seen)
         low, high = zone.intervals[axis.name]
         if low == high:
             return ()
-        noise = measure_noise(cells)
-        known = [
-            LinePoint(cell.params[axis.name], metric.score(cell.mean), noise.se(cell))  # type: ignore[arg-type]
-            for cell in cells
-        ]
+        noise = given or measure_noise(cells)
+        known = [LinePoint(c.params[axis.name], c.score, noise.se(c)) for c in cells]  # type: ignore[arg-type]
         return self.method.propose(axis, low, high, known)  # type: ignore[arg-type]
 
-    def _cells(self, points: Sequence[Params], trials: Trials) -> list[Cell]:
-        return map_cells(points, trials, seeds=range(self.seeds), epochs=self.epochs, reading=self.reading)
+    def _cells(self, points: Sequence[Params], trials: Trials, n_seeds: int | None = None) -> list[Cell]:
+        seeds = range(n_seeds or Seeds.parse(self.seeds).first)
+        return map_cells(points, trials, seeds=seeds, epochs=self.epochs, reading=self.reading)
 
 
 def _inside(axis: AnyAxis, value: Value, zone: Zone) -> bool:
@@ -132,18 +141,17 @@ def _inside(axis: AnyAxis, value: Value, zone: Zone) -> bool:
     return axis.contains(value) and low <= value <= high  # type: ignore[operator]
 
 
-def _marked(metric: Metric) -> Callable[[Cell], float]:
-    """What cells are compared by: the larger the better; a cell without a value is the worst."""
-    return lambda cell: metric.score(cell.mean) if cell.values else -math.inf
+def _mean(cell: Cell) -> float:
+    return cell.score if cell.values else -math.inf
 
 
 def _candidate(cell: Cell, noise: Noise, zone: Zone, origin: str) -> Candidate:
-    return Candidate(dict(cell.params), cell.mean, noise.se(cell), zone.number, origin)
+    return Candidate(dict(cell.params), cell.mean, noise.se(cell), zone.number, origin, zone.metric)
 
 
 def _each_once(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
     """Two zones may find the same point; the higher ranked zone keeps it."""
     kept: dict[Any, Candidate] = {}
     for candidate in candidates:
-        kept.setdefault(tuple(sorted(candidate.params.items())), candidate)
+        kept.setdefault(point(candidate.params), candidate)
     return tuple(kept.values())

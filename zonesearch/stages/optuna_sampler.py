@@ -159,7 +159,7 @@ class OptunaSampler:
 
 def _points(given: Any) -> Iterator[Params]:
     """The points of zones and candidates; a space or nothing has none."""
-    for item in given if isinstance(given, tuple | list) else ():
+    for item in given if isinstance(given, Sequence) else ():
         if isinstance(item, Zone):
             yield from item.cells
         elif isinstance(item, Candidate):

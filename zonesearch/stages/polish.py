@@ -7,19 +7,21 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from zonesearch.domain.candidates import Candidate, Finalist, as_candidates
-from zonesearch.domain.noise import map_cells
+from zonesearch.domain.candidates import CHEAPEST, Candidate, Finalist, as_candidates
+from zonesearch.domain.noise import Cell, cell_of
 from zonesearch.domain.race import Race, run_race
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.seeding import fresh_seeds
+from zonesearch.domain.seeds import Seeds
 from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Params, Training, Trials
 from zonesearch.domain.verdict import Repeats, judge
 from zonesearch.domain.zones import Zone
-from zonesearch.stages.stage import Forecast, Plan, require
+from zonesearch.stages.stage import Forecast, Plan, checked_seeds, require
 
 __all__ = ["SCHEDULES", "Polish"]
 
+_ROOM = 2  # combinations that get all choosing seeds, for each that is kept
 _FEWEST = 3  # fresh seeds: with two, Student's t has one degree of freedom and tells nothing apart
 
 SCHEDULES = ("constant", "step(every=7, factor=0.5)", "plateau(patience=3)", "plateau(patience=10)")
@@ -33,22 +35,26 @@ class Polish:
     The seeds that choose are those of the map; the seeds that judge took no part in any choice.
 
     Args:
-        space, epochs, seeds, reading: as in the grid, for choosing.
+        space, epochs, reading: as in the grid.
+        seeds: for choosing: a number for every combination, or ``first`` for all and ``zone`` for the more promising,
+            twice as many as are kept.
         schedules: learning-rate schedules by specification; none for objectives without a learning rate.
         own_schedule: the one that the study's trainings have anyway; a candidate's trainings under it are those of
             the map, so they are not repeated.
-        candidates_max: so many of the candidates compete, those with the highest accuracy. All by default.
+        candidates_max: so many of the candidates compete, those with the best values. All by default. The cheapest
+            cells of zones compete by their cost: they are not counted, and no training chooses among them.
         keep: number of finalists.
         repeats: fresh seeds per finalist; in a race the most that one can get.
         race: give fresh seeds one round at a time and let those leave that are worse for sure (see
             :mod:`zonesearch.domain.race`); the verdict says how the race ended.
-        margin: a race also ends when the rest differs by no more than this accuracy; 0 for never.
+        margin: differences up to this, in the metric's unit, do not matter: the verdict says whether those that are
+            alike are equal within it, and a race ends when they are; 0 for none.
         level: of intervals and of "differs".
     """
 
     space: Space
     epochs: int
-    seeds: int = 1
+    seeds: Seeds | int = 1
     reading: Reading = BEST
     schedules: tuple[str, ...] = SCHEDULES
     own_schedule: str = "constant"
@@ -61,7 +67,7 @@ class Polish:
     name: str = "polish"
 
     def __post_init__(self) -> None:
-        require(self.seeds >= 1, self.name, "seeds", "at least 1", self.seeds)
+        object.__setattr__(self, "seeds", checked_seeds(self.seeds, self.name))
         fits = self.candidates_max is None or self.candidates_max >= 1
         require(fits, self.name, "candidates_max", "at least 1", self.candidates_max)
         require(self.keep >= 1, self.name, "keep", "at least 1", self.keep)
@@ -74,30 +80,58 @@ class Polish:
         choosing = self._choosing(given)
         if trials.missing(choosing):
             return Plan(tuple(dict.fromkeys(choosing)))
+        choosing += self._further(given, trials)
+        if trials.missing(choosing):
+            return Plan(tuple(dict.fromkeys(choosing)))
         finalists = self.finalists(given, trials)
         race = self._race(finalists, trials) if self.race else None
         given_seeds = race.n_seeds if race else [self.repeats] * len(finalists)
         repeats = [self._repeats(*pair) for pair in zip(finalists, given_seeds, strict=True)]
         outcomes = [_outcome(*pair, trials, self.reading) for pair in zip(finalists, repeats, strict=True)]
         wanted = (*choosing, *(training for trainings in repeats for training in trainings))
-        return Plan(tuple(dict.fromkeys(wanted)), judge(outcomes, level=self.level, race=race))
+        verdict = judge(outcomes, level=self.level, race=race, metric=trials.metric, margin=self.margin)
+        return Plan(tuple(dict.fromkeys(wanted)), verdict)
 
     def finalists(self, given: Sequence[Zone | Candidate], trials: Trials) -> tuple[Finalist, ...]:
-        """The best combinations of candidate and schedule by mean accuracy over the choosing seeds."""
+        """Of every zone the best combination of candidate and schedule, and the zone's cheapest cell under the same
+        schedule, as many as there is room for; then the next best combinations. By the mean over the choosing seeds.
+        """
+        candidates = self._candidates(given)
+        known = self._ranked(given, trials, Seeds.parse(self.seeds).zone)
+        cheap = {c.zone: c for c in candidates if c.origin == CHEAPEST}
+        chosen: dict[Any, Finalist] = {}
+        for cell, (params, schedule, candidate) in known:
+            if candidate.zone and any(finalist.zone == candidate.zone for finalist in chosen.values()):
+                continue
+            if not candidate.zone:
+                continue
+            chosen.setdefault(_identity(params), Finalist(params, schedule, cell.mean, candidate.zone))
+            if candidate.zone in cheap:
+                other = cheap[candidate.zone]
+                setting = self._under(schedule, other)
+                chosen.setdefault(_identity(setting), Finalist(setting, schedule, other.value, candidate.zone))
+        chosen = dict(list(chosen.items())[: self.keep])
+        for cell, (params, schedule, candidate) in known:
+            if len(chosen) >= self.keep:
+                break
+            chosen.setdefault(_identity(params), Finalist(params, schedule, cell.mean, candidate.zone))
+        score = trials.metric.score
+        ranked = sorted(chosen.values(), key=lambda finalist: -score(finalist.selected))
+        return tuple(replace(finalist, number=number) for number, finalist in enumerate(ranked, start=1))
+
+    def _ranked(
+        self, given: Sequence[Zone | Candidate], trials: Trials, n_seeds: int
+    ) -> list[tuple[Cell, tuple[Params, str, Candidate]]]:
+        """The combinations with a value, best first; with ``n_seeds`` those that have so many before the others."""
         combinations = self._combinations(self._candidates(given))
-        cells = map_cells(
-            [params for params, _, _ in combinations],
-            trials,
-            seeds=range(self.seeds),
-            epochs=self.epochs,
-            reading=self.reading,
-        )
+        cells = [
+            cell_of(params, [Training(params, seed, self.epochs) for seed in range(n_seeds)], trials, self.reading)
+            for params, _, _ in combinations
+        ]
         known = [(cell, combination) for cell, combination in zip(cells, combinations, strict=True) if cell.values]
-        known.sort(key=lambda pair: -pair[0].mean)
-        return tuple(
-            Finalist(params, schedule, cell.mean, candidate.zone, number)
-            for number, (cell, (params, schedule, candidate)) in enumerate(known[: self.keep], start=1)
-        )
+        full = {id(cell): len(cell.values) + cell.n_lost >= n_seeds for cell, _ in known}
+        known.sort(key=lambda pair: (not full[id(pair[0])], -pair[0].score))
+        return known
 
     def within(self, n: int, given: Sequence[Zone | Candidate], paid: Container[Any]) -> Polish:
         """This stage with fewer candidates, so that choosing takes no more than half of ``n``; then with fewer fresh
@@ -105,21 +139,26 @@ class Polish:
         """
 
         def price(stage: Polish) -> int:
-            return sum(training.identity not in paid for training in dict.fromkeys(stage._choosing(given)))
+            first = sum(training.identity not in paid for training in dict.fromkeys(stage._choosing(given)))
+            return first + stage._n_further(len(stage._combinations(stage._candidates(given))))
 
         def judging(stage: Polish) -> int:
-            return min(stage.keep, len(stage._combinations(stage._candidates(given)))) * stage.repeats
+            candidates = stage._candidates(given)
+            n_cheap = sum(candidate.origin == CHEAPEST for candidate in candidates)
+            return min(stage.keep, len(stage._combinations(candidates)) + n_cheap) * stage.repeats
 
         if price(self) + judging(self) <= n:
             return self
         small = self
-        most = len(self._candidates(given))
+        most = sum(candidate.origin != CHEAPEST for candidate in self._candidates(given))
         while price(small) > n / 2 and most > 1:
             most -= 1
             small = replace(small, candidates_max=most)
         if price(small) > n / 2 and len(small.schedules) > 1:
             own = self.own_schedule if self.own_schedule in self.schedules else self.schedules[0]
             small = replace(small, schedules=(own,))
+        if price(small) > n / 2:
+            small = replace(small, seeds=Seeds.parse(self.seeds).first)
         left = max(1, n - price(small))
         if judging(small) > left:
             keep = max(1, min(small.keep, left // min(_FEWEST, small.repeats)))
@@ -135,47 +174,70 @@ class Polish:
         first = Candidate(next(self.space.grid()), math.nan, math.nan)
         points = [*self.space.grid(), *(params for params, _, _ in self._combinations([first]))]
         example = tuple(dict.fromkeys(Training(point, 0, self.epochs) for point in points))
-        return Forecast(combinations * self.seeds + finalists * self.repeats, self.epochs, finalists, example)
+        choosing = combinations * Seeds.parse(self.seeds).first + self._n_further(combinations)
+        return Forecast(choosing + finalists * self.repeats, self.epochs, finalists, example)
 
     def _candidates(self, given: Sequence[Zone | Candidate]) -> tuple[Candidate, ...]:
+        """Those that compete, and the cheapest cells of their zones."""
         candidates = as_candidates(given)
-        if self.candidates_max is None or len(candidates) <= self.candidates_max:
+        competing = [i for i, candidate in enumerate(candidates) if candidate.origin != CHEAPEST]
+        if self.candidates_max is None or len(competing) <= self.candidates_max:
             return candidates
-        best = sorted(range(len(candidates)), key=lambda i: -candidates[i].value)[: self.candidates_max]
-        return tuple(candidates[i] for i in sorted(best))
+        best = sorted(competing, key=lambda i: -candidates[i].score)[: self.candidates_max]
+        zones = {candidates[i].zone for i in best}
+        return tuple(
+            candidate
+            for i, candidate in enumerate(candidates)
+            if i in best or (candidate.origin == CHEAPEST and candidate.zone in zones)
+        )
 
     def _choosing(self, given: Sequence[Zone | Candidate]) -> list[Training]:
+        """The first seeds of every combination."""
         combinations = self._combinations(self._candidates(given))
-        return [Training(params, seed, self.epochs) for params, _, _ in combinations for seed in range(self.seeds)]
+        first = Seeds.parse(self.seeds).first
+        return [Training(params, seed, self.epochs) for params, _, _ in combinations for seed in range(first)]
+
+    def _further(self, given: Sequence[Zone | Candidate], trials: Trials) -> list[Training]:
+        """The other seeds of those combinations that may become finalists by the first ones."""
+        seeds = Seeds.parse(self.seeds)
+        if seeds.everywhere:
+            return []
+        ranked = self._ranked(given, trials, seeds.first)[: _ROOM * self.keep]
+        return [
+            Training(params, seed, self.epochs)
+            for _, (params, _, _) in ranked
+            for seed in range(seeds.first, seeds.zone)
+        ]
+
+    def _n_further(self, n_combinations: int) -> int:
+        seeds = Seeds.parse(self.seeds)
+        return min(_ROOM * self.keep, n_combinations) * (seeds.zone - seeds.first)
 
     def _combinations(self, candidates: Sequence[Candidate]) -> list[tuple[Params, str, Candidate]]:
-        found: list[tuple[Params, str, Candidate]] = []
-        for candidate in candidates:
-            for schedule in self.schedules or ("",):
-                own = schedule in ("", self.own_schedule)
-                params = dict(candidate.params) if own else {**candidate.params, "schedule": schedule}
-                found.append((params, schedule, candidate))
-        return found
+        return [
+            (self._under(schedule, candidate), schedule, candidate)
+            for candidate in candidates
+            if candidate.origin != CHEAPEST
+            for schedule in self.schedules or ("",)
+        ]
+
+    def _under(self, schedule: str, candidate: Candidate) -> Params:
+        """The parameters of a candidate under a schedule."""
+        own = schedule in ("", self.own_schedule)
+        return dict(candidate.params) if own else {**candidate.params, "schedule": schedule}
 
     def _race(self, finalists: Sequence[Finalist], trials: Trials) -> Race:
         """The race, replayed with what is known: on the test split where every training has it, as the verdict is."""
         wanted = [self._repeats(finalist, self.repeats) for finalist in finalists]
         back = [[trial for training in row if (trial := trials.get(training)) is not None] for row in wanted]
-        complete = [trial for row in back for trial in row if trial.complete]
-        on_test = all(trial.test_accuracy is not None for trial in complete)
+        outcomes = [_outcome(*pair, trials, self.reading) for pair in zip(finalists, wanted, strict=True)]
+        on_test = all(set(outcome.test) == set(outcome.validation) for outcome in outcomes)
         return run_race(
-            [
-                {
-                    t.seed: t.test_accuracy if on_test and t.test_accuracy is not None else t.value(self.reading)
-                    for t in row
-                }
-                for row in ([trial for trial in row if trial.complete] for row in back)
-            ],
+            [outcome.sample(on_test, trials.metric) for outcome in outcomes],
             [{trial.seed for trial in row} for row in back],
             fresh_seeds(self.repeats),
             level=self.level,
             margin=self.margin,
-            resolution=max((1 / trial.n_test for trial in complete if on_test and trial.n_test), default=0.0),
         )
 
     def _repeats(self, finalist: Finalist, n: int) -> list[Training]:
@@ -193,4 +255,11 @@ def _outcome(finalist: Finalist, repeats: Sequence[Training], trials: Trials, re
         n_parameters=next((trial.n_parameters for trial in complete if trial.n_parameters is not None), None),
         seconds=math.fsum(trial.seconds for trial in complete) / len(complete) if complete else 0.0,
         n_lost=len(back) - len(complete),
+        right={trial.seed: trial.test_right for trial in complete if trial.test_right},
+        n_steps=next((trial.n_steps for trial in complete if trial.n_steps is not None), None),
+        cost=next((trial.cost for trial in complete if trial.cost is not None), None),
     )
+
+
+def _identity(params: Params) -> tuple[tuple[str, Any], ...]:
+    return tuple(sorted(params.items()))

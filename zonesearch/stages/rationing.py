@@ -17,6 +17,7 @@ from typing import Any
 
 from zonesearch.domain.budget import Account, Budget
 from zonesearch.domain.findings import StageRecord
+from zonesearch.domain.seeds import Seeds
 from zonesearch.domain.trials import Training, Trial, Trials
 from zonesearch.errors import StudyError
 from zonesearch.stages.stage import Plan, Rationed, Stage
@@ -39,7 +40,7 @@ def later_costs(stages: Sequence[Stage], given: Any, account: Account) -> float:
         given: what the one before them handed on.
         account: knows what a training costs.
     """
-    n_given: Any = len(given) if isinstance(given, tuple) else 0
+    n_given: Any = len(given) if isinstance(given, Sequence) else 0
     cost = 0.0
     for i, stage in enumerate(stages):
         expected = stage.forecast(n_given)
@@ -51,7 +52,7 @@ def later_costs(stages: Sequence[Stage], given: Any, account: Account) -> float:
 
 def least(stage: Stage) -> int:
     """Fewer new trainings than this make no stage: the seeds of a point, and one more to judge it."""
-    return int(getattr(stage, "seeds", 1)) + 1
+    return Seeds.parse(getattr(stage, "seeds", 1)).first + 1
 
 
 def check_budget(stages: Sequence[Stage], budget: Budget) -> None:
@@ -87,7 +88,7 @@ def sized(stage: Stage, given: Any, account: Account, share: float, n_probed: in
 def probe(stage: Stage, given: Any, trials: Trials, account: Account) -> Plan:
     """A few trainings of a stage by which its time is known; part of what it may spend."""
     with suppress(StudyError):  # one that cannot be made so small
-        stage = _fitting(stage, _PROBE * int(getattr(stage, "seeds", 1)), given, account)
+        stage = _fitting(stage, _PROBE * Seeds.parse(getattr(stage, "seeds", 1)).first, given, account)
     first: dict[Any, Training] = {}
     for training in stage.plan(given, trials).trainings:
         first.setdefault(training.identity[0], training)

@@ -10,10 +10,11 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from zonesearch.domain.seeds import Seeds
 from zonesearch.domain.trials import Training, Trials
 from zonesearch.errors import StudyError
 
-__all__ = ["Forecast", "Plan", "Rationed", "Stage", "require"]
+__all__ = ["Forecast", "Plan", "Rationed", "Stage", "checked_seeds", "require"]
 
 
 @dataclass(frozen=True)
@@ -95,3 +96,17 @@ def require(condition: bool, name: str, setting: str, expected: str, value: obje
     """
     if not condition:
         raise StudyError(f"[{name}] {setting} must be {expected}, not {value!r}")
+
+
+def checked_seeds(given: Any, name: str) -> Seeds | int:
+    """The seeds of a point, for the stage ``name``: a number as it is, a table with ``first`` and ``zone`` as
+    :class:`Seeds`.
+
+    Raises:
+        StudyError: anything else.
+    """
+    try:
+        seeds = Seeds.parse(given)
+    except StudyError as error:
+        raise StudyError(f"[{name}] {error}") from None
+    return seeds.first if seeds.everywhere else seeds

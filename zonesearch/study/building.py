@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from zonesearch.domain import tables
 from zonesearch.domain.calls import call_text, parse_call
 from zonesearch.domain.reading import Reading
+from zonesearch.domain.seeds import Seeds
 from zonesearch.domain.space import Space
 from zonesearch.errors import StudyError
 from zonesearch.stages.lines.method import LineMethod
@@ -35,7 +36,14 @@ def _reading(given: Any, place: str) -> Reading:
     return given if isinstance(given, Reading) else Reading.parse(given)
 
 
-READERS: tables.Readers = {Reading: _reading, LineMethod: _line_method}
+def _seeds(given: Any, place: str) -> Seeds:
+    try:
+        return Seeds.parse(given)
+    except StudyError as error:
+        raise StudyError(f"{place.removesuffix('seeds').strip()} {error}") from None
+
+
+READERS: tables.Readers = {Reading: _reading, LineMethod: _line_method, Seeds: _seeds}
 """What a key of a study file may be beside plain data."""
 
 
@@ -63,6 +71,8 @@ def build_stage(name: str, table: Mapping[str, Any], common: Mapping[str, Any], 
         stage, settings, f"{where}: [{name}]", hidden=_OF_THE_STUDY, extra=("kind",), readers=READERS
     )
     shared = {key: value for key, value in {**common, "name": name}.items() if key in expected}
+    if isinstance(shared.get("seeds"), Seeds) and Seeds not in (expected["seeds"], *get_args(expected["seeds"])):
+        shared["seeds"] = shared["seeds"].first  # a stage that gives all its points the same number
     make: Any = stage
     try:
         built: Stage = make(**{**shared, **settings})
@@ -89,6 +99,8 @@ def describe_stage(stage: Stage) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Seeds):
+        return value.describe()
     if isinstance(value, Reading | Space):
         return str(value) if isinstance(value, Reading) else value.describe()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -10,6 +10,7 @@ from zonesearch.domain import tables
 from zonesearch.domain.budget import Budget
 from zonesearch.domain.limits import time_limit
 from zonesearch.domain.reading import BEST, Reading
+from zonesearch.domain.seeds import Seeds
 from zonesearch.errors import StudyError
 from zonesearch.study.building import READERS
 
@@ -26,14 +27,14 @@ class Search:
 
     Args:
         stages: in order; a table of its own name holds the settings of each.
-        seeds: trainings per cell.
+        seeds: trainings per cell: a number for all cells, or ``first`` and ``zone``.
         reading: of the learning curves.
         level: at which two results count as different; None leaves it to the stages.
         budget: of all stages together.
     """
 
     stages: tuple[str, ...] = DEFAULT_STAGES
-    seeds: int = 1
+    seeds: Seeds = Seeds()
     reading: Reading = BEST
     level: float | None = None
     budget: Budget | None = None
@@ -41,8 +42,6 @@ class Search:
     def __post_init__(self) -> None:
         if not self.stages:
             raise ValueError("stages must be a list of names, not []")
-        if self.seeds < 1:
-            raise ValueError(f"seeds must be a whole number, at least 1, not {self.seeds}")
 
 
 @dataclass(frozen=True)

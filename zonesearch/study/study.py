@@ -10,6 +10,7 @@ from zonesearch.domain.budget import Budget
 from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.objective import Continuing, LooksAtLength, Objective
 from zonesearch.domain.reading import BEST, Reading
+from zonesearch.domain.seeds import Seeds
 from zonesearch.domain.space import Space
 from zonesearch.domain.tables import as_table
 from zonesearch.errors import ObjectiveError, SpaceError, StudyError, did_you_mean
@@ -38,7 +39,8 @@ class Study:
         stages: in order.
         make_objective: gives the objective when it is needed (loading torch takes a second that ``status`` should not
             wait for); None when only the outcome is looked at.
-        epochs: the length of the map's trainings; ``seeds`` how many each cell gets; ``reading`` of the curves.
+        epochs: the length of the map's trainings; ``seeds`` how many each cell gets, more where a zone may be by
+            default; ``reading`` of the curves.
         seed: of the whole study: the split of the data, and with a seed index all else that is random.
         run: how it runs and no part of what comes out: ``workers``, ``engine``, ``threads``, ``timeout``.
         text: the study file as it was read; empty without one.
@@ -54,7 +56,7 @@ class Study:
     stages: tuple[Stage, ...]
     make_objective: Callable[[], Objective] | None = field(default=None, compare=False)
     epochs: int = 1
-    seeds: int = 1
+    seeds: Seeds = Seeds()
     reading: Reading = BEST
     seed: int = 0
     run: Mapping[str, Any] = field(default_factory=dict, compare=False)
@@ -155,7 +157,7 @@ class Study:
         name: str = "search",
         stages: Sequence[Stage | str] = DEFAULT_STAGES,
         epochs: int = 1,
-        seeds: int = 1,
+        seeds: Seeds | int | Mapping[str, int] = Seeds(),  # noqa: B008 (frozen)
         reading: str | Reading = BEST,
         seed: int = 0,
         budget: Mapping[str, float] | Budget | None = None,
@@ -180,6 +182,7 @@ class Study:
         if not isinstance(space, Space):
             space = Space.parse(space)
         reading = reading if isinstance(reading, Reading) else Reading.parse(reading)
+        seeds = Seeds.parse(seeds)
         for key in settings:
             if key not in stages:
                 known = [stage for stage in stages if isinstance(stage, str)]
@@ -225,7 +228,7 @@ class Study:
             "space": self.space.describe(),
             "stages": [describe_stage(stage) for stage in self.stages],
             "epochs": self.epochs,
-            "seeds": self.seeds,
+            "seeds": self.seeds.describe(),
             "reading": str(self.reading),
             **({"budget": self.budget.describe()} if self.budget is not None else {}),
             **({"metric": self.metric.describe()} if self.metric != ACCURACY else {}),
@@ -245,7 +248,7 @@ class Study:
         )
         reading = Reading.parse(settings["reading"])
         budget = Budget.parse(settings["budget"]) if "budget" in settings else None
-        epochs, seeds = settings["epochs"], settings["seeds"]
+        epochs, seeds = settings["epochs"], Seeds.parse(settings["seeds"])
         metric = Metric.parse(settings.get("metric", "accuracy"))
         return cls(name, space, stages, None, epochs, seeds, reading, seed, text=text, budget=budget, metric=metric)
 

@@ -197,7 +197,7 @@ class Surrogate:
 def _at_points(given: Any, seeds: int, epochs: int, space: Space, trials: Trials) -> list[Trial]:
     """The trials at the points of zones and candidates."""
     points: list[Params] = []
-    for item in given if isinstance(given, tuple | list) else ():
+    for item in given if isinstance(given, Sequence) else ():
         points += item.cells if isinstance(item, Zone) else [item.params] if isinstance(item, Candidate) else []
     trainings = dict.fromkeys(Training(p, seed, epochs) for p in points if space.contains(p) for seed in range(seeds))
     return [trial for training in trainings if (trial := trials.get(training)) is not None]

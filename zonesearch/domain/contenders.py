@@ -1,0 +1,66 @@
+"""Which cells of a map get more seeds: those that may belong to a zone.
+
+With one seed everywhere noise is a guess that the curvature of the surface inflates. So a handful of the best cells is
+repeated first, and from these the noise is measured where it matters. Then every cell that may belong to a zone by what
+is known gets one more, until all of these have what zones are to have. Single lucky cells drop out on the way, which
+three seeds for everybody would have paid for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from zonesearch.domain.rungs import Rung
+from zonesearch.domain.seeds import Seeds
+from zonesearch.domain.space import Space
+from zonesearch.domain.zones import find_zones
+
+__all__ = ["more_seeds"]
+
+_HANDFUL = 8  # cells that are repeated first, to measure the noise; of a small map fewer
+_SHARE = 4  # one cell in so many at most, but four
+
+
+def more_seeds(
+    space: Space,
+    rung: Rung,
+    seeds: Mapping[int, int],
+    wish: Seeds,
+    *,
+    level: float,
+    zones_max: int,
+    most: int | None = None,
+) -> dict[int, int]:
+    """The next look of a map.
+
+    Args:
+        space: its rows say which cells touch.
+        rung: the map as it is; ``seeds`` what its cells were asked for, by their index.
+        wish: what cells are to have.
+        level: of zones.
+        zones_max: how many zones are kept; twice as many are looked at, since their rank is not settled yet.
+        most: seeds beyond the first that all cells together may be asked for; None for as many as are needed.
+
+    Returns:
+        The new number of seeds of the cells that get more; empty at the end.
+    """
+    noise = rung.noise
+    if noise.source == "seeds" and noise.seed_variance == 0.0:
+        return {}  # repeats came back the same: there is no noise to be measured
+    alive = sorted((i for i, cell in rung.cells.items() if cell.values), key=lambda i: (-rung.cells[i].score, i))
+    handful = alive[: min(_HANDFUL, max(4, len(alive) // _SHARE))]
+    if all(n == wish.first for n in seeds.values()):
+        return dict.fromkeys(handful if most is None else handful[:most], wish.first + 1)
+    cells = list(rung.cells.values())
+    maybe = find_zones(space, cells, noise, level=level, zones_min=2, zones_max=2 * zones_max)
+    inside = {_identity(cell) for zone in (*rung.zones, *maybe) for cell in zone.cells}
+    wanted = [i for i in alive if _identity(rung.cells[i].params) in inside]
+    more = {i: seeds[i] + 1 for i in wanted if seeds[i] < wish.zone}
+    if most is None:
+        return more
+    spent = sum(n - wish.first for n in seeds.values())
+    return dict(list(more.items())[: max(0, most - spent)])
+
+
+def _identity(params: Mapping[str, object]) -> tuple[tuple[str, object], ...]:
+    return tuple(sorted(params.items()))

@@ -1,0 +1,155 @@
+"""The map of a search: its cells, their noise, and the zones that are read off them; handed on as one object.
+
+Whoever comes after the grid finds here what the grid saw, and measures nothing anew.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import overload
+
+import numpy as np
+
+from zonesearch.domain.metric import ACCURACY, Metric
+from zonesearch.domain.noise import Cell, Gap, Noise, t_quantile
+from zonesearch.domain.space import Space
+from zonesearch.domain.zones import Zone, find_zones
+
+__all__ = ["Limit", "Map"]
+
+_NEAR = 24  # of the best cells: those that a zone may or may not hold
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What limits how sharp a map is: two cells near the best differ for sure only by more than this.
+
+    Args:
+        seeds: half-width that the noise between seeds makes of such a difference; ``examples`` the one that the finite
+            validation set makes, NaN where it is not known which examples were right.
+        n_validation: number of validation examples; None when unknown.
+        metric: in whose unit they are.
+    """
+
+    seeds: float
+    examples: float
+    n_validation: int | None
+    metric: Metric = ACCURACY
+
+    @property
+    def by_examples(self) -> bool:
+        """Whether the validation examples are the larger part."""
+        return self.examples > self.seeds
+
+    @property
+    def sentence(self) -> str:
+        """Which part limits the map; empty where no validation examples are known of."""
+        if self.n_validation is None or math.isnan(self.seeds):
+            return ""
+        n, seeds = f"{self.n_validation:,}", _amount(self.seeds, self.metric)
+        if math.isnan(self.examples):
+            return (
+                f"The noise between seeds limits this map to ±{seeds}; which of the {n} validation examples were right "
+                "was not recorded, so the zones hold for these examples."
+            )
+        examples = _amount(self.examples, self.metric)
+        if self.by_examples:
+            return (
+                f"More seeds will not sharpen this map: {n} validation examples limit it to ±{examples} "
+                f"(the seeds to ±{seeds})."
+            )
+        return (
+            f"More validation examples will not sharpen this map: the noise between seeds limits it to ±{seeds} "
+            f"({n} examples to ±{examples})."
+        )
+
+
+def _amount(difference: float, metric: Metric) -> str:
+    if metric.is_share:
+        return f"{100 * difference:.2g} points"
+    return f"{difference:.2g} {metric.unit}".rstrip()
+
+
+@dataclass(frozen=True)
+class Map(Sequence[Zone]):
+    """A map; as a sequence, its zones.
+
+    Args:
+        space: its rows make the grid of the cells.
+        cells: of the grid, the last axis changing fastest; without a value where nothing came back, or where a cell
+            left before the full length. Or any points, where the map is ``scattered``.
+        noise: of the map.
+        zones: best first.
+        level: at which two cells count as different.
+        epochs: the length of the trainings.
+        n_seeds: how many seeds each cell was asked for.
+        left: cells of rungs that left early, by their place: after how many epochs, and as they were then.
+        zones_min, zones_max: how many zones are kept (see :func:`zonesearch.domain.zones.find_zones`).
+        scattered: whether the cells are points anywhere in the space.
+        notes: sentences about it that the user should read.
+    """
+
+    space: Space
+    cells: tuple[Cell, ...]
+    noise: Noise
+    zones: tuple[Zone, ...]
+    level: float = 0.95
+    epochs: int = 1
+    n_seeds: tuple[int, ...] = ()
+    left: Mapping[int, tuple[int, Cell]] = field(default_factory=dict)
+    zones_min: int = 1
+    zones_max: int = 5
+    scattered: bool = False
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.zones)
+
+    def __iter__(self) -> Iterator[Zone]:
+        return iter(self.zones)
+
+    @overload
+    def __getitem__(self, at: int) -> Zone: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Zone, ...]: ...
+    def __getitem__(self, at: int | slice) -> Zone | tuple[Zone, ...]:
+        return self.zones[at]
+
+    @property
+    def metric(self) -> Metric:
+        """What the cells hold values of."""
+        return next((cell.metric for cell in self.cells if cell.values), ACCURACY)
+
+    @cached_property
+    def best(self) -> Cell | None:
+        """The cell with the best mean; None without any value."""
+        return max((cell for cell in self.cells if cell.values), key=lambda cell: cell.score, default=None)
+
+    def zones_of(self, cells: Sequence[Cell]) -> tuple[Zone, ...]:
+        """The zones that other values of these cells would have under the same noise, as after fewer epochs."""
+        return find_zones(
+            self.space, cells, self.noise, level=self.level, zones_min=self.zones_min, zones_max=self.zones_max
+        )
+
+    @cached_property
+    def limit(self) -> Limit:
+        """What limits how sharp it is: the median over the best cells, each against the very best."""
+        known = sorted((cell for cell in self.cells if cell.values), key=lambda cell: -cell.score)[: _NEAR + 1]
+        n_validation = next((cell.n_validation for cell in known if cell.n_validation), None)
+        if len(known) < 2:
+            return Limit(math.nan, math.nan, n_validation, self.metric)
+        gaps = [self.noise.gap(known[0], cell) for cell in known[1:]]
+        answered = all(cell.right for cell in known)
+        seeds, examples = (float(np.median([_half(gap, part, self.level) for gap in gaps])) for part in _PARTS)
+        return Limit(seeds, examples if answered else math.nan, n_validation, self.metric)
+
+
+_PARTS = ("seeds", "examples")
+
+
+def _half(gap: Gap, part: str, level: float) -> float:
+    """Half of the interval of the difference, if the noise were one part alone."""
+    return t_quantile(level, gap.degrees) * math.sqrt(getattr(gap, part))
