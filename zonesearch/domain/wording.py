@@ -2,25 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
-
 from zonesearch.domain.trials import Params
 
-__all__ = ["accuracy_text", "cost_text", "counted", "percent_like", "point_text"]
-
-
-def percent_like(values: Iterable[float]) -> bool:
-    """Whether all values lie in 0..1, as accuracies do."""
-    return all(0.0 <= value <= 1.0 for value in values)
-
-
-def accuracy_text(mean: float, half_width: float = math.nan, percent: bool = True) -> str:
-    """``98.31 % ± 0.08`` for an accuracy, four significant digits for any other score."""
-    text = f"{100 * mean:.2f} %" if percent else f"{mean:.4g}"
-    if math.isfinite(half_width):
-        text += f" ± {100 * half_width:.2f}" if percent else f" ± {half_width:.2g}"
-    return text
+__all__ = ["cost_text", "counted", "point_text"]
 
 
 def point_text(params: Params, schedule: str = "") -> str:

@@ -61,7 +61,8 @@ class Compare:
         trainings = tuple(training for point in space.grid() for training in self._repeats(point))
         if trials.missing(trainings):
             return Plan(trainings)
-        return Plan(trainings, judge([self._outcome(point, trials) for point in space.grid()], level=self.level))
+        outcomes = [self._outcome(point, trials) for point in space.grid()]
+        return Plan(trainings, judge(outcomes, level=self.level, metric=trials.metric))
 
     def within(self, n: int, given: Any, paid: Container[Any]) -> Compare:
         """This comparison with fewer repeats of every cell.

@@ -117,7 +117,7 @@ class Coordinate:
         best = best[: self.zones_max if extrema else 1]
         noise = measure_noise(list(cells.values()))
         return tuple(
-            peak_zone(space, asked[place], cells[place].mean, noise.se(cells[place]), i)
+            peak_zone(space, asked[place], cells[place].mean, noise.se(cells[place]), i, trials.metric)
             for i, place in enumerate(best, start=1)
         )
 

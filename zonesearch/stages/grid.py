@@ -106,7 +106,7 @@ class Grid:
             going &= near
         last = {i: epochs for (i, seed), epochs in asked.items() if seed == 0}
         saved = 1 - sum(last.values()) / (len(points) * self.epochs)
-        notes = rungs_notes(maps, saved, self.level) if len(maps) > 1 else ()
+        notes = rungs_notes(maps, saved, self.level, trials.metric) if len(maps) > 1 else ()
         return Plan(trainings, self._output(space, points, maps, asked), notes)
 
     def within(self, n: int, given: Any, paid: Container[Any]) -> Grid:

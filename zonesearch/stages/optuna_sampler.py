@@ -151,8 +151,9 @@ class OptunaSampler:
         cells = [cell for repeats in asked if (cell := self._cell(repeats, trials)).values]
         noise = measure_noise(cells)
         cells.sort(key=lambda cell: -trials.metric.score(cell.mean))
+        names = self.space.names
         return tuple(
-            peak_zone(self.space, {name: cell.params[name] for name in self.space.names}, cell.mean, noise.se(cell), i)
+            peak_zone(self.space, {n: cell.params[n] for n in names}, cell.mean, noise.se(cell), i, trials.metric)
             for i, cell in enumerate(cells[: self.keep], start=1)
         )
 

@@ -75,7 +75,7 @@ def find_regions(
         cells = dict.fromkeys([tuple(peak.tolist()), *(tuple(alike[j].tolist()) for j in order)])
         score = scale.back(float(means[i]))
         se = max(scale.back(float(means[i] + sds[i])) - score, 0.0)
-        zone = peak_zone(cube.space, params[tuple(peak.tolist())], metric.value(score), se, i + 1)
+        zone = peak_zone(cube.space, params[tuple(peak.tolist())], metric.value(score), se, i + 1, metric)
         more: dict[str, Any] = {
             "cells": tuple(dict(params[cell]) for cell in cells),
             "intervals": {
