@@ -135,6 +135,7 @@ def status_of(run: Path) -> dict[str, Any]:
         "metric": metric.describe(),
         "notes": [*findings.training_notes, *recorded.notes],
         "best": {"params": dict(best.params), metric.name: best.accuracy} if best else None,
+        "zones": [zone.describe() for zone in findings.zones],
         "stages": stages,
         "shards": shards,
         "next": commands,
