@@ -102,7 +102,7 @@ def test_a_conditional_study_shows_its_zones_branch_by_branch() -> None:
     assert [zone.number for zone in found] == [1, 2]
     assert 0.3 < found[0].peak["c"] < 3
     assert set(found[1].intervals) == {"kind", "depth"}
-    few = scattered_zones(space, cells[:40] + [Cell({"kind": "svm", "c": 1.0, "depth": 3}, (0.5,))])
+    few = scattered_zones(space, [*cells[:40], Cell({"kind": "svm", "c": 1.0, "depth": 3}, (0.5,))])
     assert any(note.startswith("Among the points with kind, c, depth, one point with a value") for note in few.notes)
 
 

@@ -73,7 +73,7 @@ def _shards(run: Path, trials: Trials) -> tuple[list[dict[str, Any]], list[str]]
 
 
 def status_of(run: Path) -> dict[str, Any]:
-    """The status of a run folder as plain data: done, missing, diverged, failed, stage, verdict."""
+    """The status of a run folder as plain data: done, missing, diverged, failed, stage, zones, verdict."""
     from zonesearch.recorded import read_run
 
     findings, n_torn = read_run(run)
@@ -112,5 +112,6 @@ def status_of(run: Path) -> dict[str, Any]:
         "stages": stages,
         "shards": shards,
         "next": commands,
+        "zones": [zone.describe() for zone in findings.zones],
         "verdict": findings.verdict.describe() if findings.verdict else None,
     }
