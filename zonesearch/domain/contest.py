@@ -172,7 +172,7 @@ class Contest:
         if unjudged and n < FEWEST:
             said += f"; so few searches do not say how sure that is: at least {FEWEST} do"
         elif unjudged:
-            said += f"; against {_listed(unjudged)} every search gives the same, so that chance cannot be judged by them"
+            said += f"; against {_listed(unjudged)} every search gives the same, which says nothing about chance"
         return f"{said}."
 
     def describe(self) -> dict[str, Any]:
