@@ -69,20 +69,21 @@ def branching(trial: optuna.Trial) -> float:
     return math.nan if trial.number == 5 else 0.8 + rate + extra
 
 
-def test_scattered_points_are_whole_and_said_to_have_no_zones(command) -> None:
+def test_scattered_points_are_whole_and_have_zones_or_a_reason(command) -> None:
     study("scattered", scattered)
     status, out, err = command("import", "--storage", "s.journal", "--study", "scattered")
     assert (status, err) == (0, "")
     assert "40 trials of study scattered are in " in out
     assert "runs/scattered (40 complete)" in out
-    assert "zones of scattered points are not shown yet" in out
+    assert "zones are read off a Gaussian process" in out
     shown = command("status", "runs/scattered")[1]
     assert "scattered (runs/scattered): finished" in shown
-    assert "zones of scattered points are not shown yet" in shown
+    assert "zones are read off a Gaussian process" in shown
     found = json.loads(command("status", "runs/scattered", "--json")[1])
     assert (found["finished"], found["missing"], found["done"]) == (True, 0, 40)
+    assert found["zones"] or any("more trials" in note for note in found["notes"])
     page = Path("runs/scattered/report.html").read_text()
-    assert "zones of scattered points are not shown yet" in page.lower()
+    assert ("No zone shows yet" in page) == (not found["zones"])
     assert "The best of 40 points" in page
     assert "still wants" not in page
 
@@ -112,9 +113,10 @@ def test_everything_that_looks_at_a_run_looks_at_points_on_no_grid(command) -> N
         assert command("report", run)[0] == 0
         findings, _ = read_run(run)
         result = Result(findings)
-        assert "Zones of scattered points are not shown yet" in str(result)
-        assert "not shown yet" in note(findings)
-        assert "not shown yet" in result._repr_html_()
+        said = "in it" if findings.zones else "No zone shows yet"
+        assert said in str(result)
+        assert said in note(findings)
+        assert said in result._repr_html_()
         assert "zonesearch-points" in dashboard_figures(findings)
         figures = FigureSet(findings)
         assert figures.points(findings.space.names[-1]).data

@@ -403,5 +403,5 @@ def test_import_of_many_trials_is_quick(tmp_path: Path) -> None:
     started = time.process_time()
     plan = ImportedTrials(found.space).plan(None, found.trials)
     assert len(plan.trainings) == 400
-    assert "zones of scattered points are not shown yet" in plan.notes[0]
+    assert "zones are read off a Gaussian process" in plan.notes[0]
     assert time.process_time() - started < 5

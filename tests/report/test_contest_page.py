@@ -68,4 +68,23 @@ def test_the_sentence_tells_apart_what_differs_for_sure() -> None:
     ]
     contest = Contest("made", 10, 0.01, 0.1, "observed", tuple(searches))
     assert set(contest.tied()) == {"a", "b"}
-    assert contest.sentence.endswith("c is worse for sure (95 %).")
+    assert contest.sentence.endswith("c is significantly worse (95 %).")
+
+
+def test_nothing_is_significant_without_a_spread_of_its_own() -> None:
+    def played(n: int, regrets: object) -> Contest:
+        searches = [
+            Search(method, repeat, (10.0,), (regrets(method, repeat),), {"x": 1}, n_trainings=10)  # type: ignore[operator]
+            for repeat in range(n)
+            for method in ("a", "b")
+        ]
+        return Contest("made", 10, 0.01, 0.1, "observed", tuple(searches))
+
+    few = played(3, lambda method, repeat: 0.0 if method == "a" else 0.2 + repeat / 1000)
+    assert few.sentence.endswith("(mean of 3 searches); so few searches do not say how sure that is: at least 5 do.")
+    same = played(10, lambda method, repeat: 0.0 if method == "a" else 0.2)
+    assert "significantly" not in same.sentence
+    assert "against b every search gives the same" in same.sentence
+    assert standing_texts(same)[2][4] == "unknown"
+    real = played(10, lambda method, repeat: 0.0 if method == "a" else 0.2 + repeat / 1000)
+    assert real.sentence.endswith("b is significantly worse (95 %).")

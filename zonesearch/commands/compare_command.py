@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--engine", metavar="WHERE", help="of a study: local, dask://HOST:PORT or dask://local")
     parser.add_argument("--fresh", action="store_true", help="of a study: move an old FOLDER aside and begin anew")
-    parser.add_argument("--page", metavar="FILE", type=Path, help="the page (default: beside the run or the map)")
+    parser.add_argument("--page", metavar="FILE", type=Path, help="the page (default: NAME-compare.html here)")
     parser.add_argument("--json", action="store_true", help="print everything as JSON, and nothing else")
     parser.add_argument("--quiet", action="store_true", help="print nothing but the table")
 
@@ -63,7 +64,7 @@ def call(options: argparse.Namespace) -> None:
     chosen = methods(METHODS if options.methods is None else options.methods)
     problem = _problem(options)
     folder = options.into or Path("runs") / f"{problem.name}-compare"
-    page = options.page or _beside(options.recorded or options.study, folder)
+    page = options.page or _here((options.recorded or options.study).stem)
     home, file = folder.absolute(), page.absolute()  # an objective may change the working directory
     with _Progress(options.quiet or options.json, len(chosen) * options.seeds) as progress:
         contest = compare_methods(
@@ -115,11 +116,9 @@ def _problem(options: argparse.Namespace) -> Study | RecordedMap:
     return recorded
 
 
-def _beside(given: Path, folder: Path) -> Path:
-    """``compare.html`` in a run folder, ``NAME-compare.html`` beside a map."""
-    if given.suffix == ".toml":
-        return folder / "compare.html"
-    return given / "compare.html" if given.is_dir() else given.with_name(f"{given.stem}-compare.html")
+def _here(name: str) -> Path:
+    """``NAME-compare.html`` in the working directory: where a map lies nothing may be writable."""
+    return Path(f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name).strip('-.') or 'map'}-compare.html")
 
 
 def _table(contest: Contest) -> str:

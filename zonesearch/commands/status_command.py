@@ -93,7 +93,7 @@ def _is_import(record: StageRecord) -> bool:
 
 
 def status_of(run: Path) -> dict[str, Any]:
-    """The status of a run folder as plain data: done, missing, diverged, failed, stage, verdict."""
+    """The status of a run folder as plain data: done, missing, diverged, failed, stage, zones, verdict."""
     from zonesearch.recorded import read_recorded
 
     recorded = read_recorded(run)
@@ -133,7 +133,7 @@ def status_of(run: Path) -> dict[str, Any]:
         "conflicts": [str(conflict) for conflict in trials.conflicts],
         "torn_lines": n_torn,
         "metric": metric.describe(),
-        "notes": [*findings.training_notes, *recorded.notes],
+        "notes": list(findings.notes),
         "best": {"params": dict(best.params), metric.name: best.accuracy} if best else None,
         "zones": [zone.describe() for zone in findings.zones],
         "stages": stages,

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from zonesearch.domain.gp.cube import Cube
+from zonesearch.domain.gp.process import Prior, fit
+from zonesearch.domain.gp.targets import Known
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Params, Trial
 from zonesearch.errors import StudyError, did_you_mean
-from zonesearch.stages.surrogate.cube import Cube
-from zonesearch.stages.surrogate.process import Prior, fit
-from zonesearch.stages.surrogate.targets import Known
 
 __all__ = ["RULES", "Repeated", "known_rule", "recommend", "repeated"]
 

@@ -21,7 +21,10 @@ from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.significance import holm
 from zonesearch.domain.trials import Params
 
-__all__ = ["Contest", "Search", "Standing"]
+__all__ = ["FEWEST", "Contest", "Search", "Standing"]
+
+FEWEST = 5
+"""Searches by each method: fewer say nothing about chance."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,8 @@ class Standing:
         rank: mean rank among the methods, 1 is best; ties share their ranks.
         within_noise: share of the repeats in which the recommended point was within the noise of the best one; NaN when
             the noise is unknown.
-        p_value: two-sided, of Student's paired t-test against the method with the least mean regret; 1 for that one.
+        p_value: two-sided, of Student's paired t-test against the method with the least mean regret; 1 for that one,
+            NaN where the searches are too few or too alike to judge by.
         n_trainings: mean number of trainings that it asked for.
         ms: milliseconds of deciding per training asked for, the median over the searches: a machine that was busy for
             a while says nothing about the method.
@@ -143,26 +147,35 @@ class Contest:
     def tied(self, level: float = 0.95) -> tuple[str, ...]:
         """The methods that cannot be told apart from the one with the least mean regret, that one first.
 
-        Paired t-tests between all methods, Holm-corrected, since the best one was chosen from the same searches.
+        Paired t-tests between all methods, Holm-corrected, since the best one was chosen from the same searches. Who
+        cannot be judged is not told apart.
         """
         ordered = [standing.method for standing in self.standings()]
         final = {method: self.regrets(method)[:, -1] for method in ordered}
         pairs = list(combinations(ordered, 2))
-        corrected = dict(zip(pairs, holm([paired_p(final[a], final[b]) for a, b in pairs]), strict=True))
+        raw = [paired_p(final[a], final[b]) for a, b in pairs]
+        corrected = dict(zip(pairs, holm([1.0 if math.isnan(p) else p for p in raw]), strict=True))
         return ordered[0], *(method for method in ordered[1:] if corrected[ordered[0], method] > 1 - level)
 
     @property
     def sentence(self) -> str:
-        """Who recommends best, and who cannot be told apart from it."""
+        """Who recommends best, who cannot be told apart from it, and of whom nothing can be said."""
         best, *others = self.tied()
-        rest = [method for method in self.methods if method not in (best, *others)]
+        ordered = self.standings()
+        unjudged = [s.method for s in ordered if s.method in others and math.isnan(s.p_value)]
+        alike = [method for method in others if method not in unjudged]
+        rest = [s.method for s in ordered if s.method not in (best, *others)]
         n = len(self.regrets(best))
         searches = f"mean of {n} searches" if n > 1 else "one search"
         said = f"{best} has the least regret after {self.budget} trainings ({searches})"
-        if others:
-            said += f"; it cannot be told apart from {_listed(others)}"
+        if alike:
+            said += f"; it cannot be told apart from {_listed(alike)}"
         if rest:
-            said += f"; {_listed(rest)} {'is' if len(rest) == 1 else 'are'} worse for sure (95 %)"
+            said += f"; {_listed(rest)} {'is' if len(rest) == 1 else 'are'} significantly worse (95 %)"
+        if unjudged and n < FEWEST:
+            said += f"; so few searches do not say how sure that is: at least {FEWEST} do"
+        elif unjudged:
+            said += f"; against {_listed(unjudged)} every search gives the same, which says nothing about chance"
         return f"{said}."
 
     def describe(self) -> dict[str, Any]:
@@ -203,12 +216,19 @@ def standard_error(values: Sequence[float] | npt.NDArray[np.float64]) -> float:
 
 
 def paired_p(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
-    """Two-sided p-value of Student's paired t-test; 1 when there is no difference or nothing to judge it by."""
+    """Two-sided p-value of Student's paired t-test; 1 where there is no difference.
+
+    NaN where there is one but no real spread to judge it by: fewer than five searches, or the same difference in all,
+    as where a table answers without noise, so that they are one search told many times.
+    """
     difference = np.asarray(a) - np.asarray(b)
-    if len(difference) < 2 or not difference.any():
+    if len(difference) and not difference.any():
         return 1.0
-    spread = standard_error(difference)
-    return float(2 * stats.t.sf(abs(difference.mean()) / spread, len(difference) - 1)) if spread > 0 else 0.0
+    size = float(np.abs(difference).max(initial=0.0))
+    n_values = len({round(d / size, 9) for d in difference.tolist()}) if size > 0 else 0
+    if len(difference) < FEWEST or n_values < 2:
+        return math.nan
+    return float(2 * stats.t.sf(abs(difference.mean()) / standard_error(difference), len(difference) - 1))
 
 
 def _listed(names: Sequence[str]) -> str:

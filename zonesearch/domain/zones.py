@@ -79,7 +79,7 @@ class Zone:
             "number": self.number,
             "peak": dict(self.peak),
             "value": self.value,
-            "se": self.se,
+            "se": self.se if math.isfinite(self.se) else None,
             "smoothed": self.smoothed,
             "cells": [dict(cell) for cell in self.cells],
             "intervals": {name: list(interval) for name, interval in self.intervals.items()},

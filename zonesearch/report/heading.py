@@ -60,7 +60,8 @@ def _imported_sentence(findings: Findings) -> str:
     leader = next(trial for trial in complete if trial.value(findings.reading) == best)
     names = [name for name in findings.space.names if name in leader.params]
     where = point_text({name: leader.params[name] for name in names})
-    zones = "" if findings.zones else " Zones of scattered points are not shown yet."
+    n_zones = len(findings.zones)
+    zones = f" {n_zones} zone{'s' if n_zones != 1 else ''} in it." if n_zones else " No zone shows yet."
     return (
         f"Imported: {n:,} trainings, {len(complete):,} of them complete. The best has {metric.text(best)} at {where}; "
         f"nothing was repeated to judge it, so there is no verdict.{zones}"

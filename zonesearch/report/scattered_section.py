@@ -44,7 +44,7 @@ def scattered_sections(survey: Survey) -> list[Section]:
         f"The best of {len(known):,} points is {where} with {metric.text(best)}. Each picture shows all of them along "
         "one axis, whatever the others were; the best one is marked. The best of many is flattered by chance."
     )
-    why = "Zones of scattered points are not shown yet: there is no grid that they could be read off."
+    why = "" if survey.findings.zones else "No zone shows yet; the notes at the top say why."
     n_more = len(names) - _MOST_AXES
     why += f" The last {n_more} axes are in the table alone." if n_more > 0 else ""
     return [Section("points", "The points", text, pictures, tables, missing=why, columns=2)]

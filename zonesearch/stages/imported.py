@@ -1,7 +1,7 @@
 """Stage imported: trainings that somebody else chose, as they are.
 
 It wants what came back and nothing more, so a run that was imported is complete. Where the points fill a grid, the map
-is read off them as stage grid would; scattered points hand on no zones yet, and the notes say so.
+is read off them as stage grid would; zones of scattered points are read off a Gaussian process through them.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import Any
 from zonesearch.domain.noise import Cell, measure_noise
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.scattered import cells_of_trials, on_grid
+from zonesearch.domain.scattered_zones import scattered_zones
 from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Trials
-from zonesearch.domain.zones import Zone, find_zones
+from zonesearch.domain.zones import find_zones
 from zonesearch.stages.stage import Forecast, Plan, require
 
 __all__ = ["ImportedTrials"]
@@ -46,14 +47,15 @@ class ImportedTrials:
         require(0 <= self.zones_min <= self.zones_max, self.name, "zones_min", "0..zones_max", self.zones_min)
 
     def plan(self, given: Any, trials: Trials) -> Plan:
-        """All trainings that came back; the output is a tuple of zones, empty where the points are scattered."""
+        """All trainings that came back; the output is the zones, of scattered points as a map."""
         trainings = tuple(trial.training for trial in trials)
         cells = cells_of_trials(trials, self.reading)
         known = [cell for cell in cells if cell.values]
         if not known:
             return Plan(trainings, (), ("no training was complete, so there is nothing to find zones in",))
         if not on_grid(self.space, known):
-            return Plan(trainings, self._scattered(known), self._notes(known))
+            found = scattered_zones(self.space, known, level=self.level, zones_max=self.zones_max)
+            return Plan(trainings, found, (*self._notes(known), *(note.rstrip(".") for note in found.notes)))
         zones = find_zones(
             self.space,
             known,
@@ -69,14 +71,9 @@ class ImportedTrials:
         """Nothing is trained."""
         return Forecast(0, self.epochs, self.zones_max)
 
-    def _scattered(self, cells: Sequence[Cell]) -> tuple[Zone, ...]:
-        """The zones of scattered points: the one place where a method for them is called."""
-        return ()
-
     def _notes(self, cells: Sequence[Cell]) -> tuple[str, ...]:
         notes = [
-            f"its {len(cells):,} points lie scattered, not on a grid; zones of scattered points are not shown yet. The "
-            "best trials, the pictures of each axis and the tables hold all that was imported"
+            f"its {len(cells):,} points lie scattered, on no grid; zones are read off a Gaussian process through them"
         ]
         absent = {axis.name: sum(axis.name not in cell.params for cell in cells) for axis in self.space.axes}
         partly = [f"{name} (in {len(cells) - n:,} of {len(cells):,} points)" for name, n in absent.items() if n]

@@ -45,7 +45,7 @@ def standing_texts(contest: Contest) -> list[tuple[str, ...]]:
                 f"{s.regret:.{digits}f}" + ("" if math.isnan(s.se) else f" ± {s.se:.{digits}f}"),
                 f"{s.rank:.1f}",
                 "unknown" if math.isnan(s.within_noise) else f"{s.within_noise:.0%}",
-                f"{s.p_value:.2g}" if i else "",
+                "" if not i else "unknown" if math.isnan(s.p_value) else f"{s.p_value:.2g}",
                 f"{s.n_trainings:.0f}",
                 f"{s.ms:.1f}",
             )

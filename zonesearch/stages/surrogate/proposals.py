@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from zonesearch.stages.surrogate.cube import Cube, unique_rows
-from zonesearch.stages.surrogate.process import Posterior
+from zonesearch.domain.gp.cube import Cube, unique_rows
+from zonesearch.domain.gp.process import Posterior, leaders
 
-__all__ = ["Search", "challenger", "leaders", "log_improvement", "log_worth"]
+__all__ = ["Search", "challenger", "log_improvement", "log_worth"]
 
 Array = npt.NDArray[np.float64]
 
@@ -119,21 +119,6 @@ def challenger(posterior: Posterior) -> Array:
         order[:2] = order[1::-1]
     ranked: Array = points[order]
     return ranked
-
-
-def leaders(posterior: Posterior, n: int, apart: float) -> Array:
-    """Trained points by falling posterior mean, none nearer than ``apart`` length-scales to a better one."""
-    points = posterior.data.points
-    means, _ = posterior.at_points(points)
-    order = np.argsort(-means, kind="stable")
-    kept: list[int] = []
-    near = posterior.distance(points, points) <= apart
-    for i in order:
-        if not near[i, kept].any():
-            kept.append(int(i))
-            if len(kept) == n:
-                break
-    return points[kept]
 
 
 def log_worth(sds: Array, noise: float) -> Array:

@@ -21,6 +21,10 @@ import numpy as np
 import numpy.typing as npt
 
 from zonesearch.domain.candidates import Candidate
+from zonesearch.domain.gp.cube import Cube
+from zonesearch.domain.gp.process import Posterior, Prior, fit
+from zonesearch.domain.gp.regions import find_regions
+from zonesearch.domain.gp.targets import Known, Scale
 from zonesearch.domain.metric import Metric
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.seeding import FRESH, stream_seed
@@ -28,11 +32,7 @@ from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Params, Training, Trial, Trials
 from zonesearch.domain.zones import Zone
 from zonesearch.stages.stage import Forecast, Plan, require
-from zonesearch.stages.surrogate.cube import Cube
-from zonesearch.stages.surrogate.process import Posterior, Prior, fit
 from zonesearch.stages.surrogate.proposals import Search, challenger
-from zonesearch.stages.surrogate.regions import find_regions
-from zonesearch.stages.surrogate.targets import Known, Scale
 
 __all__ = ["FIRST_SEED", "Surrogate"]
 

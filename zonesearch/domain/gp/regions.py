@@ -15,13 +15,12 @@ import numpy.typing as npt
 from scipy import stats
 
 from zonesearch.domain.axes import AnyAxis, Choice
+from zonesearch.domain.gp.cube import Cube
+from zonesearch.domain.gp.process import Posterior, leaders
+from zonesearch.domain.gp.targets import Scale
 from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.trials import Params, Value
 from zonesearch.domain.zones import Zone, peak_zone
-from zonesearch.stages.surrogate.cube import Cube
-from zonesearch.stages.surrogate.process import Posterior
-from zonesearch.stages.surrogate.proposals import leaders
-from zonesearch.stages.surrogate.targets import Scale
 
 __all__ = ["find_regions"]
 
@@ -40,6 +39,7 @@ def find_regions(
     params: Mapping[tuple[float, ...], Params],
     metric: Metric = ACCURACY,
     *,
+    points: Array | None = None,
     level: float = 0.95,
     zones_max: int = 5,
 ) -> tuple[Zone, ...]:
@@ -50,6 +50,7 @@ def find_regions(
         posterior: of the standardised values; ``scale`` leads back to scores.
         params: the parameters of each trained point.
         metric: leads back from scores to values.
+        points: those that may be cells of a zone, shape (n, n_axes); by default those that the posterior knows.
         level: a point is worse than another for sure when the posterior of the difference says so at this level
             (two-sided, and for all zones together: Bonferroni).
         zones_max: never more than this.
@@ -58,19 +59,19 @@ def find_regions(
     tops = leaders(posterior, _LOOKED_AT, _APART)
     peaks: list[Array] = []
     for top in tops:
-        if peaks and _drop(posterior, peaks[0], top[None])[0] > z:
+        if peaks and posterior.worse(peaks[0], top[None])[0] > z:
             continue
         if all(_valley(cube, posterior, peak, top) for peak in peaks):
             peaks.append(top)
         if len(peaks) == zones_max:
             break
-    points = posterior.data.points
+    points = posterior.data.points if points is None else points
     home = np.argmin([posterior.distance(points, peak[None])[:, 0] for peak in peaks], axis=0)
     means, sds = posterior.at_points(np.array(peaks))
     zones = []
     for i, peak in enumerate(peaks):
         mine = points[home == i]
-        alike = mine[_drop(posterior, peak, mine) <= z]
+        alike = mine[posterior.worse(peak, mine) <= z]
         order = np.argsort(-posterior.at_points(alike)[0], kind="stable")
         cells = dict.fromkeys([tuple(peak.tolist()), *(tuple(alike[j].tolist()) for j in order)])
         score = scale.back(float(means[i]))
@@ -86,20 +87,12 @@ def find_regions(
     return tuple(zones)
 
 
-def _drop(posterior: Posterior, peak: Array, points: Array) -> Array:
-    """By how many standard deviations ``points`` are worse than ``peak``, shape (n,)."""
-    means, covariance = posterior.covariance(np.vstack([peak, points]))
-    variances = np.diag(covariance) + covariance[0, 0] - 2 * covariance[0]
-    drop: Array = ((means[0] - means) / np.sqrt(np.maximum(variances, 1e-12)))[1:]
-    return drop
-
-
 def _valley(cube: Cube, posterior: Posterior, a: Array, b: Array) -> bool:
     """Whether the posterior falls between two points below the lower of them."""
     part = np.linspace(0, 1, _STEPS)[1:-1, None]
     way = np.where(cube.choices, np.where(part < 0.5, a, b), a + part * (b - a))
     lower = min((a, b), key=lambda point: float(posterior.at_points(point[None])[0][0]))
-    return bool(np.max(_drop(posterior, lower, way)) > _VALLEY)
+    return bool(np.max(posterior.worse(lower, way)) > _VALLEY)
 
 
 def _interval(cube: Cube, posterior: Posterior, peak: Array, at: int, axis: AnyAxis, z: float) -> tuple[Value, ...]:
@@ -108,7 +101,7 @@ def _interval(cube: Cube, posterior: Posterior, peak: Array, at: int, axis: AnyA
         return axis.values
     way = np.repeat(peak[None], _STEPS, axis=0)
     way[:, at] = np.linspace(0, 1, _STEPS)
-    worse = _drop(posterior, peak, way) > z
+    worse = posterior.worse(peak, way) > z
     below = [u for u, is_worse in zip(way[:, at], worse, strict=True) if is_worse and u < peak[at]]
     above = [u for u, is_worse in zip(way[:, at], worse, strict=True) if is_worse and u > peak[at]]
     ends = np.repeat(peak[None], 2, axis=0)

@@ -21,9 +21,9 @@ import numpy.typing as npt
 from scipy.linalg import cho_solve, lapack, solve_triangular
 from scipy.optimize import minimize
 
-from zonesearch.stages.surrogate.kernel import Hyper, Pairs
+from zonesearch.domain.gp.kernel import Hyper, Pairs
 
-__all__ = ["Data", "Posterior", "Prior", "fit"]
+__all__ = ["Data", "Posterior", "Prior", "fit", "leaders"]
 
 Array = npt.NDArray[np.float64]
 
@@ -190,6 +190,18 @@ class Posterior:
         reduced = solve_triangular(self.factor, cross, lower=True, check_finite=False)
         return self.mean + cross.T @ self.alpha, self.kernel(points, points) - reduced.T @ reduced
 
+    def worse(self, place: Array, points: Array) -> Array:
+        """By how many standard deviations the function at ``points`` is worse than at ``place``, shape (m,)."""
+        both = np.vstack([place[None], points])
+        cross = self.kernel(self.data.points, both)
+        means = self.mean + cross.T @ self.alpha
+        reduced = solve_triangular(self.factor, cross, lower=True, check_finite=False)
+        variances = self.hyper.variance - np.einsum("ij,ij->j", reduced, reduced)
+        shared = self.kernel(place, points)[0] - reduced[:, 0] @ reduced[:, 1:]
+        spread = variances[1:] + variances[0] - 2 * shared
+        worse: Array = (means[0] - means[1:]) / np.sqrt(np.maximum(spread, 1e-12))
+        return worse
+
     def believing(self, points: Array) -> Posterior:
         """The posterior if the trainings at ``points`` came back as expected (Kriging believer, Ginsbourger 2010)."""
         if not len(points):
@@ -202,3 +214,18 @@ class Posterior:
             counts=np.concatenate([self.data.counts, np.ones(len(points))]),
         )
         return Posterior.at(data, self.hyper)
+
+
+def leaders(posterior: Posterior, n: int, apart: float) -> Array:
+    """Trained points by falling posterior mean, none nearer than ``apart`` length-scales to a better one."""
+    points = posterior.data.points
+    means, _ = posterior.at_points(points)
+    order = np.argsort(-means, kind="stable")
+    kept: list[int] = []
+    near = posterior.distance(points, points) <= apart
+    for i in order:
+        if not near[i, kept].any():
+            kept.append(int(i))
+            if len(kept) == n:
+                break
+    return points[kept]
