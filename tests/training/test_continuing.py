@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -49,6 +49,15 @@ WAYS: dict[str, Tables] = {
        ("adamw", "sgd", "nesterov", "rmsprop", "adagrad", "adadelta", "lbfgs")},
 }  # fmt: skip
 PROMISED = ("plateau", "early stopping", "tested = best", "averaging", "dropout", "augmentation")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """These networks are too small for two, which would only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def recipe(kind: str, tables: Tables) -> Recipe:
