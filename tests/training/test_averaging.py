@@ -288,12 +288,21 @@ def test_a_training_that_stops_before_its_first_average_says_so(tmp_path: Path) 
     assert "averaging never began" in (tmp_path / "report.html").read_text()
 
 
+EACH = {"averaging": {"every": 1}}
+
+
 @pytest.mark.parametrize(
     ("tables", "said"),
     [
         ({"averaging": {"every": 9}}, "never begins within 8 epochs: there is no member to take"),
-        ({"averaging": {}, "early_stopping": {"after": 5}}, "within 5 epochs: the first member would be taken after"),
-        ({"averaging": {}, "training": {"epochs": 8, "schedule": "sgdr(period=10)"}}, "there is no member to take"),
+        (
+            {**EACH, "early_stopping": {"after": 5}},
+            "within 5 epochs: the first member would be taken after",
+        ),
+        (
+            {**EACH, "training": {"epochs": 8, "schedule": "sgdr(period=10)"}},
+            "there is no member to take",
+        ),
         (
             {"averaging": {"kind": "ensemble"}, "training": {"epochs": 8, "schedule": "snapshot(cycles=6)"}},
             'the nearest that fits is "snapshot(cycles=8)"',

@@ -17,7 +17,7 @@ from zonesearch.training import loop
 from zonesearch.training.recipe import Recipe
 from zonesearch.training.states import States
 from zonesearch.training.technique import Run, judged
-from zonesearch.training.techniques import looks_at_length
+from zonesearch.training.techniques import length_reason
 
 Tables = Mapping[str, Mapping[str, Any]]
 
@@ -117,7 +117,7 @@ def test_what_goes_on_equals_what_never_stopped(kind: str, way: str, tmp_path: P
     direct = trained(mine, LONG, None)
     trained(mine, SHORT, states, test=False)
     kept = list(tmp_path.glob(f"*-{SHORT}.pt"))
-    begun = len(direct[1].validation_curve) > SHORT and not looks_at_length(*mine.settings_of({}))
+    begun = len(direct[1].validation_curve) > SHORT and not length_reason(*mine.settings_of({}))
     assert bool(kept) == begun, "the shorter one is the beginning, unless it stopped there or looks at its length"
     assert_same(trained(mine, LONG, states), direct)
 
