@@ -101,3 +101,53 @@ def test_lr_range_is_a_stage_before_the_grid(typed, tmp_path) -> None:
     assert 1e-3 <= min(searched) < max(searched) <= 1e-2
     assert len(result.trials) == 2 + 3 * len(searched)
     assert result.zones
+
+
+def test_schedule_lists_the_epochs_after_which_members_are_stored(typed) -> None:
+    _, out, _ = typed("schedule", "snapshot(cycles=5)", "--epochs", "24", "--steps-per-epoch", "20", "--json")
+    shown = json.loads(out)
+    assert shown["members"] == [4, 9, 14, 19, 24]
+    rates = shown["learning_rates"]
+    assert all(rates[20 * epoch - 1] < 0.1 * max(rates) for epoch in shown["members"])
+    _, out, _ = typed("schedule", "swa(low=0.0001)", "--epochs", "8")
+    assert "members of an average or ensemble after epochs 6 to 8" in out
+    _, out, _ = typed("schedule", "constant", "--json")
+    assert json.loads(out)["members"] == []
+    status, out, _ = typed("schedule", "triangular(0.001, 0.1, 1.75)", "--epochs", "21", "--json")
+    assert status == 0, "the rates are as good as any without averaging"
+    assert json.loads(out)["members"] == []
+    assert 'the nearest that fits is "triangular(low=0.001, high=0.1, half_cycle=2.0)"' in json.loads(out)["note"]
+
+
+TIED = """
+name = "tied"
+[space]
+learning_rate = { low = 1e-4, high = 1.0, scale = "log", row = 4 }
+width = [32, 64]
+[optimizer]
+name = "sgd"
+[training]
+epochs = 3
+batch = 256
+rate_rule = "%s"
+reference_batch = 16
+"""
+
+
+def test_lr_range_suggests_the_rate_that_the_batch_rule_makes_the_right_one(typed, tmp_path) -> None:
+    found = {}
+    for rule in ("none", "linear"):
+        (tmp_path / "tied.toml").write_text(TIED % rule)
+        _, out, _ = typed("lr-range", "tied.toml", "--json")
+        found[rule] = json.loads(out)
+    assert found["none"]["suggestion"] == pytest.approx(0.19, rel=0.05)
+    assert found["linear"]["suggestion"] == pytest.approx(0.0119, rel=0.05)
+    assert found["linear"]["schedule"] == found["none"]["schedule"], "whose rates are absolute"
+
+
+def test_lr_range_says_what_plays_no_part_in_it(typed, tmp_path) -> None:
+    (tmp_path / "small.toml").write_text(
+        STUDY + "epochs = 8\n[averaging]\nstart = 0.5\n[early_stopping]\npatience = 2\n"
+    )
+    _, out, _ = typed("lr-range", "small.toml", "--seeds", "1", "--steps", "40")
+    assert "[averaging] and [early_stopping] act between epochs and play no part in it." in out

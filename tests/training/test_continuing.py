@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -17,7 +17,7 @@ from zonesearch.training import loop
 from zonesearch.training.recipe import Recipe
 from zonesearch.training.states import States
 from zonesearch.training.technique import Run, judged
-from zonesearch.training.techniques import looks_at_length
+from zonesearch.training.techniques import length_reason
 
 Tables = Mapping[str, Mapping[str, Any]]
 
@@ -49,6 +49,15 @@ WAYS: dict[str, Tables] = {
        ("adamw", "sgd", "nesterov", "rmsprop", "adagrad", "adadelta", "lbfgs")},
 }  # fmt: skip
 PROMISED = ("plateau", "early stopping", "tested = best", "averaging", "dropout", "augmentation")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """These networks are too small for two, which would only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def recipe(kind: str, tables: Tables) -> Recipe:
@@ -108,7 +117,7 @@ def test_what_goes_on_equals_what_never_stopped(kind: str, way: str, tmp_path: P
     direct = trained(mine, LONG, None)
     trained(mine, SHORT, states, test=False)
     kept = list(tmp_path.glob(f"*-{SHORT}.pt"))
-    begun = len(direct[1].validation_curve) > SHORT and not looks_at_length(*mine.settings_of({}))
+    begun = len(direct[1].validation_curve) > SHORT and not length_reason(*mine.settings_of({}))
     assert bool(kept) == begun, "the shorter one is the beginning, unless it stopped there or looks at its length"
     assert_same(trained(mine, LONG, states), direct)
 

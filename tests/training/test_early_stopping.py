@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from pathlib import Path
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zonesearch.domain.objective import Bundle
+from zonesearch.domain.trials import Training
 from zonesearch.errors import StudyError
 from zonesearch.training.early_stopping import EarlyStopping, generalisation_loss
+from zonesearch.training.recipe import Recipe
 
 
 def first_stop(rule: EarlyStopping, accuracies, losses=()) -> int | None:
@@ -27,6 +34,43 @@ def test_rise_stops_where_the_loss_lies_so_many_per_cent_above_its_lowest() -> N
     assert generalisation_loss(losses[:3]) == pytest.approx(2.5)
     assert first_stop(EarlyStopping(rise=5.0), [0.5] * 6, losses) == 5
     assert first_stop(EarlyStopping(rise=20.0), [0.5] * 6, losses) is None
+
+
+def test_rise_of_a_loss_that_was_zero_is_none_until_it_leaves_zero() -> None:
+    """Data that are separated without a rest: the limit of the formula, and no division by zero."""
+    assert generalisation_loss([0.5, 0.0, 0.0]) == 0.0
+    assert generalisation_loss([0.5, 0.0, 1e-30]) == math.inf
+    assert first_stop(EarlyStopping(rise=5.0), [1.0] * 4, [0.5, 0.0, 0.0, 0.0]) is None
+    assert first_stop(EarlyStopping(rise=5.0), [1.0] * 4, [0.5, 0.0, 0.0, 1e-9]) == 4
+
+
+@pytest.mark.parametrize("stack", [True, False])
+def test_a_training_that_reaches_a_validation_loss_of_zero_is_complete(stack: bool, tmp_path: Path) -> None:
+    y = np.arange(80) % 2
+    x = np.random.default_rng(0).normal(size=(80, 4)) * 0.01
+    x[:, 0] += np.where(y == 1, 500, -500)
+    np.savez(tmp_path / "apart.npz", x=x.astype("float32"), y=y)
+    recipe = Recipe.from_tables(
+        {
+            "data": {"name": "arrays", "root": str(tmp_path / "apart.npz")},
+            "network": {"width": 16},
+            "optimizer": {"learning_rate": 3.0},
+            "training": {"stack": stack, "batch": 16},
+            "early_stopping": {"rise": 5.0},
+        }
+    )
+    (trial,) = recipe.train(Bundle((Training({}, 0, 12),)), lambda share: None)
+    assert trial.complete
+    assert 0.0 in trial.curve["validation_loss"]
+
+
+def test_only_the_epochs_that_count_are_compared() -> None:
+    """An average of weights is another network than the raw one, which may have been better."""
+    rule = EarlyStopping(patience=2)
+    assert rule.stops([0.9, 0.5, 0.6], counted=slice(0, None))
+    assert not rule.stops([0.9, 0.5, 0.6], counted=slice(1, None))
+    assert EarlyStopping(rise=5.0).stops([0.5] * 3, [0.1, 0.4, 0.41])
+    assert not EarlyStopping(rise=5.0).stops([0.5] * 3, [0.1, 0.4, 0.41], slice(1, None))
 
 
 def test_after_ends_every_training_at_its_budget() -> None:

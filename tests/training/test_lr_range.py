@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,10 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 from zonesearch.domain.lr_range import sweep_rates
+from zonesearch.domain.objective import Bundle
+from zonesearch.domain.trials import Training, Trial
 from zonesearch.training.lr_range import range_test, sweep_losses
+from zonesearch.training.recipe import Recipe
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +139,38 @@ def test_training_at_the_suggestion_is_within_noise_of_the_best_of_a_grid(data: 
     error = (2 * best * (1 - best) / (len(inputs) - n)) ** 0.5
     assert means[suggestion] >= best - 2 * error, means
     assert means[suggestion] > min(means[rate] for rate in grid) + 2 * error, means
+
+
+# -- a range test is a training like any other
+
+
+def swept(tables: dict[str, Any], **params: Any) -> Trial:
+    recipe = Recipe.from_tables({"data": {"limit": 300}, "network": {"width": 8}, **tables})
+    params = {"schedule": "sweep(low=0.001, high=0.3, n_steps=20)", **params}
+    recipe.check(params)
+    (trial,) = recipe.train(Bundle((Training(params, 0, 1),)), lambda share: None)
+    return trial
+
+
+def test_a_range_test_of_lbfgs_is_read_like_any_other() -> None:
+    trial = swept({"optimizer": {"name": "lbfgs", "iterations": 3}})
+    assert trial.complete
+    assert len(trial.curve["step_loss"]) == 20
+
+
+def test_a_range_test_takes_the_steps_of_a_training_under_the_same_rates(digits) -> None:
+    """Clipping, noise and a fixed number of steps: the losses on the way are those of an ordinary epoch."""
+    tables = {
+        "optimizer": {"name": "momentum"},
+        "training": {"clip": 0.1, "steps_per_epoch": 20, "stack": False, "batch": 16},
+        "gradient_noise": {"eta": 0.01},
+    }
+    sweep = swept(tables)
+    as_triangle = "triangular(low=0.001, high=0.3, half_cycle=0.95)"
+    line = swept({**tables}, schedule="sweep(low=0.001, high=0.3, n_steps=20, kind='linear')")
+    recipe = Recipe.from_tables({"data": {"limit": 300}, "network": {"width": 8}, **tables})
+    (trial,) = recipe.train(Bundle((Training({"schedule": as_triangle}, 0, 1),)), lambda share: None)
+    losses = line.curve["step_loss"]
+    assert sum(losses) / 20 == pytest.approx(trial.curve["train_loss"][0], rel=1e-5)
+    assert line.accuracy == trial.accuracy
+    assert sweep.curve["step_loss"][0] == losses[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from zonesearch.domain.lr_range import sweep_rates
 from zonesearch.errors import StudyError
 from zonesearch.training.schedules import Plateau, Preview, Schedule, Sweep, Triangular, Warmup, parse, preview
+from zonesearch.training.schedules.members import members
 from zonesearch.training.schedules.parsing import known_schedules
 
 EVERY = [
@@ -283,3 +285,84 @@ def test_preview_shows_every_rate_with_the_full_specification() -> None:
 def test_preview_refuses_what_makes_no_training(arguments) -> None:
     with pytest.raises(StudyError):
         Preview.of(*arguments)
+
+
+# -- where members are stored
+
+
+def height(spec: str, epoch: int, epochs: int, steps_per_epoch: int = 20, base: float = 0.1) -> float:
+    """The rate at the end of an epoch, as a share of the highest within an epoch and a half around it and before."""
+    rates = preview(parse(spec), epochs, steps_per_epoch, base)
+    last = epoch * steps_per_epoch - 1
+    around = rates[max(0, last - 5 * steps_per_epoch) : last + steps_per_epoch]
+    return (rates[last] - min(around)) / (max(around) - min(around))
+
+
+@pytest.mark.parametrize(
+    ("spec", "epochs", "expected"),
+    [
+        ("snapshot(cycles=5)", 24, (4, 9, 14, 19, 24)),
+        ("snapshot(cycles=4)", 24, (6, 12, 18, 24)),
+        ("sgdr(period=2.5)", 11, (2, 5, 7, 10)),
+        ("sgdr(period=4, multiply=1.5)", 40, (4, 10, 19, 32)),
+        ("triangular(0.001, 0.1, 1.5)", 10, (3, 6, 9)),
+        ("fge(low=0.0005, start=0.75)", 24, (19, 21, 23)),
+        ("swa(low=0.001, cycle=3)", 24, (21, 24)),
+        ("warmup(2, then=snapshot(cycles=4))", 24, (7, 13, 18, 24)),
+    ],
+)
+def test_members_stand_at_the_low_end_of_their_cycle(spec: str, epochs: int, expected: tuple[int, ...]) -> None:
+    """Rounded to the nearest epoch they stood just after a restart, at the full rate."""
+    assert members(parse(spec), epochs, 20, 0.1) == expected
+    assert all(height(spec, epoch, epochs) <= 0.125 for epoch in expected)
+
+
+@pytest.mark.parametrize(
+    ("spec", "epochs", "fitting"),
+    [
+        ("snapshot(cycles=10)", 24, "snapshot(cycles=12)"),
+        ("snapshot(cycles=30)", 24, "snapshot(cycles=24)"),
+        ("sgdr(period=0.7)", 20, "sgdr(low=0.0, period=1, multiply=1, decay=1.0)"),
+        ("triangular(0.001, 0.1, 1.75)", 21, "triangular(low=0.001, high=0.1, half_cycle=2.0)"),
+        ("fge(low=0.0005)", 24, "fge(low=0.0005, high=0.05, cycle=2, start=0.7917)"),
+        ("swa(low=0.01, cycle=2.5)", 40, "swa(low=0.01, start=0.75, cycle=3)"),
+        ("warmup(2.5, then=fge(low=0.0005, start=0.5))", 24, None),
+    ],
+)
+def test_cycles_that_end_between_epochs_are_refused_with_the_nearest_that_fit(
+    spec: str, epochs: int, fitting: str | None
+) -> None:
+    with pytest.raises(StudyError) as refused:
+        members(parse(spec), epochs, 20, 0.1)
+    said = re.search('the nearest that fits is "(.*)"', str(refused.value))
+    assert said is not None
+    assert fitting in (None, said[1])
+    assert members(parse(said[1]), epochs, 20, 0.1)
+
+
+@given(cycles=st.integers(1, 30), epochs=st.integers(1, 60), steps_per_epoch=st.integers(1, 40))
+def test_members_of_any_snapshots_are_low_or_refused(cycles: int, epochs: int, steps_per_epoch: int) -> None:
+    schedule = parse(f"snapshot(cycles={cycles})")
+    try:
+        found = members(schedule, epochs, steps_per_epoch, 1.0)
+    except StudyError:
+        return
+    assert found is not None
+    assert len(found) == cycles
+    assert found[-1] == epochs
+    rates = preview(schedule, epochs, steps_per_epoch, 1.0)
+    starts = [0, *(epoch * steps_per_epoch for epoch in found[:-1])]
+    for start, epoch in zip(starts, found, strict=True):
+        cycle = rates[start : epoch * steps_per_epoch]
+        assert cycle[-1] <= min(cycle) + 0.125 * (max(rates) - min(cycle)) + 1e-12
+
+
+def test_a_schedule_without_cycles_names_no_members() -> None:
+    assert members(parse("cosine"), 10, 5, 0.1) is None
+    assert members(parse("sgdr(period=12)"), 10, 5, 0.1) == ()
+    assert members(parse("swa(low=0.01, start=0.55)"), 10, 5, 0.1) == (6, 7, 8, 9, 10)
+
+
+def test_a_warmup_into_a_range_test_is_refused() -> None:
+    with pytest.raises(StudyError, match="then may be any schedule but a sweep"):
+        parse("warmup(1, then=sweep)")

@@ -28,7 +28,7 @@ from zonesearch.training.schedules import Sweep, parse
 from zonesearch.training.settings import Settings
 from zonesearch.training.states import States
 from zonesearch.training.technique import Run, judged
-from zonesearch.training.techniques import Techniques, looks_at_length
+from zonesearch.training.techniques import Techniques, length_reason
 from zonesearch.training.width_transfer import transfer_width
 
 __all__ = ["CURVES", "begin_run", "conditions", "train_one", "train_run", "where_computed"]
@@ -181,7 +181,7 @@ def train_run(
     """
     run = begin_run(training, settings, data, study_seed, techniques)
     run.curve = {name: [] for name in CURVES}
-    if looks_at_length(settings, techniques):
+    if length_reason(settings, techniques):
         states = None
     begun = None if states is None else states.load(training)
     if begun is not None:

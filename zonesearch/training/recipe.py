@@ -39,7 +39,7 @@ from zonesearch.training.settings import (
 )
 from zonesearch.training.stack import group, is_stackable, train_stack
 from zonesearch.training.states import States
-from zonesearch.training.techniques import TECHNIQUE_TABLES, Techniques, looks_at_length
+from zonesearch.training.techniques import TECHNIQUE_TABLES, Techniques, length_reason
 
 __all__ = ["Recipe"]
 
@@ -224,7 +224,7 @@ class Recipe:
                     "rungs need trainings that are judged alike at any length, but [averaging] judges another network "
                     "from its first member on; leave out [averaging] or rungs"
                 )
-            if reason := looks_at_length(settings, techniques):
+            if reason := length_reason(settings, techniques):
                 raise ObjectiveError(
                     f"rungs need trainings that begin alike at any length, but {reason}; give it its length as an "
                     f"argument, or leave out rungs"

@@ -16,7 +16,7 @@ from zonesearch.training.schedules import parse
 from zonesearch.training.settings import Settings
 from zonesearch.training.technique import Hooks, Run, Technique, check_table
 
-__all__ = ["TECHNIQUE_TABLES", "Techniques", "looks_at_length"]
+__all__ = ["TECHNIQUE_TABLES", "Techniques", "length_reason"]
 
 _READERS: dict[str, Any] = {
     "averaging": Averaging.from_table,
@@ -117,7 +117,7 @@ class Techniques:
         return described
 
 
-def looks_at_length(settings: Settings, techniques: Techniques) -> str:
+def length_reason(settings: Settings, techniques: Techniques) -> str:
     """What of a training depends on its whole length, in words; empty where nothing does.
 
     Where something does, a training of 80 epochs does not begin with one of 40: it cannot go on from it, and does not
