@@ -12,13 +12,13 @@ from typing import Any
 import torch
 
 from zonesearch.domain.objective import Bundle, Report, whole
+from zonesearch.domain.tables import laid_over
 from zonesearch.domain.trials import Training, Trial
 from zonesearch.errors import ObjectiveError, StudyError, ZoneSearchError, did_you_mean
 from zonesearch.training.augmentation import check_augmentation
 from zonesearch.training.batch_rules import RULES, steps_in_epoch
 from zonesearch.training.data import Split, load
 from zonesearch.training.description import changes, described
-from zonesearch.training.effects import laid_over
 from zonesearch.training.length import looks_at_length
 from zonesearch.training.loop import train_one
 from zonesearch.training.memory import saying_what_does_not_fit
