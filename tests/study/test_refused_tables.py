@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from zonesearch.errors import SpaceError, StudyError
+from zonesearch.study.effects import SETTINGS, TECHNIQUE_TABLES
 from zonesearch.study.files import parse_study
+from zonesearch.training import techniques
+from zonesearch.training.settings import Settings
 
 FUNCTION = """
 [space.width]
@@ -21,7 +26,9 @@ RECIPE = '[space]\nlearning_rate = [0.001, 0.01]\n[data]\nname = "digits"\n'
 
 
 def read(text: str) -> None:
-    parse_study(text, name="s", where="s.toml")
+    study = parse_study(text, name="s", where="s.toml")
+    if "[objective]" not in text:
+        study.objective()
 
 
 @pytest.mark.parametrize(
@@ -58,7 +65,10 @@ def read(text: str) -> None:
         ("[polish]\nkeep = 2.0\n", r"\[polish\] keep must be a whole number, not 2.0"),
         ("[polish]\nrace = 1\n", r"\[polish\] race must be true or false, not 1"),
         ("[polish]\nschedules = [1]\n", r"\[polish\] schedules must be a list of texts, not \[1\]"),
-        ("[grid]\nrungs = ['5']\n", r"\[grid\] rungs must be a list of whole numbers, not \['5'\]"),
+        (
+            "[grid]\nrungs = ['5']\n",
+            r"\[grid\] rungs must be rising whole numbers of epochs .* not \['5'\]",
+        ),
         ("[surrogate]\nn_trainings = 5\n", r'\[search\] stages does not name the stage "surrogate"'),
         ("[polish]\nkind = 3\n", r"\[polish\] kind must be a text, not 3"),
     ],
@@ -165,7 +175,13 @@ def test_an_axis_without_effect_is_refused(axes: str, said: str) -> None:
     ],
 )
 def test_what_some_training_reads_is_no_key_without_effect(text: str) -> None:
-    read(text)
+    parse_study(text, name="s", where="s.toml")
+
+
+def test_the_keys_of_a_recipe_are_those_of_its_settings() -> None:
+    for part in dataclasses.fields(Settings):
+        assert set(SETTINGS[part.name]) == {field.name for field in dataclasses.fields(part.default)}  # type: ignore[arg-type]
+    assert set(TECHNIQUE_TABLES) == set(techniques.TECHNIQUE_TABLES)
 
 
 def test_an_axis_is_read_as_strictly() -> None:

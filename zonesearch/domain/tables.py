@@ -20,7 +20,7 @@ import numpy as np
 
 from zonesearch.errors import StudyError, did_you_mean
 
-__all__ = ["Readers", "as_table", "hints", "known", "read", "value"]
+__all__ = ["Readers", "as_table", "hints", "known", "laid_over", "read", "value"]
 
 Readers = Mapping[Any, Callable[[Any, str], Any]]
 """By type what makes a value of it out of plain data, given the place for messages; raises StudyError or ValueError."""
@@ -109,6 +109,23 @@ def as_table(given: Any, place: str) -> dict[str, Any]:
     if not isinstance(given, Mapping):
         raise StudyError(f"{place} must be a table, not {given!r}")
     return dict(given)
+
+
+def laid_over(tables: Mapping[str, Mapping[str, Any]], name: str, arm: Any) -> dict[str, Mapping[str, Any]]:
+    """The tables of a study with those of an arm laid over them.
+
+    Raises:
+        StudyError: the arm is no table of tables, or sets the data.
+    """
+    if not isinstance(arm, Mapping) or not all(isinstance(table, Mapping) for table in arm.values()):
+        raise StudyError(f'[arms.{name}] holds settings of other tables, such as training.schedule = "cosine"')
+    for table in arm:
+        if table in ("data", "arms"):
+            raise StudyError(f"[arms.{name}] cannot set [{table}]: arms differ in how they train, on the same data")
+    merged: dict[str, Mapping[str, Any]] = {key: table for key, table in tables.items() if key != "arms"}
+    for table, settings in arm.items():
+        merged[table] = {**merged.get(table, {}), **settings}
+    return merged
 
 
 def value(

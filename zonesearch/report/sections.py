@@ -71,7 +71,7 @@ def _lines(survey: Survey) -> list[Section]:
 
 
 def _others(survey: Survey, peak: Params, axis: str) -> str:
-    return ", ".join(f"{name} {peak[name]}" for name in survey.space.names if name != axis)
+    return ", ".join(f"{name} {peak[name]}" for name in survey.space.names if name != axis and name in peak)
 
 
 def _learning(survey: Survey) -> Section:

@@ -67,13 +67,16 @@ def build_stage(name: str, table: Mapping[str, Any], common: Mapping[str, Any], 
     if not (isinstance(stage, type) and dataclasses.is_dataclass(stage)):
         raise StudyError(f'{where}: [{name}] the stage "{kind}" is no dataclass: its fields are the keys of its table')
     expected = tables.hints(stage)
-    settings = tables.read(
-        stage, settings, f"{where}: [{name}]", hidden=_OF_THE_STUDY, extra=("kind",), readers=READERS
-    )
     shared = {key: value for key, value in {**common, "name": name}.items() if key in expected}
     if isinstance(shared.get("seeds"), Seeds) and Seeds not in (expected["seeds"], *get_args(expected["seeds"])):
         shared["seeds"] = shared["seeds"].first  # a stage that gives all its points the same number
     make: Any = stage
+    try:
+        settings = tables.read(
+            stage, settings, f"{where}: [{name}]", hidden=_OF_THE_STUDY, extra=("kind",), readers=READERS
+        )
+    except StudyError as error:
+        raise _own_words(make, {**shared, **settings}, where) or error from None
     try:
         built: Stage = make(**{**shared, **settings})
     except StudyError as error:
@@ -81,6 +84,19 @@ def build_stage(name: str, table: Mapping[str, Any], common: Mapping[str, Any], 
     except (TypeError, ValueError) as error:
         raise StudyError(f"{where}: [{name}] {error}") from None
     return built
+
+
+def _own_words(make: Any, settings: Mapping[str, Any], where: str) -> StudyError | None:
+    """What a stage itself says of a list whose items are of the wrong kind: it knows better what they are to be."""
+    lists = {key: tuple(value) for key, value in settings.items() if isinstance(value, list)}
+    if lists:
+        try:
+            make(**{**settings, **lists})
+        except StudyError as error:
+            return StudyError(f"{where}: {error}")
+        except Exception:
+            return None
+    return None
 
 
 def describe_stage(stage: Stage) -> dict[str, Any]:

@@ -18,10 +18,9 @@ from zonesearch.domain.metric import Metric
 from zonesearch.domain.objective import Objective
 from zonesearch.domain.space import Space
 from zonesearch.errors import ObjectiveError, StudyError
+from zonesearch.study.effects import TECHNIQUE_TABLES, check_effects
 from zonesearch.study.measuring import with_metric
 from zonesearch.study.plugins import load, registered
-from zonesearch.training.effects import TECHNIQUE_TABLES, check_effects
-from zonesearch.training.settings import Settings
 
 __all__ = ["OBJECTIVE_TABLES", "FunctionTable", "ObjectiveTables", "of_function"]
 
@@ -142,7 +141,6 @@ class ObjectiveTables:
             raise StudyError(f'{self.where}: [arms] has no effect: there is no axis "arm" that picks one of them')
         given = {name: table for name, table in self.tables.items() if name not in ("objective", "arms")}
         try:
-            Settings.from_tables(given)
             check_effects(given, {axis.name: axis.row() for axis in space.axes}, self.tables.get("arms"))
         except StudyError as error:
             raise StudyError(f"{self.where}: {error}") from None

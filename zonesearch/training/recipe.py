@@ -14,13 +14,13 @@ import torch
 from zonesearch.domain.measured import measured_metric, own_or_built_in
 from zonesearch.domain.metric import Metric
 from zonesearch.domain.objective import Bundle, Report, whole
+from zonesearch.domain.tables import laid_over
 from zonesearch.domain.trials import Training, Trial
 from zonesearch.errors import ObjectiveError, StudyError, ZoneSearchError, did_you_mean
 from zonesearch.training.augmentation import check_augmentation
 from zonesearch.training.batch_rules import RULES, steps_in_epoch
 from zonesearch.training.data import Split, load
 from zonesearch.training.description import changes, described
-from zonesearch.training.effects import laid_over
 from zonesearch.training.loop import train_one
 from zonesearch.training.memory import saying_what_does_not_fit
 from zonesearch.training.metrics import check_metric
@@ -208,7 +208,7 @@ class Recipe:
 
     def looks_at_length(self, params: Mapping[str, Any]) -> bool:
         """Whether the schedule or a technique looks at how long the training will be."""
-        return bool(looks_at_length(*self.settings_of(params)))
+        return bool(length_reason(*self.settings_of(params)))
 
     def continuing(self, points: Sequence[Mapping[str, Any]]) -> Recipe:
         """This recipe with ends of trainings kept, so that longer ones go on from there (``[training] keep_mb``).

@@ -29,7 +29,7 @@ def one_axis_figure(survey: Survey) -> go.Figure:
         name=f"{Shown(survey.metric, False).name}, 95 % of the noise",
     )
     for zone in survey.findings.zones:
-        inside = [place(axis, cell[axis.name]) for cell in zone.cells]
+        inside = [place(axis, cell[axis.name]) for cell in zone.cells if axis.name in cell]
         step = (places[-1] - places[0]) / max(1, len(places) - 1) / 2 or 0.5
         figure.add_vrect(
             x0=min(inside) - 0.6 * step,

@@ -41,7 +41,7 @@ def interval_lines(survey: Survey) -> list[Line]:
     lines = []
     for zone in found.zones:
         for axis in survey.space.axes:
-            if not isinstance(axis, Axis):
+            if not isinstance(axis, Axis) or axis.name not in zone.intervals:
                 continue
             low, high = zone.intervals[axis.name]
             along = found.trials.values_along(zone.peak, axis.name)

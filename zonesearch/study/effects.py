@@ -1,5 +1,7 @@
 """Which settings a recipe reads: those of another kind of network, optimizer or data set have no effect.
 
+What the tables of a recipe hold is said here again, so that a study is checked without loading torch.
+
 A key without effect is refused, so that nobody takes a result for that of a setting which was never used. What is asked
 is whether any training of the study may read the key: the kind may be an axis itself, or differ between arms.
 """
@@ -7,13 +9,12 @@ is whether any training of the study may read the key: the kind may be an axis i
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
+from zonesearch.domain.tables import known, laid_over
 from zonesearch.errors import StudyError
-from zonesearch.training.settings import Settings
 
-__all__ = ["TECHNIQUE_TABLES", "check_effects", "laid_over"]
+__all__ = ["SETTINGS", "TECHNIQUE_TABLES", "check_effects"]
 
 Tables = Mapping[str, Mapping[str, Any]]
 Axes = Mapping[str, Sequence[Any]]
@@ -43,7 +44,19 @@ _OWN = "package.module:function"
 TECHNIQUE_TABLES = ("averaging", "evolution", "gradient_noise", "noise_scale", "early_stopping")
 """The tables of techniques, whose settings are axes as ``table.key``; a table that is not there is switched off."""
 
-_CHECKED = ("data", "network", "optimizer", "training", "augmentation", "averaging")
+SETTINGS = {
+    "data": ("name", "root", "validation", "test", "limit", "target", "size", "task", "arguments"),
+    "network": ("kind", *dict.fromkeys(key for keys in _NETWORK.values() for key in keys), "arguments"),
+    "optimizer": ("name", "learning_rate", "weight_decay", *sorted(_OF_ONE_OPTIMIZER)),
+    "training": (
+        "batch", "schedule", "rate_rule", "reference_batch", "steps_per_epoch", "device", "tested", "precision", "clip",
+        "metric", "direction", "stack", "keep_mb",
+    ),
+    "augmentation": ("pad", "padding", "flip"),
+}  # fmt: skip
+"""The keys of the tables of a recipe."""
+
+_CHECKED = (*SETTINGS, "averaging")
 
 
 def check_effects(tables: Tables, axes: Axes, arms: Mapping[str, Tables] | None = None) -> None:
@@ -57,6 +70,8 @@ def check_effects(tables: Tables, axes: Axes, arms: Mapping[str, Tables] | None 
     Raises:
         StudyError: naming the table, the key and what does not read it.
     """
+    for table, keys in SETTINGS.items():
+        known(tables.get(table, {}), keys, f"[{table}]")
     arms = {name: laid_over(tables, name, arm) for name, arm in (arms or {}).items()}
     variants = [_Variant(tables, axes), *(_Variant(arm, axes) for arm in arms.values())]
     for table in _CHECKED:
@@ -66,10 +81,9 @@ def check_effects(tables: Tables, axes: Axes, arms: Mapping[str, Tables] | None 
             for key, value in arm.get(table, {}).items():
                 if tables.get(table, {}).get(key, ...) != value:
                     _refuse(f"[arms.{name}] {table}.{key}", [_Variant(arm, axes).useless(table, key)])
-    known = Settings.names()
     for name in axes:
-        if name in known or name.partition(".")[0] in TECHNIQUE_TABLES:
-            table, key = known.get(name) or (name.partition(".")[0], name.partition(".")[2])
+        table, key = _setting(name)
+        if table:
             if table in _CHECKED:
                 _refuse(f'axis "{name}"', [variant.useless(table, key) for variant in variants])
             for place, given in {table: tables, **{f"arms.{arm}": laid for arm, laid in arms.items()}}.items():
@@ -81,28 +95,15 @@ def check_effects(tables: Tables, axes: Axes, arms: Mapping[str, Tables] | None 
         raise StudyError("[early_stopping] has no effect without a rule: give patience, rise or after")
 
 
-def laid_over(tables: Tables, name: str, arm: Any) -> dict[str, Mapping[str, Any]]:
-    """The tables of a study with those of an arm laid over them.
-
-    Raises:
-        StudyError: the arm is no table of tables, or sets the data.
-    """
-    if not isinstance(arm, Mapping) or not all(isinstance(table, Mapping) for table in arm.values()):
-        raise StudyError(f'[arms.{name}] holds settings of other tables, such as training.schedule = "cosine"')
-    for table in arm:
-        if table in ("data", "arms"):
-            raise StudyError(f"[arms.{name}] cannot set [{table}]: arms differ in how they train, on the same data")
-    merged: dict[str, Mapping[str, Any]] = {key: table for key, table in tables.items() if key != "arms"}
-    for table, settings in arm.items():
-        merged[table] = {**merged.get(table, {}), **settings}
-    return merged
-
-
-def _keys(table: str) -> frozenset[str]:
-    if table == "averaging":
-        return frozenset({"keep", "kind"})
-    part = next(part for part in fields(Settings) if part.name == table)
-    return frozenset(field.name for field in fields(part.default))  # type: ignore[arg-type]
+def _setting(name: str) -> tuple[str, str]:
+    """The table and the key of an axis; nothing where it is no setting, but an argument of a network, say."""
+    table, dot, key = name.partition(".")
+    if dot:
+        return (table, key) if table in TECHNIQUE_TABLES or key in SETTINGS.get(table, ()) else ("", "")
+    if name == "optimizer":
+        return "optimizer", "name"
+    found = [table for table, keys in SETTINGS.items() if name in keys and table != "data" and name != "name"]
+    return (found[-1], name) if found else ("", "")
 
 
 def _refuse(what: str, reasons: Iterable[str]) -> None:
@@ -120,7 +121,7 @@ class _Variant:
 
     def useless(self, table: str, key: str) -> str:
         """Why a key has no effect; empty where it has one."""
-        if key not in _keys(table):  # an unknown key is refused where it is read
+        if table == "averaging" and key not in ("keep", "kind"):
             return ""
         reason: str = getattr(self, f"_{table}")(key)
         return reason
