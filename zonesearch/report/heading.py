@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from html import escape
 
 from zonesearch.domain.findings import Findings
 from zonesearch.domain.metric import ACCURACY
-from zonesearch.domain.verdict import Standing
+from zonesearch.domain.values import Value, told_apart
+from zonesearch.domain.verdict import Standing, Verdict
 from zonesearch.domain.wording import cost_text, point_text
 from zonesearch.report.summaries.costs import stages_table
 from zonesearch.report.summaries.finalists import finalist_name
@@ -20,10 +22,13 @@ def heading(survey: Survey) -> str:
     """The head as HTML."""
     findings = survey.findings
     sentence = findings.verdict.sentence if findings.verdict else state_sentence(findings)
-    notes = "".join(f"<li>{escape(note)}</li>" for note in findings.notes)
+    said = findings.map.limit.sentence if findings.map is not None and findings.zones else ""
+    notes = "".join(f"<li>{escape(note)}</li>" for note in findings.notes if note != said)
     card = ""
-    if findings.verdict and findings.verdict.recommended:
-        card = _recommendation(findings, findings.verdict.recommended)
+    if findings.verdict and findings.verdict.standings:
+        card = _recommendation(findings, findings.verdict)
+    elif findings.zones:
+        card = f"<div class=card><div><h2>Where the zones are</h2>{_where(findings)}</div></div>"
     return (
         f"<h1>Report of the study <b>{escape(findings.name)}</b></h1>"
         f"<p class=verdict>{escape(sentence)}</p>{card}" + (f"<ul class=notes>{notes}</ul>" if notes else "")
@@ -89,32 +94,81 @@ def _file_name(findings: Findings) -> str:
     return f"{findings.name}.toml".replace('"', "")
 
 
-def _recommendation(findings: Findings, chosen: Standing) -> str:
-    assert findings.verdict is not None
+def _recommendation(findings: Findings, verdict: Verdict) -> str:
+    """The best finalist, the cheapest that cannot be told apart from it, where the zones are, and how to train."""
+    best, cheapest = verdict.best, verdict.cheapest
+    assert best is not None
+    assert cheapest is not None
+    blocks = []
+    if cheapest is best:
+        blocks.append(_block(findings, verdict, best, "Recommended", "the best, and none of those like it is cheaper"))
+    else:
+        factor, unit = verdict.cheaper_by
+        times = {"parameters": "times fewer parameters", "multiply-adds": "times fewer multiply-adds"}
+        said = f"{factor:.2g} {times.get(unit, 'times cheaper')} than the best" if unit else ""
+        blocks.append(_block(findings, verdict, cheapest, "Recommended: cheapest that cannot be told apart", said))
+        blocks.append(_block(findings, verdict, best, "Best", "highest mean over fresh seeds"
+                             if findings.metric.maximized else "lowest mean over fresh seeds"))  # fmt: skip
+    if findings.zones:
+        blocks.append(f"<div><h2>Where the zones are</h2>{_where(findings)}</div>")
+    whence = (
+        f"{escape(_file_name(findings))} is the study file; this page holds it at its end."
+        if findings.study_text
+        else "objective is the function or recipe that was searched."
+    )
+    lines = escape(training_lines(findings, cheapest))
+    blocks.append(f"<div class=code><h2>To train it</h2><pre>{lines}</pre><p class=whence>{whence}</p></div>")
+    return f"<div class='card first'>{''.join(blocks)}</div>"
+
+
+def _block(findings: Findings, verdict: Verdict, chosen: Standing, title: str, why: str) -> str:
     metric = findings.metric
     n = len(chosen.accuracies)
     facts = [
         (
-            f"{findings.verdict.measured_on} {metric.name}",
+            f"{verdict.measured_on} {metric.name}",
             f"{metric.text(chosen.mean, chosen.half_width)} ({n} fresh seed{'s' if n != 1 else ''})",
         )
     ]
     if chosen.test_interval:
         low, high = map(metric.text, chosen.test_interval)
-        facts.append(("finite test set", f"{low} to {high} ({findings.verdict.level:.0%})"))
+        facts.append(("finite test set", f"{low} to {high} ({verdict.level:.0%})"))
     looked, real = metric.text(chosen.finalist.selected), metric.text(chosen.fresh_validation)
     facts.append(("when it was chosen", f"{looked}; {real} on fresh seeds (validation)"))
     cost = cost_text(chosen.n_parameters)
     seconds = f"{chosen.seconds:.2g} s a training" if chosen.seconds >= 0.01 else ""
     facts += [("cost", ", ".join(filter(None, (cost, seconds))))] if cost or seconds else []
     items = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts)
-    whence = (
-        f"{escape(_file_name(findings))} is the study file; this page holds it at its end."
-        if findings.study_text
-        else "objective is the function or recipe that was searched."
-    )
+    said = f"<p class=whence>{escape(why)}</p>" if why else ""
     return (
-        f"<div class=card><div><h2>Recommended</h2><p class=point>{escape(finalist_name(findings, chosen))}</p>"
-        f"<dl>{items}</dl></div><div><h2>To train it</h2><pre>{escape(training_lines(findings, chosen))}</pre>"
-        f"<p class=whence>{whence}</p></div></div>"
+        f"<div><h2>{escape(title)}</h2><p class=point>{escape(finalist_name(findings, chosen))}</p>"
+        f"<dl>{items}</dl>{said}</div>"
     )
+
+
+def _where(findings: Findings) -> str:
+    """Each zone in a line: how far its cells reach, its peak with its standard error, and how many cells it holds."""
+    metric = findings.metric
+    n_cells = sum(1 for cell in findings.map.cells if cell.values) if findings.map is not None else 0
+    lines = []
+    for zone in findings.zones:
+        reach = ", ".join(_reach(name, [cell[name] for cell in zone.cells if name in cell]) for name in zone.peak)
+        share = f" ({len(zone.cells) / n_cells:.0%} of the map)" if n_cells else ""
+        n = len(zone.cells)
+        lines.append(
+            f"<li><b>{zone.number}</b> {escape(reach)}: peak {escape(point_text(zone.peak))} with "
+            f"{escape(metric.text(zone.value, zone.se))}, {n} cell{'s' if n != 1 else ''}{share}</li>"
+        )
+    limit = findings.map.limit.sentence if findings.map is not None else ""
+    said = f"<p class=whence>{escape(limit)}</p>" if limit else ""
+    return f"<ul class=zones>{''.join(lines)}</ul>{said}<p class=whence>± is one standard error between seeds.</p>"
+
+
+def _reach(name: str, values: Sequence[Value]) -> str:
+    """``width 128 to 1024`` for numbers, ``kind a or b`` for choices."""
+    different = list({told_apart(value): value for value in values}.values())
+    numbers = [value for value in different if isinstance(value, int | float) and not isinstance(value, bool)]
+    if len(numbers) == len(different):
+        low, high = min(numbers), max(numbers)
+        return f"{name} {low:.4g}" if low == high else f"{name} {low:.4g} to {high:.4g}"
+    return f"{name} {' or '.join(map(str, different))}"

@@ -67,7 +67,7 @@ def noise_sentence(noise: Noise, survey: Survey) -> str:
     error, metric = float(sorted(known)[len(known) // 2]), survey.metric
     typical = metric.gap_text(error, "", metric.shares(survey.means.ravel().tolist()))
     source = {
-        "seeds": f"measured between seeds with {noise.degrees} degrees of freedom",
+        "seeds": f"measured between seeds with {noise.degrees:.0f} degrees of freedom",
         "differences": "guessed from the differences between neighbours, since every cell has one seed",
         "none": "from the finite validation set alone, since every cell has one seed",
     }[noise.source]

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from zonesearch.domain.coarse import coarser
 from zonesearch.domain.findings import Findings
+from zonesearch.domain.map import Map
 from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.noise import Cell, Noise, map_cells, measure_noise
 from zonesearch.domain.reading import Reading
@@ -50,10 +51,18 @@ class Survey:
         return self.findings.metric
 
     @cached_property
+    def _map(self) -> Map | None:
+        """The map of a grid, as the stage that made it handed it on; None before it did, or without a grid."""
+        found = self.findings.map
+        return None if found is None or found.scattered else found
+
+    @cached_property
     def space(self) -> Space:
         """The space that was mapped: the study's, or what a stage before the grid narrowed it to; with coarser rows
         where the grid may have no more cells.
         """
+        if self._map is not None:
+            return self._map.space
         narrowed = [record.output for record in self.findings.stages if isinstance(record.output, Space)]
         space = narrowed[-1] if narrowed else self.findings.space
         most = next((n for r in self.findings.stages if (n := r.settings.get("cells_max")) is not None), None)
@@ -95,6 +104,8 @@ class Survey:
     def cells(self) -> list[Cell]:
         """The cells of the grid, those that did not come back too."""
         found = self.findings
+        if self._map is not None:
+            return list(self._map.cells)
         return map_cells(self.points, found.trials, seeds=self.seeds, epochs=found.epochs, reading=found.reading)
 
     @cached_property
@@ -104,6 +115,8 @@ class Survey:
         They count in no summary of the map, whose values are those after all epochs; pictures show them as they were.
         """
         found = self.findings
+        if self._map is not None:
+            return {i: (epochs, cell.mean) for i, (epochs, cell) in self._map.left.items()}
         shorter = {
             training.identity[0]: training.epochs
             for record in found.stages
@@ -134,6 +147,8 @@ class Survey:
     @cached_property
     def noise(self) -> Noise:
         """The noise of the map."""
+        if self._map is not None:
+            return self._map.noise
         return measure_noise(self.cells, self.space)
 
     @cached_property
