@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zonesearch import Axis, Choice, Space, SpaceError, Training, Trial, Trials, run_pipeline
@@ -19,6 +19,7 @@ from zonesearch.engine.record import parse, to_trial, trial_line
 SIX = (True, 1, 1.0, "1", None, "None")
 APART = 1e-9
 
+UNHURRIED = settings(deadline=None)
 floats = st.floats(1e-12, 1e12)
 
 
@@ -47,6 +48,7 @@ def test_a_float_has_one_form(value: float, form: float) -> None:
     assert canonical(value) == form
 
 
+@UNHURRIED
 @given(floats)
 def test_the_form_of_a_form_is_itself_and_near(value: float) -> None:
     form = canonical(value)
@@ -54,12 +56,14 @@ def test_the_form_of_a_form_is_itself_and_near(value: float) -> None:
     assert abs(form - value) <= 1.02e-9 * value
 
 
+@UNHURRIED
 @given(floats, st.floats(0, 3e-9))
 def test_two_forms_are_one_or_a_billionth_apart(value: float, more: float) -> None:
     a, b = sorted((canonical(value), canonical(value * (1 + more))))
     assert a == b or b - a >= APART * a
 
 
+@UNHURRIED
 @given(floats, st.floats(1.01, 1e6), st.booleans(), st.integers(1, 12), st.lists(st.floats(0, 1), max_size=20))
 def test_no_two_values_of_an_axis_are_nearly_the_same(
     low: float, factor: float, log: bool, steps: int, places: list[float]
