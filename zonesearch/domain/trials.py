@@ -23,7 +23,7 @@ from zonesearch.domain.compact import Curves
 from zonesearch.domain.log import Records
 from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.reading import BEST, Reading
-from zonesearch.domain.values import Params, Value, key_form, order, plain, told_apart
+from zonesearch.domain.values import ChosenFloat, Params, Value, key_form, order, plain, told_apart
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -523,7 +523,7 @@ class Trials:
 
         trials = list(self)
         value = (metric or self.metric).name
-        columns: dict[str, list[Any]] = {}
+        columns: dict[str, Any] = {}
 
         def add(name: str, values: list[Any], prefix: str = "") -> None:
             while name in columns:
@@ -531,7 +531,8 @@ class Trials:
             columns[name] = values
 
         for name in dict.fromkeys(name for trial in trials for name in trial.params):
-            columns[name] = [trial.params.get(name) for trial in trials]
+            values = [trial.params.get(name) for trial in trials]
+            columns[name] = pd.Series(values, dtype=object) if _kept_apart(values) else values
         for name, values in (
             (value, [trial.accuracy for trial in trials]),
             (f"test_{value}", [trial.test_accuracy for trial in trials]),
@@ -546,6 +547,13 @@ class Trials:
         add("n_parameters", [trial.n_parameters for trial in trials], "training_")
         add("key", [trial.key for trial in trials], "training_")
         return pd.DataFrame(columns)
+
+
+def _kept_apart(values: Sequence[Value]) -> bool:
+    """Whether pandas would change the type of some: whole numbers beside absent values, 1.0 that is chosen beside 1."""
+    return any(type(value) is ChosenFloat for value in values) or (
+        any(value is None for value in values) and any(isinstance(value, int) for value in values)
+    )
 
 
 def _shared_metric(metrics: Iterable[Metric]) -> Metric:

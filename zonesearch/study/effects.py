@@ -24,7 +24,7 @@ _NETWORK = {
     "cnn": (
         "depth", "activation", "dropout", "batch_norm", "init", "channels", "blocks", "kernel", "pooling", "residual",
     ),
-    "backbone": ("backbone", "weights", "tune"),
+    "backbone": ("backbone", "weights", "tune", "dropout"),
 }  # fmt: skip
 _OPTIMIZER = {
     "adam": ("beta1", "beta2", "eps"),
