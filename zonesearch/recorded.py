@@ -19,7 +19,7 @@ from zonesearch.engine.run_folder import RunFolder
 from zonesearch.engine.shards import Deal, odd_shards
 from zonesearch.engine.store import Store
 from zonesearch.errors import StudyError, ZoneSearchError
-from zonesearch.pipeline import find
+from zonesearch.pipeline import find, metric_of
 from zonesearch.study.study import Study
 
 __all__ = ["Recorded", "read_recorded", "read_run", "read_trials", "study_of"]
@@ -133,8 +133,7 @@ def read_trials(path: str | Path) -> Findings:
     folder = RunFolder.open(path)
     trials = Store(folder, writer=None).load().trials
     study = study_of(folder)
-    metric = study.metric if study.metric != ACCURACY else trials.metric
-    return Findings(folder.name, study.space, trials, metric=metric)
+    return Findings(folder.name, study.space, trials, metric=metric_of(study, trials))
 
 
 def read_run(path: str | Path) -> tuple[Findings, int]:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Params
+from zonesearch.domain.values import told_apart
 
 __all__ = ["residuals"]
 
@@ -37,12 +38,14 @@ def residuals(space: Space, points: Sequence[Params], values: Array) -> list[tup
         For each kind of which there is any, the index of a cell of each contrast, and the contrast divided so that its
         variance is that of a single value; shape (n_residuals,) each.
     """
-    rows: list[Mapping[object, int]] = [{value: i for i, value in enumerate(axis.row())} for axis in space.axes]
+    rows: list[Mapping[object, int]] = [
+        {told_apart(value): i for i, value in enumerate(axis.row())} for axis in space.axes
+    ]
     shape = tuple(len(row) for row in rows)
     table = np.full(shape, np.nan)
     home = np.full(shape, -1, dtype=np.intp)
     for i, point in enumerate(points):
-        place = tuple(row.get(point[axis.name], -1) for axis, row in zip(space.axes, rows, strict=True))
+        place = tuple(row.get(told_apart(point[axis.name]), -1) for axis, row in zip(space.axes, rows, strict=True))
         if min(place) >= 0:
             table[place], home[place] = values[i], i
     ordered = [at for at, axis in enumerate(space.axes) if axis.ordered]

@@ -531,8 +531,8 @@ class Trials:
             columns[name] = values
 
         for name in dict.fromkeys(name for trial in trials for name in trial.params):
-            values = [trial.params.get(name) for trial in trials]
-            columns[name] = pd.Series(values, dtype=object) if _kept_apart(values) else values
+            column = [trial.params.get(name) for trial in trials]
+            columns[name] = pd.Series(column, dtype=object) if _kept_apart(column) else column
         for name, values in (
             (value, [trial.accuracy for trial in trials]),
             (f"test_{value}", [trial.test_accuracy for trial in trials]),
