@@ -30,6 +30,8 @@ def test_adding_to_any_of_them_changes_none(steps: list[tuple[int, list[Trial], 
         assert len(grown) == len(fresh)
         assert [t.training for t in grown] == [t.training for t in fresh]
         assert sorted(map(repr, grown.records())) == sorted(map(repr, fresh.records()))
+        both = (sorted(sorted(map(repr, records)) for records in made._records.repeated()) for made in (grown, fresh))
+        assert next(both) == next(both)
         for t in held:
             assert set(map(repr, grown.records_of(t.training))) == set(map(repr, fresh.records_of(t.training)))
             assert (grown.get(t.training) is None) == (fresh.get(t.training) is None)

@@ -25,11 +25,12 @@ _Places = int | tuple[int, ...]
 class _Log:
     """All records in the order of their arrival, and by identity where they stand."""
 
-    __slots__ = ("entries", "growing", "places")
+    __slots__ = ("entries", "growing", "places", "repeated")
 
     def __init__(self, entries: list[Trial], places: dict[Hashable, _Places]) -> None:
         self.entries = entries
         self.places = places
+        self.repeated = {identity: None for identity, found in places.items() if isinstance(found, tuple)}
         self.growing = threading.Lock()  # a viewer may look from a thread of its own, and two may add
 
     def copied(self, n: int) -> _Log:
@@ -73,6 +74,7 @@ class Records:
                 elif not any(trial._identical(entries[i]) for i in _all(found)):
                     entries.append(trial)
                     places[identity] = (*_all(found), place)
+                    log.repeated[identity] = None
             if len(entries) == self._n:
                 return self
             made = Records.__new__(Records)
@@ -111,6 +113,11 @@ class Records:
                 yield identity, (trial,)
             elif found[0] == i:
                 yield identity, tuple([entries[place] for place in found if place < self._n])
+
+    def repeated(self) -> Iterator[tuple[Trial, ...]]:
+        """The records of each identity that has more than one; the others, mostly all, are not looked at."""
+        found = (self.get(identity) for identity in list(self._log.repeated))
+        return (trials for trials in found if len(trials) > 1)
 
     def __iter__(self) -> Iterator[Any]:
         return (identity for identity, _ in self.items())

@@ -502,7 +502,7 @@ class Trials:
     def conflicts(self) -> tuple[Conflict, ...]:
         """The trainings whose records contradict each other, ordered by key."""
         found = []
-        for records in self._records.values():
+        for records in self._records.repeated():
             clashing = {id(trial): trial for a, b in combinations(records, 2) if a._contradicts(b) for trial in (a, b)}
             if clashing:
                 ordered = tuple(sorted(clashing.values(), key=lambda t: t._rank))
