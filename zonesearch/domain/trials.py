@@ -376,8 +376,7 @@ class Trials:
 
     @cached_property
     def _n(self) -> int:
-        lengths = (len({t.length for t in records}) for records in self._records.values() if len(records) > 1)
-        return len(self._records) + sum(n - 1 for n in lengths)
+        return len(self._records) + sum(len({t.length for t in records}) - 1 for records in self._records.repeated())
 
     def __iter__(self) -> Iterator[Trial]:
         return iter(self._spoken.values())
