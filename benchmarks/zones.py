@@ -101,7 +101,7 @@ class Oracle(Noise):
     """The noise of a map whose variances are known."""
 
     def __init__(self, variances: dict[Any, float]) -> None:
-        super().__init__(between_seeds=0.6)
+        super().__init__()
         object.__setattr__(self, "known", variances)
 
     def estimates(self, cells: Any) -> Any:

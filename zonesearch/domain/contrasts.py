@@ -44,7 +44,7 @@ class Contrasts:
         other = max(self.variances[j], least)
         seeds = self.variances[i] + other
         parts = [(self.variances[i], self.degrees[i]), (other, self.degrees[j])]
-        alone = _quantile(level, _degrees(parts)) * math.sqrt(seeds)
+        alone = _quantile(level, welch(parts)) * math.sqrt(seeds)
         a, b = self.cells[i], self.cells[j]
         if difference <= alone or not a.right or not b.right:
             return difference > alone
@@ -52,7 +52,7 @@ class Contrasts:
         if difference > 2 * alone * math.sqrt(1 + most / seeds if seeds > 0 else 1.0) and seeds > 0:
             return True
         found = self.noise.examples(a, b)
-        both = _quantile(level, _degrees([*parts, (found.variance, found.degrees)]))
+        both = _quantile(level, welch(parts, found))
         return difference > max(alone, both * math.sqrt(seeds + found.variance))
 
     def usual_variance(self, places: Sequence[int], j: int) -> float:
@@ -65,11 +65,10 @@ def _wrong(cell: Cell) -> float:
     return 1 - cell.mean if cell.metric.maximized else cell.mean
 
 
-def _degrees(parts: Sequence[tuple[float, float]]) -> float:
-    found = welch(parts)
-    return found if found == math.inf else round(found, 1)
+def _quantile(level: float, degrees: float) -> float:
+    return _table(level, degrees if degrees == math.inf else round(degrees, 1))
 
 
 @lru_cache(maxsize=4096)
-def _quantile(level: float, degrees: float) -> float:
+def _table(level: float, degrees: float) -> float:
     return t_quantile(level, degrees)

@@ -5,19 +5,23 @@ difference of two accuracies is known much better than each of them. Seeds and e
 With D the table of paired differences (K seeds, n examples), the variance of its mean, for other seeds *and* other
 examples, is (MS_seeds + MS_examples - MS_residual) / (K n) (Cornfield & Tukey 1956, two-way random effects).
 
-Answers are packed bits (``numpy.packbits``), one bytes object a training: 12,000 examples take 1.5 kB, and what two
-trainings have in common is counted eight at a time.
+Answers are packed bits (``numpy.packbits``), one bytes object a training: 12,000 examples take 1.5 kB.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Crossed", "Shared", "crossed", "n_right", "share_between_seeds", "shared"]
+__all__ = ["Answering", "Crossed", "Shared", "answering", "crossed", "n_right", "shared"]
+
+_PRIOR = 20.0  # degrees of freedom that the whole map is worth for the spread of a pair
+_NEAR = 24  # of the best cells: from their differences to the very best the ratio is measured
 
 Array = npt.NDArray[np.float64]
 
@@ -28,10 +32,11 @@ class Shared:
 
     Args:
         variance: of the mean difference by the choice of the examples, which no seed makes smaller; 0 or more.
-        degrees: degrees of freedom behind it: one less than the examples on which the two differ, at least 1.
+        spread: the same before what seeds draw anew was taken off; ``degrees`` of freedom are those of this estimate.
     """
 
     variance: float
+    spread: float
     degrees: float
 
 
@@ -40,58 +45,103 @@ def n_right(bits: bytes) -> int:
     return int(np.bitwise_count(np.frombuffer(bits, np.uint8)).sum())
 
 
-def _table(answers: Sequence[bytes]) -> npt.NDArray[np.uint64]:
-    """One row a training, shape (K, n_words)."""
-    padded = [bits.ljust(-(-len(bits) // 8) * 8, b"\0") for bits in answers]
-    return np.frombuffer(b"".join(padded), np.uint64).reshape(len(answers), -1)
+def _unpacked(answers: Sequence[bytes], n: int) -> npt.NDArray[np.uint8]:
+    """0 or 1 for each training and example, shape (K, n)."""
+    table = np.frombuffer(b"".join(answers), np.uint8).reshape(len(answers), -1)
+    return np.unpackbits(table, axis=1, count=n)
 
 
-def _together(a: npt.NDArray[np.uint64], b: npt.NDArray[np.uint64]) -> Array:
-    """How many examples each training of ``a`` and each of ``b`` answer both, shape (K_a, K_b)."""
-    together: Array = np.bitwise_count(a[:, None] & b[None]).sum(axis=2).astype(float)
-    return together
+@lru_cache(maxsize=512)
+def _rates(answers: tuple[bytes, ...], n: int) -> Array:
+    """The share of the seeds that answer each example rightly, shape (n,)."""
+    rates: Array = _unpacked(answers, n).mean(axis=0)
+    return rates
+
+
+@dataclass(frozen=True)
+class Answering:
+    """What the answers of a whole map have in common, since those of two cells say little about it.
+
+    Args:
+        between_seeds: part of the variance p(1 - p) of single answers that another seed draws anew; the rest belongs to
+            the examples: hard ones are wrong with every seed. NaN where no cell has two seeds.
+        ratio: what examples make of the spread of differences, over what seeds make of it with one seed each; NaN where
+            it was not measured.
+    """
+
+    between_seeds: float = math.nan
+    ratio: float = math.nan
 
 
 def share_between_seeds(answers: Sequence[bytes], n: int) -> float:
-    """The part of the variance p(1 - p) of single answers that another seed draws anew; NaN with one seed, or p 0 or 1.
-
-    The rest belongs to the examples: hard ones are wrong with every seed.
-    """
+    """The part of the variance p(1 - p) of single answers that another seed draws anew; NaN with one seed."""
     k = len(answers)
     if k < 2:
-        return float("nan")
-    table = _table(answers)
-    both = float(_together(table, table).sum())
-    mean = float(np.bitwise_count(table).sum()) / (k * n)
-    within = (mean - both / (k * k * n)) * k / (k - 1)
-    total = mean * (1 - mean)
-    return within / total if total > 0 else float("nan")
+        return math.nan
+    rates = _rates(tuple(answers), n)
+    mean = float(rates.mean())
+    within = float((rates * (1 - rates)).mean()) * k / (k - 1)
+    return within / (mean * (1 - mean)) if 0.0 < mean < 1.0 else math.nan
 
 
-def shared(a: Sequence[bytes], b: Sequence[bytes], n: int, between_seeds: float) -> Shared:
+def answering(cells: Sequence[Sequence[bytes]], n: int) -> Answering:
+    """What the answers of ``cells`` to the same ``n`` examples have in common, the best cell first."""
+    shares = [share for cell in cells if not math.isnan(share := share_between_seeds(cell, n))]
+    if not shares:
+        return Answering()
+    between = math.fsum(shares) / len(shares)
+    spread = anew = single = 0.0
+    for cell in cells[1 : 1 + _NEAR]:
+        mine, seeds, one = _spread(cells[0], cell, n, between)
+        spread, anew, single = spread + mine, anew + seeds, single + one
+    return Answering(between, max(0.0, spread - anew) / single if single > 0 else math.nan)
+
+
+def shared(a: Sequence[bytes], b: Sequence[bytes], n: int, common: Answering) -> Shared:
     """What the choice of ``n`` examples does to the difference of the means of two points.
 
     The differences of the seeds' means, example by example, scatter for two reasons. What seeds draw anew is taken off
-    (it is in the variance between seeds already); what is left belongs to the examples.
+    (it is in the variance between seeds already); what is left belongs to the examples. Two good points differ in a
+    handful of examples, so their spread is drawn towards what the whole map has in common.
 
     Args:
         a, b: the answers of each seed of the two points, as many examples each; any number of seeds, at least one.
         n: number of examples.
-        between_seeds: of :func:`share_between_seeds`, where a point has one seed; NaN to take nothing off for it.
+        common: of the map.
     """
-    one, other = _table(a), _table(b)
-    means = [float(np.bitwise_count(table).sum()) / (len(table) * n) for table in (one, other)]
-    squares = 0.0
-    for x, y, sign in ((one, one, 1), (other, other, 1), (one, other, -2)):
-        squares += sign * float(_together(x, y).sum()) / (len(x) * len(y))
-    spread = max(0.0, squares - n * (means[0] - means[1]) ** 2) / max(1, n - 1)
-    for table, mean, answers in ((one, means[0], a), (other, means[1], b)):
-        anew = share_between_seeds(answers, n)
-        anew = between_seeds if anew != anew else anew
-        if anew == anew:
-            spread -= anew * mean * (1 - mean) / len(table)
-    differing = float(np.bitwise_count(np.bitwise_or.reduce(one) ^ np.bitwise_or.reduce(other)).sum())
-    return Shared(max(0.0, spread) / n, max(1.0, differing - 1))
+    spread, anew, single = _spread(a, b, n, common.between_seeds)
+    degrees = _free(_rates(tuple(a), n) - _rates(tuple(b), n))
+    if not math.isnan(common.ratio) and anew > 0:
+        usual = anew + common.ratio * single
+        spread = (degrees * spread + _PRIOR * usual) / (degrees + _PRIOR)
+        degrees += _PRIOR
+    return Shared(max(0.0, spread - anew) / n, spread / n, degrees)
+
+
+def _spread(a: Sequence[bytes], b: Sequence[bytes], n: int, between_seeds: float) -> tuple[float, float, float]:
+    """The variance of the differences over the examples; what of it seeds draw anew; and with one seed each would."""
+    one, other = _rates(tuple(a), n), _rates(tuple(b), n)
+    spread = float((one - other).var(ddof=1)) if n > 1 else 0.0
+    anew = single = 0.0
+    for rates, answers in ((one, a), (other, b)):
+        shares = [share for share in (share_between_seeds(answers, n), between_seeds) if not math.isnan(share)]
+        if shares:  # that of a cell alone is known badly, that of the map holds for most of its cells
+            mean = float(rates.mean())
+            part = math.fsum(shares) / len(shares) * mean * (1 - mean)
+            anew, single = anew + part / len(answers), single + part
+    return spread, anew, single
+
+
+def _free(values: Array) -> float:
+    """Degrees of freedom of the variance of ``values`` by their own fourth moment, at least 1.
+
+    Most differences of answers are 0 and a few are not: d of these make about 2 d degrees, and not n - 1.
+    """
+    squares = (values - values.mean()) ** 2
+    variance, noise = float(squares.mean()), float(squares.var())
+    if variance <= 0.0 or noise <= 0.0:
+        return float(max(1, len(values) - 1))
+    return max(1.0, min(2 * len(values) * variance**2 / noise, len(values) - 1.0))
 
 
 @dataclass(frozen=True)
@@ -123,19 +173,17 @@ def crossed(a: Sequence[bytes], b: Sequence[bytes], n: int) -> Crossed:
     k = len(a)
     if k < 2 or k != len(b):
         raise ValueError(f"two points are compared over two seeds or more that both have, not {k} and {len(b)}")
-    one, other = _table(a), _table(b)
-    rows = (np.bitwise_count(one).sum(axis=1).astype(float) - np.bitwise_count(other).sum(axis=1)) / n
+    table = _unpacked(a, n).astype(np.int8) - _unpacked(b, n).astype(np.int8)
+    rows, columns = table.mean(axis=1), table.mean(axis=0)
     mean = float(rows.mean())
-    squares = float(np.bitwise_count(one ^ other).sum())  # a difference is -1, 0 or 1
-    both = _together(one, one).sum() + _together(other, other).sum() - 2 * _together(one, other).sum()
-    columns = float(both) / k**2  # sum over the examples of the squared mean difference
     ss_seeds = n * float(np.sum((rows - mean) ** 2))
-    ss_examples = k * (columns - n * mean**2)
-    ss_rest = squares - k * n * mean**2 - ss_seeds - ss_examples
+    ss_examples = k * float(np.sum((columns - mean) ** 2))
+    ss_rest = float(np.count_nonzero(table)) - k * n * mean**2 - ss_seeds - ss_examples
     ms_seeds, ms_examples = ss_seeds / (k - 1), ss_examples / max(1, n - 1)
     ms_rest = ss_rest / max(1, (k - 1) * (n - 1))
-    total = max(ms_seeds + ms_examples - ms_rest, ms_seeds, ms_examples, 0.0)
+    total = max(ms_seeds + ms_examples - ms_rest, ms_seeds, ms_examples)
     if total <= 0.0:
         return Crossed(mean, 0.0, float(k - 1), 0.0)
-    weight = ms_seeds**2 / (k - 1) + ms_examples**2 / max(1, n - 1) + ms_rest**2 / max(1, (k - 1) * (n - 1))
+    free = _free(columns)
+    weight = ms_seeds**2 / (k - 1) + ms_examples**2 / free + ms_rest**2 / max(1.0, (k - 1) * free)
     return Crossed(mean, total / (k * n), max(1.0, total**2 / weight), min(ms_seeds, total) / (k * n))

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from scipy.special import ndtri, stdtrit
 
 from zonesearch.domain.differences import residuals
-from zonesearch.domain.examples import Shared, n_right, share_between_seeds, shared
+from zonesearch.domain.examples import Answering, Shared, answering, n_right, shared
 from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.space import Space
@@ -168,8 +168,7 @@ class Noise:
         source: ``seeds``, ``differences`` or ``none``.
         trend: the variance of a single training as a function of x; None where it is the same everywhere.
         badness: gives x.
-        between_seeds: part of the variance of single answers that another seed draws anew, the mean over the cells
-            that were repeated; NaN where no answers are known.
+        answering: what the answers of all cells have in common, where it is known which examples were right.
     """
 
     seed_variance: float = 0.0
@@ -177,7 +176,7 @@ class Noise:
     source: str = "none"
     trend: Moderated | None = None
     badness: Badness | None = None
-    between_seeds: float = math.nan
+    answering: Answering = Answering()
 
     def estimates(self, cells: Sequence[Cell]) -> tuple[Array, Array]:
         """The variance of each cell's mean by its seeds, and its degrees of freedom; shape (n,) each.
@@ -211,23 +210,26 @@ class Noise:
     def examples(self, a: Cell, b: Cell) -> Shared:
         """What the finite validation set does to the difference of two cells; 0 where it is not known."""
         if not a.right or not b.right or not a.n_validation or a.n_validation != b.n_validation:
-            return Shared(0.0, math.inf)
-        return shared(a.right, b.right, a.n_validation, self.between_seeds)
+            return Shared(0.0, 0.0, math.inf)
+        return shared(a.right, b.right, a.n_validation, self.answering)
 
     def gap(self, a: Cell, b: Cell) -> Gap:
         """The difference of two cells with a value each."""
         variances, degrees = self.estimates([a, b])
         found = self.examples(a, b)
-        parts = [(float(variances[0]), float(degrees[0])), (float(variances[1]), float(degrees[1]))]
-        parts.append((found.variance, found.degrees))
-        return Gap(a.score - b.score, parts[0][0] + parts[1][0], found.variance, welch(parts))
+        seeds = [(float(v), float(d)) for v, d in zip(variances, degrees, strict=True)]
+        return Gap(a.score - b.score, seeds[0][0] + seeds[1][0], found.variance, welch(seeds, found))
 
 
-def welch(parts: Sequence[tuple[float, float]]) -> float:
-    """Degrees of freedom of a sum of variances, each with its own (Welch 1947, Satterthwaite 1946)."""
-    total = math.fsum(variance for variance, _ in parts)
-    weight = math.fsum(variance**2 / degrees for variance, degrees in parts if degrees < math.inf)
-    return total**2 / weight if weight > 0 else math.inf
+def welch(seeds: Sequence[tuple[float, float]], examples: Shared | None = None) -> float:
+    """Degrees of freedom of a sum of variances, each with its own, and of what examples add (Welch 1947, Satterthwaite
+    1946); at least 1.
+    """
+    total = math.fsum(variance for variance, _ in seeds) + (examples.variance if examples else 0.0)
+    weight = math.fsum(variance**2 / degrees for variance, degrees in seeds if degrees < math.inf)
+    if examples and examples.variance > 0.0:
+        weight += examples.variance**2 / examples.degrees
+    return max(1.0, total**2 / weight) if weight > 0 else math.inf
 
 
 def t_quantile(level: float, degrees: float) -> float:
@@ -296,11 +298,11 @@ def measure_noise(cells: Sequence[Cell], space: Space | None = None) -> Noise:
         variances = np.array([cell.spread for cell in repeated])
         pooled = float(np.average(variances, weights=degrees))
         if pooled <= (_EXACT * max(abs(cell.mean) for cell in repeated)) ** 2:
-            return Noise(0.0, float(degrees.sum()), "seeds", between_seeds=_between_seeds(repeated))
+            return Noise(0.0, float(degrees.sum()), "seeds", answering=_answering(known))
         badness = Badness.of(known)
         x = badness(np.array([cell.mean for cell in repeated]))
         trend = fit_variances(x, variances, degrees, badness.slope)
-        return Noise(pooled, float(degrees.sum()), "seeds", trend, badness, _between_seeds(repeated))
+        return Noise(pooled, float(degrees.sum()), "seeds", trend, badness, _answering(known))
     if space is None or not known:
         return Noise()
     badness = Badness.of(known)
@@ -339,10 +341,8 @@ def _stretched(known: Sequence[Cell], badness: Badness) -> tuple[Array, Array]:
     return np.log(lack + usual), 1.0 / (lack + usual)
 
 
-def _between_seeds(repeated: Sequence[Cell]) -> float:
-    """The mean over the cells of the part of the variance of single answers that another seed draws anew."""
-    found = [
-        share_between_seeds(cell.right, cell.n_validation) for cell in repeated if cell.right and cell.n_validation
-    ]
-    found = [share for share in found if not math.isnan(share)]
-    return math.fsum(found) / len(found) if found else math.nan
+def _answering(known: Sequence[Cell]) -> Answering:
+    """What the answers of the cells have in common."""
+    best = sorted((cell for cell in known if cell.right), key=lambda cell: -cell.score)
+    same = [cell.right for cell in best if cell.n_validation == best[0].n_validation]
+    return answering(same, best[0].n_validation) if same and best[0].n_validation else Answering()

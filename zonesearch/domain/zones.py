@@ -30,6 +30,7 @@ from zonesearch.domain.values import Params, Value, told_apart
 __all__ = ["Zone", "bordering", "find_zones", "peak_zone"]
 
 _HIDDEN = 2  # so many cells are thought to compete for each that does: bad luck hides some
+_SHARED = 0.5  # where answers are compared, alike cells have alike luck, as if there were fewer
 _ROUNDS = 8  # of counting the cells that are alike
 _DIAGONAL_AXES = 3  # up to this many axes cells that touch at a corner are neighbours too
 
@@ -210,9 +211,10 @@ def _alike(members: Sequence[int], contrasts: Contrasts) -> list[int]:
     also likely to be noisier than its own repeats say, so that its variance counts as that of the others at least.
     """
     peak, n, least = members[0], 0, 0.0
+    answered = bool(contrasts.cells[peak].right)
     alike: list[int] = []
     for _ in range(_ROUNDS):
-        level = subset_level(contrasts.level, _HIDDEN * n)
+        level = subset_level(contrasts.level, math.ceil(n * (_SHARED if answered else _HIDDEN)))
         alike = [i for i in members if not contrasts.below(i, peak, level, least)]
         if len(alike) <= n:
             break
