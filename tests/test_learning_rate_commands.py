@@ -129,15 +129,13 @@ name = "sgd"
 [training]
 epochs = 3
 batch = 256
-rate_rule = "%s"
-reference_batch = 16
 """
 
 
 def test_lr_range_suggests_the_rate_that_the_batch_rule_makes_the_right_one(typed, tmp_path) -> None:
     found = {}
-    for rule in ("none", "linear"):
-        (tmp_path / "tied.toml").write_text(TIED % rule)
+    for rule, lines in (("none", ""), ("linear", 'rate_rule = "linear"\nreference_batch = 16\n')):
+        (tmp_path / "tied.toml").write_text(TIED + lines)
         _, out, _ = typed("lr-range", "tied.toml", "--json")
         found[rule] = json.loads(out)
     assert found["none"]["suggestion"] == pytest.approx(0.19, rel=0.05)

@@ -278,10 +278,11 @@ def test_a_training_that_stops_before_its_first_average_says_so(tmp_path: Path) 
     result = run_study(study, into=tmp_path / "run")
     assert all(len(trial.validation_curve) < 36 for trial in result.trials)
     assert all(trial.averaged_from is None for trial in result.trials)
-    said = "2 of 2 trainings: averaging never began: the first member is taken at epoch 36, and it stopped before."
+    n = len(result.trials)
+    said = f"{n} of {n} trainings: averaging never began: the first member is taken at epoch 36, and it stopped before."
     assert said in result.findings.notes
     status = status_of(tmp_path / "run")
-    assert status["notes"] == [said]
+    assert said in status["notes"]
     lines = [line for file in (tmp_path / "run" / "trials").glob("*.jsonl") for line in file.read_text().splitlines()]
     assert any("averaging never began" in str(json.loads(line).get("provenance")) for line in lines)
     result.report(tmp_path / "report.html")

@@ -91,6 +91,7 @@ def assert_same(ours: tuple[Run, Trial], theirs: tuple[Run, Trial]) -> None:
     assert my_trial.curve == other_trial.curve
     assert my_trial.accuracy == other_trial.accuracy
     assert my_trial.test_accuracy == other_trial.test_accuracy
+    assert (my_trial.right, my_trial.test_right) == (other_trial.right, other_trial.test_right)
     assert my_trial.averaged_from == other_trial.averaged_from
     assert my_trial.provenance.get("notes") == other_trial.provenance.get("notes")
     pairs = (

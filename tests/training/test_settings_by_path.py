@@ -212,7 +212,8 @@ def trained(mine: Recipe, epochs: int = LONG, test: bool = True, **params: Any) 
 
 
 def result(trial: Trial) -> tuple[Any, ...]:
-    return trial.state, trial.accuracy, trial.test_accuracy, dict(trial.curve), trial.averaged_from
+    read = trial.accuracy, trial.test_accuracy, trial.metric
+    return trial.state, *read, dict(trial.curve), trial.averaged_from
 
 
 def with_value(table: str, name: str) -> tuple[Entry, Tables]:
@@ -275,7 +276,7 @@ def test_a_setting_does_on_every_path_what_it_does_in_the_plain_loop(table: str,
 def test_a_setting_does_in_a_range_test_what_it_does_in_the_plain_loop(table: str, name: str) -> None:
     entry, value = with_value(table, name)
     without, swept = (trained(recipe(entry.needs, *more), 1, False, schedule=SWEEP) for more in ((), (value,)))
-    assert (without.curve != swept.curve or without.accuracy != swept.accuracy) == (entry.swept == "changes")
+    assert (result(without) != result(swept)) == (entry.swept == "changes")
     if entry.swept == "noted":
         assert f"[{table.partition(',')[0]}]" in " ".join(swept.provenance["notes"])
 

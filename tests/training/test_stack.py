@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -41,6 +42,12 @@ def assert_same(ours: Trial, theirs: Trial, bound: float = 1e-9) -> None:
     for name, values in theirs.curve.items():
         assert ours.curve[name] == pytest.approx(values, abs=bound), name
     assert ours.test_accuracy == (None if theirs.test_accuracy is None else pytest.approx(theirs.test_accuracy))
+    assert (ours.right, ours.test_right) == (theirs.right, theirs.test_right)
+    if ours.complete:
+        assert ours.accuracy is not None
+        n_right = int(np.unpackbits(np.frombuffer(ours.right, np.uint8)).sum())
+        assert n_right == round(ours.accuracy * (ours.n_validation or 0)), "of the best epoch"
+        assert bool(ours.test_right) == (ours.test_accuracy is not None)
     assert (ours.n_parameters, ours.n_validation, ours.n_test) == (
         theirs.n_parameters,
         theirs.n_validation,
@@ -238,6 +245,8 @@ def test_a_stack_goes_on_where_a_shorter_one_ended(tmp_path: Any, monkeypatch: p
         for training in long:
             assert resumed[training].curve == whole[training].curve
             assert resumed[training].test_accuracy == whole[training].test_accuracy
+            assert resumed[training].right == whole[training].right
+            assert resumed[training].test_right == whole[training].test_right
 
 
 @pytest.mark.timeout(60)

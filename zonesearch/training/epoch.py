@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -13,7 +14,7 @@ from zonesearch.training.order import epoch_order
 from zonesearch.training.step import gradients, scores_of, update
 from zonesearch.training.technique import Run
 
-__all__ = ["descend", "evaluate", "steps"]
+__all__ = ["descend", "evaluate", "examine", "right_answers", "steps"]
 
 _EVALUATION_BATCH = 4096
 
@@ -67,16 +68,31 @@ def steps(run: Run, limit: int | None = None) -> Iterator[tuple[Tensor | None, T
         update(run, x, wanted)
 
 
-@torch.no_grad()
 def evaluate(
     network: nn.Module, inputs: Tensor, labels: Tensor, measure: Measure = CLASSIFICATION, precision: str = "float32"
 ) -> tuple[float, float]:
     """Mean loss and score on a split; of a classification, cross-entropy and accuracy."""
+    return examine(network, inputs, labels, measure, precision)[:2]
+
+
+@torch.no_grad()
+def examine(
+    network: nn.Module, inputs: Tensor, labels: Tensor, measure: Measure, precision: str
+) -> tuple[float, float, Tensor]:
+    """As :func:`evaluate`, and the outputs that the score is of."""
     network.eval()
     loss = 0.0
-    outputs = []
+    parts = []
     for x, y in zip(torch.split(inputs, _EVALUATION_BATCH), torch.split(labels, _EVALUATION_BATCH), strict=True):
         scores = scores_of(network, x, precision)
         loss += float(measure.loss(scores, y, reduction="sum"))
-        outputs.append(scores)
-    return loss / len(labels), measure.score(torch.cat(outputs), labels)
+        parts.append(scores)
+    outputs = torch.cat(parts)
+    return loss / len(labels), measure.score(outputs, labels), outputs
+
+
+def right_answers(outputs: Tensor, labels: Tensor, measure: Measure) -> bytes:
+    """Which examples are answered rightly, a bit each; empty where the metric counts no right answers."""
+    if not measure.counts:
+        return b""
+    return np.packbits(outputs.argmax(1).eq(labels).cpu().numpy()).tobytes()

@@ -17,7 +17,7 @@ from zonesearch.training.augmentation import Augmentation
 from zonesearch.training.data import Split
 from zonesearch.training.early_stopping import EarlyStopping
 from zonesearch.training.epoch import descend as _descend
-from zonesearch.training.epoch import evaluate
+from zonesearch.training.epoch import evaluate, examine, right_answers
 from zonesearch.training.lr_range import swept
 from zonesearch.training.metrics import measure_of
 from zonesearch.training.networks import build, check_scores, seed_dropout
@@ -65,7 +65,7 @@ def train_one(
     device, precision = data.train[0].device, settings.training.precision
     techniques = techniques or Techniques()
     measure = measure_of(settings, data.scale)
-    test_accuracy = None
+    test_accuracy, test_right = None, b""
     with conditions(precision, device):
         schedule = parse(settings.training.schedule)
         if isinstance(schedule, Sweep):
@@ -81,7 +81,8 @@ def train_one(
             complete = len(curve) == run.epoch
             accuracy = measure.metric.best(curve[run.counted]) if curve[run.counted] else math.nan
             if training.test and run.tested is not None and complete:
-                test_accuracy = evaluate(run.tested, *data.test, measure, precision)[1]
+                _, test_accuracy, outputs = examine(run.tested, *data.test, measure, precision)
+                test_right = right_answers(outputs, data.test[1], measure)
     return Trial(
         training=training,
         state="complete" if complete else "diverged",
@@ -98,6 +99,8 @@ def train_one(
             **({"notes": run.notes} if run.notes else {}),
         },
         metric=measure.metric,
+        right=run.right if complete else b"",
+        test_right=test_right,
         averaged_from=run.averaged_from,
     )
 
@@ -219,12 +222,14 @@ def _train_epochs(
         network = judged(run.hooks, run)
         if run.averaged_from is None and network is not run.network:
             run.averaged_from = run.epoch
-        loss, value = evaluate(network, *data.validation, run.measure, run.precision)
+        loss, value, outputs = examine(network, *data.validation, run.measure, run.precision)
         if not all(map(math.isfinite, (train_loss, loss, value))):
             return False
         before = validation[run.counted]
-        if keep and (not before or metric.better(value, metric.best(before))):
-            run.tested = copy.deepcopy(network)
+        if not before or metric.better(value, metric.best(before)):
+            run.right = right_answers(outputs, data.validation[1], run.measure)
+            if keep:
+                run.tested = copy.deepcopy(network)
         for name, noted in zip(CURVES, (value, loss, train_value, train_loss, run.learning_rate), strict=True):
             run.curve[name].append(noted)
         report(run.epoch / run.epochs)

@@ -11,13 +11,13 @@ import copy
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from zonesearch.training.ensembles import Ensemble
 from zonesearch.training.networks import dropout_generator
 from zonesearch.training.technique import Run
 
-__all__ = ["load_progress", "progress_of"]
+__all__ = ["as_bytes", "as_tensor", "load_progress", "progress_of"]
 
 
 def progress_of(run: Run) -> dict[str, Any]:
@@ -28,6 +28,7 @@ def progress_of(run: Run) -> dict[str, Any]:
         "step": run.step,
         "curve": run.curve,
         "averaged_from": run.averaged_from,
+        "right": as_tensor(run.right),
         "network": run.network.state_dict(),
         "optimizer": run.optimizer.state_dict(),
         "hooks": [hook.state() for hook in run.hooks],
@@ -44,6 +45,7 @@ def load_progress(run: Run, progress: dict[str, Any]) -> None:
     run.epoch, run.step = progress["epochs"], progress["step"]
     run.curve = progress["curve"]
     run.averaged_from = progress["averaged_from"]
+    run.right = as_bytes(progress["right"])
     run.network.load_state_dict(progress["network"])
     run.optimizer.load_state_dict(progress["optimizer"])
     for hook, state in zip(run.hooks, progress["hooks"], strict=True):
@@ -72,3 +74,13 @@ def _twin(run: Run, n_members: int) -> nn.Module:
     if not n_members:
         return copy.deepcopy(run.network)
     return Ensemble([copy.deepcopy(run.network) for _ in range(n_members)], run.classes)
+
+
+def as_tensor(bits: bytes) -> Tensor:
+    """Bytes as they are kept: what is loaded as weights only holds tensors."""
+    return torch.tensor(list(bits), dtype=torch.uint8)
+
+
+def as_bytes(kept: Tensor) -> bytes:
+    """The inverse of :func:`as_tensor`."""
+    return bytes(kept.tolist())

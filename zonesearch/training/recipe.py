@@ -257,14 +257,14 @@ class Recipe:
         wanted = [(training, *self.settings_of(training.params)) for training in bundle.trainings]
         if all(self._stacks(settings, techniques) for _, settings, techniques in wanted):
             members = [(training, settings, techniques.early_stopping) for training, settings, techniques in wanted]
-            yield from train_stack(members, data, self.seed, report, self._states("stack, 2"))
+            yield from train_stack(members, data, self.seed, report, self._states("stack, 3"))
             return
         for i, (training, settings, techniques) in enumerate(wanted):
 
             def share(done: float, before: int = i) -> None:
                 report((before + done) / len(wanted))
 
-            yield train_one(training, settings, data, self.seed, share, techniques, self._states("loop, 2"))
+            yield train_one(training, settings, data, self.seed, share, techniques, self._states("loop, 3"))
 
     def _states(self, trained_by: str) -> States | None:
         """Where ends of trainings are kept, if they are; the two ways to train keep other things.

@@ -54,6 +54,7 @@ class Run:
         tested: a copy of the network that validation chose so far; None where none is kept.
         averaged_from: the epoch, counted from 1, after which an average or an ensemble was first judged in place of
             the network; None while there is none.
+        right: which validation examples were answered rightly at the best epoch so far, a bit each.
         notes: sentences the user should read.
     """
 
@@ -80,6 +81,7 @@ class Run:
     hooks: list[Hooks] = field(default_factory=list)
     tested: nn.Module | None = None
     averaged_from: int | None = None
+    right: bytes = b""
     notes: list[str] = field(default_factory=list)
 
     @property

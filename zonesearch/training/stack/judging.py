@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,14 +28,17 @@ def losses(scores: Tensor, labels: Tensor) -> Tensor:
 @torch.no_grad()
 def judge(
     layout: Layout, weights: Tensor, norms: Sequence[Norm], activation: Activation, inputs: Tensor, labels: Tensor
-) -> tuple[list[float], list[float]]:
-    """Mean loss and accuracy of each member, in the order of the rows."""
+) -> tuple[list[float], list[float], list[bytes]]:
+    """Mean loss and accuracy of each member, and its right answers, an example a bit; in the order of the rows."""
     loss = torch.zeros(layout.n_members, dtype=torch.float64, device=labels.device)
-    right = torch.zeros(layout.n_members, dtype=torch.int64, device=labels.device)
+    right = []
     n = min(_MOST, max(_LEAST, _AT_ONCE // (layout.n_seeds * layout.n_neurons)))
     for x, y in zip(torch.split(inputs, n), torch.split(labels, n), strict=True):
         scores = infer(layout, weights, norms, activation, x)
         scores = scores.float() if scores.dtype == torch.bfloat16 else scores
         loss += losses(scores, y).sum(-1, dtype=torch.float64)
-        right += scores.argmax(-2).eq(y).sum(-1)
-    return (loss / len(labels)).tolist(), (right.double() / len(labels)).tolist()
+        right.append(scores.argmax(-2).eq(y))
+    answers = torch.cat(right, -1)
+    bits = np.packbits(answers.cpu().numpy(), axis=-1)
+    accuracies = (answers.sum(-1).double() / len(labels)).tolist()
+    return (loss / len(labels)).tolist(), accuracies, [row.tobytes() for row in bits]

@@ -42,6 +42,7 @@ class Member:
         dropout: its random stream; None where it drops nothing.
         curve: what was noted after each epoch.
         tested: the weights that the test split would see.
+        right: which validation examples were answered rightly at the best epoch so far, a bit each.
         seconds: its share of the time so far.
         state: ``running`` until it has ended.
     """
@@ -54,6 +55,7 @@ class Member:
     dropout: torch.Generator | None = None
     curve: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in CURVES})
     tested: Snapshot | None = None
+    right: bytes = b""
     seconds: float = 0.0
     state: Literal["running", "complete", "diverged"] = "running"
 

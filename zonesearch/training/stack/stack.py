@@ -17,6 +17,7 @@ from zonesearch.training.data import Split
 from zonesearch.training.networks.dropout import draw_kept
 from zonesearch.training.numerics import dtype_of
 from zonesearch.training.order import epoch_order
+from zonesearch.training.progress import as_bytes, as_tensor
 from zonesearch.training.stack.activations import ACTIVATIONS
 from zonesearch.training.stack.judging import judge, losses
 from zonesearch.training.stack.layout import Layout
@@ -171,6 +172,7 @@ class Stack:
         return {
             "step": self.n_steps,
             "curve": member.curve,
+            "right": as_tensor(member.right),
             "parameters": now.parameters,
             "norms": now.norms,
             "buffers": [[t.clone() for t in self.layout.member(flat, seed, column)] for flat in self.buffers],
@@ -183,6 +185,7 @@ class Stack:
         """Bring a member, whose curve was taken from the state already, to a kept state."""
         member = self.grid[seed][column]
         self._fill(seed, column, state["parameters"])
+        member.right = as_bytes(state["right"])
         for flat, tensors in zip(self.buffers, state["buffers"], strict=True):
             for place, tensor in zip(self.layout.member(flat, seed, column), tensors, strict=True):
                 place.copy_(tensor)
@@ -330,14 +333,14 @@ class Stack:
 
     # -- evaluation
 
-    def evaluate(self) -> tuple[list[float], list[float]]:
-        """Mean validation loss and accuracy of each row."""
+    def evaluate(self) -> tuple[list[float], list[float], list[bytes]]:
+        """Mean validation loss and accuracy of each row, and its right answers, a bit each."""
         if self._low:
             self._weights.copy_(self.flat)
         return judge(self.layout, self._weights, self._norms, self._activation, *self._data.validation)
 
-    def test(self, member: Member) -> float:
-        """Test accuracy of the weights that a member keeps to be tested."""
+    def test(self, member: Member) -> tuple[float, bytes]:
+        """Test accuracy of the weights that a member keeps to be tested, and the right answers, a bit each."""
         assert member.tested is not None
         layout = Layout(1, (member.settings.network.hidden,), self.layout.n_inputs, self.layout.n_classes,
                         self.layout.batch_norm)  # fmt: skip
@@ -349,4 +352,5 @@ class Stack:
         for norm, (mean, variance) in zip(norms, member.tested.norms, strict=True):
             norm.mean.copy_(mean)
             norm.variance.copy_(variance)
-        return judge(layout, weights, norms, self._activation, *self._data.test)[1][0]
+        _, accuracy, right = judge(layout, weights, norms, self._activation, *self._data.test)
+        return accuracy[0], right[0]

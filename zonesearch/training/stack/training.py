@@ -119,10 +119,12 @@ def _train(
 
 def _epoch(stack: Stack, states: States | None) -> None:
     train_loss, train_accuracy, rates = stack.epoch()
-    loss, accuracy = stack.evaluate()
+    loss, accuracy, right = stack.evaluate()
     for place, member in stack.places():
         row = stack.layout.row(*place)
         better = member.note((accuracy[row], loss[row], train_accuracy[row], train_loss[row], rates[row]))
+        if better:
+            member.right = right[row]
         keep = member.training.test or states is not None
         if keep and member.state != "diverged" and (better or member.settings.training.tested == "last"):
             member.tested = stack.snapshot(*place)
@@ -134,15 +136,18 @@ def _trial(stack: Stack, place: tuple[int, int], member: Member, data: Split, st
     if reached and states is not None and not member.schedule.uses_horizon:
         states.save(training, stack.state(*place))
     device, precision = data.train[0].device, member.settings.training.precision
+    test_accuracy, test_right = stack.test(member) if complete and training.test else (None, b"")
     return Trial(
         training=training,
         state="complete" if complete else "diverged",
         accuracy=max(member.curve["validation_accuracy"]) if complete else None,
         curve=member.curve,
-        test_accuracy=stack.test(member) if complete and training.test else None,
+        test_accuracy=test_accuracy,
         seconds=member.seconds,
         n_parameters=n_parameters(member.settings.network, data.shape, data.n_outputs),
         n_validation=len(data.validation[1]),
         n_test=len(data.test[1]),
         provenance={**where_computed(device, precision), "stacked": True},
+        right=member.right if complete else b"",
+        test_right=test_right,
     )
