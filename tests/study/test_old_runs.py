@@ -188,7 +188,7 @@ def test_code_that_changed_is_described_only_where_it_is_used(monkeypatch: pytes
     assert Recipe().fingerprint() == plain
     assert Recipe.from_tables(tables).fingerprint() == {**averaged, "code": {"averaging": 5}}
     assert differences({"objective": averaged}, {"objective": Recipe.from_tables(tables).fingerprint()}) == [
-        "objective.code.averaging: (absent) -> 5"
+        "objective.code.averaging: 2 -> 5"
     ]
 
 
