@@ -20,7 +20,7 @@ def value(params: Any, epoch: int) -> float:
 
 
 def run(objective: Any, **settings: Any) -> Any:
-    return run_pipeline(SPACE, objective=objective, **{"epochs": 3, "stages": ["grid"], **settings})
+    return run_pipeline(SPACE, objective=objective, **{"epochs": 3, "seeds": 1, "stages": ["grid"], **settings})
 
 
 def test_reported_values_make_the_same_run_as_yielded_ones() -> None:
