@@ -154,7 +154,7 @@ class _Variant:
         return f"the optimizer {_or(names)} does not read it"
 
     def _training(self, key: str) -> str:
-        if key == "reference_batch" and self._values("training", "rate_rule", "none") == ["none"]:
+        if key == "reference_batch" and self._values("training", "rate_rule", "") == [""]:  # "none" may be for a while
             return "the rate is tied to the batch by no rule; set rate_rule"
         if key == "batch" and set(self._values("optimizer", "name", "adam")) == {"lbfgs"}:
             return "a step of lbfgs is the whole training part"
