@@ -12,8 +12,6 @@ from collections.abc import Mapping
 
 from zonesearch.domain.rungs import Rung
 from zonesearch.domain.seeds import Seeds
-from zonesearch.domain.space import Space
-from zonesearch.domain.zones import find_zones
 
 __all__ = ["more_seeds"]
 
@@ -21,24 +19,13 @@ _HANDFUL = 8  # cells that are repeated first, to measure the noise; of a small 
 _SHARE = 4  # one cell in so many at most, but four
 
 
-def more_seeds(
-    space: Space,
-    rung: Rung,
-    seeds: Mapping[int, int],
-    wish: Seeds,
-    *,
-    level: float,
-    zones_max: int,
-    most: int | None = None,
-) -> dict[int, int]:
+def more_seeds(rung: Rung, seeds: Mapping[int, int], wish: Seeds, most: int | None = None) -> dict[int, int]:
     """The next look of a map.
 
     Args:
-        space: its rows say which cells touch.
-        rung: the map as it is; ``seeds`` what its cells were asked for, by their index.
+        rung: the map as it is, with more zones than are kept, since their rank is not settled yet.
+        seeds: what its cells were asked for, by their index.
         wish: what cells are to have.
-        level: of zones.
-        zones_max: how many zones are kept; twice as many are looked at, since their rank is not settled yet.
         most: seeds beyond the first that all cells together may be asked for; None for as many as are needed.
 
     Returns:
@@ -51,9 +38,7 @@ def more_seeds(
     handful = alive[: min(_HANDFUL, max(4, len(alive) // _SHARE))]
     if all(n == wish.first for n in seeds.values()):
         return dict.fromkeys(handful if most is None else handful[:most], wish.first + 1)
-    cells = list(rung.cells.values())
-    maybe = find_zones(space, cells, noise, level=level, zones_min=2, zones_max=2 * zones_max)
-    inside = {_identity(cell) for zone in (*rung.zones, *maybe) for cell in zone.cells}
+    inside = {_identity(cell) for zone in (*rung.zones, *rung.maybe) for cell in zone.cells}
     wanted = [i for i in alive if _identity(rung.cells[i].params) in inside]
     more = {i: seeds[i] + 1 for i in wanted if seeds[i] < wish.zone}
     if most is None:

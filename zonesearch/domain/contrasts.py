@@ -6,9 +6,15 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 
+import numpy as np
+from scipy.special import stdtrit
+
 from zonesearch.domain.noise import Cell, Noise, t_quantile, welch
 
 __all__ = ["Contrasts"]
+
+
+_SURE = 50.0**2  # squared standard errors that are told apart without asking for degrees of freedom
 
 
 class Contrasts:
@@ -29,6 +35,8 @@ class Contrasts:
         self.scores: list[float] = [cell.score for cell in cells]
         self.variances: list[float] = variances.tolist()
         self.degrees: list[float] = degrees.tolist()
+        self._scores = np.array(self.scores)
+        self._variances, self._degrees = variances, degrees
 
     def below(self, i: int, j: int, level: float | None = None, least: float = 0.0) -> bool:
         """Whether cell ``i`` is worse than cell ``j`` beyond the noise; at another ``level`` where one is given, and
@@ -43,17 +51,42 @@ class Contrasts:
         level = self.level if level is None else level
         other = max(self.variances[j], least)
         seeds = self.variances[i] + other
+        a, b = self.cells[i], self.cells[j]
+        answered = bool(a.right and b.right)
+        most = (_wrong(a) + _wrong(b)) / (a.n_validation or 1) if answered else 0.0
+        if difference * difference > _SURE * (seeds + most):
+            return True
         parts = [(self.variances[i], self.degrees[i]), (other, self.degrees[j])]
         alone = _quantile(level, welch(parts)) * math.sqrt(seeds)
-        a, b = self.cells[i], self.cells[j]
-        if difference <= alone or not a.right or not b.right:
+        if difference <= alone or not answered:
             return difference > alone
-        most = (_wrong(a) + _wrong(b)) / (a.n_validation or 1)
         if difference > 2 * alone * math.sqrt(1 + most / seeds if seeds > 0 else 1.0) and seeds > 0:
             return True
         found = self.noise.examples(a, b)
         both = _quantile(level, welch(parts, found))
         return difference > max(alone, both * math.sqrt(seeds + found.variance))
+
+    def alike(self, places: Sequence[int], j: int, level: float, least: float = 0.0) -> list[int]:
+        """Those of the cells at ``places`` that are not worse than cell ``j``, in their order; see :meth:`below`."""
+        at = np.asarray(places, dtype=np.intp)
+        other = max(self.variances[j], least)
+        mine = self._variances[at]
+        difference, variance = self.scores[j] - self._scores[at], mine + other
+        weight = mine**2 / self._degrees[at] + other**2 / self.degrees[j]
+        # Student's quantile is never below the normal one: most cells need no more to be known of them.
+        open_ = (difference > 0) & (difference > t_quantile(level, math.inf) * np.sqrt(variance))
+        worse = open_.copy()
+        with np.errstate(divide="ignore", invalid="ignore"):
+            degrees = np.where(weight > 0, variance**2 / weight, np.inf)[open_]
+        finite = np.isfinite(degrees)
+        quantile = np.full(len(degrees), t_quantile(level, math.inf))
+        quantile[finite] = stdtrit(np.maximum(degrees[finite], 1.0), 0.5 + level / 2)
+        worse[open_] = difference[open_] > quantile * np.sqrt(variance[open_])
+        if not self.cells[j].right:
+            return [int(i) for i in at[~worse]]
+        return [
+            i for i, is_worse in zip(places, worse, strict=True) if not is_worse or not self.below(i, j, level, least)
+        ]
 
     def usual_variance(self, places: Sequence[int], j: int) -> float:
         """The median variance of the cells at ``places``, as the mean of as many seeds as cell ``j`` has."""

@@ -249,36 +249,32 @@ def cell_of(params: Params, trainings: Sequence[Training], trials: Trials, readi
     """The cell at ``params``, whose seeds are ``trainings``."""
     values: list[float] = []
     complete: list[Trial] = []
+    n_validation = n_parameters = n_steps = cost = None
     n_lost = 0
     for training in trainings:
         trial = trials.get(training)
         if trial is None:
             continue
-        if not trial.complete:
+        if trial.accuracy is None:
             n_lost += 1
             continue
         values.append(trial.value(reading))
         complete.append(trial)
+        n_validation = n_validation or trial.n_validation
+        n_parameters = trial.n_parameters if n_parameters is None else n_parameters
+        n_steps = trial.n_steps if n_steps is None else n_steps
+        cost = trial.cost if cost is None else cost
     if not complete:
         return Cell(dict(params), (), n_lost=n_lost)
-    first = complete[0]
-    n_validation = next((trial.n_validation for trial in complete if trial.n_validation), None)
-    return Cell(
-        params=dict(params),
-        values=tuple(values),
-        n_validation=n_validation,
-        n_parameters=next((t.n_parameters for t in complete if t.n_parameters is not None), None),
-        n_lost=n_lost,
-        metric=first.metric,
-        right=_answers(complete, values, n_validation),
-        n_steps=next((t.n_steps for t in complete if t.n_steps is not None), None),
-        cost=next((t.cost for t in complete if t.cost is not None), None),
-    )
+    n = n_validation or None
+    right = _answers(complete, values, n) if complete[0].right else ()
+    metric = complete[0].metric
+    return Cell(dict(params), tuple(values), n, n_parameters, n_lost, metric, right, n_steps, cost)
 
 
 def _answers(complete: Sequence[Trial], values: Sequence[float], n: int | None) -> tuple[bytes, ...]:
     """Which examples were right with each seed; empty unless that is known of all, at the epoch that was read."""
-    if not n or not complete[0].right:
+    if not n:
         return ()
     for trial, value in zip(complete, values, strict=True):
         fits = len(trial.right) == -(-n // 8) and trial.n_validation == n

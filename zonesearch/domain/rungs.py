@@ -30,12 +30,14 @@ class Rung:
         cells: by index in the grid, those that came so far.
         noise: of this map.
         zones: of this map.
+        maybe: more of them, as far as cells are given more seeds.
     """
 
     epochs: int
     cells: dict[int, Cell]
     noise: Noise
     zones: tuple[Zone, ...]
+    maybe: tuple[Zone, ...] = ()
 
     def in_zone(self, i: int) -> bool:
         """Whether the cell with this index lies in a zone."""

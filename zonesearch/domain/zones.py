@@ -12,6 +12,7 @@ down a slope whose better neighbours are worse than the peak for sure do not.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
@@ -130,7 +131,8 @@ def find_zones(
     """
     grid = _Grid(space)
     known = [cell for cell in cells if cell.values]
-    order = sorted(known, key=lambda cell: (-cell.score, grid.unit(cell.params)))
+    shared = {score for score, n in Counter(cell.score for cell in known).items() if n > 1}
+    order = sorted(known, key=lambda c: (-c.score, grid.unit(c.params) if c.score in shared else ()))
     contrasts = Contrasts(order, noise, level)
     around = grid.around([cell.params for cell in order])
     found = []
@@ -215,7 +217,7 @@ def _alike(members: Sequence[int], contrasts: Contrasts) -> list[int]:
     alike: list[int] = []
     for _ in range(_ROUNDS):
         level = subset_level(contrasts.level, math.ceil(n * (_SHARED if answered else _HIDDEN)))
-        alike = [i for i in members if not contrasts.below(i, peak, level, least)]
+        alike = contrasts.alike(members, peak, level, least)
         if len(alike) <= n:
             break
         n, least = len(alike), contrasts.usual_variance(alike, peak)

@@ -11,18 +11,19 @@ from typing import Any
 from zonesearch.domain.coarse import coarser
 from zonesearch.domain.contenders import more_seeds
 from zonesearch.domain.map import Map
-from zonesearch.domain.noise import Cell, cell_of, measure_noise
+from zonesearch.domain.noise import Cell, Noise, cell_of, measure_noise
 from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.rungs import Rung, rungs_notes
 from zonesearch.domain.seeds import Seeds
 from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Params, Training, Trials
-from zonesearch.domain.zones import bordering, find_zones
+from zonesearch.domain.zones import Zone, bordering, find_zones
 from zonesearch.errors import StudyError
 from zonesearch.stages.stage import Forecast, Plan, checked_seeds, require
 
 __all__ = ["Grid"]
 
+_RIVALS = 2  # zones whose cells get more seeds at least
 _SHARE = 4  # where a budget sizes the grid, one in so many cells is thought to get the seeds of a zone
 
 
@@ -95,7 +96,7 @@ class Grid:
                     return Plan(trainings)
                 rung = self._map(space, points, seeds, epochs, trials)
                 dead |= {i for i, cell in rung.cells.items() if not cell.values}
-                more = self._more(space, rung, seeds, asked)
+                more = self._more(rung, seeds, asked)
                 if not more:
                     near = bordering(space, rung.zones, points) - dead if len(lengths) > 1 else going
                     more = dict.fromkeys(sorted(near - going), wish.first)
@@ -154,12 +155,19 @@ class Grid:
         places = sorted(seeds)
         cells = [cell_of(points[i], wanted[i][: seeds[i]], trials, self.reading) for i in places]
         noise = measure_noise(cells, space)
-        zones = find_zones(space, cells, noise, level=self.level, zones_min=self.zones_min, zones_max=self.zones_max)
-        return Rung(epochs, dict(zip(places, cells, strict=True)), noise, zones)
+        by_place = dict(zip(places, cells, strict=True))
+        if Seeds.parse(self.seeds).everywhere:
+            return Rung(epochs, by_place, noise, self._zones(space, cells, noise, self.zones_min, self.zones_max))
+        maybe = self._zones(space, cells, noise, max(_RIVALS, self.zones_min), 2 * self.zones_max)
+        zones = maybe[: self.zones_max]
+        if self.zones_min < _RIVALS:
+            zones = self._zones(space, cells, noise, self.zones_min, self.zones_max)
+        return Rung(epochs, by_place, noise, zones, maybe)
 
-    def _more(
-        self, space: Space, rung: Rung, seeds: Mapping[int, int], asked: Mapping[tuple[int, int], int]
-    ) -> dict[int, int]:
+    def _zones(self, space: Space, cells: Sequence[Cell], noise: Noise, least: int, most: int) -> tuple[Zone, ...]:
+        return find_zones(space, cells, noise, level=self.level, zones_min=least, zones_max=most)
+
+    def _more(self, rung: Rung, seeds: Mapping[int, int], asked: Mapping[tuple[int, int], int]) -> dict[int, int]:
         """Which cells of the map get how many seeds next; empty when all have what they need."""
         wish = Seeds.parse(self.seeds)
         if wish.everywhere:
@@ -167,7 +175,7 @@ class Grid:
         left = None
         if self.seeds_max is not None:
             left = self.seeds_max - sum(seed >= wish.first for i, seed in asked if i not in seeds)
-        return more_seeds(space, rung, seeds, wish, level=self.level, zones_max=self.zones_max, most=left)
+        return more_seeds(rung, seeds, wish, left)
 
     def _output(
         self, space: Space, points: Sequence[Params], maps: list[Rung], asked: Mapping[tuple[int, int], int]
@@ -177,7 +185,7 @@ class Grid:
         left = {i: (rung.epochs, cell) for rung in maps for i, cell in rung.cells.items() if i not in last.cells}
         return Map(
             space=space,
-            cells=tuple(last.cells.get(i, Cell(point, ())) for i, point in enumerate(points)),
+            cells=tuple(last.cells[i] if i in last.cells else Cell(point, ()) for i, point in enumerate(points)),
             noise=last.noise,
             zones=last.zones,
             level=self.level,
