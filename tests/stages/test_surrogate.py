@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 from stages.asking import answered, asked
 from surfaces import SPACE, noisy, plateau, two_peaks
 
+from zonesearch.domain.gp.cube import Cube
+from zonesearch.domain.gp.process import Data, Prior, fit
+from zonesearch.domain.gp.targets import Known, Scale
 from zonesearch.domain.space import Space
 from zonesearch.domain.trials import Trials
 from zonesearch.errors import StudyError
 from zonesearch.stages.grid import Grid
 from zonesearch.stages.interval import Interval
 from zonesearch.stages.polish import Polish
-from zonesearch.domain.gp.cube import Cube
-from zonesearch.domain.gp.process import Data, Prior, fit
 from zonesearch.stages.surrogate.proposals import log_improvement, log_worth
 from zonesearch.stages.surrogate.stage import FIRST_SEED, Surrogate
-from zonesearch.domain.gp.targets import Known, Scale
 
 PLANE = Space.parse(SPACE)
 MIXED = Space.parse(
