@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from zonesearch.domain.candidates import Finalist
+from zonesearch.domain.metric import Metric
 from zonesearch.domain.significance import holm, paired_p_value, t_interval, wilson_interval
 from zonesearch.domain.verdict import Repeats, judge
 
@@ -122,3 +123,88 @@ def test_a_verdict_names_the_schedule_wherever_it_comes_from(params: dict, sched
     finalist = Finalist(params, schedule, 0.9, 1, 1)
     verdict = judge([Repeats(finalist, validation={1000: 0.9, 1001: 0.91}, test={})], level=0.95)
     assert verdict.sentence.startswith(f"{named}: ")
+
+
+def test_the_interval_of_the_best_covers_although_it_was_picked() -> None:
+    rng = np.random.default_rng(5)
+    for n_finalists, n_seeds in ((5, 7), (7, 5), (2, 3)):
+        covered = 0
+        for _ in range(400):
+            found = judge([repeats(list(rng.normal(0, 1, n_seeds)), i, n_test=None) for i in range(1, n_finalists + 1)])
+            assert found.best is not None
+            low, high = found.best.seed_interval
+            covered += low <= 0.0 <= high
+        assert covered >= stats.binom.ppf(0.001, 400, 0.95)
+    assert t_interval([1.0, 2.0, 4.0], 0.9, n_picked=1) == pytest.approx(t_interval([1.0, 2.0, 4.0], 0.9))
+
+
+@pytest.mark.parametrize(("n", "said"), [(2, "differs from the other finalist."), (3, "differs from all 2 others.")])
+def test_sentences_count_rightly(n: int, said: str) -> None:
+    noise = [0.0, 0.001, -0.001, 0.0005, -0.0005]
+    verdict = judge([repeats([0.98 - 0.1 * i + (i + 1) * e for e in noise], i + 1) for i in range(n)])
+    assert verdict.sentence.endswith(said)
+
+
+def test_seconds_decide_nothing_and_multiply_adds_do() -> None:
+    values = [[0.98, 0.981, 0.982], [0.981, 0.98, 0.982], [0.98, 0.982, 0.981]]
+
+    def recommended(seconds: list[float], **more: list[int | None]) -> object:
+        found = judge(
+            [
+                repeats(row, i + 1, seconds=s, n_parameters=100, **{k: v[i] for k, v in more.items()})
+                for i, (row, s) in enumerate(zip(values, seconds, strict=True))
+            ]
+        )
+        assert found.recommended is not None
+        return found.recommended.finalist.number
+
+    assert recommended([1.0, 5.0, 9.0]) == recommended([9.0, 5.0, 1.0])
+    assert recommended([1.0, 5.0, 9.0], n_steps=[400, 200, 100]) == 3
+    assert recommended([1.0, 5.0, 9.0], n_steps=[100, 200, 400]) == 1
+
+
+def test_a_cost_that_the_objective_gives_decides_where_there_is_no_network() -> None:
+    rows = [repeats([0.98, 0.981, 0.982], i, cost=c, n_test=None) for i, c in ((1, 8.0), (2, 2.0))]
+    verdict = judge(rows)
+    assert verdict.cheapest is not None
+    assert verdict.cheapest.finalist.number == 2
+    assert verdict.cheaper_by == (4.0, "cost")
+    assert "4 times cheaper" in verdict.sentence
+    unknown = judge([repeats([0.98, 0.981, 0.982], i, seconds=float(i), n_test=None) for i in (1, 2)])
+    assert unknown.cheapest is unknown.best
+    assert unknown.sentence.endswith("2 of 2 finalists cannot be told apart.")
+
+
+def test_a_loss_is_judged_by_its_own_direction() -> None:
+    rows = {1: [0.30, 0.31, 0.32], 2: [0.10, 0.11, 0.12], 3: [0.20, 0.22, 0.21]}
+    loss = Metric("loss")
+    verdict = judge([repeats(v, i, n_test=None) for i, v in rows.items()], metric=loss)
+    assert [s.finalist.number for s in verdict.standings] == [2, 3, 1]
+    assert verdict.best is not None
+    assert verdict.best.mean == pytest.approx(0.11)
+    assert verdict.sentence.startswith("4 x 128 with step(every=7, factor=0.5): 0.11 ± ")
+    turned = judge([repeats([-x for x in v], i, n_test=None) for i, v in rows.items()], metric=Metric("score"))
+    assert [s.p_value for s in turned.standings] == pytest.approx([s.p_value for s in verdict.standings])
+
+
+def test_finalists_on_the_same_test_examples_are_compared_over_both() -> None:
+    rng = np.random.default_rng(1)
+    n, hard = 200, rng.normal(size=200)
+
+    def answered(level: float, number: int, known: bool) -> Repeats:
+        rows = {seed: level - hard + 0.3 * rng.normal(size=n) > 0 for seed in range(1000, 1005)}
+        values = {seed: float(row.mean()) for seed, row in rows.items()}
+        right = {seed: np.packbits(row).tobytes() for seed, row in rows.items()} if known else {}
+        return Repeats(Finalist({"i": number}, "", 0.9, 1, number), values, values, n_test=n, right=right)
+
+    false_alarms = 0
+    for _ in range(60):  # equal in the long run, different on these examples
+        hard = rng.normal(size=n)
+        own = [rng.normal(size=n) for _ in range(2)]
+        pair = []
+        for number in (1, 2):
+            hard_here, hard = hard, hard + 0.8 * own[number - 1]
+            pair.append(answered(1.2, number, known=True))
+            hard = hard_here
+        false_alarms += any(s.differs for s in judge(pair).standings)
+    assert false_alarms <= stats.binom.ppf(0.999, 60, 0.05)
