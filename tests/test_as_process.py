@@ -19,7 +19,7 @@ from zonesearch.engine.run_folder import RunFolder
 from zonesearch.engine.store import Store
 from zonesearch.recorded import read_run
 
-STUDY = '[space]\nx = [1, 2, 3, 4]\n[objective]\nfunction = "a_surface:accuracy"\n[search]\nstages = ["grid"]\n'
+STUDY = '[space]\nx = [1, 2, 3, 4]\n[objective]\nfunction = "a_surface:accuracy"\n[search]\nstages = ["grid"]\nseeds = 1\n'
 SURFACE = """
 import time
 
@@ -54,6 +54,12 @@ def shell(line: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=120)
 
 
+def _heed_signals() -> None:
+    """What the tests' own caller has ignored (nohup, ``&`` in a script) a run would go on ignoring."""
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def ended(name: str, *arguments: str, to_group: bool = False) -> tuple[int, str]:
     """The exit status and the errors of a run of endless trainings that got a signal when the first was recorded."""
     Path("a_surface.py").write_text(ENDLESS)
@@ -61,7 +67,12 @@ def ended(name: str, *arguments: str, to_group: bool = False) -> tuple[int, str]
     scratch = Path(name + "-scratch")
     scratch.mkdir()
     process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, start_new_session=True, env={**os.environ, "TMPDIR": str(scratch)}
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env={**os.environ, "TMPDIR": str(scratch)},
+        preexec_fn=_heed_signals,  # noqa: PLW1509: the tests have one thread here
     )
     until(lambda: n_recorded(Path(name)) > 0)
     if to_group:
@@ -157,7 +168,7 @@ def test_disk_that_is_full_at_report_time_leaves_the_outcome(
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(place)], capture_output=True).returncode:
         pytest.skip("this machine does not allow a small file system to be mounted")
     try:
-        Path("study.toml").write_text(STUDY.replace('\n[search]\nstages = ["grid"]\n', "\n"))
+        Path("study.toml").write_text(STUDY.replace('stages = ["grid"]\n', ""))
         assert main(["run", "study.toml", "--into", str(place / "run"), *options]) == 0
         out, err = capsys.readouterr()
         if options == ("--json",):
