@@ -63,9 +63,9 @@ def between_seeds(survey: Survey) -> float:
     shares with it.
     """
     full = [cell.values for cell in survey.cells if len(cell.values) == len(survey.seeds)]
-    values = np.array(full, dtype=float).reshape(len(full), -1)
-    if len(full) < 3 or values.shape[1] < 2:
+    if len(full) < 3 or len(survey.seeds) < 2:
         return float("nan")
+    values = np.array(full, dtype=float)
     pairs = combinations(range(min(values.shape[1], 6)), 2)
     return float(np.mean([stats.spearmanr(values[:, i], values[:, j]).statistic for i, j in pairs]))
 
