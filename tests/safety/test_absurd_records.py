@@ -44,7 +44,7 @@ HEADING = {"heading": "x", "identity": {}, "settings": {}, "study_text": None, "
 SKIPPED: dict[str, dict[str, Any]] = {
     f"{name}={str(value)[:30]}": {name: value}
     for name, values in {
-        "params": [None, [], "x", {"x": None}, {"x": [1]}, {"x": {}}, {"x": float("nan")}, {"x": DEEP}],
+        "params": [None, [], "x", {"x": [1]}, {"x": {}}, {"x": float("nan")}, {"x": DEEP}],
         "epochs": [0, -1, "3", 1.5, None, True, 10**30],
         "seed": [-1, "0", None, 1.0, 10**30, []],
         "test": ["yes", None],
@@ -74,6 +74,7 @@ HARMLESS: dict[str, dict[str, Any]] = {
     "another key than its own": {"key": "0123456789abcdef"},
     "params that are not searched": {"params": {"x": 4.0, "word": "b", "evil": "<script>alert(1)</script>"}},
     "params missing": {"params": {"x": 4.0}},
+    "nothing for a value": {"params": {"x": None, "word": "b"}},  # a choice may be None
     "another kind of value": {"params": {"x": "<b>four", "word": 5}},
     "a value out of the space": {"params": {"x": -1e300, "word": "b"}},
     "a curve longer than its epochs": {"curve": {"validation_accuracy": [0.1] * 1000}},

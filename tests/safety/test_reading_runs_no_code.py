@@ -151,7 +151,7 @@ def test_status_knows_what_was_dealt_without_the_objective(here: Path, capsys: p
 def test_status_of_a_round_that_was_not_dealt_yet_names_all_shards(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    study = Study.of(SPACE, accuracy, name="both")
+    study = Study.of(SPACE, accuracy, name="both", seeds=1)
     for i in (1, 2):
         run_study(study, into=here / f"part-{i}", shard=Shard(i, 2))
     assert main(["merge", "part-1", "part-2", "--into", "all"]) == 0
