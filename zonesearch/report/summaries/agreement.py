@@ -6,11 +6,11 @@ what choosing the best cell at that epoch would have cost in the end (the simple
 
 from __future__ import annotations
 
+import math
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from zonesearch.domain.agreement import rank_correlations
 from zonesearch.report.summaries.map_tables import identity
@@ -67,7 +67,9 @@ def between_seeds(survey: Survey) -> float:
         return float("nan")
     values = np.array(full, dtype=float)
     pairs = combinations(range(min(values.shape[1], 6)), 2)
-    return float(np.mean([stats.spearmanr(values[:, i], values[:, j]).statistic for i, j in pairs]))
+    found = [rank_correlations(values[:, i], values[:, j])[0] for i, j in pairs]
+    known = [each for each in found if math.isfinite(each)]
+    return float(np.mean(known)) if known else math.nan
 
 
 def agreement_sentence(table: pd.DataFrame, share_in_zones: float = 0.0) -> str:
