@@ -15,6 +15,7 @@ import numpy as np
 
 from zonesearch.domain.candidates import Finalist
 from zonesearch.domain.race import Race, run_race
+from zonesearch.domain.significance import t_interval
 from zonesearch.domain.verdict import Repeats, Verdict, judge
 
 
@@ -59,6 +60,63 @@ def table(differences: Sequence[float], n_races: int, finalists: int, seeds: int
         )
 
 
+def coverage(n_runs: int, level: float) -> None:
+    """How often the interval of the best finalist holds its true mean, though it was picked; all finalists equal."""
+    print(f"\nInterval of the best of equal finalists at level {level}, {n_runs} runs a line\n")
+    print("| finalists | seeds | named beforehand | as the verdict has it | after a race |")
+    print("| --- | --- | --- | --- | --- |")
+    for finalists, seeds in [(1, 5), (2, 3), (3, 7), (5, 5), (5, 7), (7, 5), (5, 20)]:
+        rng = np.random.default_rng([finalists, seeds])
+        plain = picked = raced = 0
+        for _ in range(n_runs):
+            values = rng.normal(0, 1, (finalists, seeds))
+            race, verdict = play(values, level, 0.0)
+            assert verdict.best is not None
+            low, high = t_interval(list(verdict.best.accuracies.values()), level)
+            plain += low <= 0.0 <= high
+            picked += verdict.best.seed_interval[0] <= 0.0 <= verdict.best.seed_interval[1]
+            given = [dict(enumerate(row[:n])) for row, n in zip(values.tolist(), race.n_seeds, strict=True)]
+            after = judge(
+                [Repeats(Finalist({"i": i}, "", 0.0, number=i), row, {}) for i, row in enumerate(given)],
+                level=level,
+                race=race,
+            )
+            assert after.best is not None
+            raced += after.best.seed_interval[0] <= 0.0 <= after.best.seed_interval[1]
+        shares = (f"{100 * n / n_runs:.1f} %" for n in (plain, picked, raced))
+        print(f"| {finalists} | {seeds} | {' | '.join(shares)} |", flush=True)
+
+
+def shared_examples(n_runs: int, level: float) -> None:
+    """How often equal finalists are said to differ when they answer one small test set: by seeds alone, and by both."""
+    print(f"\nTwo equal finalists on 300 shared test examples, 5 seeds, level {level}, {n_runs} runs\n")
+    print("| compared over | said wrongly |")
+    print("| --- | --- |")
+    wrong = {"seeds": 0, "seeds and examples": 0}
+    for run in range(n_runs):
+        rng = np.random.default_rng([300, run])
+        hard = rng.normal(0, 1, 300)
+        pair = []
+        for i in range(2):
+            own = hard + 0.5 * rng.normal(0, 1, 300)
+            rows = {seed: 1.8 - own + 0.7 * rng.normal(0, 1, 300) > 0 for seed in range(5)}
+            pair.append((i, {s: float(r.mean()) for s, r in rows.items()}, rows))
+        for name in wrong:
+            repeats = [
+                Repeats(
+                    Finalist({"i": i}, "", 0.0, number=i),
+                    values,
+                    values,
+                    n_test=300,
+                    right={s: np.packbits(r).tobytes() for s, r in rows.items()} if name != "seeds" else {},
+                )
+                for i, values, rows in pair
+            ]
+            wrong[name] += any(standing.differs for standing in judge(repeats, level=level).standings)
+    for name, n in wrong.items():
+        print(f"| {name} | {100 * n / n_runs:.1f} % |", flush=True)
+
+
 def main() -> None:
     """Both sizes, without a margin and with one."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -69,6 +127,8 @@ def main() -> None:
     for finalists, seeds, margin in [(5, 5, 0.0), (5, 10, 0.0), (5, 20, 0.0), (3, 20, 2.0)]:
         table([0.0], arguments.races, finalists, seeds, arguments.level, margin)
         table([0.5, 1.0, 1.5, 2.0], arguments.power_races, finalists, seeds, arguments.level, margin)
+    coverage(arguments.races, arguments.level)
+    shared_examples(arguments.races, arguments.level)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,9 @@ OF_ITS_OWN = {"lr-range": {"n_steps": 40}, "optuna": {"sampler": "tpe(n_startup_
 VARIANTS = {
     "polish, racing": {"kind": "polish", "race": True, "repeats": 8, "margin": 0.001},
     "grid, rungs": {"kind": "grid", "rungs": [1, 2], "epochs": 4},
+    "grid, seeds where they matter": {"kind": "grid", "rungs": [1], "seeds": {"first": 1, "zone": 3}},
+    "interval, seeds where they matter": {"kind": "interval", "seeds": {"first": 1, "zone": 3}},
+    "polish, seeds where they matter": {"kind": "polish", "keep": 2, "seeds": {"first": 1, "zone": 3}},
 }
 STAGES = [*sorted(registered("stages")), *VARIANTS]
 
@@ -64,7 +67,7 @@ def played(request):
     """A stage, what it is given, and all that is known after each of its rounds."""
     name = request.param
     stage = build_stage(name, VARIANTS.get(name) or OF_ITS_OWN.get(name, {}), COMMON, "here")
-    given, before = (None, Trials()) if name in ("grid", "grid, rungs", "lr-range", "compare") else zones()
+    given, before = (None, Trials()) if name.startswith("grid") or name in ("lr-range", "compare") else zones()
     return stage, given, rounds(stage, given, before)
 
 
