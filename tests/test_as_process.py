@@ -19,7 +19,9 @@ from zonesearch.engine.run_folder import RunFolder
 from zonesearch.engine.store import Store
 from zonesearch.recorded import read_run
 
-STUDY = '[space]\nx = [1, 2, 3, 4]\n[objective]\nfunction = "a_surface:accuracy"\n[search]\nstages = ["grid"]\nseeds = 1\n'
+STUDY = (
+    '[space]\nx = [1, 2, 3, 4]\n[objective]\nfunction = "a_surface:accuracy"\n[search]\nstages = ["grid"]\nseeds = 1\n'
+)
 SURFACE = """
 import time
 
@@ -72,7 +74,7 @@ def ended(name: str, *arguments: str, to_group: bool = False) -> tuple[int, str]
         text=True,
         start_new_session=True,
         env={**os.environ, "TMPDIR": str(scratch)},
-        preexec_fn=_heed_signals,  # noqa: PLW1509: the tests have one thread here
+        preexec_fn=_heed_signals,
     )
     until(lambda: n_recorded(Path(name)) > 0)
     if to_group:
