@@ -154,7 +154,7 @@ def test_quick_trainings_cost_little_more_in_a_folder_however_many(
 
     def seconds_each(side: int) -> float:
         axis = [float(value) for value in range(side)]
-        study = Study.of({"x": axis, "y": axis}, quick, stages=("grid",))
+        study = Study.of({"x": axis, "y": axis}, quick, stages=("grid",), seeds=1)
         began = time.process_time()
         result = run_study(study, into=tmp_path / f"run-{side}")
         assert len(result.trials) == side * side

@@ -33,7 +33,7 @@ def curve(params: Any, seed: int, epochs: int) -> Iterator[float]:
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     """A run with curves of three epochs, and a setting that fails."""
-    run_pipeline(SPACE, objective=curve, epochs=3, stages=["grid"], into=tmp_path / "run", name="small search")
+    run_pipeline(SPACE, objective=curve, epochs=3, stages=["grid"], seeds=1, into=tmp_path / "run", name="small search")
     return tmp_path / "run"
 
 

@@ -135,14 +135,17 @@ class Store:
 
     def refresh(self) -> Loaded:
         """Read what was added since, by this process or others; raises as :meth:`load` does."""
-        with store_errors(f"the trials in {self.folder.trials_folder} cannot be read"), _uncollected():
-            try:
+        try:
+            with store_errors(f"the trials in {self.folder.trials_folder} cannot be read"), _uncollected():
                 fresh = [trial for path in self.folder.files() for trial in self._new_in(path)]
-            except MemoryError:
-                raise StoreError(
-                    f"there is not enough memory for the trials in {self.folder.trials_folder}: read them on a larger "
-                    f"machine, or raise the limit (ulimit -v)"
-                ) from None
+        except MemoryError:
+            raise StoreError(
+                f"there is not enough memory for the trials in {self.folder.trials_folder}: read them on a larger "
+                f"machine, or raise the limit (ulimit -v)"
+            ) from None
+        except StoreError:
+            self.check_presence(thorough=True)
+            raise
         if fresh:
             self._trials = self._trials.added(fresh)
         torn = sum(reading.n_torn + reading.tail_is_torn for reading in self._readings.values())
@@ -223,10 +226,17 @@ class Store:
         if self._presence is None:
             return
         sizes = {path: reading.offset for path, reading in self._readings.items()} if thorough else {}
-        trouble = self._presence.trouble(self._descriptor, f"{self.writer}.jsonl", sizes)
+        descriptor = -1 if self._was_closed_by_others() else self._descriptor
+        trouble = self._presence.trouble(descriptor, f"{self.writer}.jsonl", sizes)
         if trouble:
             known = [*self._trials.records(), *unwritten]
             raise rescue(known, self.folder.heading, self._presence.folder, trouble)
+
+    def _was_closed_by_others(self) -> bool:
+        """Whether other code closed the file of this writer, which still stands where it was."""
+        if self._file is None or _identity(self._descriptor) == self._file:
+            return False
+        return _identity(self.folder.trials_folder / f"{self.writer}.jsonl") == self._file
 
     def _write(self, path: Path, data: bytes, work_s: float) -> tuple[int, int]:
         """Append ``data``; the length of the file before (0 for a new one) and after."""
@@ -330,6 +340,15 @@ class Store:
                 self.check_presence(thorough=True)
         finally:
             self.close()
+
+
+def _identity(file: int | Path) -> tuple[int, int] | None:
+    """The device and the inode of an open file or of the one at a path; None where there is none."""
+    try:
+        found = os.stat(file)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _above_standard(descriptor: int) -> int:
