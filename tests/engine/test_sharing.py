@@ -26,7 +26,7 @@ def peak(params: dict[str, float]) -> float:
     return 1 - abs(params["x"] - 3) / 10 - abs(params["y"] - 2) / 10
 
 
-STUDY = Study.of({"x": [1.0, 2.0, 3.0, 4.0], "y": [1.0, 2.0, 3.0]}, peak, stages=("grid", "interval"))
+STUDY = Study.of({"x": [1.0, 2.0, 3.0, 4.0], "y": [1.0, 2.0, 3.0]}, peak, seeds=1, stages=("grid", "interval"))
 
 
 def test_shards_run_apart_and_merged_finish_the_study(tmp_path: Path) -> None:
