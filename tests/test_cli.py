@@ -96,6 +96,9 @@ def test_status_trials_and_report_of_a_run(command: Command, here: Path) -> None
     assert status["missing"] == status["failed"] == status["diverged"] == 0
     assert status["done"] > 8
     assert status["verdict"]["sentence"]
+    assert [zone["number"] for zone in status["zones"]] == list(range(1, len(status["zones"]) + 1))
+    assert status["zones"][0].keys() >= {"number", "peak", "value", "se", "cells", "intervals", "rim"}
+    assert status["zones"][0]["peak"] in status["zones"][0]["cells"]
     assert [stage["stage"] for stage in status["stages"]] == ["grid", "interval", "polish"]
     assert "polish" in command("status", "runs/small")[1]
 

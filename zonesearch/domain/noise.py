@@ -172,7 +172,7 @@ class Noise:
     """
 
     seed_variance: float = 0.0
-    degrees: float = 0
+    degrees: int = 0
     source: str = "none"
     trend: Moderated | None = None
     badness: Badness | None = None
@@ -294,11 +294,11 @@ def measure_noise(cells: Sequence[Cell], space: Space | None = None) -> Noise:
         variances = np.array([cell.spread for cell in repeated])
         pooled = float(np.average(variances, weights=degrees))
         if pooled <= (_EXACT * max(abs(cell.mean) for cell in repeated)) ** 2:
-            return Noise(0.0, float(degrees.sum()), "seeds", answering=_answering(known))
+            return Noise(0.0, int(degrees.sum()), "seeds", answering=_answering(known))
         badness = Badness.of(known)
         x = badness(np.array([cell.mean for cell in repeated]))
         trend = fit_variances(x, variances, degrees, badness.slope)
-        return Noise(pooled, float(degrees.sum()), "seeds", trend, badness, _answering(known))
+        return Noise(pooled, int(degrees.sum()), "seeds", trend, badness, _answering(known))
     if space is None or not known:
         return Noise()
     badness = Badness.of(known)

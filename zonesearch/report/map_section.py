@@ -69,8 +69,9 @@ def noise_sentence(noise: Noise, survey: Survey) -> str:
     source = {
         "seeds": f"measured between seeds with {noise.degrees:.0f} degrees of freedom",
         "differences": "guessed from the differences between neighbours, since every cell has one seed",
-        "none": "from the finite validation set alone, since every cell has one seed",
-    }[noise.source]
+    }.get(noise.source, "")
+    if not source:
+        return "How noisy a cell's value is cannot be told: every cell has one seed, and too few have neighbours."
     return f"A cell's value is known to ± {typical} (standard error, {source}); cells that differ by less are one zone."
 
 
