@@ -180,15 +180,21 @@ def test_an_option_that_is_added_changes_no_fingerprint(monkeypatch: pytest.Monk
 
 
 def test_code_that_changed_is_described_only_where_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    tables = {"averaging": {}}
-    plain, averaged = Recipe().fingerprint(), Recipe.from_tables(tables).fingerprint()
+    tables: dict[str, Any] = {"gradient_noise": {}}
+    plain, noisy = Recipe().fingerprint(), Recipe.from_tables(tables).fingerprint()
     monkeypatch.setattr(
-        description, "code_versions", lambda settings, techniques: {"averaging": 5} if techniques.averaging else {}
+        description, "code_versions", lambda settings, techniques: {"noise": 5} if techniques.gradient_noise else {}
     )
     assert Recipe().fingerprint() == plain
+<<<<<<< HEAD
     assert Recipe.from_tables(tables).fingerprint() == {**averaged, "code": {"averaging": 5}}
     assert differences({"objective": averaged}, {"objective": Recipe.from_tables(tables).fingerprint()}) == [
         "objective.code.averaging: 2 -> 5"
+=======
+    assert Recipe.from_tables(tables).fingerprint() == {**noisy, "code": {"noise": 5}}
+    assert differences({"objective": noisy}, {"objective": Recipe.from_tables(tables).fingerprint()}) == [
+        "objective.code.noise: (absent) -> 5"
+>>>>>>> study
     ]
 
 
