@@ -186,15 +186,9 @@ def test_code_that_changed_is_described_only_where_it_is_used(monkeypatch: pytes
         description, "code_versions", lambda settings, techniques: {"noise": 5} if techniques.gradient_noise else {}
     )
     assert Recipe().fingerprint() == plain
-<<<<<<< HEAD
-    assert Recipe.from_tables(tables).fingerprint() == {**averaged, "code": {"averaging": 5}}
-    assert differences({"objective": averaged}, {"objective": Recipe.from_tables(tables).fingerprint()}) == [
-        "objective.code.averaging: 2 -> 5"
-=======
     assert Recipe.from_tables(tables).fingerprint() == {**noisy, "code": {"noise": 5}}
     assert differences({"objective": noisy}, {"objective": Recipe.from_tables(tables).fingerprint()}) == [
         "objective.code.noise: (absent) -> 5"
->>>>>>> study
     ]
 
 
