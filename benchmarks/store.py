@@ -91,7 +91,7 @@ LOAD = (
     "import sys\nfrom zonesearch.engine.store import Store\nfrom zonesearch.engine.run_folder import RunFolder\n"
     "trials = Store(RunFolder.open(sys.argv[1]), writer=None).load().trials\nassert len(trials) == int(sys.argv[2])"
 )
-COMMAND = "import sys\nfrom zonesearch.cli import main\nassert main(sys.argv[1:]) == 0"
+COMMAND = "import sys\nfrom zonesearch.cli.main import main\nassert main(sys.argv[1:]) == 0"
 NOTHING = "import zonesearch.recorded"
 
 

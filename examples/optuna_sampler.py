@@ -3,7 +3,7 @@
 import optuna
 
 from zonesearch import ZoneSampler, load_run
-from zonesearch.cli import main
+from zonesearch.cli.main import main
 
 STORAGE = "optuna.journal"
 

@@ -16,7 +16,7 @@ from tests.browser.chromium import chromium, opened
 from tests.test_dashboard import accuracy, served
 from zonesearch import Study, run_pipeline
 from zonesearch.admission import Admission
-from zonesearch.cli import parser
+from zonesearch.cli.main import parser
 
 pytest.importorskip("optuna_dashboard", reason="needs zonesearch[dashboard]")
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.cluster.runs import n_recorded, until
 from tests.engine.test_engines import left_in_group
-from zonesearch.cli import main
+from zonesearch.cli.main import main
 from zonesearch.engine.run_folder import RunFolder
 from zonesearch.engine.store import Store
 from zonesearch.recorded import read_run

@@ -12,7 +12,7 @@ import pytest
 import surfaces
 
 from zonesearch import Plan, Study, StudyError, Training, Trial, Trials, run_pipeline
-from zonesearch.cli import main
+from zonesearch.cli.main import main
 from zonesearch.domain.budget import Budget
 from zonesearch.domain.trials import Params
 from zonesearch.domain.verdict import Verdict

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from zonesearch.cli import COMMANDS, main, parser
+from zonesearch.cli.main import COMMANDS, main, parser
 
 ROOT = Path(__file__).parents[1]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from zonesearch import Study, StudyError, compare_methods
-from zonesearch.cli import main
+from zonesearch.cli.main import main
 
 DIGITS = str(Path(__file__).parents[1] / "benchmarks" / "recorded" / "digits.json")
 HILL = """

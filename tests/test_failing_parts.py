@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from zonesearch.cli import main
+from zonesearch.cli.main import main
 from zonesearch.recorded import read_run
 from zonesearch.result import Result
 

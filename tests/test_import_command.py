@@ -14,7 +14,7 @@ import optuna
 import pytest
 
 from zonesearch import StudyError
-from zonesearch.cli import main
+from zonesearch.cli.main import main
 from zonesearch.engine.optuna_storage import open_storage
 from zonesearch.recorded import read_run
 from zonesearch.report.figure_set import FigureSet, dashboard_figures

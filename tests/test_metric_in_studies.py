@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from zonesearch import Metric, ObjectiveError, StudyError, Training, Trial, read_study, run_pipeline
-from zonesearch.cli import main
+from zonesearch.cli.main import main
 from zonesearch.domain.metric import ACCURACY
 from zonesearch.domain.objective import Bundle
 from zonesearch.engine.run_folder import RunFolder

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 from sklearn.datasets import load_breast_cancer, load_wine
 
-from zonesearch.cli import main
+from zonesearch.cli.main import main
 from zonesearch.recorded import read_run
 from zonesearch.result import Result
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.engine.made import record_in
 from zonesearch import Study
-from zonesearch.cli import main
+from zonesearch.cli.main import main
 from zonesearch.commands.spreadsheet import as_texts
 from zonesearch.domain.trials import Training, Trial
 

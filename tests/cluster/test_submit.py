@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from zonesearch import load_run, run_pipeline
-from zonesearch.cli import main
+from zonesearch.cli.main import main
 from zonesearch.study.files import read_study
 
 pytestmark = [

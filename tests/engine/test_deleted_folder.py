@@ -16,7 +16,7 @@ import pytest
 
 from tests.engine.made import IDENTITY, folder, record_in, trial
 from zonesearch import run_pipeline
-from zonesearch.cli import main
+from zonesearch.cli.main import main
 from zonesearch.comparing import compare_methods
 from zonesearch.domain.trials import Training, Trial, Trials
 from zonesearch.engine.merge import merge

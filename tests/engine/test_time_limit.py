@@ -22,7 +22,7 @@ import pytest
 from tests.engine.made import Sleeper
 from tests.engine.test_engines import TRAININGS, run, states
 from zonesearch import StudyError, run_pipeline
-from zonesearch.cli import main
+from zonesearch.cli.main import main
 from zonesearch.domain.objective import Bundle, Report
 from zonesearch.domain.trials import Training, Trial
 from zonesearch.engine.runner import InProcess, open_engine

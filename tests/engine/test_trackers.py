@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from zonesearch import StoreError, Trial, load_run, run_pipeline
-from zonesearch.cli import main
+from zonesearch.cli.main import main
 from zonesearch.engine.run_folder import RunFolder
 from zonesearch.engine.store import Store
 from zonesearch.exporting import export_to_mlflow, export_to_tensorboard

@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from zonesearch import run_pipeline
-from zonesearch.cli import main
+from zonesearch.cli.main import main
 from zonesearch.engine.optuna_storage import absolute_url, open_storage
 from zonesearch.recorded import read_run
 

@@ -17,7 +17,7 @@ import pytest
 
 from tests.engine.made import SETTINGS, record_in, trial
 from zonesearch import Study
-from zonesearch.cli import main
+from zonesearch.cli.main import main
 from zonesearch.commands.terminal import Visible, visible
 from zonesearch.engine import sources
 from zonesearch.engine.merge import merge
@@ -176,7 +176,7 @@ def test_line_without_end_is_not_held_in_memory(tmp_path: Path) -> None:
     with (run / "trials" / "main.jsonl").open("r+b") as file:
         file.truncate(2**28)  # a quarter of a gigabyte without a line break
     limit = "import resource; resource.setrlimit(resource.RLIMIT_DATA, (2**29, 2**29))"
-    code = f"{limit}\nimport sys\nfrom zonesearch.cli import main\nsys.exit(main(['status', sys.argv[1]]))"
+    code = f"{limit}\nimport sys\nfrom zonesearch.cli.main import main\nsys.exit(main(['status', sys.argv[1]]))"
     done = subprocess.run(
         [sys.executable, "-c", code, str(run)],
         capture_output=True,

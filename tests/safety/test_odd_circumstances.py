@@ -19,7 +19,7 @@ import pytest
 
 from tests.engine.made import folder, trial
 from zonesearch import Study
-from zonesearch.cli import main
+from zonesearch.cli.main import main
 from zonesearch.engine.merge import merge
 from zonesearch.engine.run_folder import RunFolder
 from zonesearch.engine.shards import Shard

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from zonesearch import Study
-from zonesearch.cli import main
+from zonesearch.cli.main import main
 from zonesearch.engine.record import heading_line, parse, to_heading
 from zonesearch.engine.run_folder import checksum
 from zonesearch.engine.shards import Shard

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from zonesearch import read_study, run_pipeline
-from zonesearch.cli import main
+from zonesearch.cli.main import main
 from zonesearch.engine.first_identity import _EVOLUTION, _TABLES, _TECHNIQUES
 from zonesearch.engine.identity import differences, fingerprint
 from zonesearch.engine.merge import merge
