@@ -33,7 +33,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
-from zonesearch.domain.trials import Training, Trial
+from zonesearch.core.trials import Training, Trial
 from zonesearch.study.files import read_study
 from zonesearch.training.numerics import arithmetic
 from zonesearch.training.recipe import Recipe

@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
+from zonesearch.core.objective import Objective
+from zonesearch.core.seeding import FRESH
+from zonesearch.core.trials import Params, Training
 from zonesearch.domain.candidates import as_candidates
 from zonesearch.domain.findings import Findings
 from zonesearch.domain.noise import map_cells
-from zonesearch.domain.objective import Objective
-from zonesearch.domain.seeding import FRESH
-from zonesearch.domain.trials import Params, Training
 from zonesearch.recorded import read_run
 from zonesearch.study.files import read_study
 

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Training, Trial, Trials
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.pipeline import advance, next_round
 from zonesearch.stages.grid import Grid
 from zonesearch.stages.interval import Interval

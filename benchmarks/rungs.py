@@ -21,7 +21,7 @@ import numpy as np
 
 from zonesearch.contest.recorded import RecordedMap
 from zonesearch.contest.recording import map_of, read_map
-from zonesearch.domain.trials import Params, Training, Trial, Trials
+from zonesearch.core.trials import Params, Training, Trial, Trials
 from zonesearch.recorded import read_run
 from zonesearch.stages.grid import Grid
 

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zonesearch.domain.objective import Bundle, Report
-from zonesearch.domain.trials import Training, Trial
+from zonesearch.core.objective import Bundle, Report
+from zonesearch.core.trials import Training, Trial
 from zonesearch.engine.merge import merge
 from zonesearch.engine.run_folder import RunFolder
 from zonesearch.engine.runner import Engine, open_engine

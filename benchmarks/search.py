@@ -26,7 +26,7 @@ from zonesearch.contest.methods import method
 from zonesearch.contest.problem import FunctionProblem
 from zonesearch.contest.recommending import RULES, recommend
 from zonesearch.contest.searching import search
-from zonesearch.domain.trials import Params, Training, Trial
+from zonesearch.core.trials import Params, Training, Trial
 
 METHODS = ("strong", "surrogate", "coordinate", "grid+interval", "tpe", "random", "gp")
 OTHERS = ("gp", "tpe", "coordinate", "grid+interval", "random")

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from zonesearch import Study
-from zonesearch.domain.trials import Training, Trial, Trials
+from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.engine.provenance import machine
 from zonesearch.engine.record import heading_line, trial_line
 from zonesearch.engine.run_folder import RunFolder

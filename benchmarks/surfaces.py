@@ -22,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import qmc
 
-from zonesearch.domain.axes import Axis
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Params, Training
+from zonesearch.core.axes import Axis
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Params, Training
 
 __all__ = ["AXES", "SHAPES", "Surface", "make_space", "make_surface", "surfaces"]
 

@@ -23,11 +23,11 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from zonesearch.contest.recording import read_map
+from zonesearch.core.seeds import Seeds
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Trial, Trials
 from zonesearch.domain.examples import n_right
 from zonesearch.domain.noise import Cell, Noise, measure_noise
-from zonesearch.domain.seeds import Seeds
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Trial, Trials
 from zonesearch.domain.zones import find_zones
 from zonesearch.stages.grid import Grid
 

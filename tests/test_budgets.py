@@ -13,8 +13,8 @@ import surfaces
 
 from zonesearch import Plan, Study, StudyError, Training, Trial, Trials, run_pipeline
 from zonesearch.cli.main import main
+from zonesearch.core.trials import Params
 from zonesearch.domain.budget import Budget
-from zonesearch.domain.trials import Params
 from zonesearch.domain.verdict import Verdict
 from zonesearch.pipeline import find, forecast, next_round
 from zonesearch.recorded import read_run

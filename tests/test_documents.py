@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from zonesearch import run_pipeline
-from zonesearch.domain.reading import Reading
-from zonesearch.domain.space import _AXIS_KEYS, Space
+from zonesearch.core.reading import Reading
+from zonesearch.core.space import _AXIS_KEYS, Space
 from zonesearch.study.building import describe_stage
 from zonesearch.study.files import parse_study
 from zonesearch.study.objectives import FunctionTable

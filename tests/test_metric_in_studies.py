@@ -12,8 +12,8 @@ import pytest
 
 from zonesearch import Metric, ObjectiveError, StudyError, Training, Trial, read_study, run_pipeline
 from zonesearch.cli.main import main
-from zonesearch.domain.metric import ACCURACY
-from zonesearch.domain.objective import Bundle
+from zonesearch.core.metric import ACCURACY
+from zonesearch.core.objective import Bundle
 from zonesearch.engine.run_folder import RunFolder
 from zonesearch.recorded import read_run
 from zonesearch.running import open_run

@@ -13,7 +13,7 @@ from tests.engine.made import record_in
 from zonesearch import Study
 from zonesearch.cli.main import main
 from zonesearch.commands.spreadsheet import as_texts
-from zonesearch.domain.trials import Training, Trial
+from zonesearch.core.trials import Training, Trial
 
 EVIL = ["=HYPERLINK()", "+1", "-1", "@SUM(1)", "\t=1", "fine", "a=b"]
 

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zonesearch.comparing import compare_methods
-    from zonesearch.domain.axes import Axis, Choice
-    from zonesearch.domain.metric import Metric
-    from zonesearch.domain.objective import Bundle, Objective
-    from zonesearch.domain.space import Space
-    from zonesearch.domain.trials import Training, Trial, Trials
+    from zonesearch.core.axes import Axis, Choice
+    from zonesearch.core.metric import Metric
+    from zonesearch.core.objective import Bundle, Objective
+    from zonesearch.core.space import Space
+    from zonesearch.core.trials import Training, Trial, Trials
     from zonesearch.errors import (
         MergeError,
         ObjectiveError,
@@ -71,11 +71,11 @@ __all__ = [
 
 _HOMES = {
     "zonesearch.comparing": ("compare_methods",),
-    "zonesearch.domain.axes": ("Axis", "Choice"),
-    "zonesearch.domain.metric": ("Metric",),
-    "zonesearch.domain.objective": ("Bundle", "Objective"),
-    "zonesearch.domain.space": ("Space",),
-    "zonesearch.domain.trials": ("Training", "Trial", "Trials"),
+    "zonesearch.core.axes": ("Axis", "Choice"),
+    "zonesearch.core.metric": ("Metric",),
+    "zonesearch.core.objective": ("Bundle", "Objective"),
+    "zonesearch.core.space": ("Space",),
+    "zonesearch.core.trials": ("Training", "Trial", "Trials"),
     "zonesearch.errors": (
         "MergeError",
         "ObjectiveError",

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.objective import Bundle, Objective
+from zonesearch.core.trials import Training, Trials
 from zonesearch.domain.budget import Account, Budget
 from zonesearch.domain.candidates import Candidate, Finalist
 from zonesearch.domain.findings import Findings, StageRecord
 from zonesearch.domain.map import Map
-from zonesearch.domain.metric import ACCURACY, Metric
-from zonesearch.domain.objective import Bundle, Objective
-from zonesearch.domain.trials import Training, Trials
 from zonesearch.domain.verdict import Verdict
 from zonesearch.domain.zones import Zone
 from zonesearch.engine.worker import train_bundle

@@ -11,9 +11,9 @@ from typing import TextIO, cast
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from zonesearch.core.objective import Bundle
+from zonesearch.core.trials import Trial, Trials
 from zonesearch.domain.leader import Leader
-from zonesearch.domain.objective import Bundle
-from zonesearch.domain.trials import Trial, Trials
 from zonesearch.pipeline import Round
 from zonesearch.study.study import Study
 

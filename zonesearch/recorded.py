@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from zonesearch.core.metric import ACCURACY
 from zonesearch.domain.findings import Findings, StageRecord
-from zonesearch.domain.metric import ACCURACY
 from zonesearch.engine.run_folder import RunFolder
 from zonesearch.engine.shards import Deal, odd_shards
 from zonesearch.engine.store import Store

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from zonesearch.core.trials import Trials
 from zonesearch.domain.candidates import Candidate, Finalist
 from zonesearch.domain.findings import Findings
-from zonesearch.domain.trials import Trials
 from zonesearch.domain.verdict import Verdict
 from zonesearch.domain.zones import Zone
 

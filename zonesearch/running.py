@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from zonesearch.core.limits import time_limit
+from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.objective import Bundle, ChecksLength, Objective, whole
+from zonesearch.core.reading import BEST, Reading
+from zonesearch.core.seeds import Seeds
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Trial, Trials
 from zonesearch.domain.budget import Budget
 from zonesearch.domain.findings import StageRecord
-from zonesearch.domain.limits import time_limit
-from zonesearch.domain.metric import ACCURACY, Metric
-from zonesearch.domain.objective import Bundle, ChecksLength, Objective, whole
-from zonesearch.domain.reading import BEST, Reading
-from zonesearch.domain.seeds import Seeds
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Trial, Trials
 from zonesearch.engine.first_identity import FORMAT as IDENTITY_FORMAT
 from zonesearch.engine.gpus import visible_gpus
 from zonesearch.engine.identity import fingerprint

@@ -19,10 +19,10 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Params, Training, Trials
 from zonesearch.domain.believing import believed
 from zonesearch.domain.noise import Cell, measure_noise
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Params, Training, Trials
 from zonesearch.engine.optuna_claims import Wish, claim
 from zonesearch.engine.optuna_known import Known, read_study_trials
 from zonesearch.engine.optuna_space import OptunaSpace, distribution_of, indistinct, narrowed, searched

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zonesearch.domain.seeds import Seeds
-from zonesearch.domain.trials import Params, Trial, Trials
-from zonesearch.domain.values import same
+from zonesearch.core.seeds import Seeds
+from zonesearch.core.trials import Params, Trial, Trials
+from zonesearch.core.values import same
 from zonesearch.domain.zones import Zone
 from zonesearch.engine.files import refuse_link
 from zonesearch.engine.run_folder import RunFolder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from zonesearch.domain.space import Space
+from zonesearch.core.space import Space
 
 recorded = pytest.importorskip("zonesearch.contest.recorded")
 

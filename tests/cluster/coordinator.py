@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.engine.made import Sleeper
-from zonesearch.domain.objective import Bundle, Report
-from zonesearch.domain.trials import Training, Trial, Trials
+from zonesearch.core.objective import Bundle, Report
+from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.engine.run_folder import RunFolder
 from zonesearch.engine.runner import open_engine
 from zonesearch.engine.shards import Shard, deal, remaining

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.cluster.coordinator import N_FIRST, N_SECOND, wanted
 from tests.engine.made import answer
-from zonesearch.domain.trials import Trials
+from zonesearch.core.trials import Trials
 from zonesearch.engine.run_folder import RunFolder
 from zonesearch.engine.store import Store
 

@@ -16,7 +16,7 @@ from tests.cluster.conftest import Start
 from tests.cluster.runs import N_ALL, n_recorded, recorded_once, results, trials_in, unbroken, until
 from tests.engine.made import Sleeper
 from tests.engine.test_engines import TRAININGS, Troubled, run, states
-from zonesearch.domain.trials import Training, Trial
+from zonesearch.core.trials import Training, Trial
 from zonesearch.engine.runner import open_engine
 from zonesearch.errors import ObjectiveError, StoreError
 

@@ -15,7 +15,7 @@ from tests.cluster.runs import until
 from tests.cluster.test_dask import Cluster
 from tests.engine.test_engines import TRAININGS, states
 from tests.engine.test_time_limit import Troubled
-from zonesearch.domain.trials import Trial
+from zonesearch.core.trials import Trial
 from zonesearch.engine.runner import open_engine
 
 pytest.importorskip("distributed", reason="needs zonesearch[cluster]")

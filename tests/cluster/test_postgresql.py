@@ -18,8 +18,8 @@ from tests.engine.made import Sleeper, folder
 from tests.engine.test_optuna_view import dashboard
 from tests.engine.test_view_writers import TRIALS, viewed_at_once
 from tests.engine.test_view_writers import shown as viewed
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Training, Trial
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Training, Trial
 from zonesearch.engine.optuna_import import import_study
 from zonesearch.engine.optuna_storage import open_storage
 from zonesearch.engine.optuna_view import LiveView, OptunaView

@@ -6,8 +6,8 @@ import pytest
 
 from tests.cluster.conftest import Start
 from tests.cluster.test_dask import Cluster
-from zonesearch.domain.objective import Bundle
-from zonesearch.domain.trials import Training, Trial
+from zonesearch.core.objective import Bundle
+from zonesearch.core.trials import Training, Trial
 from zonesearch.engine.runner import open_engine
 from zonesearch.training.recipe import Recipe
 

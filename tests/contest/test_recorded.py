@@ -14,7 +14,7 @@ from zonesearch.contest.methods import methods
 from zonesearch.contest.recorded import RecordedCell, RecordedMap
 from zonesearch.contest.recording import map_of, read_map, write_map
 from zonesearch.contest.searching import compare, search
-from zonesearch.domain.space import Space
+from zonesearch.core.space import Space
 
 RECORDED = sorted((Path(__file__).parents[2] / "benchmarks" / "recorded").glob("*.json"))
 SPACE = Space.parse({"x": [1, 2, 4, 8], "kind": ["a", "b"]})

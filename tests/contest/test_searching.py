@@ -9,8 +9,8 @@ from zonesearch.contest.methods import Method, coarser, method, methods
 from zonesearch.contest.problem import FunctionProblem
 from zonesearch.contest.recommending import recommend
 from zonesearch.contest.searching import checkpoints, compare, search
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Training, Trial
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Training, Trial
 from zonesearch.errors import StudyError
 from zonesearch.stages.stage import Plan
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.domain.believing import believed
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Training, Trial, Trials
 
 SPACE = Space.parse({"x": {"low": 0.0, "high": 1.0, "row": 4}, "k": ["a", "b"]})
 points = st.fixed_dictionaries({"x": st.floats(0, 1), "k": st.sampled_from("ab")})

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zonesearch.domain.compact import Curves, Table
+from zonesearch.core.compact import Curves, Table
 
 curves = st.dictionaries(st.text(max_size=5), st.lists(st.floats(allow_nan=False), max_size=4), max_size=3)
 plain = st.recursive(

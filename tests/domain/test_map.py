@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
+from zonesearch.core.metric import Metric
+from zonesearch.core.space import Space
 from zonesearch.domain.map import Map
-from zonesearch.domain.metric import Metric
 from zonesearch.domain.noise import Cell, measure_noise
-from zonesearch.domain.space import Space
 from zonesearch.domain.zones import find_zones
 
 SPACE = Space.parse({"x": {"low": 0, "high": 9, "row": 9}})

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zonesearch import Metric, StudyError, Training, Trial
-from zonesearch.domain.measured import measured_metric, own_or_built_in
-from zonesearch.domain.metric import ACCURACY
-from zonesearch.domain.reading import Reading
-from zonesearch.domain.trials import Trials
+from zonesearch.core.measured import measured_metric, own_or_built_in
+from zonesearch.core.metric import ACCURACY
+from zonesearch.core.reading import Reading
+from zonesearch.core.trials import Trials
 
 RMSE = Metric("rmse", unit="m")
 NUMBERS = st.floats(-1e6, 1e6)

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.reading import Reading
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.domain.differences import residuals
 from zonesearch.domain.examples import Answering, crossed, n_right, shared
-from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.noise import Badness, Cell, Noise, cell_of, measure_noise
-from zonesearch.domain.reading import Reading
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Training, Trial, Trials
 from zonesearch.domain.variance_trend import Slope, fit_residuals, fit_variances
 
 SPACE = Space.parse({"x": {"low": 0, "high": 9, "row": 9}, "y": {"low": 0, "high": 9, "row": 9}})

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.domain.scattered import cells_of_trials, fills_grid, on_grid
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Training, Trial, Trials
 
 SPACE = Space.parse({"x": [1, 2, 3], "k": ["a", "b"]})
 

@@ -7,10 +7,10 @@ import random
 
 import numpy as np
 
-from zonesearch.domain.metric import Metric
+from zonesearch.core.metric import Metric
+from zonesearch.core.space import Space
 from zonesearch.domain.noise import Cell
 from zonesearch.domain.scattered_zones import scattered_zones
-from zonesearch.domain.space import Space
 
 
 def points(n, n_axes, surface, sd=0.02, seed=0, **more):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from zonesearch import Training, Trial, Trials
-from zonesearch.domain.reading import Reading
+from zonesearch.core.reading import Reading
 
 
 def trial(width: int = 8, seed: int = 0, curve: tuple[float, ...] = (0.1, 0.5, 0.4), **more: object) -> Trial:

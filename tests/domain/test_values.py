@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zonesearch import Axis, Choice, Space, SpaceError, Training, Trial, Trials, run_pipeline
-from zonesearch.domain.values import canonical, same
+from zonesearch.core.values import canonical, same
 from zonesearch.engine.record import parse, to_trial, trial_line
 
 SIX = (True, 1, 1.0, "1", None, "None")

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from zonesearch.core.metric import Metric
 from zonesearch.domain.candidates import Finalist
-from zonesearch.domain.metric import Metric
 from zonesearch.domain.significance import holm, paired_p_value, t_interval, wilson_interval
 from zonesearch.domain.verdict import Repeats, judge
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from zonesearch import Space
-from zonesearch.domain.metric import Metric
+from zonesearch.core.metric import Metric
 from zonesearch.domain.noise import Cell, Noise, measure_noise
 from zonesearch.domain.zones import Zone, find_zones
 

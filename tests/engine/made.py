@@ -10,8 +10,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from zonesearch.domain.objective import Bundle, Report
-from zonesearch.domain.trials import Training, Trial
+from zonesearch.core.objective import Bundle, Report
+from zonesearch.core.trials import Training, Trial
 from zonesearch.engine.run_folder import RunFolder
 from zonesearch.engine.store import Store
 

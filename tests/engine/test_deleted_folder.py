@@ -18,7 +18,7 @@ from tests.engine.made import IDENTITY, folder, record_in, trial
 from zonesearch import run_pipeline
 from zonesearch.cli.main import main
 from zonesearch.comparing import compare_methods
-from zonesearch.domain.trials import Training, Trial, Trials
+from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.engine.merge import merge
 from zonesearch.engine.run_folder import RunFolder
 from zonesearch.engine.shards import Shard

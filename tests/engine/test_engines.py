@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.engine.made import Sleeper, answer
-from zonesearch.domain.objective import Bundle, Report
-from zonesearch.domain.trials import Training, Trial, Trials
+from zonesearch.core.objective import Bundle, Report
+from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.engine.runner import InProcess, open_engine, order_of_work, run_bundles
 from zonesearch.errors import ObjectiveError, StudyError
 
@@ -239,7 +239,7 @@ def test_unknown_engine_is_refused() -> None:
 SCRIPT = """
 import sys
 from tests.engine.made import Sleeper
-from zonesearch.domain.trials import Training
+from zonesearch.core.trials import Training
 from zonesearch.engine.runner import open_engine
 objective = Sleeper(0.2)
 print("ready", flush=True)

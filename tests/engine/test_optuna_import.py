@@ -15,10 +15,10 @@ import optuna
 import pytest
 from optuna.distributions import BaseDistribution, FloatDistribution
 
-from zonesearch.domain.metric import Metric
+from zonesearch.core.metric import Metric
+from zonesearch.core.space import Axis, Choice, Space
+from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.domain.scattered import cells_of_trials, on_grid
-from zonesearch.domain.space import Axis, Choice, Space
-from zonesearch.domain.trials import Training, Trial, Trials
 from zonesearch.engine.optuna_import import Imported, import_study
 from zonesearch.engine.optuna_storage import open_storage, quiet_optuna
 from zonesearch.engine.optuna_view import OptunaView

@@ -13,9 +13,9 @@ import optuna
 import pytest
 
 from tests.engine.made import trial
-from zonesearch.domain.metric import Metric
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Training, Trial
+from zonesearch.core.metric import Metric
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Training, Trial
 from zonesearch.engine.optuna_storage import open_storage, shown_url
 from zonesearch.engine.optuna_view import LiveView, OptunaView
 from zonesearch.errors import StoreError

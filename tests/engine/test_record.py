@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.engine.made import trial, trials_of_any_kind
-from zonesearch.domain.trials import Training, Trial
+from zonesearch.core.trials import Training, Trial
 from zonesearch.engine.record import Heading, heading_line, parse, parse_ending, to_heading, to_trial, trial_line
 from zonesearch.errors import MergeError
 

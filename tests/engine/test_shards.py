@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.engine.made import answer
-from zonesearch.domain.objective import Bundle
-from zonesearch.domain.trials import Training, Trial, Trials
+from zonesearch.core.objective import Bundle
+from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.engine.shards import Deal, Shard, deal, n_shards_in, next_commands, remaining, shard_statuses
 from zonesearch.errors import StudyError
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from zonesearch.domain.trials import Trial, Trials
+from zonesearch.core.trials import Trial, Trials
 from zonesearch.engine.optuna_storage import open_storage
 from zonesearch.engine.run_folder import RunFolder
 from zonesearch.engine.shards import Shard

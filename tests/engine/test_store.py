@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.engine.made import IDENTITY, folder, record_in, trial, trials_of_any_kind
-from zonesearch.domain.trials import Trial, Trials
+from zonesearch.core.trials import Trial, Trials
 from zonesearch.engine.run_folder import RunFolder
 from zonesearch.engine.store import Store
 from zonesearch.errors import MergeError, StoreError

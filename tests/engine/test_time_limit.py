@@ -23,8 +23,8 @@ from tests.engine.made import Sleeper
 from tests.engine.test_engines import TRAININGS, run, states
 from zonesearch import StudyError, run_pipeline
 from zonesearch.cli.main import main
-from zonesearch.domain.objective import Bundle, Report
-from zonesearch.domain.trials import Training, Trial
+from zonesearch.core.objective import Bundle, Report
+from zonesearch.core.trials import Training, Trial
 from zonesearch.engine.runner import InProcess, open_engine
 from zonesearch.engine.worker import shortened
 from zonesearch.recorded import read_run

@@ -15,7 +15,7 @@ import pytest
 from tests.engine.made import record_in, trial
 from tests.engine.test_optuna_view import _closed_databases, dashboard  # noqa: F401
 from zonesearch.cli.main import main
-from zonesearch.domain.space import Space
+from zonesearch.core.space import Space
 from zonesearch.engine.optuna_storage import open_storage
 from zonesearch.engine.optuna_view import OptunaView
 from zonesearch.engine.view_lock import one_writer

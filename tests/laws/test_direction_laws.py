@@ -14,10 +14,10 @@ from zonesearch import run_pipeline
 from zonesearch.contest.methods import methods
 from zonesearch.contest.problem import FunctionProblem
 from zonesearch.contest.searching import compare
+from zonesearch.core.metric import Metric
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Trial, Trials
 from zonesearch.domain.claims import Claim, check_claim
-from zonesearch.domain.metric import Metric
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Trial, Trials
 from zonesearch.stages.grid import Grid
 from zonesearch.study.building import build_stage
 from zonesearch.study.plugins import registered

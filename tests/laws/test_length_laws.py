@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from zonesearch import Bundle, Training, Trial, Trials
-from zonesearch.domain.objective import whole
+from zonesearch.core.objective import whole
 from zonesearch.engine.record import parse, to_trial, trial_line
 from zonesearch.engine.worker import train_bundle
 from zonesearch.training.function import FunctionObjective

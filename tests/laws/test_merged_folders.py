@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.engine.made import few_trials, folder, record_in, trial
-from zonesearch.domain.trials import Trial, Trials
+from zonesearch.core.trials import Trial, Trials
 from zonesearch.engine.merge import merge
 from zonesearch.engine.record import parse
 from zonesearch.engine.run_folder import RunFolder

@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stages.asking import answered
 
-from zonesearch.domain.reading import BEST
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Trial, Trials
+from zonesearch.core.reading import BEST
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Trial, Trials
 from zonesearch.stages.grid import Grid
 from zonesearch.study.building import build_stage
 from zonesearch.study.plugins import registered

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from tests.report.made import SPACE, diverging, height, searched
 from zonesearch import Space, Training, Trial
+from zonesearch.core.reading import Reading
 from zonesearch.domain.findings import Findings, StageRecord
-from zonesearch.domain.reading import Reading
 from zonesearch.report.summaries.agreement import agreement, agreement_sentence, between_seeds
 from zonesearch.report.summaries.costs import failures_table, provenance_table, stages_table
 from zonesearch.report.summaries.finalists import finalists_table, repeats_table

@@ -13,8 +13,8 @@ import pytest
 from tests.engine.made import record_in
 from zonesearch import Study
 from zonesearch.cli.main import main
-from zonesearch.domain.compact import Curves
-from zonesearch.domain.trials import Training, Trial
+from zonesearch.core.compact import Curves
+from zonesearch.core.trials import Training, Trial
 from zonesearch.engine.record import parse, to_trial, trial_line
 from zonesearch.recorded import read_recorded
 

@@ -292,7 +292,7 @@ def test_study_file_that_is_no_utf8_is_left_out_with_a_note(here: Path, capsys: 
 @pytest.mark.parametrize("word", ["9/2", "hello", "0/0", "1/9" + "9" * 5000, "1/99999999", 7, ["1/2"], {"evil": 1}])
 def test_shard_that_cannot_be_is_ignored_with_a_note(here: Path, word: Any, capsys: pytest.CaptureFixture[str]) -> None:
     from tests.engine.made import record_in, trial
-    from zonesearch.domain.trials import Trial
+    from zonesearch.core.trials import Trial
 
     made = trial(16)
     settings = Study.of({"width": [16, 32]}, accuracy).settings()

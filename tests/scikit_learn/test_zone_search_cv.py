@@ -27,7 +27,7 @@ from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from zonesearch import SpaceError, StudyError
-from zonesearch.domain.space import Axis, Choice
+from zonesearch.core.space import Axis, Choice
 from zonesearch.sklearn import ZoneSearchCV
 from zonesearch.sklearn.space import ParamSpace
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from zonesearch.domain.trials import Training, Trial, Trials
+from zonesearch.core.trials import Training, Trial, Trials
 
 
 def answered(training: Training, surface) -> Trial:

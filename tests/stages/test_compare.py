@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from zonesearch.domain.seeding import fresh_seeds
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Training, Trial, Trials
+from zonesearch.core.seeding import fresh_seeds
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.errors import StudyError
 from zonesearch.stages.compare import Compare
 from zonesearch.study.building import build_stage, describe_stage

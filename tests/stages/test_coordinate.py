@@ -8,8 +8,8 @@ import pytest
 from stages.asking import answered, asked
 from surfaces import SPACE, two_peaks
 
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Training, Trials
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Training, Trials
 from zonesearch.errors import StudyError
 from zonesearch.stages.coordinate import Coordinate, climb
 from zonesearch.stages.interval import Interval

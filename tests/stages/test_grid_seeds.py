@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from zonesearch import Study, StudyError, run_pipeline
+from zonesearch.core.seeds import Seeds
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.domain.map import Map
-from zonesearch.domain.seeds import Seeds
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Training, Trial, Trials
 from zonesearch.stages.grid import Grid
 from zonesearch.study.building import describe_stage
 

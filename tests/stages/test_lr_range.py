@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.domain.lr_range import sweep_rates
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Training, Trial, Trials
 from zonesearch.errors import StudyError
 from zonesearch.stages.grid import Grid
 from zonesearch.stages.lr_range import LrRange

@@ -8,8 +8,8 @@ import optuna
 import pytest
 from stages.asking import asked
 
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Trials
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Trials
 from zonesearch.errors import StudyError
 from zonesearch.stages.grid import Grid
 from zonesearch.stages.interval import Interval

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 from stages.asking import asked
 
+from zonesearch.core.seeding import FRESH
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Trial, Trials
 from zonesearch.domain.candidates import Candidate
-from zonesearch.domain.seeding import FRESH
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Trial, Trials
 from zonesearch.domain.zones import peak_zone
 from zonesearch.stages.polish import Polish
 

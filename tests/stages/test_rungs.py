@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from zonesearch import ObjectiveError, Study, StudyError, Training, Trial, Trials, run_pipeline
-from zonesearch.domain.reading import Reading
-from zonesearch.domain.space import Space
+from zonesearch.core.reading import Reading
+from zonesearch.core.space import Space
 from zonesearch.report.summaries.agreement import agreement
 from zonesearch.report.summaries.map_tables import cells_table
 from zonesearch.report.survey import Survey

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from stages.asking import answered, asked
 from surfaces import SPACE, noisy, plateau, two_peaks
 
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Trials
 from zonesearch.domain.gp.cube import Cube
 from zonesearch.domain.gp.process import Data, Prior, fit
 from zonesearch.domain.gp.targets import Known, Scale
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Trials
 from zonesearch.errors import StudyError
 from zonesearch.stages.grid import Grid
 from zonesearch.stages.interval import Interval

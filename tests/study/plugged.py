@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Optional
 
 from zonesearch import Bundle, Plan, Space, Training, Trial, Trials
+from zonesearch.core.metric import Metric
 from zonesearch.domain.candidates import Candidate
-from zonesearch.domain.metric import Metric
 from zonesearch.stages.stage import Forecast
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from zonesearch import Training
-from zonesearch.domain.objective import Bundle
+from zonesearch.core.objective import Bundle
 from zonesearch.errors import ObjectiveError, StudyError
 from zonesearch.running import open_run, run_study
 from zonesearch.study.files import parse_study

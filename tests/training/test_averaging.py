@@ -15,9 +15,9 @@ from torch import nn
 
 from tests.training.techniques import a_run, digits, small_network, train
 from zonesearch.commands.status_command import status_of
-from zonesearch.domain.objective import Bundle
-from zonesearch.domain.reading import Reading
-from zonesearch.domain.trials import Training, Trial
+from zonesearch.core.objective import Bundle
+from zonesearch.core.reading import Reading
+from zonesearch.core.trials import Training, Trial
 from zonesearch.engine.record import parse, to_trial, trial_line
 from zonesearch.errors import ObjectiveError, StudyError
 from zonesearch.running import check, run_study

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from zonesearch.domain.objective import Bundle
-from zonesearch.domain.trials import Training, Trial
+from zonesearch.core.objective import Bundle
+from zonesearch.core.trials import Training, Trial
 from zonesearch.training import loop
 from zonesearch.training.recipe import Recipe
 from zonesearch.training.states import States

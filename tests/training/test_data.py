@@ -16,8 +16,8 @@ from PIL import Image
 from sklearn.datasets import load_digits, load_wine
 
 from zonesearch import ObjectiveError, Training, Trial
-from zonesearch.domain.metric import Metric
-from zonesearch.domain.objective import Bundle
+from zonesearch.core.metric import Metric
+from zonesearch.core.objective import Bundle
 from zonesearch.training.data import Split, load
 from zonesearch.training.recipe import Recipe
 from zonesearch.training.settings import DataSettings, NetworkSettings, TrainingSettings

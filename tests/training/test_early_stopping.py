@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zonesearch.domain.objective import Bundle
-from zonesearch.domain.trials import Training
+from zonesearch.core.objective import Bundle
+from zonesearch.core.trials import Training
 from zonesearch.errors import StudyError
 from zonesearch.training.early_stopping import EarlyStopping, generalisation_loss
 from zonesearch.training.recipe import Recipe

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from zonesearch import Metric, ObjectiveError, Training, run_pipeline
-from zonesearch.domain.objective import Bundle
+from zonesearch.core.objective import Bundle
 from zonesearch.training.function import FunctionObjective
 
 

@@ -10,9 +10,9 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
+from zonesearch.core.objective import Bundle
+from zonesearch.core.trials import Training, Trial
 from zonesearch.domain.lr_range import sweep_rates
-from zonesearch.domain.objective import Bundle
-from zonesearch.domain.trials import Training, Trial
 from zonesearch.training.lr_range import range_test, sweep_losses
 from zonesearch.training.recipe import Recipe
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from zonesearch import ObjectiveError, Training, Trial
-from zonesearch.domain.objective import Bundle
+from zonesearch.core.objective import Bundle
 from zonesearch.training.networks import build, check_network, n_parameters, seed_dropout
 from zonesearch.training.recipe import Recipe
 from zonesearch.training.settings import DataSettings, NetworkSettings

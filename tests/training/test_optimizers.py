@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from zonesearch import ObjectiveError, Training, Trial
-from zonesearch.domain.objective import Bundle
+from zonesearch.core.objective import Bundle
 from zonesearch.training.early_stopping import EarlyStopping
 from zonesearch.training.optimizers import NAMES, build_optimizer
 from zonesearch.training.recipe import Recipe

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from zonesearch.domain.objective import Bundle
-from zonesearch.domain.trials import Training
+from zonesearch.core.objective import Bundle
+from zonesearch.core.trials import Training
 from zonesearch.training.loop import evaluate
 from zonesearch.training.optimum_width import optimum_width, trained_network
 from zonesearch.training.recipe import Recipe

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from zonesearch import ObjectiveError, StudyError, Training, Trial
-from zonesearch.domain.objective import Bundle
+from zonesearch.core.objective import Bundle
 from zonesearch.training.data import load
 from zonesearch.training.networks import build, n_parameters
 from zonesearch.training.recipe import Recipe

@@ -17,8 +17,8 @@ import cloudpickle
 import pytest
 import torch
 
-from zonesearch.domain.objective import Bundle
-from zonesearch.domain.trials import Training, Trial
+from zonesearch.core.objective import Bundle
+from zonesearch.core.trials import Training, Trial
 from zonesearch.engine.shards import deal
 from zonesearch.engine.worker import train_bundle
 from zonesearch.errors import ObjectiveError

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zonesearch.domain.objective import Bundle
-from zonesearch.domain.trials import Training, Trial
+from zonesearch.core.objective import Bundle
+from zonesearch.core.trials import Training, Trial
 from zonesearch.training.recipe import Recipe
 from zonesearch.training.stack.members import Member
 from zonesearch.training.stack.stack import Stack

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from zonesearch.domain.objective import Bundle
-from zonesearch.domain.trials import Training, Trial
+from zonesearch.core.objective import Bundle
+from zonesearch.core.trials import Training, Trial
 from zonesearch.errors import ObjectiveError, StudyError
 from zonesearch.training.recipe import Recipe
 

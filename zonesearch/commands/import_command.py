@@ -37,7 +37,7 @@ def call(options: argparse.Namespace) -> None:
     """Import, name the zones, write the report."""
     from collections import Counter
 
-    from zonesearch.domain.wording import point_text
+    from zonesearch.core.wording import point_text
     from zonesearch.recorded import read_run
     from zonesearch.result import Result
     from zonesearch.sharing import import_run

@@ -22,7 +22,7 @@ def call(options: argparse.Namespace) -> None:
     import json
 
     from zonesearch.commands.wording import duration
-    from zonesearch.domain.metric import ACCURACY
+    from zonesearch.core.metric import ACCURACY
     from zonesearch.engine.limited import limited
     from zonesearch.pipeline import estimate, forecast
     from zonesearch.running import check

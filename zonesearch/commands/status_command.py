@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.domain.findings import StageRecord
-from zonesearch.domain.metric import ACCURACY, Metric
 
 if TYPE_CHECKING:
     from zonesearch.recorded import Recorded

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from zonesearch.contest.problem import Truths
-from zonesearch.domain.metric import Metric
+from zonesearch.core.metric import Metric
+from zonesearch.core.objective import Objective, whole
+from zonesearch.core.seeding import FRESH
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Params, Training, Trial, Trials
 from zonesearch.domain.noise import map_cells, measure_noise
-from zonesearch.domain.objective import Objective, whole
-from zonesearch.domain.seeding import FRESH
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Params, Training, Trial, Trials
 from zonesearch.engine.runner import Engine, order_of_work
 from zonesearch.engine.shards import remaining
 from zonesearch.errors import StudyError

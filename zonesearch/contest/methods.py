@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from zonesearch.domain.axes import Axis
+from zonesearch.core.axes import Axis
+from zonesearch.core.reading import BEST, Reading
+from zonesearch.core.space import Space
 from zonesearch.domain.coarse import coarser
-from zonesearch.domain.reading import BEST, Reading
-from zonesearch.domain.space import Space
 from zonesearch.errors import StudyError, did_you_mean
 from zonesearch.stages.optuna_sampler import SAMPLERS
 from zonesearch.stages.stage import Stage

@@ -9,9 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
-from zonesearch.domain.metric import ACCURACY, Metric
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Params, Training, Trial
+from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Params, Training, Trial
 
 __all__ = ["FunctionProblem", "Problem", "Truths"]
 

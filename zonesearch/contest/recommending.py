@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from zonesearch.core.reading import BEST, Reading
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Params, Trial
 from zonesearch.domain.gp.cube import Cube
 from zonesearch.domain.gp.process import Prior, fit
 from zonesearch.domain.gp.targets import Known
-from zonesearch.domain.reading import BEST, Reading
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Params, Trial
 from zonesearch.errors import StudyError, did_you_mean
 
 __all__ = ["RULES", "Repeated", "known_rule", "recommend", "repeated"]

@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from zonesearch.contest.problem import Truths
-from zonesearch.domain.axes import Choice
-from zonesearch.domain.metric import ACCURACY, Metric
-from zonesearch.domain.reading import BEST, Reading
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Params, Training, Trial
+from zonesearch.core.axes import Choice
+from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.reading import BEST, Reading
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Params, Training, Trial
 from zonesearch.errors import StudyError
 
 __all__ = ["RecordedCell", "RecordedMap"]

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from zonesearch.contest.recorded import RecordedCell, RecordedMap
+from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.reading import Reading
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Params, Trial
 from zonesearch.domain.findings import Findings
-from zonesearch.domain.metric import ACCURACY, Metric
-from zonesearch.domain.reading import Reading
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Params, Trial
 from zonesearch.errors import StoreError, StudyError
 
 __all__ = ["map_of", "read_map", "write_map"]

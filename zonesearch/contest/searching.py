@@ -11,11 +11,11 @@ from typing import Any
 from zonesearch.contest.methods import Method
 from zonesearch.contest.problem import Problem, Truths
 from zonesearch.contest.recommending import known_rule, recommend
+from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.reading import BEST, Reading
+from zonesearch.core.trials import Params, Training, Trial, Trials
 from zonesearch.domain.candidates import Candidate
 from zonesearch.domain.contest import Contest, Search
-from zonesearch.domain.metric import ACCURACY, Metric
-from zonesearch.domain.reading import BEST, Reading
-from zonesearch.domain.trials import Params, Training, Trial, Trials
 from zonesearch.domain.zones import Zone
 from zonesearch.errors import ObjectiveError, StudyError
 from zonesearch.pipeline import next_round

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from zonesearch.domain.metric import ACCURACY, Metric
+from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.trials import Params
+from zonesearch.core.wording import point_text
 from zonesearch.domain.noise import Cell, Noise
-from zonesearch.domain.trials import Params
-from zonesearch.domain.wording import point_text
 
 __all__ = ["MapAgreement", "compare_maps", "rank_correlations"]
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Training, Trial, Trials
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Training, Trial, Trials
 
 __all__ = ["believed"]
 

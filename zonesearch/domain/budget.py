@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from zonesearch.domain.trials import Training, Trial, Trials
+from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.errors import StudyError, did_you_mean
 
 __all__ = ["Account", "Budget", "busy_seconds"]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zonesearch.domain.metric import ACCURACY, Metric
-from zonesearch.domain.trials import Params
+from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.trials import Params
 from zonesearch.domain.zones import Zone
 
 __all__ = ["CHEAPEST", "Candidate", "Finalist", "as_candidates", "cheapest_of"]

@@ -14,9 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zonesearch.domain.metric import ACCURACY, Metric
+from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.values import Params, Value, same
 from zonesearch.domain.significance import paired_p_value, t_interval
-from zonesearch.domain.values import Params, Value, same
 from zonesearch.errors import StudyError, did_you_mean
 
 __all__ = ["Claim", "ClaimOutcome", "check_claim", "claims_table"]

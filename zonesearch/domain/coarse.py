@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from zonesearch.domain.axes import Axis
-from zonesearch.domain.space import Space
+from zonesearch.core.axes import Axis
+from zonesearch.core.space import Space
 
 __all__ = ["coarser"]
 

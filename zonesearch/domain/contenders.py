@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from zonesearch.core.seeds import Seeds
 from zonesearch.domain.rungs import Rung
-from zonesearch.domain.seeds import Seeds
 
 __all__ = ["more_seeds"]
 

@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from zonesearch.domain.metric import ACCURACY, Metric
+from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.trials import Params
 from zonesearch.domain.significance import holm
-from zonesearch.domain.trials import Params
 
 __all__ = ["FEWEST", "Contest", "Search", "Standing"]
 

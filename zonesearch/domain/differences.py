@@ -16,9 +16,9 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Params
-from zonesearch.domain.values import told_apart
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Params
+from zonesearch.core.values import told_apart
 
 __all__ = ["residuals"]
 

@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.reading import BEST, Reading
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Training, Trials
 from zonesearch.domain.candidates import Candidate, Finalist
 from zonesearch.domain.map import Map
-from zonesearch.domain.metric import ACCURACY, Metric
-from zonesearch.domain.reading import BEST, Reading
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Training, Trials
 from zonesearch.domain.verdict import Verdict
 from zonesearch.domain.zones import Zone
 

@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from zonesearch.domain.metric import ACCURACY
-from zonesearch.domain.reading import BEST, Reading
+from zonesearch.core.metric import ACCURACY
+from zonesearch.core.reading import BEST, Reading
+from zonesearch.core.trials import Params, Trial
+from zonesearch.core.wording import point_text
 from zonesearch.domain.significance import t_interval, wilson_interval
-from zonesearch.domain.trials import Params, Trial
-from zonesearch.domain.wording import point_text
 
 __all__ = ["Leader"]
 

@@ -13,9 +13,9 @@ from typing import overload
 
 import numpy as np
 
-from zonesearch.domain.metric import ACCURACY, Metric
+from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.space import Space
 from zonesearch.domain.noise import Cell, Gap, Noise, t_quantile
-from zonesearch.domain.space import Space
 from zonesearch.domain.zones import Zone, find_zones
 
 __all__ = ["Limit", "Map"]

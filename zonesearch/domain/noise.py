@@ -20,12 +20,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri, stdtrit
 
+from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.reading import BEST, Reading
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Params, Training, Trial, Trials
 from zonesearch.domain.differences import residuals
 from zonesearch.domain.examples import Answering, Shared, answering, n_right, shared
-from zonesearch.domain.metric import ACCURACY, Metric
-from zonesearch.domain.reading import BEST, Reading
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Params, Training, Trial, Trials
 from zonesearch.domain.variance_trend import Moderated, Slope, fit_residuals, fit_variances
 
 __all__ = [

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Literal
 
+from zonesearch.core.wording import counted
 from zonesearch.domain.paired import Sample, differ, seeds_needed
 from zonesearch.domain.significance import holm
-from zonesearch.domain.wording import counted
 
 __all__ = ["FIRST_LOOK", "Ending", "Race", "run_race"]
 

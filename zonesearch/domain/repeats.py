@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zonesearch.domain.metric import ACCURACY, Metric
-from zonesearch.domain.trials import Params, Trial
-from zonesearch.domain.wording import point_text
+from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.trials import Params, Trial
+from zonesearch.core.wording import point_text
 
 __all__ = ["Spread", "measure_spread", "spread_table"]
 

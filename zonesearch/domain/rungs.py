@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.domain.agreement import MapAgreement, compare_maps
-from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.noise import Cell, Noise
 from zonesearch.domain.zones import Zone
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from zonesearch.core.reading import BEST, Reading
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Training, Trials
 from zonesearch.domain.noise import Cell, cell_of
-from zonesearch.domain.reading import BEST, Reading
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Training, Trials
 
 __all__ = ["cells_of_trials", "fills_grid", "on_grid"]
 

@@ -20,16 +20,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri, stdtrit
 
-from zonesearch.domain.cost import Cost
+from zonesearch.core.cost import Cost
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Params
+from zonesearch.core.values import told_apart
 from zonesearch.domain.gp.cube import Cube
 from zonesearch.domain.gp.process import Data, Prior, fit
 from zonesearch.domain.gp.regions import find_regions
 from zonesearch.domain.gp.targets import Known
 from zonesearch.domain.map import Map
 from zonesearch.domain.noise import Cell, Noise, measure_noise
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Params
-from zonesearch.domain.values import told_apart
 from zonesearch.domain.zones import Zone
 
 __all__ = ["scattered_zones"]

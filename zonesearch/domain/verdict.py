@@ -10,7 +10,7 @@ with ``n_picked``). Uncertainty has two parts that do not add up to one: seeds (
 seeds, on this test set) and the finite test set (Wilson's score interval, 1927).
 
 What is recommended is the cheapest of those that cannot be told apart from the best. Its cost is a function of its
-setting (:mod:`zonesearch.domain.cost`), so that the same values give the same verdict on any machine.
+setting (:mod:`zonesearch.core.cost`), so that the same values give the same verdict on any machine.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from typing import Any
 
 import numpy as np
 
+from zonesearch.core.cost import Cost
+from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.wording import cost_text, counted, point_text
 from zonesearch.domain.candidates import Finalist
-from zonesearch.domain.cost import Cost
-from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.paired import Sample, differ, seeds_needed
 from zonesearch.domain.race import Race
 from zonesearch.domain.significance import Interval, holm, t_interval, wilson_interval
-from zonesearch.domain.wording import cost_text, counted, point_text
 
 __all__ = ["Repeats", "Standing", "Verdict", "judge"]
 

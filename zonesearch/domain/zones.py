@@ -20,13 +20,13 @@ from itertools import product
 from operator import mul
 from typing import Any
 
+from zonesearch.core.cost import Cost
+from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.space import Space
+from zonesearch.core.values import Params, Value, told_apart
 from zonesearch.domain.contrasts import Contrasts
-from zonesearch.domain.cost import Cost
-from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.noise import Cell, Noise
 from zonesearch.domain.significance import subset_level
-from zonesearch.domain.space import Space
-from zonesearch.domain.values import Params, Value, told_apart
 
 __all__ = ["Zone", "bordering", "find_zones", "peak_zone"]
 

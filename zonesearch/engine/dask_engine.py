@@ -33,8 +33,8 @@ from typing import Any
 import cloudpickle
 from distributed import Client, Future, KilledWorker, LocalCluster, get_worker
 
-from zonesearch.domain.objective import Bundle, Objective, Report
-from zonesearch.domain.trials import Trial
+from zonesearch.core.objective import Bundle, Objective, Report
+from zonesearch.core.trials import Trial
 from zonesearch.engine.processes import Processes, pickled
 from zonesearch.engine.provenance import machine
 from zonesearch.engine.runner import THREAD_VARIABLES, OnProgress, OnTrials, order_of_work

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from zonesearch.domain.compact import Curves, Table
+from zonesearch.core.compact import Curves, Table
 
 __all__ = ["decode_trial"]
 

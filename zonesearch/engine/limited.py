@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from zonesearch.domain.objective import Bundle, Objective, Report
-from zonesearch.domain.trials import Training, Trial
+from zonesearch.core.objective import Bundle, Objective, Report
+from zonesearch.core.trials import Training, Trial
 from zonesearch.engine.runner import Engine, open_engine
 
 __all__ = ["limited"]

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
 
-from zonesearch.domain.trials import Conflict, Trials
+from zonesearch.core.trials import Conflict, Trials
 from zonesearch.engine.lengths import looks_at_length
 from zonesearch.engine.record import Heading, Line, heading_line, parse, parse_ending, sound_trial, to_heading
 from zonesearch.engine.run_folder import RunFolder, store_errors, sync_folder

@@ -16,10 +16,10 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
-from zonesearch.domain.axes import Number
+from zonesearch.core.axes import Number
+from zonesearch.core.space import AnyAxis, Axis, Choice, Space
+from zonesearch.core.trials import Value, plain
 from zonesearch.domain.scattered import fills_grid
-from zonesearch.domain.space import AnyAxis, Axis, Choice, Space
-from zonesearch.domain.trials import Value, plain
 
 __all__ = ["parameter_value", "snapped", "space_of"]
 

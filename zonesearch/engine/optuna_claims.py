@@ -20,7 +20,7 @@ from typing import Any
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from zonesearch.domain.trials import Training
+from zonesearch.core.trials import Training
 from zonesearch.engine.optuna_known import CLAIM, Known, What, asked_of, overdue, read_study_trials, what
 from zonesearch.engine.optuna_space import OptunaSpace
 

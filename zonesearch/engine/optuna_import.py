@@ -24,10 +24,10 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from zonesearch.domain.metric import Metric
-from zonesearch.domain.reading import BEST, Reading
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Trial, Trials
+from zonesearch.core.metric import Metric
+from zonesearch.core.reading import BEST, Reading
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Trial, Trials
 from zonesearch.engine.optuna_axes import parameter_value, space_of
 from zonesearch.engine.optuna_storage import open_storage, quiet_optuna, shown_url, storage_errors
 from zonesearch.engine.optuna_trials import Conversion, ReadStudy

@@ -19,8 +19,8 @@ from typing import Any
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from zonesearch.domain.metric import Metric
-from zonesearch.domain.trials import Params, Training, Trial, Trials, Value
+from zonesearch.core.metric import Metric
+from zonesearch.core.trials import Params, Training, Trial, Trials, Value
 from zonesearch.engine.optuna_space import OptunaSpace
 
 __all__ = ["CLAIM", "Branches", "Known", "asked_of", "overdue", "read_study_trials", "what"]

@@ -17,8 +17,8 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from zonesearch.domain.space import AnyAxis, Axis, Choice, Space
-from zonesearch.domain.trials import Params, Value
+from zonesearch.core.space import AnyAxis, Axis, Choice, Space
+from zonesearch.core.trials import Params, Value
 
 __all__ = ["OptunaSpace", "distribution_of", "indistinct", "narrowed", "searched"]
 

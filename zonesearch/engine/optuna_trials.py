@@ -11,9 +11,9 @@ from typing import Any
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from zonesearch.domain.metric import Metric
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Training, Trial, Value
+from zonesearch.core.metric import Metric
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Training, Trial, Value
 from zonesearch.engine.optuna_axes import parameter_value, snapped
 
 __all__ = ["Conversion", "ReadStudy"]

@@ -24,9 +24,9 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from zonesearch.domain.metric import ACCURACY, Metric
-from zonesearch.domain.space import Axis, Space
-from zonesearch.domain.trials import Trial, Value
+from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.space import Axis, Space
+from zonesearch.core.trials import Trial, Value
 from zonesearch.engine.optuna_storage import open_storage, quiet_optuna, shown_url, storage_errors
 from zonesearch.engine.view_lock import one_writer
 from zonesearch.errors import StoreError

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from uuid import uuid4
 
-from zonesearch.domain.trials import Trial
+from zonesearch.core.trials import Trial
 from zonesearch.engine.lock import Lock
 from zonesearch.engine.record import Heading, heading_line, trial_line
 from zonesearch.errors import StoreError

@@ -38,8 +38,8 @@ import cloudpickle
 from joblib.externals.loky import BrokenProcessPool, ProcessPoolExecutor
 from joblib.externals.loky.process_executor import ShutdownExecutorError
 
-from zonesearch.domain.objective import Bundle, Objective
-from zonesearch.domain.trials import Trial
+from zonesearch.core.objective import Bundle, Objective
+from zonesearch.core.trials import Trial
 from zonesearch.engine.provenance import machine
 from zonesearch.engine.runner import THREAD_VARIABLES, OnProgress, OnTrials, order_of_work
 from zonesearch.engine.worker import failed, train_bundle

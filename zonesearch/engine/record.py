@@ -20,10 +20,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from zonesearch.domain.compact import Curves
-from zonesearch.domain.metric import ACCURACY, Metric
-from zonesearch.domain.trials import Training, Trial
-from zonesearch.domain.values import ChosenFloat
+from zonesearch.core.compact import Curves
+from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.trials import Training, Trial
+from zonesearch.core.values import ChosenFloat
 from zonesearch.engine.decoding import decode_trial
 from zonesearch.engine.lengths import Looks
 from zonesearch.errors import MergeError

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Protocol
 
-from zonesearch.domain.limits import time_limit
-from zonesearch.domain.objective import Bundle, Objective
-from zonesearch.domain.trials import Trial
+from zonesearch.core.limits import time_limit
+from zonesearch.core.objective import Bundle, Objective
+from zonesearch.core.trials import Trial
 from zonesearch.engine.worker import train_bundle
 from zonesearch.errors import StudyError
 

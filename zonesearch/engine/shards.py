@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from zonesearch.domain.objective import Bundle
-from zonesearch.domain.trials import Training, Trials
+from zonesearch.core.objective import Bundle
+from zonesearch.core.trials import Training, Trials
 from zonesearch.errors import StudyError
 
 __all__ = [

@@ -27,7 +27,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from zonesearch.domain.trials import Training, Trial, Trials
+from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.engine.files import LONGEST_LINE, open_regular, refuse_link
 from zonesearch.engine.lengths import Looks, looks_at_length
 from zonesearch.engine.lock import Lock

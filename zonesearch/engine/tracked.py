@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from zonesearch.core.trials import Trial, Value
 from zonesearch.domain.findings import Findings
-from zonesearch.domain.trials import Trial, Value
 
 __all__ = ["Tracked", "study_facts", "study_values", "tracked"]
 

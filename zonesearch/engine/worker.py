@@ -14,8 +14,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from zonesearch.domain.objective import Bundle, Objective, Report
-from zonesearch.domain.trials import Training, Trial
+from zonesearch.core.objective import Bundle, Objective, Report
+from zonesearch.core.trials import Training, Trial
 from zonesearch.engine.provenance import machine
 from zonesearch.errors import ZoneSearchError
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 
+from zonesearch.core.metric import Metric
 from zonesearch.domain.findings import Findings
-from zonesearch.domain.metric import Metric
 from zonesearch.errors import StudyError
 from zonesearch.report.figures.comparison import (
     difference_figure,

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from zonesearch.core.trials import Params
+from zonesearch.core.wording import point_text
 from zonesearch.domain.findings import Findings
-from zonesearch.domain.trials import Params
-from zonesearch.domain.wording import point_text
 from zonesearch.errors import StudyError, did_you_mean
 from zonesearch.report.figures.axes import agreement_figure, importance_figure, parallel_figure
 from zonesearch.report.figures.costs import completeness_figure, pareto_figure

@@ -6,11 +6,11 @@ import json
 from collections.abc import Sequence
 from html import escape
 
+from zonesearch.core.metric import ACCURACY
+from zonesearch.core.values import Value, told_apart
+from zonesearch.core.wording import cost_text, point_text
 from zonesearch.domain.findings import Findings
-from zonesearch.domain.metric import ACCURACY
-from zonesearch.domain.values import Value, told_apart
 from zonesearch.domain.verdict import Standing, Verdict
-from zonesearch.domain.wording import cost_text, point_text
 from zonesearch.report.summaries.costs import stages_table
 from zonesearch.report.summaries.finalists import finalist_name
 from zonesearch.report.survey import Survey

@@ -6,8 +6,8 @@ import math
 from html import escape
 from typing import Any
 
+from zonesearch.core.wording import point_text
 from zonesearch.domain.noise import Noise
-from zonesearch.domain.wording import point_text
 from zonesearch.report.figures.axes import agreement_figure, importance_figure, parallel_figure
 from zonesearch.report.figures.map import map_figure, map_frame, surface_figure
 from zonesearch.report.figures.one_axis import one_axis_figure, profiles_figure

@@ -15,7 +15,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.io.json import to_json_plotly
 
-from zonesearch.domain.metric import ACCURACY, Metric
+from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.report.figures.look import template
 from zonesearch.report.packing import asset, packed, plotly_script, policy, spec
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from zonesearch.domain.wording import point_text
+from zonesearch.core.wording import point_text
 from zonesearch.report.figures.points import points_figure
 from zonesearch.report.markup import Picture, Section, Table
 from zonesearch.report.survey import Survey

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from html import escape
 
-from zonesearch.domain.metric import ACCURACY, Metric
-from zonesearch.domain.trials import Params
+from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.trials import Params
+from zonesearch.core.wording import point_text
 from zonesearch.domain.verdict import Verdict
-from zonesearch.domain.wording import point_text
 from zonesearch.report.figures.costs import completeness_figure, pareto_figure
 from zonesearch.report.figures.finalists import finalists_figure, optimism_figure
 from zonesearch.report.figures.learning import learning_figure

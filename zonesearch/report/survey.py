@@ -14,17 +14,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.reading import Reading
+from zonesearch.core.seeding import FRESH
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Params, Training, Trial
+from zonesearch.core.values import told_apart
 from zonesearch.domain.coarse import coarser
 from zonesearch.domain.findings import Findings
 from zonesearch.domain.map import Map
-from zonesearch.domain.metric import ACCURACY, Metric
 from zonesearch.domain.noise import Cell, Noise, map_cells, measure_noise
-from zonesearch.domain.reading import Reading
 from zonesearch.domain.scattered import cells_of_trials, on_grid
-from zonesearch.domain.seeding import FRESH
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Params, Training, Trial
-from zonesearch.domain.values import told_apart
 from zonesearch.domain.zones import Zone, find_zones
 
 __all__ = ["Survey"]

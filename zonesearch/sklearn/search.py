@@ -23,9 +23,9 @@ from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.metaestimators import available_if
 
-from zonesearch.domain.metric import Metric
-from zonesearch.domain.seeding import stream_seed
-from zonesearch.domain.trials import Training, Trial, Trials
+from zonesearch.core.metric import Metric
+from zonesearch.core.seeding import stream_seed
+from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.domain.verdict import Verdict
 from zonesearch.domain.zones import Zone
 from zonesearch.pipeline import find, next_round

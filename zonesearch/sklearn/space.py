@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from zonesearch.domain.space import AnyAxis, Axis, Choice, Space
-from zonesearch.domain.trials import Params, Value
+from zonesearch.core.space import AnyAxis, Axis, Choice, Space
+from zonesearch.core.trials import Params, Value
 from zonesearch.errors import SpaceError
 
 __all__ = ["ParamSpace"]

@@ -12,12 +12,12 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from zonesearch.core.reading import BEST, Reading
+from zonesearch.core.seeding import fresh_seeds
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Params, Training, Trial, Trials, Value
 from zonesearch.domain.candidates import Finalist
 from zonesearch.domain.claims import Claim, ClaimOutcome, check_claim
-from zonesearch.domain.reading import BEST, Reading
-from zonesearch.domain.seeding import fresh_seeds
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Params, Training, Trial, Trials, Value
 from zonesearch.domain.verdict import Repeats, judge
 from zonesearch.errors import StudyError
 from zonesearch.stages.stage import Forecast, Plan, require

@@ -20,12 +20,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import qmc
 
-from zonesearch.domain.axes import AnyAxis, Axis
+from zonesearch.core.axes import AnyAxis, Axis
+from zonesearch.core.reading import BEST, Reading
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Params, Training, Trials
 from zonesearch.domain.candidates import Candidate
 from zonesearch.domain.noise import map_cells, measure_noise
-from zonesearch.domain.reading import BEST, Reading
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Params, Training, Trials
 from zonesearch.domain.zones import Zone, peak_zone
 from zonesearch.stages.stage import Forecast, Plan, require
 

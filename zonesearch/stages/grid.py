@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+from zonesearch.core.reading import BEST, Reading
+from zonesearch.core.seeds import Seeds
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Params, Training, Trials
 from zonesearch.domain.coarse import coarser
 from zonesearch.domain.contenders import more_seeds
 from zonesearch.domain.map import Map
 from zonesearch.domain.noise import Cell, Noise, cell_of, measure_noise
-from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.rungs import Rung, rungs_notes
-from zonesearch.domain.seeds import Seeds
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Params, Training, Trials
 from zonesearch.domain.zones import Zone, bordering, find_zones
 from zonesearch.errors import StudyError
 from zonesearch.stages.stage import Forecast, Plan, checked_seeds, require

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from zonesearch.core.reading import BEST, Reading
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Trials
 from zonesearch.domain.noise import Cell, measure_noise
-from zonesearch.domain.reading import BEST, Reading
 from zonesearch.domain.scattered import cells_of_trials, on_grid
 from zonesearch.domain.scattered_zones import scattered_zones
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Trials
 from zonesearch.domain.zones import find_zones
 from zonesearch.stages.stage import Forecast, Plan, require
 

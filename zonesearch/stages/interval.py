@@ -7,15 +7,15 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from zonesearch.domain.axes import AnyAxis, Choice
+from zonesearch.core.axes import AnyAxis, Choice
+from zonesearch.core.reading import BEST, Reading
+from zonesearch.core.seeds import Seeds
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Params, Training, Trials, Value
+from zonesearch.core.values import point
 from zonesearch.domain.candidates import Candidate, as_candidates, cheapest_of
 from zonesearch.domain.map import Map
 from zonesearch.domain.noise import Cell, Noise, map_cells, measure_noise
-from zonesearch.domain.reading import BEST, Reading
-from zonesearch.domain.seeds import Seeds
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Params, Training, Trials, Value
-from zonesearch.domain.values import point
 from zonesearch.domain.zones import Zone
 from zonesearch.stages.lines.method import LineMethod, LinePoint
 from zonesearch.stages.lines.split import Split

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from zonesearch.domain.axes import Axis
+from zonesearch.core.axes import Axis
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Params, Training, Trials
 from zonesearch.domain.lr_range import RateRange, read_sweep, sweep_rates
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Params, Training, Trials
 from zonesearch.errors import StudyError
 from zonesearch.stages.stage import Forecast, Plan, require
 

@@ -18,13 +18,13 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from zonesearch.domain.axes import AnyAxis, Axis, Choice
-from zonesearch.domain.calls import parse_call
+from zonesearch.core.axes import AnyAxis, Axis, Choice
+from zonesearch.core.calls import parse_call
+from zonesearch.core.reading import BEST, Reading
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Params, Training, Trials, Value
 from zonesearch.domain.candidates import Candidate
 from zonesearch.domain.noise import Cell, map_cells, measure_noise
-from zonesearch.domain.reading import BEST, Reading
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Params, Training, Trials, Value
 from zonesearch.domain.zones import Zone, peak_zone
 from zonesearch.errors import StudyError, did_you_mean
 from zonesearch.stages.stage import Forecast, Plan, require

@@ -7,14 +7,14 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from zonesearch.core.reading import BEST, Reading
+from zonesearch.core.seeding import fresh_seeds
+from zonesearch.core.seeds import Seeds
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Params, Training, Trials
 from zonesearch.domain.candidates import CHEAPEST, Candidate, Finalist, as_candidates
 from zonesearch.domain.noise import Cell, cell_of
 from zonesearch.domain.race import Race, run_race
-from zonesearch.domain.reading import BEST, Reading
-from zonesearch.domain.seeding import fresh_seeds
-from zonesearch.domain.seeds import Seeds
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Params, Training, Trials
 from zonesearch.domain.verdict import Repeats, judge
 from zonesearch.domain.zones import Zone
 from zonesearch.stages.stage import Forecast, Plan, checked_seeds, require

@@ -15,10 +15,10 @@ from contextlib import suppress
 from dataclasses import Field, fields, is_dataclass, replace
 from typing import Any
 
+from zonesearch.core.seeds import Seeds
+from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.domain.budget import Account, Budget
 from zonesearch.domain.findings import StageRecord
-from zonesearch.domain.seeds import Seeds
-from zonesearch.domain.trials import Training, Trial, Trials
 from zonesearch.errors import StudyError
 from zonesearch.stages.stage import Plan, Rationed, Stage
 

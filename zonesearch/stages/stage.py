@@ -10,8 +10,8 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from zonesearch.domain.seeds import Seeds
-from zonesearch.domain.trials import Training, Trials
+from zonesearch.core.seeds import Seeds
+from zonesearch.core.trials import Training, Trials
 from zonesearch.errors import StudyError
 
 __all__ = ["Forecast", "Plan", "Rationed", "Stage", "checked_seeds", "require"]

@@ -10,11 +10,11 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from zonesearch.domain import tables
-from zonesearch.domain.calls import call_text, parse_call
-from zonesearch.domain.reading import Reading
-from zonesearch.domain.seeds import Seeds
-from zonesearch.domain.space import Space
+from zonesearch.core import tables
+from zonesearch.core.calls import call_text, parse_call
+from zonesearch.core.reading import Reading
+from zonesearch.core.seeds import Seeds
+from zonesearch.core.space import Space
 from zonesearch.errors import StudyError
 from zonesearch.stages.lines.method import LineMethod
 from zonesearch.stages.stage import Stage

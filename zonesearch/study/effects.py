@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from zonesearch.domain.tables import known, laid_over
+from zonesearch.core.tables import known, laid_over
 from zonesearch.errors import StudyError
 
 __all__ = ["SETTINGS", "TECHNIQUE_TABLES", "check_effects"]

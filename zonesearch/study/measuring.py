@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from zonesearch.domain.measured import measured_metric, own_or_built_in
-from zonesearch.domain.metric import ACCURACY, Metric
-from zonesearch.domain.objective import Measured, Objective
+from zonesearch.core.measured import measured_metric, own_or_built_in
+from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.objective import Measured, Objective
 from zonesearch.errors import StudyError
 
 __all__ = ["metric_of_tables", "with_metric"]

@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zonesearch.domain import tables
-from zonesearch.domain.metric import Metric
-from zonesearch.domain.objective import Objective
-from zonesearch.domain.space import Space
+from zonesearch.core import tables
+from zonesearch.core.metric import Metric
+from zonesearch.core.objective import Objective
+from zonesearch.core.space import Space
 from zonesearch.errors import ObjectiveError, StudyError
 from zonesearch.study.effects import TECHNIQUE_TABLES, check_effects
 from zonesearch.study.measuring import with_metric

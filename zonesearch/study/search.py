@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from zonesearch.domain import tables
+from zonesearch.core import tables
+from zonesearch.core.limits import time_limit
+from zonesearch.core.reading import BEST, Reading
+from zonesearch.core.seeds import Seeds
 from zonesearch.domain.budget import Budget
-from zonesearch.domain.limits import time_limit
-from zonesearch.domain.reading import BEST, Reading
-from zonesearch.domain.seeds import Seeds
 from zonesearch.errors import StudyError
 from zonesearch.study.building import READERS
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.objective import Continuing, LooksAtLength, Objective
+from zonesearch.core.reading import BEST, Reading
+from zonesearch.core.seeds import Seeds
+from zonesearch.core.space import Space
+from zonesearch.core.tables import as_table
 from zonesearch.domain.budget import Budget
-from zonesearch.domain.metric import ACCURACY, Metric
-from zonesearch.domain.objective import Continuing, LooksAtLength, Objective
-from zonesearch.domain.reading import BEST, Reading
-from zonesearch.domain.seeds import Seeds
-from zonesearch.domain.space import Space
-from zonesearch.domain.tables import as_table
 from zonesearch.errors import ObjectiveError, SpaceError, StudyError, did_you_mean
 from zonesearch.stages.rationing import check_budget
 from zonesearch.stages.stage import Stage

@@ -16,10 +16,10 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from zonesearch.domain.metric import ACCURACY, Metric
-from zonesearch.domain.objective import Bundle, Report, whole
-from zonesearch.domain.trials import Training, Trial
-from zonesearch.domain.values import unwrapped
+from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.objective import Bundle, Report, whole
+from zonesearch.core.trials import Training, Trial
+from zonesearch.core.values import unwrapped
 from zonesearch.errors import ObjectiveError, StudyError, did_you_mean
 from zonesearch.training.modules import described
 from zonesearch.training.reporting import call_collecting

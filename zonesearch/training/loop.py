@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from zonesearch.domain.seeding import stream_seed
-from zonesearch.domain.trials import Training, Trial
+from zonesearch.core.seeding import stream_seed
+from zonesearch.core.trials import Training, Trial
 from zonesearch.training.augmentation import Augmentation
 from zonesearch.training.data import Split
 from zonesearch.training.early_stopping import EarlyStopping

@@ -15,10 +15,10 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from zonesearch.core.objective import Bundle, Objective
+from zonesearch.core.seeding import stream_seed
+from zonesearch.core.trials import Training
 from zonesearch.domain.lr_range import RateRange, Sweep, read_sweep, sweep_rates
-from zonesearch.domain.objective import Bundle, Objective
-from zonesearch.domain.seeding import stream_seed
-from zonesearch.domain.trials import Training
 from zonesearch.errors import ObjectiveError
 from zonesearch.training.epoch import steps
 from zonesearch.training.schedules import Schedule

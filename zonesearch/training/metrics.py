@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from zonesearch.domain.measured import BUILT_IN, measured_metric
-from zonesearch.domain.metric import ACCURACY, SPELLINGS, Metric
+from zonesearch.core.measured import BUILT_IN, measured_metric
+from zonesearch.core.metric import ACCURACY, SPELLINGS, Metric
 from zonesearch.errors import ObjectiveError, did_you_mean
 from zonesearch.training.networks.factory import imported
 from zonesearch.training.settings import Settings

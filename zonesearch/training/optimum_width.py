@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from zonesearch.domain.trials import Training
+from zonesearch.core.trials import Training
 from zonesearch.training.averaging import refresh_batch_norm
 from zonesearch.training.epoch import evaluate
 from zonesearch.training.loop import conditions, train_run

@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 
-from zonesearch.domain.measured import measured_metric, own_or_built_in
-from zonesearch.domain.metric import Metric
-from zonesearch.domain.objective import Bundle, Report, whole
-from zonesearch.domain.tables import laid_over
-from zonesearch.domain.trials import Training, Trial
+from zonesearch.core.measured import measured_metric, own_or_built_in
+from zonesearch.core.metric import Metric
+from zonesearch.core.objective import Bundle, Report, whole
+from zonesearch.core.tables import laid_over
+from zonesearch.core.trials import Training, Trial
 from zonesearch.errors import ObjectiveError, StudyError, ZoneSearchError, did_you_mean
 from zonesearch.training.augmentation import check_augmentation
 from zonesearch.training.batch_rules import RULES, steps_in_epoch

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
-from zonesearch.domain.objective import Report
+from zonesearch.core.objective import Report
 from zonesearch.errors import ObjectiveError
 
 __all__ = ["Collector", "call_collecting", "current_collector", "report_epoch"]

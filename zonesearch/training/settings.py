@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from zonesearch.domain.tables import hints, read
-from zonesearch.domain.tables import value as typed
+from zonesearch.core.tables import hints, read
+from zonesearch.core.tables import value as typed
 from zonesearch.errors import ObjectiveError, did_you_mean
 from zonesearch.training.batch_rules import tied_rate
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from zonesearch.domain.trials import Training
+from zonesearch.core.trials import Training
 
 __all__ = ["States"]
 

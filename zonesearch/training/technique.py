@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from zonesearch.domain import tables
+from zonesearch.core import tables
 from zonesearch.errors import StudyError
 from zonesearch.training.augmentation import Augmentation
 from zonesearch.training.batch_rules import steps_in_epoch

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zonesearch.domain.axes import Axis
+from zonesearch.core.axes import Axis
 from zonesearch.stages.lines.golden import Golden
 from zonesearch.stages.lines.gp import Gp, believe
 from zonesearch.stages.lines.line import Line

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import qmc
 
-from zonesearch.domain.axes import Axis, Choice
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Params, Value
+from zonesearch.core.axes import Axis, Choice
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Params, Value
 
 __all__ = ["Cube", "round_points"]
 

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from zonesearch.domain.axes import AnyAxis, Choice
+from zonesearch.core.axes import AnyAxis, Choice
+from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.trials import Params, Value
 from zonesearch.domain.gp.cube import Cube
 from zonesearch.domain.gp.process import Posterior, leaders
 from zonesearch.domain.gp.targets import Scale
-from zonesearch.domain.metric import ACCURACY, Metric
-from zonesearch.domain.trials import Params, Value
 from zonesearch.domain.zones import Zone, peak_zone
 
 __all__ = ["find_regions"]

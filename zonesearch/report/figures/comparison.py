@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from zonesearch.domain.axes import AnyAxis
-from zonesearch.domain.values import same, told_apart
+from zonesearch.core.axes import AnyAxis
+from zonesearch.core.values import same, told_apart
 from zonesearch.report.figures.look import (
     DASHES,
     PALETTE,

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from zonesearch.core.trials import Params
+from zonesearch.core.wording import point_text
 from zonesearch.domain.findings import Findings
-from zonesearch.domain.trials import Params
-from zonesearch.domain.wording import point_text
 from zonesearch.report.figures.look import BLUE, PALETTE, VERMILION, Shown, log_ticks, number, said, styled
 from zonesearch.report.summaries.columns import value_column
 from zonesearch.report.summaries.finalists import bare

@@ -8,7 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from zonesearch.domain.metric import ACCURACY, Metric
+from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.report.figures.look import DASHES, PALETTE, Shown, log_ticks, number, rgba, said, styled
 from zonesearch.report.summaries.columns import value_column
 

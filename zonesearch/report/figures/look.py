@@ -16,8 +16,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from zonesearch.domain.axes import AnyAxis, Axis
-from zonesearch.domain.metric import Metric
+from zonesearch.core.axes import AnyAxis, Axis
+from zonesearch.core.metric import Metric
 
 __all__ = [
     "BLUE",

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from zonesearch.domain.metric import ACCURACY, Metric
-from zonesearch.domain.trials import Params
-from zonesearch.domain.values import same, told_apart
-from zonesearch.domain.wording import point_text
+from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.trials import Params
+from zonesearch.core.values import same, told_apart
+from zonesearch.core.wording import point_text
 from zonesearch.report.figures.look import (
     VERMILION,
     Shown,

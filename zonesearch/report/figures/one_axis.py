@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 from scipy import stats
 
-from zonesearch.domain.axes import Axis
+from zonesearch.core.axes import Axis
 from zonesearch.report.figures.look import BLUE, PALETTE, VERMILION, Shown, axis_layout, number, place, styled
 from zonesearch.report.survey import Survey
 

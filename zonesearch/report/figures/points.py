@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from zonesearch.domain.axes import AnyAxis, Axis
+from zonesearch.core.axes import AnyAxis, Axis
+from zonesearch.core.wording import point_text
 from zonesearch.domain.noise import Cell
-from zonesearch.domain.wording import point_text
 from zonesearch.report.figures.look import BLUE, VERMILION, Shown, axis_layout, number, place, said, styled
 from zonesearch.report.survey import Survey
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from zonesearch.domain.axes import AnyAxis
-from zonesearch.domain.metric import Metric
-from zonesearch.domain.trials import Params
+from zonesearch.core.axes import AnyAxis
+from zonesearch.core.metric import Metric
+from zonesearch.core.trials import Params
 from zonesearch.domain.zones import Zone
 from zonesearch.report.figures.look import edges, number, place
 from zonesearch.report.summaries.map_tables import Mode, slice_of

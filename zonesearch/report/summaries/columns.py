@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zonesearch.domain.metric import Metric
+from zonesearch.core.metric import Metric
 
 __all__ = ["value_column"]
 

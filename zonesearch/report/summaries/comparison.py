@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import pandas as pd
 from scipy import stats
 
+from zonesearch.core.wording import cost_text
 from zonesearch.domain.significance import holm
-from zonesearch.domain.wording import cost_text
 from zonesearch.report.heading import state_sentence
 from zonesearch.report.summaries.columns import value_column
 from zonesearch.report.summaries.finalists import finalist_name

@@ -6,10 +6,10 @@ import math
 
 import pandas as pd
 
+from zonesearch.core.trials import Params, Value
+from zonesearch.core.wording import point_text
 from zonesearch.domain.findings import Findings
-from zonesearch.domain.trials import Params, Value
 from zonesearch.domain.verdict import Standing
-from zonesearch.domain.wording import point_text
 
 __all__ = ["bare", "finalist_name", "finalists_table", "repeats_table"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from zonesearch.core.trials import Params, Trial
 from zonesearch.domain.findings import Findings
-from zonesearch.domain.trials import Params, Trial
 from zonesearch.report.summaries.columns import value_column
 
 __all__ = ["curves_of", "own_schedule", "schedules_at", "shown_points"]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pandas as pd
 from scipy import stats
 
-from zonesearch.domain.axes import Axis
-from zonesearch.domain.metric import ACCURACY, Metric
+from zonesearch.core.axes import Axis
+from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.domain.noise import map_cells, measure_noise
 from zonesearch.domain.zones import Zone
 from zonesearch.report.summaries.columns import value_column

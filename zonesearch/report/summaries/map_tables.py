@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from zonesearch.core.trials import Params
+from zonesearch.core.values import point
 from zonesearch.domain.findings import Findings
-from zonesearch.domain.trials import Params
-from zonesearch.domain.values import point
 from zonesearch.report.summaries.columns import value_column
 from zonesearch.report.survey import Survey
 

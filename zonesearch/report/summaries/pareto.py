@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.seeding import FRESH
+from zonesearch.core.trials import Trial
 from zonesearch.domain.findings import Findings
-from zonesearch.domain.metric import ACCURACY, Metric
-from zonesearch.domain.seeding import FRESH
-from zonesearch.domain.trials import Trial
 from zonesearch.report.summaries.columns import value_column
 from zonesearch.report.summaries.learning import own_schedule
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from zonesearch.domain.axes import Axis, Number
+from zonesearch.core.axes import Axis, Number
 from zonesearch.stages.lines.line import GOLDEN, Line, check_points
 from zonesearch.stages.lines.method import LinePoint
 

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr
 
-from zonesearch.domain.axes import Axis, Number
+from zonesearch.core.axes import Axis, Number
 from zonesearch.stages.lines.line import LEAST, Line, check_points
 from zonesearch.stages.lines.method import LinePoint
 

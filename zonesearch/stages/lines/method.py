@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from zonesearch.domain.axes import Axis, Number
+from zonesearch.core.axes import Axis, Number
 
 __all__ = ["LineMethod", "LinePoint"]
 
@@ -16,7 +16,7 @@ class LinePoint:
     """What is known at one value of the axis: the mean over the seeds and its standard error.
 
     The mean is a score, larger is better: that of a metric to be minimized has its sign turned here, so that no method
-    has to know of directions (:meth:`zonesearch.domain.metric.Metric.score`).
+    has to know of directions (:meth:`zonesearch.core.metric.Metric.score`).
 
     A value where no training was complete has mean NaN: it is known, and bad.
     """

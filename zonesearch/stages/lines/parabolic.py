@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zonesearch.domain.axes import Axis, Number
+from zonesearch.core.axes import Axis, Number
 from zonesearch.stages.lines.line import GOLDEN, Line, check_points
 from zonesearch.stages.lines.method import LinePoint
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from zonesearch.domain.axes import Axis, Number
+from zonesearch.core.axes import Axis, Number
 from zonesearch.stages.lines.method import LinePoint
 
 __all__ = ["Split"]

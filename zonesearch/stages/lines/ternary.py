@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from zonesearch.domain.axes import Axis, Number
+from zonesearch.core.axes import Axis, Number
 from zonesearch.stages.lines.line import Line, check_points
 from zonesearch.stages.lines.method import LinePoint
 

@@ -20,16 +20,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from zonesearch.core.metric import Metric
+from zonesearch.core.reading import BEST, Reading
+from zonesearch.core.seeding import FRESH, stream_seed
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Params, Training, Trial, Trials
 from zonesearch.domain.candidates import Candidate
 from zonesearch.domain.gp.cube import Cube
 from zonesearch.domain.gp.process import Posterior, Prior, fit
 from zonesearch.domain.gp.regions import find_regions
 from zonesearch.domain.gp.targets import Known, Scale
-from zonesearch.domain.metric import Metric
-from zonesearch.domain.reading import BEST, Reading
-from zonesearch.domain.seeding import FRESH, stream_seed
-from zonesearch.domain.space import Space
-from zonesearch.domain.trials import Params, Training, Trial, Trials
 from zonesearch.domain.zones import Zone
 from zonesearch.stages.stage import Forecast, Plan, require
 from zonesearch.stages.surrogate.proposals import Search, challenger

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from zonesearch.domain.seeding import stream_seed
+from zonesearch.core.seeding import stream_seed
 from zonesearch.errors import ObjectiveError
 from zonesearch.training.data.raw import Raw
 from zonesearch.training.data.sources import read

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from zonesearch.domain.trials import Training
+from zonesearch.core.trials import Training
 from zonesearch.training.settings import Settings
 
 __all__ = ["group", "kind_of", "stack_bytes"]

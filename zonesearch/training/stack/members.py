@@ -10,8 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from zonesearch.domain.seeding import stream_seed
-from zonesearch.domain.trials import Training
+from zonesearch.core.seeding import stream_seed
+from zonesearch.core.trials import Training
 from zonesearch.training.batch_rules import tied_rate
 from zonesearch.training.data import Split
 from zonesearch.training.early_stopping import EarlyStopping

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from zonesearch.domain.seeding import stream_seed
+from zonesearch.core.seeding import stream_seed
 from zonesearch.training.batch_rules import steps_in_epoch
 from zonesearch.training.data import Split
 from zonesearch.training.networks.dropout import draw_kept

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
-from zonesearch.domain.trials import Training, Trial
+from zonesearch.core.trials import Training, Trial
 from zonesearch.training.data import Split
 from zonesearch.training.early_stopping import EarlyStopping
 from zonesearch.training.loop import where_computed

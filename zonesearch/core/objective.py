@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
-from zonesearch.domain.metric import ACCURACY, Metric
-from zonesearch.domain.trials import Params, Training, Trial
+from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.trials import Params, Training, Trial
 
 __all__ = ["Bundle", "ChecksLength", "Continuing", "LooksAtLength", "Measured", "Objective", "Report", "whole"]
 

@@ -3,7 +3,7 @@
 The *row* of an axis holds the values of the coarse grid: doubling, doubling with midpoints, a number of equal steps on
 the axis' own scale, or a given list. Everything a search needs to know about distance goes through the scale: halfway
 between 64 and 256 on a log axis is 128. Values of a float axis are made in one place only, :meth:`Axis._exact`, so that
-each of them has one form (see :mod:`zonesearch.domain.values`).
+each of them has one form (see :mod:`zonesearch.core.values`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal
 
-from zonesearch.domain.values import ChosenFloat, Value, canonical, plain, same, told_apart
+from zonesearch.core.values import ChosenFloat, Value, canonical, plain, same, told_apart
 from zonesearch.errors import SpaceError
 
 __all__ = ["AnyAxis", "Axis", "Choice", "Number", "Row"]

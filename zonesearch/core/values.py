@@ -28,7 +28,7 @@ _SHORT = 9  # a float written in so many characters has seven digits at most
 class ChosenFloat(float):
     """A whole float that is a choice beside the integer equal to it, as 1.0 in ``[1, 1.0]``.
 
-    Elsewhere 1.0 and 1 are one value, as on a numeric axis. Made by :class:`~zonesearch.domain.axes.Choice` alone.
+    Elsewhere 1.0 and 1 are one value, as on a numeric axis. Made by :class:`~zonesearch.core.axes.Choice` alone.
     """
 
     __slots__ = ()

@@ -11,8 +11,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from zonesearch.domain.axes import AnyAxis, Axis, Choice, Number
-from zonesearch.domain.values import Params, Value
+from zonesearch.core.axes import AnyAxis, Axis, Choice, Number
+from zonesearch.core.values import Params, Value
 from zonesearch.errors import SpaceError, did_you_mean
 
 __all__ = ["AnyAxis", "Axis", "Choice", "Space"]

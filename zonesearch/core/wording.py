@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zonesearch.domain.trials import Params
+from zonesearch.core.trials import Params
 
 __all__ = ["cost_text", "counted", "point_text"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zonesearch.domain.metric import Metric
+from zonesearch.core.metric import Metric
 from zonesearch.errors import StudyError, did_you_mean
 
 __all__ = ["BUILT_IN", "measured_metric", "own_or_built_in"]

@@ -14,7 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zonesearch.domain.trials import Trial
+    from zonesearch.core.trials import Trial
 
 __all__ = ["Records"]
 

@@ -19,11 +19,11 @@ from itertools import combinations
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from zonesearch.domain.compact import Curves
-from zonesearch.domain.log import Records
-from zonesearch.domain.metric import ACCURACY, Metric
-from zonesearch.domain.reading import BEST, Reading
-from zonesearch.domain.values import ChosenFloat, Params, Value, key_form, order, plain, told_apart
+from zonesearch.core.compact import Curves
+from zonesearch.core.log import Records
+from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.reading import BEST, Reading
+from zonesearch.core.values import ChosenFloat, Params, Value, key_form, order, plain, told_apart
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +72,7 @@ class Training:
     def identity(self) -> tuple[tuple[tuple[str, Hashable], ...], int]:
         """What makes this the same experiment as another training: hashable, quick, within one process.
 
-        Values stand in it as :func:`~zonesearch.domain.values.told_apart` gives them: what was recorded as
+        Values stand in it as :func:`~zonesearch.core.values.told_apart` gives them: what was recorded as
         0.010000000000000005 answers for 0.01, and True does not for 1.
         """
         return tuple([(name, told_apart(value)) for name, value in self.params.items()]), self.seed
