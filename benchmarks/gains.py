@@ -20,10 +20,10 @@ from scipy import stats
 from zonesearch.core.objective import Objective
 from zonesearch.core.seeding import FRESH
 from zonesearch.core.trials import Params, Training
-from zonesearch.domain.candidates import as_candidates
-from zonesearch.domain.findings import Findings
-from zonesearch.domain.noise import map_cells
 from zonesearch.recorded import read_run
+from zonesearch.statistics.candidates import as_candidates
+from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.noise import map_cells
 from zonesearch.study.files import read_study
 
 FIRST_SEED = 2 * FRESH

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from zonesearch.domain.verdict import t_interval
 from zonesearch.report.learning_rates import write_figure
 from zonesearch.report.rays import rays_figure
+from zonesearch.statistics.verdict import t_interval
 from zonesearch.study.files import read_study
 from zonesearch.training.optimum_width import optimum_width
 

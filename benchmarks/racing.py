@@ -1,7 +1,7 @@
 """Racing finalists: how often an equal one is wronged, how often a worse one is found, and what it saves.
 
 Simulated finalists with normal noise between seeds of standard deviation 1; "fixed" gives every finalist all seeds and
-judges once (Holm over all pairs), "race" is :func:`zonesearch.domain.race.run_race`. ``python -m benchmarks.racing``
+judges once (Holm over all pairs), "race" is :func:`zonesearch.statistics.race.run_race`. ``python -m benchmarks.racing``
 prints the tables in docs/search-methods.md.
 """
 
@@ -13,10 +13,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from zonesearch.domain.candidates import Finalist
-from zonesearch.domain.race import Race, run_race
-from zonesearch.domain.significance import t_interval
-from zonesearch.domain.verdict import Repeats, Verdict, judge
+from zonesearch.statistics.candidates import Finalist
+from zonesearch.statistics.race import Race, run_race
+from zonesearch.statistics.significance import t_interval
+from zonesearch.statistics.verdict import Repeats, Verdict, judge
 
 
 def play(values: np.ndarray, level: float, margin: float) -> tuple[Race, Verdict]:

@@ -26,10 +26,10 @@ from zonesearch.contest.recording import read_map
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Trial, Trials
-from zonesearch.domain.examples import n_right
-from zonesearch.domain.noise import Cell, Noise, measure_noise
-from zonesearch.domain.zones import find_zones
 from zonesearch.stages.grid import Grid
+from zonesearch.statistics.examples import n_right
+from zonesearch.statistics.noise import Cell, Noise, measure_noise
+from zonesearch.statistics.zones import find_zones
 
 SPACE = Space.parse(
     {

@@ -15,11 +15,11 @@ from zonesearch import Plan, Study, StudyError, Training, Trial, Trials, run_pip
 from zonesearch.cli.main import main
 from zonesearch.core.trials import Params
 from zonesearch.domain.budget import Budget
-from zonesearch.domain.verdict import Verdict
 from zonesearch.pipeline import find, forecast, next_round
 from zonesearch.recorded import read_run
 from zonesearch.report.survey import Survey
 from zonesearch.stages.stage import Forecast
+from zonesearch.statistics.verdict import Verdict
 
 EPOCHS = 6
 PIPELINES: dict[str, dict[str, Any]] = {

@@ -13,10 +13,10 @@ import pytest
 import surfaces
 
 from zonesearch import ObjectiveError, StudyError, Training, Trial, Trials, advance, run_pipeline
-from zonesearch.domain.verdict import Verdict
 from zonesearch.engine.gpus import visible_gpus
 from zonesearch.pipeline import next_round
 from zonesearch.recorded import read_run
+from zonesearch.statistics.verdict import Verdict
 from zonesearch.study.study import Study
 
 SURFACE = surfaces.noisy(surfaces.two_peaks, 0.003)

@@ -19,7 +19,6 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from zonesearch.admission import Admission
-from zonesearch.domain.findings import Findings
 from zonesearch.engine.optuna_view import OptunaView
 from zonesearch.engine.run_folder import RunFolder
 from zonesearch.errors import StoreError
@@ -28,6 +27,7 @@ from zonesearch.report.figure_set import dashboard_figures
 from zonesearch.report.note import note
 from zonesearch.report.page import write_report
 from zonesearch.sharing import open_view
+from zonesearch.statistics.findings import Findings
 
 __all__ = ["Dashboard", "serve"]
 

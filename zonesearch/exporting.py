@@ -6,11 +6,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from zonesearch.domain.findings import Findings
 from zonesearch.engine.run_folder import RunFolder
 from zonesearch.engine.tracked import Tracked, tracked
 from zonesearch.recorded import read_run, study_of
 from zonesearch.sharing import describe_by
+from zonesearch.statistics.findings import Findings
 
 __all__ = ["Exported", "export_to_mlflow", "export_to_tensorboard"]
 

@@ -15,14 +15,14 @@ from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.objective import Bundle, Objective
 from zonesearch.core.trials import Training, Trials
 from zonesearch.domain.budget import Account, Budget
-from zonesearch.domain.candidates import Candidate, Finalist
-from zonesearch.domain.findings import Findings, StageRecord
-from zonesearch.domain.map import Map
-from zonesearch.domain.verdict import Verdict
-from zonesearch.domain.zones import Zone
 from zonesearch.engine.worker import train_bundle
 from zonesearch.stages.rationing import changes, cut, ended_by, later_costs, probe, share_of, sized
 from zonesearch.stages.stage import Plan, Stage
+from zonesearch.statistics.candidates import Candidate, Finalist
+from zonesearch.statistics.findings import Findings, StageRecord
+from zonesearch.statistics.map import Map
+from zonesearch.statistics.verdict import Verdict
+from zonesearch.statistics.zones import Zone
 from zonesearch.study.study import Study
 
 __all__ = ["Round", "StageCost", "advance", "estimate", "find", "forecast", "metric_of", "next_round", "round_bundles"]

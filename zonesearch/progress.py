@@ -13,8 +13,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from zonesearch.core.objective import Bundle
 from zonesearch.core.trials import Trial, Trials
-from zonesearch.domain.leader import Leader
 from zonesearch.pipeline import Round
+from zonesearch.statistics.incumbent import Leader
 from zonesearch.study.study import Study
 
 __all__ = ["ProgressBars"]

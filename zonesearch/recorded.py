@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from zonesearch.core.metric import ACCURACY
-from zonesearch.domain.findings import Findings, StageRecord
 from zonesearch.engine.run_folder import RunFolder
 from zonesearch.engine.shards import Deal, odd_shards
 from zonesearch.engine.store import Store
 from zonesearch.errors import StudyError, ZoneSearchError
 from zonesearch.pipeline import find, metric_of
+from zonesearch.statistics.findings import Findings, StageRecord
 from zonesearch.study.study import Study
 
 __all__ = ["Recorded", "read_recorded", "read_run", "read_trials", "study_of"]

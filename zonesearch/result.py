@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zonesearch.core.trials import Trials
-from zonesearch.domain.candidates import Candidate, Finalist
-from zonesearch.domain.findings import Findings
-from zonesearch.domain.verdict import Verdict
-from zonesearch.domain.zones import Zone
+from zonesearch.statistics.candidates import Candidate, Finalist
+from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.verdict import Verdict
+from zonesearch.statistics.zones import Zone
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -15,7 +15,6 @@ from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Trial, Trials
 from zonesearch.domain.budget import Budget
-from zonesearch.domain.findings import StageRecord
 from zonesearch.engine.first_identity import FORMAT as IDENTITY_FORMAT
 from zonesearch.engine.gpus import visible_gpus
 from zonesearch.engine.identity import fingerprint
@@ -28,6 +27,7 @@ from zonesearch.pipeline import Round, find, next_round, round_bundles
 from zonesearch.result import Result
 from zonesearch.sharing import live_view
 from zonesearch.stages.stage import Stage
+from zonesearch.statistics.findings import StageRecord
 from zonesearch.study.files import read_study
 from zonesearch.study.study import DEFAULT_STAGES, Study
 

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from zonesearch.domain.agreement import compare_maps, rank_correlations
-from zonesearch.domain.noise import Cell, Noise
+from zonesearch.statistics.agreement import compare_maps, rank_correlations
+from zonesearch.statistics.noise import Cell, Noise
 
 NOISE = Noise(1e-4, 50, "seeds")  # a standard deviation of 0.01
 

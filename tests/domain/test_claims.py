@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from zonesearch.domain.claims import Claim, check_claim, claims_table
 from zonesearch.errors import StudyError
+from zonesearch.statistics.claims import Claim, check_claim, claims_table
 
 
 def scores(differences, seed_effect=0.05, cells=(16, 32)):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zonesearch import Training, Trial
-from zonesearch.domain.leader import Leader
+from zonesearch.statistics.incumbent import Leader
 
 
 def trial(width: int, accuracy: float | None, seed: int = 0, n: int | None = None) -> Trial:

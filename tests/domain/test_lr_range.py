@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zonesearch.domain.lr_range import local_line, read_sweep, sweep_rates
 from zonesearch.errors import StudyError
+from zonesearch.statistics.lr_range import local_line, read_sweep, sweep_rates
 
 
 def three_phases(rates, start=1e-3, steepest=1e-2, top=1e-1, noise=0.0, seed=0):

@@ -8,9 +8,9 @@ import numpy as np
 
 from zonesearch.core.metric import Metric
 from zonesearch.core.space import Space
-from zonesearch.domain.map import Map
-from zonesearch.domain.noise import Cell, measure_noise
-from zonesearch.domain.zones import find_zones
+from zonesearch.statistics.map import Map
+from zonesearch.statistics.noise import Cell, measure_noise
+from zonesearch.statistics.zones import find_zones
 
 SPACE = Space.parse({"x": {"low": 0, "high": 9, "row": 9}})
 

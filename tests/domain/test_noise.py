@@ -14,10 +14,10 @@ from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.reading import Reading
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Training, Trial, Trials
-from zonesearch.domain.differences import residuals
-from zonesearch.domain.examples import Answering, crossed, n_right, shared
-from zonesearch.domain.noise import Badness, Cell, Noise, cell_of, measure_noise
-from zonesearch.domain.variance_trend import Slope, fit_residuals, fit_variances
+from zonesearch.statistics.differences import residuals
+from zonesearch.statistics.examples import Answering, crossed, n_right, shared
+from zonesearch.statistics.noise import Badness, Cell, Noise, cell_of, measure_noise
+from zonesearch.statistics.variance_trend import Slope, fit_residuals, fit_variances
 
 SPACE = Space.parse({"x": {"low": 0, "high": 9, "row": 9}, "y": {"low": 0, "high": 9, "row": 9}})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from zonesearch.domain.race import FIRST_LOOK, run_race
+from zonesearch.statistics.race import FIRST_LOOK, run_race
 
 SEEDS = range(1000, 1012)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from zonesearch.core.trials import Training, Trial
-from zonesearch.domain.repeats import measure_spread, spread_table
+from zonesearch.statistics.repeats import measure_spread, spread_table
 
 
 def repeats(seed_sd: float, epoch_sd: float, n: int = 400, epochs: int = 40, width: int = 128):

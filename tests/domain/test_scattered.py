@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Training, Trial, Trials
-from zonesearch.domain.scattered import cells_of_trials, fills_grid, on_grid
+from zonesearch.statistics.scattered import cells_of_trials, fills_grid, on_grid
 
 SPACE = Space.parse({"x": [1, 2, 3], "k": ["a", "b"]})
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from zonesearch.core.metric import Metric
 from zonesearch.core.space import Space
-from zonesearch.domain.noise import Cell
-from zonesearch.domain.scattered_zones import scattered_zones
+from zonesearch.statistics.noise import Cell
+from zonesearch.statistics.scattered_zones import scattered_zones
 
 
 def points(n, n_axes, surface, sd=0.02, seed=0, **more):

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from zonesearch.core.metric import Metric
-from zonesearch.domain.candidates import Finalist
-from zonesearch.domain.significance import holm, paired_p_value, t_interval, wilson_interval
-from zonesearch.domain.verdict import Repeats, judge
+from zonesearch.statistics.candidates import Finalist
+from zonesearch.statistics.significance import holm, paired_p_value, t_interval, wilson_interval
+from zonesearch.statistics.verdict import Repeats, judge
 
 
 def repeats(values: list[float], number: int = 1, **more: object) -> Repeats:

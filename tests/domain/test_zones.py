@@ -12,8 +12,8 @@ from scipy import stats
 
 from zonesearch import Space
 from zonesearch.core.metric import Metric
-from zonesearch.domain.noise import Cell, Noise, measure_noise
-from zonesearch.domain.zones import Zone, find_zones
+from zonesearch.statistics.noise import Cell, Noise, measure_noise
+from zonesearch.statistics.zones import Zone, find_zones
 
 SPACE = Space.parse(surfaces.SPACE)
 

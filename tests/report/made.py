@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from zonesearch import Study, Training, Trial, Trials
-from zonesearch.domain.findings import Findings
 from zonesearch.pipeline import find, next_round
+from zonesearch.statistics.findings import Findings
 
 SPACE: dict[str, Any] = {
     "width": {"low": 32, "high": 2048, "scale": "log", "row": "doubling"},

@@ -13,10 +13,10 @@ import pytest
 
 from tests.report.made import SPACE, failing, searched, trained
 from zonesearch import Training, Trial
-from zonesearch.domain.findings import Findings
 from zonesearch.report.comparison import render_comparison
 from zonesearch.report.summaries.comparison import differences, differences_table, rank_agreement, runs_table
 from zonesearch.report.survey import Survey
+from zonesearch.statistics.findings import Findings
 
 ONE = {"width": SPACE["width"]}
 

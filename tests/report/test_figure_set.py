@@ -7,10 +7,10 @@ import pytest
 
 from tests.report.made import SPACE, diverging, failing, searched
 from zonesearch import StudyError
-from zonesearch.domain.findings import Findings
 from zonesearch.report.figure_set import FigureSet, dashboard_figures, notebook_html
 from zonesearch.report.note import note
 from zonesearch.result import Result
+from zonesearch.statistics.findings import Findings
 
 NAMES = [
     "surface",

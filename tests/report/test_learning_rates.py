@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from zonesearch.domain.lr_range import read_sweep, sweep_rates
 from zonesearch.report.learning_rates import range_figure, schedule_figure
+from zonesearch.statistics.lr_range import read_sweep, sweep_rates
 
 
 def test_schedule_figure_has_a_point_for_every_step() -> None:

@@ -15,9 +15,9 @@ import pytest
 
 from tests.report.made import SPACE, diverging, failing, searched
 from zonesearch import StoreError
-from zonesearch.domain.findings import Findings
 from zonesearch.report.page import render, write_report
 from zonesearch.report.survey import Survey
+from zonesearch.statistics.findings import Findings
 
 EVIL = "<script>alert(1)</script>"
 SHORT = {"method": "split(2)"}

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from tests.report.made import SPACE, diverging, height, searched
 from zonesearch import Space, Training, Trial
 from zonesearch.core.reading import Reading
-from zonesearch.domain.findings import Findings, StageRecord
 from zonesearch.report.summaries.agreement import agreement, agreement_sentence, between_seeds
 from zonesearch.report.summaries.costs import failures_table, provenance_table, stages_table
 from zonesearch.report.summaries.finalists import finalists_table, repeats_table
@@ -23,6 +22,7 @@ from zonesearch.report.summaries.lines import interval_lines
 from zonesearch.report.summaries.map_tables import cells_table, slice_of
 from zonesearch.report.summaries.pareto import pareto_front, settings_table
 from zonesearch.report.survey import Survey, running
+from zonesearch.statistics.findings import Findings, StageRecord
 
 CUBE = {**SPACE, "rate": {"low": 0.1, "high": 0.4, "scale": "log", "row": "doubling"}}
 SHORT = {"method": "split(2)"}

@@ -12,8 +12,8 @@ from zonesearch import Study, StudyError, run_pipeline
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Training, Trial, Trials
-from zonesearch.domain.map import Map
 from zonesearch.stages.grid import Grid
+from zonesearch.statistics.map import Map
 from zonesearch.study.building import describe_stage
 
 SPACE = Space.parse({"x": {"low": 0, "high": 6, "row": 6}, "y": {"low": 0, "high": 6, "row": 6}})

@@ -7,10 +7,10 @@ import pytest
 
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Training, Trial, Trials
-from zonesearch.domain.lr_range import sweep_rates
 from zonesearch.errors import StudyError
 from zonesearch.stages.grid import Grid
 from zonesearch.stages.lr_range import LrRange
+from zonesearch.statistics.lr_range import sweep_rates
 from zonesearch.training.schedules import parse
 
 SPACE = Space.parse(

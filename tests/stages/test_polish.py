@@ -11,9 +11,9 @@ from stages.asking import asked
 from zonesearch.core.seeding import FRESH
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Trial, Trials
-from zonesearch.domain.candidates import Candidate
-from zonesearch.domain.zones import peak_zone
 from zonesearch.stages.polish import Polish
+from zonesearch.statistics.candidates import Candidate
+from zonesearch.statistics.zones import peak_zone
 
 SPACE = Space.parse({"x": {"low": 0, "high": 3}})
 CANDIDATES = [Candidate({"x": float(i)}, 0.9, 0.01) for i in range(4)]

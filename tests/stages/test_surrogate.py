@@ -13,15 +13,15 @@ from surfaces import SPACE, noisy, plateau, two_peaks
 
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Trials
-from zonesearch.domain.gp.cube import Cube
-from zonesearch.domain.gp.process import Data, Prior, fit
-from zonesearch.domain.gp.targets import Known, Scale
 from zonesearch.errors import StudyError
 from zonesearch.stages.grid import Grid
 from zonesearch.stages.interval import Interval
 from zonesearch.stages.polish import Polish
 from zonesearch.stages.surrogate.proposals import log_improvement, log_worth
 from zonesearch.stages.surrogate.stage import FIRST_SEED, Surrogate
+from zonesearch.statistics.gp.cube import Cube
+from zonesearch.statistics.gp.process import Data, Prior, fit
+from zonesearch.statistics.gp.targets import Known, Scale
 
 PLANE = Space.parse(SPACE)
 MIXED = Space.parse(

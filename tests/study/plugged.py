@@ -6,8 +6,8 @@ from typing import Any, Optional
 
 from zonesearch import Bundle, Plan, Space, Training, Trial, Trials
 from zonesearch.core.metric import Metric
-from zonesearch.domain.candidates import Candidate
 from zonesearch.stages.stage import Forecast
+from zonesearch.statistics.candidates import Candidate
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import nn
 
 from zonesearch.core.objective import Bundle
 from zonesearch.core.trials import Training, Trial
-from zonesearch.domain.lr_range import sweep_rates
+from zonesearch.statistics.lr_range import sweep_rates
 from zonesearch.training.lr_range import range_test, sweep_losses
 from zonesearch.training.recipe import Recipe
 

@@ -11,8 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zonesearch.domain.lr_range import sweep_rates
 from zonesearch.errors import StudyError
+from zonesearch.statistics.lr_range import sweep_rates
 from zonesearch.training.schedules import Plateau, Preview, Schedule, Sweep, Triangular, Warmup, parse, preview
 from zonesearch.training.schedules.members import members
 from zonesearch.training.schedules.parsing import known_schedules

@@ -19,12 +19,12 @@ def call(options: argparse.Namespace) -> None:
     """Two Markdown tables: claimed there, found here; and the spread of the cells."""
     import json
 
-    from zonesearch.domain.claims import claims_table
-    from zonesearch.domain.repeats import measure_spread, spread_table
     from zonesearch.engine.run_folder import RunFolder
     from zonesearch.errors import StudyError
     from zonesearch.recorded import read_run, study_of
     from zonesearch.stages.compare import Compare
+    from zonesearch.statistics.claims import claims_table
+    from zonesearch.statistics.repeats import measure_spread, spread_table
 
     study = study_of(RunFolder.open(options.run))
     stages = [stage for stage in study.stages if isinstance(stage, Compare)]

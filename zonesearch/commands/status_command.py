@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zonesearch.core.metric import ACCURACY, Metric
-from zonesearch.domain.findings import StageRecord
+from zonesearch.statistics.findings import StageRecord
 
 if TYPE_CHECKING:
     from zonesearch.recorded import Recorded

@@ -17,12 +17,12 @@ from zonesearch.core.objective import Objective, whole
 from zonesearch.core.seeding import FRESH
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trial, Trials
-from zonesearch.domain.noise import map_cells, measure_noise
 from zonesearch.engine.runner import Engine, order_of_work
 from zonesearch.engine.shards import remaining
 from zonesearch.errors import StudyError
 from zonesearch.pipeline import metric_of
 from zonesearch.running import check_metric, stop_when_hopeless
+from zonesearch.statistics.noise import map_cells, measure_noise
 from zonesearch.study.study import Study
 
 __all__ = ["Kept", "LiveProblem"]

@@ -10,10 +10,10 @@ import numpy as np
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Trial
-from zonesearch.domain.gp.cube import Cube
-from zonesearch.domain.gp.process import Prior, fit
-from zonesearch.domain.gp.targets import Known
 from zonesearch.errors import StudyError, did_you_mean
+from zonesearch.statistics.gp.cube import Cube
+from zonesearch.statistics.gp.process import Prior, fit
+from zonesearch.statistics.gp.targets import Known
 
 __all__ = ["RULES", "Repeated", "known_rule", "recommend", "repeated"]
 

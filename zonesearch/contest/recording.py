@@ -16,8 +16,8 @@ from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.reading import Reading
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Trial
-from zonesearch.domain.findings import Findings
 from zonesearch.errors import StoreError, StudyError
+from zonesearch.statistics.findings import Findings
 
 __all__ = ["map_of", "read_map", "write_map"]
 

@@ -14,11 +14,11 @@ from zonesearch.contest.recommending import known_rule, recommend
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.trials import Params, Training, Trial, Trials
-from zonesearch.domain.candidates import Candidate
 from zonesearch.domain.contest import Contest, Search
-from zonesearch.domain.zones import Zone
 from zonesearch.errors import ObjectiveError, StudyError
 from zonesearch.pipeline import next_round
+from zonesearch.statistics.candidates import Candidate
+from zonesearch.statistics.zones import Zone
 
 __all__ = ["Sought", "check_contest", "checkpoints", "compare", "score", "search", "seek"]
 

@@ -19,7 +19,7 @@ from scipy import stats
 
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.trials import Params
-from zonesearch.domain.significance import holm
+from zonesearch.statistics.significance import holm
 
 __all__ = ["FEWEST", "Contest", "Search", "Standing"]
 

@@ -15,10 +15,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from zonesearch.domain.findings import Findings
 from zonesearch.engine.optuna_storage import shown_url
 from zonesearch.engine.tracked import Tracked, study_facts, study_values
 from zonesearch.errors import StoreError
+from zonesearch.statistics.findings import Findings
 
 __all__ = ["MlflowTracking"]
 

@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial
 from zonesearch.core.axes import Number
 from zonesearch.core.space import AnyAxis, Axis, Choice, Space
 from zonesearch.core.trials import Value, plain
-from zonesearch.domain.scattered import fills_grid
+from zonesearch.statistics.scattered import fills_grid
 
 __all__ = ["parameter_value", "snapped", "space_of"]
 

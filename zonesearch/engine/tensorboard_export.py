@@ -17,10 +17,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from zonesearch.domain.findings import Findings
 from zonesearch.engine.run_folder import store_errors
 from zonesearch.engine.tracked import Tracked, study_facts, study_values
 from zonesearch.errors import StoreError
+from zonesearch.statistics.findings import Findings
 
 __all__ = ["TensorBoardFolder"]
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from zonesearch.core.trials import Trial, Value
-from zonesearch.domain.findings import Findings
+from zonesearch.statistics.findings import Findings
 
 __all__ = ["Tracked", "study_facts", "study_values", "tracked"]
 

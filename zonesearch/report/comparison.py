@@ -8,7 +8,6 @@ from html import escape
 from pathlib import Path
 
 from zonesearch.core.metric import Metric
-from zonesearch.domain.findings import Findings
 from zonesearch.errors import StudyError
 from zonesearch.report.figures.comparison import (
     difference_figure,
@@ -31,6 +30,7 @@ from zonesearch.report.summaries.comparison import (
     shared_axes,
 )
 from zonesearch.report.survey import Survey
+from zonesearch.statistics.findings import Findings
 
 __all__ = ["render_comparison", "write_comparison"]
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from zonesearch.core.trials import Params
 from zonesearch.core.wording import point_text
-from zonesearch.domain.findings import Findings
 from zonesearch.errors import StudyError, did_you_mean
 from zonesearch.report.figures.axes import agreement_figure, importance_figure, parallel_figure
 from zonesearch.report.figures.costs import completeness_figure, pareto_figure
@@ -33,6 +32,7 @@ from zonesearch.report.summaries.lines import interval_lines
 from zonesearch.report.summaries.map_tables import Mode
 from zonesearch.report.summaries.pareto import settings_table
 from zonesearch.report.survey import Survey
+from zonesearch.statistics.findings import Findings
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 
-from zonesearch.domain.findings import Findings
 from zonesearch.report.figure_set import FigureSet
 from zonesearch.report.heading import state_sentence
 from zonesearch.report.markup import Picture, Section, Table, page
 from zonesearch.report.summaries.claims import claim_outcomes
 from zonesearch.report.summaries.comparison import runs_table
 from zonesearch.report.survey import Survey
+from zonesearch.statistics.findings import Findings
 
 __all__ = ["front_page", "map_page"]
 

@@ -9,11 +9,11 @@ from html import escape
 from zonesearch.core.metric import ACCURACY
 from zonesearch.core.values import Value, told_apart
 from zonesearch.core.wording import cost_text, point_text
-from zonesearch.domain.findings import Findings
-from zonesearch.domain.verdict import Standing, Verdict
 from zonesearch.report.summaries.costs import stages_table
 from zonesearch.report.summaries.finalists import finalist_name
 from zonesearch.report.survey import Survey
+from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.verdict import Standing, Verdict
 
 __all__ = ["heading", "state_sentence", "training_lines"]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import plotly.graph_objects as go
 
-from zonesearch.domain.lr_range import RateRange
 from zonesearch.errors import StoreError
+from zonesearch.statistics.lr_range import RateRange
 
 __all__ = ["range_figure", "schedule_figure", "write_figure"]
 

@@ -7,7 +7,6 @@ from html import escape
 from typing import Any
 
 from zonesearch.core.wording import point_text
-from zonesearch.domain.noise import Noise
 from zonesearch.report.figures.axes import agreement_figure, importance_figure, parallel_figure
 from zonesearch.report.figures.map import map_figure, map_frame, surface_figure
 from zonesearch.report.figures.one_axis import one_axis_figure, profiles_figure
@@ -19,6 +18,7 @@ from zonesearch.report.summaries.agreement import agreement, agreement_sentence,
 from zonesearch.report.summaries.importance import importance, importance_table
 from zonesearch.report.summaries.map_tables import candidates_table, cells_table, zones_table
 from zonesearch.report.survey import Survey
+from zonesearch.statistics.noise import Noise
 
 __all__ = ["map_section", "map_views", "noise_sentence"]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from zonesearch.domain.findings import Findings
 from zonesearch.report.heading import state_sentence, training_lines
 from zonesearch.report.markup import cell_text
 from zonesearch.report.summaries.costs import stages_table
 from zonesearch.report.summaries.finalists import finalists_table
 from zonesearch.report.summaries.map_tables import zones_table
+from zonesearch.statistics.findings import Findings
 
 __all__ = ["note"]
 

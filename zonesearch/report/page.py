@@ -11,13 +11,13 @@ import os
 from html import escape
 from pathlib import Path
 
-from zonesearch.domain.findings import Findings
 from zonesearch.errors import StoreError
 from zonesearch.report.heading import heading
 from zonesearch.report.map_section import map_section, map_views
 from zonesearch.report.markup import page
 from zonesearch.report.sections import sections_after_map
 from zonesearch.report.survey import Survey
+from zonesearch.statistics.findings import Findings
 
 __all__ = ["render", "replace_file", "write_report"]
 

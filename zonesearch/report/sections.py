@@ -7,7 +7,6 @@ from html import escape
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.trials import Params
 from zonesearch.core.wording import point_text
-from zonesearch.domain.verdict import Verdict
 from zonesearch.report.figures.costs import completeness_figure, pareto_figure
 from zonesearch.report.figures.finalists import finalists_figure, optimism_figure
 from zonesearch.report.figures.learning import learning_figure
@@ -22,6 +21,7 @@ from zonesearch.report.summaries.learning import curves_of, schedules_at, shown_
 from zonesearch.report.summaries.lines import interval_lines
 from zonesearch.report.summaries.pareto import pareto_front, settings_table
 from zonesearch.report.survey import Survey
+from zonesearch.statistics.verdict import Verdict
 
 __all__ = ["optimism_sentence", "sections_after_map"]
 

@@ -21,11 +21,11 @@ from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trial
 from zonesearch.core.values import told_apart
 from zonesearch.domain.coarse import coarser
-from zonesearch.domain.findings import Findings
-from zonesearch.domain.map import Map
-from zonesearch.domain.noise import Cell, Noise, map_cells, measure_noise
-from zonesearch.domain.scattered import cells_of_trials, on_grid
-from zonesearch.domain.zones import Zone, find_zones
+from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.map import Map
+from zonesearch.statistics.noise import Cell, Noise, map_cells, measure_noise
+from zonesearch.statistics.scattered import cells_of_trials, on_grid
+from zonesearch.statistics.zones import Zone, find_zones
 
 __all__ = ["Survey"]
 

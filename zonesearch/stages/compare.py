@@ -16,11 +16,11 @@ from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.seeding import fresh_seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trial, Trials, Value
-from zonesearch.domain.candidates import Finalist
-from zonesearch.domain.claims import Claim, ClaimOutcome, check_claim
-from zonesearch.domain.verdict import Repeats, judge
 from zonesearch.errors import StudyError
 from zonesearch.stages.stage import Forecast, Plan, require
+from zonesearch.statistics.candidates import Finalist
+from zonesearch.statistics.claims import Claim, ClaimOutcome, check_claim
+from zonesearch.statistics.verdict import Repeats, judge
 
 __all__ = ["Compare"]
 
@@ -36,7 +36,7 @@ class Compare:
         reading: of the curves, where there is no test split.
         level: of intervals and of "differs".
         claims: tables with ``says``, ``better``, ``than``, ``by`` and ``tuned``, as in
-            :class:`zonesearch.domain.claims.Claim`.
+            :class:`zonesearch.statistics.claims.Claim`.
     """
 
     space: Space

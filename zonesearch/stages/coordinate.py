@@ -24,10 +24,10 @@ from zonesearch.core.axes import AnyAxis, Axis
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trials
-from zonesearch.domain.candidates import Candidate
-from zonesearch.domain.noise import map_cells, measure_noise
-from zonesearch.domain.zones import Zone, peak_zone
 from zonesearch.stages.stage import Forecast, Plan, require
+from zonesearch.statistics.candidates import Candidate
+from zonesearch.statistics.noise import map_cells, measure_noise
+from zonesearch.statistics.zones import Zone, peak_zone
 
 __all__ = ["Coordinate", "climb"]
 

@@ -13,13 +13,13 @@ from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trials
 from zonesearch.domain.coarse import coarser
-from zonesearch.domain.contenders import more_seeds
-from zonesearch.domain.map import Map
-from zonesearch.domain.noise import Cell, Noise, cell_of, measure_noise
-from zonesearch.domain.rungs import Rung, rungs_notes
-from zonesearch.domain.zones import Zone, bordering, find_zones
 from zonesearch.errors import StudyError
 from zonesearch.stages.stage import Forecast, Plan, checked_seeds, require
+from zonesearch.statistics.contenders import more_seeds
+from zonesearch.statistics.map import Map
+from zonesearch.statistics.noise import Cell, Noise, cell_of, measure_noise
+from zonesearch.statistics.rungs import Rung, rungs_notes
+from zonesearch.statistics.zones import Zone, bordering, find_zones
 
 __all__ = ["Grid"]
 
@@ -35,15 +35,15 @@ class Grid:
         space: what is searched.
         epochs: the length of each training.
         seeds: trainings per cell: a number for all cells, or ``first`` for all and ``zone`` for those that may belong
-            to a zone (see :mod:`zonesearch.domain.contenders`). With one everywhere the noise between seeds is not
+            to a zone (see :mod:`zonesearch.statistics.contenders`). With one everywhere the noise between seeds is not
             measured but guessed from what neighbours do not explain.
         reading: how a cell's value is read off its learning curves.
         level: at which two cells count as different.
-        zones_min, zones_max: how many zones are kept (see :func:`zonesearch.domain.zones.find_zones`).
+        zones_min, zones_max: how many zones are kept (see :func:`zonesearch.statistics.zones.find_zones`).
         seeds_max: seeds beyond the first ones, of all cells together; the most promising get them. All by default.
         cells_max: of a space with more cells rows of equal steps are taken, as many as make no more cells than this.
         rungs: epochs, rising, after which only cells that may still belong to a zone go on, to the next rung and at
-            last to ``epochs`` (see :mod:`zonesearch.domain.rungs`); none by default.
+            last to ``epochs`` (see :mod:`zonesearch.statistics.rungs`); none by default.
     """
 
     space: Space

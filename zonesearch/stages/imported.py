@@ -13,11 +13,11 @@ from typing import Any
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Trials
-from zonesearch.domain.noise import Cell, measure_noise
-from zonesearch.domain.scattered import cells_of_trials, on_grid
-from zonesearch.domain.scattered_zones import scattered_zones
-from zonesearch.domain.zones import find_zones
 from zonesearch.stages.stage import Forecast, Plan, require
+from zonesearch.statistics.noise import Cell, measure_noise
+from zonesearch.statistics.scattered import cells_of_trials, on_grid
+from zonesearch.statistics.scattered_zones import scattered_zones
+from zonesearch.statistics.zones import find_zones
 
 __all__ = ["ImportedTrials"]
 

@@ -12,9 +12,9 @@ from typing import Any
 from zonesearch.core.axes import Axis
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trials
-from zonesearch.domain.lr_range import RateRange, read_sweep, sweep_rates
 from zonesearch.errors import StudyError
 from zonesearch.stages.stage import Forecast, Plan, require
+from zonesearch.statistics.lr_range import RateRange, read_sweep, sweep_rates
 
 __all__ = ["LrRange"]
 

@@ -23,11 +23,11 @@ from zonesearch.core.calls import parse_call
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trials, Value
-from zonesearch.domain.candidates import Candidate
-from zonesearch.domain.noise import Cell, map_cells, measure_noise
-from zonesearch.domain.zones import Zone, peak_zone
 from zonesearch.errors import StudyError, did_you_mean
 from zonesearch.stages.stage import Forecast, Plan, require
+from zonesearch.statistics.candidates import Candidate
+from zonesearch.statistics.noise import Cell, map_cells, measure_noise
+from zonesearch.statistics.zones import Zone, peak_zone
 
 if TYPE_CHECKING:
     import optuna

@@ -12,12 +12,12 @@ from zonesearch.core.seeding import fresh_seeds
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trials
-from zonesearch.domain.candidates import CHEAPEST, Candidate, Finalist, as_candidates
-from zonesearch.domain.noise import Cell, cell_of
-from zonesearch.domain.race import Race, run_race
-from zonesearch.domain.verdict import Repeats, judge
-from zonesearch.domain.zones import Zone
 from zonesearch.stages.stage import Forecast, Plan, checked_seeds, require
+from zonesearch.statistics.candidates import CHEAPEST, Candidate, Finalist, as_candidates
+from zonesearch.statistics.noise import Cell, cell_of
+from zonesearch.statistics.race import Race, run_race
+from zonesearch.statistics.verdict import Repeats, judge
+from zonesearch.statistics.zones import Zone
 
 __all__ = ["SCHEDULES", "Polish"]
 
@@ -46,7 +46,7 @@ class Polish:
         keep: number of finalists.
         repeats: fresh seeds per finalist; in a race the most that one can get.
         race: give fresh seeds one round at a time and let those leave that are worse for sure (see
-            :mod:`zonesearch.domain.race`); the verdict says how the race ended.
+            :mod:`zonesearch.statistics.race`); the verdict says how the race ended.
         margin: differences up to this, in the metric's unit, do not matter: the verdict says whether those that are
             alike are equal within it, and a race ends when they are; 0 for none.
         level: of intervals and of "differs".

@@ -2,7 +2,7 @@
 
 It is an ordinary training under the schedule ``sweep``: the same steps, on full minibatches. What a study does between
 epochs (averaging, early stopping, evolution's phases) plays no part in it, and it says so. The reading of the losses,
-without torch, is in :mod:`zonesearch.domain.lr_range`.
+without torch, is in :mod:`zonesearch.statistics.lr_range`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from zonesearch.core.objective import Bundle, Objective
 from zonesearch.core.seeding import stream_seed
 from zonesearch.core.trials import Training
-from zonesearch.domain.lr_range import RateRange, Sweep, read_sweep, sweep_rates
 from zonesearch.errors import ObjectiveError
+from zonesearch.statistics.lr_range import RateRange, Sweep, read_sweep, sweep_rates
 from zonesearch.training.epoch import steps
 from zonesearch.training.schedules import Schedule
 from zonesearch.training.schedules.sweep import Sweep as SweepSchedule

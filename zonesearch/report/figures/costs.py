@@ -10,12 +10,12 @@ import plotly.graph_objects as go
 
 from zonesearch.core.trials import Params
 from zonesearch.core.wording import point_text
-from zonesearch.domain.findings import Findings
 from zonesearch.report.figures.look import BLUE, PALETTE, VERMILION, Shown, log_ticks, number, said, styled
 from zonesearch.report.summaries.columns import value_column
 from zonesearch.report.summaries.finalists import bare
 from zonesearch.report.summaries.learning import own_schedule
 from zonesearch.report.summaries.pareto import pareto_front
+from zonesearch.statistics.findings import Findings
 
 __all__ = ["completeness_figure", "pareto_figure"]
 

@@ -6,10 +6,10 @@ import math
 
 import plotly.graph_objects as go
 
-from zonesearch.domain.findings import Findings
-from zonesearch.domain.verdict import Standing
 from zonesearch.report.figures.look import BLUE, PALETTE, VERMILION, Shown, said, styled
 from zonesearch.report.summaries.finalists import finalist_name
+from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.verdict import Standing
 
 __all__ = ["finalists_figure", "optimism_figure"]
 

@@ -9,9 +9,9 @@ import plotly.graph_objects as go
 
 from zonesearch.core.axes import AnyAxis, Axis
 from zonesearch.core.wording import point_text
-from zonesearch.domain.noise import Cell
 from zonesearch.report.figures.look import BLUE, VERMILION, Shown, axis_layout, number, place, said, styled
 from zonesearch.report.survey import Survey
+from zonesearch.statistics.noise import Cell
 
 __all__ = ["points_figure"]
 

@@ -14,10 +14,10 @@ import numpy.typing as npt
 from zonesearch.core.axes import AnyAxis
 from zonesearch.core.metric import Metric
 from zonesearch.core.trials import Params
-from zonesearch.domain.zones import Zone
 from zonesearch.report.figures.look import edges, number, place
 from zonesearch.report.summaries.map_tables import Mode, slice_of
 from zonesearch.report.survey import Survey
+from zonesearch.statistics.zones import Zone
 
 __all__ = ["View", "outline", "views_of"]
 

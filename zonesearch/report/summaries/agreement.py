@@ -12,9 +12,9 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from zonesearch.domain.agreement import rank_correlations
 from zonesearch.report.summaries.map_tables import identity
 from zonesearch.report.survey import Survey
+from zonesearch.statistics.agreement import rank_correlations
 
 __all__ = ["agreement", "agreement_sentence", "between_seeds"]
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from zonesearch.domain.claims import Claim, ClaimOutcome, check_claim
-from zonesearch.domain.findings import Findings
+from zonesearch.statistics.claims import Claim, ClaimOutcome, check_claim
+from zonesearch.statistics.findings import Findings
 
 __all__ = ["claim_outcomes", "claim_table"]
 

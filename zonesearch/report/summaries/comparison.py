@@ -10,12 +10,12 @@ import pandas as pd
 from scipy import stats
 
 from zonesearch.core.wording import cost_text
-from zonesearch.domain.significance import holm
 from zonesearch.report.heading import state_sentence
 from zonesearch.report.summaries.columns import value_column
 from zonesearch.report.summaries.finalists import finalist_name
 from zonesearch.report.summaries.map_tables import identity
 from zonesearch.report.survey import Survey
+from zonesearch.statistics.significance import holm
 
 __all__ = ["Difference", "differences", "differences_table", "rank_agreement", "runs_table", "shared_axes"]
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from zonesearch.core.trials import Trial
 from zonesearch.core.wording import point_text
-from zonesearch.domain.findings import Findings
+from zonesearch.statistics.findings import Findings
 
 __all__ = ["failures_table", "provenance_table", "stages_table", "trials_table"]
 

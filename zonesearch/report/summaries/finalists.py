@@ -8,8 +8,8 @@ import pandas as pd
 
 from zonesearch.core.trials import Params, Value
 from zonesearch.core.wording import point_text
-from zonesearch.domain.findings import Findings
-from zonesearch.domain.verdict import Standing
+from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.verdict import Standing
 
 __all__ = ["bare", "finalist_name", "finalists_table", "repeats_table"]
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from zonesearch.core.trials import Params, Trial
-from zonesearch.domain.findings import Findings
 from zonesearch.report.summaries.columns import value_column
+from zonesearch.statistics.findings import Findings
 
 __all__ = ["curves_of", "own_schedule", "schedules_at", "shown_points"]
 

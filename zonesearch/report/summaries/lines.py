@@ -9,10 +9,10 @@ from scipy import stats
 
 from zonesearch.core.axes import Axis
 from zonesearch.core.metric import ACCURACY, Metric
-from zonesearch.domain.noise import map_cells, measure_noise
-from zonesearch.domain.zones import Zone
 from zonesearch.report.summaries.columns import value_column
 from zonesearch.report.survey import Survey
+from zonesearch.statistics.noise import map_cells, measure_noise
+from zonesearch.statistics.zones import Zone
 
 __all__ = ["Line", "interval_lines"]
 

@@ -12,9 +12,9 @@ import pandas as pd
 
 from zonesearch.core.trials import Params
 from zonesearch.core.values import point
-from zonesearch.domain.findings import Findings
 from zonesearch.report.summaries.columns import value_column
 from zonesearch.report.survey import Survey
+from zonesearch.statistics.findings import Findings
 
 __all__ = ["Mode", "candidates_table", "cells_table", "identity", "interval_text", "slice_of", "zones_table"]
 

@@ -12,9 +12,9 @@ import pandas as pd
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.seeding import FRESH
 from zonesearch.core.trials import Trial
-from zonesearch.domain.findings import Findings
 from zonesearch.report.summaries.columns import value_column
 from zonesearch.report.summaries.learning import own_schedule
+from zonesearch.statistics.findings import Findings
 
 __all__ = ["pareto_front", "settings_table"]
 

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from zonesearch.domain.gp.cube import Cube, unique_rows
-from zonesearch.domain.gp.process import Posterior, leaders
+from zonesearch.statistics.gp.cube import Cube, unique_rows
+from zonesearch.statistics.gp.process import Posterior, leaders
 
 __all__ = ["Search", "challenger", "log_improvement", "log_worth"]
 

@@ -25,14 +25,14 @@ from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.seeding import FRESH, stream_seed
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trial, Trials
-from zonesearch.domain.candidates import Candidate
-from zonesearch.domain.gp.cube import Cube
-from zonesearch.domain.gp.process import Posterior, Prior, fit
-from zonesearch.domain.gp.regions import find_regions
-from zonesearch.domain.gp.targets import Known, Scale
-from zonesearch.domain.zones import Zone
 from zonesearch.stages.stage import Forecast, Plan, require
 from zonesearch.stages.surrogate.proposals import Search, challenger
+from zonesearch.statistics.candidates import Candidate
+from zonesearch.statistics.gp.cube import Cube
+from zonesearch.statistics.gp.process import Posterior, Prior, fit
+from zonesearch.statistics.gp.regions import find_regions
+from zonesearch.statistics.gp.targets import Known, Scale
+from zonesearch.statistics.zones import Zone
 
 __all__ = ["FIRST_SEED", "Surrogate"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import ClassVar
 
-from zonesearch.domain.lr_range import sweep_rates
+from zonesearch.statistics.lr_range import sweep_rates
 from zonesearch.training.schedules.schedule import Schedule
 
 __all__ = ["Sweep"]

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from zonesearch.core.metric import ACCURACY, Metric
-from zonesearch.domain.agreement import MapAgreement, compare_maps
-from zonesearch.domain.noise import Cell, Noise
-from zonesearch.domain.zones import Zone
+from zonesearch.statistics.agreement import MapAgreement, compare_maps
+from zonesearch.statistics.noise import Cell, Noise
+from zonesearch.statistics.zones import Zone
 
 __all__ = ["Rung", "agreements", "rungs_notes"]
 

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import stats
 from scipy.special import ndtr, ndtri
 
-from zonesearch.domain.paired import Sample, differ
+from zonesearch.statistics.paired import Sample, differ
 
 __all__ = ["Interval", "holm", "paired_p_value", "subset_level", "t_interval", "wilson_interval"]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from zonesearch.core.seeds import Seeds
-from zonesearch.domain.rungs import Rung
+from zonesearch.statistics.rungs import Rung
 
 __all__ = ["more_seeds"]
 

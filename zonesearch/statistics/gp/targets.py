@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from zonesearch.domain.gp.cube import Cube
-from zonesearch.domain.gp.process import Data
+from zonesearch.statistics.gp.cube import Cube
+from zonesearch.statistics.gp.process import Data
 
 __all__ = ["Known", "Scale"]
 

@@ -16,8 +16,8 @@ from typing import Any
 
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.values import Params, Value, same
-from zonesearch.domain.significance import paired_p_value, t_interval
 from zonesearch.errors import StudyError, did_you_mean
+from zonesearch.statistics.significance import paired_p_value, t_interval
 
 __all__ = ["Claim", "ClaimOutcome", "check_claim", "claims_table"]
 

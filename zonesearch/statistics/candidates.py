@@ -8,7 +8,7 @@ from typing import Any
 
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.trials import Params
-from zonesearch.domain.zones import Zone
+from zonesearch.statistics.zones import Zone
 
 __all__ = ["CHEAPEST", "Candidate", "Finalist", "as_candidates", "cheapest_of"]
 

@@ -12,7 +12,7 @@ from typing import Any
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Training, Trials
-from zonesearch.domain.noise import Cell, cell_of
+from zonesearch.statistics.noise import Cell, cell_of
 
 __all__ = ["cells_of_trials", "fills_grid", "on_grid"]
 

@@ -24,9 +24,9 @@ from zonesearch.core.cost import Cost
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.space import Space
 from zonesearch.core.values import Params, Value, told_apart
-from zonesearch.domain.contrasts import Contrasts
-from zonesearch.domain.noise import Cell, Noise
-from zonesearch.domain.significance import subset_level
+from zonesearch.statistics.contrasts import Contrasts
+from zonesearch.statistics.noise import Cell, Noise
+from zonesearch.statistics.significance import subset_level
 
 __all__ = ["Zone", "bordering", "find_zones", "peak_zone"]
 
@@ -209,7 +209,7 @@ def _alike(members: Sequence[int], contrasts: Contrasts) -> list[int]:
     """The cells of an island that cannot be told apart from its peak, from the best down.
 
     The more there are, the luckier is the highest of them, and the further below it may the best one lie
-    (:func:`zonesearch.domain.significance.subset_level`); so they are counted until the number stays. The highest is
+    (:func:`zonesearch.statistics.significance.subset_level`); so they are counted until the number stays. The highest is
     also likely to be noisier than its own repeats say, so that its variance counts as that of the others at least.
     """
     peak, n, least = members[0], 0, 0.0

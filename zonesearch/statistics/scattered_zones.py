@@ -1,7 +1,7 @@
 """Zones of points that lie anywhere: an imported study, a search by a sampler, a run that was cut short.
 
 Without a grid there are no neighbours to compare, so one Gaussian process through all points says what the surface is
-where it was looked at, and zones are read off it (:mod:`zonesearch.domain.gp.regions`): a peak that was tried, the
+where it was looked at, and zones are read off it (:mod:`zonesearch.statistics.gp.regions`): a peak that was tried, the
 tried points that cannot be told apart from it, and how far they reach along each axis. Parameters that some points lack
 make branches, each a space of its own with zones of its own.
 
@@ -24,13 +24,13 @@ from zonesearch.core.cost import Cost
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params
 from zonesearch.core.values import told_apart
-from zonesearch.domain.gp.cube import Cube
-from zonesearch.domain.gp.process import Data, Prior, fit
-from zonesearch.domain.gp.regions import find_regions
-from zonesearch.domain.gp.targets import Known
-from zonesearch.domain.map import Map
-from zonesearch.domain.noise import Cell, Noise, measure_noise
-from zonesearch.domain.zones import Zone
+from zonesearch.statistics.gp.cube import Cube
+from zonesearch.statistics.gp.process import Data, Prior, fit
+from zonesearch.statistics.gp.regions import find_regions
+from zonesearch.statistics.gp.targets import Known
+from zonesearch.statistics.map import Map
+from zonesearch.statistics.noise import Cell, Noise, measure_noise
+from zonesearch.statistics.zones import Zone
 
 __all__ = ["scattered_zones"]
 

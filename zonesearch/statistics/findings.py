@@ -15,10 +15,10 @@ from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Training, Trials
-from zonesearch.domain.candidates import Candidate, Finalist
-from zonesearch.domain.map import Map
-from zonesearch.domain.verdict import Verdict
-from zonesearch.domain.zones import Zone
+from zonesearch.statistics.candidates import Candidate, Finalist
+from zonesearch.statistics.map import Map
+from zonesearch.statistics.verdict import Verdict
+from zonesearch.statistics.zones import Zone
 
 __all__ = ["Findings", "StageRecord"]
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from scipy.special import stdtrit
 
-from zonesearch.domain.noise import Cell, Noise, t_quantile, welch
+from zonesearch.statistics.noise import Cell, Noise, t_quantile, welch
 
 __all__ = ["Contrasts"]
 

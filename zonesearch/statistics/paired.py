@@ -2,7 +2,7 @@
 
 The same seed index means the same order of the data, so that values are compared in pairs by Student's t. Where it is
 known which test examples each training got right, the examples are a second random factor, crossed with the seeds
-(:func:`zonesearch.domain.examples.crossed`), and "differs" holds for other examples too, not for this test set alone.
+(:func:`zonesearch.statistics.examples.crossed`), and "differs" holds for other examples too, not for this test set alone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from zonesearch.domain.examples import crossed
+from zonesearch.statistics.examples import crossed
 
 __all__ = ["Difference", "Sample", "differ", "seeds_needed"]
 

@@ -10,7 +10,7 @@ from zonesearch.core.metric import ACCURACY
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.trials import Params, Trial
 from zonesearch.core.wording import point_text
-from zonesearch.domain.significance import t_interval, wilson_interval
+from zonesearch.statistics.significance import t_interval, wilson_interval
 
 __all__ = ["Leader"]
 

@@ -2,10 +2,10 @@
 
 Finalists are judged on fresh seeds only; the value by which they were chosen stands beside, and the difference is the
 optimism of choosing. Two finalists share their seeds (the same data order) and their test examples, so they are
-compared in pairs over both (:mod:`zonesearch.domain.paired`). The best finalist is the best *of these data*: the
+compared in pairs over both (:mod:`zonesearch.statistics.paired`). The best finalist is the best *of these data*: the
 comparisons with it are those of all pairs, and Holm's correction (1979) runs over all pairs, so that "differs" is said
 wrongly of equal finalists with at most the stated probability. Its mean is that of the luckiest too: the interval is
-so wide that it holds at its level although the finalist was picked (:func:`zonesearch.domain.significance.t_interval`
+so wide that it holds at its level although the finalist was picked (:func:`zonesearch.statistics.significance.t_interval`
 with ``n_picked``). Uncertainty has two parts that do not add up to one: seeds (Student's t interval of the mean over
 seeds, on this test set) and the finite test set (Wilson's score interval, 1927).
 
@@ -26,10 +26,10 @@ import numpy as np
 from zonesearch.core.cost import Cost
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.wording import cost_text, counted, point_text
-from zonesearch.domain.candidates import Finalist
-from zonesearch.domain.paired import Sample, differ, seeds_needed
-from zonesearch.domain.race import Race
-from zonesearch.domain.significance import Interval, holm, t_interval, wilson_interval
+from zonesearch.statistics.candidates import Finalist
+from zonesearch.statistics.paired import Sample, differ, seeds_needed
+from zonesearch.statistics.race import Race
+from zonesearch.statistics.significance import Interval, holm, t_interval, wilson_interval
 
 __all__ = ["Repeats", "Standing", "Verdict", "judge"]
 

@@ -17,10 +17,10 @@ from scipy import stats
 from zonesearch.core.axes import AnyAxis, Choice
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.trials import Params, Value
-from zonesearch.domain.gp.cube import Cube
-from zonesearch.domain.gp.process import Posterior, leaders
-from zonesearch.domain.gp.targets import Scale
-from zonesearch.domain.zones import Zone, peak_zone
+from zonesearch.statistics.gp.cube import Cube
+from zonesearch.statistics.gp.process import Posterior, leaders
+from zonesearch.statistics.gp.targets import Scale
+from zonesearch.statistics.zones import Zone, peak_zone
 
 __all__ = ["find_regions"]
 

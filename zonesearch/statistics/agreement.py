@@ -18,7 +18,7 @@ from scipy import stats
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.trials import Params
 from zonesearch.core.wording import point_text
-from zonesearch.domain.noise import Cell, Noise
+from zonesearch.statistics.noise import Cell, Noise
 
 __all__ = ["MapAgreement", "compare_maps", "rank_correlations"]
 

@@ -2,9 +2,9 @@
 
 Two parts. **Seeds**: initial weights and the order of the data. The variance between seeds follows a trend in the
 value, bad cells being the noisier ones, and each cell's own repeats are combined with that trend
-(:mod:`zonesearch.domain.variance_trend`); where no cell has repeats, the trend is that of what neighbours do not
-explain (:mod:`zonesearch.domain.differences`). **Examples**: all cells answer the same finite validation set, so that
-two cells are compared example by example (:mod:`zonesearch.domain.examples`) where it was recorded which examples were
+(:mod:`zonesearch.statistics.variance_trend`); where no cell has repeats, the trend is that of what neighbours do not
+explain (:mod:`zonesearch.statistics.differences`). **Examples**: all cells answer the same finite validation set, so that
+two cells are compared example by example (:mod:`zonesearch.statistics.examples`) where it was recorded which examples were
 right; where only a number is known, the seeds part stands alone. Differences are judged by Student's t with the degrees
 of freedom of both parts (Welch 1947, Satterthwaite 1946).
 """
@@ -24,9 +24,9 @@ from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trial, Trials
-from zonesearch.domain.differences import residuals
-from zonesearch.domain.examples import Answering, Shared, answering, n_right, shared
-from zonesearch.domain.variance_trend import Moderated, Slope, fit_residuals, fit_variances
+from zonesearch.statistics.differences import residuals
+from zonesearch.statistics.examples import Answering, Shared, answering, n_right, shared
+from zonesearch.statistics.variance_trend import Moderated, Slope, fit_residuals, fit_variances
 
 __all__ = [
     "Badness",

@@ -21,8 +21,8 @@ from itertools import combinations
 from typing import Any, Literal
 
 from zonesearch.core.wording import counted
-from zonesearch.domain.paired import Sample, differ, seeds_needed
-from zonesearch.domain.significance import holm
+from zonesearch.statistics.paired import Sample, differ, seeds_needed
+from zonesearch.statistics.significance import holm
 
 __all__ = ["FIRST_LOOK", "Ending", "Race", "run_race"]
 
@@ -105,12 +105,12 @@ def run_race(
 
     Args:
         finalists: for each the scores (larger is better) of the trainings that were complete, by seed; as a
-            :class:`zonesearch.domain.paired.Sample` where more is known of them.
+            :class:`zonesearch.statistics.paired.Sample` where more is known of them.
         back: for each finalist, the seeds that came back in whatever state.
         seeds: all that may be given, in order.
         level: 1 - alpha.
         margin: differences up to this do not matter; 0 for none.
-        resolution: the step at which plain scores are known (see :func:`zonesearch.domain.paired.differ`).
+        resolution: the step at which plain scores are known (see :func:`zonesearch.statistics.paired.differ`).
 
     Returns:
         The race; its ``n_seeds`` say what is wanted. Some of that is missing exactly when ``ending`` is empty.

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from scipy.linalg import cho_solve, lapack, solve_triangular
 from scipy.optimize import minimize
 
-from zonesearch.domain.gp.kernel import Hyper, Pairs
+from zonesearch.statistics.gp.kernel import Hyper, Pairs
 
 __all__ = ["Data", "Posterior", "Prior", "fit", "leaders"]
 
