@@ -18,11 +18,11 @@ import numpy as np
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.pipeline import advance, next_round
-from zonesearch.stages.grid import Grid
-from zonesearch.stages.interval import Interval
-from zonesearch.stages.polish import Polish
-from zonesearch.stages.stage import Stage
-from zonesearch.stages.surrogate.stage import Surrogate
+from zonesearch.search.stage import Stage
+from zonesearch.search.stages.grid import Grid
+from zonesearch.search.stages.interval import Interval
+from zonesearch.search.stages.polish import Polish
+from zonesearch.search.stages.surrogate.stage import Surrogate
 
 BATCH = 8
 """Points of one round of the surrogate."""

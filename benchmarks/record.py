@@ -14,7 +14,7 @@ from pathlib import Path
 from zonesearch.contest.recording import map_of, write_map
 from zonesearch.progress import ProgressBars
 from zonesearch.running import run_study
-from zonesearch.stages.grid import Grid
+from zonesearch.search.stages.grid import Grid
 from zonesearch.study.files import read_study
 from zonesearch.study.study import Study
 

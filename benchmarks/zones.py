@@ -26,7 +26,7 @@ from zonesearch.contest.recording import read_map
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Trial, Trials
-from zonesearch.stages.grid import Grid
+from zonesearch.search.stages.grid import Grid
 from zonesearch.statistics.examples import n_right
 from zonesearch.statistics.noise import Cell, Noise, measure_noise
 from zonesearch.statistics.zones import find_zones

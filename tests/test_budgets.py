@@ -14,11 +14,11 @@ import surfaces
 from zonesearch import Plan, Study, StudyError, Training, Trial, Trials, run_pipeline
 from zonesearch.cli.main import main
 from zonesearch.core.trials import Params
-from zonesearch.domain.budget import Budget
 from zonesearch.pipeline import find, forecast, next_round
 from zonesearch.recorded import read_run
 from zonesearch.report.survey import Survey
-from zonesearch.stages.stage import Forecast
+from zonesearch.search.budget import Budget
+from zonesearch.search.stage import Forecast
 from zonesearch.statistics.verdict import Verdict
 
 EPOCHS = 6

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.gains import chosen, measure
 from zonesearch.running import run_study
-from zonesearch.stages.compare import Compare
+from zonesearch.search.stages.compare import Compare
 from zonesearch.study.files import read_study
 
 STUDIES = Path(__file__).parents[1] / "studies"

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from zonesearch.result import Result
     from zonesearch.running import run_pipeline
     from zonesearch.sampler import ZoneSampler
-    from zonesearch.stages.stage import Plan, Stage
+    from zonesearch.search.stage import Plan, Stage
     from zonesearch.study.files import read_study
     from zonesearch.study.study import Study
     from zonesearch.training.reporting import report_epoch
@@ -89,7 +89,7 @@ _HOMES = {
     "zonesearch.result": ("Result",),
     "zonesearch.running": ("run_pipeline",),
     "zonesearch.sampler": ("ZoneSampler",),
-    "zonesearch.stages.stage": ("Plan", "Stage"),
+    "zonesearch.search.stage": ("Plan", "Stage"),
     "zonesearch.study.files": ("read_study",),
     "zonesearch.study.study": ("Study",),
     "zonesearch.training.reporting": ("report_epoch",),

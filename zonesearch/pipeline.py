@@ -14,10 +14,10 @@ from typing import Any
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.objective import Bundle, Objective
 from zonesearch.core.trials import Training, Trials
-from zonesearch.domain.budget import Account, Budget
 from zonesearch.engine.worker import train_bundle
-from zonesearch.stages.rationing import changes, cut, ended_by, later_costs, probe, share_of, sized
-from zonesearch.stages.stage import Plan, Stage
+from zonesearch.search.allocation import changes, cut, ended_by, later_costs, probe, share_of, sized
+from zonesearch.search.budget import Account, Budget
+from zonesearch.search.stage import Plan, Stage
 from zonesearch.statistics.candidates import Candidate, Finalist
 from zonesearch.statistics.findings import Findings, StageRecord
 from zonesearch.statistics.map import Map
@@ -57,7 +57,7 @@ class Round:
 def next_round(stages: Sequence[Stage], trials: Trials, budget: Budget | None = None) -> Round:
     """Ask the stages, one after the other, what they want; stop at the first that wants something.
 
-    With a ``budget`` each gets its share of what is left (see :mod:`zonesearch.stages.rationing`).
+    With a ``budget`` each gets its share of what is left (see :mod:`zonesearch.search.allocation`).
     """
     from zonesearch.study.building import describe_stage
 

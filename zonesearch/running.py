@@ -14,7 +14,6 @@ from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Trial, Trials
-from zonesearch.domain.budget import Budget
 from zonesearch.engine.first_identity import FORMAT as IDENTITY_FORMAT
 from zonesearch.engine.gpus import visible_gpus
 from zonesearch.engine.identity import fingerprint
@@ -25,8 +24,9 @@ from zonesearch.engine.store import Store
 from zonesearch.errors import ObjectiveError, StudyError
 from zonesearch.pipeline import Round, find, next_round, round_bundles
 from zonesearch.result import Result
+from zonesearch.search.budget import Budget
+from zonesearch.search.stage import Stage
 from zonesearch.sharing import live_view
-from zonesearch.stages.stage import Stage
 from zonesearch.statistics.findings import StageRecord
 from zonesearch.study.files import read_study
 from zonesearch.study.study import DEFAULT_STAGES, Study

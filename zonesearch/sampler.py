@@ -21,13 +21,13 @@ from optuna.trial import FrozenTrial
 
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trials
-from zonesearch.domain.believing import believed
 from zonesearch.engine.optuna_claims import Wish, claim
 from zonesearch.engine.optuna_known import Known, read_study_trials
 from zonesearch.engine.optuna_space import OptunaSpace, distribution_of, indistinct, narrowed, searched
 from zonesearch.errors import StudyError
 from zonesearch.pipeline import next_round
-from zonesearch.stages.stage import Stage
+from zonesearch.search.believing import believed
+from zonesearch.search.stage import Stage
 from zonesearch.statistics.noise import Cell, measure_noise
 from zonesearch.study.building import build_stage
 

@@ -143,7 +143,7 @@ def import_run(
         StudyError: the folder belongs to something else, or it is not said what is to be imported.
     """
     from zonesearch.engine.optuna_import import import_study
-    from zonesearch.stages.imported import ImportedTrials
+    from zonesearch.search.stages.imported import ImportedTrials
 
     into = Path(into)
     known = Store(RunFolder.open(into), writer=None).load().trials if (into / "run.json").is_file() else Trials()

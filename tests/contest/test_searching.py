@@ -12,7 +12,7 @@ from zonesearch.contest.searching import checkpoints, compare, search
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Training, Trial
 from zonesearch.errors import StudyError
-from zonesearch.stages.stage import Plan
+from zonesearch.search.stage import Plan
 
 SPACE = Space.parse({"x": {"low": 0.0, "high": 1.0}, "y": {"low": 1, "high": 256, "scale": "log"}})
 

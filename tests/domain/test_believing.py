@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Training, Trial, Trials
-from zonesearch.domain.believing import believed
+from zonesearch.search.believing import believed
 
 SPACE = Space.parse({"x": {"low": 0.0, "high": 1.0, "row": 4}, "k": ["a", "b"]})
 points = st.fixed_dictionaries({"x": st.floats(0, 1), "k": st.sampled_from("ab")})

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from zonesearch import StudyError, Training, Trial, Trials
-from zonesearch.domain.budget import Account, Budget, busy_seconds
+from zonesearch.search.budget import Account, Budget, busy_seconds
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

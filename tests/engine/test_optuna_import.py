@@ -22,7 +22,7 @@ from zonesearch.engine.optuna_import import Imported, import_study
 from zonesearch.engine.optuna_storage import open_storage, quiet_optuna
 from zonesearch.engine.optuna_view import OptunaView
 from zonesearch.errors import StoreError, StudyError
-from zonesearch.stages.imported import ImportedTrials
+from zonesearch.search.stages.imported import ImportedTrials
 from zonesearch.statistics.scattered import cells_of_trials, on_grid
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -17,7 +17,7 @@ from zonesearch.contest.searching import compare
 from zonesearch.core.metric import Metric
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Trial, Trials
-from zonesearch.stages.grid import Grid
+from zonesearch.search.stages.grid import Grid
 from zonesearch.statistics.claims import Claim, check_claim
 from zonesearch.study.building import build_stage
 from zonesearch.study.plugins import registered

@@ -10,7 +10,7 @@ from stages.asking import answered
 from zonesearch.core.reading import BEST
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Trial, Trials
-from zonesearch.stages.grid import Grid
+from zonesearch.search.stages.grid import Grid
 from zonesearch.study.building import build_stage
 from zonesearch.study.plugins import registered
 

@@ -11,7 +11,7 @@ from zonesearch.core.seeding import fresh_seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.errors import StudyError
-from zonesearch.stages.compare import Compare
+from zonesearch.search.stages.compare import Compare
 from zonesearch.study.building import build_stage, describe_stage
 
 SPACE = Space.parse({"arm": ["sgd", "swa"], "width": [16, 32]})

@@ -11,8 +11,8 @@ from surfaces import SPACE, two_peaks
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Training, Trials
 from zonesearch.errors import StudyError
-from zonesearch.stages.coordinate import Coordinate, climb
-from zonesearch.stages.interval import Interval
+from zonesearch.search.stages.coordinate import Coordinate, climb
+from zonesearch.search.stages.interval import Interval
 
 GRID = Space.parse(SPACE)
 LINE = Space.parse({"x": {"low": 0, "high": 10, "row": 10}})

@@ -12,7 +12,7 @@ from zonesearch import Study, StudyError, run_pipeline
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Training, Trial, Trials
-from zonesearch.stages.grid import Grid
+from zonesearch.search.stages.grid import Grid
 from zonesearch.statistics.map import Map
 from zonesearch.study.building import describe_stage
 

@@ -8,8 +8,8 @@ import pytest
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.errors import StudyError
-from zonesearch.stages.grid import Grid
-from zonesearch.stages.lr_range import LrRange
+from zonesearch.search.stages.grid import Grid
+from zonesearch.search.stages.lr_range import LrRange
 from zonesearch.statistics.lr_range import sweep_rates
 from zonesearch.training.schedules import parse
 

@@ -11,9 +11,9 @@ from stages.asking import asked
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Trials
 from zonesearch.errors import StudyError
-from zonesearch.stages.grid import Grid
-from zonesearch.stages.interval import Interval
-from zonesearch.stages.optuna_sampler import SAMPLERS, OptunaSampler, _played
+from zonesearch.optuna.stage import SAMPLERS, OptunaSampler, _played
+from zonesearch.search.stages.grid import Grid
+from zonesearch.search.stages.interval import Interval
 
 SPACE = Space.parse(
     {

@@ -11,7 +11,7 @@ from stages.asking import asked
 from zonesearch.core.seeding import FRESH
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Trial, Trials
-from zonesearch.stages.polish import Polish
+from zonesearch.search.stages.polish import Polish
 from zonesearch.statistics.candidates import Candidate
 from zonesearch.statistics.zones import peak_zone
 

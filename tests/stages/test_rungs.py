@@ -15,7 +15,7 @@ from zonesearch.core.space import Space
 from zonesearch.report.summaries.agreement import agreement
 from zonesearch.report.summaries.map_tables import cells_table
 from zonesearch.report.survey import Survey
-from zonesearch.stages.grid import Grid
+from zonesearch.search.stages.grid import Grid
 
 SPACE = Space.parse({"x": {"low": 0, "high": 8, "row": 8}, "y": {"low": 0, "high": 8, "row": 8}})
 EPOCHS = 16

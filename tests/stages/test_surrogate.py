@@ -14,11 +14,11 @@ from surfaces import SPACE, noisy, plateau, two_peaks
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Trials
 from zonesearch.errors import StudyError
-from zonesearch.stages.grid import Grid
-from zonesearch.stages.interval import Interval
-from zonesearch.stages.polish import Polish
-from zonesearch.stages.surrogate.proposals import log_improvement, log_worth
-from zonesearch.stages.surrogate.stage import FIRST_SEED, Surrogate
+from zonesearch.search.stages.grid import Grid
+from zonesearch.search.stages.interval import Interval
+from zonesearch.search.stages.polish import Polish
+from zonesearch.search.stages.surrogate.proposals import log_improvement, log_worth
+from zonesearch.search.stages.surrogate.stage import FIRST_SEED, Surrogate
 from zonesearch.statistics.gp.cube import Cube
 from zonesearch.statistics.gp.process import Data, Prior, fit
 from zonesearch.statistics.gp.targets import Known, Scale

@@ -6,7 +6,7 @@ from typing import Any, Optional
 
 from zonesearch import Bundle, Plan, Space, Training, Trial, Trials
 from zonesearch.core.metric import Metric
-from zonesearch.stages.stage import Forecast
+from zonesearch.search.stage import Forecast
 from zonesearch.statistics.candidates import Candidate
 
 

@@ -22,7 +22,7 @@ def call(options: argparse.Namespace) -> None:
     from zonesearch.engine.run_folder import RunFolder
     from zonesearch.errors import StudyError
     from zonesearch.recorded import read_run, study_of
-    from zonesearch.stages.compare import Compare
+    from zonesearch.search.stages.compare import Compare
     from zonesearch.statistics.claims import claims_table
     from zonesearch.statistics.repeats import measure_spread, spread_table
 

@@ -20,7 +20,7 @@ from zonesearch.core.seeding import FRESH
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trial
 from zonesearch.core.values import told_apart
-from zonesearch.domain.coarse import coarser
+from zonesearch.search.coarse import coarser
 from zonesearch.statistics.findings import Findings
 from zonesearch.statistics.map import Map
 from zonesearch.statistics.noise import Cell, Noise, map_cells, measure_noise

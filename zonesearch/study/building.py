@@ -16,8 +16,8 @@ from zonesearch.core.reading import Reading
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.errors import StudyError
-from zonesearch.stages.lines.method import LineMethod
-from zonesearch.stages.stage import Stage
+from zonesearch.search.lines.method import LineMethod
+from zonesearch.search.stage import Stage
 from zonesearch.study.plugins import load, name_of
 
 __all__ = ["READERS", "build_stage", "describe_stage"]

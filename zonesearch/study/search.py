@@ -10,8 +10,8 @@ from zonesearch.core import tables
 from zonesearch.core.limits import time_limit
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.seeds import Seeds
-from zonesearch.domain.budget import Budget
 from zonesearch.errors import StudyError
+from zonesearch.search.budget import Budget
 from zonesearch.study.building import READERS
 
 __all__ = ["DEFAULT_STAGES", "Run", "Search", "read_table"]

@@ -12,10 +12,10 @@ from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.core.tables import as_table
-from zonesearch.domain.budget import Budget
 from zonesearch.errors import ObjectiveError, SpaceError, StudyError, did_you_mean
-from zonesearch.stages.rationing import check_budget
-from zonesearch.stages.stage import Stage
+from zonesearch.search.allocation import check_budget
+from zonesearch.search.budget import Budget
+from zonesearch.search.stage import Stage
 from zonesearch.study.building import build_stage, describe_stage
 from zonesearch.study.measuring import metric_of_tables, with_metric
 from zonesearch.study.objectives import OBJECTIVE_TABLES, ObjectiveTables, of_function
@@ -44,7 +44,7 @@ class Study:
         seed: of the whole study: the split of the data, and with a seed index all else that is random.
         run: how it runs and no part of what comes out: ``workers``, ``engine``, ``threads``, ``timeout``.
         text: the study file as it was read; empty without one.
-        budget: what all stages together may spend (see :mod:`zonesearch.stages.rationing`); None for what they want.
+        budget: what all stages together may spend (see :mod:`zonesearch.search.allocation`); None for what they want.
         metric: what is searched.
 
     Raises:

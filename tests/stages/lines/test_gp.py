@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zonesearch.core.axes import Axis
-from zonesearch.stages.lines.golden import Golden
-from zonesearch.stages.lines.gp import Gp, believe
-from zonesearch.stages.lines.line import Line
-from zonesearch.stages.lines.method import LinePoint
+from zonesearch.search.lines.golden import Golden
+from zonesearch.search.lines.gp import Gp, believe
+from zonesearch.search.lines.line import Line
+from zonesearch.search.lines.method import LinePoint
 
 AXIS = Axis("x", 0.0, 1.0, "linear", False, 8)
 PLACES = np.linspace(0, 1, 33)

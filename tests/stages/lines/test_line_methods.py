@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zonesearch.core.axes import Axis
-from zonesearch.stages.lines.brent import Brent
-from zonesearch.stages.lines.golden import Golden
-from zonesearch.stages.lines.gp import Gp
-from zonesearch.stages.lines.method import LinePoint
-from zonesearch.stages.lines.parabolic import Parabolic
-from zonesearch.stages.lines.split import Split
-from zonesearch.stages.lines.ternary import Ternary
+from zonesearch.search.lines.brent import Brent
+from zonesearch.search.lines.golden import Golden
+from zonesearch.search.lines.gp import Gp
+from zonesearch.search.lines.method import LinePoint
+from zonesearch.search.lines.parabolic import Parabolic
+from zonesearch.search.lines.split import Split
+from zonesearch.search.lines.ternary import Ternary
 
 METHODS = [Split(8), Golden(9), Ternary(9), Parabolic(9), Brent(9), Gp(9)]
 ADAPTIVE = METHODS[1:]

@@ -24,7 +24,7 @@ from zonesearch.core.axes import AnyAxis, Axis
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trials
-from zonesearch.stages.stage import Forecast, Plan, require
+from zonesearch.search.stage import Forecast, Plan, require
 from zonesearch.statistics.candidates import Candidate
 from zonesearch.statistics.noise import map_cells, measure_noise
 from zonesearch.statistics.zones import Zone, peak_zone

@@ -20,8 +20,8 @@ import numpy.typing as npt
 from scipy.special import ndtr
 
 from zonesearch.core.axes import Axis, Number
-from zonesearch.stages.lines.line import LEAST, Line, check_points
-from zonesearch.stages.lines.method import LinePoint
+from zonesearch.search.lines.line import LEAST, Line, check_points
+from zonesearch.search.lines.method import LinePoint
 
 __all__ = ["Belief", "Gp", "believe"]
 

@@ -13,9 +13,9 @@ from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trials, Value
 from zonesearch.core.values import point
-from zonesearch.stages.lines.method import LineMethod, LinePoint
-from zonesearch.stages.lines.split import Split
-from zonesearch.stages.stage import Forecast, Plan, checked_seeds, require
+from zonesearch.search.lines.method import LineMethod, LinePoint
+from zonesearch.search.lines.split import Split
+from zonesearch.search.stage import Forecast, Plan, checked_seeds, require
 from zonesearch.statistics.candidates import Candidate, as_candidates, cheapest_of
 from zonesearch.statistics.map import Map
 from zonesearch.statistics.noise import Cell, Noise, map_cells, measure_noise

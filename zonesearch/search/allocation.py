@@ -17,9 +17,9 @@ from typing import Any
 
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.trials import Training, Trial, Trials
-from zonesearch.domain.budget import Account, Budget
 from zonesearch.errors import StudyError
-from zonesearch.stages.stage import Plan, Rationed, Stage
+from zonesearch.search.budget import Account, Budget
+from zonesearch.search.stage import Plan, Rationed, Stage
 from zonesearch.statistics.findings import StageRecord
 
 __all__ = ["changes", "check_budget", "cut", "ended_by", "later_costs", "probe", "share_of", "sized"]

@@ -13,7 +13,7 @@ from zonesearch.core.axes import Axis
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trials
 from zonesearch.errors import StudyError
-from zonesearch.stages.stage import Forecast, Plan, require
+from zonesearch.search.stage import Forecast, Plan, require
 from zonesearch.statistics.lr_range import RateRange, read_sweep, sweep_rates
 
 __all__ = ["LrRange"]

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from zonesearch.core.axes import Axis, Number
-from zonesearch.stages.lines.line import GOLDEN, Line, check_points
-from zonesearch.stages.lines.method import LinePoint
+from zonesearch.search.lines.line import GOLDEN, Line, check_points
+from zonesearch.search.lines.method import LinePoint
 
 __all__ = ["Golden"]
 

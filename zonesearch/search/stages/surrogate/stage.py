@@ -25,8 +25,8 @@ from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.seeding import FRESH, stream_seed
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trial, Trials
-from zonesearch.stages.stage import Forecast, Plan, require
-from zonesearch.stages.surrogate.proposals import Search, challenger
+from zonesearch.search.stage import Forecast, Plan, require
+from zonesearch.search.stages.surrogate.proposals import Search, challenger
 from zonesearch.statistics.candidates import Candidate
 from zonesearch.statistics.gp.cube import Cube
 from zonesearch.statistics.gp.process import Posterior, Prior, fit

@@ -13,7 +13,7 @@ from typing import Any
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Trials
-from zonesearch.stages.stage import Forecast, Plan, require
+from zonesearch.search.stage import Forecast, Plan, require
 from zonesearch.statistics.noise import Cell, measure_noise
 from zonesearch.statistics.scattered import cells_of_trials, on_grid
 from zonesearch.statistics.scattered_zones import scattered_zones

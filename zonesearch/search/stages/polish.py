@@ -12,7 +12,7 @@ from zonesearch.core.seeding import fresh_seeds
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trials
-from zonesearch.stages.stage import Forecast, Plan, checked_seeds, require
+from zonesearch.search.stage import Forecast, Plan, checked_seeds, require
 from zonesearch.statistics.candidates import CHEAPEST, Candidate, Finalist, as_candidates
 from zonesearch.statistics.noise import Cell, cell_of
 from zonesearch.statistics.race import Race, run_race

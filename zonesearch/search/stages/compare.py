@@ -17,7 +17,7 @@ from zonesearch.core.seeding import fresh_seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trial, Trials, Value
 from zonesearch.errors import StudyError
-from zonesearch.stages.stage import Forecast, Plan, require
+from zonesearch.search.stage import Forecast, Plan, require
 from zonesearch.statistics.candidates import Finalist
 from zonesearch.statistics.claims import Claim, ClaimOutcome, check_claim
 from zonesearch.statistics.verdict import Repeats, judge

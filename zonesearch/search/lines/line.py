@@ -13,7 +13,7 @@ from functools import cached_property
 from itertools import pairwise
 
 from zonesearch.core.axes import Axis, Number
-from zonesearch.stages.lines.method import LinePoint
+from zonesearch.search.lines.method import LinePoint
 
 __all__ = ["GOLDEN", "LEAST", "Line", "check_points"]
 

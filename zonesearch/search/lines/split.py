@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from zonesearch.core.axes import Axis, Number
-from zonesearch.stages.lines.method import LinePoint
+from zonesearch.search.lines.method import LinePoint
 
 __all__ = ["Split"]
 

@@ -12,9 +12,9 @@ from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trials
-from zonesearch.domain.coarse import coarser
 from zonesearch.errors import StudyError
-from zonesearch.stages.stage import Forecast, Plan, checked_seeds, require
+from zonesearch.search.coarse import coarser
+from zonesearch.search.stage import Forecast, Plan, checked_seeds, require
 from zonesearch.statistics.contenders import more_seeds
 from zonesearch.statistics.map import Map
 from zonesearch.statistics.noise import Cell, Noise, cell_of, measure_noise

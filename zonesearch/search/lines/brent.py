@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from scipy.optimize import minimize_scalar
 
 from zonesearch.core.axes import Axis, Number
-from zonesearch.stages.lines.line import Line, check_points
-from zonesearch.stages.lines.method import LinePoint
+from zonesearch.search.lines.line import Line, check_points
+from zonesearch.search.lines.method import LinePoint
 
 __all__ = ["Brent"]
 

@@ -1,0 +1,1 @@
+"""All that touches Optuna: sampler, stage, space, storage, view, import, dashboard."""
