@@ -15,8 +15,8 @@ import pytest
 from tests.browser.chromium import chromium, opened
 from tests.test_dashboard import accuracy, served
 from zonesearch import Study, run_pipeline
-from zonesearch.admission import Admission
 from zonesearch.cli.main import parser
+from zonesearch.optuna.admission import Admission
 
 pytest.importorskip("optuna_dashboard", reason="needs zonesearch[dashboard]")
 

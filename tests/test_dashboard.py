@@ -15,7 +15,7 @@ import pytest
 
 from tests.browser.chromium import chromium, opened
 from zonesearch import StoreError, Study, run_pipeline
-from zonesearch.dashboard import Dashboard, serve
+from zonesearch.optuna.dashboard import Dashboard, serve
 from zonesearch.recorded import read_run
 
 SPACE = {

@@ -15,7 +15,7 @@ import pytest
 
 from zonesearch import StudyError
 from zonesearch.cli.main import main
-from zonesearch.engine.optuna_storage import open_storage
+from zonesearch.optuna.storage import open_storage
 from zonesearch.recorded import read_run
 from zonesearch.report.figure_set import FigureSet, dashboard_figures
 from zonesearch.report.note import note

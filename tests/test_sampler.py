@@ -22,9 +22,9 @@ from optuna.testing.pytest_samplers import BasicSamplerTestCase, RelativeSampler
 from optuna.trial import TrialState
 
 from zonesearch import StudyError, Training, ZoneSampler, run_pipeline
-from zonesearch.engine.optuna_claims import Wish, claim
-from zonesearch.engine.optuna_known import read_study_trials, what
-from zonesearch.engine.optuna_space import OptunaSpace
+from zonesearch.optuna.claims import Wish, claim
+from zonesearch.optuna.known import read_study_trials, what
+from zonesearch.optuna.space import OptunaSpace
 
 SPACE = {
     "width": {"low": 16, "high": 256, "scale": "log"},

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
         ZoneSearchError,
     )
     from zonesearch.loading import load_run
+    from zonesearch.optuna.sampler import ZoneSampler
     from zonesearch.pipeline import advance
     from zonesearch.result import Result
     from zonesearch.running import run_pipeline
-    from zonesearch.sampler import ZoneSampler
     from zonesearch.search.stage import Plan, Stage
     from zonesearch.study.files import read_study
     from zonesearch.study.study import Study
@@ -88,7 +88,7 @@ _HOMES = {
     "zonesearch.pipeline": ("advance",),
     "zonesearch.result": ("Result",),
     "zonesearch.running": ("run_pipeline",),
-    "zonesearch.sampler": ("ZoneSampler",),
+    "zonesearch.optuna.sampler": ("ZoneSampler",),
     "zonesearch.search.stage": ("Plan", "Stage"),
     "zonesearch.study.files": ("read_study",),
     "zonesearch.study.study": ("Study",),

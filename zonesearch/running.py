@@ -32,7 +32,7 @@ from zonesearch.study.files import read_study
 from zonesearch.study.study import DEFAULT_STAGES, Study
 
 if TYPE_CHECKING:
-    from zonesearch.engine.optuna_view import LiveView
+    from zonesearch.optuna.view import LiveView
 
 __all__ = [
     "Memory",
@@ -201,7 +201,7 @@ def run_study(
     observer = observer or Silent()
     into = None if into is None else Path(into).absolute()  # an objective may change the working directory
     if view is not None:
-        from zonesearch.engine.optuna_storage import absolute_url
+        from zonesearch.optuna.storage import absolute_url
 
         view = absolute_url(view)
     objective = study.objective()

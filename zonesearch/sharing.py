@@ -19,8 +19,8 @@ from zonesearch.statistics.zones import Zone
 from zonesearch.study.study import Study
 
 if TYPE_CHECKING:
-    from zonesearch.engine.optuna_import import Imported
-    from zonesearch.engine.optuna_view import Describe, LiveView, OptunaView
+    from zonesearch.optuna.importing import Imported
+    from zonesearch.optuna.view import Describe, LiveView, OptunaView
 
 __all__ = ["describe_by", "import_run", "live_view", "open_view", "shards_of"]
 
@@ -76,7 +76,7 @@ def open_view(
     Raises:
         StoreError: the storage does not answer, or shows something else under this name.
     """
-    from zonesearch.engine.optuna_view import OptunaView
+    from zonesearch.optuna.view import OptunaView
 
     return OptunaView(
         url or _journal(folder),
@@ -105,7 +105,7 @@ def live_view(study: Study, folder: RunFolder, trials_now: Callable[[], Trials],
         study, folder, url: as for :func:`open_view`.
         trials_now: all trials known at the moment; called from the view's thread.
     """
-    from zonesearch.engine.optuna_view import LiveView, OptunaView
+    from zonesearch.optuna.view import LiveView, OptunaView
 
     known: dict[str, Describe] = {}
 
@@ -136,13 +136,13 @@ def import_run(
     """An Optuna study as a run folder: its trials, complete as they are.
 
     Importing again adds what is new; the arguments are those of
-    :func:`zonesearch.engine.optuna_import.import_study`.
+    :func:`zonesearch.optuna.importing.import_study`.
 
     Raises:
         StoreError: the study cannot be read, or the folder not written.
         StudyError: the folder belongs to something else, or it is not said what is to be imported.
     """
-    from zonesearch.engine.optuna_import import import_study
+    from zonesearch.optuna.importing import import_study
     from zonesearch.search.stages.imported import ImportedTrials
 
     into = Path(into)

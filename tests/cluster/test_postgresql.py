@@ -20,13 +20,13 @@ from tests.engine.test_view_writers import TRIALS, viewed_at_once
 from tests.engine.test_view_writers import shown as viewed
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Training, Trial
-from zonesearch.engine.optuna_import import import_study
-from zonesearch.engine.optuna_storage import open_storage
-from zonesearch.engine.optuna_view import LiveView, OptunaView
 from zonesearch.engine.runner import open_engine
 from zonesearch.engine.store import Store
-from zonesearch.engine.view_lock import one_writer
 from zonesearch.errors import StoreError
+from zonesearch.optuna.importing import import_study
+from zonesearch.optuna.storage import open_storage
+from zonesearch.optuna.view import LiveView, OptunaView
+from zonesearch.optuna.view_lock import one_writer
 
 pytestmark = [
     pytest.mark.cluster,
@@ -145,7 +145,7 @@ def test_lock_of_a_view_waits_for_others_and_goes_with_its_connection(server: Po
 
 HOLDER = """
 import sys, time
-from zonesearch.engine.view_lock import one_writer
+from zonesearch.optuna.view_lock import one_writer
 with one_writer(sys.argv[1]):
     print("held", flush=True)
     time.sleep(600)

@@ -18,10 +18,10 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from zonesearch.core.metric import Metric
 from zonesearch.core.space import Axis, Choice, Space
 from zonesearch.core.trials import Training, Trial, Trials
-from zonesearch.engine.optuna_import import Imported, import_study
-from zonesearch.engine.optuna_storage import open_storage, quiet_optuna
-from zonesearch.engine.optuna_view import OptunaView
 from zonesearch.errors import StoreError, StudyError
+from zonesearch.optuna.importing import Imported, import_study
+from zonesearch.optuna.storage import open_storage, quiet_optuna
+from zonesearch.optuna.view import OptunaView
 from zonesearch.search.stages.imported import ImportedTrials
 from zonesearch.statistics.scattered import cells_of_trials, on_grid
 
@@ -375,7 +375,7 @@ class TestStorages:
     def test_a_database_is_read_in_pieces(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         url = made(tmp_path, "s", lambda trial: trial.suggest_float("x", 0, 1), 5, f"sqlite:///{tmp_path}/made.db")
         whole = import_study(url)
-        monkeypatch.setattr("zonesearch.engine.optuna_import._PIECE", 2)
+        monkeypatch.setattr("zonesearch.optuna.importing._PIECE", 2)
         assert import_study(url).trials == whole.trials
         assert len(whole.trials) == 5
 

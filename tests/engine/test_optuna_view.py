@@ -16,9 +16,9 @@ from tests.engine.made import trial
 from zonesearch.core.metric import Metric
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Training, Trial
-from zonesearch.engine.optuna_storage import open_storage, shown_url
-from zonesearch.engine.optuna_view import LiveView, OptunaView
 from zonesearch.errors import StoreError
+from zonesearch.optuna.storage import open_storage, shown_url
+from zonesearch.optuna.view import LiveView, OptunaView
 
 SPACE = Space.parse({"width": {"low": 8, "high": 64, "scale": "log"}, "rate": [0.5, 1.0], "kind": ["a", "b"]})
 

@@ -10,11 +10,11 @@ import optuna
 import pytest
 
 from zonesearch.core.trials import Trial, Trials
-from zonesearch.engine.optuna_storage import open_storage
 from zonesearch.engine.run_folder import RunFolder
 from zonesearch.engine.shards import Shard
 from zonesearch.engine.store import Store
 from zonesearch.errors import StudyError
+from zonesearch.optuna.storage import open_storage
 from zonesearch.pipeline import find
 from zonesearch.result import Result
 from zonesearch.running import Silent, open_run, run_study

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from zonesearch import run_pipeline
 from zonesearch.cli.main import main
-from zonesearch.engine.optuna_storage import absolute_url, open_storage
+from zonesearch.optuna.storage import absolute_url, open_storage
 from zonesearch.recorded import read_run
 
 SPACE = {"x": {"low": 0.0, "high": 1.0, "row": 2}, "y": [1, 2]}

@@ -16,10 +16,10 @@ from tests.engine.made import record_in, trial
 from tests.engine.test_optuna_view import _closed_databases, dashboard  # noqa: F401
 from zonesearch.cli.main import main
 from zonesearch.core.space import Space
-from zonesearch.engine.optuna_storage import open_storage
-from zonesearch.engine.optuna_view import OptunaView
-from zonesearch.engine.view_lock import one_writer
 from zonesearch.errors import StoreError
+from zonesearch.optuna.storage import open_storage
+from zonesearch.optuna.view import OptunaView
+from zonesearch.optuna.view_lock import one_writer
 
 SPACE = Space.parse({"width": {"low": 1, "high": 100, "integer": True, "row": 10}})
 N_VIEWERS, N_TRIALS = 3, 30
@@ -27,7 +27,7 @@ N_VIEWERS, N_TRIALS = 3, 30
 VIEWER = """
 import sys, time
 from tests.engine.test_view_writers import SPACE, TRIALS
-from zonesearch.engine.optuna_view import OptunaView
+from zonesearch.optuna.view import OptunaView
 url, at = sys.argv[1], float(sys.argv[2])
 time.sleep(max(0.0, at - time.time()))
 n = 0

@@ -101,7 +101,7 @@ def plant(here: Path, *, sharded: bool = True, **changes: Any) -> Path:
 
 
 def dashboard(run: str) -> int:
-    from zonesearch.dashboard import Dashboard
+    from zonesearch.optuna.dashboard import Dashboard
 
     shown = Dashboard(run)
     assert shown.refresh()

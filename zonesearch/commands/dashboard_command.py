@@ -30,7 +30,7 @@ def call(options: argparse.Namespace) -> None:
     """Serve until Ctrl-C."""
     import webbrowser
 
-    from zonesearch.dashboard import serve
+    from zonesearch.optuna.dashboard import serve
 
     def ready(address: str) -> None:
         print(f"Dashboard of {options.run}: {address} (Ctrl-C ends it)", flush=True)

@@ -7,7 +7,7 @@ so that no transaction of Optuna's is touched), or ``flock`` for files.
 
 Known limits: a connection pool that changes the server's session between statements (PgBouncer in transaction mode)
 keeps no advisory lock, and other programs that write into the study ask for none. What gets doubled all the same is
-repaired by the next top-up (:mod:`zonesearch.engine.optuna_view`).
+repaired by the next top-up (:mod:`zonesearch.optuna.view`).
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zonesearch.engine.optuna_storage import connect_options, shown_url, with_driver
 from zonesearch.errors import StoreError
+from zonesearch.optuna.storage import connect_options, shown_url, with_driver
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection
@@ -41,7 +41,7 @@ def one_writer(url: str, patience_s: float = _PATIENCE_S) -> Iterator[None]:
     """Nobody else writes into the storage at ``url`` meanwhile; not to be entered twice by one thread.
 
     Args:
-        url: as for :func:`zonesearch.engine.optuna_storage.open_storage`.
+        url: as for :func:`zonesearch.optuna.storage.open_storage`.
         patience_s: how long others may take before this gives up, in seconds.
 
     Raises:

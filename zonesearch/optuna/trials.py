@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from zonesearch.core.metric import Metric
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Training, Trial, Value
-from zonesearch.engine.optuna_axes import parameter_value, snapped
+from zonesearch.optuna.axes import parameter_value, snapped
 
 __all__ = ["Conversion", "ReadStudy"]
 

@@ -28,10 +28,10 @@ from zonesearch.core.metric import Metric
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Trial, Trials
-from zonesearch.engine.optuna_axes import parameter_value, space_of
-from zonesearch.engine.optuna_storage import open_storage, quiet_optuna, shown_url, storage_errors
-from zonesearch.engine.optuna_trials import Conversion, ReadStudy
 from zonesearch.errors import StoreError, StudyError, did_you_mean
+from zonesearch.optuna.axes import parameter_value, space_of
+from zonesearch.optuna.storage import open_storage, quiet_optuna, shown_url, storage_errors
+from zonesearch.optuna.trials import Conversion, ReadStudy
 
 __all__ = ["Imported", "import_study"]
 
@@ -86,7 +86,7 @@ def import_study(
     """Read the Optuna study ``name`` from the storage at ``url``; nothing is written there.
 
     Args:
-        url: see :func:`zonesearch.engine.optuna_storage.open_storage`.
+        url: see :func:`zonesearch.optuna.storage.open_storage`.
         name: may be left out where the storage holds a single study; ``fold*`` for all studies that it fits.
         objective: of several, the one that is ranked by: its number, counted from 0 as in Optuna's ``trial.values``, or
             its name where the study names its metrics. The others are noted.

@@ -18,10 +18,10 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from zonesearch.admission import Admission
-from zonesearch.engine.optuna_view import OptunaView
 from zonesearch.engine.run_folder import RunFolder
 from zonesearch.errors import StoreError
+from zonesearch.optuna.admission import Admission
+from zonesearch.optuna.view import OptunaView
 from zonesearch.recorded import read_run, study_of
 from zonesearch.report.figure_set import dashboard_figures
 from zonesearch.report.note import note
@@ -140,7 +140,7 @@ def serve(
 
     Args:
         run: the run folder; nothing is written there but the view and, under ``dashboard``, the report.
-        host: by default loopback. Whoever asks needs the token in the address (see :mod:`zonesearch.admission`).
+        host: by default loopback. Whoever asks needs the token in the address (see :mod:`zonesearch.optuna.admission`).
         port: 0 takes any free one.
         storage: an Optuna storage URL; by default the journal in the folder.
         rebuild: make the view anew.

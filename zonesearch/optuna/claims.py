@@ -21,8 +21,8 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from zonesearch.core.trials import Training
-from zonesearch.engine.optuna_known import CLAIM, Known, What, asked_of, overdue, read_study_trials, what
-from zonesearch.engine.optuna_space import OptunaSpace
+from zonesearch.optuna.known import CLAIM, Known, What, asked_of, overdue, read_study_trials, what
+from zonesearch.optuna.space import OptunaSpace
 
 __all__ = ["Wish", "claim"]
 
@@ -46,7 +46,7 @@ def claim(
     """Claim the training that is wished for, so that no other worker does the same; None when nothing is.
 
     Args:
-        study, space, epochs: see :func:`zonesearch.engine.optuna_known.read_study_trials`.
+        study, space, epochs: see :func:`zonesearch.optuna.known.read_study_trials`.
         trial: the trial that will do it.
         wish: what to do by what is known; it is asked again when somebody else was quicker.
     """

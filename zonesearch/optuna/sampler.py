@@ -21,10 +21,10 @@ from optuna.trial import FrozenTrial
 
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trials
-from zonesearch.engine.optuna_claims import Wish, claim
-from zonesearch.engine.optuna_known import Known, read_study_trials
-from zonesearch.engine.optuna_space import OptunaSpace, distribution_of, indistinct, narrowed, searched
 from zonesearch.errors import StudyError
+from zonesearch.optuna.claims import Wish, claim
+from zonesearch.optuna.known import Known, read_study_trials
+from zonesearch.optuna.space import OptunaSpace, distribution_of, indistinct, narrowed, searched
 from zonesearch.pipeline import next_round
 from zonesearch.search.believing import believed
 from zonesearch.search.stage import Stage

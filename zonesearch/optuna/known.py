@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from zonesearch.core.metric import Metric
 from zonesearch.core.trials import Params, Training, Trial, Trials, Value
-from zonesearch.engine.optuna_space import OptunaSpace
+from zonesearch.optuna.space import OptunaSpace
 
 __all__ = ["CLAIM", "Branches", "Known", "asked_of", "overdue", "read_study_trials", "what"]
 

@@ -27,9 +27,9 @@ from optuna.trial import FrozenTrial, TrialState
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.space import Axis, Space
 from zonesearch.core.trials import Trial, Value
-from zonesearch.engine.optuna_storage import open_storage, quiet_optuna, shown_url, storage_errors
-from zonesearch.engine.view_lock import one_writer
 from zonesearch.errors import StoreError
+from zonesearch.optuna.storage import open_storage, quiet_optuna, shown_url, storage_errors
+from zonesearch.optuna.view_lock import one_writer
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -56,7 +56,7 @@ class OptunaView:
     """The Optuna study ``name`` in the storage at ``url``, made when it is not there yet.
 
     Args:
-        url: see :func:`zonesearch.engine.optuna_storage.open_storage`.
+        url: see :func:`zonesearch.optuna.storage.open_storage`.
         name: of the Optuna study.
         fingerprint: of our study; a view shows one only.
         space: what is searched; None takes each numeric parameter as it comes.
