@@ -20,7 +20,7 @@ from scipy import stats
 from zonesearch.core.objective import Objective
 from zonesearch.core.seeding import FRESH
 from zonesearch.core.trials import Params, Training
-from zonesearch.recorded import read_run
+from zonesearch.run.recorded import read_run
 from zonesearch.statistics.candidates import as_candidates
 from zonesearch.statistics.findings import Findings
 from zonesearch.statistics.noise import map_cells

@@ -17,7 +17,7 @@ import numpy as np
 
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Training, Trial, Trials
-from zonesearch.pipeline import advance, next_round
+from zonesearch.run.pipeline import advance, next_round
 from zonesearch.search.stage import Stage
 from zonesearch.search.stages.grid import Grid
 from zonesearch.search.stages.interval import Interval

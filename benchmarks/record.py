@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from zonesearch.contest.recording import map_of, write_map
-from zonesearch.progress import ProgressBars
-from zonesearch.running import run_study
+from zonesearch.run.progress import ProgressBars
+from zonesearch.run.running import run_study
 from zonesearch.search.stages.grid import Grid
 from zonesearch.study.files import read_study
 from zonesearch.study.study import Study

@@ -11,7 +11,7 @@ import json
 from base64 import b64encode
 from pathlib import Path
 
-from zonesearch.recorded import read_run
+from zonesearch.run.recorded import read_run
 
 
 def main() -> None:

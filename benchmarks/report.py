@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from zonesearch import run_pipeline
-from zonesearch.recorded import read_run
 from zonesearch.report.page import render
+from zonesearch.run.recorded import read_run
 
 
 def accuracy(params: dict[str, Any], seed: int, epochs: int) -> Iterator[float]:

@@ -22,7 +22,7 @@ import numpy as np
 from zonesearch.contest.recorded import RecordedMap
 from zonesearch.contest.recording import map_of, read_map
 from zonesearch.core.trials import Params, Training, Trial, Trials
-from zonesearch.recorded import read_run
+from zonesearch.run.recorded import read_run
 from zonesearch.search.stages.grid import Grid
 
 RECORDED = Path(__file__).parent / "recorded"

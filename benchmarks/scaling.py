@@ -23,10 +23,10 @@ from typing import Any
 
 from zonesearch.core.objective import Bundle, Report
 from zonesearch.core.trials import Training, Trial
-from zonesearch.engine.merge import merge
-from zonesearch.engine.run_folder import RunFolder
-from zonesearch.engine.runner import Engine, open_engine
-from zonesearch.engine.store import Store
+from zonesearch.run.engines.runner import Engine, open_engine
+from zonesearch.run.storage.merge import merge
+from zonesearch.run.storage.run_folder import RunFolder
+from zonesearch.run.storage.store import Store
 
 EPOCHS = 40
 

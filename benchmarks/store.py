@@ -20,9 +20,9 @@ import numpy as np
 
 from zonesearch import Study
 from zonesearch.core.trials import Training, Trial, Trials
-from zonesearch.engine.provenance import machine
-from zonesearch.engine.record import heading_line, trial_line
-from zonesearch.engine.run_folder import RunFolder
+from zonesearch.run.storage.provenance import machine
+from zonesearch.run.storage.record import heading_line, trial_line
+from zonesearch.run.storage.run_folder import RunFolder
 
 SIDE, SEEDS = 100, 10  # cells along each of two axes, seeds of each: 100,000 trainings
 
@@ -88,11 +88,11 @@ def measured(code: str, *arguments: str) -> tuple[float, float, float]:
 
 
 LOAD = (
-    "import sys\nfrom zonesearch.engine.store import Store\nfrom zonesearch.engine.run_folder import RunFolder\n"
+    "import sys\nfrom zonesearch.run.storage.store import Store\nfrom zonesearch.run.storage.run_folder import RunFolder\n"
     "trials = Store(RunFolder.open(sys.argv[1]), writer=None).load().trials\nassert len(trials) == int(sys.argv[2])"
 )
 COMMAND = "import sys\nfrom zonesearch.cli.main import main\nassert main(sys.argv[1:]) == 0"
-NOTHING = "import zonesearch.recorded"
+NOTHING = "import zonesearch.run.recorded"
 
 
 def appending(n: int) -> float:
@@ -110,7 +110,7 @@ def appending(n: int) -> float:
 
 def running(side: int, scratch: Path) -> tuple[int, float]:
     """How many trainings a run of a quick function has, and the wall seconds of each in a run folder."""
-    from zonesearch.running import run_study
+    from zonesearch.run.running import run_study
 
     made = study(side, 1)
     began = time.perf_counter()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from zonesearch import run_pipeline
-from zonesearch.exporting import export_to_mlflow, export_to_tensorboard
+from zonesearch.run.export.exporting import export_to_mlflow, export_to_tensorboard
 
 
 def accuracy(params: dict[str, Any], seed: int, epochs: int) -> Iterator[float]:

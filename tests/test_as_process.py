@@ -15,9 +15,9 @@ import pytest
 from tests.cluster.runs import n_recorded, until
 from tests.engine.test_engines import left_in_group
 from zonesearch.cli.main import main
-from zonesearch.engine.run_folder import RunFolder
-from zonesearch.engine.store import Store
-from zonesearch.recorded import read_run
+from zonesearch.run.recorded import read_run
+from zonesearch.run.storage.run_folder import RunFolder
+from zonesearch.run.storage.store import Store
 
 STUDY = (
     '[space]\nx = [1, 2, 3, 4]\n[objective]\nfunction = "a_surface:accuracy"\n[search]\nstages = ["grid"]\nseeds = 1\n'

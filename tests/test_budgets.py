@@ -14,9 +14,9 @@ import surfaces
 from zonesearch import Plan, Study, StudyError, Training, Trial, Trials, run_pipeline
 from zonesearch.cli.main import main
 from zonesearch.core.trials import Params
-from zonesearch.pipeline import find, forecast, next_round
-from zonesearch.recorded import read_run
 from zonesearch.report.survey import Survey
+from zonesearch.run.pipeline import find, forecast, next_round
+from zonesearch.run.recorded import read_run
 from zonesearch.search.budget import Budget
 from zonesearch.search.stage import Forecast
 from zonesearch.statistics.verdict import Verdict
@@ -280,7 +280,7 @@ def test_plan_shows_the_shares(tmp_path: Path, capsys: Any) -> None:
 
 def test_a_range_test_before_a_grid_with_rungs_within_a_budget(tmp_path: Path, monkeypatch: Any) -> None:
     """Its sweep diverges, as it should, and ends no run."""
-    from zonesearch.running import run_study
+    from zonesearch.run.running import run_study
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     tables = {

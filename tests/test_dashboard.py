@@ -16,7 +16,7 @@ import pytest
 from tests.browser.chromium import chromium, opened
 from zonesearch import StoreError, Study, run_pipeline
 from zonesearch.optuna.dashboard import Dashboard, serve
-from zonesearch.recorded import read_run
+from zonesearch.run.recorded import read_run
 
 SPACE = {
     "width": {"low": 8, "high": 128, "scale": "log", "row": "doubling"},

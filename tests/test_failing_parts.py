@@ -15,8 +15,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from zonesearch.cli.main import main
-from zonesearch.recorded import read_run
-from zonesearch.result import Result
+from zonesearch.run.recorded import read_run
+from zonesearch.run.result import Result
 
 STUDY = """
 [space]

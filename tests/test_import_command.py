@@ -16,10 +16,10 @@ import pytest
 from zonesearch import StudyError
 from zonesearch.cli.main import main
 from zonesearch.optuna.storage import open_storage
-from zonesearch.recorded import read_run
 from zonesearch.report.figure_set import FigureSet, dashboard_figures
 from zonesearch.report.note import note
-from zonesearch.result import Result
+from zonesearch.run.recorded import read_run
+from zonesearch.run.result import Result
 from zonesearch.study import plugins
 
 HOSTILE = "<img src=x onerror=alert(1)>"

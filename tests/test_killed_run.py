@@ -45,8 +45,8 @@ def start(study: Path, into: Path) -> subprocess.Popen[str]:
 
 def outcome(folder: Path) -> tuple[list[str], str]:
     """Every column that is no duration, and the verdict."""
-    from zonesearch.recorded import read_run
-    from zonesearch.result import Result
+    from zonesearch.run.recorded import read_run
+    from zonesearch.run.result import Result
 
     findings, _ = read_run(folder)
     frame = Result(findings).frame().drop(columns="seconds")

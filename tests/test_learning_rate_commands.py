@@ -7,7 +7,7 @@ import json
 import pytest
 
 from zonesearch.cli.main import main
-from zonesearch.running import run_study
+from zonesearch.run.running import run_study
 from zonesearch.study.files import read_study
 
 STUDY = """

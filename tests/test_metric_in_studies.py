@@ -14,9 +14,9 @@ from zonesearch import Metric, ObjectiveError, StudyError, Training, Trial, read
 from zonesearch.cli.main import main
 from zonesearch.core.metric import ACCURACY
 from zonesearch.core.objective import Bundle
-from zonesearch.engine.run_folder import RunFolder
-from zonesearch.recorded import read_run
-from zonesearch.running import open_run
+from zonesearch.run.recorded import read_run
+from zonesearch.run.running import open_run
+from zonesearch.run.storage.run_folder import RunFolder
 from zonesearch.study.study import Study
 from zonesearch.training.function import FunctionObjective
 from zonesearch.training.recipe import Recipe

@@ -15,8 +15,8 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_wine
 
 from zonesearch.cli.main import main
-from zonesearch.recorded import read_run
-from zonesearch.result import Result
+from zonesearch.run.recorded import read_run
+from zonesearch.run.result import Result
 
 DATA = Path(os.environ.get("ZONESEARCH_DATA") or "no data")
 CIFAR10, MNIST = DATA / "cifar10" / "cifar10-images.zip", DATA / "mnist"

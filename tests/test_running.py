@@ -13,9 +13,9 @@ import pytest
 import surfaces
 
 from zonesearch import ObjectiveError, StudyError, Training, Trial, Trials, advance, run_pipeline
-from zonesearch.engine.gpus import visible_gpus
-from zonesearch.pipeline import next_round
-from zonesearch.recorded import read_run
+from zonesearch.run.engines.gpus import visible_gpus
+from zonesearch.run.pipeline import next_round
+from zonesearch.run.recorded import read_run
 from zonesearch.statistics.verdict import Verdict
 from zonesearch.study.study import Study
 

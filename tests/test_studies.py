@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.gains import chosen, measure
-from zonesearch.running import run_study
+from zonesearch.run.running import run_study
 from zonesearch.search.stages.compare import Compare
 from zonesearch.study.files import read_study
 

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
         StudyError,
         ZoneSearchError,
     )
-    from zonesearch.loading import load_run
     from zonesearch.optuna.sampler import ZoneSampler
-    from zonesearch.pipeline import advance
-    from zonesearch.result import Result
-    from zonesearch.running import run_pipeline
+    from zonesearch.run.loading import load_run
+    from zonesearch.run.pipeline import advance
+    from zonesearch.run.result import Result
+    from zonesearch.run.running import run_pipeline
     from zonesearch.search.stage import Plan, Stage
     from zonesearch.study.files import read_study
     from zonesearch.study.study import Study
@@ -84,10 +84,10 @@ _HOMES = {
         "StudyError",
         "ZoneSearchError",
     ),
-    "zonesearch.loading": ("load_run",),
-    "zonesearch.pipeline": ("advance",),
-    "zonesearch.result": ("Result",),
-    "zonesearch.running": ("run_pipeline",),
+    "zonesearch.run.loading": ("load_run",),
+    "zonesearch.run.pipeline": ("advance",),
+    "zonesearch.run.result": ("Result",),
+    "zonesearch.run.running": ("run_pipeline",),
     "zonesearch.optuna.sampler": ("ZoneSampler",),
     "zonesearch.search.stage": ("Plan", "Stage"),
     "zonesearch.study.files": ("read_study",),

@@ -11,11 +11,11 @@ from zonesearch.contest.recorded import RecordedMap
 from zonesearch.contest.recording import read_map
 from zonesearch.contest.searching import Sought, check_contest, checkpoints, compare
 from zonesearch.domain.contest import Contest
-from zonesearch.engine.run_folder import RunFolder
-from zonesearch.engine.runner import open_engine
-from zonesearch.engine.store import Store
 from zonesearch.errors import StudyError
-from zonesearch.running import Memory, check, identity_of
+from zonesearch.run.engines.runner import open_engine
+from zonesearch.run.running import Memory, check, identity_of
+from zonesearch.run.storage.run_folder import RunFolder
+from zonesearch.run.storage.store import Store
 from zonesearch.study.files import read_study
 from zonesearch.study.study import Study
 

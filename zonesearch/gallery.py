@@ -13,7 +13,7 @@ from pathlib import Path
 from zonesearch.errors import StoreError, StudyError, ZoneSearchError
 from zonesearch.report.gallery import front_page, map_page
 from zonesearch.report.page import replace_file, write_report
-from zonesearch.running import Observer, Silent, run_study
+from zonesearch.run.running import Observer, Silent, run_study
 from zonesearch.statistics.findings import Findings
 from zonesearch.study.study import Study
 

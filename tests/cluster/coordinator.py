@@ -12,11 +12,11 @@ from typing import Any
 from tests.engine.made import Sleeper
 from zonesearch.core.objective import Bundle, Report
 from zonesearch.core.trials import Training, Trial, Trials
-from zonesearch.engine.run_folder import RunFolder
-from zonesearch.engine.runner import open_engine
-from zonesearch.engine.shards import Shard, deal, remaining
-from zonesearch.engine.store import Store
 from zonesearch.errors import ZoneSearchError
+from zonesearch.run.engines.runner import open_engine
+from zonesearch.run.shards import Shard, deal, remaining
+from zonesearch.run.storage.run_folder import RunFolder
+from zonesearch.run.storage.store import Store
 
 N_FIRST, N_SECOND = 60, 8
 

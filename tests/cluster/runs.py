@@ -9,8 +9,8 @@ from pathlib import Path
 from tests.cluster.coordinator import N_FIRST, N_SECOND, wanted
 from tests.engine.made import answer
 from zonesearch.core.trials import Trials
-from zonesearch.engine.run_folder import RunFolder
-from zonesearch.engine.store import Store
+from zonesearch.run.storage.run_folder import RunFolder
+from zonesearch.run.storage.store import Store
 
 N_ALL = N_FIRST + N_SECOND
 

@@ -17,8 +17,8 @@ from tests.cluster.runs import N_ALL, n_recorded, recorded_once, results, trials
 from tests.engine.made import Sleeper
 from tests.engine.test_engines import TRAININGS, Troubled, run, states
 from zonesearch.core.trials import Training, Trial
-from zonesearch.engine.runner import open_engine
 from zonesearch.errors import ObjectiveError, StoreError
+from zonesearch.run.engines.runner import open_engine
 
 pytest.importorskip("distributed", reason="needs zonesearch[cluster]")
 pytestmark = pytest.mark.cluster

@@ -16,7 +16,7 @@ from tests.cluster.test_dask import Cluster
 from tests.engine.test_engines import TRAININGS, states
 from tests.engine.test_time_limit import Troubled
 from zonesearch.core.trials import Trial
-from zonesearch.engine.runner import open_engine
+from zonesearch.run.engines.runner import open_engine
 
 pytest.importorskip("distributed", reason="needs zonesearch[cluster]")
 pytestmark = [pytest.mark.cluster, pytest.mark.slow]

@@ -53,7 +53,7 @@ def test_run_that_is_killed_at_ten_moments_equals_an_unbroken_one(start: Start, 
 
 
 def test_shards_in_processes_of_their_own_equal_a_single_run(start: Start, tmp_path: Path) -> None:
-    from zonesearch.engine.merge import merge
+    from zonesearch.run.storage.merge import merge
 
     rng = random.Random(7)
     for n in (1, 2, 4):

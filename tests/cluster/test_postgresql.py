@@ -20,13 +20,13 @@ from tests.engine.test_view_writers import TRIALS, viewed_at_once
 from tests.engine.test_view_writers import shown as viewed
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Training, Trial
-from zonesearch.engine.runner import open_engine
-from zonesearch.engine.store import Store
 from zonesearch.errors import StoreError
 from zonesearch.optuna.importing import import_study
 from zonesearch.optuna.storage import open_storage
 from zonesearch.optuna.view import LiveView, OptunaView
 from zonesearch.optuna.view_lock import one_writer
+from zonesearch.run.engines.runner import open_engine
+from zonesearch.run.storage.store import Store
 
 pytestmark = [
     pytest.mark.cluster,

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from zonesearch.recorded import read_run
-from zonesearch.result import Result
+from zonesearch.run.recorded import read_run
+from zonesearch.run.result import Result
 
 NETWORK = """
 name = "sharded"

@@ -106,7 +106,7 @@ def test_submit_refuses_in_a_sentence(
 
 
 def test_a_job_array_asks_slurm_for_what_was_said(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from zonesearch.submitting import Queue
+    from zonesearch.run.submitting import Queue
 
     (here / "srun").write_text("#!/bin/sh\n")
     (here / "srun").chmod(0o755)

@@ -8,7 +8,7 @@ from tests.cluster.conftest import Start
 from tests.cluster.test_dask import Cluster
 from zonesearch.core.objective import Bundle
 from zonesearch.core.trials import Training, Trial
-from zonesearch.engine.runner import open_engine
+from zonesearch.run.engines.runner import open_engine
 from zonesearch.training.recipe import Recipe
 
 pytest.importorskip("distributed", reason="needs zonesearch[cluster]")

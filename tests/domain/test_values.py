@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from zonesearch import Axis, Choice, Space, SpaceError, Training, Trial, Trials, run_pipeline
 from zonesearch.core.values import canonical, same
-from zonesearch.engine.record import parse, to_trial, trial_line
+from zonesearch.run.storage.record import parse, to_trial, trial_line
 
 SIX = (True, 1, 1.0, "1", None, "None")
 APART = 1e-9

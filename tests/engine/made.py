@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from zonesearch.core.objective import Bundle, Report
 from zonesearch.core.trials import Training, Trial
-from zonesearch.engine.run_folder import RunFolder
-from zonesearch.engine.store import Store
+from zonesearch.run.storage.run_folder import RunFolder
+from zonesearch.run.storage.store import Store
 
 IDENTITY = {"objective": {"data": "digits", "optimizer": {"name": "adam", "rate": 0.001}}, "seed": 0}
 SETTINGS = {"space": {"width": [16, 32]}, "stages": ["grid"]}

@@ -19,12 +19,12 @@ from zonesearch import run_pipeline
 from zonesearch.cli.main import main
 from zonesearch.comparing import compare_methods
 from zonesearch.core.trials import Training, Trial, Trials
-from zonesearch.engine.merge import merge
-from zonesearch.engine.run_folder import RunFolder
-from zonesearch.engine.shards import Shard
-from zonesearch.engine.store import Store
 from zonesearch.errors import StoreError
-from zonesearch.running import Silent, run_study
+from zonesearch.run.running import Silent, run_study
+from zonesearch.run.shards import Shard
+from zonesearch.run.storage.merge import merge
+from zonesearch.run.storage.run_folder import RunFolder
+from zonesearch.run.storage.store import Store
 from zonesearch.study.study import Study
 
 
@@ -315,7 +315,7 @@ def test_command_gives_no_outcome_of_a_run_whose_folder_is_gone(
 def test_folder_that_goes_while_the_report_is_written_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from zonesearch.result import Result
+    from zonesearch.run.result import Result
 
     monkeypatch.chdir(tmp_path)
     report = Result.report

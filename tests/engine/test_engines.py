@@ -17,8 +17,8 @@ import pytest
 from tests.engine.made import Sleeper, answer
 from zonesearch.core.objective import Bundle, Report
 from zonesearch.core.trials import Training, Trial, Trials
-from zonesearch.engine.runner import InProcess, open_engine, order_of_work, run_bundles
 from zonesearch.errors import ObjectiveError, StudyError
+from zonesearch.run.engines.runner import InProcess, open_engine, order_of_work, run_bundles
 
 TRAININGS = [Training({"x": i}) for i in range(6)]
 
@@ -240,7 +240,7 @@ SCRIPT = """
 import sys
 from tests.engine.made import Sleeper
 from zonesearch.core.trials import Training
-from zonesearch.engine.runner import open_engine
+from zonesearch.run.engines.runner import open_engine
 objective = Sleeper(0.2)
 print("ready", flush=True)
 try:

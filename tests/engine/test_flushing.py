@@ -14,10 +14,10 @@ import pytest
 
 from tests.engine.made import folder, trial
 from zonesearch import Study, Trial
-from zonesearch.engine.run_folder import RunFolder
-from zonesearch.engine.store import Store
 from zonesearch.errors import StoreError
-from zonesearch.running import run_study
+from zonesearch.run.running import run_study
+from zonesearch.run.storage.run_folder import RunFolder
+from zonesearch.run.storage.store import Store
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_closed_descriptor_is_an_error_in_a_sentence(tmp_path: Path) -> None:
 def test_kill_9_loses_nothing_that_was_handed_over(tmp_path: Path) -> None:
     code = (
         "import sys; from dataclasses import replace; from tests.engine.made import folder, trial;"
-        "from zonesearch.engine.store import Store; store = Store(folder(sys.argv[1]));\n"
+        "from zonesearch.run.storage.store import Store; store = Store(folder(sys.argv[1]));\n"
         "for width in range(100000):\n"
         "    store.append([replace(trial(width), seconds=1e-4)]); sys.stdout.write(f'{width}\\n'); sys.stdout.flush()"
     )

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.engine.made import folder, record_in, trial
-from zonesearch.engine.run_folder import RunFolder
-from zonesearch.engine.store import Store
 from zonesearch.errors import StoreError
+from zonesearch.run.storage.run_folder import RunFolder
+from zonesearch.run.storage.store import Store
 
 
 @pytest.fixture

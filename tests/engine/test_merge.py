@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from tests.engine.made import IDENTITY, SETTINGS, few_trials, folder, record_in, trial
 from zonesearch.core.trials import Trial, Trials
-from zonesearch.engine.merge import merge
-from zonesearch.engine.run_folder import RunFolder
-from zonesearch.engine.store import Store
 from zonesearch.errors import MergeError, StoreError
+from zonesearch.run.storage.merge import merge
+from zonesearch.run.storage.run_folder import RunFolder
+from zonesearch.run.storage.store import Store
 
 MANY = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
 parts = st.lists(few_trials, min_size=1, max_size=4)
@@ -130,7 +130,7 @@ def test_merge_refuses_another_study_and_leaves_everything_as_it_was(tmp_path: P
 
 
 def test_merge_refuses_newer_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zonesearch.engine.record.FORMAT", 2)
+    monkeypatch.setattr("zonesearch.run.storage.record.FORMAT", 2)
     record_in(tmp_path / "a", [trial(16)])
     monkeypatch.undo()
     with pytest.raises(MergeError, match=r"format 2.*update zonesearch"):
@@ -142,7 +142,7 @@ def test_merge_of_runs_that_look_for_different_things_takes_the_newest_settings(
 ) -> None:
     made = {"a": ("2026-05-01", SETTINGS), "b": ("2026-04-01", {**SETTINGS, "stages": []})}
     for i, (name, (now, wanted)) in enumerate(made.items()):
-        monkeypatch.setattr("zonesearch.engine.run_folder._now", lambda now=now: now)
+        monkeypatch.setattr("zonesearch.run.storage.run_folder._now", lambda now=now: now)
         record_in(tmp_path / name, [trial(16 + i)], settings=wanted)
     for order in ("ab", "ba"):
         merge([tmp_path / name for name in order], tmp_path / order)

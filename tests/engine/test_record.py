@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tests.engine.made import trial, trials_of_any_kind
 from zonesearch.core.trials import Training, Trial
-from zonesearch.engine.record import Heading, heading_line, parse, parse_ending, to_heading, to_trial, trial_line
 from zonesearch.errors import MergeError
+from zonesearch.run.storage.record import Heading, heading_line, parse, parse_ending, to_heading, to_trial, trial_line
 
 
 def back(line: bytes) -> Trial:
@@ -87,7 +87,7 @@ def test_heading_is_none_for_a_trial() -> None:
 
 
 def test_newer_format_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("zonesearch.engine.record.FORMAT", 2)
+    monkeypatch.setattr("zonesearch.run.storage.record.FORMAT", 2)
     line = trial_line(trial(16), "s")
     monkeypatch.undo()
     for read in (parse, parse_ending):

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.engine.made import IDENTITY, SETTINGS, folder, record_in, trial
-from zonesearch.engine.identity import differences, fingerprint
-from zonesearch.engine.run_folder import RunFolder, write_atomically
-from zonesearch.engine.store import Store
 from zonesearch.errors import MergeError, StoreError, StudyError
+from zonesearch.run.storage.identity import differences, fingerprint
+from zonesearch.run.storage.run_folder import RunFolder, write_atomically
+from zonesearch.run.storage.store import Store
 
 
 def test_run_folder_opens_as_it_was_made(tmp_path: Path) -> None:

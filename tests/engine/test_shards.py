@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.engine.made import answer
 from zonesearch.core.objective import Bundle
 from zonesearch.core.trials import Training, Trial, Trials
-from zonesearch.engine.shards import Deal, Shard, deal, n_shards_in, next_commands, remaining, shard_statuses
 from zonesearch.errors import StudyError
+from zonesearch.run.shards import Deal, Shard, deal, n_shards_in, next_commands, remaining, shard_statuses
 
 
 def bundles_of(costs: list[float]) -> list[Bundle]:

@@ -10,15 +10,15 @@ import optuna
 import pytest
 
 from zonesearch.core.trials import Trial, Trials
-from zonesearch.engine.run_folder import RunFolder
-from zonesearch.engine.shards import Shard
-from zonesearch.engine.store import Store
 from zonesearch.errors import StudyError
 from zonesearch.optuna.storage import open_storage
-from zonesearch.pipeline import find
-from zonesearch.result import Result
-from zonesearch.running import Silent, open_run, run_study
-from zonesearch.sharing import import_run, live_view, open_view, shards_of
+from zonesearch.run.pipeline import find
+from zonesearch.run.result import Result
+from zonesearch.run.running import Silent, open_run, run_study
+from zonesearch.run.shards import Shard
+from zonesearch.run.sharing import import_run, live_view, open_view, shards_of
+from zonesearch.run.storage.run_folder import RunFolder
+from zonesearch.run.storage.store import Store
 from zonesearch.study.study import Study
 
 
@@ -30,7 +30,7 @@ STUDY = Study.of({"x": [1.0, 2.0, 3.0, 4.0], "y": [1.0, 2.0, 3.0]}, peak, stages
 
 
 def test_shards_run_apart_and_merged_finish_the_study(tmp_path: Path) -> None:
-    from zonesearch.engine.merge import merge
+    from zonesearch.run.storage.merge import merge
 
     parts = [tmp_path / "a", tmp_path / "b"]
     into = tmp_path / "all"

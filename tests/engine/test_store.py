@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from tests.engine.made import IDENTITY, folder, record_in, trial, trials_of_any_kind
 from zonesearch.core.trials import Trial, Trials
-from zonesearch.engine.run_folder import RunFolder
-from zonesearch.engine.store import Store
 from zonesearch.errors import MergeError, StoreError
+from zonesearch.run.storage.run_folder import RunFolder
+from zonesearch.run.storage.store import Store
 
 REUSE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
@@ -173,7 +173,7 @@ def test_lock_is_free_after_its_process_was_killed(tmp_path: Path) -> None:
     folder(tmp_path)
     code = (
         "import sys, time, multiprocessing as mp;"
-        "from zonesearch.engine.run_folder import RunFolder; from zonesearch.engine.store import Store;"
+        "from zonesearch.run.storage.run_folder import RunFolder; from zonesearch.run.storage.store import Store;"
         "store = Store(RunFolder.open(sys.argv[1]));"
         "mp.get_context('fork').Process(target=time.sleep, args=(20,)).start();"  # a child that outlives it
         "print('in', flush=True); time.sleep(60)"

@@ -25,9 +25,9 @@ from zonesearch import StudyError, run_pipeline
 from zonesearch.cli.main import main
 from zonesearch.core.objective import Bundle, Report
 from zonesearch.core.trials import Training, Trial
-from zonesearch.engine.runner import InProcess, open_engine
-from zonesearch.engine.worker import shortened
-from zonesearch.recorded import read_run
+from zonesearch.run.engines.runner import InProcess, open_engine
+from zonesearch.run.engines.worker import shortened
+from zonesearch.run.recorded import read_run
 from zonesearch.study.files import parse_study
 
 

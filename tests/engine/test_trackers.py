@@ -16,9 +16,9 @@ import pytest
 
 from zonesearch import StoreError, Trial, load_run, run_pipeline
 from zonesearch.cli.main import main
-from zonesearch.engine.run_folder import RunFolder
-from zonesearch.engine.store import Store
-from zonesearch.exporting import export_to_mlflow, export_to_tensorboard
+from zonesearch.run.export.exporting import export_to_mlflow, export_to_tensorboard
+from zonesearch.run.storage.run_folder import RunFolder
+from zonesearch.run.storage.store import Store
 
 SPACE = {"x": [0.0, 1.0], "kind": ["plain", "odd"]}
 

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from zonesearch import run_pipeline
 from zonesearch.cli.main import main
 from zonesearch.optuna.storage import absolute_url, open_storage
-from zonesearch.recorded import read_run
+from zonesearch.run.recorded import read_run
 
 SPACE = {"x": {"low": 0.0, "high": 1.0, "row": 2}, "y": [1, 2]}
 SMALL = {"interval": {"method": "split(2)"}, "polish": {"keep": 2, "repeats": 2}}

@@ -8,8 +8,8 @@ import pytest
 
 from zonesearch import Bundle, Training, Trial, Trials
 from zonesearch.core.objective import whole
-from zonesearch.engine.record import parse, to_trial, trial_line
-from zonesearch.engine.worker import train_bundle
+from zonesearch.run.engines.worker import train_bundle
+from zonesearch.run.storage.record import parse, to_trial, trial_line
 from zonesearch.training.function import FunctionObjective
 from zonesearch.training.recipe import Recipe
 from zonesearch.training.schedules.parsing import known_schedules

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from tests.engine.made import few_trials, folder, record_in, trial
 from zonesearch.core.trials import Trial, Trials
-from zonesearch.engine.merge import merge
-from zonesearch.engine.record import parse
-from zonesearch.engine.run_folder import RunFolder
-from zonesearch.engine.store import Store
+from zonesearch.run.storage.merge import merge
+from zonesearch.run.storage.record import parse
+from zonesearch.run.storage.run_folder import RunFolder
+from zonesearch.run.storage.store import Store
 
 MANY = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
 NAMES = ("a", "b", "c", "d")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from zonesearch import Study, Training, Trial, Trials
-from zonesearch.pipeline import find, next_round
+from zonesearch.run.pipeline import find, next_round
 from zonesearch.statistics.findings import Findings
 
 SPACE: dict[str, Any] = {

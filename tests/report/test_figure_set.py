@@ -9,7 +9,7 @@ from tests.report.made import SPACE, diverging, failing, searched
 from zonesearch import StudyError
 from zonesearch.report.figure_set import FigureSet, dashboard_figures, notebook_html
 from zonesearch.report.note import note
-from zonesearch.result import Result
+from zonesearch.run.result import Result
 from zonesearch.statistics.findings import Findings
 
 NAMES = [

@@ -15,8 +15,8 @@ from zonesearch import Study
 from zonesearch.cli.main import main
 from zonesearch.core.compact import Curves
 from zonesearch.core.trials import Training, Trial
-from zonesearch.engine.record import parse, to_trial, trial_line
-from zonesearch.recorded import read_recorded
+from zonesearch.run.recorded import read_recorded
+from zonesearch.run.storage.record import parse, to_trial, trial_line
 
 SPACE = {"x": [1.0, 2.0, 3.0, 4.0], "word": ["a", "b"]}
 NEW = Training({"x": 4.0, "word": "b"}, 0, 2)

@@ -19,10 +19,10 @@ from tests.engine.made import SETTINGS, record_in, trial
 from zonesearch import Study
 from zonesearch.cli.main import main
 from zonesearch.commands.terminal import Visible, visible
-from zonesearch.engine import sources
-from zonesearch.engine.merge import merge
-from zonesearch.engine.run_folder import RunFolder, checksum
 from zonesearch.errors import MergeError, StoreError
+from zonesearch.run.storage import sources
+from zonesearch.run.storage.merge import merge
+from zonesearch.run.storage.run_folder import RunFolder, checksum
 
 ROOT = Path(__file__).parents[2]
 

@@ -20,13 +20,13 @@ import pytest
 from tests.engine.made import folder, trial
 from zonesearch import Study
 from zonesearch.cli.main import main
-from zonesearch.engine.merge import merge
-from zonesearch.engine.run_folder import RunFolder
-from zonesearch.engine.shards import Shard
-from zonesearch.engine.store import Store
 from zonesearch.errors import StoreError
-from zonesearch.recorded import read_run
-from zonesearch.running import run_study
+from zonesearch.run.recorded import read_run
+from zonesearch.run.running import run_study
+from zonesearch.run.shards import Shard
+from zonesearch.run.storage.merge import merge
+from zonesearch.run.storage.run_folder import RunFolder
+from zonesearch.run.storage.store import Store
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -53,8 +53,8 @@ def test_clock_that_goes_back_changes_nothing_but_the_recorded_start(
         def now(cls, tz: tzinfo | None = None) -> datetime:
             return datetime(2020, 1, 1, tzinfo=tz) - timedelta(days=365 * next(years))
 
-    monkeypatch.setattr("zonesearch.engine.worker.datetime", Back)
-    monkeypatch.setattr("zonesearch.engine.run_folder.datetime", Back)
+    monkeypatch.setattr("zonesearch.run.engines.worker.datetime", Back)
+    monkeypatch.setattr("zonesearch.run.storage.run_folder.datetime", Back)
     for _ in range(2):
         run_study(study, into=tmp_path / "back")
         for file in (tmp_path / "back" / "trials").iterdir():
@@ -68,7 +68,7 @@ def held_elsewhere(run: Path, host: str, writer: str) -> subprocess.Popen[str]:
     """A process on another machine that writes in the same folder, as far as this process can tell."""
     code = (
         "import socket, sys; socket.gethostname = lambda: sys.argv[2]\n"
-        "from zonesearch.engine.run_folder import RunFolder; from zonesearch.engine.store import Store\n"
+        "from zonesearch.run.storage.run_folder import RunFolder; from zonesearch.run.storage.store import Store\n"
         "store = Store(RunFolder.open(sys.argv[1]), sys.argv[3]); print('in', flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen(
@@ -210,7 +210,7 @@ def test_command_with_closed_streams_keeps_what_is_printed_out_of_its_files(tmp_
 
 def test_store_takes_no_descriptor_of_a_standard_stream(tmp_path: Path) -> None:
     code = (
-        "import os, sys; from zonesearch.engine.store import Store; from tests.engine.made import folder, trial\n"
+        "import os, sys; from zonesearch.run.storage.store import Store; from tests.engine.made import folder, trial\n"
         "os.close(1); os.close(2); store = Store(folder(sys.argv[1])); store.append([trial(16)])\n"
         "os.write(1, b'noise') if os.path.exists('/proc/self/fd/1') else None\n"
         "store.append([trial(32)]); assert store._descriptor > 2"

@@ -15,11 +15,11 @@ import pytest
 
 from zonesearch import Study
 from zonesearch.cli.main import main
-from zonesearch.engine.record import heading_line, parse, to_heading
-from zonesearch.engine.run_folder import checksum
-from zonesearch.engine.shards import Shard
-from zonesearch.recorded import read_run
-from zonesearch.running import run_study
+from zonesearch.run.recorded import read_run
+from zonesearch.run.running import run_study
+from zonesearch.run.shards import Shard
+from zonesearch.run.storage.record import heading_line, parse, to_heading
+from zonesearch.run.storage.run_folder import checksum
 
 SPACE = {"width": [8.0, 16.0, 32.0, 64.0], "batch": [4.0, 8.0, 16.0]}
 

@@ -183,7 +183,7 @@ def test_real_trainings_go_on_instead_of_starting_again(
     monkeypatch.setattr(Stack, "epoch", counted(Stack.epoch, lambda mine: mine.layout.n_members))
     monkeypatch.setattr(loop, "_descend", counted(loop._descend, lambda run: 1))
     study = Study.from_tables({**RECIPE, "training": {"epochs": 4, "stack": stack}})
-    from zonesearch.running import run_study
+    from zonesearch.run.running import run_study
 
     result = run_study(study)
     wanted = result.findings.stages[0].wanted

@@ -13,14 +13,14 @@ import pytest
 
 from zonesearch import read_study, run_pipeline
 from zonesearch.cli.main import main
-from zonesearch.engine.first_identity import _EVOLUTION, _TABLES, _TECHNIQUES
-from zonesearch.engine.identity import differences, fingerprint
-from zonesearch.engine.merge import merge
-from zonesearch.engine.run_folder import RunFolder
-from zonesearch.engine.store import Store
 from zonesearch.errors import StudyError
-from zonesearch.recorded import read_run
-from zonesearch.running import identity_of, run_study
+from zonesearch.run.recorded import read_run
+from zonesearch.run.running import identity_of, run_study
+from zonesearch.run.storage.first_identity import _EVOLUTION, _TABLES, _TECHNIQUES
+from zonesearch.run.storage.identity import differences, fingerprint
+from zonesearch.run.storage.merge import merge
+from zonesearch.run.storage.run_folder import RunFolder
+from zonesearch.run.storage.store import Store
 from zonesearch.training import description
 from zonesearch.training.recipe import Recipe
 from zonesearch.training.settings import NetworkSettings, Settings

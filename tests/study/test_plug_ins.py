@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from zonesearch.errors import ObjectiveError, StudyError
-from zonesearch.running import run_study
+from zonesearch.run.running import run_study
 from zonesearch.study.files import parse_study
 from zonesearch.study.plugins import registered
 from zonesearch.training.schedules.parsing import known_schedules, parse

@@ -18,9 +18,9 @@ from zonesearch.commands.status_command import status_of
 from zonesearch.core.objective import Bundle
 from zonesearch.core.reading import Reading
 from zonesearch.core.trials import Training, Trial
-from zonesearch.engine.record import parse, to_trial, trial_line
 from zonesearch.errors import ObjectiveError, StudyError
-from zonesearch.running import check, run_study
+from zonesearch.run.running import check, run_study
+from zonesearch.run.storage.record import parse, to_trial, trial_line
 from zonesearch.study.study import Study
 from zonesearch.training.averaging import Averaging, refresh_batch_norm, statistics_pass
 from zonesearch.training.ensembles import Ensemble

@@ -19,9 +19,9 @@ import torch
 
 from zonesearch.core.objective import Bundle
 from zonesearch.core.trials import Training, Trial
-from zonesearch.engine.shards import deal
-from zonesearch.engine.worker import train_bundle
 from zonesearch.errors import ObjectiveError
+from zonesearch.run.engines.worker import train_bundle
+from zonesearch.run.shards import deal
 from zonesearch.training.averaging import Averaging
 from zonesearch.training.early_stopping import EarlyStopping
 from zonesearch.training.evolution import RandomGradients, Strategies

@@ -19,9 +19,9 @@ def call(options: argparse.Namespace) -> None:
     """Two Markdown tables: claimed there, found here; and the spread of the cells."""
     import json
 
-    from zonesearch.engine.run_folder import RunFolder
     from zonesearch.errors import StudyError
-    from zonesearch.recorded import read_run, study_of
+    from zonesearch.run.recorded import read_run, study_of
+    from zonesearch.run.storage.run_folder import RunFolder
     from zonesearch.search.stages.compare import Compare
     from zonesearch.statistics.claims import claims_table
     from zonesearch.statistics.repeats import measure_spread, spread_table

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def call(options: argparse.Namespace) -> None:
     """Export, and say what was new."""
-    from zonesearch.exporting import export_to_mlflow, export_to_tensorboard
+    from zonesearch.run.export.exporting import export_to_mlflow, export_to_tensorboard
 
     if options.mlflow is not None:
         done = export_to_mlflow(options.run, options.mlflow, experiment=options.experiment)

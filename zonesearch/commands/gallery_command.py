@@ -21,8 +21,8 @@ def call(options: argparse.Namespace) -> None:
     """Run what is not finished yet, then write everything."""
     from zonesearch.commands.options import find_own_modules
     from zonesearch.gallery import make_gallery
-    from zonesearch.progress import ProgressBars
-    from zonesearch.running import Observer, Silent
+    from zonesearch.run.progress import ProgressBars
+    from zonesearch.run.running import Observer, Silent
     from zonesearch.study.files import read_study
     from zonesearch.study.study import Study
 

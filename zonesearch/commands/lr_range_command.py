@@ -35,8 +35,8 @@ def call(options: argparse.Namespace) -> None:
     import json
 
     from zonesearch.domain.sketch import sketch
-    from zonesearch.engine.limited import limited
     from zonesearch.errors import StudyError
+    from zonesearch.run.engines.limited import limited
     from zonesearch.training.lr_range import lr_range
 
     study = given_study(options)

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def call(options: argparse.Namespace) -> None:
     """Print what each source brought, and contradictions."""
-    from zonesearch.engine.merge import merge
+    from zonesearch.run.storage.merge import merge
 
     merged = merge(options.runs, options.into)
     for source in merged.sources:

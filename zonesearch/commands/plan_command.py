@@ -23,9 +23,9 @@ def call(options: argparse.Namespace) -> None:
 
     from zonesearch.commands.wording import duration
     from zonesearch.core.metric import ACCURACY
-    from zonesearch.engine.limited import limited
-    from zonesearch.pipeline import estimate, forecast
-    from zonesearch.running import check
+    from zonesearch.run.engines.limited import limited
+    from zonesearch.run.pipeline import estimate, forecast
+    from zonesearch.run.running import check
 
     study = given_study(options)
     objective = study.objective()

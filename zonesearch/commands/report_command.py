@@ -20,8 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def call(options: argparse.Namespace) -> None:
     """Draw the runs as they stand, finished or not."""
-    from zonesearch.recorded import read_run
-    from zonesearch.result import Result
+    from zonesearch.run.recorded import read_run
+    from zonesearch.run.result import Result
 
     twice = [run for run in options.runs if options.runs.count(run) > 1]
     if twice:

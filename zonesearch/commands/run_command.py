@@ -12,7 +12,7 @@ from zonesearch.commands.options import add_study, default_folder, given_study
 from zonesearch.commands.status_command import status_of
 
 if TYPE_CHECKING:
-    from zonesearch.result import Result
+    from zonesearch.run.result import Result
 
 __all__ = ["add_arguments", "call"]
 
@@ -42,10 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def call(options: argparse.Namespace) -> None:
     """Run, print the verdict, write the report."""
-    from zonesearch.engine.shards import Shard
-    from zonesearch.progress import ProgressBars
     from zonesearch.report.heading import state_sentence
-    from zonesearch.running import Silent, run_study
+    from zonesearch.run.progress import ProgressBars
+    from zonesearch.run.running import Silent, run_study
+    from zonesearch.run.shards import Shard
 
     study = given_study(options)
     folder = options.into or default_folder(study)

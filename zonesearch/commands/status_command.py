@@ -10,7 +10,7 @@ from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.statistics.findings import StageRecord
 
 if TYPE_CHECKING:
-    from zonesearch.recorded import Recorded
+    from zonesearch.run.recorded import Recorded
 
 __all__ = ["add_arguments", "call", "status_of"]
 
@@ -66,8 +66,8 @@ def call(options: argparse.Namespace) -> None:
 
 def _shards(recorded: Recorded, run: Path) -> tuple[list[dict[str, Any]], list[str]]:
     """Per shard what is done of the round under way, and what to type next; empty for a run without shards."""
-    from zonesearch.engine.shards import n_shards_in, next_commands
-    from zonesearch.sharing import shards_of
+    from zonesearch.run.shards import n_shards_in, next_commands
+    from zonesearch.run.sharing import shards_of
 
     trials = recorded.findings.trials
     n = n_shards_in(trials)
@@ -94,7 +94,7 @@ def _is_import(record: StageRecord) -> bool:
 
 def status_of(run: Path) -> dict[str, Any]:
     """The status of a run folder as plain data: done, missing, diverged, failed, stage, zones, verdict."""
-    from zonesearch.recorded import read_recorded
+    from zonesearch.run.recorded import read_recorded
 
     recorded = read_recorded(run)
     findings, n_torn = recorded.findings, recorded.n_torn

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def call(options: argparse.Namespace) -> None:
     """Submit round after round; print what happens, then the verdict, and write the report."""
     from zonesearch.report.heading import state_sentence
-    from zonesearch.submitting import Queue, submit_study
+    from zonesearch.run.submitting import Queue, submit_study
 
     more = [text.partition("=") for text in options.slurm]
     for key, equals, value in more:

@@ -23,8 +23,8 @@ def call(options: argparse.Namespace) -> None:
     """The columns (params..., accuracy) first."""
     from zonesearch.commands.spreadsheet import as_texts
     from zonesearch.errors import StudyError
-    from zonesearch.recorded import read_trials
-    from zonesearch.result import Result
+    from zonesearch.run.recorded import read_trials
+    from zonesearch.run.result import Result
 
     if options.raw and not options.csv:
         raise StudyError("--raw says how comma-separated values are written: give --csv too")

@@ -19,9 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def call(options: argparse.Namespace) -> None:
     """Add the trials that the view lacks."""
-    from zonesearch.engine.run_folder import RunFolder
-    from zonesearch.recorded import read_run, study_of
-    from zonesearch.sharing import open_view
+    from zonesearch.run.recorded import read_run, study_of
+    from zonesearch.run.sharing import open_view
+    from zonesearch.run.storage.run_folder import RunFolder
 
     folder = RunFolder.open(options.run)
     trials = read_run(options.run)[0].trials

@@ -17,11 +17,11 @@ from zonesearch.core.objective import Objective, whole
 from zonesearch.core.seeding import FRESH
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trial, Trials
-from zonesearch.engine.runner import Engine, order_of_work
-from zonesearch.engine.shards import remaining
 from zonesearch.errors import StudyError
-from zonesearch.pipeline import metric_of
-from zonesearch.running import check_metric, stop_when_hopeless
+from zonesearch.run.engines.runner import Engine, order_of_work
+from zonesearch.run.pipeline import metric_of
+from zonesearch.run.running import check_metric, stop_when_hopeless
+from zonesearch.run.shards import remaining
 from zonesearch.statistics.noise import map_cells, measure_noise
 from zonesearch.study.study import Study
 

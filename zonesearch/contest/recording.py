@@ -71,7 +71,7 @@ def read_map(path: str | Path) -> RecordedMap:
     """
     path = Path(path)
     if path.is_dir():
-        from zonesearch.recorded import read_run
+        from zonesearch.run.recorded import read_run
 
         return map_of(read_run(path)[0])
     try:

@@ -1,4 +1,4 @@
-"""The loop of a contest: :func:`zonesearch.pipeline.next_round` asked until the budget is spent."""
+"""The loop of a contest: :func:`zonesearch.run.pipeline.next_round` asked until the budget is spent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.trials import Params, Training, Trial, Trials
 from zonesearch.domain.contest import Contest, Search
 from zonesearch.errors import ObjectiveError, StudyError
-from zonesearch.pipeline import next_round
+from zonesearch.run.pipeline import next_round
 from zonesearch.statistics.candidates import Candidate
 from zonesearch.statistics.zones import Zone
 

@@ -18,15 +18,15 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from zonesearch.engine.run_folder import RunFolder
 from zonesearch.errors import StoreError
 from zonesearch.optuna.admission import Admission
 from zonesearch.optuna.view import OptunaView
-from zonesearch.recorded import read_run, study_of
 from zonesearch.report.figure_set import dashboard_figures
 from zonesearch.report.note import note
 from zonesearch.report.page import write_report
-from zonesearch.sharing import open_view
+from zonesearch.run.recorded import read_run, study_of
+from zonesearch.run.sharing import open_view
+from zonesearch.run.storage.run_folder import RunFolder
 from zonesearch.statistics.findings import Findings
 
 __all__ = ["Dashboard", "serve"]

@@ -25,7 +25,7 @@ from zonesearch.errors import StudyError
 from zonesearch.optuna.claims import Wish, claim
 from zonesearch.optuna.known import Known, read_study_trials
 from zonesearch.optuna.space import OptunaSpace, distribution_of, indistinct, narrowed, searched
-from zonesearch.pipeline import next_round
+from zonesearch.run.pipeline import next_round
 from zonesearch.search.believing import believed
 from zonesearch.search.stage import Stage
 from zonesearch.statistics.noise import Cell, measure_noise

@@ -26,8 +26,8 @@ from sklearn.utils.metaestimators import available_if
 from zonesearch.core.metric import Metric
 from zonesearch.core.seeding import stream_seed
 from zonesearch.core.trials import Training, Trial, Trials
-from zonesearch.pipeline import find, next_round
-from zonesearch.result import Result
+from zonesearch.run.pipeline import find, next_round
+from zonesearch.run.result import Result
 from zonesearch.sklearn.space import ParamSpace
 from zonesearch.sklearn.table import Fits, cv_table, score_of
 from zonesearch.statistics.verdict import Verdict

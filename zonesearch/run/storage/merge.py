@@ -21,12 +21,12 @@ from typing import IO, Any
 from uuid import uuid4
 
 from zonesearch.core.trials import Conflict, Trials
-from zonesearch.engine.lengths import looks_at_length
-from zonesearch.engine.record import Heading, Line, heading_line, parse, parse_ending, sound_trial, to_heading
-from zonesearch.engine.run_folder import RunFolder, store_errors, sync_folder
-from zonesearch.engine.sources import source_files
-from zonesearch.engine.store import same_study
 from zonesearch.errors import MergeError, ZoneSearchError
+from zonesearch.run.storage.lengths import looks_at_length
+from zonesearch.run.storage.record import Heading, Line, heading_line, parse, parse_ending, sound_trial, to_heading
+from zonesearch.run.storage.run_folder import RunFolder, store_errors, sync_folder
+from zonesearch.run.storage.sources import source_files
+from zonesearch.run.storage.store import same_study
 
 __all__ = ["Merged", "SourceCount", "merge"]
 

@@ -24,9 +24,9 @@ from zonesearch.core.compact import Curves
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.trials import Training, Trial
 from zonesearch.core.values import ChosenFloat
-from zonesearch.engine.decoding import decode_trial
-from zonesearch.engine.lengths import Looks
 from zonesearch.errors import MergeError
+from zonesearch.run.storage.decoding import decode_trial
+from zonesearch.run.storage.lengths import Looks
 
 __all__ = [
     "DEEPEST",
@@ -227,7 +227,7 @@ def to_trial(record: Line, looks: Looks | None = None) -> Trial:
 
     Args:
         record: as :func:`parse` gives it.
-        looks: which trainings look at their length (see :mod:`zonesearch.engine.lengths`), for records that were
+        looks: which trainings look at their length (see :mod:`zonesearch.run.storage.lengths`), for records that were
             written before they said so themselves.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Running a study: the loop around :func:`zonesearch.pipeline.advance`, with a run folder or in memory."""
+"""Running a study: the loop around :func:`zonesearch.run.pipeline.advance`, with a run folder or in memory."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Trial, Trials
-from zonesearch.engine.first_identity import FORMAT as IDENTITY_FORMAT
-from zonesearch.engine.gpus import visible_gpus
-from zonesearch.engine.identity import fingerprint
-from zonesearch.engine.run_folder import RunFolder
-from zonesearch.engine.runner import Engine, InProcess, open_engine, order_of_work
-from zonesearch.engine.shards import Deal, Shard, deal, remaining
-from zonesearch.engine.store import Store
 from zonesearch.errors import ObjectiveError, StudyError
-from zonesearch.pipeline import Round, find, next_round, round_bundles
-from zonesearch.result import Result
+from zonesearch.run.engines.gpus import visible_gpus
+from zonesearch.run.engines.runner import Engine, InProcess, open_engine, order_of_work
+from zonesearch.run.pipeline import Round, find, next_round, round_bundles
+from zonesearch.run.result import Result
+from zonesearch.run.shards import Deal, Shard, deal, remaining
+from zonesearch.run.sharing import live_view
+from zonesearch.run.storage.first_identity import FORMAT as IDENTITY_FORMAT
+from zonesearch.run.storage.identity import fingerprint
+from zonesearch.run.storage.run_folder import RunFolder
+from zonesearch.run.storage.store import Store
 from zonesearch.search.budget import Budget
 from zonesearch.search.stage import Stage
-from zonesearch.sharing import live_view
 from zonesearch.statistics.findings import StageRecord
 from zonesearch.study.files import read_study
 from zonesearch.study.study import DEFAULT_STAGES, Study

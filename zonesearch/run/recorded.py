@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from zonesearch.core.metric import ACCURACY
-from zonesearch.engine.run_folder import RunFolder
-from zonesearch.engine.shards import Deal, odd_shards
-from zonesearch.engine.store import Store
 from zonesearch.errors import StudyError, ZoneSearchError
-from zonesearch.pipeline import find, metric_of
+from zonesearch.run.pipeline import find, metric_of
+from zonesearch.run.shards import Deal, odd_shards
+from zonesearch.run.storage.run_folder import RunFolder
+from zonesearch.run.storage.store import Store
 from zonesearch.statistics.findings import Findings, StageRecord
 from zonesearch.study.study import Study
 

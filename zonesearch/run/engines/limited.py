@@ -8,7 +8,7 @@ from typing import Any
 
 from zonesearch.core.objective import Bundle, Objective, Report
 from zonesearch.core.trials import Training, Trial
-from zonesearch.engine.runner import Engine, open_engine
+from zonesearch.run.engines.runner import Engine, open_engine
 
 __all__ = ["limited"]
 

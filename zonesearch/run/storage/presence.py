@@ -18,9 +18,9 @@ from pathlib import Path
 from uuid import uuid4
 
 from zonesearch.core.trials import Trial
-from zonesearch.engine.lock import Lock
-from zonesearch.engine.record import Heading, heading_line, trial_line
 from zonesearch.errors import StoreError
+from zonesearch.run.storage.lock import Lock
+from zonesearch.run.storage.record import Heading, heading_line, trial_line
 
 __all__ = ["Presence", "rescue"]
 

@@ -28,14 +28,23 @@ from types import TracebackType
 from typing import Any
 
 from zonesearch.core.trials import Training, Trial, Trials
-from zonesearch.engine.files import LONGEST_LINE, open_regular, refuse_link
-from zonesearch.engine.lengths import Looks, looks_at_length
-from zonesearch.engine.lock import Lock
-from zonesearch.engine.presence import Presence, rescue
-from zonesearch.engine.record import Heading, Line, heading_line, parse, sound_trial, to_heading, to_trial, trial_line
-from zonesearch.engine.run_folder import RunFolder, changed_sentence, store_errors, sync_folder
-from zonesearch.engine.shards import Deal
 from zonesearch.errors import MergeError, StoreError
+from zonesearch.run.shards import Deal
+from zonesearch.run.storage.files import LONGEST_LINE, open_regular, refuse_link
+from zonesearch.run.storage.lengths import Looks, looks_at_length
+from zonesearch.run.storage.lock import Lock
+from zonesearch.run.storage.presence import Presence, rescue
+from zonesearch.run.storage.record import (
+    Heading,
+    Line,
+    heading_line,
+    parse,
+    sound_trial,
+    to_heading,
+    to_trial,
+    trial_line,
+)
+from zonesearch.run.storage.run_folder import RunFolder, changed_sentence, store_errors, sync_folder
 
 __all__ = ["Loaded", "Store", "same_study"]
 
@@ -214,7 +223,7 @@ class Store:
             reading.offset, reading.tail_is_torn = end[1], False
 
     def check_presence(self, unwritten: Sequence[Trial] = (), *, thorough: bool = False) -> None:
-        """Check that the folder is still the one that was entered (see :mod:`zonesearch.engine.presence`).
+        """Check that the folder is still the one that was entered (see :mod:`zonesearch.run.storage.presence`).
 
         Args:
             unwritten: trials that could not be recorded.

@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from zonesearch.engine.files import LONGEST_LINE, open_regular, read_meta, refuse_link
-from zonesearch.engine.identity import differences, fingerprint, plain_identity
-from zonesearch.engine.lock import Lock
-from zonesearch.engine.provenance import versions_lock
-from zonesearch.engine.record import DEEPEST, FORMAT, Heading, nested_deeper, parse, to_heading
 from zonesearch.errors import MergeError, StoreError, StudyError
+from zonesearch.run.storage.files import LONGEST_LINE, open_regular, read_meta, refuse_link
+from zonesearch.run.storage.identity import differences, fingerprint, plain_identity
+from zonesearch.run.storage.lock import Lock
+from zonesearch.run.storage.provenance import versions_lock
+from zonesearch.run.storage.record import DEEPEST, FORMAT, Heading, nested_deeper, parse, to_heading
 
 __all__ = ["RunFolder", "changed_sentence", "heading_of_meta", "store_errors", "write_atomically"]
 

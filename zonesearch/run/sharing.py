@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.trials import Params, Trial, Trials
 from zonesearch.core.values import same
-from zonesearch.engine.files import refuse_link
-from zonesearch.engine.run_folder import RunFolder
-from zonesearch.engine.shards import Deal, ShardStatus, shard_statuses
-from zonesearch.engine.store import Store
-from zonesearch.pipeline import find, metric_of, next_round
+from zonesearch.run.pipeline import find, metric_of, next_round
+from zonesearch.run.shards import Deal, ShardStatus, shard_statuses
+from zonesearch.run.storage.files import refuse_link
+from zonesearch.run.storage.run_folder import RunFolder
+from zonesearch.run.storage.store import Store
 from zonesearch.statistics.zones import Zone
 from zonesearch.study.study import Study
 

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from zonesearch.engine.first_identity import comparable
+from zonesearch.run.storage.first_identity import comparable
 
 __all__ = ["differences", "fingerprint", "plain_identity"]
 

@@ -35,11 +35,11 @@ from distributed import Client, Future, KilledWorker, LocalCluster, get_worker
 
 from zonesearch.core.objective import Bundle, Objective, Report
 from zonesearch.core.trials import Trial
-from zonesearch.engine.processes import Processes, pickled
-from zonesearch.engine.provenance import machine
-from zonesearch.engine.runner import THREAD_VARIABLES, OnProgress, OnTrials, order_of_work
-from zonesearch.engine.worker import failed, train_bundle
 from zonesearch.errors import ObjectiveError, StoreError, ZoneSearchError
+from zonesearch.run.engines.processes import Processes, pickled
+from zonesearch.run.engines.runner import THREAD_VARIABLES, OnProgress, OnTrials, order_of_work
+from zonesearch.run.engines.worker import failed, train_bundle
+from zonesearch.run.storage.provenance import machine
 
 __all__ = ["Dask"]
 
@@ -109,7 +109,7 @@ class Dask:
         on_trials: OnTrials,
         on_progress: OnProgress | None = None,
     ) -> None:
-        """Train all ``bundles`` (see :class:`zonesearch.engine.runner.Engine`).
+        """Train all ``bundles`` (see :class:`zonesearch.run.engines.runner.Engine`).
 
         Raises:
             StoreError: the scheduler is lost; what came before is recorded.

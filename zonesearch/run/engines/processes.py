@@ -40,10 +40,10 @@ from joblib.externals.loky.process_executor import ShutdownExecutorError
 
 from zonesearch.core.objective import Bundle, Objective
 from zonesearch.core.trials import Trial
-from zonesearch.engine.provenance import machine
-from zonesearch.engine.runner import THREAD_VARIABLES, OnProgress, OnTrials, order_of_work
-from zonesearch.engine.worker import failed, train_bundle
 from zonesearch.errors import ObjectiveError, ZoneSearchError
+from zonesearch.run.engines.runner import THREAD_VARIABLES, OnProgress, OnTrials, order_of_work
+from zonesearch.run.engines.worker import failed, train_bundle
+from zonesearch.run.storage.provenance import machine
 
 __all__ = ["Processes", "pickled"]
 
@@ -118,7 +118,7 @@ class Processes:
         on_trials: OnTrials,
         on_progress: OnProgress | None = None,
     ) -> None:
-        """Train all ``bundles`` (see :class:`zonesearch.engine.runner.Engine`); bytes are an objective, pickled."""
+        """Train all ``bundles`` (see :class:`zonesearch.run.engines.runner.Engine`); bytes are an objective, pickled."""
         waiting = deque(_Job(bundle) for bundle in order_of_work(bundles))
         if not waiting:
             return

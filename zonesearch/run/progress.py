@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from zonesearch.core.objective import Bundle
 from zonesearch.core.trials import Trial, Trials
-from zonesearch.pipeline import Round
+from zonesearch.run.pipeline import Round
 from zonesearch.statistics.incumbent import Leader
 from zonesearch.study.study import Study
 

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from zonesearch.engine.files import LONGEST_LINE, LONGEST_META, open_regular, read_meta
-from zonesearch.engine.record import Heading
-from zonesearch.engine.run_folder import heading_of_meta, store_errors
 from zonesearch.errors import MergeError, StoreError
+from zonesearch.run.storage.files import LONGEST_LINE, LONGEST_META, open_regular, read_meta
+from zonesearch.run.storage.record import Heading
+from zonesearch.run.storage.run_folder import heading_of_meta, store_errors
 
 __all__ = ["SourceFile", "source_files"]
 

@@ -16,8 +16,8 @@ from typing import Any
 
 from zonesearch.core.objective import Bundle, Objective, Report
 from zonesearch.core.trials import Training, Trial
-from zonesearch.engine.provenance import machine
 from zonesearch.errors import ZoneSearchError
+from zonesearch.run.storage.provenance import machine
 
 __all__ = ["failed", "train_bundle"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from zonesearch.recorded import read_run
-from zonesearch.result import Result
+from zonesearch.run.recorded import read_run
+from zonesearch.run.result import Result
 
 __all__ = ["load_run"]
 

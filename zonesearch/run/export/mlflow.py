@@ -15,9 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from zonesearch.engine.tracked import Tracked, study_facts, study_values
 from zonesearch.errors import StoreError
 from zonesearch.optuna.storage import shown_url
+from zonesearch.run.export.tracked import Tracked, study_facts, study_values
 from zonesearch.statistics.findings import Findings
 
 __all__ = ["MlflowTracking"]

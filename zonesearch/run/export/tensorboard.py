@@ -17,9 +17,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from zonesearch.engine.run_folder import store_errors
-from zonesearch.engine.tracked import Tracked, study_facts, study_values
 from zonesearch.errors import StoreError
+from zonesearch.run.export.tracked import Tracked, study_facts, study_values
+from zonesearch.run.storage.run_folder import store_errors
 from zonesearch.statistics.findings import Findings
 
 __all__ = ["TensorBoardFolder"]

@@ -16,8 +16,8 @@ from typing import Any, Protocol
 from zonesearch.core.limits import time_limit
 from zonesearch.core.objective import Bundle, Objective
 from zonesearch.core.trials import Trial
-from zonesearch.engine.worker import train_bundle
 from zonesearch.errors import StudyError
+from zonesearch.run.engines.worker import train_bundle
 
 __all__ = [
     "THREAD_VARIABLES",
@@ -106,14 +106,14 @@ def open_engine(
         raise StudyError(f"an engine needs at least 1 worker and 1 thread, not {workers} and {threads}")
     timeout = time_limit(timeout, "the timeout of an engine")
     if where.startswith("dask://"):
-        from zonesearch.engine.dask_engine import Dask
+        from zonesearch.run.engines.dask_engine import Dask
 
         return Dask(where.removeprefix("dask://"), workers, threads, provenance, timeout)
     if where != "local":
         raise StudyError(f'an engine is "local", "dask://HOST:PORT" or "dask://local", not "{where}"')
     if workers == 1 and len(gpus) <= 1 and timeout is None and not apart:
         return InProcess(threads, provenance)
-    from zonesearch.engine.processes import Processes
+    from zonesearch.run.engines.processes import Processes
 
     return Processes(workers, threads, gpus, provenance, timeout)
 

@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from zonesearch.engine.merge import merge
-from zonesearch.engine.shards import Shard, deal, remaining
-from zonesearch.engine.store import Store
 from zonesearch.errors import ObjectiveError, StoreError, StudyError, ZoneSearchError
-from zonesearch.loading import load_run
-from zonesearch.pipeline import next_round, round_bundles
-from zonesearch.result import Result
-from zonesearch.running import open_run, run_study
+from zonesearch.run.loading import load_run
+from zonesearch.run.pipeline import next_round, round_bundles
+from zonesearch.run.result import Result
+from zonesearch.run.running import open_run, run_study
+from zonesearch.run.shards import Shard, deal, remaining
+from zonesearch.run.storage.merge import merge
+from zonesearch.run.storage.store import Store
 from zonesearch.study.files import read_study
 
 __all__ = ["Job", "Queue", "submit_study"]

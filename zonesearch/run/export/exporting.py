@@ -6,10 +6,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from zonesearch.engine.run_folder import RunFolder
-from zonesearch.engine.tracked import Tracked, tracked
-from zonesearch.recorded import read_run, study_of
-from zonesearch.sharing import describe_by
+from zonesearch.run.export.tracked import Tracked, tracked
+from zonesearch.run.recorded import read_run, study_of
+from zonesearch.run.sharing import describe_by
+from zonesearch.run.storage.run_folder import RunFolder
 from zonesearch.statistics.findings import Findings
 
 __all__ = ["Exported", "export_to_mlflow", "export_to_tensorboard"]
@@ -41,7 +41,7 @@ def export_to_mlflow(run: str | Path, uri: str, *, experiment: str | None = None
     Raises:
         StoreError: the run cannot be read, MLflow is not installed or does not answer.
     """
-    from zonesearch.engine.mlflow_export import MlflowTracking
+    from zonesearch.run.export.mlflow import MlflowTracking
 
     findings, trainings = _told(run)
     tracking = MlflowTracking(uri)
@@ -55,7 +55,7 @@ def export_to_tensorboard(run: str | Path, folder: str | Path) -> Exported:
     Raises:
         StoreError: the run cannot be read, tensorboard is not installed or the folder cannot be written.
     """
-    from zonesearch.engine.tensorboard_export import TensorBoardFolder
+    from zonesearch.run.export.tensorboard import TensorBoardFolder
 
     findings, trainings = _told(run)
     board = TensorBoardFolder(Path(folder))

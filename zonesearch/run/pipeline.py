@@ -14,7 +14,7 @@ from typing import Any
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.objective import Bundle, Objective
 from zonesearch.core.trials import Training, Trials
-from zonesearch.engine.worker import train_bundle
+from zonesearch.run.engines.worker import train_bundle
 from zonesearch.search.allocation import changes, cut, ended_by, later_costs, probe, share_of, sized
 from zonesearch.search.budget import Account, Budget
 from zonesearch.search.stage import Plan, Stage

@@ -1,0 +1,1 @@
+"""Runs in the trackers that people have: MLflow, TensorBoard."""

@@ -1,0 +1,1 @@
+"""Where trials are kept: run folders, records, merge, lock."""
