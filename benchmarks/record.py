@@ -11,7 +11,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from zonesearch.contest.recording import map_of, write_map
+from zonesearch.benchmark.recording import map_of, write_map
 from zonesearch.run.progress import ProgressBars
 from zonesearch.run.running import run_study
 from zonesearch.search.stages.grid import Grid

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from zonesearch.contest.recorded import RecordedMap
-from zonesearch.contest.recording import map_of, read_map
+from zonesearch.benchmark.recorded import RecordedMap
+from zonesearch.benchmark.recording import map_of, read_map
 from zonesearch.core.trials import Params, Training, Trial, Trials
 from zonesearch.run.recorded import read_run
 from zonesearch.search.stages.grid import Grid

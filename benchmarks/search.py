@@ -22,10 +22,10 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.surfaces import SHAPES, Surface, make_surface
-from zonesearch.contest.methods import method
-from zonesearch.contest.problem import FunctionProblem
-from zonesearch.contest.recommending import RULES, recommend
-from zonesearch.contest.searching import search
+from zonesearch.benchmark.methods import method
+from zonesearch.benchmark.problem import FunctionProblem
+from zonesearch.benchmark.recommending import RULES, recommend
+from zonesearch.benchmark.searching import search
 from zonesearch.core.trials import Params, Training, Trial
 
 METHODS = ("strong", "surrogate", "coordinate", "grid+interval", "tpe", "random", "gp")

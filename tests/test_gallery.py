@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from zonesearch import ObjectiveError, StoreError, Study
-from zonesearch.gallery import make_gallery
+from zonesearch.benchmark.gallery import make_gallery
 
 SPACE = {"width": [8, 16, 32], "batch": [4, 8, 16]}
 EVIL = "<b>line"

@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zonesearch.comparing import compare_methods
+    from zonesearch.benchmark.comparing import compare_methods
     from zonesearch.core.axes import Axis, Choice
     from zonesearch.core.metric import Metric
     from zonesearch.core.objective import Bundle, Objective
@@ -70,7 +70,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "zonesearch.comparing": ("compare_methods",),
+    "zonesearch.benchmark.comparing": ("compare_methods",),
     "zonesearch.core.axes": ("Axis", "Choice"),
     "zonesearch.core.metric": ("Metric",),
     "zonesearch.core.objective": ("Bundle", "Objective"),

@@ -6,7 +6,7 @@ import pytest
 
 from zonesearch.core.space import Space
 
-recorded = pytest.importorskip("zonesearch.contest.recorded")
+recorded = pytest.importorskip("zonesearch.benchmark.recorded")
 
 EPOCHS = 8
 

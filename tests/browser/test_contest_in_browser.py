@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.browser.chromium import chromium, opened
-from zonesearch.domain.contest import Contest, Search
-from zonesearch.report.contest_page import write_contest
+from zonesearch.benchmark.contest import Contest, Search
+from zonesearch.benchmark.page import write_contest
 
 pytestmark = pytest.mark.browser
 EVIL = "<img src=x onerror=\"document.title='owned'\">"

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from zonesearch import Metric, StoreError, StudyError, Training, run_pipeline
-from zonesearch.contest.methods import methods
-from zonesearch.contest.recorded import RecordedCell, RecordedMap
-from zonesearch.contest.recording import map_of, read_map, write_map
-from zonesearch.contest.searching import compare, search
+from zonesearch.benchmark.methods import methods
+from zonesearch.benchmark.recorded import RecordedCell, RecordedMap
+from zonesearch.benchmark.recording import map_of, read_map, write_map
+from zonesearch.benchmark.searching import compare, search
 from zonesearch.core.space import Space
 
 RECORDED = sorted((Path(__file__).parents[2] / "benchmarks" / "recorded").glob("*.json"))

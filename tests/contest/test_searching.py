@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from zonesearch.contest.methods import Method, coarser, method, methods
-from zonesearch.contest.problem import FunctionProblem
-from zonesearch.contest.recommending import recommend
-from zonesearch.contest.searching import checkpoints, compare, search
+from zonesearch.benchmark.methods import Method, coarser, method, methods
+from zonesearch.benchmark.problem import FunctionProblem
+from zonesearch.benchmark.recommending import recommend
+from zonesearch.benchmark.searching import checkpoints, compare, search
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Training, Trial
 from zonesearch.errors import StudyError

@@ -16,8 +16,8 @@ import pytest
 
 from tests.engine.made import IDENTITY, folder, record_in, trial
 from zonesearch import run_pipeline
+from zonesearch.benchmark.comparing import compare_methods
 from zonesearch.cli.main import main
-from zonesearch.comparing import compare_methods
 from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.errors import StoreError
 from zonesearch.run.running import Silent, run_study

@@ -11,9 +11,9 @@ from dataclasses import replace
 import pytest
 
 from zonesearch import run_pipeline
-from zonesearch.contest.methods import methods
-from zonesearch.contest.problem import FunctionProblem
-from zonesearch.contest.searching import compare
+from zonesearch.benchmark.methods import methods
+from zonesearch.benchmark.problem import FunctionProblem
+from zonesearch.benchmark.searching import compare
 from zonesearch.core.metric import Metric
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Trial, Trials

@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from zonesearch.domain.contest import Contest, Search
-from zonesearch.report.contest_page import render_contest
-from zonesearch.report.figures.contest import ends_figure, ranks_figure, regret_figure, within_figure
-from zonesearch.report.summaries.contest import curves_table, searches_table, standing_texts, standings_table
+from zonesearch.benchmark.contest import Contest, Search
+from zonesearch.benchmark.figures import ends_figure, ranks_figure, regret_figure, within_figure
+from zonesearch.benchmark.page import render_contest
+from zonesearch.benchmark.summary import curves_table, searches_table, standing_texts, standings_table
 
 EVIL = "<script>alert(1)</script>"
 

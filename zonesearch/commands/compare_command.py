@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from zonesearch.contest.recorded import RecordedMap
-    from zonesearch.domain.contest import Contest
+    from zonesearch.benchmark.contest import Contest
+    from zonesearch.benchmark.recorded import RecordedMap
     from zonesearch.study.study import Study
 
 __all__ = ["add_arguments", "call"]
@@ -56,9 +56,9 @@ def call(options: argparse.Namespace) -> None:
     """Search, score, print the table, write the page."""
     import json
 
-    from zonesearch.comparing import METHODS, compare_methods
-    from zonesearch.contest.methods import methods
-    from zonesearch.report.contest_page import write_contest
+    from zonesearch.benchmark.comparing import METHODS, compare_methods
+    from zonesearch.benchmark.methods import methods
+    from zonesearch.benchmark.page import write_contest
     from zonesearch.study.study import Study
 
     chosen = methods(METHODS if options.methods is None else options.methods)
@@ -94,8 +94,8 @@ def call(options: argparse.Namespace) -> None:
 
 
 def _problem(options: argparse.Namespace) -> Study | RecordedMap:
+    from zonesearch.benchmark.recording import read_map
     from zonesearch.commands.options import find_own_modules
-    from zonesearch.contest.recording import read_map
     from zonesearch.errors import StudyError
     from zonesearch.study.files import read_study
 
@@ -123,7 +123,7 @@ def _here(name: str) -> Path:
 
 def _table(contest: Contest) -> str:
     """Best first, aligned."""
-    from zonesearch.report.summaries.contest import standing_texts
+    from zonesearch.benchmark.summary import standing_texts
 
     rows = standing_texts(contest)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

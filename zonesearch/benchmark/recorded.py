@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from zonesearch.contest.problem import Truths
+from zonesearch.benchmark.problem import Truths
 from zonesearch.core.axes import Choice
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.reading import BEST, Reading
@@ -42,7 +42,7 @@ class RecordedCell:
 
 @dataclass(frozen=True)
 class RecordedMap:
-    """A :class:`zonesearch.contest.problem.Problem` that answers from a table.
+    """A :class:`zonesearch.benchmark.problem.Problem` that answers from a table.
 
     Args:
         name: in tables.

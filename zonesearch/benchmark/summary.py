@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from zonesearch.domain.contest import Contest, standard_error
+from zonesearch.benchmark.contest import Contest, standard_error
 
 __all__ = ["curves_table", "searches_table", "standing_texts", "standings_table"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from zonesearch.contest.live import Kept, LiveProblem
-from zonesearch.contest.methods import Method, methods
-from zonesearch.contest.recorded import RecordedMap
-from zonesearch.contest.recording import read_map
-from zonesearch.contest.searching import Sought, check_contest, checkpoints, compare
-from zonesearch.domain.contest import Contest
+from zonesearch.benchmark.contest import Contest
+from zonesearch.benchmark.live import Kept, LiveProblem
+from zonesearch.benchmark.methods import Method, methods
+from zonesearch.benchmark.recorded import RecordedMap
+from zonesearch.benchmark.recording import read_map
+from zonesearch.benchmark.searching import Sought, check_contest, checkpoints, compare
 from zonesearch.errors import StudyError
 from zonesearch.run.engines.runner import open_engine
 from zonesearch.run.running import Memory, check, identity_of

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from zonesearch.contest.problem import Truths
+from zonesearch.benchmark.problem import Truths
 from zonesearch.core.metric import Metric
 from zonesearch.core.objective import Objective, whole
 from zonesearch.core.seeding import FRESH
@@ -42,7 +42,7 @@ class Kept(Protocol):
 
 @dataclass(frozen=True)
 class LiveProblem:
-    """A :class:`zonesearch.contest.problem.Problem` that trains.
+    """A :class:`zonesearch.benchmark.problem.Problem` that trains.
 
     Args:
         study: gives space, epochs and reading.

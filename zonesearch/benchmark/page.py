@@ -6,11 +6,11 @@ import math
 from html import escape
 from pathlib import Path
 
-from zonesearch.domain.contest import Contest
-from zonesearch.report.figures.contest import ends_figure, ranks_figure, regret_figure, within_figure
+from zonesearch.benchmark.contest import Contest
+from zonesearch.benchmark.figures import ends_figure, ranks_figure, regret_figure, within_figure
+from zonesearch.benchmark.summary import curves_table, searches_table, standings_table
 from zonesearch.report.markup import Picture, Section, Table, page
 from zonesearch.report.page import replace_file
-from zonesearch.report.summaries.contest import curves_table, searches_table, standings_table
 
 __all__ = ["render_contest", "write_contest"]
 

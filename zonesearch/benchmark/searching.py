@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zonesearch.contest.methods import Method
-from zonesearch.contest.problem import Problem, Truths
-from zonesearch.contest.recommending import known_rule, recommend
+from zonesearch.benchmark.contest import Contest, Search
+from zonesearch.benchmark.methods import Method
+from zonesearch.benchmark.problem import Problem, Truths
+from zonesearch.benchmark.recommending import known_rule, recommend
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.trials import Params, Training, Trial, Trials
-from zonesearch.domain.contest import Contest, Search
 from zonesearch.errors import ObjectiveError, StudyError
 from zonesearch.run.pipeline import next_round
 from zonesearch.statistics.candidates import Candidate
@@ -49,7 +49,7 @@ class Sought:
     """One search, before its recommendations are scored.
 
     Args:
-        method, repeat, at, zones, n_trainings, seconds: as in :class:`zonesearch.domain.contest.Search`.
+        method, repeat, at, zones, n_trainings, seconds: as in :class:`zonesearch.benchmark.contest.Search`.
         shown: what it recommended at each of ``at``; None before anything was complete.
     """
 

@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from zonesearch.contest.recorded import RecordedCell, RecordedMap
+from zonesearch.benchmark.recorded import RecordedCell, RecordedMap
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.reading import Reading
 from zonesearch.core.space import Space

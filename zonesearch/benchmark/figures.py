@@ -8,7 +8,7 @@ from itertools import groupby
 
 import plotly.graph_objects as go
 
-from zonesearch.domain.contest import Contest, standard_error
+from zonesearch.benchmark.contest import Contest, standard_error
 from zonesearch.report.figures.look import DASHES, PALETTE, number, rgba, said, styled
 
 __all__ = ["ends_figure", "ranks_figure", "regret_figure", "within_figure"]
