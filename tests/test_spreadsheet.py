@@ -12,7 +12,7 @@ import pytest
 from tests.engine.made import record_in
 from zonesearch import Study
 from zonesearch.cli.main import main
-from zonesearch.commands.spreadsheet import as_texts
+from zonesearch.cli.spreadsheet import as_texts
 from zonesearch.core.trials import Training, Trial
 
 EVIL = ["=HYPERLINK()", "+1", "-1", "@SUM(1)", "\t=1", "fine", "a=b"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zonesearch.domain.sketch import sketch
+from zonesearch.cli.ascii_plot import sketch
 
 
 def test_sketch_draws_a_line_from_corner_to_corner() -> None:

@@ -18,7 +18,7 @@ import pytest
 from tests.engine.made import SETTINGS, record_in, trial
 from zonesearch import Study
 from zonesearch.cli.main import main
-from zonesearch.commands.terminal import Visible, visible
+from zonesearch.cli.terminal import Visible, visible
 from zonesearch.errors import MergeError, StoreError
 from zonesearch.run.storage import sources
 from zonesearch.run.storage.merge import merge

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from tests.training.techniques import a_run, digits, small_network, train
-from zonesearch.commands.status_command import status_of
+from zonesearch.cli.status_command import status_of
 from zonesearch.core.objective import Bundle
 from zonesearch.core.reading import Reading
 from zonesearch.core.trials import Training, Trial

@@ -17,10 +17,10 @@ from contextlib import nullcontext, redirect_stdout, suppress
 from importlib import import_module
 
 from zonesearch import __version__
-from zonesearch.as_process import Stopped, end_when_told, open_standard_streams
-from zonesearch.commands.terminal import Visible, visible
+from zonesearch.cli.as_process import Stopped, end_when_told, open_standard_streams
+from zonesearch.cli.supervised import Watch, supervised
+from zonesearch.cli.terminal import Visible, visible
 from zonesearch.errors import ZoneSearchError
-from zonesearch.supervised import Watch, supervised
 
 __all__ = ["COMMANDS", "main", "parser"]
 

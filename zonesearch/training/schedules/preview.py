@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zonesearch.domain.sketch import sketch
+from zonesearch.cli.ascii_plot import sketch
 from zonesearch.errors import StudyError
 from zonesearch.training.schedules.members import members
 from zonesearch.training.schedules.parsing import parse

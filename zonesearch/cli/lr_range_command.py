@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from zonesearch.commands.options import add_study, given_study
+from zonesearch.cli.options import add_study, given_study
 
 __all__ = ["add_arguments", "call"]
 
@@ -34,7 +34,7 @@ def call(options: argparse.Namespace) -> None:
     """Sweep, print the suggestion and the bounds."""
     import json
 
-    from zonesearch.domain.sketch import sketch
+    from zonesearch.cli.ascii_plot import sketch
     from zonesearch.errors import StudyError
     from zonesearch.run.engines.limited import limited
     from zonesearch.training.lr_range import lr_range

@@ -95,7 +95,7 @@ def call(options: argparse.Namespace) -> None:
 
 def _problem(options: argparse.Namespace) -> Study | RecordedMap:
     from zonesearch.benchmark.recording import read_map
-    from zonesearch.commands.options import find_own_modules
+    from zonesearch.cli.options import find_own_modules
     from zonesearch.errors import StudyError
     from zonesearch.study.files import read_study
 

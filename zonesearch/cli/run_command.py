@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zonesearch.commands.options import add_study, default_folder, given_study
-from zonesearch.commands.status_command import status_of
+from zonesearch.cli.options import add_study, default_folder, given_study
+from zonesearch.cli.status_command import status_of
 
 if TYPE_CHECKING:
     from zonesearch.run.result import Result

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 
-from zonesearch.commands.options import add_study, given_study
+from zonesearch.cli.options import add_study, given_study
 
 __all__ = ["add_arguments", "call"]
 
@@ -21,7 +21,7 @@ def call(options: argparse.Namespace) -> None:
     """Train a short probe, print one line per stage."""
     import json
 
-    from zonesearch.commands.wording import duration
+    from zonesearch.cli.wording import duration
     from zonesearch.core.metric import ACCURACY
     from zonesearch.run.engines.limited import limited
     from zonesearch.run.pipeline import estimate, forecast

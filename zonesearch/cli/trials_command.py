@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def call(options: argparse.Namespace) -> None:
     """The columns (params..., accuracy) first."""
-    from zonesearch.commands.spreadsheet import as_texts
+    from zonesearch.cli.spreadsheet import as_texts
     from zonesearch.errors import StudyError
     from zonesearch.run.recorded import read_trials
     from zonesearch.run.result import Result

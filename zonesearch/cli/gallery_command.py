@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def call(options: argparse.Namespace) -> None:
     """Run what is not finished yet, then write everything."""
     from zonesearch.benchmark.gallery import make_gallery
-    from zonesearch.commands.options import find_own_modules
+    from zonesearch.cli.options import find_own_modules
     from zonesearch.run.progress import ProgressBars
     from zonesearch.run.running import Observer, Silent
     from zonesearch.study.files import read_study

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from zonesearch.commands.options import add_study, default_folder, given_study
+from zonesearch.cli.options import add_study, default_folder, given_study
 from zonesearch.errors import StudyError
 
 __all__ = ["add_arguments", "call"]

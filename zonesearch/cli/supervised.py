@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 
-from zonesearch.as_process import end_when_told
+from zonesearch.cli.as_process import end_when_told
 
 __all__ = ["Watch", "supervised"]
 
