@@ -1,7 +1,7 @@
 """Racing finalists: how often an equal one is wronged, how often a worse one is found, and what it saves.
 
 Simulated finalists with normal noise between seeds of standard deviation 1; "fixed" gives every finalist all seeds and
-judges once (Holm over all pairs), "race" is :func:`zonesearch.statistics.race.run_race`. ``python -m benchmarks.racing``
+judges once (Holm over all pairs), "race" is ``race.run_race``. ``python -m benchmarks.racing``
 prints the tables in docs/search-methods.md.
 """
 

@@ -88,7 +88,8 @@ def measured(code: str, *arguments: str) -> tuple[float, float, float]:
 
 
 LOAD = (
-    "import sys\nfrom zonesearch.run.storage.store import Store\nfrom zonesearch.run.storage.run_folder import RunFolder\n"
+    "import sys\nfrom zonesearch.run.storage.store import Store\n"
+    "from zonesearch.run.storage.run_folder import RunFolder\n"
     "trials = Store(RunFolder.open(sys.argv[1]), writer=None).load().trials\nassert len(trials) == int(sys.argv[2])"
 )
 COMMAND = "import sys\nfrom zonesearch.cli.main import main\nassert main(sys.argv[1:]) == 0"

@@ -13,8 +13,8 @@ import pytest
 from tests.cluster.conftest import Start
 from tests.cluster.runs import until
 from tests.cluster.test_dask import Cluster
-from tests.engine.test_engines import TRAININGS, states
-from tests.engine.test_time_limit import Troubled
+from tests.run.test_engines import TRAININGS, states
+from tests.run.test_time_limit import Troubled
 from zonesearch.core.trials import Trial
 from zonesearch.run.engines.runner import open_engine
 

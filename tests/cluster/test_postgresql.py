@@ -14,10 +14,10 @@ import pytest
 
 from tests.cluster.postgresql import PostgreSQL, binaries
 from tests.cluster.runs import until
-from tests.engine.made import Sleeper, folder
-from tests.engine.test_optuna_view import dashboard
-from tests.engine.test_view_writers import TRIALS, viewed_at_once
-from tests.engine.test_view_writers import shown as viewed
+from tests.optuna.test_optuna_view import dashboard
+from tests.optuna.test_view_writers import TRIALS, viewed_at_once
+from tests.optuna.test_view_writers import shown as viewed
+from tests.run.made import Sleeper, folder
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Training, Trial
 from zonesearch.errors import StoreError

@@ -10,7 +10,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.engine.made import few_trials, trial
+from tests.run.made import few_trials, trial
 from zonesearch import Trial, Trials
 
 additions = st.lists(st.tuples(st.integers(0, 10), few_trials, st.booleans()), max_size=8)

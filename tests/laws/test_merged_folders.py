@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.engine.made import few_trials, folder, record_in, trial
+from tests.run.made import few_trials, folder, record_in, trial
 from zonesearch.core.trials import Trial, Trials
 from zonesearch.run.storage.merge import merge
 from zonesearch.run.storage.record import parse

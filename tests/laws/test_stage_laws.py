@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from stages.asking import answered
 
+from tests.search.asking import answered
 from zonesearch.core.reading import BEST
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Trial, Trials

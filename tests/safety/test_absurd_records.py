@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.engine.made import record_in
+from tests.run.made import record_in
 from zonesearch import Study
 from zonesearch.cli.main import main
 from zonesearch.core.compact import Curves

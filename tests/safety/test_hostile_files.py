@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.engine.made import SETTINGS, record_in, trial
+from tests.run.made import SETTINGS, record_in, trial
 from zonesearch import Study
 from zonesearch.cli.main import main
 from zonesearch.cli.terminal import Visible, visible

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.engine.made import folder, trial
+from tests.run.made import folder, trial
 from zonesearch import Study
 from zonesearch.cli.main import main
 from zonesearch.errors import StoreError
@@ -210,7 +210,7 @@ def test_command_with_closed_streams_keeps_what_is_printed_out_of_its_files(tmp_
 
 def test_store_takes_no_descriptor_of_a_standard_stream(tmp_path: Path) -> None:
     code = (
-        "import os, sys; from zonesearch.run.storage.store import Store; from tests.engine.made import folder, trial\n"
+        "import os, sys; from zonesearch.run.storage.store import Store; from tests.run.made import folder, trial\n"
         "os.close(1); os.close(2); store = Store(folder(sys.argv[1])); store.append([trial(16)])\n"
         "os.write(1, b'noise') if os.path.exists('/proc/self/fd/1') else None\n"
         "store.append([trial(32)]); assert store._descriptor > 2"

@@ -173,7 +173,7 @@ def test_python_m_in_a_strangers_folder_imports_nothing_there(here: Path) -> Non
         cwd=here,
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(main.__code__.co_filename).parents[1])},
+        env={**os.environ, "PYTHONPATH": str(Path(main.__code__.co_filename).parents[2])},
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("width,batch,accuracy")
@@ -291,7 +291,7 @@ def test_study_file_that_is_no_utf8_is_left_out_with_a_note(here: Path, capsys: 
 
 @pytest.mark.parametrize("word", ["9/2", "hello", "0/0", "1/9" + "9" * 5000, "1/99999999", 7, ["1/2"], {"evil": 1}])
 def test_shard_that_cannot_be_is_ignored_with_a_note(here: Path, word: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    from tests.engine.made import record_in, trial
+    from tests.run.made import record_in, trial
     from zonesearch.core.trials import Trial
 
     made = trial(16)

@@ -1,4 +1,4 @@
-"""The command ``zonesearch``: parses, calls, prints. What it calls is in :mod:`zonesearch.commands`, one a file.
+"""The command ``zonesearch``: parses, calls, prints. What it calls is in :mod:`zonesearch.cli`, one a file.
 
 Exit status: 0 done, 2 something for the user to mend (one sentence on standard error), 130 stopped by Ctrl-C,
 143 by SIGTERM, 129 by SIGHUP, 1 when the reader of its output left.
@@ -43,7 +43,7 @@ COMMANDS = (
     "claims",
     "compare",
 )
-"""Every command; ``lr-range`` lives in ``commands/lr_range_command.py``."""
+"""Every command; ``lr-range`` lives in ``cli/lr_range_command.py``."""
 
 _OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--version", action="version", version=f"zonesearch {__version__}")
     commands = root.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in COMMANDS:
-        module = import_module(f"zonesearch.commands.{name.replace('-', '_')}_command")
+        module = import_module(f"zonesearch.cli.{name.replace('-', '_')}_command")
         summary = (module.__doc__ or "").splitlines()[0]
         sub = commands.add_parser(name, help=summary, description=summary)
         module.add_arguments(sub)
@@ -118,5 +118,5 @@ def _sentence(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
 ) -> str:
     """A warning of ours as a sentence; others with the place that they come from."""
-    ours = filename.startswith(os.path.dirname(__file__))
+    ours = filename.startswith(os.path.dirname(os.path.dirname(__file__)))
     return f"zonesearch: {message}\n" if ours else f"{filename}:{lineno}: {category.__name__}: {message}\n"

@@ -3,8 +3,8 @@
 Two parts. **Seeds**: initial weights and the order of the data. The variance between seeds follows a trend in the
 value, bad cells being the noisier ones, and each cell's own repeats are combined with that trend
 (:mod:`zonesearch.statistics.variance_trend`); where no cell has repeats, the trend is that of what neighbours do not
-explain (:mod:`zonesearch.statistics.differences`). **Examples**: all cells answer the same finite validation set, so that
-two cells are compared example by example (:mod:`zonesearch.statistics.examples`) where it was recorded which examples were
+explain (``statistics.differences``). **Examples**: all cells answer the same finite validation set, so that
+two cells are compared example by example (``statistics.examples``) where it was recorded which examples were
 right; where only a number is known, the seeds part stands alone. Differences are judged by Student's t with the degrees
 of freedom of both parts (Welch 1947, Satterthwaite 1946).
 """

@@ -2,7 +2,7 @@
 
 The same seed index means the same order of the data, so that values are compared in pairs by Student's t. Where it is
 known which test examples each training got right, the examples are a second random factor, crossed with the seeds
-(:func:`zonesearch.statistics.examples.crossed`), and "differs" holds for other examples too, not for this test set alone.
+(``examples.crossed``), and "differs" holds for other examples too, not for this test set alone.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ optimism of choosing. Two finalists share their seeds (the same data order) and 
 compared in pairs over both (:mod:`zonesearch.statistics.paired`). The best finalist is the best *of these data*: the
 comparisons with it are those of all pairs, and Holm's correction (1979) runs over all pairs, so that "differs" is said
 wrongly of equal finalists with at most the stated probability. Its mean is that of the luckiest too: the interval is
-so wide that it holds at its level although the finalist was picked (:func:`zonesearch.statistics.significance.t_interval`
+so wide that it holds at its level although the finalist was picked (``significance.t_interval``
 with ``n_picked``). Uncertainty has two parts that do not add up to one: seeds (Student's t interval of the mean over
 seeds, on this test set) and the finite test set (Wilson's score interval, 1927).
 

@@ -209,7 +209,7 @@ def _alike(members: Sequence[int], contrasts: Contrasts) -> list[int]:
     """The cells of an island that cannot be told apart from its peak, from the best down.
 
     The more there are, the luckier is the highest of them, and the further below it may the best one lie
-    (:func:`zonesearch.statistics.significance.subset_level`); so they are counted until the number stays. The highest is
+    (``significance.subset_level``); so they are counted until the number stays. The highest is
     also likely to be noisier than its own repeats say, so that its variance counts as that of the others at least.
     """
     peak, n, least = members[0], 0, 0.0

@@ -118,7 +118,7 @@ class Processes:
         on_trials: OnTrials,
         on_progress: OnProgress | None = None,
     ) -> None:
-        """Train all ``bundles`` (see :class:`zonesearch.run.engines.runner.Engine`); bytes are an objective, pickled."""
+        """Train all ``bundles`` (see ``runner.Engine``); bytes are an objective, pickled."""
         waiting = deque(_Job(bundle) for bundle in order_of_work(bundles))
         if not waiting:
             return

@@ -1,0 +1,300 @@
+"""Every engine brings each training back exactly once, whatever becomes of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.run.made import Sleeper, answer
+from zonesearch.core.objective import Bundle, Report
+from zonesearch.core.trials import Training, Trial, Trials
+from zonesearch.errors import ObjectiveError, StudyError
+from zonesearch.run.engines.runner import InProcess, open_engine, order_of_work, run_bundles
+
+TRAININGS = [Training({"x": i}) for i in range(6)]
+
+
+@dataclass(frozen=True)
+class Troubled(Sleeper):
+    """Answers, but for the trainings named here."""
+
+    raises: tuple[int, ...] = ()
+    dies: tuple[int, ...] = ()
+    silent: tuple[int, ...] = ()
+    hopeless: tuple[int, ...] = ()
+
+    def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
+        for trial in super().train(bundle, report):
+            x = trial.params["x"]
+            if x in self.raises:
+                raise RuntimeError(f"no {x}")
+            if x in self.dies:
+                os.kill(os.getpid(), signal.SIGKILL)
+            if x in self.hopeless:
+                raise ObjectiveError("data folder /data is missing")
+            if x not in self.silent:
+                yield trial
+
+
+def run(objective: Sleeper, workers: int = 1, trainings: list[Training] = TRAININGS) -> list[Trial]:
+    came: list[Trial] = []
+    run_bundles(objective, objective.bundles(trainings), workers=workers, on_trials=came.extend)
+    return came
+
+
+def states(came: list[Trial]) -> dict[object, str]:
+    assert len({t.training.identity for t in came}) == len(came), "a training came back twice"
+    return {t.params["x"]: t.state for t in came}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("per_bundle", [1, 4])
+def test_engine_brings_back_each_training_once(workers: int, per_bundle: int) -> None:
+    came = run(Sleeper(per_bundle=per_bundle), workers)
+    assert sorted(t.training.key for t in came) == sorted(t.key for t in TRAININGS)
+    assert {t.accuracy for t in came} == {answer(t).accuracy for t in TRAININGS}
+
+
+def test_engines_agree_on_everything_but_where_and_how_long() -> None:
+    def plain(trials: list[Trial]) -> list[tuple[object, ...]]:
+        return [(t.training, t.state, t.accuracy, t.curve) for t in Trials(trials)]
+
+    objective = Troubled(per_bundle=2, raises=(1,))
+    assert plain(run(objective, 2)) == plain(run(objective, 1))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_training_that_raises_is_a_failed_trial_and_the_others_of_its_bundle_are_not(workers: int) -> None:
+    came = run(Troubled(per_bundle=3, raises=(1,), silent=(4,)), workers)
+    assert states(came) == {0: "complete", 1: "failed", 2: "complete", 3: "complete", 4: "failed", 5: "complete"}
+    errors = {t.params["x"]: t.error for t in came}
+    assert "RuntimeError: no 1" in errors[1]
+    assert "Traceback" in errors[1]
+    assert "returned no trial" in errors[4]
+
+
+def test_training_that_raises_once_is_tried_again(tmp_path: Path) -> None:
+    class Shaky(Sleeper):
+        def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
+            tries = tmp_path / bundle.key
+            with tries.open("a") as file:
+                file.write("x")
+            if len(tries.read_text()) == 1:
+                raise RuntimeError("only now")
+            yield from super().train(bundle, report)
+
+    assert set(states(run(Shaky())).values()) == {"complete"}
+
+
+def test_training_that_kills_its_process_is_a_failed_trial_and_all_others_are_not() -> None:
+    came = run(Troubled(per_bundle=2, dies=(3,)), 2)
+    assert states(came) == {x: "failed" if x == 3 else "complete" for x in range(6)}
+    assert next(t.error for t in came if t.state == "failed").startswith("the process that trained this ended")
+
+
+def test_worker_killed_from_outside_costs_nothing() -> None:
+    came: list[Trial] = []
+    killed: list[int] = []
+    objective = Sleeper(0.3)
+
+    def kill_one(key: str, share: float) -> None:
+        children = subprocess.run(
+            ["pgrep", "-P", str(os.getpid()), "-f", "loky"], capture_output=True, text=True
+        ).stdout.split()
+        workers = [int(pid) for pid in children if "resource_tracker" not in _command(int(pid))]
+        if not killed and came and workers:
+            killed.append(workers[0])
+            os.kill(workers[0], signal.SIGKILL)
+
+    with open_engine(workers=2) as engine:
+        engine.run(objective, objective.bundles(TRAININGS), came.extend, kill_one)
+    assert killed
+    assert states(came) == dict.fromkeys(range(6), "complete")
+
+
+def _command(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_error_that_a_person_must_mend_ends_the_run_and_keeps_what_came(workers: int) -> None:
+    came: list[Trial] = []
+    objective = Troubled(hopeless=(2,))
+    bundles = [Bundle((t,), cost=6.0 - i) for i, t in enumerate(TRAININGS)]
+    with pytest.raises(ObjectiveError, match="/data is missing"), open_engine(workers=workers) as engine:
+        engine.run(objective, bundles, came.extend)
+    assert set(states(came).values()) <= {"complete"}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_the_recorder_raises_ends_the_run(workers: int) -> None:
+    def full(trials: list[Trial]) -> None:
+        raise OSError("disk full")
+
+    objective = Sleeper(0.05)
+    with pytest.raises(OSError, match="disk full"), open_engine(workers=workers) as engine:
+        engine.run(objective, objective.bundles(TRAININGS), full)
+
+
+def test_engine_serves_many_rounds_and_objectives() -> None:
+    came: list[Trial] = []
+    with open_engine(workers=2, provenance={"shard": "1/2"}) as engine:
+        for objective in (Sleeper(), Troubled(raises=(8,))):
+            for x in range(7, 10):
+                engine.run(
+                    objective, objective.bundles([Training({"x": x}, 1 + isinstance(objective, Troubled))]), came.extend
+                )
+    assert [t.state for t in came].count("failed") == 1
+    assert {t.provenance["shard"] for t in came} == {"1/2"}
+    assert len({(t.params["x"], t.seed) for t in came}) == 6
+
+
+def test_objective_may_be_a_closure() -> None:
+    offset = 0.125
+
+    class Local(Sleeper):
+        def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
+            yield from (Trial(t, accuracy=offset) for t in bundle.trainings)
+
+    assert {t.accuracy for t in run(Local(), 2)} == {offset}
+
+
+def test_objective_that_cannot_be_sent_says_so() -> None:
+    class Holding(Sleeper):
+        def __reduce__(self) -> tuple[object, ...]:
+            raise TypeError("cannot pickle a lock")
+
+    with pytest.raises(ObjectiveError, match=r"cannot pickle a lock.*workers = 1"):
+        run(Holding(), 2)
+    assert len(run(Holding(), 1)) == 6
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_progress_moves_from_zero_to_one(workers: int) -> None:
+    seen: list[tuple[str, float]] = []
+    objective = Sleeper(0.2, per_bundle=6)
+    caller = threading.get_ident()
+
+    def note(key: str, share: float) -> None:
+        assert threading.get_ident() == caller
+        seen.append((key, share))
+
+    with open_engine(workers=workers) as engine:
+        engine.run(objective, objective.bundles(TRAININGS), lambda trials: None, note)
+    shares = [share for _, share in seen]
+    assert shares == sorted(shares)
+    assert max(shares) > 0.3
+    assert {key for key, _ in seen} == {objective.bundles(TRAININGS)[0].key}
+
+
+def test_the_shortest_bundle_starts_first_then_the_longest() -> None:
+    bundles = [Bundle((t,), cost) for t, cost in zip(TRAININGS, [1, 3, 2, 3, 1, 2], strict=True)]
+    assert [b.cost for b in order_of_work(bundles)] == [1, 3, 3, 2, 2, 1]
+    assert order_of_work(bundles[::-1]) == order_of_work(bundles)
+
+
+def test_workers_use_the_threads_they_are_given() -> None:
+    class Asking(Sleeper):
+        def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
+            import numpy as np  # noqa: F401
+            from threadpoolctl import threadpool_info
+
+            n = max(pool["num_threads"] for pool in threadpool_info())
+            yield from (Trial(t, accuracy=n / 10) for t in bundle.trainings)
+
+    for workers in (1, 2):
+        assert {t.accuracy for t in run(Asking(), workers)} == {0.1}
+
+
+def test_gpus_are_taken_in_turns() -> None:
+    class Asking(Sleeper):
+        def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
+            time.sleep(0.2)
+            for t in bundle.trainings:
+                yield Trial(t, accuracy=0.5, provenance={"gpu": os.environ["CUDA_VISIBLE_DEVICES"]})
+
+    came: list[Trial] = []
+    with open_engine(workers=2, gpus=("4", "7")) as engine:
+        engine.run(Asking(), Asking().bundles(TRAININGS), came.extend)
+    assert {t.provenance["gpu"] for t in came} == {"4", "7"}
+
+
+def test_unknown_engine_is_refused() -> None:
+    with pytest.raises(StudyError, match="dask://HOST:PORT"):
+        open_engine("slurm")
+    with pytest.raises(StudyError, match="at least 1 worker"):
+        open_engine(workers=0)
+    assert isinstance(open_engine(), InProcess)
+
+
+SCRIPT = """
+import sys
+from tests.run.made import Sleeper
+from zonesearch.core.trials import Training
+from zonesearch.run.engines.runner import open_engine
+objective = Sleeper(0.2)
+print("ready", flush=True)
+try:
+    with open_engine(workers=int(sys.argv[1])) as engine:
+        engine.run(objective, objective.bundles([Training({"x": i}) for i in range(1000)]),
+                   lambda trials: print("came", flush=True))
+except KeyboardInterrupt:
+    print("stopped", flush=True)
+"""
+
+
+def start(workers: int) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(workers)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background ignores it
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line == "came\n":
+            break
+    return process
+
+
+def left_in_group(group: int, within_s: float = 10) -> list[str]:
+    """The processes of the group that are still there after a while."""
+    end = time.monotonic() + within_s
+    while True:
+        found = subprocess.run(["pgrep", "-g", str(group)], capture_output=True, text=True).stdout.split()
+        if not found or time.monotonic() > end:
+            return found
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_ends_workers_and_is_raised_once(workers: int) -> None:
+    process = start(workers)
+    try:
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
+        out, errors = process.communicate(timeout=30)
+        assert out.endswith("stopped\n")
+        assert errors == ""
+        assert process.returncode == 0
+        assert left_in_group(process.pid) == []
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_workers_end_when_the_coordinator_is_killed() -> None:
+    process = start(2)
+    process.kill()
+    process.communicate(timeout=30)
+    assert left_in_group(process.pid) == []
