@@ -17,8 +17,9 @@ from zonesearch.core.metric import Metric
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Training, Trial
 from zonesearch.errors import StoreError
-from zonesearch.optuna.storage import open_storage, shown_url
+from zonesearch.optuna.storage import open_storage
 from zonesearch.optuna.view import LiveView, OptunaView
+from zonesearch.run.storage.urls import shown_url
 
 SPACE = Space.parse({"width": {"low": 8, "high": 64, "scale": "log"}, "rate": [0.5, 1.0], "kind": ["a", "b"]})
 

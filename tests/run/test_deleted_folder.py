@@ -20,6 +20,7 @@ from zonesearch.benchmark.comparing import compare_methods
 from zonesearch.cli.main import main
 from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.errors import StoreError
+from zonesearch.optuna.runs import viewed
 from zonesearch.run.running import Silent, run_study
 from zonesearch.run.shards import Shard
 from zonesearch.run.storage.merge import merge
@@ -283,7 +284,9 @@ def test_shard_view_and_comparison_notice_too(tmp_path: Path) -> None:
     study = Study.of(SPACE, peak, stages=("grid",))
     run = tmp_path / "run"
     with pytest.raises(StoreError) as error:
-        run_study(study, into=run, shard=Shard(1, 1), observer=Deleting(run), view=str(run / "view.journal"))
+        run_study(
+            study, into=run, shard=Shard(1, 1), observer=Deleting(run), watching=viewed(str(run / "view.journal"))
+        )
     assert len(merge([rescued(error.value)], tmp_path / "back").folder.name) > 0
     into = tmp_path / "compared"
     with pytest.raises(StoreError) as error:

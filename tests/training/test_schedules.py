@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zonesearch.cli.schedule_command import picture
 from zonesearch.errors import StudyError
 from zonesearch.statistics.lr_range import sweep_rates
 from zonesearch.training.schedules import Plateau, Preview, Schedule, Sweep, Triangular, Warmup, parse, preview
@@ -274,8 +275,8 @@ def test_a_schedule_is_abstract() -> None:
 def test_preview_shows_every_rate_with_the_full_specification() -> None:
     shown = Preview.of("step(every=1)", 3, 2, 0.4)
     assert shown.describe()["learning_rates"] == [0.4, 0.4, 0.2, 0.2, 0.1, 0.1]
-    assert shown.picture().splitlines()[0] == "step(every=1, factor=0.5)"
-    assert "epoch 0" in shown.picture()
+    assert picture(shown).splitlines()[0] == "step(every=1, factor=0.5)"
+    assert "epoch 0" in picture(shown)
     assert "validation accuracy" in Preview.of("plateau", 3, 2, 0.4).note
 
 

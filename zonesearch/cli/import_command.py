@@ -38,9 +38,9 @@ def call(options: argparse.Namespace) -> None:
     from collections import Counter
 
     from zonesearch.core.wording import point_text
+    from zonesearch.optuna.runs import import_run
     from zonesearch.run.recorded import read_run
     from zonesearch.run.result import Result
-    from zonesearch.run.sharing import import_run
 
     into = options.into or Path("runs") / (_folder_name(options.study or "") or "imported")
     imported, folder = import_run(

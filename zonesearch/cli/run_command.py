@@ -54,6 +54,12 @@ def call(options: argparse.Namespace) -> None:
     observer = Silent() if options.quiet or options.json else ProgressBars(study, folder)
     is_part, report = shard is not None, _Report(home / "report.html", folder / "report.html")
 
+    watching = None
+    if options.view is not None:
+        from zonesearch.optuna.runs import viewed
+
+        watching = viewed(options.view)
+
     def finish(result: Result) -> None:
         if result.verdict is not None or not (is_part or options.json):
             report.write(result)
@@ -69,7 +75,7 @@ def call(options: argparse.Namespace) -> None:
         observer=observer,
         shard=shard,
         wait=options.wait,
-        view=options.view,
+        watching=watching,
         finish=finish,
         apart=options.watch.apart,
         in_process=options.watch.trains,

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["add_arguments", "call"]
+from zonesearch.cli.ascii_plot import sketch
+
+if TYPE_CHECKING:
+    from zonesearch.training.schedules import Preview
+
+__all__ = ["add_arguments", "call", "picture"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,4 +36,18 @@ def call(options: argparse.Namespace) -> None:
         from zonesearch.report.learning_rates import schedule_figure, write_figure
 
         write_figure(schedule_figure(preview.learning_rates, preview.steps_per_epoch, preview.schedule), options.html)
-    print(json.dumps(preview.describe()) if options.json else preview.picture())
+    print(json.dumps(preview.describe()) if options.json else picture(preview))
+
+
+def picture(preview: Preview, width: int = 72, height: int = 12) -> str:
+    """The rates as text: epochs to the right, the rate upwards."""
+    drawn = sketch(preview.learning_rates, x_from="epoch 0", x_to=str(preview.epochs), width=width, height=height)
+    stored = f"members of an average or ensemble after epochs {_epochs(preview.members)}" if preview.members else ""
+    return "\n".join(line for line in (preview.schedule, drawn, stored, preview.note) if line)
+
+
+def _epochs(epochs: Sequence[int]) -> str:
+    """``8, 16, 24``; ``30 to 40`` for a row of neighbours."""
+    if len(epochs) > 2 and list(epochs) == list(range(epochs[0], epochs[-1] + 1)):
+        return f"{epochs[0]} to {epochs[-1]}"
+    return ", ".join(map(str, epochs))

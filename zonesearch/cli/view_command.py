@@ -19,8 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def call(options: argparse.Namespace) -> None:
     """Add the trials that the view lacks."""
+    from zonesearch.optuna.runs import open_view
     from zonesearch.run.recorded import read_run, study_of
-    from zonesearch.run.sharing import open_view
     from zonesearch.run.storage.run_folder import RunFolder
 
     folder = RunFolder.open(options.run)

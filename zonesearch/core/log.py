@@ -11,29 +11,43 @@ from __future__ import annotations
 import threading
 from collections.abc import Hashable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any, Generic, Protocol, TypeVar
 
-if TYPE_CHECKING:
-    from zonesearch.core.trials import Trial
+__all__ = ["Recorded", "Records"]
 
-__all__ = ["Records"]
+
+class _Keyed(Protocol):
+    @property
+    def identity(self) -> Hashable: ...
+
+
+class Recorded(Protocol):
+    """What a log keeps: it belongs to a training, and can tell whether another record says the same."""
+
+    @property
+    def training(self) -> _Keyed: ...
+
+    def says_the_same(self, other: Any) -> bool: ...
+
+
+_Record = TypeVar("_Record", bound=Recorded)
 
 _Places = int | tuple[int, ...]
 """Where in the log the records of one identity stand: mostly one."""
 
 
-class _Log:
+class _Log(Generic[_Record]):
     """All records in the order of their arrival, and by identity where they stand."""
 
     __slots__ = ("entries", "growing", "places", "repeated")
 
-    def __init__(self, entries: list[Trial], places: dict[Hashable, _Places]) -> None:
+    def __init__(self, entries: list[_Record], places: dict[Hashable, _Places]) -> None:
         self.entries = entries
         self.places = places
         self.repeated = {identity: None for identity, found in places.items() if isinstance(found, tuple)}
         self.growing = threading.Lock()  # a viewer may look from a thread of its own, and two may add
 
-    def copied(self, n: int) -> _Log:
+    def copied(self, n: int) -> _Log[_Record]:
         """The first ``n`` records as a log of their own."""
         places = dict(self.places)
         for trial in self.entries[n:]:
@@ -45,7 +59,7 @@ class _Log:
         return _Log(self.entries[:n], places)
 
 
-class Records:
+class Records(Generic[_Record]):
     """The records of a set of trials, by identity: a mapping to tuples of trials, in the order of arrival.
 
     Made empty; others come of :meth:`added`.
@@ -54,11 +68,11 @@ class Records:
     __slots__ = ("_log", "_n", "_n_identities")
 
     def __init__(self) -> None:
-        self._log = _Log([], {})
+        self._log: _Log[_Record] = _Log([], {})
         self._n = 0
         self._n_identities = 0
 
-    def added(self, trials: Sequence[Trial]) -> Records:
+    def added(self, trials: Sequence[_Record]) -> Records[_Record]:
         """These and ``trials``, without those that say the same as one that is there; itself when none is new."""
         with self._log.growing:
             log = self._log if self._n == len(self._log.entries) else self._log.copied(self._n)
@@ -71,17 +85,17 @@ class Records:
                     n_new += 1
                     entries.append(trial)
                     places[identity] = place
-                elif not any(trial._identical(entries[i]) for i in _all(found)):
+                elif not any(trial.says_the_same(entries[i]) for i in _all(found)):
                     entries.append(trial)
                     places[identity] = (*_all(found), place)
                     log.repeated[identity] = None
             if len(entries) == self._n:
                 return self
-            made = Records.__new__(Records)
+            made: Records[_Record] = Records.__new__(Records)
             made._log, made._n, made._n_identities = log, len(entries), self._n_identities + n_new
             return made
 
-    def get(self, identity: Hashable, default: tuple[Trial, ...] = ()) -> tuple[Trial, ...]:
+    def get(self, identity: Hashable, default: tuple[_Record, ...] = ()) -> tuple[_Record, ...]:
         """All records of one identity."""
         places = self._log.places.get(identity)
         if places is None:
@@ -90,7 +104,7 @@ class Records:
             return (self._log.entries[places],) if places < self._n else default
         return tuple([self._log.entries[i] for i in places if i < self._n]) or default
 
-    def __getitem__(self, identity: Hashable) -> tuple[Trial, ...]:
+    def __getitem__(self, identity: Hashable) -> tuple[_Record, ...]:
         found = self.get(identity)
         if not found:
             raise KeyError(identity)
@@ -103,7 +117,7 @@ class Records:
         """The number of identities."""
         return self._n_identities
 
-    def items(self) -> Iterator[tuple[Any, tuple[Trial, ...]]]:
+    def items(self) -> Iterator[tuple[Any, tuple[_Record, ...]]]:
         """Each identity with its records, in the order in which identities first came."""
         entries, places = self._log.entries, self._log.places
         for i, trial in enumerate(islice(entries, self._n)):
@@ -114,7 +128,7 @@ class Records:
             elif found[0] == i:
                 yield identity, tuple([entries[place] for place in found if place < self._n])
 
-    def repeated(self) -> Iterator[tuple[Trial, ...]]:
+    def repeated(self) -> Iterator[tuple[_Record, ...]]:
         """The records of each identity that has more than one; the others, mostly all, are not looked at."""
         found = (self.get(identity) for identity in list(self._log.repeated))
         return (trials for trials in found if len(trials) > 1)
@@ -122,11 +136,11 @@ class Records:
     def __iter__(self) -> Iterator[Any]:
         return (identity for identity, _ in self.items())
 
-    def values(self) -> Iterator[tuple[Trial, ...]]:
+    def values(self) -> Iterator[tuple[_Record, ...]]:
         """The records of each identity."""
         return (trials for _, trials in self.items())
 
-    def entries(self) -> Iterator[Trial]:
+    def entries(self) -> Iterator[_Record]:
         """Every record, in the order of arrival."""
         return islice(self._log.entries, self._n)
 

@@ -308,7 +308,7 @@ class Trial:
             json.dumps(dict(self.provenance), sort_keys=True, default=str),
         )
 
-    def _identical(self, other: Trial) -> bool:
+    def says_the_same(self, other: Trial) -> bool:
         return self is other or (self._rank == other._rank and self.curve == other.curve)
 
     def _contradicts(self, other: Trial) -> bool:
@@ -348,7 +348,7 @@ class Trials:
     """An immutable set of trials. ``a | b`` merges; iteration is over one trial per training, in a fixed order."""
 
     def __init__(self, trials: Iterable[Trial] = ()) -> None:
-        self._records = Records().added(list(trials))
+        self._records: Records[Trial] = Records[Trial]().added(list(trials))
         self._asked: tuple[object, list[Training]] = ((), [])  # a stage and who asks it both want to know
 
     def __or__(self, other: Trials) -> Trials:

@@ -20,12 +20,12 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from zonesearch.errors import StoreError
 from zonesearch.optuna.admission import Admission
+from zonesearch.optuna.runs import open_view
 from zonesearch.optuna.view import OptunaView
 from zonesearch.report.figure_set import dashboard_figures
 from zonesearch.report.note import note
 from zonesearch.report.page import write_report
 from zonesearch.run.recorded import read_run, study_of
-from zonesearch.run.sharing import open_view
 from zonesearch.run.storage.run_folder import RunFolder
 from zonesearch.statistics.findings import Findings
 

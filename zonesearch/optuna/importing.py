@@ -30,8 +30,9 @@ from zonesearch.core.space import Space
 from zonesearch.core.trials import Trial, Trials
 from zonesearch.errors import StoreError, StudyError, did_you_mean
 from zonesearch.optuna.axes import parameter_value, space_of
-from zonesearch.optuna.storage import open_storage, quiet_optuna, shown_url, storage_errors
+from zonesearch.optuna.storage import open_storage, quiet_optuna, storage_errors
 from zonesearch.optuna.trials import Conversion, ReadStudy
+from zonesearch.run.storage.urls import shown_url
 
 __all__ = ["Imported", "import_study"]
 

@@ -13,13 +13,13 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 
 from zonesearch.errors import StoreError
+from zonesearch.run.storage.urls import shown_url
 
 __all__ = [
     "absolute_url",
     "connect_options",
     "open_storage",
     "quiet_optuna",
-    "shown_url",
     "storage_errors",
     "with_driver",
 ]
@@ -94,16 +94,6 @@ def _is_sqlite(path: Path) -> bool:
 def connect_options(url: str) -> dict[str, object]:
     """What a driver is told about a connection to ``url``."""
     return {"connect_timeout": _CONNECT_S} if url.startswith(("postgresql", "mysql", "mariadb")) else {}
-
-
-def shown_url(url: str) -> str:
-    """``url`` without its password."""
-    scheme, mark, rest = url.partition("://")
-    user, at, place = rest.rpartition("@")
-    if not mark or not at:
-        return url
-    name, colon, _ = user.partition(":")
-    return f"{scheme}://{name}{':***' if colon else ''}@{place}"
 
 
 @contextmanager

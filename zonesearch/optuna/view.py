@@ -28,8 +28,9 @@ from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.space import Axis, Space
 from zonesearch.core.trials import Trial, Value
 from zonesearch.errors import StoreError
-from zonesearch.optuna.storage import open_storage, quiet_optuna, shown_url, storage_errors
+from zonesearch.optuna.storage import open_storage, quiet_optuna, storage_errors
 from zonesearch.optuna.view_lock import one_writer
+from zonesearch.run.storage.urls import shown_url
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zonesearch.errors import StoreError
-from zonesearch.optuna.storage import connect_options, shown_url, with_driver
+from zonesearch.optuna.storage import connect_options, with_driver
+from zonesearch.run.storage.urls import shown_url
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from zonesearch.core.coarse import coarser
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.reading import Reading
 from zonesearch.core.seeding import FRESH
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trial
 from zonesearch.core.values import told_apart
-from zonesearch.search.coarse import coarser
 from zonesearch.statistics.findings import Findings
 from zonesearch.statistics.map import Map
 from zonesearch.statistics.noise import Cell, Noise, map_cells, measure_noise

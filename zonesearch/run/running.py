@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from zonesearch.core.limits import time_limit
 from zonesearch.core.metric import ACCURACY, Metric
@@ -17,10 +16,10 @@ from zonesearch.core.trials import Trial, Trials
 from zonesearch.errors import ObjectiveError, StudyError
 from zonesearch.run.engines.gpus import visible_gpus
 from zonesearch.run.engines.runner import Engine, InProcess, open_engine, order_of_work
-from zonesearch.run.pipeline import Round, find, next_round, round_bundles
+from zonesearch.run.observing import Observer, Silent, Watching
+from zonesearch.run.pipeline import find, next_round, round_bundles
 from zonesearch.run.result import Result
 from zonesearch.run.shards import Deal, Shard, deal, remaining
-from zonesearch.run.sharing import live_view
 from zonesearch.run.storage.first_identity import FORMAT as IDENTITY_FORMAT
 from zonesearch.run.storage.identity import fingerprint
 from zonesearch.run.storage.run_folder import RunFolder
@@ -30,9 +29,6 @@ from zonesearch.search.stage import Stage
 from zonesearch.statistics.findings import StageRecord
 from zonesearch.study.files import read_study
 from zonesearch.study.study import DEFAULT_STAGES, Study
-
-if TYPE_CHECKING:
-    from zonesearch.optuna.view import LiveView
 
 __all__ = [
     "Memory",
@@ -47,42 +43,6 @@ __all__ = [
 ]
 
 _HOPELESS = 5  # so many trainings that all failed, and none that did not, end a run early
-
-
-class Observer(Protocol):
-    """Who watches a run: a progress bar, a log, a live view."""
-
-    def round_begins(self, at: Round, bundles: Sequence[Bundle], n_stages: int) -> None:
-        """A stage wants trainings; ``bundles`` are those that are still to be trained here."""
-        ...
-
-    def bundle_moves(self, key: str, share: float) -> None:
-        """A bundle under way is done to this share, 0..1."""
-        ...
-
-    def trials_came(self, new: Sequence[Trial], trials: Trials) -> None:
-        """``new`` came back and are recorded; ``trials`` is all that is known."""
-        ...
-
-    def ended(self) -> None:
-        """The run is over, for whatever reason."""
-        ...
-
-
-class Silent:
-    """An observer that says nothing."""
-
-    def round_begins(self, at: Round, bundles: Sequence[Bundle], n_stages: int) -> None:
-        """Say nothing."""
-
-    def bundle_moves(self, key: str, share: float) -> None:
-        """Say nothing."""
-
-    def trials_came(self, new: Sequence[Trial], trials: Trials) -> None:
-        """Say nothing."""
-
-    def ended(self) -> None:
-        """Say nothing."""
 
 
 def run_pipeline(
@@ -183,7 +143,7 @@ def run_study(
     observer: Observer | None = None,
     shard: Shard | None = None,
     wait: bool = False,
-    view: str | None = None,
+    watching: Watching | None = None,
     finish: Callable[[Result], None] = lambda result: None,
     apart: bool = False,
     in_process: Callable[[], None] = lambda: None,
@@ -191,7 +151,7 @@ def run_study(
     """Run a study (see :func:`run_pipeline`); with ``shard`` only its part of what is wanted now.
 
     With ``wait`` a shard then waits for the others, who write into the same folder, and goes on to the next stage.
-    With ``view``, an Optuna storage URL, the run is shown there as it goes; a storage that is away stops nothing.
+    ``watching`` makes an observer that needs to know the run's folder (as an Optuna view does) around ``observer``.
     ``finish`` is given the result before the folder is let go, for what belongs into it: a folder that is gone by then
     is an error too. ``apart`` has even a single worker train in a process of its own; ``in_process`` is called before
     trainings begin in this one.
@@ -200,10 +160,6 @@ def run_study(
         raise StudyError("waiting for others needs a shard and a folder that they share: --shard I/N --into RUN --wait")
     observer = observer or Silent()
     into = None if into is None else Path(into).absolute()  # an objective may change the working directory
-    if view is not None:
-        from zonesearch.optuna.storage import absolute_url
-
-        view = absolute_url(view)
     objective = study.objective()
     check(study, objective)
     n_workers = workers if workers is not None else int(study.run.get("workers", 1))
@@ -223,36 +179,14 @@ def run_study(
         folder = open_run(study, objective, into, fresh=fresh)
         with Store(folder, shard.writer if shard else "main") as store:
             store.load()
-            if view is not None:
-                observer = _Viewed(observer, live_view(study, folder, lambda: store.trials, view), store.trials)
+            if watching is not None:
+                observer = watching(study, folder, lambda: store.trials, observer)
             if isinstance(crew, InProcess):
                 in_process()
             _loop(study, objective, store, crew, observer, retry_failed, shard, wait)
             result = Result(find(study, store.trials, folder.study), folder.path)
             finish(result)
         return result
-
-
-class _Viewed:
-    """An observer that also keeps an Optuna view up to date."""
-
-    def __init__(self, observer: Observer, view: LiveView, known: Trials) -> None:
-        self._observer = observer
-        self._view = view
-        self.round_begins = observer.round_begins
-        self.bundle_moves = observer.bundle_moves
-        view.add(known)
-
-    def trials_came(self, new: Sequence[Trial], trials: Trials) -> None:
-        self._view.add(new)
-        self._observer.trials_came(new, trials)
-
-    def ended(self) -> None:
-        n_behind = self._view.close()
-        self._observer.ended()
-        if n_behind:
-            trouble = self._view.trouble or "the storage is slow"
-            warnings.warn(f"the view lacks {n_behind} trials ({trouble}); `zonesearch view` adds them", stacklevel=2)
 
 
 def identity_of(study: Study, objective: Objective) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from zonesearch.errors import StoreError
-from zonesearch.optuna.storage import shown_url
 from zonesearch.run.export.tracked import Tracked, study_facts, study_values
+from zonesearch.run.storage.urls import shown_url
 from zonesearch.statistics.findings import Findings
 
 __all__ = ["MlflowTracking"]

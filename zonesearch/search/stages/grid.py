@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
+from zonesearch.core.coarse import coarser
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trials
 from zonesearch.errors import StudyError
-from zonesearch.search.coarse import coarser
 from zonesearch.search.stage import Forecast, Plan, checked_seeds, require
 from zonesearch.statistics.contenders import more_seeds
 from zonesearch.statistics.map import Map

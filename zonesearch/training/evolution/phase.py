@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from zonesearch.errors import StudyError, did_you_mean
+from zonesearch.errors import StudyError
 from zonesearch.training.evolution.children import Judge
-from zonesearch.training.technique import Hooks, Run, check_table, take_part
+from zonesearch.training.technique import Hooks, Run, take_part
 
-__all__ = ["Phase", "evolution_from_table"]
+__all__ = ["Phase"]
 
 
 @dataclass(frozen=True)
@@ -81,21 +81,3 @@ class _Evolution(Hooks):
         judge = Judge(run.network, run.loss, self._inputs, self._labels, precision=run.precision)
         self._phase.evolve(judge, run.learning_rate, run.generator)
         return True
-
-
-def evolution_from_table(table: dict[str, Any]) -> Phase:
-    """Read the table ``[evolution]``; its ``kind`` is ``random_gradients`` or ``strategies``.
-
-    Raises:
-        StudyError: for an unknown kind or key, or a wrong value.
-    """
-    from zonesearch.training.evolution.random_gradients import RandomGradients
-    from zonesearch.training.evolution.strategies import Strategies
-
-    kinds: dict[str, type[Phase]] = {RandomGradients.kind: RandomGradients, Strategies.kind: Strategies}
-    settings = dict(table)
-    kind = settings.pop("kind", RandomGradients.kind)
-    if kind not in kinds:
-        raise StudyError(f'[evolution] there is no kind "{kind}"; {did_you_mean(str(kind), kinds)}')
-    check_table(kinds[kind], settings, "evolution")
-    return kinds[kind](**settings)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from zonesearch.cli.ascii_plot import sketch
 from zonesearch.errors import StudyError
 from zonesearch.training.schedules.members import members
 from zonesearch.training.schedules.parsing import parse
@@ -87,16 +86,3 @@ class Preview:
             "members": list(self.members),
             "learning_rates": list(self.learning_rates),
         }
-
-    def picture(self, width: int = 72, height: int = 12) -> str:
-        """The rates as text: epochs to the right, the rate upwards."""
-        drawn = sketch(self.learning_rates, x_from="epoch 0", x_to=str(self.epochs), width=width, height=height)
-        stored = f"members of an average or ensemble after epochs {_epochs(self.members)}" if self.members else ""
-        return "\n".join(line for line in (self.schedule, drawn, stored, self.note) if line)
-
-
-def _epochs(epochs: Sequence[int]) -> str:
-    """``8, 16, 24``; ``30 to 40`` for a row of neighbours."""
-    if len(epochs) > 2 and list(epochs) == list(range(epochs[0], epochs[-1] + 1)):
-        return f"{epochs[0]} to {epochs[-1]}"
-    return ", ".join(map(str, epochs))
