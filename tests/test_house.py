@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,43 +12,83 @@ import zonesearch
 
 PACKAGE = Path(zonesearch.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
-SIBLINGS = ("stages", "training", "engine", "report")
-BELOW = {
-    "errors": set(),
-    "domain": {"errors", "domain"},
-    **{name: {"errors", "domain", name} for name in SIBLINGS},
-    "study": {"errors", "domain", "stages", "study"},
-}
+FLOORS = (
+    ("errors",),
+    ("core",),
+    ("statistics",),
+    ("search", "training", "report"),
+    ("study",),
+    ("run",),
+    ("optuna", "benchmark", "integrations", "sklearn"),
+    ("cli",),
+)
+"""Rooms from the ground up: a room imports itself and what lies below its floor."""
+BESIDE = {("benchmark", "optuna"): "methods are compared with Optuna's samplers"}
+"""What a room takes from its own floor, and why."""
+OUTSIDE = {"__init__", "__main__"}
+"""The door of the package: imports from every room, by name, when it is asked."""
 HEAVY = {
-    "torch": {"training"},
+    "torch": {"training", "integrations"},
     "torchvision": {"training"},
-    "plotly": {"report", "engine"},
-}  # engine saves figures, it draws none
+    "plotly": {"report", "optuna", "benchmark"},
+    "optuna": {"optuna", "sklearn", "benchmark"},
+}
+"""Large libraries, and the rooms that may know of them."""
+
+FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 
 
 def room(file: Path) -> str:
-    part = file.relative_to(PACKAGE).parts[0]
-    return part.removesuffix(".py")
+    return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def imports(file: Path) -> set[str]:
-    found: set[str] = set()
+def module(file: Path) -> str:
+    parts = file.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts).removesuffix(".__init__")
+
+
+MODULES = {module(file): file for file in FILES}
+
+
+def imports(file: Path) -> Iterator[str]:
+    """Every module that a file imports, inside functions too."""
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-    return found
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (name if name in MODULES else node.module for name in names)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_file_imports_downwards_only(file: Path) -> None:
-    allowed = BELOW.get(room(file))
-    for module in imports(file):
-        if module.startswith("zonesearch.") and allowed is not None:
-            assert module.split(".")[1] in allowed, f"{file.name} imports {module}"
-        top = module.split(".")[0]
-        assert top not in HEAVY or room(file) in HEAVY[top], f"{file.name} imports {top}"
+    own = room(file)
+    for name in imports(file):
+        top, _, rest = name.partition(".")
+        assert top not in HEAVY or own in HEAVY[top], f"{file.name} imports {top}"
+        if top == "zonesearch" and rest and own not in OUTSIDE:
+            other = rest.split(".")[0]
+            if other != own and (own, other) not in BESIDE and other not in OUTSIDE:
+                assert FLOOR_OF[other] < FLOOR_OF[own], f"{file.name} imports {name}"
+
+
+def test_every_room_has_a_floor() -> None:
+    assert {room(file) for file in FILES} - OUTSIDE == set(FLOOR_OF)
+
+
+def test_no_file_imports_itself_by_way_of_others() -> None:
+    given = {name: {other for other in imports(file) if other in MODULES} for name, file in MODULES.items()}
+    done: set[str] = set()
+
+    def visit(name: str, way: tuple[str, ...]) -> None:
+        assert name not in way, " -> ".join((*way[way.index(name) :], name))
+        if name not in done:
+            for other in sorted(given[name] - {name}):
+                visit(other, (*way, name))
+            done.add(name)
+
+    for name in sorted(given):
+        visit(name, ())
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))

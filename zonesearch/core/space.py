@@ -91,6 +91,10 @@ class Space:
         """The parameters at a point of the unit cube, shape (n_axes,)."""
         return {axis.name: axis.from_unit(float(u)) for axis, u in zip(self.axes, point, strict=True)}
 
+    def found(self) -> dict[str, Any]:
+        """What the findings of a search have from a stage that hands on a narrower space: nothing of its own."""
+        return {}
+
     def describe(self) -> dict[str, Any]:
         """The space as plain data; ``Space.parse`` reads it back."""
         return {axis.name: axis.describe() for axis in self.axes}

@@ -27,7 +27,7 @@ from zonesearch.errors import StudyError, did_you_mean
 from zonesearch.search.stage import Forecast, Plan, require
 from zonesearch.statistics.candidates import Candidate
 from zonesearch.statistics.noise import Cell, map_cells, measure_noise
-from zonesearch.statistics.zones import Zone, peak_zone
+from zonesearch.statistics.zones import Zone, Zones, peak_zone
 
 if TYPE_CHECKING:
     import optuna
@@ -106,7 +106,7 @@ class OptunaSampler:
             if trials.missing(trainings[-sum(map(len, batch)) :]):
                 return Plan(tuple(trainings))
             step = step.told(tuple(self._score(repeats, trials) for repeats in batch))
-        return Plan(tuple(trainings), self._zones(list(asked.values()), trials))
+        return Plan(tuple(trainings), Zones(self._zones(list(asked.values()), trials)))
 
     def forecast(self, given: Any) -> Forecast:
         """As many trainings as it may have."""

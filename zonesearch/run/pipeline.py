@@ -18,11 +18,9 @@ from zonesearch.run.engines.worker import train_bundle
 from zonesearch.search.allocation import changes, cut, ended_by, later_costs, probe, share_of, sized
 from zonesearch.search.budget import Account, Budget
 from zonesearch.search.stage import Plan, Stage
-from zonesearch.statistics.candidates import Candidate, Finalist
 from zonesearch.statistics.findings import Findings, StageRecord
-from zonesearch.statistics.map import Map
 from zonesearch.statistics.verdict import Verdict
-from zonesearch.statistics.zones import Zone
+from zonesearch.study.building import describe_stage
 from zonesearch.study.study import Study
 
 __all__ = ["Round", "StageCost", "advance", "estimate", "find", "forecast", "metric_of", "next_round", "round_bundles"]
@@ -59,8 +57,6 @@ def next_round(stages: Sequence[Stage], trials: Trials, budget: Budget | None = 
 
     With a ``budget`` each gets its share of what is left (see :mod:`zonesearch.search.allocation`).
     """
-    from zonesearch.study.building import describe_stage
-
     records = [StageRecord(stage.name, describe_stage(stage)) for stage in stages]
     given: Any = None
     plan = Plan(())
@@ -115,35 +111,13 @@ def round_bundles(objective: Objective, at: Round) -> list[Bundle]:
 def find(study: Study, trials: Trials, fingerprint: str = "") -> Findings:
     """Everything that ``trials`` say about ``study``, in whatever state the run is."""
     at = next_round(study.stages, trials, study.budget)
-    zones: tuple[Zone, ...] = ()
-    candidates: tuple[Candidate, ...] = ()
-    mapped: Map | None = None
-    verdict: Verdict | None = None
-    finalists: tuple[Finalist, ...] = ()
-    for record in at.records:
-        output = record.output
-        if isinstance(output, Verdict):
-            verdict = output
-            finalists = tuple(sorted((s.finalist for s in output.standings), key=lambda finalist: finalist.number))
-        elif isinstance(output, Map):
-            zones, mapped = output.zones, output
-        elif isinstance(output, tuple) and output:
-            if all(isinstance(item, Zone) for item in output):
-                zones = output
-            elif all(isinstance(item, Candidate) for item in output):
-                candidates = output
     findings = Findings(
         name=study.name,
         space=study.space,
         trials=trials,
         stages=at.records,
-        zones=zones,
-        candidates=candidates,
-        finalists=finalists,
-        verdict=verdict,
         reading=study.reading,
         epochs=study.epochs,
-        map=mapped,
         map_seeds=tuple(range(study.seeds.zone)),
         study=study.settings(),
         study_text=study.text,
@@ -151,6 +125,9 @@ def find(study: Study, trials: Trials, fingerprint: str = "") -> Findings:
         seed=study.seed,
         metric=metric_of(study, trials),
     )
+    for record in at.records:
+        found = getattr(record.output, "found", dict)  # nothing of what only a plug-in reads
+        findings = replace(findings, **found())
     return replace(findings, notes=_notes(findings))
 
 

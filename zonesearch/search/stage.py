@@ -13,8 +13,21 @@ from typing import Any, Protocol, runtime_checkable
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.trials import Training, Trials
 from zonesearch.errors import StudyError
+from zonesearch.statistics.candidates import Candidate, Candidates
+from zonesearch.statistics.zones import Zone, Zones
 
-__all__ = ["Forecast", "Plan", "Rationed", "Stage", "checked_seeds", "require"]
+__all__ = ["Forecast", "Output", "Plan", "Rationed", "Stage", "checked_seeds", "require"]
+
+
+class Output(Protocol):
+    """What a stage hands on: a ``Map``, ``Zones``, ``Candidates``, a narrower ``Space`` or a ``Verdict``.
+
+    A plug-in may hand anything to a plug-in; without ``found`` nobody else reads it.
+    """
+
+    def found(self) -> dict[str, Any]:
+        """The fields of :class:`zonesearch.statistics.findings.Findings` that it fills, by name."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -29,8 +42,22 @@ class Plan:
     """
 
     trainings: tuple[Training, ...]
-    output: Any = None
+    output: Output | None = None
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """A plain sequence of zones or candidates, as plug-ins may give it, is handed on as what it is."""
+        if self.output is not None and not hasattr(self.output, "found"):
+            object.__setattr__(self, "output", _typed(self.output))
+
+
+def _typed(output: Any) -> Any:
+    items = tuple(output) if isinstance(output, Sequence) else (output,)
+    if all(isinstance(item, Zone) for item in items):
+        return Zones(items)
+    if all(isinstance(item, Candidate) for item in items):
+        return Candidates(items)
+    return output
 
 
 @dataclass(frozen=True)

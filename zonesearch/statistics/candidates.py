@@ -10,7 +10,7 @@ from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.trials import Params
 from zonesearch.statistics.zones import Zone
 
-__all__ = ["CHEAPEST", "Candidate", "Finalist", "as_candidates", "cheapest_of"]
+__all__ = ["CHEAPEST", "Candidate", "Candidates", "Finalist", "as_candidates", "cheapest_of"]
 
 CHEAPEST = "cheapest"
 """Origin of a candidate that is there for its cost, not for its value."""
@@ -50,6 +50,16 @@ class Candidate:
             "zone": self.zone,
             "origin": self.origin,
         }
+
+
+class Candidates(tuple[Candidate, ...]):
+    """The candidates that a stage hands on, in the order of their zones."""
+
+    __slots__ = ()
+
+    def found(self) -> dict[str, Any]:
+        """What the findings of a search have from it."""
+        return {"candidates": self} if self else {}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 
@@ -117,6 +117,10 @@ class Map(Sequence[Zone]):
     def __getitem__(self, at: slice) -> tuple[Zone, ...]: ...
     def __getitem__(self, at: int | slice) -> Zone | tuple[Zone, ...]:
         return self.zones[at]
+
+    def found(self) -> dict[str, Any]:
+        """What the findings of a search have from it."""
+        return {"map": self, "zones": self.zones}
 
     @property
     def metric(self) -> Metric:

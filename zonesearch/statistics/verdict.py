@@ -210,6 +210,11 @@ class Verdict:
             return f"{of} cannot be told apart yet, and no number of seeds would tell"
         return f"{of} cannot be told apart yet; about {counted(self.more_seeds, 'more seed')} each would tell"
 
+    def found(self) -> dict[str, Any]:
+        """What the findings of a search have from it."""
+        finalists = sorted((standing.finalist for standing in self.standings), key=lambda finalist: finalist.number)
+        return {"verdict": self, "finalists": tuple(finalists)}
+
     def describe(self) -> dict[str, Any]:
         """The verdict as plain JSON data."""
         race = {} if self.race is None else {"race": self.race.describe()}

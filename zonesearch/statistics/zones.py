@@ -28,7 +28,7 @@ from zonesearch.statistics.contrasts import Contrasts
 from zonesearch.statistics.noise import Cell, Noise
 from zonesearch.statistics.significance import subset_level
 
-__all__ = ["Zone", "bordering", "find_zones", "peak_zone"]
+__all__ = ["Zone", "Zones", "bordering", "find_zones", "peak_zone"]
 
 _HIDDEN = 2  # so many cells are thought to compete for each that does: bad luck hides some
 _SHARED = 0.5  # where answers are compared, alike cells have alike luck, as if there were fewer
@@ -88,6 +88,16 @@ class Zone:
             "rim": list(self.rim),
             **({} if self.cheapest is None else {"cheapest": dict(self.cheapest)}),
         }
+
+
+class Zones(tuple[Zone, ...]):
+    """The zones that a stage without a map hands on, best first."""
+
+    __slots__ = ()
+
+    def found(self) -> dict[str, Any]:
+        """What the findings of a search have from it."""
+        return {"zones": self} if self else {}
 
 
 def peak_zone(

@@ -27,7 +27,7 @@ from zonesearch.core.trials import Params, Training, Trials
 from zonesearch.search.stage import Forecast, Plan, require
 from zonesearch.statistics.candidates import Candidate
 from zonesearch.statistics.noise import map_cells, measure_noise
-from zonesearch.statistics.zones import Zone, peak_zone
+from zonesearch.statistics.zones import Zone, Zones, peak_zone
 
 __all__ = ["Coordinate", "climb"]
 
@@ -96,7 +96,7 @@ class Coordinate:
             except StopIteration:
                 place = None
         way.close()
-        return Plan(tuple(trainings), self._zones(space, asked, extrema, trials))
+        return Plan(tuple(trainings), Zones(self._zones(space, asked, extrema, trials)))
 
     def forecast(self, given: Any) -> Forecast:
         """The whole grid at most, and no more than it may have."""

@@ -17,7 +17,7 @@ from zonesearch.search.stage import Forecast, Plan, require
 from zonesearch.statistics.noise import Cell, measure_noise
 from zonesearch.statistics.scattered import cells_of_trials, on_grid
 from zonesearch.statistics.scattered_zones import scattered_zones
-from zonesearch.statistics.zones import find_zones
+from zonesearch.statistics.zones import Zones, find_zones
 
 __all__ = ["ImportedTrials"]
 
@@ -52,7 +52,7 @@ class ImportedTrials:
         cells = cells_of_trials(trials, self.reading)
         known = [cell for cell in cells if cell.values]
         if not known:
-            return Plan(trainings, (), ("no training was complete, so there is nothing to find zones in",))
+            return Plan(trainings, Zones(), ("no training was complete, so there is nothing to find zones in",))
         if not on_grid(self.space, known):
             found = scattered_zones(self.space, known, level=self.level, zones_max=self.zones_max)
             return Plan(trainings, found, (*self._notes(known), *(note.rstrip(".") for note in found.notes)))
@@ -65,7 +65,7 @@ class ImportedTrials:
             zones_max=self.zones_max,
         )
         n_holes = self.space.n_cells - len(known)
-        return Plan(trainings, zones, (f"{n_holes} cells of the grid have no value",) if n_holes else ())
+        return Plan(trainings, Zones(zones), (f"{n_holes} cells of the grid have no value",) if n_holes else ())
 
     def forecast(self, given: Any) -> Forecast:
         """Nothing is trained."""

@@ -16,7 +16,7 @@ from zonesearch.core.values import point
 from zonesearch.search.lines.method import LineMethod, LinePoint
 from zonesearch.search.lines.split import Split
 from zonesearch.search.stage import Forecast, Plan, checked_seeds, require
-from zonesearch.statistics.candidates import Candidate, as_candidates, cheapest_of
+from zonesearch.statistics.candidates import Candidate, Candidates, as_candidates, cheapest_of
 from zonesearch.statistics.map import Map
 from zonesearch.statistics.noise import Cell, Noise, map_cells, measure_noise
 from zonesearch.statistics.zones import Zone
@@ -63,7 +63,7 @@ class Interval:
             wanted += points
             candidates += found
         trainings = tuple(dict.fromkeys(Training(point, seed, self.epochs) for point, n in wanted for seed in range(n)))
-        return Plan(trainings, _each_once(candidates))
+        return Plan(trainings, Candidates(_each_once(candidates)))
 
     def within(self, n: int, given: Sequence[Zone], paid: Container[Any]) -> Interval:
         """This stage, searching no more zones than ``n`` trainings are sure to be enough for."""

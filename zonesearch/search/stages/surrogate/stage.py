@@ -32,7 +32,7 @@ from zonesearch.statistics.gp.cube import Cube
 from zonesearch.statistics.gp.process import Posterior, Prior, fit
 from zonesearch.statistics.gp.regions import find_regions
 from zonesearch.statistics.gp.targets import Known, Scale
-from zonesearch.statistics.zones import Zone
+from zonesearch.statistics.zones import Zone, Zones
 
 __all__ = ["FIRST_SEED", "Surrogate"]
 
@@ -120,7 +120,7 @@ class Surrogate:
                 if missing:
                     return Plan((*done, *missing))
             seed += 1
-        return Plan(done, self._zones(cube, at_first + mine, trials.metric))
+        return Plan(done, Zones(self._zones(cube, at_first + mine, trials.metric)))
 
     def forecast(self, given: Any) -> Forecast:
         """As many trainings as it may have."""
