@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -105,3 +107,22 @@ def test_public_names_are_those_that_are_promised() -> None:
         assert getattr(zonesearch, name).__doc__
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         zonesearch.nothing  # noqa: B018
+
+
+LOADED = (
+    "import sys; from zonesearch.cli.main import main\n"
+    "try: main(sys.argv[1:])\n"
+    "except SystemExit: pass\n"
+    "large = {'torch', 'pandas', 'plotly', 'optuna', 'sklearn', 'scipy.stats', 'rich', 'joblib'}\n"
+    "print(*sorted(large & set(sys.modules)))"
+)
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("--help",), ("status", "RUN")], ids=lambda given: given[0])
+def test_quick_commands_load_no_large_library(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    if "RUN" in arguments:
+        space = {"x": {"low": 1, "high": 8, "scale": "log"}, "y": {"low": 1, "high": 8, "scale": "log"}}
+        zonesearch.run_pipeline(space, objective=lambda params, seed: params["x"] / 10, into=tmp_path / "run")
+    given = [argument.replace("RUN", str(tmp_path / "run")) for argument in arguments]
+    done = subprocess.run([sys.executable, "-c", LOADED, *given], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == ""

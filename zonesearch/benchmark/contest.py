@@ -11,15 +11,20 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
+from zonesearch.core.lazy import Lazy
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.trials import Params
 from zonesearch.statistics.significance import holm
+
+if TYPE_CHECKING:
+    from scipy import stats
+else:
+    stats = Lazy("scipy.stats")
 
 __all__ = ["FEWEST", "Contest", "Search", "Standing"]
 

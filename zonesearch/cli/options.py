@@ -6,8 +6,10 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from zonesearch.study.study import Study
+if TYPE_CHECKING:
+    from zonesearch.study.study import Study
 
 __all__ = ["add_study", "default_folder", "find_own_modules", "given_study"]
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zonesearch.cli.options import add_study, default_folder, given_study
-from zonesearch.cli.status_command import status_of
 
 if TYPE_CHECKING:
     from zonesearch.run.result import Result
@@ -81,6 +80,8 @@ def call(options: argparse.Namespace) -> None:
         in_process=options.watch.trains,
     )
     if options.json:
+        from zonesearch.cli.status_command import status_of
+
         report.complain()
         print(json.dumps(status_of(home), indent=2))
         return

@@ -6,11 +6,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zonesearch.core.metric import ACCURACY, Metric
-from zonesearch.statistics.findings import StageRecord
-
 if TYPE_CHECKING:
     from zonesearch.run.recorded import Recorded
+    from zonesearch.statistics.findings import StageRecord
 
 __all__ = ["add_arguments", "call", "status_of"]
 
@@ -48,6 +46,8 @@ def call(options: argparse.Namespace) -> None:
     for note in status["notes"]:
         print(f"  note: {note}")
     if status["best"]:
+        from zonesearch.core.metric import ACCURACY, Metric
+
         best = status["best"]
         metric = Metric.parse(status["metric"])
         value = best[metric.name]

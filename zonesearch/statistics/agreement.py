@@ -10,15 +10,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
+from zonesearch.core.lazy import Lazy
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.trials import Params
 from zonesearch.core.wording import point_text
 from zonesearch.statistics.noise import Cell, Noise
+
+if TYPE_CHECKING:
+    from scipy import stats
+else:
+    stats = Lazy("scipy.stats")
 
 __all__ = ["MapAgreement", "compare_maps", "rank_correlations"]
 

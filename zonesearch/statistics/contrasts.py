@@ -5,11 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import stdtrit
 
+from zonesearch.core.lazy import Lazy
 from zonesearch.statistics.noise import Cell, Noise, t_quantile, welch
+
+if TYPE_CHECKING:
+    from scipy import special
+else:
+    special = Lazy("scipy.special")
 
 __all__ = ["Contrasts"]
 
@@ -80,7 +86,7 @@ class Contrasts:
             degrees = np.where(weight > 0, variance**2 / weight, np.inf)[open_]
         finite = np.isfinite(degrees)
         quantile = np.full(len(degrees), t_quantile(level, math.inf))
-        quantile[finite] = stdtrit(np.maximum(degrees[finite], 1.0), 0.5 + level / 2)
+        quantile[finite] = special.stdtrit(np.maximum(degrees[finite], 1.0), 0.5 + level / 2)
         worse[open_] = difference[open_] > quantile * np.sqrt(variance[open_])
         if not self.cells[j].right:
             return [int(i) for i in at[~worse]]

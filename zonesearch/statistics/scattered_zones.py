@@ -15,12 +15,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri, stdtrit
 
 from zonesearch.core.cost import Cost
+from zonesearch.core.lazy import Lazy
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params
 from zonesearch.core.values import told_apart
@@ -31,6 +32,11 @@ from zonesearch.statistics.gp.targets import Known
 from zonesearch.statistics.map import Map
 from zonesearch.statistics.noise import Cell, Noise, measure_noise
 from zonesearch.statistics.zones import Zone
+
+if TYPE_CHECKING:
+    from scipy import special
+else:
+    special = Lazy("scipy.special")
 
 __all__ = ["scattered_zones"]
 
@@ -153,7 +159,7 @@ def _of_branch(branch: _Branch, level: float, zones_max: int) -> tuple[tuple[Zon
     zones = find_regions(cube, posterior, scale, params, metric, points=points, level=level, zones_max=zones_max)
     peak = np.array(_place(cube, zones[0].peak))
     worse = np.concatenate([posterior.worse(peak, points[i : i + _CHUNK]) for i in range(0, len(points), _CHUNK)])
-    z = float(ndtri(0.5 + level / 2))
+    z = float(special.ndtri(0.5 + level / 2))
     middle = float(np.median(worse))
     if middle <= z:  # half of all points may be as good as the peak
         needed = len(alive) * (z / middle) ** 2 if middle > 0 else math.inf
@@ -197,7 +203,8 @@ def _foretells(data: Data, level: float) -> bool:
     if not float(np.ptp(expected)) > 1e-9:
         return False
     rho = float(np.corrcoef(data.means, expected)[0, 1])
-    return rho >= 1.0 or rho * math.sqrt((n - 2) / max(1e-12, 1 - rho**2)) > float(stdtrit(n - 2, 0.5 + level / 2))
+    quantile = float(special.stdtrit(n - 2, 0.5 + level / 2))
+    return rho >= 1.0 or rho * math.sqrt((n - 2) / max(1e-12, 1 - rho**2)) > quantile
 
 
 def _with_cheapest(zone: Zone, home: dict[Place, Cell], cube: Cube) -> Zone:

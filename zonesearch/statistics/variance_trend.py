@@ -17,10 +17,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import fdtri, gammaln
+
+from zonesearch.core.lazy import Lazy
+
+if TYPE_CHECKING:
+    from scipy import special
+else:
+    special = Lazy("scipy.special")
 
 __all__ = ["Moderated", "Slope", "fit_residuals", "fit_variances"]
 
@@ -93,7 +100,7 @@ def fit_variances(x: Array, variances: Array, degrees: Array, slope: Slope) -> M
     x, variances, degrees = _thinned(x, variances, degrees)
     best = _most_probable(x, variances, degrees, slope, _PRIOR_DEGREES)
     for _ in range(2):
-        most = best.variance(x) * fdtri(degrees, best.prior_degrees, 1 - _OUTLIERS)
+        most = best.variance(x) * special.fdtri(degrees, best.prior_degrees, 1 - _OUTLIERS)
         if not (variances > most).any():
             break
         best = _most_probable(x, np.minimum(variances, most), degrees, slope, _PRIOR_DEGREES)
@@ -175,7 +182,7 @@ def _most_probable(x: Array, variances: Array, degrees: Array, slope: Slope, gri
 
 def _log_likelihood(log_trend: Array, variances: Array, degrees: Array, d0: float) -> float:
     """Of F(d, d0) for variance over trend, without what depends on neither trend nor d0."""
-    shape = gammaln((degrees + d0) / 2) - gammaln(d0 / 2) - degrees / 2 * math.log(d0)
+    shape = special.gammaln((degrees + d0) / 2) - special.gammaln(d0 / 2) - degrees / 2 * math.log(d0)
     ratio = degrees * variances * np.exp(-log_trend) / d0
     return float(np.sum(shape - degrees / 2 * log_trend - (degrees + d0) / 2 * np.log1p(ratio)))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from zonesearch.core.metric import ACCURACY, Metric
@@ -251,7 +251,3 @@ class Study:
         epochs, seeds = settings["epochs"], Seeds.parse(settings["seeds"])
         metric = Metric.parse(settings.get("metric", "accuracy"))
         return cls(name, space, stages, None, epochs, seeds, reading, seed, text=text, budget=budget, metric=metric)
-
-    def renamed(self, name: str) -> Study:
-        """The same study under another name."""
-        return replace(self, name=name)

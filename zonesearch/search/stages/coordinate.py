@@ -14,13 +14,13 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import qmc
 
 from zonesearch.core.axes import AnyAxis, Axis
+from zonesearch.core.lazy import Lazy
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trials
@@ -28,6 +28,11 @@ from zonesearch.search.stage import Forecast, Plan, require
 from zonesearch.statistics.candidates import Candidate
 from zonesearch.statistics.noise import map_cells, measure_noise
 from zonesearch.statistics.zones import Zone, Zones, peak_zone
+
+if TYPE_CHECKING:
+    from scipy.stats import qmc
+else:
+    qmc = Lazy("scipy.stats.qmc")
 
 __all__ = ["Coordinate", "climb"]
 

@@ -8,14 +8,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import qmc
 
 from zonesearch.core.axes import Axis, Choice
+from zonesearch.core.lazy import Lazy
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Value
+
+if TYPE_CHECKING:
+    from scipy.stats import qmc
+else:
+    qmc = Lazy("scipy.stats.qmc")
 
 __all__ = ["Cube", "round_points"]
 

@@ -8,19 +8,24 @@ lies below the lower end makes them two zones; without one they are the same zon
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from zonesearch.core.axes import AnyAxis, Choice
+from zonesearch.core.lazy import Lazy
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.trials import Params, Value
 from zonesearch.statistics.gp.cube import Cube
 from zonesearch.statistics.gp.process import Posterior, leaders
 from zonesearch.statistics.gp.targets import Scale
 from zonesearch.statistics.zones import Zone, peak_zone
+
+if TYPE_CHECKING:
+    from scipy import stats
+else:
+    stats = Lazy("scipy.stats")
 
 __all__ = ["find_regions"]
 
