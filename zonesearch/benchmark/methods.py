@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from zonesearch.core.axes import Axis
+from zonesearch.core.plugins import registered
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.space import Space
 from zonesearch.errors import StudyError, did_you_mean
@@ -18,7 +19,6 @@ from zonesearch.optuna.stage import SAMPLERS
 from zonesearch.search.coarse import coarser
 from zonesearch.search.stage import Stage
 from zonesearch.study.building import build_stage
-from zonesearch.study.plugins import registered
 
 __all__ = ["PRESETS", "Method", "coarser", "method", "methods"]
 
