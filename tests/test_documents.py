@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from zonesearch import run_pipeline
+from zonesearch.core.plugins import registered
 from zonesearch.core.reading import Reading
 from zonesearch.core.space import _AXIS_KEYS, Space
 from zonesearch.study.building import describe_stage
 from zonesearch.study.files import parse_study
 from zonesearch.study.objectives import FunctionTable
-from zonesearch.study.plugins import registered
 from zonesearch.study.study import _RUN_KEYS, _SEARCH_KEYS, _TABLES
 from zonesearch.training.averaging import Averaging
 from zonesearch.training.early_stopping import EarlyStopping

@@ -15,12 +15,12 @@ from zonesearch.benchmark.methods import methods
 from zonesearch.benchmark.problem import FunctionProblem
 from zonesearch.benchmark.searching import compare
 from zonesearch.core.metric import Metric
+from zonesearch.core.plugins import registered
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Trial, Trials
 from zonesearch.search.stages.grid import Grid
 from zonesearch.statistics.claims import Claim, check_claim
 from zonesearch.study.building import build_stage
-from zonesearch.study.plugins import registered
 
 SPACE = Space.parse(
     {

@@ -7,12 +7,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.search.asking import answered
+from zonesearch.core.plugins import registered
 from zonesearch.core.reading import BEST
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Trial, Trials
 from zonesearch.search.stages.grid import Grid
 from zonesearch.study.building import build_stage
-from zonesearch.study.plugins import registered
 
 SPACE = Space.parse(
     {

@@ -12,13 +12,13 @@ from typing import Any
 
 from zonesearch.core.axes import Axis
 from zonesearch.core.coarse import coarser
+from zonesearch.core.plugins import registered
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.space import Space
 from zonesearch.errors import StudyError, did_you_mean
 from zonesearch.optuna.stage import SAMPLERS
 from zonesearch.search.stage import Stage
 from zonesearch.study.building import build_stage
-from zonesearch.study.plugins import registered
 
 __all__ = ["PRESETS", "Method", "coarser", "method", "methods"]
 

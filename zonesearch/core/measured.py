@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from zonesearch.core.metric import Metric
+from zonesearch.core.plugins import is_plug_in, registered
 from zonesearch.errors import StudyError, did_you_mean
 
-__all__ = ["BUILT_IN", "measured_metric", "own_or_built_in"]
+__all__ = ["BUILT_IN", "is_own", "measured_metric", "own_or_built_in"]
 
 BUILT_IN = {
     "accuracy": "classification",
@@ -24,6 +25,11 @@ BUILT_IN = {
 """Metrics by name, and for which task."""
 
 _OF_TASK = {"classification": "accuracy", "regression": "r2"}
+
+
+def is_own(metric: str) -> bool:
+    """Whether ``[training] metric`` is a function of the user's or of a plug-in, and none that ships."""
+    return ":" in metric or is_plug_in("metrics", metric, BUILT_IN)
 
 
 def own_or_built_in(task: str, metric: str, table: Mapping[str, Any]) -> str:
@@ -38,11 +44,12 @@ def own_or_built_in(task: str, metric: str, table: Mapping[str, Any]) -> str:
         StudyError: ``[metric]`` names what no network measures, or something else than ``[training] metric``.
     """
     name = table.get("name")
-    if name is None or ":" in metric:
+    if name is None or is_own(metric):
         return metric
-    if name not in BUILT_IN:
+    if name not in BUILT_IN and not is_plug_in("metrics", str(name), BUILT_IN):
+        known = [*BUILT_IN, *registered("metrics")]
         raise StudyError(
-            f'[metric] name = "{name}" is nothing that a network measures; {did_you_mean(str(name), BUILT_IN)} (one of '
+            f'[metric] name = "{name}" is nothing that a network measures; {did_you_mean(str(name), known)} (one of '
             f'your own is set by [training] metric = "package.module:function", and named here)'
         )
     if metric and metric != name:
@@ -55,7 +62,8 @@ def measured_metric(task: str, metric: str, direction: str = "", table: Mapping[
 
     Args:
         task: of the data.
-        metric: ``[training] metric``: a built-in one, ``package.module:function``, or empty for that of the task.
+        metric: ``[training] metric``: a built-in one, ``package.module:function``, a plug-in's, or empty for that of
+            the task.
         direction: ``[training] direction``; empty where it says nothing.
         table: ``[metric]``: name, direction and unit, where they are given.
 
@@ -65,8 +73,8 @@ def measured_metric(task: str, metric: str, direction: str = "", table: Mapping[
     """
     table = table or {}
     Metric.parse(table)  # its keys and values
-    own = ":" in metric
-    name = str(table.get("name", metric.partition(":")[2])) if own else metric or _OF_TASK.get(task, "accuracy")
+    own = is_own(metric)
+    name = str(table.get("name", metric.rpartition(":")[2])) if own else metric or _OF_TASK.get(task, "accuracy")
     given = {
         key: Metric(name, said).direction  # type: ignore[arg-type]
         for key, said in (("[training] direction", direction), ("[metric] direction", table.get("direction")))

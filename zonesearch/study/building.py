@@ -12,13 +12,13 @@ from typing import Any, get_args
 
 from zonesearch.core import tables
 from zonesearch.core.calls import call_text, parse_call
+from zonesearch.core.plugins import load, name_of
 from zonesearch.core.reading import Reading
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.errors import StudyError
 from zonesearch.search.lines.method import LineMethod
 from zonesearch.search.stage import Stage
-from zonesearch.study.plugins import load, name_of
 
 __all__ = ["READERS", "build_stage", "describe_stage"]
 

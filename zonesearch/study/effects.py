@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from zonesearch.core.plugins import is_plug_in
 from zonesearch.core.tables import known, laid_over
 from zonesearch.errors import StudyError
 
@@ -138,9 +139,9 @@ class _Variant:
         if key == "kind":
             return ""
         if key == "arguments":
-            own = any(_is_path(kind) for kind in kinds)
+            own = any(_is_own(kind) for kind in kinds)
             return "" if own else f'they are of a network of your own, kind = "{_OWN}"'
-        if not any(_is_path(kind) or key in _NETWORK.get(str(kind), (key,)) for kind in kinds):
+        if not any(_is_own(kind) or key in _NETWORK.get(str(kind), (key,)) for kind in kinds):
             return f"a network of kind {_or(kinds)} does not read it"
         widths = self.tables.get("network", {}).get("widths")
         if key in ("width", "depth") and widths and kinds == ["mlp"]:
@@ -185,6 +186,11 @@ class _Variant:
 
 def _is_path(value: Any) -> bool:
     return isinstance(value, str) and ":" in value
+
+
+def _is_own(kind: Any) -> bool:
+    """Whether a kind of network is a factory: the user's own, or a plug-in's."""
+    return _is_path(kind) or (isinstance(kind, str) and is_plug_in("networks", kind, _NETWORK))
 
 
 def _or(values: Sequence[Any]) -> str:

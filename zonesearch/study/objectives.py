@@ -16,11 +16,11 @@ from typing import Any
 from zonesearch.core import tables
 from zonesearch.core.metric import Metric
 from zonesearch.core.objective import Objective
+from zonesearch.core.plugins import load, registered
 from zonesearch.core.space import Space
 from zonesearch.errors import ObjectiveError, StudyError
 from zonesearch.study.effects import TECHNIQUE_TABLES, check_effects
 from zonesearch.study.measuring import with_metric
-from zonesearch.study.plugins import load, registered
 
 __all__ = ["OBJECTIVE_TABLES", "FunctionTable", "ObjectiveTables", "of_function"]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.objective import Continuing, LooksAtLength, Objective
+from zonesearch.core.plugins import registered
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
@@ -19,7 +20,6 @@ from zonesearch.search.stage import Stage
 from zonesearch.study.building import build_stage, describe_stage
 from zonesearch.study.measuring import metric_of_tables, with_metric
 from zonesearch.study.objectives import OBJECTIVE_TABLES, ObjectiveTables, of_function
-from zonesearch.study.plugins import registered
 from zonesearch.study.search import DEFAULT_STAGES, Run, Search, read_table
 
 __all__ = ["DEFAULT_STAGES", "Study"]

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from zonesearch.core.measured import BUILT_IN, measured_metric
+from zonesearch.core.measured import BUILT_IN, is_own, measured_metric
 from zonesearch.core.metric import ACCURACY, SPELLINGS, Metric
+from zonesearch.core.plugins import registered
 from zonesearch.errors import ObjectiveError, did_you_mean
 from zonesearch.training.networks.factory import imported
 from zonesearch.training.settings import Settings
@@ -94,7 +95,7 @@ class _Own:
     deviation: float
 
     def __call__(self, outputs: Tensor, targets: Tensor) -> float:
-        value: Any = imported(self.path, "[training] metric")(self._units(outputs), self._units(targets))
+        value: Any = imported(self.path, "[training] metric", "metrics")(self._units(outputs), self._units(targets))
         try:
             return float(value)
         except (TypeError, ValueError, RuntimeError):
@@ -119,8 +120,8 @@ class _Scaled:
 @cache
 def _measure(task: str, metric: str, direction: str, scale: tuple[float, float]) -> Measure:
     loss = functional.cross_entropy if task == "classification" else _squared
-    searched = measured_metric(task, metric, direction if ":" in metric else "")
-    if ":" in metric:
+    searched = measured_metric(task, metric, direction if is_own(metric) else "")
+    if is_own(metric):
         return Measure(loss, _Own(metric, *scale), metric=searched)
     if searched.name == "accuracy":
         return CLASSIFICATION
@@ -151,11 +152,12 @@ def check_metric(settings: Settings) -> None:
         raise ObjectiveError(f'[data] task is "classification" or "regression", not "{task}"')
     if settings.training.direction and settings.training.direction not in SPELLINGS:
         raise ObjectiveError(f'direction is "maximise" or "minimise", not "{settings.training.direction}"')
-    if ":" in metric:
-        imported(metric, "[training] metric")
+    if is_own(metric):
+        imported(metric, "[training] metric", "metrics")
     elif metric and metric not in BUILT_IN:
+        known = [*BUILT_IN, *registered("metrics")]
         raise ObjectiveError(
-            f'there is no metric "{metric}"; {did_you_mean(metric, BUILT_IN)} (or give "package.module:function")'
+            f'there is no metric "{metric}"; {did_you_mean(metric, known)} (or give "package.module:function")'
         )
     elif metric and BUILT_IN[metric] != task:
         raise ObjectiveError(f'metric "{metric}" is for {BUILT_IN[metric]}, but [data] task is "{task}"')

@@ -1,4 +1,4 @@
-"""What a user may change under the same name: the modules of functions of their own, and weights in a file.
+"""What a user may change under the same name: functions of their own, plug-ins, and weights in a file.
 
 Both belong to the identity of an experiment, by content, as the data do: trials of an edited network never mix with
 those of the one before.
@@ -6,18 +6,20 @@ those of the one before.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import inspect
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from zonesearch.core.measured import is_own
+from zonesearch.core.plugins import load, version_of
 from zonesearch.errors import ObjectiveError
 from zonesearch.training.modules import modules_of
 from zonesearch.training.networks.backbone import names_a_file
 from zonesearch.training.networks.factory import imported
-from zonesearch.training.schedules import parse
-from zonesearch.training.schedules.foreign import Foreign
+from zonesearch.training.schedules.parsing import parse, ships
 from zonesearch.training.settings import Settings
 
 __all__ = ["own_code"]
@@ -41,30 +43,41 @@ def own_code(recipes: Iterable[Settings], schedules: Iterable[str] = ()) -> dict
     modules: dict[str, str] = {}
     for settings in recipes:
         named = (
-            ("[data] name", settings.data.name),
-            ("[network] kind", settings.network.kind),
-            ("[training] metric", settings.training.metric),
+            ("[data] name", "", settings.data.name),
+            ("[network] kind", "networks", settings.network.kind if settings.network.is_factory else ""),
+            ("[training] metric", "metrics", settings.training.metric if is_own(settings.training.metric) else ""),
         )
-        for where, path in named:
-            if ":" not in path:
+        for where, kind, path in named:
+            if ":" not in path and not (kind and path):
                 continue
-            function = imported(path, where)
+            function = imported(path, where, kind)
             if where != "[data] name":  # of data the content counts
-                found[path] = _module_digest(function)
+                found[path] = _code_of(function, kind, path)
                 modules |= modules_of(function)
         weights = settings.network.weights
         if settings.network.kind == "backbone" and names_a_file(weights):
             found[weights] = _file_digest(Path(weights).expanduser())
     for schedule in schedules:
-        modules |= modules_of(_written(schedule))
+        for name, made_by in _written(schedule).items():
+            own = modules_of(made_by)
+            modules |= own
+            if not own:  # an installed package, whose modules do not count one by one
+                found[name] = _code_of(made_by, "schedules", name)
     made = {"own_code": found, "modules": dict(sorted(modules.items()))}
     return {name: digests for name, digests in made.items() if digests}
 
 
-def _written(schedule: str) -> type:
-    """The class of a schedule; of one that a plug-in made in its own way, the plug-in's."""
-    made = parse(schedule)
-    return type(made.inner) if isinstance(made, Foreign) else type(made)
+def _written(schedule: str) -> dict[str, Any]:
+    """What plug-ins made of a schedule, by the name under which they are registered; nothing where all ship."""
+    parse(schedule)  # its mistakes
+    names = [node.id for node in ast.walk(ast.parse(schedule.strip(), mode="eval")) if isinstance(node, ast.Name)]
+    return {name: load("schedules", name, f'schedule "{schedule}"') for name in names if not ships(name)}
+
+
+def _code_of(function: Any, kind: str, name: str) -> str:
+    """A digest of the module of ``function``; of a plug-in its package and the version as well."""
+    parts = ("" if ":" in name else version_of(kind, name), _module_digest(function))
+    return " ".join(part for part in parts if part)
 
 
 def _module_digest(function: Callable[..., Any]) -> str:

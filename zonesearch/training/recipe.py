@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from zonesearch.core.measured import measured_metric, own_or_built_in
+from zonesearch.core.measured import is_own, measured_metric, own_or_built_in
 from zonesearch.core.metric import Metric
 from zonesearch.core.objective import Bundle, Report, whole
 from zonesearch.core.tables import laid_over
@@ -103,7 +103,7 @@ class Recipe:
     @property
     def metric(self) -> Metric:
         """What its trials are values of."""
-        own = ":" in self.training.metric  # the others know their direction
+        own = is_own(self.training.metric)  # the others know their direction
         direction = self.training.direction if own else ""
         return measured_metric(self.data.task, self.training.metric, direction, self.called)
 
@@ -354,5 +354,5 @@ def _measuring(settings: Settings, called: Mapping[str, Any]) -> Settings:
     task, training = settings.data.task, settings.training
     metric = own_or_built_in(task, training.metric, called)
     direction = measured_metric(task, metric, training.direction, called).direction
-    own = str(direction) if ":" in metric and not training.direction and "direction" in called else training.direction
+    own = str(direction) if is_own(metric) and not training.direction and "direction" in called else training.direction
     return replace(settings, training=replace(training, metric=metric, direction=own))

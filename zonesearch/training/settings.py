@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from zonesearch.core.plugins import is_plug_in
 from zonesearch.core.tables import hints, read
 from zonesearch.core.tables import value as typed
 from zonesearch.errors import ObjectiveError, did_you_mean
 from zonesearch.training.batch_rules import tied_rate
 
 __all__ = [
+    "NETWORK_KINDS",
     "AugmentationSettings",
     "DataSettings",
     "NetworkSettings",
@@ -20,6 +22,10 @@ __all__ = [
     "Settings",
     "TrainingSettings",
 ]
+
+
+NETWORK_KINDS = ("mlp", "cnn", "backbone")
+"""The kinds of networks that ship."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,8 @@ class NetworkSettings:
 
     Args:
         kind: ``mlp``, feed-forward: ``depth`` hidden layers of ``width`` neurons, or ``widths``; ``cnn``,
-            convolutional; ``backbone``, a network of torchvision; or ``package.module:function``, a factory.
+            convolutional; ``backbone``, a network of torchvision; ``package.module:function``, a factory; or the name
+            of a plug-in, which is one too.
         width, depth: of an mlp; of a cnn, ``depth`` convolutions in each block.
         widths: of the hidden layers one by one, instead of width x depth; ``width_1``, ``width_2``, ... are axes.
         activation: ``relu``, ``tanh``, ``sigmoid``, ``gelu`` or ``silu``.
@@ -120,8 +127,8 @@ class NetworkSettings:
 
     @property
     def is_factory(self) -> bool:
-        """Whether ``kind`` is a path to a function."""
-        return ":" in self.kind
+        """Whether ``kind`` is a path to a function, or the name of a plug-in."""
+        return ":" in self.kind or is_plug_in("networks", self.kind, NETWORK_KINDS)
 
 
 _OWN = {
@@ -198,7 +205,8 @@ class TrainingSettings:
         precision: ``float32``; ``bf16``, products in bfloat16; ``tf32`` on GPUs that have it; ``float64``.
         clip: the largest norm that a gradient may have; 0: any.
         metric: what is measured in place of accuracy: ``accuracy``, ``balanced_accuracy``, ``r2``, ``mae``, ``rmse``,
-            or ``package.module:function`` of (outputs, targets). ``[metric]`` may name it as well.
+            ``package.module:function`` of (outputs, targets), or the name of a plug-in, which is such a function.
+            ``[metric]`` may name it as well.
         direction: ``maximize`` or ``minimize``, of a function; by default that of its name (an error or a loss is
             minimized, all else maximized). The built-in metrics know their own.
         stack: train networks that can share a program together; switched off, one after the other.

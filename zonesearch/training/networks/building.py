@@ -9,17 +9,16 @@ from math import prod
 import torch
 from torch import nn
 
+from zonesearch.core.plugins import registered
 from zonesearch.errors import ObjectiveError, did_you_mean
 from zonesearch.training.networks.backbone import TUNED, build_backbone, check_backbone
 from zonesearch.training.networks.convolutional import POOLINGS, build_cnn
 from zonesearch.training.networks.factory import build_by_factory, imported
 from zonesearch.training.networks.feed_forward import INITS, build_mlp, n_mlp_parameters
 from zonesearch.training.networks.parts import ACTIVATIONS
-from zonesearch.training.settings import NetworkSettings
+from zonesearch.training.settings import NETWORK_KINDS, NetworkSettings
 
-__all__ = ["KINDS", "build", "check_network", "n_parameters"]
-
-KINDS = ("mlp", "cnn", "backbone")
+__all__ = ["build", "check_network", "n_parameters"]
 
 
 def check_network(settings: NetworkSettings) -> None:
@@ -29,14 +28,15 @@ def check_network(settings: NetworkSettings) -> None:
         ObjectiveError: naming the setting, its value and the mend.
     """
     if settings.is_factory:
-        imported(settings.kind, "[network] kind")
+        imported(settings.kind, "[network] kind", "networks")
         return
-    words = {"kind": KINDS, "activation": ACTIVATIONS, "init": INITS, "pooling": POOLINGS, "tune": TUNED}
+    words = {"kind": NETWORK_KINDS, "activation": ACTIVATIONS, "init": INITS, "pooling": POOLINGS, "tune": TUNED}
     for name, known in words.items():
         value = getattr(settings, name)
         if value not in known:
             own = ' (or give "package.module:function")' if name == "kind" else ""
-            raise ObjectiveError(f'network {name} "{value}" is unknown; {did_you_mean(value, known)}{own}')
+            names = (*known, *registered("networks")) if name == "kind" else known
+            raise ObjectiveError(f'network {name} "{value}" is unknown; {did_you_mean(value, names)}{own}')
     for name in ("width", "depth", "channels", "blocks", "kernel"):
         if getattr(settings, name) < 1:
             raise ObjectiveError(f"network {name} must be at least 1, not {getattr(settings, name)}")

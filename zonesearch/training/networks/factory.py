@@ -1,4 +1,4 @@
-"""Networks of the user's own: ``package.module:function(params) -> nn.Module``."""
+"""Networks and metrics of the user's own: ``package.module:function``, or the name of a plug-in."""
 
 from __future__ import annotations
 
@@ -10,19 +10,28 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zonesearch.errors import ObjectiveError
+from zonesearch.core.plugins import load
+from zonesearch.errors import ObjectiveError, StudyError
 from zonesearch.training.settings import NetworkSettings
 
 __all__ = ["build_by_factory", "check_scores", "imported"]
 
 
-def imported(path: str, where: str) -> Callable[..., Any]:
-    """The function that ``package.module:function`` names.
+def imported(path: str, where: str, kind: str = "") -> Callable[..., Any]:
+    """The function that ``package.module:function`` names, or a plug-in of this ``kind``.
 
     Raises:
         ObjectiveError: naming the place and why it cannot be imported.
     """
-    module, _, name = path.partition(":")
+    module, colon, name = path.partition(":")
+    if not colon and kind:
+        try:
+            function = load(kind, path, where)
+        except StudyError as error:
+            raise ObjectiveError(str(error)) from error
+        if not callable(function):
+            raise ObjectiveError(f'{where} = "{path}" is no function but {type(function).__name__}')
+        return function  # type: ignore[no-any-return]
     try:
         function = getattr(importlib.import_module(module), name)
     except (Exception, SystemExit) as error:  # a module of the user's may raise anything
@@ -45,7 +54,7 @@ def build_by_factory(settings: NetworkSettings, shape: tuple[int, ...], n_classe
     Raises:
         TypeError: it gave something else than a network.
     """
-    function = imported(settings.kind, "[network] kind")
+    function = imported(settings.kind, "[network] kind", "networks")
     own = {name: value for name, value in vars(settings).items() if name not in ("kind", "arguments")}
     params = {**own, **dict(settings.arguments), "input_shape": shape, "n_classes": n_classes}
     takes = inspect.signature(function).parameters if not isinstance(function, type) else None

@@ -9,11 +9,10 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import cache
-from importlib.metadata import entry_points
 from typing import Any
 
+from zonesearch.core.plugins import load, registered
 from zonesearch.errors import StudyError, did_you_mean
 from zonesearch.training.schedules.cyclical import ExpRange, Sgdr, Triangular, Triangular2
 from zonesearch.training.schedules.decay import Constant, Cosine, Exponential, Linear, OneCycle, Plateau, Step
@@ -23,22 +22,41 @@ from zonesearch.training.schedules.schedule import Schedule
 from zonesearch.training.schedules.sweep import Sweep
 from zonesearch.training.schedules.warmup import Warmup
 
-__all__ = ["known_schedules", "parse"]
+__all__ = ["known_schedules", "parse", "ships"]
 
-_BUILT_IN = (
+_CLASSES = (
     Constant, Step, Plateau, Linear, Exponential, Cosine, OneCycle, Triangular, Triangular2, ExpRange, Sgdr,
     Snapshot, Fge, Swa, Sweep, Warmup,
 )  # fmt: skip
 
 
-@cache
-def known_schedules() -> dict[str, type[Schedule]]:
-    """All schedules by name: those here, and plug-ins of the entry-point group ``zonesearch.schedules``."""
-    plug_ins = {}
-    for point in entry_points(group="zonesearch.schedules"):
-        with suppress(Exception):  # one that cannot be imported is told of where it is asked for
-            plug_ins[point.name] = point.load()
-    return {**plug_ins, **{cls.name: cls for cls in _BUILT_IN}}
+_BUILT_IN: dict[str, type[Schedule]] = {cls.name: cls for cls in _CLASSES}
+
+
+def known_schedules() -> tuple[str, ...]:
+    """The names of all schedules: those here, and plug-ins of the entry-point group ``zonesearch.schedules``."""
+    return (*_BUILT_IN, *(name for name in registered("schedules") if name not in _BUILT_IN))
+
+
+def ships(name: str) -> bool:
+    """Whether the schedule of this name is one of those here, and no plug-in's."""
+    return name in _BUILT_IN
+
+
+def _made_by(name: str, spec: str) -> Any:
+    """What makes the schedule of this name.
+
+    Raises:
+        StudyError: there is none, or the plug-in cannot be imported.
+    """
+    if name in _BUILT_IN:
+        return _BUILT_IN[name]
+    if name not in registered("schedules"):
+        raise StudyError(f'there is no schedule "{name}"; {did_you_mean(name, known_schedules())}')
+    made = load("schedules", name, f'schedule "{spec}"')
+    if not callable(made):
+        raise StudyError(f'schedule "{name}" of a plug-in is {type(made).__name__}, and not a class or function')
+    return made
 
 
 @cache
@@ -64,15 +82,7 @@ def _schedule(node: ast.expr, spec: str) -> Schedule:
     called = node.func if isinstance(node, ast.Call) else node
     if not isinstance(called, ast.Name):
         raise StudyError(f'schedule "{spec}" is neither a name nor a call such as step(every=7, factor=0.5)')
-    known = known_schedules()
-    if called.id not in known:
-        for point in entry_points(group="zonesearch.schedules", name=called.id):
-            try:
-                point.load()
-            except Exception as error:
-                raise StudyError(f'schedule "{called.id}" of a plug-in cannot be imported: {error}') from error
-        raise StudyError(f'there is no schedule "{called.id}"; {did_you_mean(called.id, known)}')
-    cls = known[called.id]
+    cls = _made_by(called.id, spec)
     places = list(inspect.signature(cls).parameters)
     given = [] if not isinstance(node, ast.Call) else node.args
     keywords = [] if not isinstance(node, ast.Call) else node.keywords
