@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from html import escape
 from pathlib import Path
 
 from zonesearch.benchmark.contest import Contest
@@ -11,6 +10,7 @@ from zonesearch.benchmark.figures import ends_figure, ranks_figure, regret_figur
 from zonesearch.benchmark.summary import curves_table, searches_table, standings_table
 from zonesearch.report.markup import Picture, Section, Table, page
 from zonesearch.report.page import replace_file
+from zonesearch.report.templating import rendered
 
 __all__ = ["render_contest", "write_contest"]
 
@@ -40,11 +40,7 @@ def render_contest(contest: Contest) -> str:
         notes.append(f"One training scatters with a standard deviation of {contest.noise:.3g}.")
     if math.isfinite(contest.scale):
         notes.append(f"A blind guess lacks {contest.scale:.3g}: the best less the median of the space.")
-    items = "".join(f"<li>{escape(note)}</li>" for note in notes)
-    head = (
-        f"<h1>Search methods on <b>{escape(contest.problem)}</b></h1>"
-        f"<p class=verdict>{escape(contest.sentence)}</p><ul class=notes>{items}</ul>"
-    )
+    head = rendered("contest_head.html", problem=contest.problem, sentence=contest.sentence, notes=notes)
     foot = f"Made by zonesearch from {len(contest.searches)} searches of {contest.budget} trainings each."
     return page(f"Search methods on {contest.problem}", head, [_curves(contest), _places(contest)], foot)
 

@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def call(options: argparse.Namespace) -> None:
     """Run, print the verdict, write the report."""
-    from zonesearch.report.heading import state_sentence
+    from zonesearch.report.summaries.state import state_sentence
     from zonesearch.run.progress import ProgressBars
     from zonesearch.run.running import Silent, run_study
     from zonesearch.run.shards import Shard

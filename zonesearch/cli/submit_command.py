@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def call(options: argparse.Namespace) -> None:
     """Submit round after round; print what happens, then the verdict, and write the report."""
-    from zonesearch.report.heading import state_sentence
+    from zonesearch.report.summaries.state import state_sentence
     from zonesearch.run.submitting import Queue, submit_study
 
     more = [text.partition("=") for text in options.slurm]

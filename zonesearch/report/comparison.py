@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from html import escape
 from pathlib import Path
 
 from zonesearch.core.metric import Metric
@@ -18,7 +17,6 @@ from zonesearch.report.figures.comparison import (
 )
 from zonesearch.report.figures.look import Shown
 from zonesearch.report.figures.view import View
-from zonesearch.report.heading import state_sentence
 from zonesearch.report.markup import Picture, Section, Table, named, page
 from zonesearch.report.page import replace_file
 from zonesearch.report.summaries.comparison import (
@@ -29,7 +27,9 @@ from zonesearch.report.summaries.comparison import (
     runs_table,
     shared_axes,
 )
+from zonesearch.report.summaries.state import state_sentence
 from zonesearch.report.survey import Survey
+from zonesearch.report.templating import rendered
 from zonesearch.statistics.findings import Findings
 
 __all__ = ["render_comparison", "write_comparison"]
@@ -59,8 +59,7 @@ def render_comparison(runs: Mapping[str, Findings]) -> str:
     _check_metrics(runs)
     surveys = {name: Survey(findings) for name, findings in runs.items()}
     sections = [_verdicts(surveys), *_maps(surveys), *_differences(surveys)]
-    items = "".join(f"<li><b>{escape(name)}</b>: {escape(_said(f))}</li>" for name, f in runs.items())
-    head = f"<h1>{len(runs)} runs side by side</h1><ul class=notes>{items}</ul>"
+    head = rendered("comparison_head.html", runs=[(name, _said(findings)) for name, findings in runs.items()])
     n = sum(len(findings.trials) for findings in runs.values())
     return page(" and ".join(runs), head, sections, f"Made by zonesearch from {n:,} trainings of {len(runs)} runs.")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
-from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +20,6 @@ from zonesearch.report.figures.map import map_figure, surface_figure
 from zonesearch.report.figures.one_axis import one_axis_figure, profiles_figure
 from zonesearch.report.figures.points import points_figure
 from zonesearch.report.figures.view import View
-from zonesearch.report.heading import state_sentence
 from zonesearch.report.markup import cell_text
 from zonesearch.report.summaries.agreement import agreement, between_seeds
 from zonesearch.report.summaries.costs import stages_table
@@ -31,7 +29,9 @@ from zonesearch.report.summaries.learning import curves_of, schedules_at, shown_
 from zonesearch.report.summaries.lines import interval_lines
 from zonesearch.report.summaries.map_tables import Mode
 from zonesearch.report.summaries.pareto import settings_table
+from zonesearch.report.summaries.state import state_sentence
 from zonesearch.report.survey import Survey
+from zonesearch.report.templating import rendered
 from zonesearch.statistics.findings import Findings
 
 if TYPE_CHECKING:
@@ -208,20 +208,18 @@ def dashboard_figures(findings: Findings) -> Mapping[str, go.Figure]:
 def notebook_html(findings: Findings) -> str:
     """The verdict and the finalists, small, for the end of a notebook cell."""
     sentence = findings.verdict.sentence if findings.verdict else state_sentence(findings)
-    notes = "".join(f"<li>{escape(note)}</li>" for note in findings.notes)
     table = finalists_table(findings)
     if len(table):
         table = table.drop(columns=[c for c in ("lost seeds", "p", "seconds") if c in table])
-    head = "".join(f"<th style='text-align:left'>{escape(str(column))}</th>" for column in table.columns)
-    rows = "".join(
-        f"<tr>{''.join(f'<td style=text-align:left>{escape(cell_text(value))}</td>' for value in row)}</tr>"
-        for row in table.itertuples(index=False)
+    shown = rendered(
+        "notebook.html",
+        name=findings.name,
+        sentence=sentence,
+        notes=findings.notes,
+        columns=list(map(str, table.columns)),
+        rows=[list(map(cell_text, row)) for row in table.itertuples(index=False)],
     )
-    return (
-        f"<p style='font-size:1.15em;max-width:46em'><b>{escape(findings.name)}</b>: {escape(sentence)}</p>"
-        + (f"<ul>{notes}</ul>" if notes else "")
-        + (f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>" if rows else "")
-    )
+    return str(shown)
 
 
 def _there(figure: go.Figure | None, otherwise: str) -> go.Figure:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from html import escape
+from typing import NamedTuple
+
+from markupsafe import Markup
 
 from zonesearch.report.figure_set import FigureSet
-from zonesearch.report.heading import state_sentence
 from zonesearch.report.markup import Picture, Section, Table, page
 from zonesearch.report.summaries.claims import claim_outcomes
 from zonesearch.report.summaries.comparison import runs_table
+from zonesearch.report.summaries.state import state_sentence
 from zonesearch.report.survey import Survey
+from zonesearch.report.templating import rendered
 from zonesearch.statistics.findings import Findings
 
 __all__ = ["front_page", "map_page"]
@@ -20,6 +23,15 @@ header, nav, footer, h2, figcaption, .reading, .skip, #theme { display: none !im
 main, section, #body { margin: 0 !important; padding: 0 !important; border: 0 !important; max-width: none !important; }
 body { margin: 1rem 1.5rem; }
 """
+
+
+class _Study(NamedTuple):
+    """A study with a report: its file, name, sentence, and picture as a data URI."""
+
+    file: str
+    name: str
+    said: str
+    picture: str
 
 
 def front_page(
@@ -32,13 +44,12 @@ def front_page(
         pictures: the picture of a report as a data URI, by its file, where there is one: the page loads no files.
         failed: why a study has no report, by its name.
     """
-    items = "".join(_item(file, findings, (pictures or {}).get(file, "")) for file, findings in reports.items())
-    for name, reason in (failed or {}).items():
-        items += f"<li><p>{escape(name)}</p><p>It failed: {escape(reason)}</p></li>"
-    head = f"<h1>{len(reports) + len(failed or {})} studies</h1>"
+    failed = failed or {}
+    studies = [_Study(file, f.name, _said(f), (pictures or {}).get(file, "")) for file, f in reports.items()]
+    head = rendered("gallery_head.html", n=len(studies) + len(failed))
     surveys = {findings.name: Survey(findings) for findings in reports.values()}
     sections = [
-        Section("studies", "Studies", after=f"<ul class=gallery>{items}</ul>"),
+        Section("studies", "Studies", after=rendered("gallery_list.html", studies=studies, failed=failed)),
         Section("runs", "What they found and cost", tables=[Table("Runs", runs_table(surveys))]),
     ]
     return page("zonesearch: studies", head, sections)
@@ -55,16 +66,13 @@ def map_page(findings: Findings) -> str:
         Picture("surface", figures.surface(), "The surface."),
         Picture("map", figures.heatmap(), "The same from above."),
     ]
-    whole = page(findings.name, "", [Section("maps", findings.name, pictures=pictures, columns=2)])
-    return whole.replace("</head>", f"<style>{_BARE}</style></head>", 1)
+    return page(findings.name, Markup(), [Section("maps", findings.name, pictures=pictures, columns=2)], style=_BARE)
 
 
-def _item(file: str, findings: Findings, picture: str) -> str:
+def _said(findings: Findings) -> str:
     said = findings.verdict.sentence if findings.verdict else state_sentence(findings)
     outcomes = claim_outcomes(findings)
-    if outcomes:
-        held = sum(outcome.verdict == "held" for outcome in outcomes)
-        said = f"{held} of {len(outcomes)} claims held. {said}"
-    link = f'href="{escape(file)}"'
-    shown = f'<a {link}><img src="{escape(picture)}" alt="Surface and map" loading=lazy></a>' if picture else ""
-    return f"<li>{shown}<p><a {link}>{escape(findings.name)}</a></p><p>{escape(said)}</p></li>"
+    if not outcomes:
+        return said
+    held = sum(outcome.verdict == "held" for outcome in outcomes)
+    return f"{held} of {len(outcomes)} claims held. {said}"

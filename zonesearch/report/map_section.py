@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from html import escape
 from typing import Any
+
+from markupsafe import Markup
 
 from zonesearch.core.wording import point_text
 from zonesearch.report.figures.axes import agreement_figure, importance_figure, parallel_figure
@@ -18,6 +19,7 @@ from zonesearch.report.summaries.agreement import agreement, agreement_sentence,
 from zonesearch.report.summaries.importance import importance, importance_table
 from zonesearch.report.summaries.map_tables import candidates_table, cells_table, zones_table
 from zonesearch.report.survey import Survey
+from zonesearch.report.templating import rendered
 from zonesearch.statistics.noise import Noise
 
 __all__ = ["map_section", "map_views", "noise_sentence"]
@@ -138,28 +140,12 @@ def _best(survey: Survey) -> str:
     return f"Best cell: {point_text(cell.params)} with {survey.metric.text(cell.mean)}."
 
 
-def _controls(survey: Survey) -> str:
-    parts = []
+def _controls(survey: Survey) -> Markup:
+    """What the reader can choose: the pair of axes, what becomes of the others, the epoch."""
     views = views_of(survey)
-    if len(views) > 1:
-        pairs = dict.fromkeys(f"{view.x.name} × {view.y.name}" for view in views)
-        options = "".join(f'<option value="{escape(pair)}">{escape(pair)}</option>' for pair in pairs)
-        parts.append(f"<label>Axes <select id=map-axes>{options}</select></label>")
-        parts.append(
-            "<label>Other axes <select id=map-others><option value=best>held at the best point</option>"
-            "<option value=average>averaged over</option></select></label>"
-        )
+    pairs = list(dict.fromkeys(f"{view.x.name} × {view.y.name}" for view in views)) if len(views) > 1 else []
     last = len(survey.epochs) - 1
-    if last > 0:
-        parts.append(
-            f"<label class=epoch>Epoch <input type=range id=map-epoch min=0 max={last} value={last}>"
-            "<output id=map-says for=map-epoch></output></label>"
-            "<button type=button id=map-play>▶ Play</button>"
-            "<label><input type=checkbox id=map-common> one scale for all epochs</label>"
-        )
-    if not parts:
-        return ""
-    return f'<div class=controls role=group aria-label="What the map shows">{"".join(parts)}</div>'
+    return rendered("map_controls.html", pairs=pairs, last=last) if pairs or last else Markup()
 
 
 def _tables(survey: Survey) -> list[Table]:

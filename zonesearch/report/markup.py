@@ -1,27 +1,29 @@
-"""The parts that a page is made of, and their HTML."""
+"""The parts that a page is made of, and the page that they make."""
 
 from __future__ import annotations
 
 import math
 import numbers
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from string import Template
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import plotly.graph_objects as go
+from markupsafe import Markup
 from plotly.io.json import to_json_plotly
 
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.report.figures.look import template
 from zonesearch.report.packing import asset, packed, plotly_script, policy, spec
+from zonesearch.report.templating import rendered
 
 __all__ = ["Picture", "Section", "Table", "cell_text", "named", "page"]
 
 _MOST_ROWS = 200
+_NOTHING = Markup()
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,26 @@ class Picture:
     choose: str = ""
     height: int = 0
 
+    @property
+    def drawn_height(self) -> int:
+        """The height that the place of the figure has before it is drawn, in pixels."""
+        return self.height or (self.figure.layout.height if self.figure is not None else 0) or 400
+
+
+class Column(NamedTuple):
+    """The head of a column."""
+
+    name: str
+    is_number: bool
+
+
+class Cell(NamedTuple):
+    """A value as it is shown, and a number with all its digits; ``exact`` is empty for what is none."""
+
+    text: str
+    is_number: bool
+    exact: str
+
 
 @dataclass(frozen=True)
 class Table:
@@ -54,10 +76,39 @@ class Table:
     frame: pd.DataFrame
     note: str = ""
 
+    @property
+    def n_rows(self) -> int:
+        """All of them; a page shows the first 200."""
+        return len(self.frame)
+
+    @property
+    def caption(self) -> str:
+        """The name, the note, and what is left out."""
+        cut = ""
+        if self.n_rows > _MOST_ROWS:
+            cut = f"The first {_MOST_ROWS} of {self.n_rows:,} rows; the CSV file has all."
+        return " ".join(filter(None, (f"{self.name}.", self.note, cut)))
+
+    @property
+    def columns(self) -> list[Column]:
+        """The heads, from left to right."""
+        frame = self.frame
+        return [Column(str(name), pd.api.types.is_numeric_dtype(frame[name])) for name in frame.columns]
+
+    @property
+    def rows(self) -> Iterator[list[Cell]]:
+        """The rows that a page shows."""
+        kinds = [column.is_number for column in self.columns]
+        for row in self.frame.head(_MOST_ROWS).itertuples(index=False, name=None):
+            yield [_cell(value, is_number) for value, is_number in zip(row, kinds, strict=True)]
+
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page; one with nothing in it but ``missing`` says why it is empty."""
+    """A part of the page; one with nothing in it but ``missing`` says why it is empty.
+
+    ``controls`` and ``after`` are what a template gave; a plain string there is shown as text.
+    """
 
     key: str
     title: str
@@ -65,15 +116,34 @@ class Section:
     pictures: Sequence[Picture] = ()
     tables: Sequence[Table] = ()
     missing: str = ""
-    controls: str = ""
-    after: str = ""
+    controls: Markup = _NOTHING
+    after: Markup = _NOTHING
     columns: int = 1
+
+    def file_name(self, table: Table) -> str:
+        """The name of a table's CSV file."""
+        words = re.findall(r"[a-z0-9]+", f"{self.key} {table.name}".lower())
+        return "-".join(dict.fromkeys(words)) + ".csv"
 
 
 def page(
-    title: str, head: str, sections: Sequence[Section], foot: str = "", data: Mapping[str, Any] | None = None
+    title: str,
+    head: Markup,
+    sections: Sequence[Section],
+    foot: str = "",
+    data: Mapping[str, Any] | None = None,
+    style: str = "",
 ) -> str:
-    """The whole page. ``head``, ``foot`` and the sections' ``controls`` and ``after`` are HTML, all else is text."""
+    """The whole page.
+
+    Args:
+        title: of the window.
+        head: what a template gave for the top.
+        sections: those with nothing in them are left out.
+        foot: the last line.
+        data: what the page's script reads beside figures and files.
+        style: further rules, after those of every page.
+    """
     script = asset("page.js")
     figures = {
         picture.name: [[label, spec(figure)] for label, figure in (picture.choices or {"": picture.figure}).items()]
@@ -82,30 +152,23 @@ def page(
         if picture.figure is not None
     }
     files = {
-        file_name(section, table): table.frame.to_csv(index=False) for section in sections for table in section.tables
+        section.file_name(table): table.frame.to_csv(index=False) for section in sections for table in section.tables
     }
     templates = {name: template(dark).to_plotly_json() for name, dark in (("light", False), ("dark", True))}
     payload = {"figures": figures, "files": files, "templates": templates, **(data or {})}
-    shown = [section for section in sections if section.pictures or section.tables or section.missing or section.after]
-    links = "".join(f'<a href="#{section.key}">{escape(section.title)}</a>' for section in shown)
-    return Template(asset("page.html")).substitute(
-        title=escape(title),
-        policy=escape(policy(script)),
-        style=asset("page.css"),
+    whole = rendered(
+        "page.html",
+        title=title,
+        policy=Markup(escape(policy(script))),
+        style=Markup(asset("page.css") + style),
         head=head,
-        links=links,
-        body="\n".join(_section(section) for section in shown),
+        sections=[s for s in sections if s.pictures or s.tables or s.missing or s.after],
         foot=foot,
         data=packed(to_json_plotly(payload)),
         plotly=plotly_script()[0],
-        script=script,
+        script=Markup(script),
     )
-
-
-def file_name(section: Section, table: Table) -> str:
-    """The name of a table's CSV file."""
-    words = re.findall(r"[a-z0-9]+", f"{section.key} {table.name}".lower())
-    return "-".join(dict.fromkeys(words)) + ".csv"
+    return str(whole)  # plain: text that is added to Markup would be escaped
 
 
 def named(metric: Metric) -> str:
@@ -122,61 +185,6 @@ def cell_text(value: Any) -> str:
     return str(value)
 
 
-def _section(section: Section) -> str:
-    text = f"<p class=lead>{escape(section.text)}</p>" if section.text else ""
-    missing = f"<p class=missing>{escape(section.missing)}</p>" if section.missing else ""
-    pictures = "".join(_picture(picture) for picture in section.pictures)
-    drawn = f'<div class="pictures columns{section.columns}">{pictures}</div>' if pictures else ""
-    tables = "".join(_table(section, table) for table in section.tables if len(table.frame))
-    return (
-        f'<section id="{section.key}" aria-labelledby="{section.key}-title">'
-        f'<h2 id="{section.key}-title">{escape(section.title)}</h2>'
-        f"{text}{missing}{section.controls}{drawn}{section.after}{tables}</section>"
-    )
-
-
-def _picture(picture: Picture) -> str:
-    height = picture.height or (picture.figure.layout.height if picture.figure is not None else 0) or 400
-    chooser = ""
-    if len(picture.choices) > 1:
-        options = "".join(f"<option value={i}>{escape(label)}</option>" for i, label in enumerate(picture.choices))
-        chooser = (
-            f"<label class=choose>{escape(picture.choose)} "
-            f'<select data-chooses="{picture.name}">{options}</select></label>'
-        )
-    reading = f"<figcaption>{escape(picture.reading)}</figcaption>" if picture.reading else ""
-    return (
-        f'<figure>{chooser}<div class=plot id="plot-{picture.name}" role=img aria-label="{escape(picture.label)}" '
-        f'style="min-height:{height}px"></div>{reading}</figure>'
-    )
-
-
-def _table(section: Section, table: Table) -> str:
-    frame = table.frame
-    shown = frame.head(_MOST_ROWS)
-    numeric = [pd.api.types.is_numeric_dtype(frame[column]) for column in frame.columns]
-    kinds = [" class=number" if is_number else "" for is_number in numeric]
-    head = "".join(
-        f"<th scope=col{kind}><button type=button>{escape(str(column))}</button></th>"
-        for column, kind in zip(frame.columns, kinds, strict=True)
-    )
-    rows = "".join(
-        "<tr>" + "".join(_cell(value, kind) for value, kind in zip(row, kinds, strict=True)) + "</tr>"
-        for row in shown.itertuples(index=False, name=None)
-    )
-    count = f"{len(frame):,} row{'s' if len(frame) != 1 else ''}"
-    cut = f" The first {_MOST_ROWS} of {len(frame):,} rows; the CSV file has all." if len(frame) > _MOST_ROWS else ""
-    note = escape(table.note + cut)
-    name = escape(table.name)
-    return (
-        f"<details><summary>{name} <span class=count>{count}</span></summary>"
-        f'<div class=scroll role=region tabindex=0 aria-label="{name}"><table>'
-        f"<caption>{name}. {note}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
-        f'<p><a class=csv href="#" download="{file_name(section, table)}">Download as CSV</a></p></details>'
-    )
-
-
-def _cell(value: Any, kind: str) -> str:
-    text = escape(cell_text(value))
-    exact = f' data-value="{float(value)!r}"' if kind and isinstance(value, numbers.Real) and value == value else ""
-    return f"<td{kind}{exact}>{text}</td>"
+def _cell(value: Any, is_number: bool) -> Cell:
+    known = is_number and isinstance(value, numbers.Real) and value == value
+    return Cell(cell_text(value), is_number, repr(float(value)) if known else "")

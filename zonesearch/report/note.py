@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from zonesearch.report.heading import state_sentence, training_lines
+from zonesearch.report.heading import training_lines
 from zonesearch.report.markup import cell_text
 from zonesearch.report.summaries.costs import stages_table
 from zonesearch.report.summaries.finalists import finalists_table
 from zonesearch.report.summaries.map_tables import zones_table
+from zonesearch.report.summaries.state import state_sentence
 from zonesearch.statistics.findings import Findings
 
 __all__ = ["note"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from html import escape
 from pathlib import Path
 
 from zonesearch.errors import StoreError
@@ -35,8 +34,8 @@ def render(findings: Findings) -> str:
     """The report as HTML."""
     survey = Survey(findings)
     sections = [*map_section(survey), *sections_after_map(survey)]
-    foot = f"Made by zonesearch from the {len(findings.trials):,} trainings of study {escape(findings.name)}"
-    foot += f", fingerprint {escape(findings.fingerprint)}." if findings.fingerprint else "."
+    foot = f"Made by zonesearch from the {len(findings.trials):,} trainings of study {findings.name}"
+    foot += f", fingerprint {findings.fingerprint}." if findings.fingerprint else "."
     return page(findings.name, heading(survey), sections, foot, {"views": map_views(survey)})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from html import escape
+from markupsafe import Markup
 
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.trials import Params
@@ -21,6 +21,7 @@ from zonesearch.report.summaries.learning import curves_of, schedules_at, shown_
 from zonesearch.report.summaries.lines import interval_lines
 from zonesearch.report.summaries.pareto import pareto_front, settings_table
 from zonesearch.report.survey import Survey
+from zonesearch.report.templating import rendered
 from zonesearch.statistics.verdict import Verdict
 
 __all__ = ["optimism_sentence", "sections_after_map"]
@@ -155,7 +156,6 @@ def _claims(survey: Survey) -> list[Section]:
     outcomes = claim_outcomes(survey.findings)
     if not outcomes:
         return []
-    items = "".join(f"<li><b>{escape(o.verdict)}</b>{escape(o.claim.says)}</li>" for o in outcomes)
     return [
         Section(
             "claims",
@@ -163,7 +163,7 @@ def _claims(survey: Survey) -> list[Section]:
             "Each claim held against trainings with the same seeds on both sides, by Student's interval of the paired "
             "difference.",
             tables=[Table("Claims", claim_table(outcomes))],
-            after=f"<ul class=verdicts>{items}</ul>",
+            after=rendered("claims.html", outcomes=outcomes),
         )
     ]
 
@@ -239,7 +239,6 @@ def _provenance(survey: Survey) -> Section:
         f"Study fingerprint {findings.fingerprint or 'none'}, seed {findings.seed}, {findings.epochs} epochs a "
         f"training, a curve is read as {findings.reading}, seeds of a cell {', '.join(map(str, survey.seeds))}.{said}"
     )
-    text = escape(findings.study_text)
-    file = f"<details><summary>Study file</summary><pre>{text}</pre></details>" if text else ""
+    file = rendered("study_file.html", text=findings.study_text) if findings.study_text else Markup()
     tables = [Table("What ran where", table)] if len(table) else []
     return Section("provenance", "Where it comes from", identity, tables=tables, after=file)

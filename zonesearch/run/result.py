@@ -83,7 +83,7 @@ class Result:
 
     def __str__(self) -> str:
         if self.verdict is None and any(stage.settings.get("kind") == "imported" for stage in self.findings.stages):
-            from zonesearch.report.heading import state_sentence
+            from zonesearch.report.summaries.state import state_sentence
 
             return state_sentence(self.findings)
         return self.verdict.sentence if self.verdict else f"{len(self.trials)} trainings so far, no verdict yet."

@@ -10,10 +10,10 @@ import pandas as pd
 from scipy import stats
 
 from zonesearch.core.wording import cost_text
-from zonesearch.report.heading import state_sentence
 from zonesearch.report.summaries.columns import value_column
 from zonesearch.report.summaries.finalists import finalist_name
 from zonesearch.report.summaries.map_tables import identity
+from zonesearch.report.summaries.state import state_sentence
 from zonesearch.report.survey import Survey
 from zonesearch.statistics.significance import holm
 

@@ -1,0 +1,48 @@
+"""A sentence on a search that has no verdict: how far it has come, or what was imported."""
+
+from __future__ import annotations
+
+from zonesearch.core.metric import ACCURACY
+from zonesearch.core.wording import point_text
+from zonesearch.report.summaries.costs import stages_table
+from zonesearch.statistics.findings import Findings
+
+__all__ = ["state_sentence"]
+
+
+def state_sentence(findings: Findings) -> str:
+    """How far a search without a verdict has come, and what it lacks."""
+    n = len(findings.trials)
+    n_complete = sum(trial.complete for trial in findings.trials)
+    if not n:
+        return "Nothing has been trained yet."
+    came = f"{n:,} training{'s' if n != 1 else ''} came back"
+    if not n_complete:
+        return f"No verdict: {came}, and none of them was complete."
+    waiting = next((record for record in findings.stages if not record.finished), None)
+    if waiting is None and any(record.settings.get("kind") == "imported" for record in findings.stages):
+        return _imported_sentence(findings)
+    if waiting is None:
+        return f"{came}; this search ends without a verdict."
+    missing = int(stages_table(findings).set_index("stage")["missing"].get(waiting.name, 0))
+    lacks = f"stage {waiting.name} still wants {missing:,}" if missing else f"stage {waiting.name} comes next"
+    metric = findings.metric
+    best = metric.best(trial.value(findings.reading) for trial in findings.trials if trial.complete)
+    called = "" if metric.name == ACCURACY.name else f"{metric.name} "
+    return f"No verdict yet: {came}, {lacks}. Best so far: {called}{metric.text(best)}."
+
+
+def _imported_sentence(findings: Findings) -> str:
+    """The best of what somebody else trained, and what is not said about it."""
+    metric, n = findings.metric, len(findings.trials)
+    complete = [trial for trial in findings.trials if trial.complete]
+    best = metric.best(trial.value(findings.reading) for trial in complete)
+    leader = next(trial for trial in complete if trial.value(findings.reading) == best)
+    names = [name for name in findings.space.names if name in leader.params]
+    where = point_text({name: leader.params[name] for name in names})
+    n_zones = len(findings.zones)
+    zones = f" {n_zones} zone{'s' if n_zones != 1 else ''} in it." if n_zones else " No zone shows yet."
+    return (
+        f"Imported: {n:,} trainings, {len(complete):,} of them complete. The best has {metric.text(best)} at {where}; "
+        f"nothing was repeated to judge it, so there is no verdict.{zones}"
+    )
