@@ -2,6 +2,7 @@
 PYTHON ?= python3
 STUDY ?= studies/digits.toml
 BIN := .venv/bin
+TEST_WORKERS ?= logical
 
 .PHONY: env run test lint gallery clean
 
@@ -18,7 +19,7 @@ run: env
 	$(BIN)/zonesearch run $(STUDY)
 
 test: env lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --maxprocesses 4 --dist worksteal
 
 lint: env
 	$(BIN)/ruff check .
