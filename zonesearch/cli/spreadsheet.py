@@ -7,6 +7,7 @@ left alone: a negative one begins with ``-`` and is none of these.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,4 +28,6 @@ def as_texts(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _text(value: Any) -> Any:
+    if isinstance(value, tuple):  # a list as the records have it
+        return json.dumps(value)
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

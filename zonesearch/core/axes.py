@@ -21,6 +21,7 @@ from zonesearch.errors import SpaceError
 __all__ = ["AnyAxis", "Axis", "Choice", "Number", "Row"]
 
 _NEAR = 1.01e-9  # of a rim or a listed value: what is no farther is that value
+_OFF = 1e-7  # of a step: what is no farther is that step
 _ZERO = 1e-12  # of the larger rim: what rounding leaves of 0 on a linear axis
 
 Number = int | float
@@ -38,6 +39,8 @@ class Axis:
         integer: whether values are whole numbers; by default when both rims are.
         row_rule: ``doubling`` (low, 2 low, 4 low, ...), ``midpoints`` (the same with the value halfway between
             each two), a number n of equal steps on the scale (n + 1 values, both rims included), or the values.
+        step: the axis has only the values ``low``, ``low + step``, ``low + 2 step``, ...; the last of them that is not
+            above ``high`` is its upper rim. None for every value.
 
     Raises:
         SpaceError: when the rims, the scale and the row do not fit together; the message names the axis.
@@ -49,6 +52,7 @@ class Axis:
     scale: Literal["linear", "log"] = "linear"
     integer: bool | None = None
     row_rule: Row = "doubling"
+    step: Number | None = None
 
     def __post_init__(self) -> None:
         for rim, value in (("low", self.low), ("high", self.high)):
@@ -61,18 +65,50 @@ class Axis:
         if self.scale == "log" and self.low <= 0:
             raise SpaceError(f'axis "{self.name}": a log scale needs low > 0, not {self.low}')
         if self.integer is None:
-            whole = isinstance(self.low, int) and isinstance(self.high, int)
+            whole = isinstance(self.low, int) and isinstance(self.high, int) and isinstance(self.step, int | None)
             object.__setattr__(self, "integer", whole)
+        if self.step is not None:
+            object.__setattr__(self, "high", self._last_step())
         if not isinstance(self.row_rule, str | int):
             object.__setattr__(self, "row_rule", tuple(self.row_rule))
         self.row()
+
+    def _last_step(self) -> Number:
+        """The last value that is a whole number of steps above the lower rim."""
+        step, place = self.step, f'axis "{self.name}": step'
+        if isinstance(step, bool) or not isinstance(step, int | float) or not math.isfinite(step) or step <= 0:
+            raise SpaceError(f"{place} must be a number above 0, not {step!r}")
+        if self.integer and step != round(step):
+            raise SpaceError(f"{place} must be a whole number on an axis of whole numbers, not {step!r}")
+        if step > (self.high - self.low) * (1 + _NEAR):
+            raise SpaceError(f"{place} = {step!r} is longer than the axis, {self.low}..{self.high}")
+        return self._at_step(math.floor((self.high - self.low) / step * (1 + _NEAR)))
+
+    def _at_step(self, n: int) -> Number:
+        """The value ``n`` steps above the lower rim."""
+        assert self.step is not None
+        value = self.low + n * self.step
+        return round(value) if self.integer else canonical(_shortest(float(value)))
+
+    @property
+    def n_steps(self) -> int | None:
+        """How many steps the axis has from rim to rim; None where it has every value."""
+        return None if self.step is None else round((self.high - self.low) / self.step)
 
     @property
     def ordered(self) -> bool:
         return True
 
+    def nearest(self, value: float) -> Number:
+        """The value of the axis that is nearest to ``value``."""
+        return self._exact(min(max(value, self.low), self.high))
+
     def _exact(self, value: float) -> Number:
-        """``value`` as the axis writes it: a rim or a listed value as it was given, all else in its canonical form."""
+        """``value`` as the axis writes it: a rim or a listed value as it was given, all else in its canonical form; the
+        nearest step of an axis with steps.
+        """
+        if self.step is not None:
+            return self._at_step(min(max(round((value - self.low) / self.step), 0), self.n_steps or 0))
         if self.integer:
             return round(value)
         made = canonical(float(value))
@@ -137,6 +173,8 @@ class Axis:
             raise SpaceError(f'axis "{self.name}": {value} in the row lies outside {self.low}..{self.high}')
         if self.integer and value != round(value):
             raise SpaceError(f'axis "{self.name}": {value} in the row is no whole number')
+        if not self.contains(value):
+            raise SpaceError(f'axis "{self.name}": {value} in the row is none of {self.low}, {self._at_step(1)}, ...')
         return value
 
     def to_unit(self, value: Any) -> float:
@@ -156,9 +194,14 @@ class Axis:
         return self._exact(min(max(value, self.low), self.high))
 
     def contains(self, value: object) -> bool:
-        """Whether ``value`` is a number within the rims (but for rounding), whole if the axis is."""
+        """Whether ``value`` is a number within the rims (but for rounding), whole if the axis is, and one of its
+        steps if it has some.
+        """
         if isinstance(value, bool) or not isinstance(value, int | float):
             return False
+        if self.step is not None:
+            n = (value - self.low) / self.step
+            return -_OFF <= n <= (self.n_steps or 0) + _OFF and abs(n - round(n)) <= _OFF
         if self.integer:
             return self.low <= value <= self.high and value == round(value)
         return self.low <= value <= self.high or any(abs(value - rim) <= _NEAR * abs(rim) for rim in self.rims)
@@ -201,12 +244,13 @@ class Axis:
     def describe(self) -> dict[str, Any]:
         """The axis as plain data; ``Space.parse`` reads it back."""
         rule = list(self.row_rule) if isinstance(self.row_rule, tuple) else self.row_rule
-        return {"low": self.low, "high": self.high, "scale": self.scale, "integer": self.integer, "row": rule}
+        told = {"low": self.low, "high": self.high, "scale": self.scale, "integer": self.integer, "row": rule}
+        return {**told, **({"step": self.step} if self.step is not None else {})}
 
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """A hyperparameter with a few values that have no order (names, switches, None).
+    """A hyperparameter with a few values that have no order (names, switches, None, lists).
 
     Values keep their types: ``True``, ``1``, ``1.0``, ``"1"``, ``None`` and ``"None"`` are six choices.
 

@@ -17,7 +17,7 @@ from zonesearch.errors import SpaceError, did_you_mean
 
 __all__ = ["AnyAxis", "Axis", "Choice", "Space"]
 
-_AXIS_KEYS = ("low", "high", "scale", "integer", "row", "values", "choices")
+_AXIS_KEYS = ("low", "high", "scale", "integer", "row", "step", "values", "choices")
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,11 @@ class Space:
         """Read a space from plain data.
 
         Args:
-            tables: for each axis either a table with ``low``, ``high`` and, where wanted, ``scale``, ``integer`` and
-                ``row``; a table with ``values``; or a list: of numbers (an axis with that row, on a log scale when
-                the numbers grow by factors rather than by steps) or of anything else (choices). A table with
-                ``choices`` holds choices whatever they are: numbers, too, then have no order and nothing between them.
+            tables: for each axis either a table with ``low``, ``high`` and, where wanted, ``scale``, ``integer``,
+                ``row`` and ``step``; a table with ``values``; or a list: of numbers (an axis with that row, on a log
+                scale when the numbers grow by factors rather than by steps) or of anything else (choices). A table
+                with ``choices`` holds choices whatever they are: numbers, too, then have no order and nothing between
+                them.
 
         Raises:
             SpaceError: naming the axis and the key.
@@ -135,6 +136,7 @@ def _parse_axis(name: str, table: Any) -> AnyAxis:
         table.get("scale", "linear"),
         table.get("integer"),
         row,
+        table.get("step"),
     )
 
 

@@ -3,7 +3,8 @@
 A value of a float axis has one canonical form: a decimal on a grid whose steps are between 1 and 2 billionths of the
 value. So 0.1 is never 0.09999999999999999 by another way of computing it, and two values are either the same or differ
 by a billionth of their size at least. A choice keeps its type: ``True``, ``1``, ``1.0``, ``"1"``, ``None`` and
-``"None"`` are six choices, although Python takes the first three for equal.
+``"None"`` are six choices, although Python takes the first three for equal. A list is a value too (the widths of
+layers), kept as a tuple, so that it can be looked up; records and users' code have it as a list.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ import numpy as np
 
 __all__ = ["ChosenFloat", "Params", "Value", "canonical", "order", "plain", "point", "same", "told_apart", "unwrapped"]
 
-Value = bool | int | float | str | None
+Value = bool | int | float | str | tuple[Any, ...] | None
 Params = Mapping[str, Value]
 
 _STEP = 1.01e-9  # the least step of the canonical grid, as a share of the value
 _MANTISSAS = (1, 2, 4, 8, 10)  # steps of at most twice the least, in which decimals of seven digits are whole numbers
+_DEEPEST = 4  # lists in lists in lists
 _SHORT = 9  # a float written in so many characters has seven digits at most
 
 
@@ -34,19 +36,24 @@ class ChosenFloat(float):
     __slots__ = ()
 
 
-def plain(value: object) -> Value:
-    """A parameter value as a plain Python number, text, truth value or None (a NumPy number has another repr).
+def plain(value: object, depth: int = 0) -> Value:
+    """A parameter value as a plain Python number, text, truth value, None (a NumPy number has another repr), or a tuple
+    of such where it is a list.
 
     Raises:
-        TypeError: for anything that cannot be written in a record (lists, objects, NaN, infinities).
+        TypeError: for anything that cannot be written in a record (objects, NaN, infinities).
     """
-    if isinstance(value, np.generic):
-        value = value.item()
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    if isinstance(value, list | tuple) and depth < _DEEPEST:
+        return tuple([plain(item, depth + 1) for item in value])
     if isinstance(value, float) and not math.isfinite(value):
         raise TypeError(f"a parameter must be a finite number, text, truth value or None, not {value!r}")
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise TypeError(f"a parameter must be a number, text, truth value or None, not {type(value).__name__}")
+    raise TypeError(
+        f"a parameter must be a number, text, truth value, None or a list of such, not {type(value).__name__}"
+    )
 
 
 def canonical(value: float) -> float:
@@ -80,6 +87,8 @@ def told_apart(value: object) -> Hashable:
         return value
     if kind is float:
         return canonical(value)  # type: ignore[arg-type]
+    if kind is tuple or kind is list:
+        return "list", tuple([told_apart(item) for item in value])  # type: ignore[attr-defined]
     return kind.__name__, value
 
 
@@ -94,21 +103,31 @@ def point(params: Params) -> tuple[tuple[str, Hashable], ...]:
 
 
 def order(value: Value) -> tuple[Any, ...]:
-    """A sorting key for values of mixed types: numbers and truth values first, then words, then None."""
+    """A sorting key for values of mixed types: numbers and truth values first, then words, then None, then lists."""
     if isinstance(value, str):
         return (1, 0.0, value)
+    if isinstance(value, tuple):
+        return (3, 0.0, tuple([order(item) for item in value]))
     if value is None:
         return (2, 0.0, "")
     return (0, value, type(value).__name__ if isinstance(value, bool | ChosenFloat) else "")
 
 
 def unwrapped(params: Params) -> dict[str, Any]:
-    """``params`` as a user's code gets them: plain Python values, each of its own type."""
-    return {name: float(value) if type(value) is ChosenFloat else value for name, value in params.items()}
+    """``params`` as a user's code gets them: plain Python values, each of its own type, lists as lists."""
+    return {name: _own(value) for name, value in params.items()}
+
+
+def _own(value: Value) -> Any:
+    if isinstance(value, tuple):
+        return [_own(item) for item in value]
+    return float(value) if type(value) is ChosenFloat else value
 
 
 def key_form(value: Value) -> Any:
     """What stands for a value in a key: 1.0 and 1 are one value unless they are two choices."""
     if type(value) is ChosenFloat:
         return ["float", float(value)]
+    if isinstance(value, tuple):
+        return [key_form(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value

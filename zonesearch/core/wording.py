@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zonesearch.core.trials import Params
+from zonesearch.core.trials import Params, Value
 
 __all__ = ["cost_text", "counted", "point_text"]
 
@@ -16,8 +16,14 @@ def point_text(params: Params, schedule: str = "") -> str:
     if len(values) == 2 and all(isinstance(value, int) and not isinstance(value, bool) for value in values):
         shown = " x ".join(str(value) for value in values)
     else:
-        shown = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in params.items())
+        shown = ", ".join(f"{name} {_value_text(value)}" for name, value in params.items())
     return shown if schedule in ("", "constant") else f"{shown} with {schedule}"
+
+
+def _value_text(value: Value) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_value_text, value))}]"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def cost_text(n_parameters: int | None, seconds: float = 0.0) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -96,6 +96,12 @@ def _axis(name: str, parameter: _Parameter, row: Sequence[Value] | None, grid: b
     whole = all(isinstance(d, IntDistribution) for d in numeric)
     scale: Any = "log" if numeric[-1].log and low > 0 else "linear"
     numbers = _different([value for value in row or () if isinstance(value, int | float)])
+    steps = {d.step for d in numeric}
+    step = steps.pop() if len(steps) == 1 and {d.low for d in numeric} == {low} else None
+    if step is not None and not (whole and step == 1) and high > low:
+        stepped = Axis(name, low, high, scale, whole, _STEPS, step)
+        if all(map(stepped.contains, tried)):
+            return replace(stepped, row_rule=tuple(numbers) or _STEPS)
     return Axis(name, low, high, scale, whole, tuple(numbers) or _STEPS)
 
 
@@ -133,7 +139,7 @@ def snapped(space: Space, params: Mapping[str, Value]) -> dict[str, Value]:
 
 def parameter_value(value: object) -> Value:
     """A parameter as we keep it; Optuna also takes objects in categoricals, and numbers that are not finite."""
-    if isinstance(value, float) and not math.isfinite(value):
+    if isinstance(value, list | tuple) or (isinstance(value, float) and not math.isfinite(value)):
         return str(value)
     try:
         return plain(value)

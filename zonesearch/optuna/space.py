@@ -104,11 +104,12 @@ class OptunaSpace:
 def distribution_of(axis: AnyAxis) -> BaseDistribution:
     """The distribution of an axis."""
     if isinstance(axis, Choice):
-        return CategoricalDistribution(axis.values)
+        return CategoricalDistribution(axis.values)  # type: ignore[arg-type]  # lists are for one process only
     log = axis.scale == "log"
+    step = None if log else axis.step  # Optuna has no steps on a log scale
     if axis.integer:
-        return IntDistribution(int(axis.low), int(axis.high), log=log)
-    return FloatDistribution(float(axis.low), float(axis.high), log=log)
+        return IntDistribution(int(axis.low), int(axis.high), log=log, step=int(step or 1))
+    return FloatDistribution(float(axis.low), float(axis.high), log=log, step=step)
 
 
 def _stepped(distribution: BaseDistribution) -> bool:

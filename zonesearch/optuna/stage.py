@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from zonesearch.core.axes import AnyAxis, Axis, Choice
+from zonesearch.core.axes import AnyAxis, Axis
 from zonesearch.core.calls import parse_call
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.space import Space
@@ -312,17 +312,14 @@ def _sampler(text: str, seed: int, where: str) -> Any:
 
 
 def _distribution(axis: AnyAxis) -> Any:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+    from zonesearch.optuna.space import distribution_of
 
-    if isinstance(axis, Choice):
-        return CategoricalDistribution(axis.values)
-    log = axis.scale == "log"
-    if axis.integer:
-        return IntDistribution(int(axis.low), int(axis.high), log=log)
-    return FloatDistribution(float(axis.low), float(axis.high), log=log)
+    return distribution_of(axis)
 
 
 def _rounded(axis: AnyAxis, value: Any) -> Value:
+    if isinstance(axis, Axis) and axis.step is not None:
+        return axis.nearest(value)
     if isinstance(axis, Axis) and not axis.integer:
         return min(max(float(f"{value:.{_DIGITS}g}"), float(axis.low)), float(axis.high))
     plain: Value = value

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -221,7 +222,7 @@ class OptunaView:
                 attributes[f"param:{name}"] = value
             else:
                 if isinstance(distribution, CategoricalDistribution) and not _told_apart(distribution.choices):
-                    value, distribution = repr(value), _as_texts(distribution)
+                    value, distribution = _text(value), _as_texts(distribution)
                 params[name], distributions[name] = value, distribution
         attributes |= {  # what people look for first; dashboards show them in this order
             **self._describe(trial),
@@ -256,8 +257,8 @@ class OptunaView:
         """How Optuna is told about a value; None for one that it is told as an attribute."""
         axis = self._space.get(name)
         if axis is not None and not isinstance(axis, Axis):
-            return CategoricalDistribution(axis.values) if axis.contains(value) else None
-        if value is None or isinstance(value, bool | str):
+            return _choices(axis.values) if axis.contains(value) else None
+        if value is None or isinstance(value, bool | str | tuple):
             return None
         if axis is None:
             return FloatDistribution(value, value)
@@ -268,13 +269,25 @@ class OptunaView:
         return FloatDistribution(float(low), float(high), log=log)
 
 
+def _choices(values: Sequence[Any]) -> CategoricalDistribution:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of lists, which are told as texts
+        return CategoricalDistribution(tuple(values))
+
+
 def _told_apart(choices: Sequence[Any]) -> bool:
-    """Whether Optuna, which compares as Python does, can tell these choices apart: True, 1 and 1.0 are one to it."""
-    return len(set(choices)) == len(choices)
+    """Whether Optuna, which compares as Python does, can tell these choices apart: True, 1 and 1.0 are one to it, and
+    a storage gives back lists for tuples.
+    """
+    return len(set(choices)) == len(choices) and not any(isinstance(choice, tuple) for choice in choices)
 
 
 def _as_texts(distribution: CategoricalDistribution) -> CategoricalDistribution:
-    return CategoricalDistribution(tuple(map(repr, distribution.choices)))
+    return CategoricalDistribution(tuple(map(_text, distribution.choices)))
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, tuple) else repr(value)
 
 
 def without(study: optuna.Study, numbers: Collection[int]) -> optuna.Study:

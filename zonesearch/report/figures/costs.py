@@ -123,7 +123,9 @@ def _ends(scores: Sequence[float]) -> tuple[float, float]:
 
 def _name(findings: Findings, row: Params) -> str:
     schedule = row.get("schedule") if "schedule" not in findings.space.names else ""
-    known = {name: value for name, value in bare(findings, row).items() if not pd.isna(value)}  # absent in a branch
+    known = {
+        name: value for name, value in bare(findings, row).items() if isinstance(value, tuple) or not pd.isna(value)
+    }  # absent in a branch
     return said(point_text(known, str(schedule or "")))
 
 

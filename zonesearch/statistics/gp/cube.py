@@ -63,7 +63,7 @@ class Cube:
                 snapped[:, i] = (np.minimum(np.floor(column * k), k - 1) + 0.5) / k
             elif axis.low == axis.high:
                 snapped[:, i] = 0.5
-            elif axis.integer:
+            elif axis.integer or axis.step is not None:
                 snapped[:, i] = _whole(axis, column)
         return round_points(snapped)
 
@@ -102,19 +102,22 @@ def unique_rows(points: Array) -> Array:
 
 
 def _short(axis: Axis | Choice, value: Value) -> Value:
-    if isinstance(axis, Choice) or axis.integer:
+    if isinstance(axis, Choice) or axis.integer or axis.step is not None:
         return value
     return min(max(float(f"{value:.6g}"), float(axis.low)), float(axis.high))
 
 
 def _whole(axis: Axis, column: Array) -> Array:
-    if axis.scale == "log":
-        ratio = np.log(axis.high / axis.low)
-        values = np.clip(np.round(axis.low * np.exp(column * ratio)), axis.low, axis.high)
-        places: Array = np.log(values / axis.low) / ratio
+    """The places of the nearest whole numbers, or steps."""
+    log = axis.scale == "log"
+    ratio = np.log(axis.high / axis.low) if log else 1.0
+    values = axis.low * np.exp(column * ratio) if log else axis.low + column * (axis.high - axis.low)
+    if axis.step is not None:
+        values = axis.low + np.round((values - axis.low) / axis.step) * axis.step
     else:
-        values = np.clip(np.round(axis.low + column * (axis.high - axis.low)), axis.low, axis.high)
-        places = (values - axis.low) / (axis.high - axis.low)
+        values = np.round(values)
+    values = np.clip(values, axis.low, axis.high)
+    places: Array = np.log(values / axis.low) / ratio if log else (values - axis.low) / (axis.high - axis.low)
     return places
 
 
@@ -123,4 +126,6 @@ def _n_values(axis: Axis | Choice) -> float:
         return len(axis.values)
     if axis.low == axis.high:
         return 1.0
+    if axis.n_steps is not None:
+        return axis.n_steps + 1
     return np.floor(axis.high) - np.ceil(axis.low) + 1 if axis.integer else np.inf
