@@ -13,7 +13,7 @@ from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trials
 from zonesearch.errors import StudyError
-from zonesearch.search.coarse import coarser
+from zonesearch.search.coarse import coarser, examples, listed
 from zonesearch.search.stage import Forecast, Plan, checked_seeds, require
 from zonesearch.statistics.contenders import more_seeds
 from zonesearch.statistics.map import Map
@@ -79,6 +79,7 @@ class Grid:
             trials: all that is known.
         """
         space = self._rows(given)
+        listed(space, self.name)
         points = list(space.grid())
         lengths = tuple(dict.fromkeys((*self.rungs, self.epochs)))
         wish = Seeds.parse(self.seeds)
@@ -200,7 +201,7 @@ class Grid:
         """The whole grid, as if every cell might belong to a zone; as many zones as are ever kept."""
         space = self._rows(None)
         seeds = Seeds.parse(self.seeds)
-        example = tuple(Training(point, 0, self.epochs) for point in space.grid())
+        example = examples(space, self.epochs)
         most = space.n_cells * seeds.zone
         if self.seeds_max is not None:
             most = min(most, space.n_cells * seeds.first + self.seeds_max)
