@@ -24,6 +24,7 @@ from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trials, Value
 from zonesearch.errors import StudyError, did_you_mean
+from zonesearch.core.coarse import examples
 from zonesearch.search.stage import Forecast, Plan, require
 from zonesearch.statistics.candidates import Candidate
 from zonesearch.statistics.noise import Cell, map_cells, measure_noise
@@ -110,7 +111,7 @@ class OptunaSampler:
 
     def forecast(self, given: Any) -> Forecast:
         """As many trainings as it may have."""
-        example = tuple(Training(point, 0, self.epochs) for point in self.space.grid())
+        example = examples(self.space, self.epochs)
         return Forecast(self.n_trainings, self.epochs, self.keep, example)
 
     def _known(self, given: Any, trials: Trials) -> _Asked:

@@ -17,6 +17,7 @@ from zonesearch.core.seeding import fresh_seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trial, Trials, Value
 from zonesearch.errors import StudyError
+from zonesearch.core.coarse import examples, listed
 from zonesearch.search.stage import Forecast, Plan, require
 from zonesearch.statistics.candidates import Finalist
 from zonesearch.statistics.claims import Claim, ClaimOutcome, check_claim
@@ -58,6 +59,7 @@ class Compare:
     def plan(self, given: Any, trials: Trials) -> Plan:
         """Every cell with every seed; the output is the verdict over the cells."""
         space = given if isinstance(given, Space) else self.space
+        listed(space, self.name)
         trainings = tuple(training for point in space.grid() for training in self._repeats(point))
         if trials.missing(trainings):
             return Plan(trainings)
@@ -81,7 +83,7 @@ class Compare:
 
     def forecast(self, given: Any) -> Forecast:
         """The whole grid, every cell ``repeats`` times."""
-        example = tuple(Training(point, 0, self.epochs) for point in self.space.grid())
+        example = examples(self.space, self.epochs)
         return Forecast(self.space.n_cells * self.repeats, self.epochs, self.space.n_cells, example)
 
     def check_claims(self, trials: Trials) -> tuple[ClaimOutcome, ...]:

@@ -24,6 +24,7 @@ from zonesearch.core.lazy import Lazy
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trials
+from zonesearch.core.coarse import examples
 from zonesearch.search.stage import Forecast, Plan, require
 from zonesearch.statistics.candidates import Candidate
 from zonesearch.statistics.noise import map_cells, measure_noise
@@ -106,7 +107,7 @@ class Coordinate:
     def forecast(self, given: Any) -> Forecast:
         """The whole grid at most, and no more than it may have."""
         n_trainings = min(self.n_trainings, self.space.n_cells * self.seeds)
-        example = tuple(Training(point, 0, self.epochs) for point in self.space.grid())
+        example = examples(self.space, self.epochs)
         return Forecast(n_trainings, self.epochs, min(self.zones_max, self.space.n_cells), example)
 
     def _cells(self, points: Sequence[Params], trials: Trials) -> list[Any]:

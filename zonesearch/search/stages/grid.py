@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from zonesearch.core.coarse import coarser
+from zonesearch.core.coarse import coarser, examples, listed
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
@@ -79,6 +79,7 @@ class Grid:
             trials: all that is known.
         """
         space = self._rows(given)
+        listed(space, self.name)
         points = list(space.grid())
         lengths = tuple(dict.fromkeys((*self.rungs, self.epochs)))
         wish = Seeds.parse(self.seeds)
@@ -200,7 +201,7 @@ class Grid:
         """The whole grid, as if every cell might belong to a zone; as many zones as are ever kept."""
         space = self._rows(None)
         seeds = Seeds.parse(self.seeds)
-        example = tuple(Training(point, 0, self.epochs) for point in space.grid())
+        example = examples(space, self.epochs)
         most = space.n_cells * seeds.zone
         if self.seeds_max is not None:
             most = min(most, space.n_cells * seeds.first + self.seeds_max)

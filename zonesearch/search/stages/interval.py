@@ -13,6 +13,7 @@ from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trials, Value
 from zonesearch.core.values import point
+from zonesearch.core.coarse import examples
 from zonesearch.search.lines.method import LineMethod, LinePoint
 from zonesearch.search.lines.split import Split
 from zonesearch.search.stage import Forecast, Plan, checked_seeds, require
@@ -75,7 +76,7 @@ class Interval:
         """Every line of ``given`` zones as long as the method makes it, and one combination each."""
         per_zone = self.method.at_most() * sum(not isinstance(axis, Choice) for axis in self.space.axes) + 1
         per_zone += sum(len(axis.row()) - 1 for axis in self.space.axes if isinstance(axis, Choice))
-        example = tuple(Training(point, 0, self.epochs) for point in self.space.grid())
+        example = examples(self.space, self.epochs)
         seeds = Seeds.parse(self.seeds)
         n = per_zone * seeds.first + 2 * (seeds.zone - seeds.first)  # the peak and what is handed on get all seeds
         return Forecast(given * n, self.epochs, 2 * given, example)

@@ -12,6 +12,7 @@ from zonesearch.core.seeding import fresh_seeds
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trials
+from zonesearch.core.coarse import examples
 from zonesearch.search.stage import Forecast, Plan, checked_seeds, require
 from zonesearch.statistics.candidates import CHEAPEST, Candidate, Finalist, as_candidates
 from zonesearch.statistics.noise import Cell, cell_of
@@ -172,8 +173,8 @@ class Polish:
         finalists = min(self.keep, combinations)
         # Every schedule once, every cell under the study's own: what may be wanted, and all kinds of what may be wrong.
         first = Candidate(next(self.space.grid()), math.nan, math.nan)
-        points = [*self.space.grid(), *(params for params, _, _ in self._combinations([first]))]
-        example = tuple(dict.fromkeys(Training(point, 0, self.epochs) for point in points))
+        schedules = (Training(params, 0, self.epochs) for params, _, _ in self._combinations([first]))
+        example = tuple(dict.fromkeys((*examples(self.space, self.epochs), *schedules)))
         choosing = combinations * Seeds.parse(self.seeds).first + self._n_further(combinations)
         return Forecast(choosing + finalists * self.repeats, self.epochs, finalists, example)
 

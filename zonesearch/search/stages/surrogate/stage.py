@@ -25,6 +25,7 @@ from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.seeding import FRESH, stream_seed
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trial, Trials
+from zonesearch.core.coarse import examples
 from zonesearch.search.stage import Forecast, Plan, require
 from zonesearch.search.stages.surrogate.proposals import Search, challenger
 from zonesearch.statistics.candidates import Candidate
@@ -124,7 +125,7 @@ class Surrogate:
 
     def forecast(self, given: Any) -> Forecast:
         """As many trainings as it may have."""
-        example = tuple(Training(point, self.first_seed, self.epochs) for point in self.space.grid())
+        example = examples(self.space, self.epochs, self.first_seed)
         return Forecast(self.n_trainings, self.epochs, self.zones_max, example)
 
     def _mine(self, space: Space, trials: Trials) -> list[Trial]:
