@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ class Run:
 
     Args:
         surface, method, seed, budget: which.
-        trained: points and accuracies in the order in which they came.
+        trained: points, seeds and accuracies in the order in which they came; no accuracy where a training diverged.
         zones: the peaks that it handed on at its end.
         seconds: that all its decisions took together.
     """
@@ -51,7 +51,7 @@ class Run:
     method: str
     seed: int
     budget: int
-    trained: list[tuple[dict[str, Any], int, float]]
+    trained: list[tuple[dict[str, Any], int, float | None]]
     zones: list[dict[str, Any]]
     seconds: float
 
@@ -61,7 +61,10 @@ class Run:
 
     @property
     def trials(self) -> list[Trial]:
-        return [Trial(Training(params, seed), accuracy=accuracy) for params, seed, accuracy in self.trained]
+        return [
+            Trial(Training(params, seed), "diverged" if accuracy is None else "complete", accuracy)
+            for params, seed, accuracy in self.trained
+        ]
 
 
 @dataclass(frozen=True)
@@ -69,22 +72,28 @@ class Watched:
     """A problem that keeps what it was asked, in order."""
 
     problem: FunctionProblem
+    lost: Callable[[Params], bool]
     came: list[Trial] = field(default_factory=list)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.problem, name)
 
     def answer(self, trainings: Sequence[Training], repeat: int) -> list[Trial]:
-        trials = self.problem.answer(trainings, repeat)
+        trials = [
+            Trial(trial.training, state="diverged") if self.lost(trial.params) else trial
+            for trial in self.problem.answer(trainings, repeat)
+        ]
         self.came.extend(trials)
         return trials
 
 
 def run(name: str, surface: Surface, seed: int, budget: int) -> Run:
     """One search by the method called ``name``."""
-    watched = Watched(FunctionProblem(surface.name, surface.space, surface.mean, surface.sd, surface.best))
+    watched = Watched(
+        FunctionProblem(surface.name, surface.space, surface.mean, surface.sd, surface.best), surface.lost
+    )
     found = search(method(name), watched, budget=budget, repeat=seed, rule="observed", at=(budget,))  # type: ignore[arg-type]
-    trained = [(dict(trial.params), trial.seed, float(trial.accuracy or 0.0)) for trial in watched.came]
+    trained = [(dict(trial.params), trial.seed, trial.accuracy) for trial in watched.came]
     return Run(surface.name, name, seed, budget, trained, [dict(zone) for zone in found.zones], found.seconds)
 
 

@@ -5,6 +5,10 @@ plateau with a cliff, a peak on the rim, a sigmoid slope that one climbs as far 
 a sinusoid with a local extremum in every period. The axes are those of a real study (integer and log, linear); the
 shapes are formulas on the unit cube, so the true mean, its maximum and where it lies are known.
 
+Beside these eight stand three that are harder on a search (``HARD``): ``folded``, a rim folded inwards (the best lies a
+tenth of the axis off the rim and the rim itself is bad); ``failing``, where a fifth of the space trains nothing, right
+beside the peak; and ``mixed``, where every other axis holds choices or a few whole numbers.
+
 Every shape comes in as many variants as one likes, each with its axes turned round and bent by chance, so that a method
 is not tuned to where the peaks of eight formulas happen to lie (a search that starts in the middle, say).
 
@@ -14,6 +18,7 @@ A surface is a function ``f(params, seed, epochs)`` as any objective is: ``run_p
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,11 +27,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import qmc
 
-from zonesearch.core.axes import Axis
+from zonesearch.core.axes import AnyAxis, Axis, Choice
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training
 
-__all__ = ["AXES", "SHAPES", "Surface", "make_space", "make_surface", "surfaces"]
+__all__ = ["AXES", "HARD", "MIXED_AXES", "SHAPES", "Surface", "make_space", "make_surface", "surfaces"]
 
 Points = npt.NDArray[np.float64]
 Mean = Callable[[Points], Points]
@@ -42,6 +47,17 @@ AXES = (
 )
 """In this order a surface takes as many as it has."""
 
+MIXED_AXES: tuple[AnyAxis, ...] = (
+    Axis("rate", 1e-5, 1e-1, "log", row_rule=5),
+    Choice("optimizer", ("sgd", "adam", "rmsprop", "lion")),
+    Axis("depth", 1, 9, row_rule=8),
+    Axis("dropout", 0.0, 0.9, row_rule=5),
+    Choice("norm", (True, False)),
+    Axis("heads", 1, 5, row_rule=4),
+    Axis("width", 16, 4096, "log"),
+)
+"""Those of ``mixed``."""
+
 _TOP, _RANGE = 0.95, 0.25  # accuracy at the peaks; how far the mean falls from there
 _WEIGHT = np.array([1.0, 0.8, 0.6, 0.5, 0.4, 0.3, 0.25])  # of the axes: some matter more than others
 
@@ -56,6 +72,7 @@ class Surface:
         height: the shape, (n, n_axes) -> (n,), at most 1, and 1 at the peaks; the mean is an affine function of it.
         peaks: the equal maxima, one point of the unit cube each; one of many for a ridge or a plateau.
         sd: of the noise of one training, in units of accuracy.
+        fails: points of the cube whose trainings come to nothing, (n, n_axes) -> (n,); None where all end well.
     """
 
     name: str
@@ -63,9 +80,12 @@ class Surface:
     height: Mean = field(repr=False)
     peaks: tuple[tuple[float, ...], ...]
     sd: float = 0.01
+    fails: Callable[[Points], npt.NDArray[np.bool_]] | None = field(default=None, repr=False)
 
     def __call__(self, params: Params, seed: int = 0, epochs: int = 1) -> float:
-        """One noisy accuracy; the same for the same point and seed, on any machine."""
+        """One noisy accuracy, the same for the same point and seed on any machine; NaN where the training fails."""
+        if self.lost(params):
+            return math.nan
         digest = hashlib.sha256(f"{self.name} {Training(params, seed).key}".encode()).digest()
         noise = np.random.default_rng(list(digest[:8])).normal()
         return self.mean(params) + self.sd * float(noise)
@@ -77,6 +97,10 @@ class Surface:
     def means(self, points: Points) -> Points:
         """The true mean accuracy at points of the unit cube, shape (n, n_axes) -> (n,)."""
         return _TOP + _RANGE * (self.height(np.asarray(points, dtype=float)) - 1.0)
+
+    def lost(self, params: Params) -> bool:
+        """Whether a training at ``params`` comes to nothing."""
+        return self.fails is not None and bool(self.fails(self.space.unit(params)[None])[0])
 
     @property
     def best(self) -> float:
@@ -220,6 +244,62 @@ SHAPES: dict[str, Callable[[int], tuple[Mean, tuple[tuple[float, ...], ...]]]] =
 """Shapes by name: the number of axes (1 to 7; several peaks from 2 on) -> height and peaks."""
 
 
+def _folded(n: int) -> tuple[Mean, tuple[tuple[float, ...], ...]]:
+    """Growth towards one rim of two axes that turns round just before it, as a rate does before trainings diverge."""
+    inside = np.array((0.6, 0.4, 0.4, 0.55, 0.6)[: max(0, n - 2)])
+    centre = (0.9, 0.1, *inside.tolist())[:n]
+
+    def height(points: Points) -> Points:
+        off = points - np.array(centre)
+        folded = np.arange(n) < 2
+        outwards = np.where(np.array(centre) > 0.5, off > 0, off < 0) & folded
+        r2 = np.sum((_WEIGHT[:n] * np.where(outwards, 6 * off, off)) ** 2, axis=1) / (0.45 * _spread(n)) ** 2
+        return 1 / (1 + r2)
+
+    return height, (centre,)
+
+
+_KINDS = np.array([0.0, 0.35, 0.25, 0.6])  # what each optimizer lacks
+_SHIFT = np.array([0.0, -0.25, -0.2, -0.4])  # where its best rate lies from that of the best one
+
+
+def _mixed(n: int) -> tuple[Mean, tuple[tuple[float, ...], ...]]:
+    """A peak whose rate depends on the optimizer; every choice and whole number costs something of its own."""
+    centre = (0.65, 0.125, 0.375, 0.3, 0.75, 0.25, 0.5)[:n]
+
+    def height(points: Points) -> Points:
+        kind = np.clip((points[:, 1] * 4).astype(int), 0, 3) if n > 1 else np.zeros(len(points), dtype=int)
+        off = points - np.array(centre)
+        off[:, 0] -= _SHIFT[kind]
+        lacks = _KINDS[kind].copy()
+        if n > 4:
+            lacks += 0.2 * (points[:, 4] < 0.5)
+        numeric = [i for i in range(n) if i not in (1, 4)]
+        r2 = np.sum((_WEIGHT[numeric] * off[:, numeric]) ** 2, axis=1) / (0.4 * _spread(n)) ** 2
+        return np.exp(-r2 / 2) - lacks
+
+    return height, (centre,)
+
+
+HARD = ("folded", "failing", "mixed")
+"""Further shapes; they are asked for by name (``--shapes folded,failing,mixed``)."""
+
+_FAILING_BASES = ("one", "ridge", "rim", "peaks2", "slope", "folded")
+_FAIL_SHARE = 0.2
+
+
+def _failing_region(peaks: tuple[tuple[float, ...], ...], variant: int) -> Callable[[Points], npt.NDArray[np.bool_]]:
+    """A fifth of the cube beyond a plane that no peak lies beyond; which plane, says ``variant``."""
+    n = len(peaks[0])
+    rng = np.random.default_rng([variant, n])
+    points = qmc.Sobol(n, scramble=False).random(2**12)
+    while True:
+        normal = rng.normal(size=n) * _WEIGHT[:n]
+        threshold = float(np.quantile(points @ normal, 1 - _FAIL_SHARE))
+        if all(float(np.array(peak) @ normal) < threshold - 1e-3 for peak in peaks):
+            return lambda at: at @ normal > threshold
+
+
 def make_surface(name: str, sd: float = 0.01) -> Surface:
     """The surface called ``shape-axes``, as ``peaks3-2``, or a variant of it, as ``peaks3-2#17``.
 
@@ -228,19 +308,57 @@ def make_surface(name: str, sd: float = 0.01) -> Surface:
     """
     plain, mark, variant = name.partition("#")
     shape, _, axes = plain.rpartition("-")
-    known = shape in SHAPES and axes.isdigit() and 1 <= int(axes) <= len(AXES)
+    known = (shape in SHAPES or shape in HARD) and axes.isdigit() and 1 <= int(axes) <= len(AXES)
     if not known or (mark and not variant.isdigit()):
         raise ValueError(
             f"a surface is SHAPE-AXES or SHAPE-AXES#VARIANT with 1 to {len(AXES)} axes, a whole number as variant "
-            f'and one of {", ".join(SHAPES)}, not "{name}"'
+            f'and one of {", ".join((*SHAPES, *HARD))}, not "{name}"'
         )
     n = int(axes)
     if shape.startswith("peaks") and n == 1:
         raise ValueError("several peaks need 2 axes or more")
-    height, peaks = SHAPES[shape](n)
-    if variant:
+    if n == 1 and shape in HARD:
+        raise ValueError(f"{shape} needs 2 axes or more")
+    base = _FAILING_BASES[int(variant or 0) % len(_FAILING_BASES)] if shape == "failing" else shape
+    height, peaks = _SHAPES_OF[base](n) if base in _SHAPES_OF else SHAPES[base](n)
+    if variant and shape != "mixed":  # what is turned round or bent would no longer be one choice
         height, peaks = _bent(height, peaks, int(variant))
-    return Surface(name, make_space(n), height, peaks, sd)
+    space = Space(MIXED_AXES[:n]) if shape == "mixed" else make_space(n)
+    if shape == "mixed" and variant:
+        height, peaks = _shuffled(height, peaks, int(variant))
+    fails = _failing_region(peaks, int(variant or 0)) if shape == "failing" else None
+    return Surface(name, space, height, peaks, sd, fails)
+
+
+_SHAPES_OF: dict[str, Callable[[int], tuple[Mean, tuple[tuple[float, ...], ...]]]] = {
+    "folded": _folded,
+    "mixed": _mixed,
+}
+
+
+def _shuffled(
+    height: Mean, peaks: tuple[tuple[float, ...], ...], variant: int
+) -> tuple[Mean, tuple[tuple[float, ...], ...]]:
+    """``mixed`` with its choices in another order and half of its other axes turned round."""
+    n = len(peaks[0])
+    rng = np.random.default_rng(variant)
+    kinds, turned = rng.permutation(4), rng.random(len(AXES)) < 0.5
+    turned[1] = False
+    turned = turned[:n]
+
+    def forth(points: Points) -> Points:
+        moved = np.where(turned, 1 - points, points)
+        if n > 1:
+            moved[:, 1] = (kinds[np.clip((moved[:, 1] * 4).astype(int), 0, 3)] + 0.5) / 4
+        return moved
+
+    places = []
+    for peak in peaks:
+        place = np.where(turned, 1 - np.array(peak), np.array(peak))
+        if n > 1:
+            place[1] = (int(np.flatnonzero(kinds == int(peak[1] * 4))[0]) + 0.5) / 4
+        places.append(tuple(place.tolist()))
+    return (lambda points: height(forth(points))), tuple(places)
 
 
 def _bent(

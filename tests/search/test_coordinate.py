@@ -49,6 +49,56 @@ def test_climb_remembers_every_extremum() -> None:
     assert sorted(seen) == list(range(11))
 
 
+def plane(height, sizes, start):
+    """The cells of a climb in two axes in their order, and its extrema."""
+    extrema, seen = [], []
+    way = climb([start], sizes, [True] * len(sizes), extrema)
+    place = next(way)
+    while True:
+        seen.append(place)
+        try:
+            place = way.send(height(*place))
+        except StopIteration:
+            return seen, extrema
+
+
+def test_axes_take_turns_one_step_each() -> None:
+    seen, extrema = plane(lambda x, y: x + y, (5, 5), (0, 0))
+    assert seen[:8] == [(0, 0), (1, 0), (1, 1), (2, 1), (2, 2), (3, 2), (3, 3), (4, 3)]
+    assert extrema == [(4, 4)]
+
+
+def test_each_axis_remembers_the_direction_that_worked_on_it() -> None:
+    seen, _ = plane(lambda x, y: x - y, (6, 6), (0, 5))
+    # Up on y fails once; from then on down is tried first there, and up on x.
+    assert seen[:7] == [(0, 5), (1, 5), (1, 4), (2, 4), (2, 3), (3, 3), (3, 2)]
+    seen, _ = plane(lambda x, y: x - y, (6, 7), (0, 5))
+    assert seen[:6] == [(0, 5), (1, 5), (1, 6), (1, 4), (2, 4), (2, 3)]
+
+
+def test_every_extremum_is_handed_on_unless_told_otherwise() -> None:
+    comb = Space.parse({"x": {"low": 0, "high": 16, "row": 16}})
+    teeth = lambda params, seed: params["x"] % 2 + params["x"] / 100  # noqa: E731
+    output, _, _ = asked(Coordinate(comb, epochs=1), teeth)
+    assert [zone.peak["x"] for zone in output] == [15, 13, 11, 9, 7, 5, 3, 1]
+    assert len(output) <= Coordinate(comb, epochs=1).forecast(None).n_output
+    assert len(asked(Coordinate(comb, epochs=1, zones_max=3), teeth)[0]) == 3
+
+
+def test_a_climb_cut_short_above_what_it_noted_hands_on_where_it_stands() -> None:
+    values = [5, 1, 2, 3, 6, 7, 8, 9, 10, 11, 12]
+    output, _, _ = asked(
+        Coordinate(LINE, epochs=1, n_trainings=8),
+        lambda params, seed: values[params["x"]],
+        Space.parse({"x": [0, 1, 2]}),
+    )
+    assert [zone.peak["x"] for zone in output] == [0, 2]
+    line = Coordinate(LINE, epochs=1, n_trainings=4)
+    start = asked(Coordinate(Space.parse({"x": [0, 1]}), epochs=1), lambda params, seed: values[params["x"]])[0]
+    output, _, _ = asked(line, lambda params, seed: values[params["x"]] if params["x"] < 3 else 6, start)
+    assert [zone.peak["x"] for zone in output] == [3, 0]
+
+
 def test_a_plateau_is_one_extremum() -> None:
     seen, extrema = played([1.0] * 6, start=3)
     assert extrema == [3]

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 from zonesearch.core.axes import AnyAxis, Axis
 from zonesearch.core.calls import parse_call
+from zonesearch.core.coarse import examples
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trials, Value
 from zonesearch.errors import StudyError, did_you_mean
-from zonesearch.core.coarse import examples
 from zonesearch.search.stage import Forecast, Plan, require
 from zonesearch.statistics.candidates import Candidate
 from zonesearch.statistics.noise import Cell, map_cells, measure_noise

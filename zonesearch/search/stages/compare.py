@@ -12,12 +12,12 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from zonesearch.core.coarse import examples, listed
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.seeding import fresh_seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trial, Trials, Value
 from zonesearch.errors import StudyError
-from zonesearch.core.coarse import examples, listed
 from zonesearch.search.stage import Forecast, Plan, require
 from zonesearch.statistics.candidates import Finalist
 from zonesearch.statistics.claims import Claim, ClaimOutcome, check_claim

@@ -1,10 +1,11 @@
-"""Stage coordinate: a climb along one axis at a time that remembers every local extremum and goes on.
+"""Stage coordinate: a climb that takes its axes in turn, remembers every local extremum and goes on.
 
-The quasi-gradient alternative to a full grid: measure, step along an axis, measure; keep what is better, trying first
-the direction that worked last. Where no step helps, the climb would only swing to and fro: a local extremum. A single
-climb ends in the right one of several peaks by luck, so the extremum is noted and left: the climb goes on in each
-direction to the end of the space, and where the values rise again a new climb begins. Lines through an extremum miss
-what lies diagonally across, so at last it goes where nothing was looked at yet, until every cell is near a known one.
+The quasi-gradient alternative to a full grid: measure, step along an axis, measure; then the next axis, one step each.
+Every axis remembers the direction that worked on it last, and that one is tried first. Where no step on any axis helps,
+the climb would only swing to and fro: a local extremum. A single climb ends in the right one of several peaks by luck,
+so the extremum is noted and left: the climb goes on in each direction to the end of the space, and where the values
+rise again a new climb begins. Lines through an extremum miss what lies diagonally across, so at last it goes where
+nothing was looked at yet, until every cell is near a known one. Every extremum is handed on.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ import numpy as np
 import numpy.typing as npt
 
 from zonesearch.core.axes import AnyAxis, Axis
+from zonesearch.core.coarse import examples
 from zonesearch.core.lazy import Lazy
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trials
-from zonesearch.core.coarse import examples
 from zonesearch.search.stage import Forecast, Plan, require
 from zonesearch.statistics.candidates import Candidate
 from zonesearch.statistics.noise import map_cells, measure_noise
@@ -43,6 +44,9 @@ Place = tuple[int, ...]
 Move = tuple[int, int]
 """Axis and step; among choices a step leads to any other one."""
 
+Worked = dict[int, Move]
+"""By axis the move that was the last one to help."""
+
 _REACH = 2  # steps: a cell this near to a known one is not looked at for its own sake
 _MOST_CELLS = 4096
 
@@ -59,7 +63,7 @@ class Coordinate:
         epochs, seeds, reading: as in the grid. A step is judged by means over the seeds, whatever their noise: with one
             seed, noise makes extrema of its own.
         n_trainings: it ends after so many at the latest, those included that were known before.
-        zones_max: extrema that are handed on.
+        zones_max: the best extrema that are handed on; all of them by default.
     """
 
     space: Space
@@ -67,13 +71,13 @@ class Coordinate:
     seeds: int = 1
     reading: Reading = BEST
     n_trainings: int = 100
-    zones_max: int = 5
+    zones_max: int | None = None
     name: str = "coordinate"
 
     def __post_init__(self) -> None:
         require(self.epochs >= 1, "training", "epochs", "at least 1", self.epochs)
         require(self.seeds >= 1, self.name, "seeds", "at least 1", self.seeds)
-        require(self.zones_max >= 1, self.name, "zones_max", "at least 1", self.zones_max)
+        require(self.zones_max is None or self.zones_max >= 1, self.name, "zones_max", "at least 1", self.zones_max)
         require(self.n_trainings >= self.seeds, self.name, "n_trainings", "at least the seeds", self.n_trainings)
 
     def plan(self, given: Any, trials: Trials) -> Plan:
@@ -105,10 +109,11 @@ class Coordinate:
         return Plan(tuple(trainings), Zones(self._zones(space, asked, extrema, trials)))
 
     def forecast(self, given: Any) -> Forecast:
-        """The whole grid at most, and no more than it may have."""
+        """The whole grid at most, and no more than it may have; no two extrema lie side by side."""
         n_trainings = min(self.n_trainings, self.space.n_cells * self.seeds)
-        example = examples(self.space, self.epochs)
-        return Forecast(n_trainings, self.epochs, min(self.zones_max, self.space.n_cells), example)
+        n_extrema = (n_trainings // self.seeds + 1) // 2
+        n_zones = min(self.zones_max or n_extrema, n_extrema)
+        return Forecast(n_trainings, self.epochs, n_zones, examples(self.space, self.epochs))
 
     def _cells(self, points: Sequence[Params], trials: Trials) -> list[Any]:
         return map_cells(points, trials, seeds=range(self.seeds), epochs=self.epochs, reading=self.reading)
@@ -116,11 +121,14 @@ class Coordinate:
     def _zones(
         self, space: Space, asked: dict[Place, Params], extrema: Sequence[Place], trials: Trials
     ) -> tuple[Zone, ...]:
-        """The extrema; of a climb that was cut short before the first one, the best cell."""
+        """The extrema; where the climb was cut short on its way above all of them, the highest cell as well."""
         cells = dict(zip(asked, self._cells(list(asked.values()), trials), strict=True))
-        alive = [place for place in extrema or cells if cells[place].values]
-        best = sorted(alive, key=lambda place: -trials.metric.score(cells[place].mean))
-        best = best[: self.zones_max if extrema else 1]
+        heights = {place: trials.metric.score(cell.mean) for place, cell in cells.items() if cell.values}
+        best = sorted((place for place in extrema if place in heights), key=lambda place: -heights[place])
+        top = max(heights, key=lambda place: heights[place], default=None)
+        if top is not None and (not best or heights[top] > heights[best[0]]):
+            best.insert(0, top)
+        best = best[: self.zones_max]
         noise = measure_noise(list(cells.values()))
         return tuple(
             peak_zone(space, asked[place], cells[place].mean, noise.se(cells[place]), i, trials.metric)
@@ -140,9 +148,8 @@ def climb(
     """
     values: dict[Place, float] = {}
     moves = [
-        (axis, step)
+        [(axis, step) for step in ((1, -1) if has_order else range(1, size))]
         for axis, (size, has_order) in enumerate(zip(sizes, ordered, strict=True))
-        for step in ((1, -1) if has_order else range(1, size))
     ]
 
     def step(place: Place, move: Move) -> Place | None:
@@ -155,18 +162,19 @@ def climb(
             values[place] = yield place
         return values[place]
 
-    def up(place: Place, last: Move | None) -> Generator[Place, float, tuple[Place, Move | None]]:
-        """To the local extremum above ``place``, and the direction that worked last."""
+    def up(place: Place, worked: Worked) -> Generator[Place, float, tuple[Place, Worked]]:
+        """To the local extremum above ``place``, and the direction that worked last on each axis."""
         here = yield from look(place)
-        moved = True
-        while moved:
-            moved = False
-            for move in _first(last, moves):
+        axis, n_idle = 0, 0
+        while n_idle < len(sizes):
+            n_idle += 1
+            for move in _in_turn(worked, moves[axis : axis + 1]):
                 there = step(place, move)
                 if there is not None and (yield from look(there)) > here:
-                    place, here, last, moved = there, values[there], move, True
+                    place, here, worked, n_idle = there, values[there], {**worked, axis: move}, 0
                     break
-        return place, last
+            axis = (axis + 1) % len(sizes)
+        return place, worked
 
     def rising(place: Place, move: Move) -> Generator[Place, float, Place | None]:
         """Where the values rise again on the way from the extremum ``place`` to the end of the space."""
@@ -180,32 +188,33 @@ def climb(
             before = there
         return None
 
-    last: dict[Place, Move | None] = {}
+    noted: dict[Place, Worked] = {}
 
-    def note(start: Place, before: Move | None) -> Generator[Place, float, Place | None]:
-        """Climb from ``start``; the extremum above it if it is a new one."""
+    def note(start: Place, before: Worked) -> Generator[Place, float, Place | None]:
+        """Climb from ``start``; the extremum above it if it is a new one, and no part of a plateau that was noted."""
         place, worked = yield from up(start, before)
-        if place in last:
+        beside = [step(place, move) for move in _in_turn({}, moves)]
+        if place in noted or any(other in noted and values[other] == values[place] for other in beside):
             return None
         extrema.append(place)
-        last[place] = worked
+        noted[place] = worked
         return place
 
     for start in starts:
-        yield from note(start, None)
+        yield from note(start, {})
     n_left = 0
     while True:
         while n_left < len(extrema):
-            for move in _first(last[extrema[n_left]], moves):
+            for move in _in_turn(noted[extrema[n_left]], moves):
                 left: Place | None = extrema[n_left]
                 while left is not None:
                     foot = yield from rising(left, move)
-                    left = None if foot is None else (yield from note(foot, move))
+                    left = None if foot is None else (yield from note(foot, {**noted[left], move[0]: move}))
             n_left += 1
         unknown = _farthest(frozenset(values), tuple(sizes), tuple(ordered))
         if unknown is None:
             return
-        yield from note(unknown, None)
+        yield from note(unknown, {})
 
 
 @lru_cache(maxsize=1024)  # every plan plays the same climb from its start
@@ -238,9 +247,9 @@ def _cells_of(sizes: tuple[int, ...]) -> npt.NDArray[np.int64]:
     return np.unique((points * np.array(sizes)).astype(np.int64), axis=0)
 
 
-def _first(last: Move | None, moves: Sequence[Move]) -> list[Move]:
-    """All moves, the one that worked last first."""
-    return list(moves) if last is None else [last, *(move for move in moves if move != last)]
+def _in_turn(worked: Worked, moves: Sequence[Sequence[Move]]) -> list[Move]:
+    """The moves of these axes, one axis after the other; on each the one that worked last comes first."""
+    return [move for of_axis in moves for move in sorted(of_axis, key=lambda move: worked.get(move[0]) != move)]
 
 
 def _starts(given: Any, space: Space) -> list[Place]:

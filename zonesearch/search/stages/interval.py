@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from zonesearch.core.axes import AnyAxis, Choice
+from zonesearch.core.coarse import examples
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trials, Value
 from zonesearch.core.values import point
-from zonesearch.core.coarse import examples
 from zonesearch.search.lines.method import LineMethod, LinePoint
 from zonesearch.search.lines.split import Split
 from zonesearch.search.stage import Forecast, Plan, checked_seeds, require

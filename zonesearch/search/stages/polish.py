@@ -7,12 +7,12 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from zonesearch.core.coarse import examples
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.seeding import fresh_seeds
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trials
-from zonesearch.core.coarse import examples
 from zonesearch.search.stage import Forecast, Plan, checked_seeds, require
 from zonesearch.statistics.candidates import CHEAPEST, Candidate, Finalist, as_candidates
 from zonesearch.statistics.noise import Cell, cell_of

@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from zonesearch.core.coarse import examples
 from zonesearch.core.metric import Metric
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.seeding import FRESH, stream_seed
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trial, Trials
-from zonesearch.core.coarse import examples
 from zonesearch.search.stage import Forecast, Plan, require
 from zonesearch.search.stages.surrogate.proposals import Search, challenger
 from zonesearch.statistics.candidates import Candidate
