@@ -23,7 +23,8 @@ from typing import Any
 
 from zonesearch.core.objective import Bundle, Report
 from zonesearch.core.trials import Training, Trial
-from zonesearch.run.engines.runner import Engine, open_engine
+from zonesearch.run.engines.engine import Engine
+from zonesearch.run.engines.runner import open_engine
 from zonesearch.run.storage.merge import merge
 from zonesearch.run.storage.run_folder import RunFolder
 from zonesearch.run.storage.store import Store

@@ -18,7 +18,9 @@ from tests.run.made import Sleeper, answer
 from zonesearch.core.objective import Bundle, Report
 from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.errors import ObjectiveError, StudyError
-from zonesearch.run.engines.runner import InProcess, open_engine, order_of_work, run_bundles
+from zonesearch.run.engines.engine import order_of_work
+from zonesearch.run.engines.in_process import InProcess
+from zonesearch.run.engines.runner import open_engine
 
 TRAININGS = [Training({"x": i}) for i in range(6)]
 
@@ -47,7 +49,8 @@ class Troubled(Sleeper):
 
 def run(objective: Sleeper, workers: int = 1, trainings: list[Training] = TRAININGS) -> list[Trial]:
     came: list[Trial] = []
-    run_bundles(objective, objective.bundles(trainings), workers=workers, on_trials=came.extend)
+    with open_engine(workers=workers) as engine:
+        engine.run(objective, objective.bundles(trainings), came.extend)
     return came
 
 

@@ -25,7 +25,8 @@ from zonesearch import StudyError, run_pipeline
 from zonesearch.cli.main import main
 from zonesearch.core.objective import Bundle, Report
 from zonesearch.core.trials import Training, Trial
-from zonesearch.run.engines.runner import InProcess, open_engine
+from zonesearch.run.engines.in_process import InProcess
+from zonesearch.run.engines.runner import open_engine
 from zonesearch.run.engines.worker import shortened
 from zonesearch.run.recorded import read_run
 from zonesearch.study.files import parse_study

@@ -18,7 +18,7 @@ from zonesearch.core.seeding import FRESH
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trial, Trials
 from zonesearch.errors import StudyError
-from zonesearch.run.engines.runner import Engine, order_of_work
+from zonesearch.run.engines.engine import Engine, order_of_work
 from zonesearch.run.pipeline import metric_of
 from zonesearch.run.running import check_metric, stop_when_hopeless
 from zonesearch.run.shards import remaining

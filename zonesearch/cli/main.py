@@ -15,12 +15,14 @@ import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout, suppress
 from importlib import import_module
+from typing import Any
 
 from zonesearch import __version__
 from zonesearch.cli.as_process import Stopped, end_when_told, open_standard_streams
 from zonesearch.cli.supervised import Watch, supervised
 from zonesearch.cli.terminal import Visible, visible
-from zonesearch.errors import ZoneSearchError
+from zonesearch.core.plugins import load, registered
+from zonesearch.errors import StudyError, ZoneSearchError
 
 __all__ = ["COMMANDS", "main", "parser"]
 
@@ -48,8 +50,8 @@ COMMANDS = (
 _OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
-def parser() -> argparse.ArgumentParser:
-    """The whole command line, for documents and tests too."""
+def parser(wanted: str = "") -> argparse.ArgumentParser:
+    """The whole command line, for documents and tests too; without plug-ins where the command ``wanted`` ships."""
     root = argparse.ArgumentParser(
         prog="zonesearch",
         description="Find the zones of hyperparameters where a network works best, and say how sure that is.",
@@ -57,12 +59,42 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--version", action="version", version=f"zonesearch {__version__}")
     commands = root.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in COMMANDS:
-        module = import_module(f"zonesearch.cli.{name.replace('-', '_')}_command")
-        summary = (module.__doc__ or "").splitlines()[0]
-        sub = commands.add_parser(name, help=summary, description=summary)
-        module.add_arguments(sub)
-        sub.set_defaults(call=module.call)
+        _add(commands, name, import_module(f"zonesearch.cli.{name.replace('-', '_')}_command"))
+    if wanted not in (*COMMANDS, "--version"):  # what ships waits for no other package
+        plugged = [name for name in registered("commands") if name not in COMMANDS]
+        for name in [wanted] if wanted in plugged else plugged:
+            _add_plugged(commands, name)
     return root
+
+
+def _add(commands: Any, name: str, module: Any) -> None:
+    summary = (module.__doc__ or name).splitlines()[0]
+    sub = commands.add_parser(name, help=summary, description=summary)
+    module.add_arguments(sub)
+    sub.set_defaults(call=module.call)
+
+
+def _add_plugged(commands: Any, name: str) -> None:
+    """The command of a plug-in; of one that is broken the sentence that says so."""
+    try:
+        module = load("commands", name, "zonesearch")
+        if not (callable(getattr(module, "add_arguments", None)) and callable(getattr(module, "call", None))):
+            raise StudyError(f'the command "{name}" of a plug-in has no add_arguments(parser) and call(options)')
+        _add(commands, name, module)
+    except ZoneSearchError as error:
+        broken = error
+    except Exception as error:  # a plug-in may raise anything
+        broken = StudyError(f'the command "{name}" of a plug-in cannot be added ({type(error).__name__}: {error})')
+    else:
+        return
+
+    def call(options: argparse.Namespace) -> None:
+        raise broken
+
+    if name not in commands.choices:
+        sub = commands.add_parser(name, help="(a plug-in that is broken)", add_help=False, prefix_chars="\0")
+        sub.add_argument("rest", nargs=argparse.REMAINDER)
+    commands.choices[name].set_defaults(call=call)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,7 +112,7 @@ def _main(arguments: Sequence[str], watch: Watch) -> int:
     gc.set_threshold(50_000, 20, 100)  # a large run is many objects that live to the end
     reserve = [bytearray(2**20)]  # so that a sentence can still be printed when the memory is full
     try:
-        options = parser().parse_args(arguments)
+        options = parser(arguments[0] if arguments else "").parse_args(arguments)
         warnings.formatwarning = _sentence
         options.watch = watch
         with redirect_stdout(Visible(sys.stdout)) if sys.stdout.isatty() else nullcontext():

@@ -5,13 +5,19 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from zonesearch.run.storage.storage import place_of
+
 __all__ = ["add_arguments", "call"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """RUN... --into RUN."""
     parser.add_argument(
-        "runs", metavar="RUN", type=Path, nargs="+", help="run folders, .jsonl files, archives, or folders of these"
+        "runs",
+        metavar="RUN",
+        type=place_of,
+        nargs="+",
+        help="run folders, .jsonl files, archives, folders of these, or NAME://ADDRESS of a storage",
     )
     parser.add_argument("--into", metavar="RUN", type=Path, required=True, help="the run folder that gets the union")
 

@@ -6,15 +6,25 @@ import argparse
 from pathlib import Path
 
 from zonesearch.errors import StoreError
+from zonesearch.run.storage.storage import place_of
 
 __all__ = ["add_arguments", "call"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """RUN... [--out FILE]."""
-    parser.add_argument("runs", metavar="RUN", type=Path, nargs="+", help="the run folder; several are compared")
     parser.add_argument(
-        "--out", metavar="FILE", type=Path, help="the file (default: RUN/report.html; comparison.html for several)"
+        "runs",
+        metavar="RUN",
+        type=place_of,
+        nargs="+",
+        help="the run folder, or NAME://ADDRESS of a storage; several are compared",
+    )
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        type=Path,
+        help="the file (default: RUN/report.html, or STUDY.html; comparison.html for several)",
     )
 
 
@@ -29,7 +39,9 @@ def call(options: argparse.Namespace) -> None:
     found = [read_run(run)[0] for run in options.runs]
     if len(found) == 1:
         [run] = options.runs
-        print(Result(found[0], run).report(options.out or run / "report.html"))
+        inside = isinstance(run, Path)
+        out = options.out or (run / "report.html" if inside else Path(f"{found[0].name}.html"))
+        print(Result(found[0], run if inside else None).report(out))
         return
     from zonesearch.report.comparison import write_comparison
 

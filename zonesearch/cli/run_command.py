@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zonesearch.cli.options import add_study, default_folder, given_study
+from zonesearch.run.storage.storage import place_of
 
 if TYPE_CHECKING:
     from zonesearch.run.result import Result
@@ -17,9 +18,11 @@ __all__ = ["add_arguments", "call"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """STUDY.toml [--into FOLDER] [--set KEY=VALUE] [--quiet] and where it runs."""
+    """STUDY.toml [--into RUN] [--set KEY=VALUE] [--quiet] and where it runs."""
     add_study(parser)
-    parser.add_argument("--into", metavar="FOLDER", type=Path, help="the run folder (default: runs/<study>)")
+    parser.add_argument(
+        "--into", metavar="RUN", type=place_of, help="run folder or NAME://ADDRESS of a storage (default: runs/<study>)"
+    )
     parser.add_argument("--quiet", action="store_true", help="print nothing but the verdict")
     parser.add_argument(
         "--json", action="store_true", help="print the outcome as JSON, as status does, and nothing else"
@@ -27,7 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fresh", action="store_true", help="move an old run in the folder aside and begin anew")
     parser.add_argument("--retry-failed", action="store_true", help="train those again that failed before")
     parser.add_argument("--workers", metavar="N", type=int, help="processes on this machine (default: the study's)")
-    parser.add_argument("--engine", metavar="WHERE", help="local (default), dask://HOST:PORT or dask://local")
+    parser.add_argument(
+        "--engine",
+        metavar="WHERE",
+        help="local (default), dask://HOST:PORT, dask://local, or NAME[://ADDRESS] of a plug-in",
+    )
     parser.add_argument(
         "--timeout",
         metavar="SECONDS",
@@ -48,10 +55,10 @@ def call(options: argparse.Namespace) -> None:
 
     study = given_study(options)
     folder = options.into or default_folder(study)
-    home = folder.absolute()  # an objective may change the working directory
+    home = folder.absolute() if isinstance(folder, Path) else folder  # an objective may change the working directory
     shard = Shard.parse(options.shard) if options.shard else None
     observer = Silent() if options.quiet or options.json else ProgressBars(study, folder)
-    is_part, report = shard is not None, _Report(home / "report.html", folder / "report.html")
+    is_part, report = shard is not None, _Report.of(study.name, folder)
 
     watching = None
     if options.view is not None:
@@ -103,9 +110,17 @@ def call(options: argparse.Namespace) -> None:
 class _Report:
     """The report of a run. It can be made again at any time, so a disk that is full does not cost the verdict."""
 
-    def __init__(self, path: Path, shown: Path) -> None:
+    @classmethod
+    def of(cls, name: str, folder: str | Path) -> _Report:
+        """That of a run folder lies in it, that of a run in a storage where the user stands."""
+        shown = folder / "report.html" if isinstance(folder, Path) else Path(f"{name}.html")
+        more = "" if isinstance(folder, Path) else f" --out {shown}"
+        return cls(shown.absolute(), shown, f"zonesearch report {folder}{more}")
+
+    def __init__(self, path: Path, shown: Path, again: str) -> None:
         self.path = path
         self.shown = shown
+        self.again = again
         self.written = False
         self._trouble = ""
 
@@ -124,5 +139,5 @@ class _Report:
     def complain(self) -> None:
         """Say why there is none."""
         if self._trouble:
-            again = f"zonesearch report {self.shown.parent}"
-            print(f"zonesearch: {self._trouble}. All trials are recorded: `{again}` writes it later", file=sys.stderr)
+            said = f"{self._trouble}. All trials are recorded: `{self.again}` writes it later"
+            print(f"zonesearch: {said}", file=sys.stderr)

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zonesearch.run.storage.storage import place_of
+
 if TYPE_CHECKING:
     from zonesearch.run.recorded import Recorded
     from zonesearch.statistics.findings import StageRecord
@@ -15,7 +17,7 @@ __all__ = ["add_arguments", "call", "status_of"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """RUN [--json]."""
-    parser.add_argument("run", metavar="RUN", type=Path, help="the run folder")
+    parser.add_argument("run", metavar="RUN", type=place_of, help="the run folder, or NAME://ADDRESS of a storage")
     parser.add_argument("--json", action="store_true", help="print the status as JSON")
 
 
@@ -64,7 +66,7 @@ def call(options: argparse.Namespace) -> None:
         print(status["verdict"]["sentence"])
 
 
-def _shards(recorded: Recorded, run: Path) -> tuple[list[dict[str, Any]], list[str]]:
+def _shards(recorded: Recorded, run: str | Path) -> tuple[list[dict[str, Any]], list[str]]:
     """Per shard what is done of the round under way, and what to type next; empty for a run without shards."""
     from zonesearch.run.shards import n_shards_in, next_commands
     from zonesearch.run.sharing import shards_of
@@ -92,7 +94,7 @@ def _is_import(record: StageRecord) -> bool:
     return record.settings.get("kind") == "imported"
 
 
-def status_of(run: Path) -> dict[str, Any]:
+def status_of(run: str | Path) -> dict[str, Any]:
     """The status of a run folder as plain data: done, missing, diverged, failed, stage, zones, verdict."""
     from zonesearch.run.recorded import read_recorded
 

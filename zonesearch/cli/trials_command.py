@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+
+from zonesearch.run.storage.storage import place_of
 
 __all__ = ["add_arguments", "call"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """RUN [--csv [--raw]]."""
-    parser.add_argument("run", metavar="RUN", type=Path, help="the run folder")
+    parser.add_argument("run", metavar="RUN", type=place_of, help="the run folder, or NAME://ADDRESS of a storage")
     parser.add_argument("--csv", action="store_true", help="comma-separated values, one line a trial")
     parser.add_argument(
         "--raw",

@@ -14,10 +14,12 @@ import warnings
 from collections.abc import Collection, Mapping
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, distributions, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zonesearch.errors import StudyError, did_you_mean
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = ["GROUPS", "is_plug_in", "load", "name_of", "registered", "version_of"]
 
@@ -91,6 +93,8 @@ def version_of(kind: str, name: str) -> str:
 
 
 def _points(group: str) -> list[EntryPoint]:
+    from importlib.metadata import distributions, entry_points
+
     try:
         return list(entry_points(group=group))
     except Exception:  # the file of one package is damaged: the others still count

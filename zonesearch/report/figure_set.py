@@ -21,6 +21,7 @@ from zonesearch.report.figures.one_axis import one_axis_figure, profiles_figure
 from zonesearch.report.figures.points import points_figure
 from zonesearch.report.figures.view import View
 from zonesearch.report.markup import cell_text
+from zonesearch.report.plugged import figure_names, plugged_figure
 from zonesearch.report.summaries.agreement import agreement, between_seeds
 from zonesearch.report.summaries.costs import stages_table
 from zonesearch.report.summaries.finalists import finalists_table
@@ -142,6 +143,10 @@ class FigureSet:
         figure = points_figure(self._survey, self._survey.space[self._axis(axis, 0)])
         return _there(figure, "no training at a value of that axis was complete")
 
+    def __getitem__(self, name: str) -> go.Figure:
+        """The figure of a plug-in by its name."""
+        return _there(plugged_figure(name, self._findings), f'this search has no picture "{name}"')
+
     def _mapped(self) -> None:
         if self._survey.scattered:
             raise StudyError("there is no map: the points of this search lie on no grid; points() shows them")
@@ -185,6 +190,7 @@ def dashboard_figures(findings: Findings) -> Mapping[str, go.Figure]:
         "agreement": figures.agreement,
         "price": figures.pareto,
         "completeness": figures.completeness,
+        **{name: partial(figures.__getitem__, name) for name in figure_names()},
     }
     found = {}
     for name, make in makers.items():

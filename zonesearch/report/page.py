@@ -14,6 +14,7 @@ from zonesearch.errors import StoreError
 from zonesearch.report.heading import heading
 from zonesearch.report.map_section import map_section, map_views
 from zonesearch.report.markup import page
+from zonesearch.report.plugged import plugged_section
 from zonesearch.report.sections import sections_after_map
 from zonesearch.report.survey import Survey
 from zonesearch.statistics.findings import Findings
@@ -33,7 +34,7 @@ def write_report(findings: Findings, path: str | Path) -> Path:
 def render(findings: Findings) -> str:
     """The report as HTML."""
     survey = Survey(findings)
-    sections = [*map_section(survey), *sections_after_map(survey)]
+    sections = [*map_section(survey), *sections_after_map(survey), *plugged_section(findings)]
     foot = f"Made by zonesearch from the {len(findings.trials):,} trainings of study {findings.name}"
     foot += f", fingerprint {findings.fingerprint}." if findings.fingerprint else "."
     return page(findings.name, heading(survey), sections, foot, {"views": map_views(survey)})

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from zonesearch.run.recorded import read_run
 from zonesearch.run.result import Result
+from zonesearch.run.storage.storage import place_of
 
 __all__ = ["load_run"]
 
@@ -20,7 +21,7 @@ def load_run(folder: str | os.PathLike[str]) -> Result:
     gives what it knows so far; load it again to see more.
 
     Args:
-        folder: a run folder, as ``runs/digits``.
+        folder: a run folder, as ``runs/digits``; or ``NAME://ADDRESS``, a storage of a plug-in.
 
     Returns:
         The result; its ``verdict`` is None and its zones may be empty before the stages that give them are done.
@@ -30,5 +31,5 @@ def load_run(folder: str | os.PathLike[str]) -> Result:
         StudyError: the folder does not say what it looks for, or one of its stages is not registered here.
         MergeError: a newer version wrote it, or its files belong to different studies.
     """
-    path = Path(os.fspath(folder))
-    return Result(read_run(path)[0], path)
+    path = place_of(os.fspath(folder))
+    return Result(read_run(path)[0], path if isinstance(path, Path) else None)

@@ -17,7 +17,9 @@ from zonesearch.core.metric import ACCURACY
 from zonesearch.errors import StudyError, ZoneSearchError
 from zonesearch.run.pipeline import find, metric_of
 from zonesearch.run.shards import Deal, odd_shards
+from zonesearch.run.storage.kept import Kept
 from zonesearch.run.storage.run_folder import RunFolder
+from zonesearch.run.storage.storage import is_address
 from zonesearch.run.storage.store import Store
 from zonesearch.statistics.findings import Findings, StageRecord
 from zonesearch.study.study import Study
@@ -33,7 +35,7 @@ class Recorded:
     """What a run folder holds.
 
     Args:
-        folder: the folder.
+        folder: the folder, or what a storage keeps.
         study: what it looks for, as far as it is known here; it has no objective.
         findings: what was found so far.
         n_torn: lines that were cut or damaged and skipped.
@@ -41,7 +43,7 @@ class Recorded:
         notes: what the user should know of the folder itself, in sentences; they stand in the findings' notes too.
     """
 
-    folder: RunFolder
+    folder: RunFolder | Kept
     study: Study
     findings: Findings
     n_torn: int
@@ -49,7 +51,7 @@ class Recorded:
     notes: tuple[str, ...]
 
 
-def study_of(folder: RunFolder) -> Study:
+def study_of(folder: RunFolder | Kept) -> Study:
     """The study that a run folder belongs to, to look at what came out; it has no objective.
 
     It ends before the first stage that is not known here.
@@ -60,10 +62,10 @@ def study_of(folder: RunFolder) -> Study:
     return _study_and_rest(folder)[0]
 
 
-def _study_and_rest(folder: RunFolder) -> tuple[Study, tuple[StageRecord, ...]]:
+def _study_and_rest(folder: RunFolder | Kept) -> tuple[Study, tuple[StageRecord, ...]]:
     """The study as far as its stages are known here, and the stages from the first on that is not."""
     if not folder.settings:
-        raise StudyError(f"{folder.path} does not say what it looks for; `zonesearch run STUDY.toml --into` it first")
+        raise StudyError(f"{_said(folder)} does not say what it looks for; `zonesearch run STUDY.toml --into` it first")
     seed = folder.identity.get("seed", 0)
     text = folder.study_text or ""
     try:
@@ -82,7 +84,7 @@ def _study_and_rest(folder: RunFolder) -> tuple[Study, tuple[StageRecord, ...]]:
         raise
     except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
         raise StudyError(
-            f"what {folder.path / 'run.json'} says the run looks for cannot be understood ({type(error).__name__}: "
+            f"what {_said(folder)} says the run looks for cannot be understood ({type(error).__name__}: "
             f"{str(error)[:200]}): `zonesearch run STUDY.toml --into` another folder and merge this one into it"
         ) from error
     note = "not known here, so nothing from here on is shown"
@@ -91,6 +93,20 @@ def _study_and_rest(folder: RunFolder) -> tuple[Study, tuple[StageRecord, ...]]:
         for i, table in enumerate(tables[n_known:])
     ]
     return study, tuple(rest)
+
+
+def _said(folder: RunFolder | Kept) -> str:
+    """Where a run says what it looks for, for messages."""
+    return folder.place if isinstance(folder, Kept) else str(folder.path / "run.json")
+
+
+def _opened(path: str | Path) -> tuple[RunFolder | Kept, Store | Kept]:
+    """A run to be read: what it belongs to, and its trials. A storage is one that the caller names, never a run."""
+    if is_address(path):
+        kept = Kept.open(str(path))
+        return kept, kept
+    folder = RunFolder.open(path)
+    return folder, Store(folder, writer=None)
 
 
 def _check_rows(axes: Mapping[str, Any]) -> None:
@@ -107,8 +123,7 @@ def _plain(table: Mapping[str, Any]) -> dict[str, Any]:
 
 def read_recorded(path: str | Path) -> Recorded:
     """What the run in the folder ``path`` holds; raises as :func:`read_run` does."""
-    folder = RunFolder.open(path)
-    store = Store(folder, writer=None)
+    folder, store = _opened(path)
     loaded = store.load()
     study, rest = _study_and_rest(folder)
     findings = find(study, loaded.trials, folder.study)
@@ -130,8 +145,8 @@ def read_recorded(path: str | Path) -> Recorded:
 
 def read_trials(path: str | Path) -> Findings:
     """The trials in the folder ``path`` with what names them, and nothing that a stage found; raises as the others."""
-    folder = RunFolder.open(path)
-    trials = Store(folder, writer=None).load().trials
+    folder, store = _opened(path)
+    trials = store.load().trials
     study = study_of(folder)
     return Findings(folder.name, study.space, trials, metric=metric_of(study, trials))
 

@@ -12,17 +12,21 @@ from zonesearch.core.objective import Bundle, ChecksLength, Objective, whole
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
-from zonesearch.core.trials import Trial, Trials
+from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.errors import ObjectiveError, StudyError
+from zonesearch.run.engines.engine import Engine, order_of_work
 from zonesearch.run.engines.gpus import visible_gpus
-from zonesearch.run.engines.runner import Engine, InProcess, open_engine, order_of_work
+from zonesearch.run.engines.in_process import InProcess
+from zonesearch.run.engines.runner import open_engine
 from zonesearch.run.observing import Observer, Silent, Watching
 from zonesearch.run.pipeline import find, next_round, round_bundles
 from zonesearch.run.result import Result
 from zonesearch.run.shards import Deal, Shard, deal, remaining
 from zonesearch.run.storage.first_identity import FORMAT as IDENTITY_FORMAT
 from zonesearch.run.storage.identity import fingerprint
+from zonesearch.run.storage.kept import Kept
 from zonesearch.run.storage.run_folder import RunFolder
+from zonesearch.run.storage.storage import is_address
 from zonesearch.run.storage.store import Store
 from zonesearch.search.budget import Budget
 from zonesearch.search.stage import Stage
@@ -74,11 +78,12 @@ def run_pipeline(
             ``{"width": {"low": 64, "high": 4096, "scale": "log", "row": "doubling"}, "batch": [16, 32, 64]}``).
         objective: for a space: what is trained; an objective, or a function ``f(params, seed, epochs)`` that returns
             a value or yields one an epoch; a value is a number, or a dict of several by name.
-        into: the run folder: finished trials are kept there, and a run that was interrupted goes on. Without one
-            everything is kept in memory.
+        into: the run folder, or ``NAME://ADDRESS`` of a storage: finished trials are kept there, and a run that was
+            interrupted goes on. Without one everything is kept in memory.
         seed, epochs, seeds, reading, stages, budget, metric, direction, name: for a space: see :meth:`Study.of`.
         workers: processes on this machine; by default what the study says, else 1.
-        engine: ``local`` or ``dask://HOST:PORT``; by default what the study says, else local.
+        engine: ``local``, ``dask://HOST:PORT``, or ``NAME`` or ``NAME://ADDRESS`` of a plug-in; by default what the
+            study says, else local.
         timeout: the longest a training may take, in seconds; what takes longer is ended and recorded as failed. By
             default what the study says, else there is no limit. Trainings then run in processes of their own, with
             one worker too.
@@ -159,7 +164,10 @@ def run_study(
     if wait and (shard is None or into is None):
         raise StudyError("waiting for others needs a shard and a folder that they share: --shard I/N --into RUN --wait")
     observer = observer or Silent()
-    into = None if into is None else Path(into).absolute()  # an objective may change the working directory
+    if into is not None and not is_address(into):
+        into = Path(into).absolute()  # an objective may change the working directory
+    if watching is not None and into is not None and is_address(into):
+        raise StudyError(f"a live view needs a run folder beside it, and {into} is a storage: leave out --view")
     objective = study.objective()
     check(study, objective)
     n_workers = workers if workers is not None else int(study.run.get("workers", 1))
@@ -177,9 +185,10 @@ def run_study(
             finish(result)
             return result
         folder = open_run(study, objective, into, fresh=fresh)
-        with Store(folder, shard.writer if shard else "main") as store:
+        store: Store | Kept = folder if isinstance(folder, Kept) else Store(folder, shard.writer if shard else "main")
+        with store:
             store.load()
-            if watching is not None:
+            if watching is not None and isinstance(folder, RunFolder):
                 observer = watching(study, folder, lambda: store.trials, observer)
             if isinstance(crew, InProcess):
                 in_process()
@@ -200,16 +209,16 @@ def _older_identities(study: Study, objective: Objective) -> list[dict[str, Any]
     return [{"objective": dict(described), "seed": study.seed} for described in older()]
 
 
-def open_run(study: Study, objective: Objective, into: str | Path, *, fresh: bool = False) -> RunFolder:
-    """The run folder of ``study``; raises as :meth:`RunFolder.create_or_open` does."""
+def open_run(study: Study, objective: Objective, into: str | Path, *, fresh: bool = False) -> RunFolder | Kept:
+    """The run folder of ``study``, or what a storage keeps of it; raises as :meth:`RunFolder.create_or_open` does."""
+    identity, older, text = identity_of(study, objective), _older_identities(study, objective), study.text or None
+    settings = study.settings()
+    if is_address(into):
+        return Kept.create_or_open(
+            str(into), identity, name=study.name, settings=settings, study_text=text, fresh=fresh, older=older
+        )
     return RunFolder.create_or_open(
-        into,
-        identity_of(study, objective),
-        name=study.name,
-        settings=study.settings(),
-        study_text=study.text or None,
-        fresh=fresh,
-        older=_older_identities(study, objective),
+        into, identity, name=study.name, settings=settings, study_text=text, fresh=fresh, older=older
     )
 
 
@@ -238,11 +247,18 @@ class Memory:
     def append(self, trials: Sequence[Trial]) -> None:
         self.trials = self.trials | Trials(trials)
 
+    def note_deal(self, deal: Deal) -> None:
+        """Forget it: nobody else can look."""
+
+    def wait_for(self, trainings: Sequence[Training]) -> Trials:
+        """Nobody else writes here."""
+        return self.trials
+
 
 def _loop(
     study: Study,
     objective: Objective,
-    store: Store | Memory,
+    store: Store | Kept | Memory,
     crew: Engine,
     observer: Observer,
     retry_failed: bool,
@@ -259,9 +275,11 @@ def _loop(
 
     hopeful = False  # asked only as long as nothing but failures came: the trials are many
     first: Bundle | None = None
+    n_came = 0
 
     def came(new: list[Trial]) -> None:
-        nonlocal hopeful
+        nonlocal hopeful, n_came
+        n_came += len(new)
         new = [whole(trial, objective) for trial in new]
         check_metric(new, study.metric, store.trials)
         store.append(new)
@@ -283,9 +301,12 @@ def _loop(
             observer.round_begins(at, todo, len(study.stages))
             if todo:
                 first = order_of_work(todo)[0]
+                n_before = n_came
                 crew.run(objective, todo, came, observer.bundle_moves)
+                if n_came == n_before:  # of a plug-in: the same bundles would be asked for again and again
+                    raise StudyError(f"the engine brought no trial back, of {len(todo)} bundles that it was given")
             _stop_when_nothing_came(at.records[at.stage], store.trials)
-            if wait and isinstance(store, Store):
+            if wait:
                 store.wait_for(at.plan.trainings)
             elif shard is not None:
                 return
@@ -317,11 +338,10 @@ def check_metric(new: Sequence[Trial], metric: Metric, known: Trials) -> None:
             )
 
 
-def _part(bundles: Sequence[Bundle], shard: Shard, store: Store | Memory) -> Sequence[Bundle]:
+def _part(bundles: Sequence[Bundle], shard: Shard, store: Store | Kept | Memory) -> Sequence[Bundle]:
     """What falls to ``shard``; what falls to each is written down for those who look without the objective."""
     parts = deal(bundles, shard.n)
-    if isinstance(store, Store):
-        store.note_deal(Deal.of(parts))
+    store.note_deal(Deal.of(parts))
     return parts[shard.index - 1]
 
 

@@ -22,6 +22,8 @@ from zonesearch.run.result import Result
 from zonesearch.run.running import open_run, run_study
 from zonesearch.run.shards import Shard, deal, remaining
 from zonesearch.run.storage.merge import merge
+from zonesearch.run.storage.run_folder import RunFolder
+from zonesearch.run.storage.storage import refuse_address
 from zonesearch.run.storage.store import Store
 from zonesearch.study.files import read_study
 
@@ -159,10 +161,12 @@ def submit_study(
     """
     if n < 1:
         raise StudyError(f"--n must be at least 1, not {n}")
+    refuse_address(Path(into), "the jobs of a queue share a run folder")
     path, into = Path(path).resolve(), Path(into).resolve()
     study = read_study(path, replacements)
     objective = study.objective()
     folder = open_run(study, objective, into)
+    assert isinstance(folder, RunFolder)
     shards = into.with_name(f"{into.name}.shards")
     executor = queue.open(shards / "jobs", study.name)
     while True:

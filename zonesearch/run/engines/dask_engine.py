@@ -35,13 +35,13 @@ from distributed import Client, Future, KilledWorker, LocalCluster, get_worker
 
 from zonesearch.core.objective import Bundle, Objective, Report
 from zonesearch.core.trials import Trial
-from zonesearch.errors import ObjectiveError, StoreError, ZoneSearchError
+from zonesearch.errors import ObjectiveError, StoreError, StudyError, ZoneSearchError
+from zonesearch.run.engines.engine import THREAD_VARIABLES, EngineOptions, OnProgress, OnTrials, order_of_work
 from zonesearch.run.engines.processes import Processes, pickled
-from zonesearch.run.engines.runner import THREAD_VARIABLES, OnProgress, OnTrials, order_of_work
 from zonesearch.run.engines.worker import failed, train_bundle
 from zonesearch.run.storage.provenance import machine
 
-__all__ = ["Dask"]
+__all__ = ["Dask", "open_dask"]
 
 _TOPIC = "zonesearch-progress"
 _SAY_S = 0.5  # a bundle under way speaks at most this often
@@ -109,7 +109,7 @@ class Dask:
         on_trials: OnTrials,
         on_progress: OnProgress | None = None,
     ) -> None:
-        """Train all ``bundles`` (see :class:`zonesearch.run.engines.runner.Engine`).
+        """Train all ``bundles`` (see :class:`zonesearch.run.engines.engine.Engine`).
 
         Raises:
             StoreError: the scheduler is lost; what came before is recorded.
@@ -245,6 +245,17 @@ class Dask:
             with suppress(Exception):  # its processes end with this one, at the latest
                 self._cluster.close(timeout=60)
         self._silence.close()
+
+
+def open_dask(address: str, options: EngineOptions) -> Dask:
+    """The engine of ``dask://ADDRESS``; raises as :class:`Dask` does.
+
+    Raises:
+        StudyError: there is no address.
+    """
+    if not address:
+        raise StudyError('an engine is "local", "dask://HOST:PORT" or "dask://local", not "dask"')
+    return Dask(address, options.workers, options.threads, options.provenance, options.timeout)
 
 
 def _drain(heard: queue.SimpleQueue[Any]) -> tuple[list[Future[Any]], dict[str, float]]:

@@ -8,7 +8,8 @@ from typing import Any
 
 from zonesearch.core.objective import Bundle, Objective, Report
 from zonesearch.core.trials import Training, Trial
-from zonesearch.run.engines.runner import Engine, open_engine
+from zonesearch.run.engines.engine import Engine
+from zonesearch.run.engines.runner import open_engine
 
 __all__ = ["limited"]
 

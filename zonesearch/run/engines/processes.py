@@ -41,7 +41,7 @@ from joblib.externals.loky.process_executor import ShutdownExecutorError
 from zonesearch.core.objective import Bundle, Objective
 from zonesearch.core.trials import Trial
 from zonesearch.errors import ObjectiveError, ZoneSearchError
-from zonesearch.run.engines.runner import THREAD_VARIABLES, OnProgress, OnTrials, order_of_work
+from zonesearch.run.engines.engine import THREAD_VARIABLES, OnProgress, OnTrials, order_of_work
 from zonesearch.run.engines.worker import failed, train_bundle
 from zonesearch.run.storage.provenance import machine
 
@@ -118,7 +118,7 @@ class Processes:
         on_trials: OnTrials,
         on_progress: OnProgress | None = None,
     ) -> None:
-        """Train all ``bundles`` (see ``runner.Engine``); bytes are an objective, pickled."""
+        """Train all ``bundles`` (see :class:`.engine.Engine`); bytes are an objective, pickled."""
         waiting = deque(_Job(bundle) for bundle in order_of_work(bundles))
         if not waiting:
             return

@@ -26,6 +26,7 @@ from zonesearch.run.storage.lengths import looks_at_length
 from zonesearch.run.storage.record import Heading, Line, heading_line, parse, parse_ending, sound_trial, to_heading
 from zonesearch.run.storage.run_folder import RunFolder, store_errors, sync_folder
 from zonesearch.run.storage.sources import source_files
+from zonesearch.run.storage.storage import is_address, refuse_address
 from zonesearch.run.storage.store import same_study
 
 __all__ = ["Merged", "SourceCount", "merge"]
@@ -73,11 +74,12 @@ class Merged:
         return sum(source.n_torn for source in self.sources)
 
 
-def merge(sources: Sequence[Path], into: Path) -> Merged:
+def merge(sources: Sequence[str | Path], into: Path) -> Merged:
     """The union of ``sources`` and what is in ``into`` already, in the run folder ``into``.
 
     Args:
-        sources: run folders, ``.jsonl`` files, archives, or folders of these; at least one.
+        sources: run folders, ``.jsonl`` files, archives, folders of these, or storages (``NAME://ADDRESS``); at least
+            one.
         into: the run folder; made when it is not there yet.
 
     Raises:
@@ -87,6 +89,7 @@ def merge(sources: Sequence[Path], into: Path) -> Merged:
     """
     if not sources:
         raise MergeError("name at least one run to merge: zonesearch merge RUN... --into RUN")
+    refuse_address(into, "a merge ends in a run folder")
     with ExitStack() as stack:
         union = _Union()
         is_new = not into.exists() or (into.is_dir() and not any(into.iterdir()))
@@ -162,11 +165,11 @@ class _Union:
         if folder.files():
             self.add(folder.trials_folder, None)
 
-    def add(self, source: Path, out: IO[bytes] | None) -> SourceCount:
+    def add(self, source: str | Path, out: IO[bytes] | None) -> SourceCount:
         """Write to ``out`` the lines of ``source`` that were not seen before, below a heading."""
-        if (source / "run.json").is_file():  # what was wanted of this run last may stand in none of its files
-            with suppress(ZoneSearchError):
-                self._headings.add(heading_line(RunFolder.open(source).heading))
+        if not is_address(source) and (Path(source) / "run.json").is_file():
+            with suppress(ZoneSearchError):  # what was wanted of this run last may stand in none of its files
+                self._headings.add(heading_line(RunFolder.open(Path(source)).heading))
         n_records = n_new = n_torn = 0
         for file in source_files(source):
             heading: Heading | None = None

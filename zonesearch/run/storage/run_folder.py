@@ -29,8 +29,9 @@ from zonesearch.run.storage.identity import differences, fingerprint, plain_iden
 from zonesearch.run.storage.lock import Lock
 from zonesearch.run.storage.provenance import versions_lock
 from zonesearch.run.storage.record import DEEPEST, FORMAT, Heading, nested_deeper, parse, to_heading
+from zonesearch.run.storage.storage import refuse_address
 
-__all__ = ["RunFolder", "changed_sentence", "heading_of_meta", "store_errors", "write_atomically"]
+__all__ = ["RunFolder", "changed_sentence", "continued", "heading_of_meta", "store_errors", "write_atomically"]
 
 _EXCLUSIVE = "main"
 """The writer beside whom nobody else may write: the one that computes everything."""
@@ -126,6 +127,7 @@ class RunFolder:
             StudyError: the folder belongs to another experiment; says which keys differ and how.
             StoreError: it cannot be made, read or written, or ``fresh`` was asked while a run in it is alive.
         """
+        refuse_address(Path(path))
         path = Path(path).absolute()  # an objective may change the working directory
         wanted = Heading(
             fingerprint(identity),
@@ -141,18 +143,8 @@ class RunFolder:
         kept, _ = _find_heading(path)
         if kept is None:
             return cls.create(path, wanted)
-        changes = differences(kept.identity, wanted.identity)
-        if "format" in kept.identity:
-            older = ()
-        if changes and all(differences(kept.identity, other) for other in older):
-            raise StudyError(
-                f"the run in {path} is another experiment: {'; '.join(changes)}. Go on with the old values, name "
-                f"another folder (--into), or start again with --fresh (the old trials are kept beside it)"
-            )
-        now = replace(kept, identity=wanted.identity)
-        if settings is not None:
-            text = kept.study_text if study_text is None and kept.settings == wanted.settings else study_text
-            now = replace(now, settings=wanted.settings, study_text=text)
+        mend = "name another folder (--into), or start again with --fresh (the old trials are kept beside it)"
+        now = continued(kept, wanted, older, f"the run in {path}", mend, looks_for_more=settings is not None)
         known = (path / "run.json").exists()
         return cls(path, kept) if known and now == kept else cls.create(path, now)
 
@@ -196,6 +188,7 @@ class RunFolder:
             MergeError: a newer version wrote it.
         """
         path = Path(path)
+        refuse_address(path)
         if not path.is_dir():
             raise StoreError(f"there is no run folder {path}; `zonesearch run STUDY.toml --into {path}` makes one")
         heading, notes = _find_heading(path)
@@ -228,6 +221,38 @@ class RunFolder:
             folder_lock.release()
             raise
         return folder_lock, own_lock
+
+
+def continued(
+    kept: Heading,
+    wanted: Heading,
+    older: Sequence[Mapping[str, Any]],
+    what: str,
+    mend: str,
+    *,
+    looks_for_more: bool = True,
+) -> Heading:
+    """The heading of a run that goes on.
+
+    Args:
+        kept: what the run belongs to so far; ``wanted`` what it is to belong to.
+        older: identities that older versions gave to the same experiment.
+        what: the run, and ``mend`` what else can be done, for messages.
+        looks_for_more: whether the settings and the study file of ``wanted`` take the place of those that are kept.
+
+    Raises:
+        StudyError: it is another experiment; says which keys differ and how.
+    """
+    changes = differences(kept.identity, wanted.identity)
+    if "format" in kept.identity:
+        older = ()
+    if changes and all(differences(kept.identity, other) for other in older):
+        raise StudyError(f"{what} is another experiment: {'; '.join(changes)}. Go on with the old values, {mend}")
+    now = replace(kept, identity=wanted.identity)
+    if not looks_for_more:
+        return now
+    text = kept.study_text if wanted.study_text is None and kept.settings == wanted.settings else wanted.study_text
+    return replace(now, settings=wanted.settings, study_text=text)
 
 
 def changed_sentence(old: Heading, new: Heading) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import lzma
 import tarfile
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from zonesearch.errors import MergeError, StoreError
 from zonesearch.run.storage.files import LONGEST_LINE, LONGEST_META, open_regular, read_meta
 from zonesearch.run.storage.record import Heading
 from zonesearch.run.storage.run_folder import heading_of_meta, store_errors
+from zonesearch.run.storage.storage import is_address, open_storage
 
 __all__ = ["SourceFile", "source_files"]
 
@@ -50,7 +52,7 @@ class SourceFile:
             yield from iter(lambda: self.content.readline(LONGEST_LINE), b"")
 
 
-def source_files(source: Path) -> Iterator[SourceFile]:
+def source_files(source: str | Path) -> Iterator[SourceFile]:
     """The files of trials in ``source``; those of a folder in the order of their names.
 
     Raises:
@@ -66,7 +68,10 @@ def source_files(source: Path) -> Iterator[SourceFile]:
         raise MergeError(f"{source} holds no trials: expected files <run>/trials/*.jsonl in it")
 
 
-def _all_in(source: Path) -> Iterator[SourceFile]:
+def _all_in(source: str | Path) -> Iterator[SourceFile]:
+    if is_address(source):
+        return _in_storage(str(source))
+    source = Path(source)
     if not source.exists():
         raise MergeError(f"there is no {source} to merge")
     if source.is_dir():
@@ -84,6 +89,18 @@ def _all_in(source: Path) -> Iterator[SourceFile]:
 def _plain(path: Path) -> Iterator[SourceFile]:
     with open_regular(path) as content:
         yield SourceFile(str(path), content, lambda: _heading_beside(path))
+
+
+def _in_storage(place: str) -> Iterator[SourceFile]:
+    """The lines of a storage, as one file."""
+    lines = open_storage(place).lines()
+    with tempfile.TemporaryFile() as content:
+        try:
+            content.writelines(bytes(line) for line in lines)
+        except Exception as error:  # a plug-in may raise anything
+            raise StoreError(f"the storage {place} cannot be read ({type(error).__name__}: {error})") from error
+        content.seek(0)
+        yield SourceFile(place, content)
 
 
 def _in_folder(folder: Path) -> Iterator[SourceFile]:

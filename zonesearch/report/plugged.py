@@ -1,0 +1,63 @@
+"""Figures of plug-ins: the group ``zonesearch.figures``, drawn at the end of a report and in notebooks.
+
+A figure is a function of the findings that gives a plotly figure, or None where this search has no such picture. All
+that are installed here are drawn; a run never names one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from zonesearch.core.plugins import load, registered
+from zonesearch.errors import StudyError, ZoneSearchError
+from zonesearch.report.markup import Picture, Section
+from zonesearch.statistics.findings import Findings
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+__all__ = ["figure_names", "plugged_figure", "plugged_section"]
+
+
+def figure_names() -> list[str]:
+    """The names of the figures of plug-ins, ascending."""
+    return list(registered("figures"))
+
+
+def plugged_figure(name: str, findings: Findings) -> go.Figure | None:
+    """The figure that a plug-in draws of ``findings``; None where this search has no such picture.
+
+    Raises:
+        StudyError: there is none of that name, or it cannot be drawn.
+    """
+    import plotly.graph_objects as go
+
+    draw = load("figures", name, "figures")
+    try:
+        figure: Any = draw(findings)
+    except ZoneSearchError:
+        raise
+    except Exception as error:  # a plug-in may raise anything
+        raise StudyError(f'the figure "{name}" cannot be drawn ({type(error).__name__}: {error})') from error
+    if figure is not None and not isinstance(figure, go.Figure):
+        raise StudyError(f'the figure "{name}" must be a plotly figure or None, not {type(figure).__name__}')
+    return figure
+
+
+def plugged_section(findings: Findings) -> list[Section]:
+    """The section with all of them; none where no plug-in has a figure of this search. What fails is said there."""
+    pictures: list[Picture] = []
+    failed: list[str] = []
+    for name in figure_names():
+        try:
+            figure = plugged_figure(name, findings)
+        except StudyError as error:
+            failed.append(f"{error}.")
+            continue
+        if figure is not None:
+            title = figure.layout.title.text or f"{name}."
+            pictures.append(Picture(f"plug-in-{name}", figure, title, f"Drawn by the plug-in {name}."))
+    if not pictures and not failed:
+        return []
+    said = " ".join(sentence[0].upper() + sentence[1:] for sentence in failed)
+    return [Section("plug-ins", "Figures of plug-ins", "", pictures, missing=said)]
