@@ -1,4 +1,4 @@
-"""Write the report of a run, or of several side by side, as one self-contained HTML file."""
+"""Write the report of a run, or of several side by side, as one self-contained HTML file, and as a PDF."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ __all__ = ["add_arguments", "call"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """RUN... [--out FILE]."""
+    """RUN... [--out FILE] [--pdf FILE]."""
     parser.add_argument("runs", metavar="RUN", type=Path, nargs="+", help="the run folder; several are compared")
     parser.add_argument(
         "--out", metavar="FILE", type=Path, help="the file (default: RUN/report.html; comparison.html for several)"
     )
+    parser.add_argument("--pdf", metavar="FILE", type=Path, help="print it into a PDF too (needs a Chromium)")
 
 
 def call(options: argparse.Namespace) -> None:
@@ -29,10 +30,17 @@ def call(options: argparse.Namespace) -> None:
     found = [read_run(run)[0] for run in options.runs]
     if len(found) == 1:
         [run] = options.runs
-        print(Result(found[0], run).report(options.out or run / "report.html"))
+        print(Result(found[0], run).report(options.out or run / "report.html", pdf=options.pdf))
+        _say(options.pdf)
         return
     from zonesearch.report.comparison import write_comparison
 
     names = [findings.name for findings in found]
     shown = names if len(set(names)) == len(names) else [str(run) for run in options.runs]
-    print(write_comparison(dict(zip(shown, found, strict=True)), options.out or Path("comparison.html")))
+    print(write_comparison(dict(zip(shown, found, strict=True)), options.out or Path("comparison.html"), options.pdf))
+    _say(options.pdf)
+
+
+def _say(pdf: Path | None) -> None:
+    if pdf is not None:
+        print(pdf)
