@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import base64
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from zonesearch.errors import StoreError, StudyError, ZoneSearchError
+from zonesearch.errors import StudyError, ZoneSearchError
+from zonesearch.report.browser import find_browser, photograph
 from zonesearch.report.gallery import front_page, map_page
 from zonesearch.report.page import replace_file, write_report
 from zonesearch.run.running import Observer, Silent, run_study
 from zonesearch.statistics.findings import Findings
 from zonesearch.study.study import Study
 
-__all__ = ["make_gallery", "photograph"]
-
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-_FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--use-gl=angle",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    "--hide-scrollbars",
-    "--virtual-time-budget=20000",
-)
+__all__ = ["make_gallery"]
 
 
 def make_gallery(
@@ -49,11 +36,13 @@ def make_gallery(
         observe: makes the observer of each run.
 
     Raises:
-        StoreError: a file cannot be written, or a picture is wanted and there is no Chromium.
+        StoreError: a file cannot be written, or a picture is wanted and there is no Chromium; then nothing is run.
         ZoneSearchError: whatever else a run raises. All other studies have their reports then, and the front page says
             of the failing ones why they have none.
     """
     into, runs = Path(into).absolute(), Path(runs).absolute()  # an objective may change the working directory
+    if pictures:
+        find_browser("a picture")  # said before hours of training, not after
     reports: dict[str, Findings] = {}
     shown: dict[str, str] = {}
     failed: dict[str, Exception] = {}
@@ -78,25 +67,3 @@ def make_gallery(
     said = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
     first = next(iter(failed.values()))
     raise type(first)(f"{len(failed)} of {len(studies)} studies failed, the others are in {front}. {said}")
-
-
-def photograph(page: str, path: str | Path, width: int = 1200, height: int = 500) -> Path:
-    """A picture of ``page`` as a browser shows it; gives the path.
-
-    Raises:
-        StoreError: there is no Chromium, or it made no picture.
-    """
-    browser = next((found for name in _BROWSERS if (found := shutil.which(name))), None)
-    if browser is None:
-        raise StoreError("a picture needs a Chromium, and none was found: install one, or leave out --pictures")
-    path = Path(path).absolute()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        source = Path(scratch) / "page.html"
-        source.write_text(page, encoding="utf-8")
-        size = [f"--window-size={width},{height}", f"--screenshot={path}", f"--user-data-dir={scratch}/profile"]
-        done = subprocess.run([browser, *_FLAGS, *size, source.as_uri()], capture_output=True, text=True, timeout=120)
-    if done.returncode or not path.exists():
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise StoreError(f"{browser} made no picture {path.name}: {last}")
-    return path

@@ -50,9 +50,10 @@ def _curves(contest: Contest) -> Section:
         "regret",
         regret_figure(contest),
         "Mean regret of each method over the number of trainings.",
-        "Mean over the searches; bands are one standard error. A click on a name hides its line.",
+        "Mean over the searches; bands are one standard error.",
         {"as it is": regret_figure(contest), "logarithmic": regret_figure(contest, log=True)},
         "Regret",
+        hint="Click a name in the legend to hide its line.",
     )
     return Section("regret", "Regret", "", [picture], [Table("Curves", curves_table(contest))])
 

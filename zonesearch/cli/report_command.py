@@ -1,4 +1,4 @@
-"""Write the report of a run, or of several side by side, as one self-contained HTML file."""
+"""Write the report of a run, or of several side by side, as one self-contained HTML file, and as a PDF."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["add_arguments", "call"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """RUN... [--out FILE]."""
+    """RUN... [--out FILE] [--pdf FILE]."""
     parser.add_argument(
         "runs",
         metavar="RUN",
@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="the file (default: RUN/report.html, or STUDY.html; comparison.html for several)",
     )
+    parser.add_argument("--pdf", metavar="FILE", type=Path, help="print it into a PDF too (needs a Chromium)")
 
 
 def call(options: argparse.Namespace) -> None:
@@ -41,10 +42,17 @@ def call(options: argparse.Namespace) -> None:
         [run] = options.runs
         inside = isinstance(run, Path)
         out = options.out or (run / "report.html" if inside else Path(f"{found[0].name}.html"))
-        print(Result(found[0], run if inside else None).report(out))
+        print(Result(found[0], run if inside else None).report(out, pdf=options.pdf))
+        _say(options.pdf)
         return
     from zonesearch.report.comparison import write_comparison
 
     names = [findings.name for findings in found]
     shown = names if len(set(names)) == len(names) else [str(run) for run in options.runs]
-    print(write_comparison(dict(zip(shown, found, strict=True)), options.out or Path("comparison.html")))
+    print(write_comparison(dict(zip(shown, found, strict=True)), options.out or Path("comparison.html"), options.pdf))
+    _say(options.pdf)
+
+
+def _say(pdf: Path | None) -> None:
+    if pdf is not None:
+        print(pdf)

@@ -18,7 +18,7 @@ from zonesearch.report.figures.comparison import (
 from zonesearch.report.figures.look import Shown
 from zonesearch.report.figures.view import View
 from zonesearch.report.markup import Picture, Section, Table, named, page
-from zonesearch.report.page import replace_file
+from zonesearch.report.page import write_page
 from zonesearch.report.summaries.comparison import (
     Difference,
     differences,
@@ -37,17 +37,19 @@ __all__ = ["render_comparison", "write_comparison"]
 _LEVEL = 0.95
 
 
-def write_comparison(runs: Mapping[str, Findings], path: str | Path) -> Path:
+def write_comparison(runs: Mapping[str, Findings], path: str | Path, pdf: str | Path | None = None) -> Path:
     """Write the page to ``path``; gives the path.
 
     Args:
         runs: two or more, by the name under which each is shown; the others are compared with the first.
         path: an HTML file, replaced at once.
+        pdf: the same on paper, as a PDF.
 
     Raises:
-        StoreError: the file cannot be written.
+        StoreError: a file cannot be written, or a PDF is wanted where there is no Chromium.
+        StudyError: the runs search different metrics.
     """
-    return replace_file(render_comparison(runs), path)
+    return write_page(lambda: render_comparison(runs), path, pdf)
 
 
 def render_comparison(runs: Mapping[str, Findings]) -> str:

@@ -19,7 +19,7 @@ from zonesearch.statistics.findings import Findings
 __all__ = ["front_page", "map_page"]
 
 _BARE = """
-header, nav, footer, h2, figcaption, .reading, .skip, #theme { display: none !important; }
+header, nav, footer, h2, figcaption, .reading, .skip, .take, #theme { display: none !important; }
 main, section, #body { margin: 0 !important; padding: 0 !important; border: 0 !important; max-width: none !important; }
 body { margin: 1rem 1.5rem; }
 """

@@ -8,6 +8,9 @@ from pathlib import Path
 import plotly.graph_objects as go
 
 from zonesearch.errors import StoreError
+from zonesearch.report.figures.look import styled
+from zonesearch.report.markup import Picture, Section, page
+from zonesearch.report.templating import rendered
 from zonesearch.statistics.lr_range import RateRange
 
 __all__ = ["range_figure", "schedule_figure", "write_figure"]
@@ -50,7 +53,11 @@ def write_figure(figure: go.Figure, path: Path) -> None:
     Raises:
         StoreError: it cannot be written.
     """
+    title = figure.layout.title.text or "A figure"
+    plain = styled(go.Figure(figure).update_layout(title=None), 480)
+    picture = Picture("figure", plain, title)
+    whole = page(title, rendered("figure_head.html", title=title), [Section("figure", "", pictures=[picture])])
     try:
-        path.write_text(figure.to_html(include_plotlyjs=True, full_html=True), encoding="utf-8")
+        path.write_text(whole, encoding="utf-8")
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {error.strerror}; name another file") from None

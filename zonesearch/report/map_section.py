@@ -116,8 +116,9 @@ def _map(survey: Survey) -> Section:
                 "surface",
                 None,
                 f"The {metric.name} surface in three dimensions. {_best(survey)}",
-                "Drag to turn it. Lines join neighbouring cells of the grid; numbers stand at the zones' peaks.",
+                "Lines join neighbouring cells of the grid; numbers stand at the zones' peaks.",
                 height=460,
+                hint="Drag to turn it.",
             ),
             Picture(
                 "map",
@@ -224,7 +225,8 @@ def _axes(survey: Survey) -> list[Section]:
                 "parallel",
                 lines,
                 f"Parallel coordinates: every cell as a line through all axes and its {survey.metric.name}.",
-                "Every cell is a line through its values; click a group in the legend to hide it.",
+                "Every cell is a line through its values.",
+                hint="Click a group in the legend to hide it.",
             )
         )
     return [

@@ -23,6 +23,7 @@ from zonesearch.report.templating import rendered
 __all__ = ["Picture", "Section", "Table", "cell_text", "named", "page"]
 
 _MOST_ROWS = 200
+_MOST_ON_PAPER = 30  # as print.css has it
 _NOTHING = Markup()
 
 
@@ -37,6 +38,7 @@ class Picture:
         reading: the sentence under it.
         choices: further figures by label, of which the reader picks one.
         height: in pixels, kept free until it is drawn.
+        hint: what a reader can do with it on a screen.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Picture:
     choices: Mapping[str, go.Figure] = field(default_factory=dict)
     choose: str = ""
     height: int = 0
+    hint: str = ""
 
     @property
     def drawn_height(self) -> int:
@@ -83,11 +86,20 @@ class Table:
 
     @property
     def caption(self) -> str:
-        """The name, the note, and what is left out."""
-        cut = ""
-        if self.n_rows > _MOST_ROWS:
-            cut = f"The first {_MOST_ROWS} of {self.n_rows:,} rows; the CSV file has all."
-        return " ".join(filter(None, (f"{self.name}.", self.note, cut)))
+        """The name and the note."""
+        return f"{self.name}. {self.note}".rstrip()
+
+    @property
+    def cut(self) -> str:
+        """What the page leaves out; empty for nothing."""
+        if self.n_rows <= _MOST_ROWS:
+            return ""
+        return f"The first {_MOST_ROWS} of {self.n_rows:,} rows; the CSV file has all."
+
+    @property
+    def cut_on_paper(self) -> str:
+        """What the page leaves out on paper."""
+        return f"The first {_MOST_ON_PAPER} of {self.n_rows:,} rows." if self.n_rows > _MOST_ON_PAPER else ""
 
     @property
     def columns(self) -> list[Column]:
@@ -144,7 +156,7 @@ def page(
         data: what the page's script reads beside figures and files.
         style: further rules, after those of every page.
     """
-    script = asset("page.js")
+    script = asset("paper.js") + asset("page.js")
     figures = {
         picture.name: [[label, spec(figure)] for label, figure in (picture.choices or {"": picture.figure}).items()]
         for section in sections
@@ -160,7 +172,7 @@ def page(
         "page.html",
         title=title,
         policy=Markup(escape(policy(script))),
-        style=Markup(asset("page.css") + style),
+        style=Markup(asset("page.css") + asset("print.css") + style),
         head=head,
         sections=[s for s in sections if s.pictures or s.tables or s.missing or s.after],
         foot=foot,

@@ -12,16 +12,21 @@ const prefersDark = matchMedia("(prefers-color-scheme: dark)");
 const config = { responsive: true, displaylogo: false, displayModeBar: false };
 const shown = {}; // what is drawn in each place, so that it can be drawn again in another look
 let templates;
-let printing = false;
 
 function isDark() {
-  return !printing && (root.dataset.theme ? root.dataset.theme === "dark" : prefersDark.matches);
+  return root.dataset.theme ? root.dataset.theme === "dark" : prefersDark.matches;
 }
 
-function draw(id, figure) {
+async function draw(id, figure) {
+  const place = document.getElementById(`plot-${id}`);
+  const first = !shown[id];
+  if (shown[id] !== figure) outdated(id);
   shown[id] = figure;
   const layout = { ...figure.layout, template: templates[isDark() ? "dark" : "light"] };
-  return Plotly.react(`plot-${id}`, figure.data, layout, config);
+  await Plotly.react(place, figure.data, layout, config);
+  if (!first) return;
+  place.on("plotly_relayout", (changed) => { if (!("autosize" in changed)) outdated(id); }); // turned by the reader
+  place.on("plotly_restyle", () => outdated(id)); // lines hidden through the legend
 }
 
 function drawAll() {
@@ -101,6 +106,7 @@ function mapAt(view, frame, range) {
 function startMap(views) {
   const find = (id) => document.getElementById(`map-${id}`);
   const [axes, mode, slider, says, play, common] = ["axes", "others", "epoch", "says", "play", "common"].map(find);
+  const chosen = find("chosen") ?? document.createElement("p");
   let timer = 0;
   const show = () => {
     const pair = axes ? axes.value : views[0].axes, how = mode ? mode.value : "best";
@@ -116,6 +122,7 @@ function startMap(views) {
       says.textContent = `${frame.epoch} of ${view.frames[view.frames.length - 1].epoch}`;
       slider.setAttribute("aria-valuetext", `epoch ${frame.epoch}`);
     }
+    chosen.textContent = [mode && `Other axes ${mode.selectedOptions[0].textContent}.`, slider && `After epoch ${frame.epoch}.`].filter(Boolean).join(" ");
   };
   const stop = () => { clearInterval(timer); timer = 0; if (play) play.textContent = "▶ Play"; };
   for (const control of [axes, mode, common]) control?.addEventListener("change", show);
@@ -142,6 +149,7 @@ async function start() {
   element.textContent = script;
   document.head.append(element);
   templates = data.templates;
+  alternatives = data.figures;
   if (data.views?.length) startMap(data.views);
   for (const [id, choices] of Object.entries(data.figures)) {
     await new Promise(requestAnimationFrame);
@@ -150,9 +158,8 @@ async function start() {
     chooser?.addEventListener("change", () => draw(id, choices[chooser.value][1]));
   }
   prefersDark.addEventListener("change", drawAll);
-  addEventListener("beforeprint", () => { printing = true; drawAll(); });
-  addEventListener("afterprint", () => { printing = false; drawAll(); });
   root.dataset.drawn = "yes";
+  if (!preparing) printable();
 }
 
 document.addEventListener("click", (event) => {
@@ -163,9 +170,13 @@ document.getElementById("theme").addEventListener("click", () => {
   root.dataset.theme = isDark() ? "light" : "dark";
   drawAll();
 });
-start().catch((error) => {
+
+function trouble(error) {
   console.error(error);
-  const trouble = document.getElementById("trouble");
-  trouble.textContent = `The pictures cannot be drawn here (${error.message}); the tables hold their numbers.`;
-  trouble.hidden = false;
-});
+  const told = document.getElementById("trouble");
+  told.textContent = `The figures cannot be drawn here (${error.message}); the tables hold their numbers.`;
+  told.hidden = false;
+  printable();
+}
+
+start().catch(trouble);

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from zonesearch.errors import StoreError
+from zonesearch.report.browser import find_browser, write_pdf
 from zonesearch.report.heading import heading
 from zonesearch.report.map_section import map_section, map_views
 from zonesearch.report.markup import page
@@ -19,16 +21,33 @@ from zonesearch.report.sections import sections_after_map
 from zonesearch.report.survey import Survey
 from zonesearch.statistics.findings import Findings
 
-__all__ = ["render", "replace_file", "write_report"]
+__all__ = ["render", "replace_file", "write_page", "write_report"]
 
 
-def write_report(findings: Findings, path: str | Path) -> Path:
-    """Write the report to ``path``, replacing what is there at once; gives the path.
+def write_report(findings: Findings, path: str | Path, pdf: str | Path | None = None) -> Path:
+    """Write the report to ``path``, and as a PDF to ``pdf``, replacing what is there at once; gives ``path``.
 
     Raises:
-        StoreError: the file cannot be written.
+        StoreError: a file cannot be written, or a PDF is wanted where there is no Chromium.
     """
-    return replace_file(render(findings), path)
+    return write_page(lambda: render(findings), path, pdf)
+
+
+def write_page(make: Callable[[], str], path: str | Path, pdf: str | Path | None = None) -> Path:
+    """Write the page that ``make`` gives to ``path``, and as a PDF to ``pdf``; gives ``path``.
+
+    Raises:
+        StoreError: a file cannot be written, or a PDF is wanted where there is no Chromium; then nothing is written.
+    """
+    if pdf is None:
+        return replace_file(make(), path)
+    if Path(pdf).resolve() == Path(path).resolve():
+        raise StoreError(f"the page and its PDF cannot both be {pdf}: name two files")
+    find_browser("a PDF")
+    page = make()
+    made = replace_file(page, path)
+    write_pdf(page, pdf)
+    return made
 
 
 def render(findings: Findings) -> str:

@@ -71,15 +71,15 @@ class Result:
 
         return FigureSet(self.findings)
 
-    def report(self, path: str | Path) -> Path:
-        """Write the report, one self-contained HTML file; gives its path.
+    def report(self, path: str | Path, *, pdf: str | Path | None = None) -> Path:
+        """Write the report, one self-contained HTML file, and as a PDF to ``pdf``; gives the path of the first.
 
         Raises:
-            StoreError: the file cannot be written.
+            StoreError: a file cannot be written, or a PDF is wanted where there is no Chromium.
         """
         from zonesearch.report.page import write_report
 
-        return write_report(self.findings, path)
+        return write_report(self.findings, path, pdf)
 
     def __str__(self) -> str:
         if self.verdict is None and any(stage.settings.get("kind") == "imported" for stage in self.findings.stages):

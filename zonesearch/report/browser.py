@@ -1,0 +1,104 @@
+"""A page through a Chromium: on paper, or as a picture. The browser gets a profile of its own and no network.
+
+The page is opened from a scratch folder under an address that asks it to have loaded only when all its figures are
+there (``paper.js``), so that nothing has to guess how long a large report takes to draw.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from zonesearch.errors import StoreError
+
+__all__ = ["find_browser", "photograph", "write_pdf"]
+
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge")
+_FLAGS = (
+    "--headless",
+    "--no-sandbox",  # a container has none; the page's own policy lets no script run but ours
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-extensions",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--hide-scrollbars",
+)
+_PATIENCE_S = 300.0
+
+
+def find_browser(purpose: str) -> str:
+    """The path of a Chromium; ``purpose`` is what needs it, as in ``a PDF``.
+
+    Raises:
+        StoreError: there is none.
+    """
+    found = next((path for name in _BROWSERS if (path := shutil.which(name))), None)
+    if found is None:
+        raise StoreError(f"{purpose} needs a Chromium, and none is on the PATH: install chromium or Google Chrome")
+    return found
+
+
+def write_pdf(page: str, path: str | Path) -> Path:
+    """``page`` on paper, with all its figures; replaces what is there at once and gives the path.
+
+    Raises:
+        StoreError: there is no Chromium, it made no PDF, or the file cannot be written.
+    """
+    browser = find_browser("a PDF")
+    with tempfile.TemporaryDirectory(prefix="zonesearch-") as scratch:
+        made = Path(scratch) / "page.pdf"
+        _open(browser, page, made, Path(scratch), "--no-pdf-header-footer", f"--print-to-pdf={made}")
+        return _put(made, Path(path))
+
+
+def photograph(page: str, path: str | Path, width: int = 1200, height: int = 500) -> Path:
+    """A picture of ``page`` as a window of so many pixels shows it, as PNG; gives the path.
+
+    Raises:
+        StoreError: there is no Chromium, it made no picture, or the file cannot be written.
+    """
+    browser = find_browser("a picture")
+    with tempfile.TemporaryDirectory(prefix="zonesearch-") as scratch:
+        made = Path(scratch) / "page.png"
+        _open(browser, page, made, Path(scratch), f"--window-size={width},{height}", f"--screenshot={made}")
+        return _put(made, Path(path))
+
+
+def _open(browser: str, page: str, made: Path, scratch: Path, *flags: str) -> None:
+    """Let ``browser`` make the file ``made`` of ``page``."""
+    source = scratch / "page.html"
+    address = f"{source.as_uri()}#when-printable"
+    command = [browser, *_FLAGS, f"--user-data-dir={scratch / 'profile'}", *flags, address]
+    try:
+        source.write_text(page, encoding="utf-8")
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=_PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        raise StoreError(f"{browser} made no {made.suffix[1:].upper()} within {_PATIENCE_S:.0f} s") from None
+    except OSError as error:
+        raise StoreError(f"{browser} cannot be used: {error.strerror}") from error
+    if done.returncode or not made.exists() or not made.stat().st_size:
+        last = (done.stderr.strip().splitlines() or ["it gave no message"])[-1]
+        raise StoreError(f"{browser} made no {made.suffix[1:].upper()} (exit status {done.returncode}): {last}")
+
+
+def _put(made: Path, path: Path) -> Path:
+    """Move ``made`` to ``path`` so that a reader sees the old file or the new one, on another disk too."""
+    new = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(made, new)
+        new.replace(path)
+    except OSError as error:
+        new.unlink(missing_ok=True)
+        raise StoreError(f"{path} cannot be written: {error.strerror}; name another file") from error
+    return path
