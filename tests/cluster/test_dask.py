@@ -14,8 +14,8 @@ import pytest
 from tests.cluster.conftest import Start
 from tests.cluster.runs import N_ALL, n_recorded, recorded_once, results, trials_in, unbroken, until
 from tests.preloaded import Process
-from tests.run.made import Sleeper
-from tests.run.test_engines import TRAININGS, Troubled, run, states
+from tests.run.objectives import Sleeper, Troubled
+from tests.run.test_engines import TRAININGS, run, states
 from zonesearch.core.trials import Training, Trial
 from zonesearch.errors import ObjectiveError, StoreError
 from zonesearch.run.engines.runner import open_engine
