@@ -6,35 +6,24 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-Start = Callable[..., "subprocess.Popen[str]"]
+from tests import preloaded
 
-ROOT = Path(__file__).parents[2]
+Start = Callable[..., preloaded.Process]
 
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Start ``python -m MODULE ARGUMENTS`` in a group of its own; its output goes to ``.log``."""
-    running: list[subprocess.Popen[str]] = []
+    running: list[preloaded.Process] = []
 
-    def begin(*arguments: object) -> subprocess.Popen[str]:
-        with (tmp_path / f"process-{len(running)}.log").open("w") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", *map(str, arguments)],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                text=True,
-                cwd=ROOT,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
-                start_new_session=True,
-            )
-        process.log = Path(log.name)  # type: ignore[attr-defined]
+    def begin(module: str, *arguments: object) -> preloaded.Process:
+        log = tmp_path / f"process-{len(running)}.log"
+        process = preloaded.start(module, *arguments, log=log, cwd=preloaded.ROOT)
         running.append(process)
         return process
 

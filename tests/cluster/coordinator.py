@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.run.made import Sleeper
+from tests.run.objectives import Sleeper
 from zonesearch.core.objective import Bundle, Report
 from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.errors import ZoneSearchError

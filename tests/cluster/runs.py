@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.cluster.coordinator import N_FIRST, N_SECOND, wanted
-from tests.run.made import answer
+from tests.run.objectives import answer
 from zonesearch.core.trials import Trials
 from zonesearch.run.storage.run_folder import RunFolder
 from zonesearch.run.storage.store import Store

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
 import time
 from collections import Counter
 from pathlib import Path
@@ -14,8 +13,9 @@ import pytest
 
 from tests.cluster.conftest import Start
 from tests.cluster.runs import N_ALL, n_recorded, recorded_once, results, trials_in, unbroken, until
-from tests.run.made import Sleeper
-from tests.run.test_engines import TRAININGS, Troubled, run, states
+from tests.preloaded import Process
+from tests.run.objectives import Sleeper, Troubled
+from tests.run.test_engines import TRAININGS, run, states
 from zonesearch.core.trials import Training, Trial
 from zonesearch.errors import ObjectiveError, StoreError
 from zonesearch.run.engines.runner import open_engine
@@ -33,9 +33,9 @@ class Cluster:
         self.scheduler = start(
             "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard"
         )
-        self.workers: list[subprocess.Popen[str]] = []
+        self.workers: list[Process] = []
 
-    def worker(self, *options: str) -> subprocess.Popen[str]:
+    def worker(self, *options: str) -> Process:
         """One more worker, without a nanny that would start it again when it is killed."""
         process = self._start(
             "distributed.cli.dask_worker",
@@ -55,12 +55,12 @@ def cluster(start: Start, free_port: int) -> Cluster:
     return made
 
 
-def coordinate(start: Start, cluster: Cluster, folder: Path, *options: object) -> subprocess.Popen[str]:
+def coordinate(start: Start, cluster: Cluster, folder: Path, *options: object) -> Process:
     return start("tests.cluster.coordinator", folder, "--engine", cluster.address, "--seconds", 0.2, *options)
 
 
-def said(process: subprocess.Popen[str]) -> str:
-    return process.log.read_text()  # type: ignore[attr-defined,no-any-return]
+def said(process: Process) -> str:
+    return process.log.read_text()
 
 
 @pytest.mark.slow

@@ -13,8 +13,8 @@ import pytest
 from tests.cluster.conftest import Start
 from tests.cluster.runs import until
 from tests.cluster.test_dask import Cluster
+from tests.run.objectives import Hanging
 from tests.run.test_engines import TRAININGS, states
-from tests.run.test_time_limit import Troubled
 from zonesearch.core.trials import Trial
 from zonesearch.run.engines.runner import open_engine
 
@@ -33,7 +33,7 @@ def test_hanging_and_dying_trainings_cost_themselves_and_no_worker(
     workers = [cluster.worker() for _ in range(2)]
     came: list[Trial] = []
     with open_engine(cluster.address, timeout=1, provenance={"shard": "1/1"}) as engine:
-        for objective in (Troubled(where=(0, 1, 3)), Troubled(trouble="leave", where=(8,))):
+        for objective in (Hanging(where=(0, 1, 3)), Hanging(trouble="leave", where=(8,))):
             trainings = TRAININGS if 3 in objective.where else [type(TRAININGS[0])({"x": x}) for x in (7, 8)]
             engine.run(objective, objective.bundles(trainings), came.extend)
         assert states(came) == {x: "failed" if x in (0, 1, 3, 8) else "complete" for x in (*range(6), 7, 8)}
@@ -51,7 +51,7 @@ def test_hanging_and_dying_trainings_cost_themselves_and_no_worker(
 
 def test_workers_under_a_nanny_may_have_children_too_beside_another_cluster() -> None:
     came: list[Trial] = []
-    objective = Troubled(where=(3,))
+    objective = Hanging(where=(3,))
     taken = ExitStack()
     with suppress(OSError):  # whoever else is there has it: what matters is that it is taken
         taken.enter_context(socket.create_server(("127.0.0.1", 8787)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import subprocess
 import time
 from collections import Counter
 from pathlib import Path
@@ -14,12 +13,13 @@ import pytest
 
 from tests.cluster.conftest import Start
 from tests.cluster.runs import N_ALL, n_recorded, recorded_once, results, trials_in, unbroken, until
+from tests.preloaded import Process
 
 pytestmark = pytest.mark.cluster
 
 
-def ended(process: subprocess.Popen[str]) -> None:
-    assert process.wait(timeout=120) == 0, process.log.read_text()  # type: ignore[attr-defined]
+def ended(process: Process) -> None:
+    assert process.wait(timeout=120) == 0, process.log.read_text()
 
 
 @pytest.mark.slow
@@ -93,7 +93,7 @@ def test_second_coordinator_is_refused(start: Start, tmp_path: Path) -> None:
     until(lambda: n_recorded(folder) > 0)
     second = start("tests.cluster.coordinator", folder)
     assert second.wait(timeout=60) == 1
-    said = second.log.read_text()  # type: ignore[attr-defined]
+    said = second.log.read_text()
     assert said.startswith(f"zonesearch: run folder {folder} is in use by process {first.pid} on ")
     assert said.count("\n") == 1
     ended(first)

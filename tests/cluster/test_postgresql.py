@@ -17,7 +17,8 @@ from tests.cluster.runs import until
 from tests.optuna.test_optuna_view import dashboard
 from tests.optuna.test_view_writers import TRIALS, viewed_at_once
 from tests.optuna.test_view_writers import shown as viewed
-from tests.run.made import Sleeper, folder
+from tests.run.made import folder
+from tests.run.objectives import Sleeper
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Training, Trial
 from zonesearch.errors import StoreError

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import random
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from tests import preloaded
 from zonesearch.run.recorded import read_run
 from zonesearch.run.result import Result
 
@@ -55,14 +54,7 @@ def accuracy(params, seed, epochs):
 
 
 def zonesearch(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "zonesearch", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    done = preloaded.run("zonesearch", *arguments, cwd=folder, env={**os.environ, "PYTHONPATH": str(folder)})
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
 
-from zonesearch.core.objective import Bundle, Report
 from zonesearch.core.trials import Training, Trial
 from zonesearch.run.storage.run_folder import RunFolder
 from zonesearch.run.storage.store import Store
@@ -75,32 +72,3 @@ few_trials = st.lists(
     ),
     max_size=6,
 )
-
-
-@dataclass(frozen=True)
-class Sleeper:
-    """An objective that sleeps and then answers with a number made of the parameters alone."""
-
-    seconds: float = 0.0
-    per_bundle: int = 1
-
-    def fingerprint(self) -> Mapping[str, Any]:
-        return {"sleeper": 1}
-
-    def check(self, params: Mapping[str, Any]) -> None:
-        pass
-
-    def bundles(self, trainings: Sequence[Training]) -> list[Bundle]:
-        ordered = sorted(trainings, key=lambda training: training.key)
-        return [Bundle(tuple(ordered[i : i + self.per_bundle])) for i in range(0, len(ordered), self.per_bundle)]
-
-    def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
-        for i, training in enumerate(bundle.trainings, start=1):
-            time.sleep(self.seconds)
-            report(i / len(bundle.trainings))
-            yield answer(training)
-
-
-def answer(training: Training) -> Trial:
-    value = int(training.key, 16) / 16**16
-    return Trial(training, accuracy=value, curve={"validation_accuracy": (value,) * training.epochs})

@@ -9,12 +9,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.run.made import Sleeper, answer
+from tests.run.objectives import Sleeper, Troubled, answer
 from zonesearch.core.objective import Bundle, Report
 from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.errors import ObjectiveError, StudyError
@@ -23,28 +22,6 @@ from zonesearch.run.engines.in_process import InProcess
 from zonesearch.run.engines.runner import open_engine
 
 TRAININGS = [Training({"x": i}) for i in range(6)]
-
-
-@dataclass(frozen=True)
-class Troubled(Sleeper):
-    """Answers, but for the trainings named here."""
-
-    raises: tuple[int, ...] = ()
-    dies: tuple[int, ...] = ()
-    silent: tuple[int, ...] = ()
-    hopeless: tuple[int, ...] = ()
-
-    def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
-        for trial in super().train(bundle, report):
-            x = trial.params["x"]
-            if x in self.raises:
-                raise RuntimeError(f"no {x}")
-            if x in self.dies:
-                os.kill(os.getpid(), signal.SIGKILL)
-            if x in self.hopeless:
-                raise ObjectiveError("data folder /data is missing")
-            if x not in self.silent:
-                yield trial
 
 
 def run(objective: Sleeper, workers: int = 1, trainings: list[Training] = TRAININGS) -> list[Trial]:
@@ -241,7 +218,7 @@ def test_unknown_engine_is_refused() -> None:
 
 SCRIPT = """
 import sys
-from tests.run.made import Sleeper
+from tests.run.objectives import Sleeper
 from zonesearch.core.trials import Training
 from zonesearch.run.engines.runner import open_engine
 objective = Sleeper(0.2)

@@ -6,13 +6,13 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
+
+from tests import preloaded
 
 STUDY = """
 name = "killed"
@@ -33,14 +33,8 @@ workers = 2
 """
 
 
-def start(study: Path, into: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "zonesearch", "run", str(study), "--into", str(into), "--quiet"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+def start(study: Path, into: Path) -> preloaded.Process:
+    return preloaded.start("zonesearch", "run", study, "--into", into, "--quiet", log=study.parent / "log")
 
 
 def outcome(folder: Path) -> tuple[list[str], str]:
@@ -61,8 +55,7 @@ def test_run_that_is_killed_ten_times_ends_as_an_unbroken_one(tmp_path: Path) ->
     study.write_text(STUDY)
     unbroken = start(study, tmp_path / "whole")
     began = time.monotonic()
-    _, errors = unbroken.communicate(timeout=300)
-    assert unbroken.returncode == 0, errors
+    assert unbroken.wait(timeout=300) == 0, unbroken.log.read_text()
     length = time.monotonic() - began
 
     rng = random.Random(20)
@@ -72,12 +65,11 @@ def test_run_that_is_killed_ten_times_ends_as_an_unbroken_one(tmp_path: Path) ->
         run = start(study, broken)
         time.sleep(rng.uniform(0.3, 1.0) * length)
         os.killpg(run.pid, signal.SIGKILL)
-        run.communicate()
+        run.wait()
         n_killed += 1
     last = start(study, broken)
-    sentence, errors = last.communicate(timeout=300)
-    assert last.returncode == 0, errors
-    assert sentence.strip()
+    assert last.wait(timeout=300) == 0, last.log.read_text()
+    assert last.log.read_text().strip()
     assert outcome(broken) == outcome(tmp_path / "whole")
 
     lines = [json.loads(line) for file in broken.glob("trials/*.jsonl") for line in file.read_bytes().splitlines()]

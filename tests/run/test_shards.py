@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.run.made import answer
+from tests.run.objectives import answer
 from zonesearch.core.objective import Bundle
 from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.errors import StudyError

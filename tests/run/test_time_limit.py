@@ -2,81 +2,28 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import re
-import resource
-import signal
 import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.run.made import Sleeper
+from tests import preloaded
+from tests.run.objectives import Hanging, Sleeper, loaded_slowly, slow_at_three
 from tests.run.test_engines import TRAININGS, run, states
 from zonesearch import StudyError, run_pipeline
 from zonesearch.cli.main import main
-from zonesearch.core.objective import Bundle, Report
 from zonesearch.core.trials import Training, Trial
 from zonesearch.run.engines.in_process import InProcess
 from zonesearch.run.engines.runner import open_engine
 from zonesearch.run.engines.worker import shortened
 from zonesearch.run.recorded import read_run
 from zonesearch.study.files import parse_study
-
-
-def hang() -> None:
-    while True:
-        time.sleep(1)
-
-
-def hang_in_a_library() -> None:
-    """The interpreter lock is held, so that no signal handler and no other thread of Python ever runs again."""
-    ctypes.PyDLL(None).usleep(60_000_000)
-
-
-def leave() -> None:
-    os._exit(7)
-
-
-def crash() -> None:
-    ctypes.string_at(0)
-
-
-def be_killed() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)  # as the kernel does when memory runs out
-
-
-def run_out_of_an_allowance() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (2**32, resource.RLIM_INFINITY))
-    bytearray(2**40)
-
-
-TROUBLES = {f.__name__: f for f in (hang, hang_in_a_library, leave, crash, be_killed, run_out_of_an_allowance)}
-
-
-@dataclass(frozen=True)
-class Troubled(Sleeper):
-    """Answers, but for the trainings in ``where``; notes each training it begins in ``log``."""
-
-    trouble: str = "hang"
-    where: tuple[int, ...] = (3,)
-    log: str = os.devnull
-
-    def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
-        for training in bundle.trainings:
-            with Path(self.log).open("a") as log:
-                log.write(f"{training.params['x']}\n")
-            if training.params["x"] in self.where:
-                TROUBLES[self.trouble]()
-            yield from super().train(Bundle((training,)), report)
 
 
 def came(objective: Sleeper, workers: int, timeout: float | None = 1.0, where: str = "local") -> list[Trial]:
@@ -90,7 +37,7 @@ def came(objective: Sleeper, workers: int, timeout: float | None = 1.0, where: s
 def test_training_that_hangs_is_ended_and_recorded_and_is_not_tried_again(
     tmp_path: Path, workers: int, trouble: str
 ) -> None:
-    found = came(Troubled(trouble=trouble, log=str(tmp_path / "log")), workers)
+    found = came(Hanging(trouble=trouble, log=str(tmp_path / "log")), workers)
     assert states(found) == {x: "failed" if x == 3 else "complete" for x in range(6)}
     (lost,) = (trial for trial in found if trial.state == "failed")
     assert lost.reason == "timed out after 1 s: its process was ended ([run] timeout, --timeout)"
@@ -100,16 +47,16 @@ def test_training_that_hangs_is_ended_and_recorded_and_is_not_tried_again(
 
 def test_more_hanging_trainings_than_workers_do_not_stop_a_run() -> None:
     began = time.monotonic()
-    found = came(Troubled(where=(0, 1, 2, 3)), 2, timeout=0.5)
+    found = came(Hanging(where=(0, 1, 2, 3)), 2, timeout=0.5)
     assert states(found) == {x: "failed" if x < 4 else "complete" for x in range(6)}
     assert time.monotonic() - began < 60
 
 
 def test_a_bundle_has_as_many_limits_as_trainings_and_is_then_taken_apart(tmp_path: Path) -> None:
     """Six trainings of 0.3 s are slower than the limit together, and none of them alone."""
-    slow = Troubled(seconds=0.3, per_bundle=6, where=())
+    slow = Hanging(seconds=0.3, per_bundle=6, where=())
     assert set(states(came(slow, 1)).values()) == {"complete"}
-    found = came(Troubled(per_bundle=3, log=str(tmp_path / "log")), 2, timeout=0.5)
+    found = came(Hanging(per_bundle=3, log=str(tmp_path / "log")), 2, timeout=0.5)
     assert states(found) == {x: "failed" if x == 3 else "complete" for x in range(6)}
     assert Counter((tmp_path / "log").read_text().split())["3"] == 2, "in its bundle, and alone"
 
@@ -125,7 +72,7 @@ def test_a_bundle_has_as_many_limits_as_trainings_and_is_then_taken_apart(tmp_pa
 def test_training_that_ends_its_worker_costs_itself_alone(
     capfd: pytest.CaptureFixture[str], workers: int, trouble: str, how: str
 ) -> None:
-    found = came(Troubled(seconds=0.05, trouble=trouble), workers, timeout=None)
+    found = came(Hanging(seconds=0.05, trouble=trouble), workers, timeout=None)
     assert states(found) == {x: "failed" if x == 3 else "complete" for x in range(6)}
     (lost,) = (trial for trial in found if trial.state == "failed")
     assert lost.reason.startswith("the process that trained this ended without an answer")
@@ -136,14 +83,14 @@ def test_training_that_ends_its_worker_costs_itself_alone(
 
 
 def test_a_time_limit_guards_a_single_worker_too() -> None:
-    assert states(came(Troubled(trouble="leave"), 1, timeout=60)) == {
+    assert states(came(Hanging(trouble="leave"), 1, timeout=60)) == {
         x: "failed" if x == 3 else "complete" for x in range(6)
     }
     assert isinstance(open_engine(), InProcess)
 
 
 def test_an_allocation_that_is_refused_is_a_failed_training() -> None:
-    found = came(Troubled(trouble="run_out_of_an_allowance"), 2, timeout=None)
+    found = came(Hanging(trouble="run_out_of_an_allowance"), 2, timeout=None)
     assert states(found) == {x: "failed" if x == 3 else "complete" for x in range(6)}
     assert next(t for t in found if t.state == "failed").reason.startswith("MemoryError")
 
@@ -151,14 +98,9 @@ def test_an_allocation_that_is_refused_is_a_failed_training() -> None:
 def test_what_a_worker_needs_to_start_is_no_trainings_time() -> None:
     class SlowToLoad(Sleeper):
         def __reduce__(self) -> tuple[object, ...]:
-            return _loaded_slowly, ()
+            return loaded_slowly, ()
 
     assert set(states(came(SlowToLoad(), 2, timeout=0.5)).values()) == {"complete"}
-
-
-def _loaded_slowly() -> Sleeper:
-    time.sleep(1.0)
-    return Sleeper()
 
 
 def test_progress_is_told_with_a_limit_too() -> None:
@@ -179,12 +121,6 @@ def test_limit_that_is_none_is_refused(limit: Any) -> None:
         parse_study(text + json.dumps(limit).replace("Infinity", "inf").replace("NaN", "nan"), name="x", where="x.toml")
     with pytest.raises(StudyError, match="timeout is the longest a training may take"):
         run_pipeline({"x": [1, 2]}, objective=lambda params: 0.5, timeout=limit)
-
-
-def slow_at_three(params: dict[str, Any]) -> float:
-    if params["x"] == 3:
-        hang()
-    return 1 - abs(params["x"] - 2) / 10
 
 
 def test_run_pipeline_takes_a_timeout_and_retry_failed_trains_again(tmp_path: Path) -> None:
@@ -232,7 +168,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def zonesearch(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "zonesearch", *arguments], capture_output=True, text=True, timeout=120)
+    return preloaded.run("zonesearch", *arguments)
 
 
 def test_command_ends_with_what_came_and_says_what_timed_out(here: Path) -> None:
