@@ -19,6 +19,7 @@ from zonesearch.run.engines.runner import ENGINES, open_engine
 from zonesearch.study.files import parse_study
 from zonesearch.training.schedules.parsing import parse
 
+ROOT = Path(__file__).parents[2]
 PARTS = {
     "stages": "first-cell = extra.stage:FirstCell",
     "schedules": "harmonic = extra.schedule:Harmonic",
@@ -312,11 +313,14 @@ def test_damaged_entry_points_of_one_package_cost_no_other(here: Path) -> None:
 
 
 def test_contributing_says_how_to_add_each_kind() -> None:
-    text = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text()
+    text = (ROOT / "CONTRIBUTING.md").read_text()
     for kind in GROUPS:
         assert re.search(rf"^\| .*`{re.escape(GROUPS[kind])}`", text, flags=re.MULTILINE), kind
     for file in re.findall(r"`(zonesearch/[\w/]+\.py)`", text):
-        assert (Path(__file__).parents[2] / file).is_file(), file
+        path = ROOT / file
+        assert path.parent.is_dir() if "NAME" in file else path.is_file(), file
+    for table, file in re.findall(r"`(\w+)` in `(zonesearch/[\w/]+\.py)`", text):
+        assert re.search(rf"^{table}\b", (ROOT / file).read_text(), flags=re.MULTILINE), table
     assert {"local", "dask"} == set(ENGINES)
     assert set(PARTS) | {"lines", "objectives"} == set(GROUPS)
     assert len(set(COMMANDS)) == len(COMMANDS)
