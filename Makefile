@@ -4,7 +4,7 @@ STUDY ?= studies/digits.toml
 BIN := .venv/bin
 TEST_WORKERS ?= logical
 
-.PHONY: env run test lint gallery clean
+.PHONY: env run test lint docs gallery clean
 
 env: .venv/.made
 
@@ -26,8 +26,13 @@ lint: env
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: env
+	$(BIN)/python -c 'import mkdocs, material, mkdocstrings' 2>/dev/null || \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 gallery: env
 	$(BIN)/zonesearch gallery studies/digits.toml $(wildcard studies/*_small.toml) --pictures
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv site .mypy_cache .ruff_cache .pytest_cache

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from zonesearch.study.study import Study
     from zonesearch.training.reporting import report_epoch
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Axis",

@@ -16,7 +16,10 @@ from typing import Protocol
 from zonesearch.core.plugins import load
 from zonesearch.errors import StoreError, StudyError, ZoneSearchError
 
-__all__ = ["Storage", "is_address", "open_storage", "place_of", "refuse_address"]
+__all__ = ["STORAGES", "Storage", "is_address", "open_storage", "place_of", "refuse_address"]
+
+STORAGES: dict[str, str] = {}
+"""What opens each storage that ships beside run folders, as ``{"name": "package.module:function"}``: none so far."""
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9_.+-]*)://(.*)", re.DOTALL)
 _SQUEEZED = re.compile(r"[A-Za-z][A-Za-z0-9_.+-]*:/[^/]")
@@ -78,7 +81,7 @@ def open_storage(place: str) -> Storage:
     found = _ADDRESS.fullmatch(place)
     if found is None:
         raise StudyError(f'a storage is NAME://ADDRESS, not "{place}"')
-    opens = load("storages", found[1], f'storage "{place}"')
+    opens = load("storages", found[1], f'storage "{place}"', STORAGES)
     try:
         storage: Storage = opens(found[2])
     except ZoneSearchError:

@@ -1,0 +1,13 @@
+"""All values in the order they came."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+
+from zonesearch.statistics.findings import Findings
+
+
+def all_values(findings: Findings) -> go.Figure:
+    figure = go.Figure()
+    figure.add_scatter(y=[trial.value() for trial in findings.trials if trial.complete], mode="markers")
+    return figure.update_layout(title="Every value, in order")
