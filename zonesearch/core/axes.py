@@ -41,6 +41,8 @@ class Axis:
             each two), a number n of equal steps on the scale (n + 1 values, both rims included), or the values.
         step: the axis has only the values ``low``, ``low + step``, ``low + 2 step``, ...; the last of them that is not
             above ``high`` is its upper rim. None for every value.
+        limit_low, limit_high: how far the axis may be widened where a peak lies on its rim; None for not at all (see
+            :mod:`zonesearch.core.widening`).
 
     Raises:
         SpaceError: when the rims, the scale and the row do not fit together; the message names the axis.
@@ -53,6 +55,8 @@ class Axis:
     integer: bool | None = None
     row_rule: Row = "doubling"
     step: Number | None = None
+    limit_low: Number | None = None
+    limit_high: Number | None = None
 
     def __post_init__(self) -> None:
         for rim, value in (("low", self.low), ("high", self.high)):
@@ -72,6 +76,21 @@ class Axis:
         if not isinstance(self.row_rule, str | int):
             object.__setattr__(self, "row_rule", tuple(self.row_rule))
         self.row()
+        self._check_limits()
+
+    def _check_limits(self) -> None:
+        for side, limit in (("low", self.limit_low), ("high", self.limit_high)):
+            if limit is None:
+                continue
+            place, rim = f'axis "{self.name}": limit_{side}', getattr(self, side)
+            if isinstance(limit, bool) or not isinstance(limit, int | float) or not math.isfinite(limit):
+                raise SpaceError(f"{place} must be a finite number, not {limit!r}")
+            if limit > rim if side == "low" else limit < rim:
+                raise SpaceError(f"{place} must not be inside the axis, but {limit} lies in {self.low}..{self.high}")
+            if self.integer and limit != round(limit):
+                raise SpaceError(f"{place} must be a whole number on an axis of whole numbers, not {limit!r}")
+            if self.scale == "log" and limit <= 0:
+                raise SpaceError(f"{place} must be above 0 on a log scale, not {limit!r}")
 
     def _last_step(self) -> Number:
         """The last value that is a whole number of steps above the lower rim."""
@@ -237,15 +256,28 @@ class Axis:
         return (below[-1] if below else self._exact(self.low)), (above[0] if above else self._exact(self.high))
 
     def on_rim(self, value: Any) -> bool:
-        """Whether ``value`` is the first or last of the row, so that better values may lie beyond it."""
+        """Whether ``value`` is the first or last of the row, so that better values may lie beyond it; a limit that is
+        reached is no rim.
+        """
         row = self.row()
-        return len(row) > 1 and value in (row[0], row[-1])
+        if len(row) < 2:
+            return False
+        low = self.limit_low is None or row[0] > self.limit_low
+        high = self.limit_high is None or row[-1] < self.limit_high
+        return (value == row[0] and low) or (value == row[-1] and high)
+
+    @property
+    def bounds(self) -> tuple[Number, Number]:
+        """The lowest and the highest value that it may ever get: the limits, where it has some."""
+        low = self.low if self.limit_low is None else self.limit_low
+        return low, self.high if self.limit_high is None else self.limit_high
 
     def describe(self) -> dict[str, Any]:
         """The axis as plain data; ``Space.parse`` reads it back."""
         rule = list(self.row_rule) if isinstance(self.row_rule, tuple) else self.row_rule
         told = {"low": self.low, "high": self.high, "scale": self.scale, "integer": self.integer, "row": rule}
-        return {**told, **({"step": self.step} if self.step is not None else {})}
+        more = {key: getattr(self, key) for key in ("step", "limit_low", "limit_high")}
+        return {**told, **{key: value for key, value in more.items() if value is not None}}
 
 
 @dataclass(frozen=True, eq=False)

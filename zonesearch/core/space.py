@@ -17,7 +17,7 @@ from zonesearch.errors import SpaceError, did_you_mean
 
 __all__ = ["AnyAxis", "Axis", "Choice", "Space"]
 
-_AXIS_KEYS = ("low", "high", "scale", "integer", "row", "step", "values", "choices")
+_AXIS_KEYS = ("low", "high", "scale", "integer", "row", "step", "limit_low", "limit_high", "values", "choices")
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,10 @@ class Space:
 
         Args:
             tables: for each axis either a table with ``low``, ``high`` and, where wanted, ``scale``, ``integer``,
-                ``row`` and ``step``; a table with ``values``; or a list: of numbers (an axis with that row, on a log
-                scale when the numbers grow by factors rather than by steps) or of anything else (choices). A table
-                with ``choices`` holds choices whatever they are: numbers, too, then have no order and nothing between
-                them.
+                ``row``, ``step`` and limits; a table with ``values``; or a list: of numbers (an axis with that row, on
+                a log scale when the numbers grow by factors rather than by steps) or of anything else (choices). A
+                table with ``choices`` holds choices whatever they are: numbers, too, then have no order and nothing
+                between them.
 
         Raises:
             SpaceError: naming the axis and the key.
@@ -133,6 +133,8 @@ def _parse_axis(name: str, table: Any) -> AnyAxis:
         table.get("integer"),
         row,
         table.get("step"),
+        table.get("limit_low"),
+        table.get("limit_high"),
     )
 
 

@@ -27,6 +27,7 @@ from zonesearch.optuna.known import Known, read_study_trials
 from zonesearch.optuna.space import OptunaSpace, distribution_of, indistinct, narrowed, searched
 from zonesearch.run.pipeline import next_round
 from zonesearch.search.believing import believed
+from zonesearch.search.heeding import check_heeded
 from zonesearch.search.stage import Stage
 from zonesearch.statistics.noise import Cell, measure_noise
 from zonesearch.study.building import build_stage
@@ -189,12 +190,17 @@ class ZoneSampler(BaseSampler):
         for name in self._settings:
             if name not in possible:
                 raise StudyError(f'[sampler] has settings for the stage "{name}", which is none of its stages')
-        return tuple(
+        stages = tuple(
             build_stage(stage, self._settings.get(stage, {}), common, "the sampler")
             if isinstance(stage, str)
             else stage
             for stage in names
         )
+        try:
+            check_heeded(space, stages)
+        except StudyError as error:
+            raise StudyError(f"[sampler] {error}") from None
+        return stages
 
     def _wish(self, known: Known, stages: Sequence[Stage], space: OptunaSpace, epochs: int) -> Wish | None:
         trials = known.trials

@@ -102,14 +102,18 @@ class OptunaSpace:
 
 
 def distribution_of(axis: AnyAxis) -> BaseDistribution:
-    """The distribution of an axis."""
+    """The distribution of an axis, as far as it may ever be widened."""
     if isinstance(axis, Choice):
         return CategoricalDistribution(axis.values)  # type: ignore[arg-type]  # lists are for one process only
     log = axis.scale == "log"
+    low, high = axis.bounds  # what is wider later has the same distribution from the start
     step = None if log else axis.step  # Optuna has no steps on a log scale
+    if step is not None:
+        low = axis.low + step * math.ceil(round((low - axis.low) / step, 6))
+        high = axis.low + step * math.floor(round((high - axis.low) / step, 6))
     if axis.integer:
-        return IntDistribution(int(axis.low), int(axis.high), log=log, step=int(step or 1))
-    return FloatDistribution(float(axis.low), float(axis.high), log=log, step=step)
+        return IntDistribution(int(low), int(high), log=log, step=int(step or 1))
+    return FloatDistribution(float(low), float(high), log=log, step=step)
 
 
 def _stepped(distribution: BaseDistribution) -> bool:

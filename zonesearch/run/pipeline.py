@@ -14,6 +14,7 @@ from typing import Any
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.objective import Bundle, Objective
 from zonesearch.core.trials import Training, Trials
+from zonesearch.core.widening import has_limits
 from zonesearch.run.engines.worker import train_bundle
 from zonesearch.search.allocation import changes, cut, ended_by, later_costs, probe, share_of, sized
 from zonesearch.search.budget import Account, Budget
@@ -134,7 +135,7 @@ def find(study: Study, trials: Trials, fingerprint: str = "") -> Findings:
                 candidates = output
     findings = Findings(
         name=study.name,
-        space=study.space,
+        space=mapped.space if mapped is not None and has_limits(study.space) else study.space,
         trials=trials,
         stages=at.records,
         zones=zones,

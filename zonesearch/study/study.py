@@ -12,9 +12,11 @@ from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.core.tables import as_table
+from zonesearch.core.widening import widest
 from zonesearch.errors import ObjectiveError, SpaceError, StudyError, did_you_mean
 from zonesearch.search.allocation import check_budget
 from zonesearch.search.budget import Budget
+from zonesearch.search.heeding import check_heeded
 from zonesearch.search.stage import Stage
 from zonesearch.study.building import build_stage, describe_stage
 from zonesearch.study.measuring import metric_of_tables, with_metric
@@ -48,7 +50,7 @@ class Study:
         metric: what is searched.
 
     Raises:
-        StudyError: the budget is too small for one of the stages.
+        StudyError: the budget is too small for one of the stages, or the space asks for what no stage does.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Study:
     def __post_init__(self) -> None:
         if self.metric.name in self.space.names:
             raise StudyError(f'the metric and an axis are both called "{self.metric.name}": name the metric otherwise')
+        check_heeded(self.space, self.stages)
         if self.budget is not None:
             check_budget(self.stages, self.budget)
 
@@ -128,11 +131,12 @@ class Study:
         )
         if search.level is not None and not any(hasattr(stage, "level") for stage in stages):
             raise StudyError(f"{where}: [search] level has no effect: none of the stages has a level")
-        if search.budget is not None:
-            try:
+        try:
+            check_heeded(space, stages)
+            if search.budget is not None:
                 check_budget(stages, search.budget)
-            except StudyError as error:
-                raise StudyError(f"{where}: {error}") from None
+        except StudyError as error:
+            raise StudyError(f"{where}: {error}") from None
         return cls(
             name=name,
             space=space,
@@ -214,13 +218,18 @@ class Study:
         if not any(getattr(stage, "rungs", ()) for stage in self.stages):
             return objective
         if isinstance(objective, Continuing):
-            return objective.continuing(list(self.space.grid()))
-        if isinstance(objective, LooksAtLength) and any(map(objective.looks_at_length, self.space.grid())):
+            return objective.continuing(list(self._widest.grid()))
+        if isinstance(objective, LooksAtLength) and any(map(objective.looks_at_length, self._widest.grid())):
             raise ObjectiveError(
                 "rungs need trainings that begin alike at any length, but the objective says that it looks at the "
                 "length; leave out rungs"
             )
         return objective
+
+    @property
+    def _widest(self) -> Space:
+        """The space as far as a grid may ever widen it."""
+        return widest(self.space, max(int(getattr(stage, "widen", 0)) for stage in self.stages))
 
     def settings(self) -> dict[str, Any]:
         """Space and stages as plain data: what the run looks for. :meth:`from_settings` reads it back."""

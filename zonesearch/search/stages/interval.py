@@ -13,6 +13,7 @@ from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trials, Value
 from zonesearch.core.values import point
+from zonesearch.core.widening import has_limits
 from zonesearch.search.lines.method import LineMethod, LinePoint
 from zonesearch.search.lines.split import Split
 from zonesearch.search.stage import Forecast, Plan, checked_seeds, require
@@ -57,9 +58,11 @@ class Interval:
         wanted: list[tuple[Params, int]] = []
         candidates: list[Candidate] = []
         noise = given.noise if isinstance(given, Map) else None
+        space = given.space if isinstance(given, Map) and has_limits(self.space) else self.space
         n_searched = len(given) if self.zones_max is None else self.zones_max
         for i, zone in enumerate(given):
-            points, found = self._work(zone, trials, noise) if i < n_searched else ([], list(as_candidates([zone])))
+            peak = list(as_candidates([zone]))
+            points, found = self._work(space, zone, trials, noise) if i < n_searched else ([], peak)
             wanted += points
             candidates += found
         trainings = tuple(dict.fromkeys(Training(point, seed, self.epochs) for point, n in wanted for seed in range(n)))
@@ -81,14 +84,14 @@ class Interval:
         return Forecast(given * n, self.epochs, 2 * given, example)
 
     def _work(
-        self, zone: Zone, trials: Trials, given: Noise | None
+        self, space: Space, zone: Zone, trials: Trials, given: Noise | None
     ) -> tuple[list[tuple[Params, int]], list[Candidate]]:
         """The points that ``zone`` wants with their number of seeds, and its candidates as far as they are known."""
         seeds = Seeds.parse(self.seeds)
         points: list[Params] = [zone.peak]
         best = dict(zone.peak)
         done = True
-        for axis in self.space.axes:
+        for axis in space.axes:
             cells = self._line(axis, zone, trials)
             more = self._propose(axis, zone, cells, given)
             values = [cell.params[axis.name] for cell in cells] + list(more)
