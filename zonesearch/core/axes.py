@@ -9,7 +9,7 @@ each of them has one form (see :mod:`zonesearch.core.values`).
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -27,6 +27,37 @@ _ZERO = 1e-12  # of the larger rim: what rounding leaves of 0 on a linear axis
 Number = int | float
 Row = Literal["doubling", "midpoints"] | int | Sequence[Number]
 
+When = tuple[tuple[str, tuple[Value, ...]], ...]
+"""By axis the values at which another axis applies."""
+
+
+def read_when(name: str, given: Any) -> When:
+    """The condition of the axis ``name``: of ``{"opt": "sgd"}`` or ``{"opt": ["sgd", "rmsprop"]}``.
+
+    Raises:
+        SpaceError: it is no table of values.
+    """
+    if isinstance(given, tuple) and all(isinstance(item, tuple) and len(item) == 2 for item in given):
+        return given
+    if not isinstance(given, Mapping) or not given:
+        raise SpaceError(f'axis "{name}": when is a table as {{opt = "sgd"}}, not {given!r}')
+    found = []
+    for other, values in given.items():
+        several = values if isinstance(values, list | tuple) else [values]
+        if not several:
+            raise SpaceError(f'axis "{name}": when names no value of {other}')
+        try:
+            found.append((str(other), tuple(plain(value) for value in several)))
+        except TypeError as error:
+            raise SpaceError(f'axis "{name}": when: {error}') from None
+    return tuple(found)
+
+
+def said_when(when: When) -> dict[str, Any]:
+    """The condition as :func:`read_when` reads it; nothing where there is none."""
+    said = {other: values[0] if len(values) == 1 else list(values) for other, values in when}
+    return {"when": said} if said else {}
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -41,6 +72,10 @@ class Axis:
             each two), a number n of equal steps on the scale (n + 1 values, both rims included), or the values.
         step: the axis has only the values ``low``, ``low + step``, ``low + 2 step``, ...; the last of them that is not
             above ``high`` is its upper rim. None for every value.
+        limit_low, limit_high: how far the axis may be widened where a peak lies on its rim; None for not at all (see
+            :mod:`zonesearch.core.widening`).
+        when: the axis applies only where other axes have these values: a table of a value, or a list of values, for
+            each of them; always by default.
 
     Raises:
         SpaceError: when the rims, the scale and the row do not fit together; the message names the axis.
@@ -53,6 +88,9 @@ class Axis:
     integer: bool | None = None
     row_rule: Row = "doubling"
     step: Number | None = None
+    limit_low: Number | None = None
+    limit_high: Number | None = None
+    when: When = ()
 
     def __post_init__(self) -> None:
         for rim, value in (("low", self.low), ("high", self.high)):
@@ -71,7 +109,23 @@ class Axis:
             object.__setattr__(self, "high", self._last_step())
         if not isinstance(self.row_rule, str | int):
             object.__setattr__(self, "row_rule", tuple(self.row_rule))
+        object.__setattr__(self, "when", read_when(self.name, self.when))
         self.row()
+        self._check_limits()
+
+    def _check_limits(self) -> None:
+        for side, limit in (("low", self.limit_low), ("high", self.limit_high)):
+            if limit is None:
+                continue
+            place, rim = f'axis "{self.name}": limit_{side}', getattr(self, side)
+            if isinstance(limit, bool) or not isinstance(limit, int | float) or not math.isfinite(limit):
+                raise SpaceError(f"{place} must be a finite number, not {limit!r}")
+            if limit > rim if side == "low" else limit < rim:
+                raise SpaceError(f"{place} must not be inside the axis, but {limit} lies in {self.low}..{self.high}")
+            if self.integer and limit != round(limit):
+                raise SpaceError(f"{place} must be a whole number on an axis of whole numbers, not {limit!r}")
+            if self.scale == "log" and limit <= 0:
+                raise SpaceError(f"{place} must be above 0 on a log scale, not {limit!r}")
 
     def _last_step(self) -> Number:
         """The last value that is a whole number of steps above the lower rim."""
@@ -237,15 +291,28 @@ class Axis:
         return (below[-1] if below else self._exact(self.low)), (above[0] if above else self._exact(self.high))
 
     def on_rim(self, value: Any) -> bool:
-        """Whether ``value`` is the first or last of the row, so that better values may lie beyond it."""
+        """Whether ``value`` is the first or last of the row, so that better values may lie beyond it; a limit that is
+        reached is no rim.
+        """
         row = self.row()
-        return len(row) > 1 and value in (row[0], row[-1])
+        if len(row) < 2:
+            return False
+        low = self.limit_low is None or row[0] > self.limit_low
+        high = self.limit_high is None or row[-1] < self.limit_high
+        return (value == row[0] and low) or (value == row[-1] and high)
+
+    @property
+    def bounds(self) -> tuple[Number, Number]:
+        """The lowest and the highest value that it may ever get: the limits, where it has some."""
+        low = self.low if self.limit_low is None else self.limit_low
+        return low, self.high if self.limit_high is None else self.limit_high
 
     def describe(self) -> dict[str, Any]:
         """The axis as plain data; ``Space.parse`` reads it back."""
         rule = list(self.row_rule) if isinstance(self.row_rule, tuple) else self.row_rule
         told = {"low": self.low, "high": self.high, "scale": self.scale, "integer": self.integer, "row": rule}
-        return {**told, **({"step": self.step} if self.step is not None else {})}
+        more = {key: getattr(self, key) for key in ("step", "limit_low", "limit_high")}
+        return {**told, **{key: value for key, value in more.items() if value is not None}, **said_when(self.when)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -260,6 +327,7 @@ class Choice:
 
     name: str
     values: tuple[Value, ...]
+    when: When = ()
 
     def __post_init__(self) -> None:
         try:
@@ -269,13 +337,14 @@ class Choice:
         if not values:
             raise SpaceError(f'axis "{self.name}": the row is empty; give at least one value')
         object.__setattr__(self, "values", _kept_apart(values))
+        object.__setattr__(self, "when", read_when(self.name, self.when))
         if len(self._places) < len(values):
             raise SpaceError(f'axis "{self.name}": a choice stands twice in {list(values)}')
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Choice):
             return NotImplemented
-        return self.name == other.name and list(self._places) == list(other._places)
+        return (self.name, list(self._places), self.when) == (other.name, list(other._places), other.when)
 
     def __hash__(self) -> int:
         return hash((self.name, tuple(self._places)))
@@ -337,7 +406,7 @@ class Choice:
     def describe(self) -> dict[str, Any]:
         """The axis as plain data; ``Space.parse`` reads it back (numbers as "values" would be a numeric axis)."""
         numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in self.values)
-        return {"choices" if numeric else "values": list(self.values)}
+        return {"choices" if numeric else "values": list(self.values), **said_when(self.when)}
 
 
 AnyAxis = Axis | Choice

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import replace
 from functools import lru_cache
+from itertools import islice
 
 from zonesearch.core.axes import Axis
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Training
-from zonesearch.core.values import Value
+from zonesearch.core.values import Value, point
 from zonesearch.errors import StudyError
 
 __all__ = ["CELLS_MOST", "coarser", "example_cells", "examples", "listed"]
@@ -42,7 +43,8 @@ def coarser(space: Space, n: int) -> Space:
             room = len(_centred(axis, more[axis.name]).row()) > len(_centred(axis, parts[axis.name]).row())
             if room and n_choices * math.prod(len(_centred(a, more[a.name]).row()) for a in numeric) <= n:
                 parts, grown = more, True
-    return Space(tuple(_centred(axis, parts[axis.name]) if isinstance(axis, Axis) else axis for axis in space.axes))
+    axes = tuple(_centred(axis, parts[axis.name]) if isinstance(axis, Axis) else axis for axis in space.axes)
+    return replace(space, axes=axes)
 
 
 @lru_cache(maxsize=1024)
@@ -65,7 +67,7 @@ def listed(space: Space, name: str) -> None:
 
 
 def example_cells(space: Space, n: int = _EXAMPLES) -> Iterator[dict[str, Value]]:
-    """The cells of the grid; of a grid with more than ``n`` cells that many, spread over it.
+    """The cells of the grid; of a grid with more than ``n`` cells that many at most, spread over it.
 
     Among them are all first, all last and all middle row values together, and every value of each row.
     """
@@ -80,8 +82,14 @@ def example_cells(space: Space, n: int = _EXAMPLES) -> Iterator[dict[str, Value]
     for k in range(max(n - len(places), *sizes)):
         turns = [k // size for size in sizes]
         places.append(tuple((k + pace * turn) % size for size, pace, turn in zip(sizes, paces, turns, strict=True)))
+    seen = set[Hashable]()
     for place in dict.fromkeys(places):
-        yield {axis.name: row[i] for axis, row, i in zip(space.axes, rows, place, strict=True)}
+        cell = space.bare({axis.name: row[i] for axis, row, i in zip(space.axes, rows, place, strict=True)})
+        if space.allows(cell) and point(cell) not in seen:
+            seen.add(point(cell))
+            yield cell
+    if not seen:
+        yield from islice(space.grid(), 1)
 
 
 @lru_cache(maxsize=64)

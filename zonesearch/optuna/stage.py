@@ -14,7 +14,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -315,7 +315,7 @@ def _sampler(text: str, seed: int, where: str) -> Any:
 def _distribution(axis: AnyAxis) -> Any:
     from zonesearch.optuna.space import distribution_of
 
-    return distribution_of(axis)
+    return distribution_of(replace(axis, limit_low=None, limit_high=None) if isinstance(axis, Axis) else axis)
 
 
 def _rounded(axis: AnyAxis, value: Any) -> Value:

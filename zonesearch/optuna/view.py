@@ -263,7 +263,8 @@ class OptunaView:
         if axis is None:
             return FloatDistribution(value, value)
         log = axis.scale == "log"
-        low, high = min(axis.low, value), max(axis.high, value)
+        lower, upper = axis.bounds  # Optuna wants one distribution, however the axis grows
+        low, high = min(lower, value), max(upper, value)
         if axis.integer:
             return IntDistribution(int(low), int(high), log=log)
         return FloatDistribution(float(low), float(high), log=log)

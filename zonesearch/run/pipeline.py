@@ -14,6 +14,7 @@ from typing import Any
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.objective import Bundle, Objective
 from zonesearch.core.trials import Training, Trials
+from zonesearch.core.widening import has_limits
 from zonesearch.run.engines.worker import train_bundle
 from zonesearch.search.allocation import changes, cut, ended_by, later_costs, probe, share_of, sized
 from zonesearch.search.budget import Account, Budget
@@ -128,6 +129,8 @@ def find(study: Study, trials: Trials, fingerprint: str = "") -> Findings:
     for record in at.records:
         found = getattr(record.output, "found", dict)  # nothing of what only a plug-in reads
         findings = replace(findings, **found())
+    if findings.map is not None and has_limits(study.space):
+        findings = replace(findings, space=findings.map.space)  # as far as the grid went
     return replace(findings, notes=_notes(findings))
 
 
@@ -149,6 +152,11 @@ def _notes(findings: Findings) -> tuple[str, ...]:
             said = f", the first with: {reason}" if reason else ""
             marked = "; they are marked on the map" if not imported or findings.zones else ""
             notes.append(f"{n} of {len(findings.trials)} trainings {word}{said}{marked}.")
+    n_violating = sum(trial.complete and not trial.feasible for trial in findings.trials)
+    if n_violating:
+        notes.append(
+            f"{n_violating} of {len(findings.trials)} trainings report a violation: they have values, and are no peaks."
+        )
     n_pruned = sum(trial.state == "pruned" for trial in findings.trials)
     if n_pruned:
         notes.append(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from zonesearch.core.metric import ACCURACY, Metric
@@ -11,20 +11,22 @@ from zonesearch.core.objective import Continuing, LooksAtLength, Objective
 from zonesearch.core.plugins import registered
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.seeds import Seeds
-from zonesearch.core.space import Space
+from zonesearch.core.space import Space, read_constraints
 from zonesearch.core.tables import as_table
+from zonesearch.core.widening import widest
 from zonesearch.errors import ObjectiveError, SpaceError, StudyError, did_you_mean
 from zonesearch.search.allocation import check_budget
 from zonesearch.search.budget import Budget
+from zonesearch.search.heeding import check_heeded
 from zonesearch.search.stage import Stage
 from zonesearch.study.building import build_stage, describe_stage
 from zonesearch.study.measuring import metric_of_tables, with_metric
 from zonesearch.study.objectives import OBJECTIVE_TABLES, ObjectiveTables, of_function
-from zonesearch.study.search import DEFAULT_STAGES, Run, Search, read_table
+from zonesearch.study.search import DEFAULT_STAGES, Constraints, Run, Search, read_table
 
 __all__ = ["DEFAULT_STAGES", "Study"]
 
-_TABLES = ("space", "search", "run", "metric", *OBJECTIVE_TABLES)
+_TABLES = ("space", "constraints", "search", "run", "metric", *OBJECTIVE_TABLES)
 _SEARCH_KEYS = tuple(part.name for part in fields(Search))
 _RUN_KEYS = tuple(part.name for part in fields(Run))
 
@@ -48,7 +50,7 @@ class Study:
         metric: what is searched.
 
     Raises:
-        StudyError: the budget is too small for one of the stages.
+        StudyError: the budget is too small for one of the stages, or the space asks for what no stage does.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Study:
     def __post_init__(self) -> None:
         if self.metric.name in self.space.names:
             raise StudyError(f'the metric and an axis are both called "{self.metric.name}": name the metric otherwise')
+        check_heeded(self.space, self.stages)
         if self.budget is not None:
             check_budget(self.stages, self.budget)
 
@@ -98,6 +101,11 @@ class Study:
             space = Space.parse(tables["space"])
         except SpaceError as error:
             raise SpaceError(f"{where}: [space] {error}") from None
+        try:
+            limits = read_table(Constraints, tables.get("constraints", {}), f"{where}: [constraints]")
+            space = replace(space, constraints=read_constraints(limits.expressions))
+        except SpaceError as error:
+            raise SpaceError(f"{where}: [constraints] {error}") from None
         described = ObjectiveTables.read(tables, search.stages, where)
         for key in tables:
             if key in _TABLES or key in search.stages or key in described.own:
@@ -128,11 +136,12 @@ class Study:
         )
         if search.level is not None and not any(hasattr(stage, "level") for stage in stages):
             raise StudyError(f"{where}: [search] level has no effect: none of the stages has a level")
-        if search.budget is not None:
-            try:
+        try:
+            check_heeded(space, stages)
+            if search.budget is not None:
                 check_budget(stages, search.budget)
-            except StudyError as error:
-                raise StudyError(f"{where}: {error}") from None
+        except StudyError as error:
+            raise StudyError(f"{where}: {error}") from None
         return cls(
             name=name,
             space=space,
@@ -163,6 +172,7 @@ class Study:
         budget: Mapping[str, float] | Budget | None = None,
         metric: Metric | str | Mapping[str, Any] | None = None,
         direction: str | None = None,
+        constraints: Sequence[str] = (),
         **settings: Mapping[str, Any],
     ) -> Study:
         """A study made in Python.
@@ -177,10 +187,12 @@ class Study:
             metric: what is searched: its name, a table with name, direction and unit, or a :class:`Metric`; by
                 default what the objective says of itself, else accuracy.
             direction: "maximize" or "minimize"; by default that of a known metric.
+            constraints: expressions that hold at each point, as ``"width * depth <= 4096"``.
             settings: a table of settings for each stage given by name: ``polish={"keep": 3}``.
         """
         if not isinstance(space, Space):
             space = Space.parse(space)
+        space = replace(space, constraints=(*space.constraints, *read_constraints(constraints)))
         reading = reading if isinstance(reading, Reading) else Reading.parse(reading)
         seeds = Seeds.parse(seeds)
         for key in settings:
@@ -214,13 +226,18 @@ class Study:
         if not any(getattr(stage, "rungs", ()) for stage in self.stages):
             return objective
         if isinstance(objective, Continuing):
-            return objective.continuing(list(self.space.grid()))
-        if isinstance(objective, LooksAtLength) and any(map(objective.looks_at_length, self.space.grid())):
+            return objective.continuing(list(self._widest.grid()))
+        if isinstance(objective, LooksAtLength) and any(map(objective.looks_at_length, self._widest.grid())):
             raise ObjectiveError(
                 "rungs need trainings that begin alike at any length, but the objective says that it looks at the "
                 "length; leave out rungs"
             )
         return objective
+
+    @property
+    def _widest(self) -> Space:
+        """The space as far as a grid may ever widen it."""
+        return widest(self.space, max(int(getattr(stage, "widen", 0)) for stage in self.stages))
 
     def settings(self) -> dict[str, Any]:
         """Space and stages as plain data: what the run looks for. :meth:`from_settings` reads it back."""
@@ -230,6 +247,7 @@ class Study:
             "epochs": self.epochs,
             "seeds": self.seeds.describe(),
             "reading": str(self.reading),
+            **({"constraints": list(self.space.expressions)} if self.space.constraints else {}),
             **({"budget": self.budget.describe()} if self.budget is not None else {}),
             **({"metric": self.metric.describe()} if self.metric != ACCURACY else {}),
         }
@@ -241,7 +259,7 @@ class Study:
         Raises:
             StudyError: when one of its stages is not registered here.
         """
-        space = Space.parse(settings["space"])
+        space = Space.parse(settings["space"], settings.get("constraints", ()))
         stages = tuple(
             build_stage(table["name"], {k: v for k, v in table.items() if k != "name"}, {"space": space}, f"run {name}")
             for table in settings["stages"]

@@ -15,7 +15,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -66,6 +66,8 @@ class Coordinate:
         zones_max: the best extrema that are handed on; all of them by default.
     """
 
+    heeds: ClassVar[frozenset[str]] = frozenset({"when", "constraints"})
+
     space: Space
     epochs: int
     seeds: int = 1
@@ -96,11 +98,19 @@ class Coordinate:
         trainings: list[Training] = []
         place = next(way, None)
         while place is not None and len(trainings) + self.seeds <= self.n_trainings:
-            asked[place] = {axis.name: row[i] for axis, row, i in zip(space.axes, rows, place, strict=True)}
+            cell = space.bare({axis.name: row[i] for axis, row, i in zip(space.axes, rows, place, strict=True)})
+            if not space.allows(cell):
+                try:
+                    place = way.send(-math.inf)
+                except StopIteration:
+                    place = None
+                continue
+            asked[place] = cell
             trainings += [Training(asked[place], seed, self.epochs) for seed in range(self.seeds)]
             if trials.missing(trainings[-self.seeds :]):
                 return Plan(tuple(trainings))
-            mean = self._cells([asked[place]], trials)[0].mean
+            found = self._cells([asked[place]], trials)[0]
+            mean = found.mean if found.feasible else math.nan
             try:
                 place = way.send(-math.inf if math.isnan(mean) else trials.metric.score(mean))
             except StopIteration:
@@ -123,7 +133,8 @@ class Coordinate:
     ) -> tuple[Zone, ...]:
         """The extrema; where the climb was cut short on its way above all of them, the highest cell as well."""
         cells = dict(zip(asked, self._cells(list(asked.values()), trials), strict=True))
-        heights = {place: trials.metric.score(cell.mean) for place, cell in cells.items() if cell.values}
+        alive = {place: cell for place, cell in cells.items() if cell.values and cell.feasible}
+        heights = {place: trials.metric.score(cell.mean) for place, cell in alive.items()}
         best = sorted((place for place in extrema if place in heights), key=lambda place: -heights[place])
         top = max(heights, key=lambda place: heights[place], default=None)
         if top is not None and (not best or heights[top] > heights[best[0]]):

@@ -1,19 +1,26 @@
-"""Stage grid: train a coarse grid and map the zones where accuracy peaks."""
+"""Stage grid: train a coarse grid and map the zones where accuracy peaks.
+
+Where the peak of a zone lies on a rim that has a limit beyond it, the grid goes on there, round by round: the map grows
+by what the rule of the row gives next, and keeps all that it has. How far is read off the trials, as everything is.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 from zonesearch.core.coarse import coarser, examples, listed
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trials
+from zonesearch.core.values import point
+from zonesearch.core.widening import Side, widened, widest
 from zonesearch.errors import StudyError
+from zonesearch.search.rims import to_widen, widening_notes
 from zonesearch.search.stage import Forecast, Plan, checked_seeds, require
 from zonesearch.statistics.contenders import more_seeds
 from zonesearch.statistics.map import Map
@@ -25,6 +32,9 @@ __all__ = ["Grid"]
 
 _RIVALS = 2  # zones whose cells get more seeds at least
 _SHARE = 4  # where a budget sizes the grid, one in so many cells is thought to get the seeds of a zone
+
+Asked = dict[Hashable, dict[int, int]]
+"""By point and seed, after how many epochs a training is wanted."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +54,11 @@ class Grid:
         cells_max: of a space with more cells rows of equal steps are taken, as many as make no more cells than this.
         rungs: epochs, rising, after which only cells that may still belong to a zone go on, to the next rung and at
             last to ``epochs`` (see :mod:`zonesearch.statistics.rungs`); none by default.
+        widen: so many times at most the grid goes on beyond the rims on which peaks lie, as far as ``limit_low`` and
+            ``limit_high`` of the axes; without limits it never does.
     """
+
+    heeds: ClassVar[frozenset[str]] = frozenset({"limits", "when", "constraints"})
 
     space: Space
     epochs: int
@@ -56,12 +70,14 @@ class Grid:
     seeds_max: int | None = None
     cells_max: int | None = None
     rungs: tuple[int, ...] = ()
+    widen: int = 3
     name: str = "grid"
 
     def __post_init__(self) -> None:
         require(self.epochs >= 1, "training", "epochs", "at least 1", self.epochs)
         object.__setattr__(self, "seeds", checked_seeds(self.seeds, self.name))
         require(self.seeds_max is None or self.seeds_max >= 0, self.name, "seeds_max", "0 or more", self.seeds_max)
+        require(self.widen >= 0, self.name, "widen", "0 or more", self.widen)
         require(0 < self.level < 1, self.name, "level", "between 0 and 1", self.level)
         require(self.zones_max >= 1, self.name, "zones_max", "at least 1", self.zones_max)
         require(0 <= self.zones_min <= self.zones_max, self.name, "zones_min", "0..zones_max", self.zones_min)
@@ -78,29 +94,55 @@ class Grid:
             given: a space that a stage before has narrowed; searched in place of the study's.
             trials: all that is known.
         """
-        space = self._rows(given)
-        listed(space, self.name)
+        base = self._rows(given)
+        listed(base, self.name)
+        rounds: dict[tuple[str, Side], int] = {}
+        before: Asked = {}
+        for n in range(self.widen + 1):
+            plan, before = self._explore(widened(base, rounds), before, trials)
+            mapped = plan.output
+            sides = to_widen(base, rounds, mapped) if isinstance(mapped, Map) and n < self.widen else ()
+            if not sides:
+                break
+            rounds |= {side: rounds.get(side, 0) + 1 for side in sides}
+        if not isinstance(mapped, Map):
+            return plan
+        return replace(plan, notes=(*plan.notes, *widening_notes(base, rounds, mapped, self.widen)))
+
+    def _explore(self, space: Space, before: Asked, trials: Trials) -> tuple[Plan, Asked]:
+        """The grid of one space, without output while something is missing; and what it asked for.
+
+        Args:
+            space: its rows make the cells.
+            before: what a smaller grid asked for, which this one has too.
+            trials: all that is known.
+        """
         points = list(space.grid())
         lengths = tuple(dict.fromkeys((*self.rungs, self.epochs)))
         wish = Seeds.parse(self.seeds)
-        asked: dict[tuple[int, int], int] = {}  # after how many epochs a seed of a cell is wanted
+        old = [before.get(point(params), {}) for params in points] if before else [{}] * len(points)
+        # after how many epochs a seed of a cell is wanted
+        asked = {(i, seed): epochs for i, seeds in enumerate(old) for seed, epochs in seeds.items()}
         going, dead = set(range(len(points))), set[int]()
         maps: list[Rung] = []
         for epochs in lengths:
+            had = [sum(length >= epochs for length in seeds.values()) for seeds in old]
+            going |= {i for i, n in enumerate(had) if n}
             seeds: dict[int, int] = {}
-            more = dict.fromkeys(going, wish.first)
+            more = {i: max(wish.first, had[i]) for i in going}
             while True:
                 seeds |= more
-                asked |= {(i, seed): epochs for i in more for seed in range(seeds[i])}
+                for i in more:
+                    asked |= {(i, seed): max(epochs, asked.get((i, seed), 0)) for seed in range(seeds[i])}
                 trainings = self._trainings(space, asked)
                 if trials.missing(trainings):
-                    return Plan(trainings)
+                    return Plan(trainings), {}
                 rung = self._map(space, points, seeds, epochs, trials)
                 dead |= {i for i, cell in rung.cells.items() if not cell.values}
                 more = self._more(rung, seeds, asked)
                 if not more:
                     near = bordering(space, rung.zones, points) - dead if len(lengths) > 1 else going
-                    more = dict.fromkeys(sorted(near - going), wish.first)
+                    more = {i: max(wish.first, had[i]) for i in sorted(near - going)}
                     going |= near
                 if not more:
                     break
@@ -109,7 +151,10 @@ class Grid:
         last = {i: epochs for (i, seed), epochs in asked.items() if seed == 0}
         saved = 1 - sum(last.values()) / (len(points) * self.epochs)
         notes = rungs_notes(maps, saved, self.level, trials.metric) if len(maps) > 1 else ()
-        return Plan(trainings, self._output(space, points, maps, asked), notes)
+        wanted: Asked = {}
+        for (i, seed), epochs in asked.items():
+            wanted.setdefault(point(points[i]), {})[seed] = epochs
+        return Plan(trainings, self._output(space, points, maps, asked), notes), wanted
 
     def within(self, n: int, given: Any, paid: Container[Any]) -> Grid:
         """This grid with rows so coarse that it has no more than ``n`` trainings.
@@ -121,7 +166,12 @@ class Grid:
             StudyError: choices, which cannot be made fewer, make more cells than that.
         """
         seeds = Seeds.parse(self.seeds)
-        if self._rows(given).n_cells * seeds.zone <= n:
+        rows = self._rows(given)
+        # as many rounds beyond the rims as are sure to be paid for
+        widen = next((k for k in range(self.widen, -1, -1) if widest(rows, k).n_cells * seeds.zone <= n), 0)
+        if widest(rows, widen) != widest(rows, self.widen):
+            return replace(self, widen=widen).within(n, given, paid)
+        if widest(rows, widen).n_cells * seeds.zone <= n:
             return self
         usual = seeds.first + (seeds.zone - seeds.first) / _SHARE
         small = self
@@ -199,7 +249,7 @@ class Grid:
 
     def forecast(self, given: Any) -> Forecast:
         """The whole grid, as if every cell might belong to a zone; as many zones as are ever kept."""
-        space = self._rows(None)
+        space = widest(self._rows(None), self.widen)
         seeds = Seeds.parse(self.seeds)
         example = examples(space, self.epochs)
         most = space.n_cells * seeds.zone

@@ -1,0 +1,40 @@
+"""What a space may ask of stages, and which stages heed it: a setting that no stage would look at is refused.
+
+A stage class says so in ``heeds``. Limits and beliefs need one stage that heeds them; of conditions and constraints
+every stage must know, since one that does not would train what is not allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from zonesearch.core.space import Space
+from zonesearch.core.widening import has_limits
+from zonesearch.errors import StudyError
+from zonesearch.search.stage import Stage
+
+__all__ = ["check_heeded"]
+
+
+def check_heeded(space: Space, stages: Sequence[Stage]) -> None:
+    """Check that the stages do what the space asks for.
+
+    Raises:
+        StudyError: naming what no stage, or one of them, heeds.
+    """
+    heeded: list[frozenset[str]] = [getattr(stage, "heeds", frozenset()) for stage in stages]
+    if has_limits(space) and not any("limits" in each for each in heeded):
+        raise StudyError(
+            "limit_low and limit_high are for the stage grid, which goes on beyond a rim, and none of the stages is "
+            "one: leave them out, or let low and high reach further"
+        )
+    for wanted, what, there in (
+        ("when", "when", space.conditional),
+        ("constraints", "constraints", bool(space.constraints)),
+    ):
+        blind = [stage.name for stage, each in zip(stages, heeded, strict=True) if there and wanted not in each]
+        if blind:
+            raise StudyError(
+                f"stage {blind[0]} does not heed {what}, and would train what does not apply or is not allowed: leave "
+                f"them out, or take another stage"
+            )

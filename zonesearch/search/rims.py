@@ -1,0 +1,59 @@
+"""Beyond which rims a grid goes on, and what it says of that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from zonesearch.core.axes import Axis
+from zonesearch.core.space import Space
+from zonesearch.core.widening import Side, beyond, widened
+from zonesearch.statistics.map import Map
+
+__all__ = ["to_widen", "widening_notes"]
+
+_SIDES: tuple[Side, Side] = ("low", "high")
+
+
+def to_widen(base: Space, rounds: Mapping[tuple[str, Side], int], found: Map) -> tuple[tuple[str, Side], ...]:
+    """The sides on which the peak of a zone lies and beyond which there is a value, in the order of the axes.
+
+    Args:
+        base: the space before it was widened; ``rounds`` how often each of its sides was.
+        found: the map of the widened space.
+    """
+    sides = []
+    for axis in base.axes:
+        if not isinstance(axis, Axis):
+            continue
+        row = found.space[axis.name].row()
+        for side in _SIDES:
+            n = rounds.get((axis.name, side), 0)
+            further = len(beyond(axis, side, n + 1)) > len(beyond(axis, side, n))
+            if further and _on_side(found, axis.name, row[0 if side == "low" else -1]):
+                sides.append((axis.name, side))
+    return tuple(sides)
+
+
+def _on_side(found: Map, name: str, end: object) -> bool:
+    return any(zone.peak.get(name) == end for zone in found.zones)
+
+
+def widening_notes(base: Space, rounds: Mapping[tuple[str, Side], int], found: Map, most: int) -> tuple[str, ...]:
+    """Where the grid went beyond its rims and why it stopped there, a sentence for each side."""
+    wide = widened(base, rounds)
+    notes = []
+    for (name, side), n in rounds.items():
+        end = 0 if side == "low" else -1
+        before, now = base[name].row()[end], wide[name].row()[end]
+        axis = base[name]
+        assert isinstance(axis, Axis)
+        if not _on_side(found, name, now):
+            why = "no zone has its peak on that rim any more"
+        elif len(beyond(axis, side, n + 1)) == len(beyond(axis, side, n)):
+            why = f"{now} is as far as its limit lets it go"
+        else:
+            why = f"[grid] widen = {most} allows no more rounds, and a peak still lies on that rim"
+        times = "once" if n == 1 else f"{n} times"
+        went = f"peaks on the rim of {name} made the grid go on {times}, from {before} to {now}"
+        notes.append(f"{went}; it stopped because {why}.")
+    return tuple(notes)
