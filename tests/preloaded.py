@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import types
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -73,7 +74,10 @@ def start(
     cwd: Path | str | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Process:
-    """``python -m MODULE ARGUMENTS`` in a session of its own; what it prints goes to ``log`` and ``errors``."""
+    """``python -m MODULE ARGUMENTS`` in a session of its own; what it prints goes to ``log`` and ``errors``.
+
+    With ``-c`` for the module the first argument is the code.
+    """
     order = {
         "module": module,
         "arguments": [str(argument) for argument in arguments],
@@ -201,6 +205,8 @@ def _become(order: Mapping[str, Any], files: list[int]) -> NoReturn:
     sys.argv[:] = ["-m", *order["arguments"]]
     status: object = 0
     try:
+        if order["module"] == "-c":
+            _execute(order["arguments"][0])
         runpy.run_module(order["module"], run_name="__main__", alter_sys=True)
     except SystemExit as end:
         status = end.code or 0
@@ -211,6 +217,15 @@ def _become(order: Mapping[str, Any], files: list[int]) -> NoReturn:
         sys.excepthook(*sys.exc_info())
         status = 1
     _leave(status)
+
+
+def _execute(code: str) -> NoReturn:
+    """``python -c CODE``."""
+    sys.path[0] = ""
+    sys.argv[:] = ["-c", *sys.argv[2:]]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    exec(compile(code, "<string>", "exec"), vars(sys.modules["__main__"]))
+    raise SystemExit(0)
 
 
 def _leave(status: object) -> NoReturn:

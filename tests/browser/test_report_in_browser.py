@@ -34,8 +34,24 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_report(found, tmp_path_factory.mktemp("report") / "report.html")
 
 
+@pytest.fixture(scope="module")
+def page(browser: Any, report: Path) -> Iterator[Any]:
+    """The report drawn once, for tests that each look at or change something else of it."""
+    with opened(browser, report.as_uri()) as page:
+        drawn(page)
+        yield page
+        assert page.errors == []
+
+
 def drawn(page: Any) -> None:
     page.wait_for_selector("html[data-drawn=yes]", state="attached", timeout=60_000)
+
+
+def opened_table(page: Any) -> Any:
+    details = page.locator("#map details").first
+    if details.get_attribute("open") is None:
+        details.locator("summary").click()
+    return details
 
 
 def pixels(page: Any, selector: str) -> np.ndarray:
@@ -76,13 +92,11 @@ def test_surface_has_pixels_that_the_epoch_slider_moves(browser: Any, report: Pa
         assert page.errors == []
 
 
-def test_play_runs_to_the_last_epoch_and_stops(browser: Any, report: Path) -> None:
-    with opened(browser, report.as_uri()) as page:
-        drawn(page)
-        page.locator("#map-play").click()
-        assert "Pause" in page.locator("#map-play").text_content()
-        page.wait_for_selector("#map-play:has-text('Play')", timeout=30_000)
-        assert page.locator("#map-says").text_content() == "12 of 12"
+def test_play_runs_to_the_last_epoch_and_stops(page: Any) -> None:
+    page.locator("#map-play").click()
+    assert "Pause" in page.locator("#map-play").text_content()
+    page.wait_for_selector("#map-play:has-text('Play')", timeout=30_000)
+    assert page.locator("#map-says").text_content() == "12 of 12"
 
 
 def test_any_two_axes_can_be_shown_held_or_averaged(browser: Any, tmp_path: Path) -> None:
@@ -99,69 +113,57 @@ def test_any_two_axes_can_be_shown_held_or_averaged(browser: Any, tmp_path: Path
         assert page.errors == []
 
 
-def test_tables_sort_by_click_and_by_key(browser: Any, report: Path) -> None:
-    with opened(browser, report.as_uri()) as page:
-        drawn(page)
-        details = page.locator("#map details").first
-        details.locator("summary").click()
-        table = details.locator("table")
-        column = [h.text_content() for h in table.locator("th").all()].index("accuracy")
-        head = table.locator("th").nth(column)
+def test_tables_sort_by_click_and_by_key(page: Any) -> None:
+    details = opened_table(page)
+    table = details.locator("table")
+    column = [h.text_content() for h in table.locator("th").all()].index("accuracy")
+    head = table.locator("th").nth(column)
 
-        def values() -> list[float]:
-            cells = table.locator(f"tbody tr td:nth-child({column + 1})").all()
-            return [float(cell.get_attribute("data-value") or "nan") for cell in cells]
+    def values() -> list[float]:
+        cells = table.locator(f"tbody tr td:nth-child({column + 1})").all()
+        return [float(cell.get_attribute("data-value") or "nan") for cell in cells]
 
-        head.locator("button").click()
-        assert head.get_attribute("aria-sort") == "ascending"
-        rising = values()
-        assert len(rising) == 49
-        assert rising[:46] == sorted(rising[:46])
-        assert np.isnan(rising[46:]).all()  # what is unknown comes last, both ways
-        head.locator("button").press("Enter")
-        assert head.get_attribute("aria-sort") == "descending"
-        assert values()[:46] == rising[:46][::-1]
+    head.locator("button").click()
+    assert head.get_attribute("aria-sort") == "ascending"
+    rising = values()
+    assert len(rising) == 49
+    assert rising[:46] == sorted(rising[:46])
+    assert np.isnan(rising[46:]).all()  # what is unknown comes last, both ways
+    head.locator("button").press("Enter")
+    assert head.get_attribute("aria-sort") == "descending"
+    assert values()[:46] == rising[:46][::-1]
 
 
-def test_table_can_be_taken_along_as_a_file(browser: Any, report: Path) -> None:
-    with opened(browser, report.as_uri()) as page:
-        drawn(page)
-        details = page.locator("#map details").first
-        details.locator("summary").click()
-        with page.expect_download() as download:
-            details.locator("a.csv").click()
-        lines = Path(download.value.path()).read_text().splitlines()
-        assert lines[0].startswith("width,batch,accuracy")
-        assert len(lines) == 50
+def test_table_can_be_taken_along_as_a_file(page: Any) -> None:
+    details = opened_table(page)
+    with page.expect_download() as download:
+        details.locator("a.csv").click()
+    lines = Path(download.value.path()).read_text().splitlines()
+    assert lines[0].startswith("width,batch,accuracy")
+    assert len(lines) == 50
 
 
-def test_script_in_a_name_stays_text(browser: Any, report: Path) -> None:
-    with opened(browser, report.as_uri()) as page:
-        drawn(page)
-        assert EVIL in page.locator("h1").text_content()
-        assert page.title() == EVIL
-        assert page.locator("script").count() == 4  # data, plotly packed, the page's script, plotly
+def test_script_in_a_name_stays_text(page: Any) -> None:
+    assert EVIL in page.locator("h1").text_content()
+    assert page.title() == EVIL
+    assert page.locator("script").count() == 4  # data, plotly packed, the page's script, plotly
 
 
-def test_look_can_be_switched_and_survives_drawing(browser: Any, report: Path) -> None:
-    with opened(browser, report.as_uri()) as page:
-        drawn(page)
-        light = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        ink = "e => e.layout.template.layout.font.color"
-        before = page.locator("#plot-agreement").evaluate(ink)
-        page.locator("#theme").click()
-        assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light
-        assert page.locator("#plot-agreement").evaluate(ink) != before
-        assert page.errors == []
+def test_look_can_be_switched_and_survives_drawing(page: Any) -> None:
+    light = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    ink = "e => e.layout.template.layout.font.color"
+    before = page.locator("#plot-agreement").evaluate(ink)
+    page.locator("#theme").click()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light
+    assert page.locator("#plot-agreement").evaluate(ink) != before
+    assert page.errors == []
 
 
-def test_learning_curves_of_other_points_can_be_chosen(browser: Any, report: Path) -> None:
-    with opened(browser, report.as_uri()) as page:
-        drawn(page)
-        ys = "e => JSON.stringify(e.data.map(trace => trace.y))"
-        before = page.locator("#plot-curves").evaluate(ys)
-        page.locator("select[data-chooses=curves]").select_option(index=1)
-        assert page.locator("#plot-curves").evaluate(ys) != before
+def test_learning_curves_of_other_points_can_be_chosen(page: Any) -> None:
+    ys = "e => JSON.stringify(e.data.map(trace => trace.y))"
+    before = page.locator("#plot-curves").evaluate(ys)
+    page.locator("select[data-chooses=curves]").select_option(index=1)
+    assert page.locator("#plot-curves").evaluate(ys) != before
 
 
 def test_tables_are_there_without_javascript(browser: Any, report: Path) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import preloaded
+from tests.cluster.runs import until
 from zonesearch.cli.main import COMMANDS, main, parser
 
 ROOT = Path(__file__).parents[2]
@@ -205,25 +207,11 @@ def test_second_run_in_a_folder_is_refused_while_one_is_alive(command: Command, 
         "import time\ndef train(params, seed, epochs):\n    time.sleep(60)\n    return 1.0\n"
     )
     (here / "sleepy.toml").write_text('[space]\nx = [1, 2, 3]\n[objective]\nfunction = "sleepy:train"\n')
-    alive = subprocess.Popen(
-        [sys.executable, "-m", "zonesearch", "run", "sleepy.toml"],
-        env={**os.environ, "PYTHONPATH": str(here)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    environment = {**os.environ, "PYTHONPATH": str(here)}
+    alive = preloaded.start("zonesearch", "run", "sleepy.toml", log=here / "log", env=environment)
     try:
-        assert alive.stderr is not None
-        for line in alive.stderr:
-            if "trainings" in line:
-                break
-        second = subprocess.run(
-            [sys.executable, "-m", "zonesearch", "run", "sleepy.toml"],
-            env={**os.environ, "PYTHONPATH": str(here)},
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        until(lambda: "trainings" in alive.log.read_text())
+        second = preloaded.run("zonesearch", "run", "sleepy.toml", env=environment, timeout=60)
         assert second.returncode == 2
         holder = re.search(r"in use by process (\d+)", second.stderr)  # the one that trains; its parent watches it
         assert holder is not None
@@ -231,7 +219,7 @@ def test_second_run_in_a_folder_is_refused_while_one_is_alive(command: Command, 
         assert alive.pid in (int(holder[1]), parent)
     finally:
         alive.kill()
-        alive.communicate()
+        alive.wait()
 
 
 def test_import_is_quick_to_load_and_without_torch() -> None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -14,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import preloaded
 from zonesearch import Study, StudyError, compare_methods
 from zonesearch.cli.main import main
 
@@ -60,12 +58,6 @@ def command(here: Path, capsys: pytest.CaptureFixture[str]) -> Command:
         return status, out, err
 
     return call
-
-
-def started(*arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "zonesearch", *arguments], stdout=subprocess.PIPE, text=True, env=os.environ
-    )
 
 
 def without_times(described: dict) -> dict:
@@ -143,13 +135,13 @@ def test_a_live_comparison_trains_each_training_once_and_scores_on_fresh_seeds(c
 
 
 def test_a_killed_live_comparison_goes_on_and_trains_nothing_twice(command: Command, here: Path) -> None:
-    process = started(*LIVE)
+    process = preloaded.start("zonesearch", *LIVE, log=here / "log")
     log = here / "trained.txt"
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and (not log.exists() or len(log.read_text().splitlines()) < 10):
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.kill()
+    process.wait()
     kept = sum(
         '"accuracy"' in line
         for file in (here / "runs/hill-compare/trials").glob("*.jsonl")

@@ -54,7 +54,8 @@ def accuracy(params, seed, epochs):
 
 
 def zonesearch(folder: Path, *arguments: str) -> str:
-    done = preloaded.run("zonesearch", *arguments, cwd=folder, env={**os.environ, "PYTHONPATH": str(folder)})
+    places = os.pathsep.join([str(folder), str(preloaded.ROOT)])
+    done = preloaded.run("zonesearch", *arguments, cwd=folder, env={**os.environ, "PYTHONPATH": places})
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -21,6 +21,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.testing.pytest_samplers import BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySamplerTestCase
 from optuna.trial import TrialState
 
+from tests import preloaded
 from zonesearch import StudyError, Training, ZoneSampler, run_pipeline
 from zonesearch.optuna.claims import Wish, claim
 from zonesearch.optuna.known import read_study_trials, what
@@ -190,7 +191,7 @@ study = optuna.load_study(study_name="s", storage=JournalStorage(JournalFileBack
                           sampler=ZoneSampler({SPACE!r}, stages=["grid"], seeds=2))
 study.optimize(objective, n_trials=int(sys.argv[1]))
 """
-        workers = [subprocess.Popen([sys.executable, "-c", script, str(n)]) for n in (26, 24)]
+        workers = [preloaded.start("-c", script, n, log=tmp_path / f"log-{n}") for n in (26, 24)]
         assert [worker.wait(120) for worker in workers] == [0, 0]
         assert len(study.trials) == 50
         assert set(Counter(points(study)).values()) == {2}

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import optuna
 import pytest
 
+from tests import preloaded
 from tests.optuna.test_optuna_view import _closed_databases, dashboard  # noqa: F401
 from tests.run.made import record_in, trial
 from zonesearch.cli.main import main
@@ -42,13 +42,10 @@ TRIALS = [trial(width) for width in range(1, N_TRIALS + 1)]
 def viewed_at_once(url: str) -> list[int]:
     """How many trials each of several processes added, which begin at the same time with nothing there."""
     at = time.time() + 4  # all have imported what they need by then
-    viewers = [
-        subprocess.Popen([sys.executable, "-c", VIEWER, url, str(at)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        for _ in range(N_VIEWERS)
-    ]
-    said = [viewer.communicate(timeout=120) for viewer in viewers]
-    assert [errors for _, errors in said] == [b""] * N_VIEWERS
-    return [int(out) for out, _ in said]
+    with ThreadPoolExecutor(N_VIEWERS) as pool:
+        ended = list(pool.map(lambda _: preloaded.run("-c", VIEWER, url, at, cwd=preloaded.ROOT), range(N_VIEWERS)))
+    assert [viewer.stderr for viewer in ended] == [""] * N_VIEWERS
+    return [int(viewer.stdout) for viewer in ended]
 
 
 def shown(url: str) -> Counter[str]:

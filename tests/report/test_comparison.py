@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +9,8 @@ from typing import Any
 
 import pytest
 
+import zonesearch
+from tests import preloaded
 from tests.report.made import SPACE, failing, searched, trained
 from zonesearch import Training, Trial
 from zonesearch.report.comparison import render_comparison
@@ -85,17 +85,16 @@ def test_runs_that_share_little_have_a_page_that_says_so(runs: Mapping[str, Mapp
 
 def test_the_command_compares_run_folders(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        text = f"""
-import zonesearch
-zonesearch.run_pipeline({{"x": [1, 2, 4], "y": [1, 2, 4]}}, objective=lambda params, seed, epochs: params["x"] / 8,
-                        name="{name}", into=r"{tmp_path / name}")
-"""
-        subprocess.run([sys.executable, "-c", text], check=True, timeout=100)
-    call = [sys.executable, "-m", "zonesearch", "report"]
-    done = subprocess.run([*call, "a", "b", "--out", "ab.html"], cwd=tmp_path, capture_output=True, text=True)
+        zonesearch.run_pipeline(
+            {"x": [1, 2, 4], "y": [1, 2, 4]},
+            objective=lambda params, seed, epochs: params["x"] / 8,
+            name=name,
+            into=tmp_path / name,
+        )
+    done = preloaded.run("zonesearch", "report", "a", "b", "--out", "ab.html", cwd=tmp_path)
     assert done.stdout == "ab.html\n", done.stderr
     assert "a and b" in (tmp_path / "ab.html").read_text()
-    twice = subprocess.run([*call, "a", "a"], cwd=tmp_path, capture_output=True, text=True)
+    twice = preloaded.run("zonesearch", "report", "a", "a", cwd=tmp_path)
     assert (twice.returncode, twice.stderr) == (
         2,
         "zonesearch: a is named twice: a run is compared with other runs\n",

@@ -162,10 +162,10 @@ def test_what_stays_where_it_is_costs_nothing(tmp_path: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
     assert list(tmp_path.glob("*.rescued-*")) == []
     with Store(folder(run)) as store:
-        began = time.perf_counter()
+        began = time.process_time()
         for _ in range(1000):
             store.check_presence()
-        assert time.perf_counter() - began < 1.0
+        assert time.process_time() - began < 1.0
 
 
 def test_links_to_a_folder_are_followed(tmp_path: Path) -> None:

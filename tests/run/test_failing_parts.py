@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from tests import preloaded
 from zonesearch.cli.main import main
 from zonesearch.run.recorded import read_run
 from zonesearch.run.result import Result
@@ -105,8 +104,8 @@ def test_an_image_that_cannot_be_read_is_named_and_the_run_goes_on(here: Path) -
             Image.fromarray((pixels.reshape(8, 8) * 15).astype(np.uint8)).save(folder / f"{i}.png")
     Path("images/1/7.png").write_bytes(b"no picture")
     Path("study.toml").write_text(STUDY.format(data='name = "images"\nroot = "images"', network=""))
-    command = [sys.executable, "-m", "zonesearch", "run", "study.toml", "--into", "run", "--workers", "2"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)  # pytest keeps warnings to itself
+    done = preloaded.run("zonesearch", "run", "study.toml", "--into", "run", "--workers", "2")
+    assert done.returncode == 0, done.stderr  # in a process of its own: pytest keeps warnings to itself
     assert [line for line in done.stderr.splitlines() if "cannot be read" in line] == [
         "zonesearch: images: image 1/7.png cannot be read (no image that Pillow knows); the run goes on without it"
     ]

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests import preloaded
+from tests.cluster.runs import n_recorded, until
 
 STUDY = """
 name = "killed"
@@ -28,13 +29,12 @@ method = "split(2)"
 [polish]
 keep = 3
 repeats = 3
-[run]
-workers = 2
 """
 
 
-def start(study: Path, into: Path) -> preloaded.Process:
-    return preloaded.start("zonesearch", "run", study, "--into", into, "--quiet", log=study.parent / "log")
+def start(study: Path, into: Path, workers: int) -> preloaded.Process:
+    arguments = ("run", study, "--into", into, "--workers", workers, "--quiet")
+    return preloaded.start("zonesearch", *arguments, log=study.parent / "log")
 
 
 def outcome(folder: Path) -> tuple[list[str], str]:
@@ -53,21 +53,24 @@ def outcome(folder: Path) -> tuple[list[str], str]:
 def test_run_that_is_killed_ten_times_ends_as_an_unbroken_one(tmp_path: Path) -> None:
     study = tmp_path / "killed.toml"
     study.write_text(STUDY)
-    unbroken = start(study, tmp_path / "whole")
-    began = time.monotonic()
+    unbroken = start(study, tmp_path / "whole", workers=2)
     assert unbroken.wait(timeout=300) == 0, unbroken.log.read_text()
-    length = time.monotonic() - began
+    a_tenth = n_recorded(tmp_path / "whole") // 10
 
     rng = random.Random(20)
     broken = tmp_path / "broken"
     n_killed = 0
-    while n_killed < 10:
-        run = start(study, broken)
-        time.sleep(rng.uniform(0.3, 1.0) * length)
-        os.killpg(run.pid, signal.SIGKILL)
+    for attempt in range(10):
+        enough = n_recorded(broken) + rng.randint(0, a_tenth)
+        run = start(study, broken, workers=1 + attempt % 2)
+        until(lambda: run.poll() is not None or n_recorded(broken) > enough)  # noqa: B023
+        time.sleep(rng.uniform(0.0, 0.2))
+        if run.poll() is None:
+            os.killpg(run.pid, signal.SIGKILL)
+            n_killed += 1
         run.wait()
-        n_killed += 1
-    last = start(study, broken)
+    assert n_killed >= 5, "most were killed before they could end"
+    last = start(study, broken, workers=2)
     assert last.wait(timeout=300) == 0, last.log.read_text()
     assert last.log.read_text().strip()
     assert outcome(broken) == outcome(tmp_path / "whole")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import preloaded
 from zonesearch import StoreError, load_run, run_pipeline
 from zonesearch.study.files import read_study
 
@@ -51,9 +52,7 @@ def test_load_run_imports_nothing_that_the_folder_names(tmp_path: Path) -> None:
         '[space]\nx = [1, 2, 3]\n[objective]\nfunction = "their_code:train"\n[search]\nseeds = 2\n'
         "[polish]\nkeep = 2\nrepeats = 2\n"
     )
-    subprocess.run(
-        [sys.executable, "-m", "zonesearch", "run", "own.toml", "--into", "run", "--quiet"], cwd=tmp_path, check=True
-    )
+    assert preloaded.run("zonesearch", "run", "own.toml", "--into", "run", "--quiet", cwd=tmp_path).returncode == 0
     (tmp_path / "their_code.ran").unlink()
     # asked where their module could be imported from: where the study stands
     said = subprocess.run(

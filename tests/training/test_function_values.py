@@ -63,7 +63,7 @@ def test_whole_numbers_are_taken_and_what_is_beyond_floats_diverges() -> None:
 @pytest.mark.parametrize(
     "value",
     ["0.5", True, np.bool_(True), torch.tensor(True), None, [0.5], (0.5,), 1j, torch.zeros(2), np.zeros(2), object()],
-    ids=repr,
+    ids=lambda value: "object()" if type(value) is object else repr(value),
 )
 def test_what_is_no_number_is_one_sentence(value) -> None:
     with pytest.raises(ObjectiveError, match=r"must give (a|one) number"):
