@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,7 +15,7 @@ from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Trial, Trials
-from zonesearch.errors import ObjectiveError, StudyError
+from zonesearch.errors import MergeError, ObjectiveError, StoreError, StudyError
 from zonesearch.run.engines.gpus import visible_gpus
 from zonesearch.run.engines.runner import Engine, InProcess, open_engine, order_of_work
 from zonesearch.run.pipeline import Round, find, next_round, round_bundles
@@ -28,8 +29,9 @@ from zonesearch.run.storage.store import Store
 from zonesearch.search.budget import Budget
 from zonesearch.search.stage import Stage
 from zonesearch.statistics.findings import StageRecord
+from zonesearch.study.auto import AUTO, MAPPED, PLACED
 from zonesearch.study.files import read_study
-from zonesearch.study.study import DEFAULT_STAGES, Study
+from zonesearch.study.study import Study
 
 if TYPE_CHECKING:
     from zonesearch.optuna.view import LiveView
@@ -38,6 +40,7 @@ __all__ = [
     "Memory",
     "Observer",
     "Silent",
+    "as_begun",
     "check_metric",
     "identity_of",
     "open_run",
@@ -94,7 +97,7 @@ def run_pipeline(
     epochs: int = 1,
     seeds: Seeds | int | Mapping[str, int] = Seeds(),  # noqa: B008 (frozen)
     reading: str | Reading = BEST,
-    stages: Sequence[Stage | str] = DEFAULT_STAGES,
+    stages: Sequence[Stage | str] | str = AUTO,
     budget: Mapping[str, float] | Budget | None = None,
     metric: Metric | str | Mapping[str, Any] | None = None,
     direction: str | None = None,
@@ -107,7 +110,7 @@ def run_pipeline(
     observer: Observer | None = None,
     **settings: Mapping[str, Any],
 ) -> Result:
-    """Search: grid, interval, polish, or other stages, until nothing more is wanted.
+    """Search: grid, interval, polish beyond two axes surrogate, polish or other stages, until nothing more is wanted.
 
     Args:
         study: a study or the path of a study file, or a space (a :class:`Space`, or its axes as plain data, as
@@ -204,6 +207,7 @@ def run_study(
         from zonesearch.optuna.storage import absolute_url
 
         view = absolute_url(view)
+    study = study if into is None or fresh else as_begun(study, into)
     objective = study.objective()
     check(study, objective)
     n_workers = workers if workers is not None else int(study.run.get("workers", 1))
@@ -264,6 +268,23 @@ def _older_identities(study: Study, objective: Objective) -> list[dict[str, Any]
     """The same as older versions described it, where the objective knows."""
     older = getattr(objective, "older_fingerprints", list)
     return [{"objective": dict(described), "seed": study.seed} for described in older()]
+
+
+def as_begun(study: Study, into: str | Path) -> Study:
+    """The study with the stages that the run in ``into`` was begun with, where the study itself names none.
+
+    What "auto" takes depends on the space, the budget and the version; a run that was begun goes on as it was meant.
+    """
+    if study.with_stages is None:
+        return study
+    try:
+        kept = RunFolder.open(into).settings
+    except (StoreError, MergeError):  # none there, or one that opening it to write says more about
+        return study
+    names = tuple(str(table.get("name", "")) for table in kept.get("stages", ())) or MAPPED
+    if names not in (MAPPED, PLACED) or names == tuple(stage.name for stage in study.stages):
+        return study
+    return replace(study, stages=study.with_stages(names).stages)
 
 
 def open_run(study: Study, objective: Objective, into: str | Path, *, fresh: bool = False) -> RunFolder:

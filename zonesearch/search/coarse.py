@@ -79,9 +79,7 @@ def example_cells(space: Space, n: int = _EXAMPLES) -> Iterator[dict[str, Value]
     paces = [max(1, round(size * _GOLDEN ** (i + 1))) for i, size in enumerate(sizes)]
     for k in range(max(n - len(places), *sizes)):
         turns = [k // size for size in sizes]
-        places.append(
-            tuple((k + pace * turn) % size for size, pace, turn in zip(sizes, paces, turns, strict=True))
-        )
+        places.append(tuple((k + pace * turn) % size for size, pace, turn in zip(sizes, paces, turns, strict=True)))
     for place in dict.fromkeys(places):
         yield {axis.name: row[i] for axis, row, i in zip(space.axes, rows, place, strict=True)}
 
