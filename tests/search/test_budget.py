@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from zonesearch import StudyError, Training, Trial, Trials
-from zonesearch.search.budget import Account, Budget, busy_seconds
+from zonesearch.search.budget import Budget, Ledger, busy_seconds
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -56,13 +56,13 @@ def test_a_typo_names_the_nearest_key() -> None:
 
 def test_a_training_is_paid_once_and_a_longer_one_costs_what_it_adds() -> None:
     short, long, other = Training({"x": 1}, 0, 5), Training({"x": 1}, 0, 20), Training({"x": 2}, 0, 20)
-    account = Account(Budget("epochs", 100)).paying([short], Trials())
-    assert account.left == 95
-    assert account.unit_price(20) == 20
-    assert account.price(long, account.paid) == 15
-    assert account.paying([long, other], Trials()).spent == 40
-    assert account.affordable(47.5, 20) == 2
-    counted = Account(Budget("trainings", 10)).paying([short, long, other], Trials())
+    ledger = Ledger(Budget("epochs", 100)).paying([short], Trials())
+    assert ledger.left == 95
+    assert ledger.unit_price(20) == 20
+    assert ledger.price(long, ledger.paid) == 15
+    assert ledger.paying([long, other], Trials()).spent == 40
+    assert ledger.affordable(47.5, 20) == 2
+    counted = Ledger(Budget("trainings", 10)).paying([short, long, other], Trials())
     assert counted.spent == 2
     assert counted.price(long, counted.paid) == 0
 
@@ -80,5 +80,5 @@ def test_time_counts_the_legs_of_a_training_and_nothing_beyond_what_was_paid() -
     assert busy_seconds({short.training.identity: 20}, trials) == pytest.approx(40)
     assert busy_seconds({short.training.identity: 5}, trials) == pytest.approx(10)
     assert busy_seconds({short.training.identity: 5}, Trials([long])) == pytest.approx(30 * 5 / 20)
-    assert Account(Budget("seconds", 100)).paying([long.training], trials).rate == pytest.approx(2)
-    assert math.isnan(Account(Budget("seconds", 100)).rate)
+    assert Ledger(Budget("seconds", 100)).paying([long.training], trials).rate == pytest.approx(2)
+    assert math.isnan(Ledger(Budget("seconds", 100)).rate)

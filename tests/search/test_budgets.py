@@ -22,11 +22,16 @@ from zonesearch.search.stage import Forecast
 from zonesearch.statistics.verdict import Verdict
 
 EPOCHS = 6
+MAPPED = ["grid", "interval", "polish"]
 PIPELINES: dict[str, dict[str, Any]] = {
-    "grid": {},
+    "auto": {},
+    "grid": {"stages": MAPPED},
     "rungs": {"grid": {"rungs": [1, 2]}},
-    "race": {"polish": {"race": True, "repeats": 20, "keep": 4}},
-    "schedules": {"polish": {"schedules": ["constant", "step(every=7, factor=0.5)", "plateau(patience=3)"]}},
+    "race": {"stages": MAPPED, "polish": {"race": True, "repeats": 20, "keep": 4}},
+    "schedules": {
+        "stages": MAPPED,
+        "polish": {"schedules": ["constant", "step(every=7, factor=0.5)", "plateau(patience=3)"]},
+    },
     "surrogate": {"stages": ["surrogate", "polish"], "surrogate": {"n_trainings": 60}},
     "coordinate": {"stages": ["coordinate", "interval", "polish"]},
     "optuna": {"stages": ["optuna", "polish"]},
@@ -90,22 +95,59 @@ def test_a_budget_is_never_exceeded_and_the_verdict_says_that_it_ended_the_searc
         assert "budget" not in at.output.sentence
 
 
-@pytest.mark.parametrize("name", ["grid", "rungs", "race", "surrogate"])
-def test_a_small_budget_is_not_left_unused(name: str) -> None:
-    n_trainings, _ = spent(played(study_of({"trainings": 120}, **PIPELINES[name]))[0])
-    assert n_trainings >= 0.55 * 120
+@pytest.mark.parametrize("name", [name for name in PIPELINES if name != "compare"])
+@pytest.mark.parametrize(
+    ("budget", "seeds"),
+    [
+        ({"trainings": 10}, 1),
+        ({"trainings": 50}, {"first": 1, "zone": 3}),
+        ({"trainings": 100}, 1),
+        ({"epochs": 400}, 1),
+    ],
+)
+def test_a_budget_is_spent_unless_the_verdict_is_settled_and_says_so(name: str, budget: Any, seeds: Any) -> None:
+    records, at = played(study_of(budget, seeds, **PIPELINES[name]))
+    n_trainings, n_epochs = spent(records)
+    (unit,) = budget
+    n = n_trainings if unit == "trainings" else n_epochs
+    if n < 0.95 * budget[unit]:
+        assert at.output.settled
+        assert f"The verdict is settled after {n} of {budget[unit]} {unit}." in at.output.sentence
+    else:
+        assert "settled" not in at.output.sentence
 
 
-def test_a_budget_that_is_enough_changes_nothing() -> None:
-    plain, rich = study_of(None), study_of({"trainings": 5000})
-    assert played(plain)[0] == played(rich)[0]
-    assert played(plain)[1].output == played(rich)[1].output
-    assert played(rich)[1].output.budget == ""
+def test_a_comparison_repeats_its_cells_as_often_as_the_budget_pays_for() -> None:
+    records, at = played(study_of({"trainings": 125}, **PIPELINES["compare"]))
+    assert spent(records)[0] == 120
+    assert {len(standing.accuracies) for standing in at.output.standings} == {20}
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.004])
+def test_a_budget_that_is_enough_changes_nothing_but_the_seeds_of_what_cannot_be_told_apart(noise: float) -> None:
+    def answer(training: Training) -> Trial:
+        params = {name: training.params[name] for name in ("width", "batch")}
+        return Trial(training, accuracy=surfaces.noisy(surfaces.two_peaks, noise)(params, training.seed, 1))
+
+    found = {}
+    for budget in (None, {"trainings": 1000}):
+        study, trials = study_of(budget), Trials()
+        while (at := next_round(study.stages, trials, study.budget)).missing:
+            trials |= Trials(map(answer, at.missing))
+        found[budget is None] = at
+    plain, rich = found[True], found[False]
+    assert [record.output for record in rich.records[:2]] == [record.output for record in plain.records[:2]]
+    finalists = [sorted(s.finalist.number for s in each.output.standings) for each in (plain, rich)]
+    assert finalists[0] == finalists[1]
+    assert rich.output.race.ending == ("best" if rich.output.settled else "seeds")
+    if noise:
+        best = rich.output.alike[0]
+        assert len(best.accuracies) > len(plain.output.best.accuracies)
 
 
 @pytest.mark.parametrize("budget", [{"trainings": 120}, {"epochs": 500}, {"minutes": 10}])
-@pytest.mark.parametrize("name", ["grid", "rungs", "race", "surrogate"])
-def test_an_interrupted_run_in_any_order_is_rationed_as_an_unbroken_one(name: str, budget: Any) -> None:
+@pytest.mark.parametrize("name", ["auto", "grid", "rungs", "race", "surrogate"])
+def test_an_interrupted_run_in_any_order_is_allocated_the_same_as_an_unbroken_one(name: str, budget: Any) -> None:
     study = study_of(budget, **PIPELINES[name])
     records, at = played(study)
     broken, again = played(study, cut=7)
@@ -121,7 +163,7 @@ def test_an_interrupted_run_in_any_order_is_rationed_as_an_unbroken_one(name: st
 
 
 def test_a_grid_gets_coarser_rows_and_no_holes() -> None:
-    study = study_of({"trainings": 80})
+    study = study_of({"trainings": 80}, **PIPELINES["grid"])
     records, at = played(study)
     grid = at.records[0]
     assert grid.settings["cells_max"] == 20
@@ -141,7 +183,7 @@ def test_what_a_stage_leaves_over_goes_to_the_next() -> None:
 
 
 def test_time_is_shared_by_the_speed_of_what_came_before() -> None:
-    slow, quick = study_of({"seconds": 600}), study_of({"seconds": 600})
+    slow, quick = (study_of({"seconds": 600}, stages=MAPPED) for _ in range(2))
     n_slow, n_quick = len(played(slow, 1.0)[0]), len(played(quick, 0.1)[0])
     assert n_slow < n_quick
     records, at = played(slow, 1.0)
@@ -199,15 +241,18 @@ def test_a_run_with_a_budget_is_resumed_read_and_goes_on_with_another(tmp_path: 
     def objective(params: Any, seed: int) -> float:
         return height(params, seed)
 
-    first = run_pipeline(surfaces.SPACE, objective=objective, seeds=2, into=tmp_path / "run", budget={"trainings": 70})
-    again = run_pipeline(surfaces.SPACE, objective=objective, seeds=2, into=tmp_path / "run", budget={"trainings": 70})
+    into: Any = {"into": tmp_path / "run"}
+    first = run_pipeline(surfaces.SPACE, objective=objective, seeds=2, **into, budget={"trainings": 70})
+    again = run_pipeline(surfaces.SPACE, objective=objective, seeds=2, **into, budget={"trainings": 70})
     assert len(first.trials) <= 70
     assert again.verdict == first.verdict == read_run(tmp_path / "run")[0].verdict
     assert first.verdict is not None
     assert "The budget of 70 trainings" in str(first)
     assert first.verdict.describe()["budget"].startswith("The budget of 70 trainings")
-    more = run_pipeline(surfaces.SPACE, objective=objective, seeds=2, into=tmp_path / "run", budget={"trainings": 90})
-    assert len(first.trials) <= len(more.trials) <= 90
+    more = run_pipeline(surfaces.SPACE, objective=objective, seeds=2, **into, budget={"trainings": 90})
+    wanted = {training.identity for record in more.findings.stages for training in record.wanted}
+    assert 0.95 * 90 <= len(wanted) <= 90
+    assert len(more.trials) < len(first.trials) + len(wanted)
     assert "The budget of 90 trainings" in str(more)
 
 
@@ -266,7 +311,7 @@ def test_a_study_with_a_budget_that_makes_no_sense_gives_one_sentence(
 
 
 def test_plan_shows_the_shares(tmp_path: Path, capsys: Any) -> None:
-    path = written(tmp_path, "budget = {trainings = 40}")
+    path = written(tmp_path, 'budget = {trainings = 40}\nstages = ["grid", "interval", "polish"]')
     assert main(["plan", path, "--no-probe"]) == 0
     printed = capsys.readouterr().out
     assert "Budget 40 trainings" in printed

@@ -16,8 +16,20 @@ from zonesearch.core.objective import Bundle, Objective
 from zonesearch.core.trials import Training, Trials
 from zonesearch.core.widening import has_limits
 from zonesearch.run.engines.worker import train_bundle
-from zonesearch.search.allocation import changes, cut, ended_by, later_costs, probe, share_of, sized
-from zonesearch.search.budget import Account, Budget
+from zonesearch.search.allocation import (
+    changes,
+    cut,
+    ended_by,
+    fraction,
+    grown,
+    later_costs,
+    least_costs,
+    probe,
+    settled_after,
+    share_of,
+    sized,
+)
+from zonesearch.search.budget import Budget, Ledger
 from zonesearch.search.stage import Plan, Stage
 from zonesearch.statistics.findings import Findings, StageRecord
 from zonesearch.statistics.verdict import Verdict
@@ -61,23 +73,27 @@ def next_round(stages: Sequence[Stage], trials: Trials, budget: Budget | None = 
     records = [StageRecord(stage.name, describe_stage(stage)) for stage in stages]
     given: Any = None
     plan = Plan(())
-    account = None if budget is None else Account(budget)
+    ledger = None if budget is None else Ledger(budget)
     for i, stage in enumerate(stages):
-        if account is None:
+        if ledger is None:
             plan = stage.plan(given, trials)
         else:
             n_probed = 0
-            if math.isnan(account.rate):
-                plan = probe(stage, given, trials, account)
+            if math.isnan(ledger.rate):
+                plan = probe(stage, given, trials, ledger)
                 missing = tuple(trials.missing(plan.trainings))
                 if missing:
                     records[i] = replace(records[i], wanted=plan.trainings)
                     return Round(i, plan, missing, tuple(records))
-                account, n_probed = account.paying(plan.trainings, trials), len(plan.trainings)
-            share = share_of(account.left, later_costs(stages[i:], given, account))
-            small = sized(stage, given, account, share, n_probed)
-            plan, n_refused = cut(small, given, trials, account, share)
-            records[i] = replace(records[i], settings=describe_stage(small), rationed=changes(stage, small, n_refused))
+                ledger, n_probed = ledger.paying(plan.trainings, trials), len(plan.trainings)
+            later = later_costs(stages[i:], given, ledger), fraction(stage), least_costs(stages[i + 1 :], ledger)
+            share = ledger.left if i + 1 == len(stages) else share_of(ledger.left, *later)
+            small = sized(stage, given, ledger, share, n_probed)
+            fit = grown(small, given, trials, ledger, share) if i + 1 == len(stages) else small
+            plan, n_refused = cut(fit, given, trials, ledger, share)
+            n_all = ledger.affordable(budget.amount, getattr(stage, "epochs", 1)) if budget is not None else math.inf
+            taken = changes(stage, small, n_refused, n_all)
+            records[i] = replace(records[i], settings=describe_stage(fit), rationed=taken)
         missing = tuple(trials.missing(plan.trainings))
         finished = not missing
         records[i] = replace(records[i], wanted=plan.trainings, finished=finished)
@@ -86,10 +102,16 @@ def next_round(stages: Sequence[Stage], trials: Trials, budget: Budget | None = 
         if missing:
             return Round(i, plan, missing, tuple(records))
         given = plan.output
-        if account is not None:
-            account = account.paying(plan.trainings, trials)
+        if ledger is not None:
+            ledger = ledger.paying(plan.trainings, trials)
             if isinstance(given, Verdict):
-                given = replace(given, budget=ended_by(account.budget, records))
+                if fit is not small and not given.settled:
+                    n_fresh = sum(len(standing.accuracies) for standing in given.standings)
+                    unsettled = f"{n_fresh:,} fresh seeds do not settle it"
+                    rationed = ", ".join(filter(None, (records[i].rationed, unsettled)))
+                    records[i] = replace(records[i], rationed=rationed)
+                said = (ended_by(ledger.budget, records), settled_after(ledger, given))
+                given = replace(given, budget=" ".join(filter(None, said)))
                 records[i] = replace(records[i], output=given)
     return Round(len(stages), plan, (), tuple(records))
 
@@ -209,16 +231,20 @@ def forecast(study: Study, objective: Objective) -> list[StageCost]:
         n = expected.n_trainings
         costs.append(StageCost(stage.name, n, n * expected.epochs, n * mean))
         given = expected.n_output
-    return costs if study.budget is None else _rationed(costs, study.budget)
+    return costs if study.budget is None else _within(costs, study)
 
 
-def _rationed(costs: Sequence[StageCost], budget: Budget) -> list[StageCost]:
+def _within(costs: Sequence[StageCost], study: Study) -> list[StageCost]:
     """The costs with each stage at its share of the budget at most; as they are where the unit is not known."""
+    budget = study.budget
+    assert budget is not None
     left = budget.amount
     found = []
     for i, cost in enumerate(costs):
         value = _value(cost, budget)
-        part = share_of(left, sum(_value(later, budget) for later in costs[i + 1 :]))
+        after = math.fsum(_value(later, budget) for later in costs[i + 1 :])
+        least_after = least_costs(study.stages[i + 1 :], Ledger(budget))
+        part = share_of(left, after, fraction(study.stages[i]), least_after) if i + 1 < len(costs) else left
         if value > part:
             n = math.floor(cost.n_trainings * part / value)
             epochs = cost.n_epochs // max(1, cost.n_trainings)
@@ -254,4 +280,4 @@ def estimate(study: Study, objective: Objective, *, workers: int = 1, n_probes: 
             seconds += time.perf_counter() - start
             cost += bundles[place].cost
     timed = [replace(stage, seconds=stage.cost * seconds / cost / workers if cost else math.nan) for stage in costs]
-    return timed if study.budget is None else _rationed(timed, study.budget)
+    return timed if study.budget is None else _within(timed, study)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Training, Trial, Trials
-from zonesearch.errors import ObjectiveError, StudyError
+from zonesearch.errors import MergeError, ObjectiveError, StoreError, StudyError
 from zonesearch.run.engines.engine import Engine, order_of_work
 from zonesearch.run.engines.gpus import visible_gpus
 from zonesearch.run.engines.in_process import InProcess
@@ -31,13 +32,15 @@ from zonesearch.run.storage.store import Store
 from zonesearch.search.budget import Budget
 from zonesearch.search.stage import Stage
 from zonesearch.statistics.findings import StageRecord
+from zonesearch.study.auto import AUTO, MAPPED, PLACED
 from zonesearch.study.files import read_study
-from zonesearch.study.study import DEFAULT_STAGES, Study
+from zonesearch.study.study import Study
 
 __all__ = [
     "Memory",
     "Observer",
     "Silent",
+    "as_begun",
     "check_metric",
     "identity_of",
     "open_run",
@@ -58,7 +61,7 @@ def run_pipeline(
     epochs: int = 1,
     seeds: Seeds | int | Mapping[str, int] = Seeds(),  # noqa: B008 (frozen)
     reading: str | Reading = BEST,
-    stages: Sequence[Stage | str] = DEFAULT_STAGES,
+    stages: Sequence[Stage | str] | str = AUTO,
     budget: Mapping[str, float] | Budget | None = None,
     metric: Metric | str | Mapping[str, Any] | None = None,
     direction: str | None = None,
@@ -72,7 +75,7 @@ def run_pipeline(
     observer: Observer | None = None,
     **settings: Mapping[str, Any],
 ) -> Result:
-    """Search: grid, interval, polish, or other stages, until nothing more is wanted.
+    """Search: grid, interval, polish beyond two axes surrogate, polish or other stages, until nothing more is wanted.
 
     Args:
         study: a study or the path of a study file, or a space (a :class:`Space`, or its axes as plain data, as
@@ -172,6 +175,7 @@ def run_study(
         into = Path(into).absolute()  # an objective may change the working directory
     if watching is not None and into is not None and is_address(into):
         raise StudyError(f"a live view needs a run folder beside it, and {into} is a storage: leave out --view")
+    study = study if into is None or fresh or is_address(into) else as_begun(study, into)
     objective = study.objective()
     check(study, objective)
     n_workers = workers if workers is not None else int(study.run.get("workers", 1))
@@ -211,6 +215,23 @@ def _older_identities(study: Study, objective: Objective) -> list[dict[str, Any]
     """The same as older versions described it, where the objective knows."""
     older = getattr(objective, "older_fingerprints", list)
     return [{"objective": dict(described), "seed": study.seed} for described in older()]
+
+
+def as_begun(study: Study, into: str | Path) -> Study:
+    """The study with the stages that the run in ``into`` was begun with, where the study itself names none.
+
+    What "auto" takes depends on the space, the budget and the version; a run that was begun goes on as it was meant.
+    """
+    if study.with_stages is None:
+        return study
+    try:
+        kept = RunFolder.open(into).settings
+    except (StoreError, MergeError):  # none there, or one that opening it to write says more about
+        return study
+    names = tuple(str(table.get("name", "")) for table in kept.get("stages", ())) or MAPPED
+    if names not in (MAPPED, PLACED) or names == tuple(stage.name for stage in study.stages):
+        return study
+    return replace(study, stages=study.with_stages(names).stages)
 
 
 def open_run(study: Study, objective: Objective, into: str | Path, *, fresh: bool = False) -> RunFolder | Kept:

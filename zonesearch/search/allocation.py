@@ -1,10 +1,14 @@
-"""How a budget is shared between stages: each may spend half of what is left when it begins, the last one all of it.
-More than half only what those that follow cannot use, by the most that they can want.
+"""How a budget is allocated to stages: each may spend a share of what is left when it begins, the last one all of it.
 
-What a stage leaves over goes to those that follow. A stage is sized before it trains anything, by its share and what is
-known then: a grid gets coarser rows rather than holes, intervals are searched in fewer zones, finalists get fewer
-seeds. A stage that has no way to be sized gets the first of the trainings that it wants, and is told that the others
-failed. Everything is a function of the trials: a run that goes on is rationed as an unbroken one.
+The share is half, for a search that places its trainings itself three quarters; more where those that follow cannot
+use the rest, by the most that they can want, and never so much that one of them gets nothing. What a stage leaves goes
+to those that follow, and the last one spends it on more seeds of what cannot be told apart: a budget is there to be
+spent, and what is left of it means that the verdict is settled.
+
+A stage is sized before it trains anything, by its share and what is known then: a grid gets coarser rows rather than
+holes, intervals are searched in fewer zones, finalists get fewer seeds, or more. A stage that has no way to be sized
+gets the first of the trainings that it wants, and is told that the others failed. Everything is a function of the
+trials: a run that goes on is allocated the same as an unbroken one.
 """
 
 from __future__ import annotations
@@ -18,34 +22,61 @@ from typing import Any
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.errors import StudyError
-from zonesearch.search.budget import Account, Budget
-from zonesearch.search.stage import Plan, Rationed, Stage
+from zonesearch.search.budget import Budget, Ledger
+from zonesearch.search.stage import Growing, Plan, Sizable, Stage
 from zonesearch.statistics.findings import StageRecord
+from zonesearch.statistics.verdict import Verdict
 
-__all__ = ["changes", "check_budget", "cut", "ended_by", "later_costs", "probe", "share_of", "sized"]
+__all__ = [
+    "changes",
+    "check_budget",
+    "cut",
+    "ended_by",
+    "fraction",
+    "grown",
+    "later_costs",
+    "least_costs",
+    "probe",
+    "settled_after",
+    "share_of",
+    "sized",
+]
 
 _PROBE = 9  # points of the first stage, with one seed each: rims and middle of two axes, where times may differ much
+_UNSPENT = 0.05  # of a budget: so much may be left over without a word
 
 
-def share_of(left: float, later: float) -> float:
-    """What a stage may spend of what is ``left``, when all that follow can spend ``later`` at most."""
-    return max(left / 2, left - later)
+def fraction(stage: Stage) -> float:
+    """The part of what is left that a stage may have in any case: most of it where it looks for the best itself."""
+    return 0.75 if any(field.name == "n_trainings" for field in _fields(stage)) else 0.5
 
 
-def later_costs(stages: Sequence[Stage], given: Any, account: Account) -> float:
+def share_of(left: float, later: float, part: float = 0.5, least_later: float = 0.0) -> float:
+    """What a stage may spend of what is ``left``.
+
+    Args:
+        left: of the budget.
+        later: the most that all stages after it can spend.
+        part: of what is left that it may have in any case.
+        least_later: what the stages after it need at least.
+    """
+    return max(0.0, min(max(part * left, left - later), left - least_later))
+
+
+def later_costs(stages: Sequence[Stage], given: Any, ledger: Ledger) -> float:
     """The most that the stages after the first of ``stages`` can spend, in the budget's unit.
 
     Args:
         stages: the one that is sized and those that follow.
         given: what the one before them handed on.
-        account: knows what a training costs.
+        ledger: knows what a training costs.
     """
     n_given: Any = len(given) if isinstance(given, Sequence) else 0
     cost = 0.0
     for i, stage in enumerate(stages):
         expected = stage.forecast(n_given)
         if i > 0:
-            cost += expected.n_trainings * account.unit_price(expected.epochs)
+            cost += expected.n_trainings * ledger.unit_price(expected.epochs)
         n_given = expected.n_output
     return cost
 
@@ -55,59 +86,89 @@ def least(stage: Stage) -> int:
     return Seeds.parse(getattr(stage, "seeds", 1)).first + 1
 
 
-def check_budget(stages: Sequence[Stage], budget: Budget) -> None:
+def least_costs(stages: Sequence[Stage], ledger: Ledger) -> float:
+    """What all of ``stages`` need at least, in the budget's unit; 0 as long as the price of a training is not known."""
+    costs = [least(stage) * ledger.unit_price(getattr(stage, "epochs", 1)) for stage in stages]
+    return 0.0 if any(map(math.isnan, costs)) else math.fsum(costs)
+
+
+def check_budget(stages: Sequence[Stage], budget: Budget | None) -> None:
     """Check that every stage may get something, whatever the others take; of a time that is not known beforehand.
 
     Raises:
-        StudyError: naming the stage and the least budget.
+        StudyError: naming the stage and the least budget; or there is no budget, and a grid is too large to be listed.
     """
+    if budget is None:
+        check_size = getattr(stages[0], "check_size", None) if stages else None
+        if check_size is not None:
+            check_size()
+        return
     if budget.unit == "seconds":
         return
-    shares = [0.5 ** (i + 1) for i in range(len(stages) - 1)]
-    shares.append(shares[-1] if shares else 1.0)
-    price = Account(budget).unit_price
-    needs = [least(stage) * price(getattr(stage, "epochs", 1)) for stage in stages]
-    needed = math.ceil(max(need / share for need, share in zip(needs, shares, strict=True)))
-    for stage, need, share in zip(stages, needs, shares, strict=True):
-        if budget.amount * share < need:
-            raise StudyError(
-                f"[search] budget of {budget} is too small: stage {stage.name} may get {budget.amount * share:g} and "
-                f"needs {need:g}; give at least {needed}"
-            )
+    found = _too_small(stages, budget)
+    if found is None:
+        return
+    stage, share, need = found
+    needed = math.ceil(least_costs(stages, Ledger(budget)))
+    while _too_small(stages, replace(budget, amount=needed)) is not None:
+        needed += 1
+    raise StudyError(
+        f"[search] budget of {budget} is too small: stage {stage.name} may get {share:g} and needs {need:g}; "
+        f"give at least {needed}"
+    )
 
 
-def sized(stage: Stage, given: Any, account: Account, share: float, n_probed: int = 0) -> Stage:
+def _too_small(stages: Sequence[Stage], budget: Budget) -> tuple[Stage, float, float] | None:
+    """The first stage that would get less than it needs when all before it spend their shares; None when all get it."""
+    ledger = Ledger(budget)
+    left = budget.amount
+    for i, stage in enumerate(stages):
+        need, after = least_costs([stage], ledger), least_costs(stages[i + 1 :], ledger)
+        share = share_of(left, math.inf, fraction(stage) if i + 1 < len(stages) else 1.0, after)
+        if share < need:
+            return stage, share, need
+        left -= share
+    return None
+
+
+def sized(stage: Stage, given: Any, ledger: Ledger, share: float, n_probed: int = 0) -> Stage:
     """The stage, made so small that its ``share``, in the budget's unit, pays for it; itself when it does.
 
     ``n_probed`` of its trainings are paid already.
     """
-    n = max(least(stage), account.affordable(share, getattr(stage, "epochs", 1)))
-    return _fitting(stage, n, given, account, n_probed)
+    n = max(least(stage), ledger.affordable(share, getattr(stage, "epochs", 1)))
+    return _fitting(stage, n, given, ledger, n_probed)
 
 
-def probe(stage: Stage, given: Any, trials: Trials, account: Account) -> Plan:
+def grown(stage: Stage, given: Any, trials: Trials, ledger: Ledger, share: float) -> Stage:
+    """The last stage, made so large that it can use up its ``share`` as long as it is not settled; itself otherwise."""
+    n = ledger.affordable(share, getattr(stage, "epochs", 1))
+    return stage.spending(n, given, ledger.paid, trials) if isinstance(stage, Growing) else stage
+
+
+def probe(stage: Stage, given: Any, trials: Trials, ledger: Ledger) -> Plan:
     """A few trainings of a stage by which its time is known; part of what it may spend."""
     with suppress(StudyError):  # one that cannot be made so small
-        stage = _fitting(stage, _PROBE * Seeds.parse(getattr(stage, "seeds", 1)).first, given, account)
+        stage = _fitting(stage, _PROBE * Seeds.parse(getattr(stage, "seeds", 1)).first, given, ledger)
     first: dict[Any, Training] = {}
     for training in stage.plan(given, trials).trainings:
         first.setdefault(training.identity[0], training)
     return Plan(tuple(first.values())[:_PROBE])
 
 
-def cut(stage: Stage, given: Any, trials: Trials, account: Account, share: float) -> tuple[Plan, int]:
+def cut(stage: Stage, given: Any, trials: Trials, ledger: Ledger, share: float) -> tuple[Plan, int]:
     """The plan of a stage without what its share does not pay for, and how many trainings that were.
 
     What is cut off is answered as failed, so that the stage comes to its output with what there is.
     """
-    if account.budget.unit == "seconds":
-        return _timed(stage, given, trials, account, share)
+    if ledger.budget.unit == "seconds":
+        return _timed(stage, given, trials, ledger, share)
     refused: dict[Any, Trial] = {}
     while True:
         plan = stage.plan(given, trials | Trials(refused.values()))
-        kept, beyond, after, cost = [], [], dict(account.paid), 0.0
+        kept, beyond, after, cost = [], [], dict(ledger.paid), 0.0
         for training in plan.trainings:
-            price = account.price(training, after)
+            price = ledger.price(training, after)
             if cost + price > share + 1e-9 or training.identity in refused:
                 beyond.append(training)
                 continue
@@ -120,20 +181,20 @@ def cut(stage: Stage, given: Any, trials: Trials, account: Account, share: float
         refused.update((t.identity, _refusal(t)) for t in new)
 
 
-def _timed(stage: Stage, given: Any, trials: Trials, account: Account, share: float) -> tuple[Plan, int]:
+def _timed(stage: Stage, given: Any, trials: Trials, ledger: Ledger, share: float) -> tuple[Plan, int]:
     """The same for time, round by round: what a stage wants is begun as long as its rounds before took less.
 
     The rounds are played again from the stage's beginning, so one that was broken off is completed as it was meant.
     """
-    known = Trials(r for i in account.paid for r in trials.records_of(i))
-    now, refused = account, set[Any]()
+    known = Trials(r for i in ledger.paid for r in trials.records_of(i))
+    now, refused = ledger, set[Any]()
     while True:
         plan = stage.plan(given, known)
         wanted = known.missing(plan.trainings)
         kept = tuple(training for training in plan.trainings if training.identity not in refused)
         if not wanted:
             return Plan(kept, plan.output, plan.notes), len(refused)
-        if now.spent - account.spent >= share and len(now.paid) > len(account.paid):
+        if now.spent - ledger.spent >= share and len(now.paid) > len(ledger.paid):
             refused |= {training.identity for training in wanted}
             known |= Trials(map(_refusal, wanted))
         elif trials.missing(wanted):
@@ -147,11 +208,16 @@ def _refusal(training: Training) -> Trial:
     return Trial(training, "failed", error="the budget does not pay for it")
 
 
-def changes(stage: Stage, small: Stage, n_refused: int = 0) -> str:
-    """What a budget took away from a stage: ``keep = 2 (not 5), repeats = 4 (not 7)``; empty for nothing."""
+def changes(stage: Stage, small: Stage, n_refused: int = 0, n_all: float = math.inf) -> str:
+    """What a budget took away from a stage: ``keep = 2 (not 5), repeats = 4 (not 7)``; empty for nothing.
+
+    A search that would take the whole budget, ``n_all`` trainings, if it were given it, was not cut by its share.
+    """
     found = [f"{n_refused:,} training{'s' if n_refused > 1 else ''} fewer than it wanted"] if n_refused else []
     for field in _fields(stage) if stage is not small else ():
         before, after = getattr(stage, field.name), getattr(small, field.name)
+        if field.name == "n_trainings" and before >= n_all:
+            continue
         if before != after:
             after = f"{len(after)} of {len(before)}" if isinstance(before, tuple) else after
             found.append(f"{field.name} = {after}" + (f" (not {before})" if isinstance(before, int | float) else ""))
@@ -164,13 +230,24 @@ def ended_by(budget: Budget, records: Sequence[StageRecord]) -> str:
     return f"The budget of {budget} ended the search early: it cut {', '.join(cuts)}." if cuts else ""
 
 
+def settled_after(ledger: Ledger, verdict: Verdict) -> str:
+    """Why some of a budget is left, in a sentence; empty when it was spent."""
+    if ledger.left <= _UNSPENT * ledger.budget.amount:
+        return ""
+    whole = ledger.budget.unit != "seconds"
+    spent = f"{ledger.spent:,.0f}" if whole else str(Budget("seconds", ledger.spent))
+    if verdict.settled:
+        return f"The verdict is settled after {spent} of {ledger.budget}."
+    return f"The search wanted no more than {spent} of {ledger.budget}."
+
+
 def _fields(stage: Stage) -> tuple[Field[Any], ...]:
     return fields(stage) if is_dataclass(stage) else ()
 
 
-def _fitting(stage: Stage, n: int, given: Any, account: Account, n_probed: int = 0) -> Stage:
-    if isinstance(stage, Rationed):
-        return stage.within(n, given, account.paid)
+def _fitting(stage: Stage, n: int, given: Any, ledger: Ledger, n_probed: int = 0) -> Stage:
+    if isinstance(stage, Sizable):
+        return stage.within(n, given, ledger.paid)
     n += n_probed
     if any(field.name == "n_trainings" for field in _fields(stage)) and n < getattr(stage, "n_trainings", 0):
         return replace(stage, n_trainings=n)  # type: ignore[type-var]

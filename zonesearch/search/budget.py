@@ -17,7 +17,7 @@ from typing import Any, Literal
 from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.errors import StudyError, did_you_mean
 
-__all__ = ["Account", "Budget", "busy_seconds"]
+__all__ = ["Budget", "Ledger", "busy_seconds"]
 
 Unit = Literal["trainings", "epochs", "seconds"]
 _SECONDS = {"seconds": 1, "minutes": 60, "hours": 3600}
@@ -69,7 +69,7 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Account:
+class Ledger:
     """A budget and what was spent of it.
 
     Args:
@@ -117,8 +117,8 @@ class Account:
         price = self.unit_price(epochs)
         return math.floor(amount / price + 1e-9) if price > 0 else 10**9
 
-    def paying(self, trainings: Iterable[Training], trials: Trials) -> Account:
-        """The account after ``trainings``; for time all of them must be among ``trials``."""
+    def paying(self, trainings: Iterable[Training], trials: Trials) -> Ledger:
+        """The ledger after ``trainings``; for time all of them must be among ``trials``."""
         paid, lengths = dict(self.paid), dict(self.lengths)
         for training in trainings:
             identity = training.identity
@@ -126,15 +126,15 @@ class Account:
             answer = trials.get(training)
             if answer is not None and answer.whole:
                 lengths[identity] = lengths.get(identity, frozenset()) | {training.epochs}
-        account = replace(self, paid=paid, lengths=lengths)
+        ledger = replace(self, paid=paid, lengths=lengths)
         spent: float
         if self.budget.unit == "seconds":
             spent = busy_seconds(paid, trials)
         elif self.budget.unit == "epochs":
-            spent = account._epochs(paid)
+            spent = ledger._epochs(paid)
         else:
             spent = len(paid) + sum(len(each) - 1 for each in lengths.values())
-        return replace(account, spent=spent)
+        return replace(ledger, spent=spent)
 
     def _epochs(self, paid: Mapping[Any, int]) -> int:
         return sum(sum(self.lengths[identity]) if identity in self.lengths else n for identity, n in paid.items())

@@ -16,7 +16,7 @@ from zonesearch.errors import StudyError
 from zonesearch.statistics.candidates import Candidate, Candidates
 from zonesearch.statistics.zones import Zone, Zones
 
-__all__ = ["Forecast", "Output", "Plan", "Rationed", "Stage", "checked_seeds", "require"]
+__all__ = ["Forecast", "Growing", "Output", "Plan", "Sizable", "Stage", "checked_seeds", "require"]
 
 
 class Output(Protocol):
@@ -101,7 +101,7 @@ class Stage(Protocol):
 
 
 @runtime_checkable
-class Rationed(Protocol):
+class Sizable(Protocol):
     """A stage that can be made smaller, so that a budget pays for it."""
 
     def within(self, n: int, given: Any, paid: Container[Any]) -> Stage:
@@ -111,6 +111,21 @@ class Rationed(Protocol):
             n: at least one more than the seeds of a point.
             given: the output of the stage before.
             paid: the identities of trainings that cost nothing any more.
+        """
+        ...
+
+
+@runtime_checkable
+class Growing(Protocol):
+    """A stage that can use more trainings than it was made for, so that a budget is spent as long as it is of use."""
+
+    def spending(self, n: int, given: Any, paid: Container[Any], trials: Trials) -> Stage:
+        """This stage, wanting up to ``n`` new trainings as long as what it finds is not settled; itself when it would
+        not know what for.
+
+        Args:
+            n, given, paid: as in :meth:`Sizable.within`.
+            trials: all that is known.
         """
         ...
 

@@ -40,7 +40,8 @@ class Race:
         ending: ``best`` (all others left), ``alike`` (the rest differs by less than the margin), ``seeds`` (as many
             as are allowed were given), or empty while it goes on.
         n_seeds: for each finalist, how many seeds it was given or is to get now.
-        most: seeds that a finalist may get.
+        most: seeds that a finalist may get; where the trainings of all together are limited, the most that one got.
+        capped: whether they are limited.
         left: for each finalist, whether it is worse than another for sure.
         p_values: for each finalist, of "as good as every one that stands above it", corrected for rounds and pairs.
         margin: differences up to this do not matter; 0 for none.
@@ -55,6 +56,7 @@ class Race:
     p_values: tuple[float, ...]
     margin: float = 0.0
     more_seeds: int | None = 0
+    capped: bool = False
 
     @property
     def n_saved(self) -> int:
@@ -65,7 +67,8 @@ class Race:
     def sentence(self) -> str:
         """How it ended, in plain words."""
         rest = self.left.count(False)
-        cost = f"{counted(sum(self.n_seeds), 'training')} instead of {len(self.n_seeds) * self.most}"
+        cost = counted(sum(self.n_seeds), "training")
+        cost += "" if self.capped else f" instead of {len(self.n_seeds) * self.most}"
         if self.ending == "best":
             return f"The race ended with the best known after {counted(max(self.n_seeds), 'seed')} ({cost})."
         if self.ending == "alike":
@@ -74,7 +77,8 @@ class Race:
             more = "the rest is so close that 10,000 seeds would not settle it"
         else:
             more = f"about {self.more_seeds} more for each of the {rest} left would settle it"
-        return f"The race ended with its {counted(self.most, 'seed')} ({cost}); {more}."
+        its = "all that it was given" if self.capped else f"its {counted(self.most, 'seed')}"
+        return f"The race ended with {its} ({cost}); {more}."
 
     def describe(self) -> dict[str, Any]:
         """The race as plain JSON data."""
@@ -98,6 +102,8 @@ def run_race(
     level: float = 0.95,
     margin: float = 0.0,
     resolution: float = 0.0,
+    first: int = FIRST_LOOK,
+    total: int | None = None,
 ) -> Race:
     """Replay the race from its first seed with what is known.
 
@@ -111,6 +117,9 @@ def run_race(
         level: 1 - alpha.
         margin: differences up to this do not matter; 0 for none.
         resolution: the step at which plain scores are known (see :func:`zonesearch.statistics.paired.differ`).
+        first: seeds before the first look.
+        total: trainings that all finalists together may get, for a race whose length nobody knows beforehand: looks
+            are planned ever further apart, by a quarter of the seeds, and the last one is as late as this pays for.
 
     Returns:
         The race; its ``n_seeds`` say what is wanted. Some of that is missing exactly when ``ending`` is empty.
@@ -118,8 +127,11 @@ def run_race(
     samples = [x if isinstance(x, Sample) else Sample(dict(x), resolution=resolution) for x in finalists]
     n = len(samples)
     most = len(seeds)
-    first = min(FIRST_LOOK, most)
-    alpha, n_looks = 1 - level, most - first + 1
+    first = min(first, most)
+    if total is not None and n:
+        first = max(1, min(first, total // n))
+    looks = range(first, most + 1) if total is None else _looks(first, most)
+    alpha, n_looks = 1 - level, len(looks)
     pairs = list(combinations(range(n), 2))
     share = alpha / n_looks / max(1, len(pairs))  # of one side pair and look, for the margin
     smallest = dict.fromkeys(pairs, 1.0)
@@ -127,12 +139,17 @@ def run_race(
     left, gone, p_values, given = [False] * n, [False] * n, [1.0] * n, [first] * n
 
     def state(ending: Ending, more_seeds: int | None = 0) -> Race:
-        return Race(ending, tuple(given), most, tuple(left), tuple(p_values), margin, more_seeds)
+        reached = most if total is None else max(given, default=first)
+        return Race(ending, tuple(given), reached, tuple(left), tuple(p_values), margin, more_seeds, total is not None)
 
     if n == 0:
         return state("best")
-    for so_far in range(first, most + 1):
+    for so_far in looks:
         racing = [i for i in range(n) if not gone[i]]
+        if total is not None and so_far > first:
+            so_far = min(so_far, (total - sum(given[i] for i in range(n) if gone[i])) // len(racing))
+            if so_far <= given[racing[0]]:
+                break
         for i in racing:
             given[i] = so_far
         asked = seeds[:so_far]
@@ -160,4 +177,13 @@ def run_race(
         if margin and all(other.within(margin, share) for other in others):
             return state("alike")
     needed = [seeds_needed(other, alpha / len(pairs), margin, FIRST_LOOK) for other in others]
-    return state("seeds", None if None in needed else max(1, max(m for m in needed if m is not None) - most))
+    known_seeds = max(given)
+    return state("seeds", None if None in needed else max(1, max(m for m in needed if m is not None) - known_seeds))
+
+
+def _looks(first: int, most: int) -> list[int]:
+    """Numbers of seeds from ``first`` to ``most``, each a quarter more than the one before."""
+    looks = [first]
+    while looks[-1] < most:
+        looks.append(min(most, max(looks[-1] + 1, looks[-1] * 5 // 4)))
+    return looks

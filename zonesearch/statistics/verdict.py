@@ -151,6 +151,17 @@ class Verdict:
         return tuple(standing for standing in self.standings if not standing.differs)
 
     @property
+    def settled(self) -> bool:
+        """Whether more seeds would say nothing new: the best is told apart from all others, or those that are not are
+        equal within the margin.
+        """
+        if not self.standings:
+            return False
+        if self.race is not None:
+            return self.race.ending in ("best", "alike")
+        return len(self.alike) == 1 or self.equal
+
+    @property
     def cheapest(self) -> Standing | None:
         """The cheapest of those that cannot be told apart from the best: by parameters, then multiply-adds of a
         training, then what the objective says. The better of equally cheap ones, so the best where nothing is known.

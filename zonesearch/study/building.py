@@ -17,12 +17,15 @@ from zonesearch.core.reading import Reading
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.errors import StudyError
+from zonesearch.search.budget import Budget
 from zonesearch.search.lines.method import LineMethod
 from zonesearch.search.stage import Stage
 
-__all__ = ["READERS", "build_stage", "describe_stage"]
+__all__ = ["READERS", "build_stage", "describe_stage", "spending"]
 
 _OF_THE_STUDY = ("space", "name")
+_MOST_SEARCHED = 300
+"""Trainings that a budget alone gives to a search which has no end of its own: beyond them more seeds say more."""
 
 
 def _line_method(given: Any, place: str) -> Any:
@@ -84,6 +87,26 @@ def build_stage(name: str, table: Mapping[str, Any], common: Mapping[str, Any], 
     except (TypeError, ValueError) as error:
         raise StudyError(f"{where}: [{name}] {error}") from None
     return built
+
+
+def spending(stage: Stage, table: Mapping[str, Any], budget: Budget | None) -> Stage:
+    """The stage as it is within a budget: where the user named no ``n_trainings``, it may have all that is given to it.
+
+    Args:
+        stage: built from ``table``.
+        budget: of the whole study; None leaves the stage as it is.
+    """
+    fields: set[str] = {field.name for field in dataclasses.fields(stage)} if dataclasses.is_dataclass(stage) else set()
+    if budget is None or "n_trainings" not in fields or "n_trainings" in table:
+        return stage
+    price = getattr(stage, "epochs", 1) if budget.unit == "epochs" else 1
+    n = _MOST_SEARCHED if budget.unit == "seconds" else min(_MOST_SEARCHED, int(budget.amount // price))
+    more: Any = {"n_trainings": max(n, stage.n_trainings)}  # type: ignore[attr-defined]
+    try:
+        larger: Stage = dataclasses.replace(stage, **more)  # type: ignore[type-var]
+    except (StudyError, ValueError):  # a stage with a limit of its own
+        return stage
+    return larger
 
 
 def _own_words(make: Any, settings: Mapping[str, Any], where: str) -> StudyError | None:

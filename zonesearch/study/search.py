@@ -12,11 +12,13 @@ from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.seeds import Seeds
 from zonesearch.errors import StudyError
 from zonesearch.search.budget import Budget
+from zonesearch.study.auto import MAPPED
 from zonesearch.study.building import READERS
 
 __all__ = ["DEFAULT_STAGES", "Constraints", "Run", "Search", "read_table"]
 
-DEFAULT_STAGES = ("grid", "interval", "polish")
+DEFAULT_STAGES = MAPPED
+"""What ``stages = "auto"`` means in one or two axes."""
 
 T = TypeVar("T")
 
@@ -26,7 +28,8 @@ class Search:
     """``[search]``.
 
     Args:
-        stages: in order; a table of its own name holds the settings of each.
+        stages: in order; a table of its own name holds the settings of each. ``"auto"``, the default, leaves them to
+            the space and the budget (see :mod:`zonesearch.study.auto`).
         seeds: trainings per cell: a number for all cells, or ``first`` and ``zone``.
         reading: of the learning curves.
         level: at which two results count as different; None leaves it to the stages.

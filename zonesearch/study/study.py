@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from zonesearch.core.coarse import CELLS_MOST, example_cells
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.objective import Continuing, LooksAtLength, Objective
 from zonesearch.core.plugins import registered
@@ -19,7 +20,8 @@ from zonesearch.search.allocation import check_budget
 from zonesearch.search.budget import Budget
 from zonesearch.search.heeding import check_heeded
 from zonesearch.search.stage import Stage
-from zonesearch.study.building import build_stage, describe_stage
+from zonesearch.study.auto import AUTO, auto_stages, is_auto
+from zonesearch.study.building import build_stage, describe_stage, spending
 from zonesearch.study.measuring import metric_of_tables, with_metric
 from zonesearch.study.objectives import OBJECTIVE_TABLES, ObjectiveTables, of_function
 from zonesearch.study.search import DEFAULT_STAGES, Constraints, Run, Search, read_table
@@ -48,6 +50,8 @@ class Study:
         text: the study file as it was read; empty without one.
         budget: what all stages together may spend (see :mod:`zonesearch.search.allocation`); None for what they want.
         metric: what is searched.
+        with_stages: where the stages were left to the space and the budget (``stages = "auto"``): the same study with
+            the stages of these names, for a run that was begun with them; None where they were named.
 
     Raises:
         StudyError: the budget is too small for one of the stages, or the space asks for what no stage does.
@@ -65,13 +69,13 @@ class Study:
     text: str = field(default="", compare=False)
     budget: Budget | None = None
     metric: Metric = ACCURACY
+    with_stages: Callable[[Sequence[str]], Study] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.metric.name in self.space.names:
             raise StudyError(f'the metric and an axis are both called "{self.metric.name}": name the metric otherwise')
         check_heeded(self.space, self.stages)
-        if self.budget is not None:
-            check_budget(self.stages, self.budget)
+        check_budget(self.stages, self.budget)
 
     @classmethod
     def from_tables(cls, tables: Mapping[str, Any], *, name: str = "study", text: str = "", where: str = "") -> Study:
@@ -81,14 +85,24 @@ class Study:
             StudyError, SpaceError: naming the file (``where``), the key and the mend.
         """
         where = where or "the study"
-        tables = dict(tables)
+        given = tables = dict(tables)
+        searched = as_table(tables.get("search", {}), f"{where}: [search]")
+        auto = is_auto(searched.get("stages", AUTO))
+        if auto:
+            searched.pop("stages", None)
+
+        def with_stages(names: Sequence[str]) -> Study:
+            named = {**given, "search": {**searched, "stages": list(names)}}
+            return cls.from_tables(named, name=str(named.get("name", name)), text=text, where=where)
+
+        tables = {**tables, "search": searched}
         name = tables.pop("name", name)
         seed = tables.pop("seed", 0)
         if not isinstance(name, str) or not name.strip() or "/" in name:
             raise StudyError(f"{where}: name must be a text without slashes, not {name!r}")
         if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
             raise StudyError(f"{where}: seed must be a whole number, 0 or more, not {seed!r}")
-        search = read_table(Search, tables.get("search", {}), f"{where}: [search]")
+        search = read_table(Search, searched, f"{where}: [search]")
         run = read_table(Run, tables.get("run", {}), f"{where}: [run]")
         try:
             measured = as_table(tables.get("metric", {}), "[metric]")
@@ -107,6 +121,10 @@ class Study:
         except SpaceError as error:
             raise SpaceError(f"{where}: [constraints] {error}") from None
         described = ObjectiveTables.read(tables, search.stages, where)
+        if auto:
+            settings = set(tables) - set(described.own)
+            names = auto_stages(space, search.seeds, described.epochs, search.budget, settings)
+            search = replace(search, stages=names)
         for key in tables:
             if key in _TABLES or key in search.stages or key in described.own:
                 continue
@@ -131,15 +149,15 @@ class Study:
         if "schedule" in space.names or not described.has_schedules:
             common["schedules"] = ()
         stages = tuple(
-            build_stage(stage, as_table(tables.get(stage, {}), f"{where}: [{stage}]"), common, where)
+            spending(build_stage(stage, table, common, where), table, search.budget)
             for stage in search.stages
+            for table in [as_table(tables.get(stage, {}), f"{where}: [{stage}]")]
         )
         if search.level is not None and not any(hasattr(stage, "level") for stage in stages):
             raise StudyError(f"{where}: [search] level has no effect: none of the stages has a level")
         try:
             check_heeded(space, stages)
-            if search.budget is not None:
-                check_budget(stages, search.budget)
+            check_budget(stages, search.budget)
         except StudyError as error:
             raise StudyError(f"{where}: {error}") from None
         return cls(
@@ -155,6 +173,7 @@ class Study:
             text=text,
             budget=search.budget,
             metric=metric,
+            with_stages=with_stages if auto else None,
         )
 
     @classmethod
@@ -164,7 +183,7 @@ class Study:
         objective: Objective | Callable[..., Any],
         *,
         name: str = "search",
-        stages: Sequence[Stage | str] = DEFAULT_STAGES,
+        stages: Sequence[Stage | str] | str = AUTO,
         epochs: int = 1,
         seeds: Seeds | int | Mapping[str, int] = Seeds(),  # noqa: B008 (frozen)
         reading: str | Reading = BEST,
@@ -181,7 +200,7 @@ class Study:
             space: a space, or its axes as plain data.
             objective: an objective, or a function ``f(params, seed, epochs)``.
             name, epochs, seeds, reading, seed: as in the class.
-            stages: stages, or their names.
+            stages: stages, or their names; "auto" leaves them to the space and the budget.
             budget: what all stages together may spend, as ``{"trainings": 200}``; or epochs, or a time in seconds,
                 minutes or hours.
             metric: what is searched: its name, a table with name, direction and unit, or a :class:`Metric`; by
@@ -195,6 +214,18 @@ class Study:
         space = replace(space, constraints=(*space.constraints, *read_constraints(constraints)))
         reading = reading if isinstance(reading, Reading) else Reading.parse(reading)
         seeds = Seeds.parse(seeds)
+        allowed = None if budget is None else Budget.parse(budget)
+        auto = is_auto(stages)
+
+        def with_stages(names: Sequence[str]) -> Study:
+            more: Any = {"name": name, "epochs": epochs, "seeds": seeds, "reading": reading, "seed": seed}
+            more |= {"budget": budget, "metric": metric, "direction": direction, **settings}
+            return cls.of(space, objective, stages=names, **more)
+
+        if auto:
+            stages = auto_stages(space, seeds, epochs, allowed, settings)
+        elif isinstance(stages, str):
+            raise StudyError(f'stages must be a list of names or "{AUTO}", not {stages!r}')
         for key in settings:
             if key not in stages:
                 known = [stage for stage in stages if isinstance(stage, str)]
@@ -208,11 +239,24 @@ class Study:
         own = getattr(getattr(made, "training", None), "schedule", None)
         common |= {"schedules": ()} if own is None or "schedule" in space.names else {"own_schedule": own}
         built = tuple(
-            build_stage(stage, settings.get(stage, {}), common, "the study") if isinstance(stage, str) else stage
+            spending(build_stage(stage, settings.get(stage, {}), common, "the study"), settings.get(stage, {}), allowed)
+            if isinstance(stage, str)
+            else stage
             for stage in stages
         )
-        allowed = None if budget is None else Budget.parse(budget)
-        return cls(name, space, built, lambda: made, epochs, seeds, reading, seed, budget=allowed, metric=named)
+        return cls(
+            name,
+            space,
+            built,
+            lambda: made,
+            epochs,
+            seeds,
+            reading,
+            seed,
+            budget=allowed,
+            metric=named,
+            with_stages=with_stages if auto else None,
+        )
 
     def objective(self) -> Objective:
         """The objective.
@@ -226,8 +270,10 @@ class Study:
         if not any(getattr(stage, "rungs", ()) for stage in self.stages):
             return objective
         if isinstance(objective, Continuing):
-            return objective.continuing(list(self._widest.grid()))
-        if isinstance(objective, LooksAtLength) and any(map(objective.looks_at_length, self._widest.grid())):
+            return objective.continuing(list(example_cells(self._widest, CELLS_MOST)))
+        if isinstance(objective, LooksAtLength) and any(
+            map(objective.looks_at_length, example_cells(self._widest, CELLS_MOST))
+        ):
             raise ObjectiveError(
                 "rungs need trainings that begin alike at any length, but the objective says that it looks at the "
                 "length; leave out rungs"

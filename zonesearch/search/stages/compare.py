@@ -68,6 +68,14 @@ class Compare:
         outcomes = [self._outcome(point, trials) for point in space.grid()]
         return Plan(trainings, judge(outcomes, level=self.level, metric=trials.metric))
 
+    def check_size(self) -> None:
+        """Check that all cells can be listed.
+
+        Raises:
+            StudyError: they cannot.
+        """
+        listed(self.space, self.name)
+
     def within(self, n: int, given: Any, paid: Container[Any]) -> Compare:
         """This comparison with fewer repeats of every cell.
 
@@ -82,6 +90,11 @@ class Compare:
                 f"[search] budget: stage {self.name} may get {n} trainings and needs {2 * n_cells}, two for every cell"
             )
         return replace(self, repeats=n // n_cells)
+
+    def spending(self, n: int, given: Any, paid: Container[Any], trials: Trials) -> Compare:
+        """This comparison with more repeats of every cell, as many as ``n`` trainings pay for."""
+        n_cells = (given if isinstance(given, Space) else self.space).n_cells
+        return replace(self, repeats=max(self.repeats, n // n_cells))
 
     def forecast(self, given: Any) -> Forecast:
         """The whole grid, every cell ``repeats`` times."""

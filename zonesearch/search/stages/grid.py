@@ -188,6 +188,14 @@ class Grid:
             return small
         return replace(small, seeds_max=left)
 
+    def check_size(self) -> None:
+        """Check that the whole grid can be listed, where no budget makes it smaller.
+
+        Raises:
+            StudyError: it cannot.
+        """
+        listed(self._rows(None), self.name)
+
     def _rows(self, given: Any) -> Space:
         space = given if isinstance(given, Space) else self.space
         return space if self.cells_max is None or space.n_cells <= self.cells_max else coarser(space, self.cells_max)

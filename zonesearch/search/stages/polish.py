@@ -16,7 +16,7 @@ from zonesearch.core.trials import Params, Training, Trials
 from zonesearch.search.stage import Forecast, Plan, checked_seeds, require
 from zonesearch.statistics.candidates import CHEAPEST, Candidate, Finalist, as_candidates
 from zonesearch.statistics.noise import Cell, cell_of
-from zonesearch.statistics.race import Race, run_race
+from zonesearch.statistics.race import FIRST_LOOK, Race, run_race
 from zonesearch.statistics.verdict import Repeats, judge
 from zonesearch.statistics.zones import Zone
 
@@ -48,6 +48,8 @@ class Polish:
         repeats: fresh seeds per finalist; in a race the most that one can get.
         race: give fresh seeds one round at a time and let those leave that are worse for sure (see
             :mod:`zonesearch.statistics.race`); the verdict says how the race ended.
+        repeats_max: fresh seeds of all finalists together. With it those that cannot be told apart get more than
+            ``repeats``, in a race, until they are told apart or these are used up; a budget sets it.
         margin: differences up to this, in the metric's unit, do not matter: the verdict says whether those that are
             alike are equal within it, and a race ends when they are; 0 for none.
         level: of intervals and of "differs".
@@ -67,6 +69,7 @@ class Polish:
     race: bool = False
     margin: float = 0.0
     level: float = 0.95
+    repeats_max: int | None = None
     name: str = "polish"
 
     def __post_init__(self) -> None:
@@ -75,6 +78,8 @@ class Polish:
         require(fits, self.name, "candidates_max", "at least 1", self.candidates_max)
         require(self.keep >= 1, self.name, "keep", "at least 1", self.keep)
         require(self.repeats >= 1, self.name, "repeats", "at least 1", self.repeats)
+        fits = self.repeats_max is None or self.repeats_max >= 1
+        require(fits, self.name, "repeats_max", "at least 1", self.repeats_max)
         require(self.margin >= 0, self.name, "margin", "0 or more", self.margin)
         require(0 < self.level < 1, self.name, "level", "between 0 and 1", self.level)
 
@@ -87,7 +92,7 @@ class Polish:
         if trials.missing(choosing):
             return Plan(tuple(dict.fromkeys(choosing)))
         finalists = self.finalists(given, trials)
-        race = self._race(finalists, trials) if self.race else None
+        race = self._race(finalists, trials) if self.race or self.repeats_max is not None else None
         given_seeds = race.n_seeds if race else [self.repeats] * len(finalists)
         repeats = [self._repeats(*pair) for pair in zip(finalists, given_seeds, strict=True)]
         outcomes = [_outcome(*pair, trials, self.reading) for pair in zip(finalists, repeats, strict=True)]
@@ -169,6 +174,20 @@ class Polish:
             small = replace(small, keep=keep, repeats=min(small.repeats, left // keep))
         return small
 
+    def spending(self, n: int, given: Sequence[Zone | Candidate], paid: Container[Any], trials: Trials) -> Polish:
+        """This stage with a race for all that choosing leaves of ``n``, where that is more than its repeats are."""
+        choosing = self._choosing(given)
+        if not trials.missing(choosing):
+            choosing += self._further(given, trials)
+        n -= sum(training.identity not in paid for training in dict.fromkeys(choosing))
+        if trials.missing(choosing):
+            n_finalists = min(self.keep, len(self._combinations(self._candidates(given))))
+        else:
+            n_finalists = len(self.finalists(given, trials))
+        if self.repeats_max is not None or n <= n_finalists * self.repeats:
+            return self
+        return replace(self, repeats_max=n)
+
     def forecast(self, given: int) -> Forecast:
         """All combinations of ``given`` candidates, and the repeats of as many finalists as are kept."""
         given = given if self.candidates_max is None else min(given, self.candidates_max)
@@ -179,7 +198,8 @@ class Polish:
         schedules = (Training(params, 0, self.epochs) for params, _, _ in self._combinations([first]))
         example = tuple(dict.fromkeys((*examples(self.space, self.epochs), *schedules)))
         choosing = combinations * Seeds.parse(self.seeds).first + self._n_further(combinations)
-        return Forecast(choosing + finalists * self.repeats, self.epochs, finalists, example)
+        judging = finalists * self.repeats if self.repeats_max is None else self.repeats_max
+        return Forecast(choosing + judging, self.epochs, finalists, example)
 
     def _candidates(self, given: Sequence[Zone | Candidate]) -> tuple[Candidate, ...]:
         """Those that compete, and the cheapest cells of their zones."""
@@ -232,16 +252,19 @@ class Polish:
 
     def _race(self, finalists: Sequence[Finalist], trials: Trials) -> Race:
         """The race, replayed with what is known: on the test split where every training has it, as the verdict is."""
-        wanted = [self._repeats(finalist, self.repeats) for finalist in finalists]
+        most = self.repeats if self.repeats_max is None else max(self.repeats, self.repeats_max)
+        wanted = [self._repeats(finalist, most) for finalist in finalists]
         back = [[trial for training in row if (trial := trials.get(training)) is not None] for row in wanted]
         outcomes = [_outcome(*pair, trials, self.reading) for pair in zip(finalists, wanted, strict=True)]
         on_test = all(set(outcome.test) == set(outcome.validation) for outcome in outcomes)
         return run_race(
             [outcome.sample(on_test, trials.metric) for outcome in outcomes],
             [{trial.seed for trial in row} for row in back],
-            fresh_seeds(self.repeats),
+            fresh_seeds(most),
             level=self.level,
             margin=self.margin,
+            first=FIRST_LOOK if self.race else max(FIRST_LOOK, self.repeats),
+            total=self.repeats_max,
         )
 
     def _repeats(self, finalist: Finalist, n: int) -> list[Training]:

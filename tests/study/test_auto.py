@@ -1,0 +1,98 @@
+"""Which stages a study has when nobody names them, and that a run keeps those that it was begun with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zonesearch import Study, StudyError, run_pipeline
+from zonesearch.core.coarse import CELLS_MOST
+
+MAPPED, PLACED = ("grid", "interval", "polish"), ("surrogate", "polish")
+
+
+def axes(n: int, row: Any = 4) -> dict[str, Any]:
+    return {f"x{i}": {"low": 0.0, "high": 1.0, "row": row} for i in range(n)}
+
+
+def names(study: Study) -> tuple[str, ...]:
+    return tuple(stage.name for stage in study.stages)
+
+
+@pytest.mark.parametrize(
+    ("space", "more", "expected"),
+    [
+        (axes(1), {}, MAPPED),
+        (axes(2), {}, MAPPED),
+        (axes(3), {}, PLACED),
+        (axes(7), {}, PLACED),
+        (axes(2), {"budget": {"trainings": 50}}, MAPPED),  # 25 cells with one seed in half of it
+        (axes(2), {"budget": {"trainings": 49}}, PLACED),
+        (axes(2), {"budget": {"trainings": 50}, "seeds": 2}, PLACED),
+        (axes(2), {"budget": {"epochs": 250}, "epochs": 5}, MAPPED),
+        (axes(2), {"budget": {"epochs": 249}, "epochs": 5}, PLACED),
+        (axes(2), {"budget": {"minutes": 1}}, MAPPED),
+        (axes(2, row=500), {}, PLACED),
+        (axes(3), {"grid": {"zones_max": 2}}, MAPPED),
+        (axes(3), {"interval": {"zones_max": 2}}, MAPPED),
+        (axes(3), {"surrogate": {"n_trainings": 20}}, PLACED),
+    ],
+)
+def test_auto_takes_the_map_of_one_or_two_axes_where_it_fits(space: Any, more: Any, expected: Any) -> None:
+    for stages in ({}, {"stages": "auto"}, {"stages": ["auto"]}):
+        assert names(Study.of(space, lambda params: 0.0, **stages, **more)) == expected
+        tables = {**more, "epochs": None, "seeds": None}
+        search = {**stages, **{key: more[key] for key in ("budget", "seeds") if key in more}}
+        own = {key: table for key, table in tables.items() if key in ("grid", "interval", "surrogate")}
+        training = {"training": {"epochs": more.get("epochs", 1)}, "data": {"name": "digits"}}
+        assert names(Study.from_tables({"space": space, "search": search, **training, **own})) == expected
+
+
+def test_without_a_budget_the_default_of_two_axes_is_what_it_was() -> None:
+    named = Study.of(axes(2), lambda params: 0.0, stages=MAPPED)
+    assert Study.of(axes(2), lambda params: 0.0).settings() == named.settings()
+
+
+@pytest.mark.parametrize("stages", ["grid", "automatic", ["auto", "polish"]])
+def test_any_other_text_is_refused(stages: Any) -> None:
+    with pytest.raises(StudyError):
+        Study.of(axes(2), lambda params: 0.0, stages=stages)
+    with pytest.raises(StudyError):
+        Study.from_tables({"space": axes(2), "search": {"stages": stages}, "data": {"name": "digits"}})
+
+
+@pytest.mark.parametrize("stage", ["grid", "compare"])
+def test_a_grid_too_large_to_list_is_refused_in_one_sentence(stage: str) -> None:
+    with pytest.raises(StudyError, match=rf"\[{stage}\] the rows make a grid of 9,765,625 cells, more than") as said:
+        Study.of(axes(10), lambda params: 0.0, stages=[stage])
+    assert "\n" not in str(said.value)
+    assert CELLS_MOST < 5**10
+    within = Study.of(axes(10), lambda params: 0.0, stages=["grid", "polish"], budget={"trainings": 40})
+    assert names(within) == ("grid", "polish")
+
+
+def height(params: dict[str, float]) -> float:
+    return 1 - sum((value - 0.4) ** 2 for value in params.values())
+
+
+def test_a_run_keeps_the_stages_that_it_was_begun_with(tmp_path: Path) -> None:
+    space, into = axes(3, row=2), tmp_path / "run"
+    old = run_pipeline(space, objective=height, seeds=1, stages=MAPPED, into=into)
+    again = run_pipeline(space, objective=height, seeds=1, into=into)
+    assert len(again.trials) == len(old.trials)
+    assert again.verdict == old.verdict
+    fresh = run_pipeline(space, objective=height, seeds=1, into=into, fresh=True, surrogate={"n_trainings": 12})
+    assert [record.name for record in fresh.findings.stages] == list(PLACED)
+
+
+def test_a_run_that_recorded_no_stages_goes_on_as_it_was_begun(tmp_path: Path) -> None:
+    space, into = axes(3, row=2), tmp_path / "run"
+    old = run_pipeline(space, objective=height, seeds=1, stages=MAPPED, into=into)
+    made = json.loads((into / "run.json").read_text())
+    assert "stages" in made["settings"]
+    again = run_pipeline(space, objective=height, seeds=1, into=into, budget={"trainings": len(old.trials) + 200})
+    assert {trial.training.key for trial in old.trials} <= {trial.training.key for trial in again.trials}
+    assert [record.name for record in again.findings.stages] == list(MAPPED)

@@ -1,0 +1,48 @@
+"""``stages = "auto"``: which stages a search has when nobody names them.
+
+One or two axes get the whole map (grid, interval, polish) as long as the grid fits: into the budget with its first
+seeds in half of it, and into memory. Beyond two axes a grid that can be paid for is too coarse to say anything, so a
+Gaussian process places the trainings (surrogate, polish). Settings of a grid or of intervals say that a map is meant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from zonesearch.core.coarse import CELLS_MOST
+from zonesearch.core.seeds import Seeds
+from zonesearch.core.space import Space
+from zonesearch.search.budget import Budget
+
+__all__ = ["AUTO", "MAPPED", "PLACED", "auto_stages", "is_auto"]
+
+AUTO = "auto"
+MAPPED = ("grid", "interval", "polish")
+PLACED = ("surrogate", "polish")
+
+_FEW_AXES = 2  # a full grid of so many can be paid for
+
+
+def is_auto(stages: object) -> bool:
+    """Whether ``stages``, as they were given, leave the choice to the space and the budget."""
+    return stages == AUTO or (isinstance(stages, Sequence) and list(stages) == [AUTO])
+
+
+def auto_stages(
+    space: Space, seeds: Seeds, epochs: int, budget: Budget | None, settings: Collection[str] = ()
+) -> tuple[str, ...]:
+    """The names of the stages.
+
+    Args:
+        space, seeds, epochs, budget: of the study. Of a budget of time nobody knows yet what it pays for: it counts as
+            enough, and the grid gets coarser when the first trainings have shown their time.
+        settings: the names of the stages that have settings.
+    """
+    if PLACED[0] not in settings and ("grid" in settings or "interval" in settings):
+        return MAPPED
+    if len(space.axes) > _FEW_AXES or space.n_cells > CELLS_MOST:
+        return PLACED
+    if budget is None or budget.unit == "seconds":
+        return MAPPED
+    price = epochs if budget.unit == "epochs" else 1
+    return MAPPED if space.n_cells * seeds.first * price <= budget.amount / 2 else PLACED
