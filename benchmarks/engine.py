@@ -107,7 +107,13 @@ def recipe(precision: str) -> Recipe:
     """MNIST as the script has it: the same numbers of examples."""
     return Recipe.from_tables(
         {
-            "data": {"name": "mnist", "limit": N_TRAIN + N_VALIDATION, "validation": 0.2},
+            "data": {
+                "name": "mnist",
+                "limit": N_TRAIN + N_VALIDATION,
+                "validation": 0.2,
+                "limit_validation": 12_000,
+                "limit_test": 10_000,
+            },
             "optimizer": {"name": "adam", "learning_rate": 1e-3},
             "training": {"precision": precision, "device": "cpu"},
         }

@@ -43,7 +43,9 @@ def own_code(recipes: Iterable[Settings], schedules: Iterable[str] = ()) -> dict
         named = (
             ("[data] name", settings.data.name),
             ("[network] kind", settings.network.kind),
+            ("[data] collate", settings.data.collate),
             ("[training] metric", settings.training.metric),
+            ("[training] loss", settings.training.loss),
         )
         for where, path in named:
             if ":" not in path:
