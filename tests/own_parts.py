@@ -91,6 +91,13 @@ def digits(n: int = 600, labels_from: int = 0) -> tuple[Any, Any]:
     return (x[:n], y[:n]), (x[n : n + 300], y[n : n + 300])
 
 
+def uneven_digits() -> tuple[Any, Any]:
+    """Few digits, the first classes with more examples than the last."""
+    x, y = load_digits(return_X_y=True)
+    kept = np.concatenate([np.flatnonzero(y == label)[: 22 - 2 * label] for label in range(9)])
+    return (x[kept].reshape(-1, 8, 8), y[kept]), None
+
+
 def digits_as_tensors(names: tuple[str, ...] = ()) -> tuple[Any, Any]:
     """Images as tensors, labels as words, no test part."""
     x, y = load_digits(return_X_y=True)

@@ -14,7 +14,8 @@ from zonesearch.study.files import read_study
 
 STUDIES = Path(__file__).parents[1] / "studies"
 
-DIGITS = ["data.name=digits", "data.limit=0", "data.validation=0.2"]
+NO_LIMITS = ["data.limit=0", "data.limit_validation=0", "data.limit_test=0"]
+DIGITS = ["data.name=digits", *NO_LIMITS, "data.validation=0.2"]
 
 FEWER = {
     "lr_schedules_small": ["space.learning_rate=[0.04, 0.2]"],

@@ -190,15 +190,17 @@ def test_a_table_in_a_train_and_a_test_file(tmp_path: Path, wine: pd.DataFrame) 
 
 def test_tables_that_cannot_be_used_are_named(tmp_path: Path, wine: pd.DataFrame) -> None:
     path = tmp_path / "t.csv"
-    hole = wine.copy()
-    hole.loc[3, "hue"] = np.nan
+    empty = wine.assign(hue=np.nan)
+    endless = wine.copy()
+    endless.loc[3, "hue"] = np.inf
     unlabelled = wine.copy()
     unlabelled.loc[3, "target"] = None
     for frame, target, said in (
         (wine, "", "needs target"),
         (wine, "targte", 'no column "targte"; did you mean "target"'),
         (wine, "alcohol", "labels must name classes.*regression"),
-        (hole, "target", 'column "hue" has missing values'),
+        (empty, "target", 'column "hue" has missing values only'),
+        (endless, "target", r'column "hue" holds a number that is not finite \(row 3\)'),
         (unlabelled, "target", '1 of 178 values of the target "target" are missing'),
         (wine[["target"]], "target", "no column besides the target"),
         (wine[:0], "target", "has no rows"),

@@ -33,7 +33,7 @@ Tables = Mapping[str, Mapping[str, Any]]
 
 SHORT, LONG = 2, 4
 SWEEP = "sweep(low=0.001, high=0.5, n_steps=14)"
-DATA = {"name": "digits", "limit": 110, "validation": 0.4}
+DATA = {"name": "digits", "limit": 110, "limit_validation": 1000, "limit_test": 1000, "validation": 0.4}
 SGD = {"optimizer": {"name": "sgd", "learning_rate": 0.1}}
 NOTHING: Tables = {}
 
@@ -68,6 +68,7 @@ STILL = {"optimizer": {"name": "sgd", "learning_rate": 1e-12}}
 RISING = {**WILD, "training": {"schedule": "triangular(low=0.001, high=20.0, half_cycle=3)"}}
 PAD = {"augmentation": {"pad": 2}}
 OWN = {"training": {"metric": "own_parts:share_of_top_two", "direction": "maximise"}}
+UNEVEN = {"data": {"name": "own_parts:uneven_digits", "limit": 0, "validation": 0.2}}
 AVERAGED = "judges another network"
 
 
@@ -97,6 +98,8 @@ TABLE: dict[str, Mapping[str, Entry]] = {
         "clip": Entry(0.05, SGD),
         "metric": Entry("balanced_accuracy"),
         "direction": Entry("minimise", OWN),
+        "loss": Entry("cross_entropy(label_smoothing=0.2)"),
+        "class_weights": Entry("balanced", UNEVEN),
         "stack": Entry(False, changes=False, swept="nothing"),
         "keep_mb": Entry(20, changes=False, swept="nothing"),
     },

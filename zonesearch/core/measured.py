@@ -18,6 +18,11 @@ __all__ = ["BUILT_IN", "is_own", "measured_metric", "own_or_built_in"]
 BUILT_IN = {
     "accuracy": "classification",
     "balanced_accuracy": "classification",
+    "f1_macro": "classification",
+    "f1_weighted": "classification",
+    "roc_auc": "classification",
+    "average_precision": "classification",
+    "log_loss": "classification",
     "r2": "regression",
     "mae": "regression",
     "rmse": "regression",

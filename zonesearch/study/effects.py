@@ -46,12 +46,15 @@ TECHNIQUE_TABLES = ("averaging", "evolution", "gradient_noise", "noise_scale", "
 """The tables of techniques, whose settings are axes as ``table.key``; a table that is not there is switched off."""
 
 SETTINGS = {
-    "data": ("name", "root", "validation", "test", "limit", "target", "size", "task", "arguments"),
+    "data": (
+        "name", "root", "validation", "test", "limit", "limit_validation", "limit_test", "target", "size", "task",
+        "arguments", "collate",
+    ),
     "network": ("kind", *dict.fromkeys(key for keys in _NETWORK.values() for key in keys), "arguments"),
     "optimizer": ("name", "learning_rate", "weight_decay", *sorted(_OF_ONE_OPTIMIZER)),
     "training": (
         "batch", "schedule", "rate_rule", "reference_batch", "steps_per_epoch", "device", "tested", "precision", "clip",
-        "metric", "direction", "stack", "keep_mb",
+        "metric", "direction", "loss", "class_weights", "stack", "keep_mb",
     ),
     "augmentation": ("pad", "padding", "flip"),
 }  # fmt: skip
@@ -170,6 +173,8 @@ class _Variant:
         name = str(self.tables.get("data", {}).get("name", "digits"))
         if key == "arguments":
             return "" if _is_path(name) else f'they are of a function of your own, name = "{_OWN}"'
+        if key == "collate":
+            return "" if _is_path(name) else f'it is of a function of your own, name = "{_OWN}"'
         if key == "root":
             return "" if name != "digits" and not _is_path(name) else f'the data set "{name}" lies in no file of yours'
         if key == "test" and name in _WITH_TEST_PART:

@@ -22,6 +22,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from zonesearch.errors import StudyError
+from zonesearch.training.data.collate import Batch, Inputs
+from zonesearch.training.data.collate import forward as answers
 from zonesearch.training.ensembles import Ensemble
 from zonesearch.training.schedules import Schedule
 from zonesearch.training.schedules.members import members
@@ -178,15 +180,15 @@ def statistics_pass(network: nn.Module, run: Run) -> None:
     """
     augmentation = None if run.augmentation is None else run.augmentation.twin()
 
-    def forward(x: Tensor) -> None:
-        scores_of(network, x if augmentation is None else augmentation(x), run.precision)
+    def forward(x: Batch) -> None:
+        scores_of(network, augmentation(x) if augmentation is not None and isinstance(x, Tensor) else x, run.precision)
 
     refresh_batch_norm(network, run.inputs, forward=forward)
 
 
 @torch.no_grad()
 def refresh_batch_norm(
-    network: nn.Module, inputs: Tensor, batch: int = _REFRESH_BATCH, forward: Callable[[Tensor], object] | None = None
+    network: nn.Module, inputs: Inputs, batch: int = _REFRESH_BATCH, forward: Callable[[Batch], object] | None = None
 ) -> None:
     """Measure batch-norm statistics anew with one pass over ``inputs``; nothing happens without batch norm.
 
@@ -209,8 +211,16 @@ def refresh_batch_norm(
             norm.reset_running_stats()
             norm.momentum = None  # the plain mean over the batches
         size = min(batch, len(inputs))
-        for x in torch.split(inputs[: len(inputs) // size * size], size):
-            (forward or network)(x)
+        for start in range(0, len(inputs) // size * size, size):
+            x = (
+                inputs[start : start + size]
+                if isinstance(inputs, Tensor)
+                else inputs.batch(range(start, start + size))[0]
+            )
+            if forward is None:
+                answers(network, x)
+            else:
+                forward(x)
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
     for module, mode in modes.items():

@@ -8,16 +8,17 @@ settings' feature with a number; for all others nothing changes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, asdict, fields
+from dataclasses import MISSING, Field, asdict, fields, replace
 from typing import Any
 
+from zonesearch.training.losses import is_task_loss
 from zonesearch.training.settings import Settings
 from zonesearch.training.techniques import Techniques
 
 __all__ = ["changes", "code_versions", "described", "full"]
 
-_NO_RESULT = {"data": ("root",), "training": ("device", "stack", "keep_mb")}
-"""Settings that say where and how quickly, and change no result."""
+_NO_RESULT = {"data": ("root", "limit_validation", "limit_test"), "training": ("device", "stack", "keep_mb")}
+"""Settings that say where and how quickly, and change no result; limits of a part are told by what they leave of it."""
 
 
 def code_versions(settings: Settings, techniques: Techniques) -> dict[str, int]:
@@ -43,6 +44,7 @@ def code_versions(settings: Settings, techniques: Techniques) -> dict[str, int]:
 def described(settings: Settings, techniques: Techniques) -> dict[str, Any]:
     """Tables with the settings that differ from their defaults; a technique that is on has a table in any case."""
     found: dict[str, Any] = {}
+    settings = _plain(settings)
     for part in fields(settings):
         table = _differing(getattr(settings, part.name), _NO_RESULT.get(part.name, ()))
         if table:
@@ -57,11 +59,18 @@ def described(settings: Settings, techniques: Techniques) -> dict[str, Any]:
 
 def full(settings: Settings, techniques: Techniques) -> dict[str, Any]:
     """All settings that change a result, defaults too, to tell what differs between two recipes."""
-    found = asdict(settings)
+    found = asdict(_plain(settings))
     for table, names in _NO_RESULT.items():
         for name in names:
             found[table].pop(name)
     return found | techniques.describe()
+
+
+def _plain(settings: Settings) -> Settings:
+    """Settings without a loss that is that of the task, said or not."""
+    if settings.training.loss and is_task_loss(settings):
+        return replace(settings, training=replace(settings.training, loss=""))
+    return settings
 
 
 def changes(base: tuple[Settings, Techniques], arm: tuple[Settings, Techniques]) -> dict[str, Any]:

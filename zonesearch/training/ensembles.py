@@ -30,9 +30,9 @@ class Ensemble(nn.Module):
             raise ValueError("an ensemble has at least one member")
         self.eval()
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, *inputs: Tensor) -> Tensor:
         """Log of the mean of the members' softmax outputs, or the mean of their outputs."""
         if not self.classes:
-            return torch.stack([member(inputs) for member in self.members]).mean(0)
-        scores = torch.stack([torch.log_softmax(member(inputs), 1) for member in self.members])
+            return torch.stack([member(*inputs) for member in self.members]).mean(0)
+        scores = torch.stack([torch.log_softmax(member(*inputs), 1) for member in self.members])
         return torch.logsumexp(scores, 0) - math.log(len(self.members))

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from zonesearch.training.averaging import has_batch_norm
+from zonesearch.training.data.collate import Inputs, batch_of, pieces
 from zonesearch.training.metrics import CLASSIFICATION, Measure
 from zonesearch.training.order import epoch_order
 from zonesearch.training.step import gradients, scores_of, update
 from zonesearch.training.technique import Run
 
-__all__ = ["descend", "evaluate", "examine", "right_answers", "steps"]
+__all__ = ["Examined", "descend", "evaluate", "examine", "right_answers", "steps"]
 
 _EVALUATION_BATCH = 4096
 
 
 def descend(run: Run) -> tuple[float, float]:
     """One epoch of steps; mean training loss and score as they were on the way."""
-    loss_sum = torch.zeros((), dtype=torch.float64, device=run.inputs.device)
+    loss_sum = torch.zeros((), dtype=torch.float64, device=run.labels.device)
     outputs, labels = [], []
     for loss, scores, wanted in steps(run):
         if loss is not None:
@@ -43,9 +45,8 @@ def steps(run: Run, limit: int | None = None) -> Iterator[tuple[Tensor | None, T
         Mean loss, scores and labels of each batch, before its step. A batch of one example has no variance to
         normalise by: under batch norm it is only looked at, and has no loss.
     """
-    device, batch, n_steps = run.inputs.device, run.batch, run.steps_per_epoch
+    device, batch, n_steps = run.labels.device, run.batch, run.steps_per_epoch
     permutation = epoch_order(len(run.labels), batch, n_steps, run.order).to(device)
-    y = run.labels[permutation]
     history = run.scores
     run.network.train()
     skip_single = has_batch_norm(run.network)
@@ -54,9 +55,9 @@ def steps(run: Run, limit: int | None = None) -> Iterator[tuple[Tensor | None, T
         rate = run.schedule.rate(run.base_rate, first + i, n_steps, run.epochs, history)
         for group in run.optimizer.param_groups:
             group["lr"] = rate * group.get("lr_scale", 1.0)
-        these, wanted = permutation[i * batch : (i + 1) * batch], y[i * batch : (i + 1) * batch]
-        x = run.inputs[these]
+        x, wanted = batch_of(run.inputs, run.labels, permutation[i * batch : (i + 1) * batch])
         if run.augmentation is not None:
+            assert isinstance(x, Tensor)
             x = run.augmentation(x)
         if skip_single and len(wanted) == 1:
             scores = scores_of(run.network.eval(), x, run.precision)
@@ -69,26 +70,43 @@ def steps(run: Run, limit: int | None = None) -> Iterator[tuple[Tensor | None, T
 
 
 def evaluate(
-    network: nn.Module, inputs: Tensor, labels: Tensor, measure: Measure = CLASSIFICATION, precision: str = "float32"
+    network: nn.Module, inputs: Inputs, labels: Tensor, measure: Measure = CLASSIFICATION, precision: str = "float32"
 ) -> tuple[float, float]:
     """Mean loss and score on a split; of a classification, cross-entropy and accuracy."""
-    return examine(network, inputs, labels, measure, precision)[:2]
+    seen = examine(network, inputs, labels, measure, precision)
+    return seen.loss, seen.value
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What a network says of a split.
+
+    Args:
+        loss: mean over the examples.
+        value: of the metric.
+        outputs, labels: of all examples, in the order in which they were judged.
+    """
+
+    loss: float
+    value: float
+    outputs: Tensor
+    labels: Tensor
 
 
 @torch.no_grad()
-def examine(
-    network: nn.Module, inputs: Tensor, labels: Tensor, measure: Measure, precision: str
-) -> tuple[float, float, Tensor]:
+def examine(network: nn.Module, inputs: Inputs, labels: Tensor, measure: Measure, precision: str) -> Examined:
     """As :func:`evaluate`, and the outputs that the score is of."""
     network.eval()
-    loss = 0.0
-    parts = []
-    for x, y in zip(torch.split(inputs, _EVALUATION_BATCH), torch.split(labels, _EVALUATION_BATCH), strict=True):
+    loss, weight = 0.0, 0.0
+    parts, wanted = [], []
+    for x, y in pieces(inputs, labels, _EVALUATION_BATCH):
         scores = scores_of(network, x, precision)
         loss += float(measure.loss(scores, y, reduction="sum"))
+        weight += measure.weight(y)
         parts.append(scores)
-    outputs = torch.cat(parts)
-    return loss / len(labels), measure.score(outputs, labels), outputs
+        wanted.append(y)
+    outputs, judged = torch.cat(parts), torch.cat(wanted)
+    return Examined(loss / weight, measure.score(outputs, judged), outputs, judged)
 
 
 def right_answers(outputs: Tensor, labels: Tensor, measure: Measure) -> bytes:

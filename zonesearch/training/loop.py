@@ -15,13 +15,15 @@ from zonesearch.core.seeding import stream_seed
 from zonesearch.core.trials import Training, Trial
 from zonesearch.training.augmentation import Augmentation
 from zonesearch.training.data import Split
+from zonesearch.training.data.collate import batch_of, forward
 from zonesearch.training.early_stopping import EarlyStopping
 from zonesearch.training.epoch import descend as _descend
 from zonesearch.training.epoch import evaluate, examine, right_answers
+from zonesearch.training.losses import check_own_loss
 from zonesearch.training.lr_range import swept
 from zonesearch.training.metrics import measure_of
 from zonesearch.training.networks import build, check_scores, seed_dropout
-from zonesearch.training.numerics import arithmetic, dtype_of
+from zonesearch.training.numerics import arithmetic, autocast, dtype_of
 from zonesearch.training.optimizers import build_optimizer
 from zonesearch.training.progress import load_progress, progress_of
 from zonesearch.training.schedules import Sweep, parse
@@ -62,9 +64,10 @@ def train_one(
         states: where the ends of trainings are kept, to go on from; none by default.
     """
     start = time.perf_counter()
+    data = data.seen_by(settings.network.is_factory)
     device, precision = data.train[0].device, settings.training.precision
     techniques = techniques or Techniques()
-    measure = measure_of(settings, data.scale)
+    measure = measure_of(settings, data.scale, data.train[1], data.n_classes)
     test_accuracy, test_right = None, b""
     with conditions(precision, device):
         schedule = parse(settings.training.schedule)
@@ -81,8 +84,8 @@ def train_one(
             complete = len(curve) == run.epoch
             accuracy = measure.metric.best(curve[run.counted]) if curve[run.counted] else math.nan
             if training.test and run.tested is not None and complete:
-                _, test_accuracy, outputs = examine(run.tested, *data.test, measure, precision)
-                test_right = right_answers(outputs, data.test[1], measure)
+                tested = examine(run.tested, *data.test, measure, precision)
+                test_accuracy, test_right = tested.value, right_answers(tested.outputs, tested.labels, measure)
     return Trial(
         training=training,
         state="complete" if complete else "diverged",
@@ -121,12 +124,18 @@ def begin_run(
         ObjectiveError: a network that does not fit the data.
         ValueError: nor does one that a factory made.
     """
+    data = data.seen_by(settings.network.is_factory)
     inputs, labels = data.train
     device, rule, seed = inputs.device, settings.training, training.seed
     torch.manual_seed(stream_seed(study_seed, "weights", seed))
     network = build(settings.network, data.shape, data.n_outputs).to(device, dtype_of(rule.precision))
-    if settings.network.is_factory:
-        check_scores(network, settings.network, inputs[:2], data.n_outputs)
+    measure = measure_of(settings, data.scale, labels, data.n_classes)
+    if settings.network.is_factory or ":" in rule.loss:
+        few, wanted = batch_of(inputs, labels, torch.arange(min(2, len(labels)), device=device))
+        if settings.network.is_factory:
+            check_scores(network, settings.network, few, len(wanted), data.n_outputs)
+        with autocast(rule.precision, device):
+            check_own_loss(measure.loss, forward(network, few), wanted)
     noise = stream_seed(study_seed, "noise", seed)
     seed_dropout(network, noise + 1, device)
     batch = settings.batch_of(len(labels))
@@ -144,7 +153,6 @@ def begin_run(
     augmentation = None
     if settings.augmentation:
         augmentation = Augmentation(settings.augmentation, stream_seed(study_seed, "augmentation", seed))
-    measure = measure_of(settings, data.scale)
     run = Run(
         network,
         optimizer,
@@ -182,6 +190,7 @@ def train_run(
     A training that diverges ends in its middle: its curve has fewer epochs than were begun. One whose steps depend on
     its whole length goes on from nothing and leaves nothing in ``states``.
     """
+    data = data.seen_by(settings.network.is_factory)
     run = begin_run(training, settings, data, study_seed, techniques)
     run.curve = {name: [] for name in CURVES}
     if length_reason(settings, techniques):
@@ -222,12 +231,13 @@ def _train_epochs(
         network = judged(run.hooks, run)
         if run.averaged_from is None and network is not run.network:
             run.averaged_from = run.epoch
-        loss, value, outputs = examine(network, *data.validation, run.measure, run.precision)
+        seen = examine(network, *data.validation, run.measure, run.precision)
+        loss, value = seen.loss, seen.value
         if not all(map(math.isfinite, (train_loss, loss, value))):
             return False
         before = validation[run.counted]
         if not before or metric.better(value, metric.best(before)):
-            run.right = right_answers(outputs, data.validation[1], run.measure)
+            run.right = right_answers(seen.outputs, seen.labels, run.measure)
             if keep:
                 run.tested = copy.deepcopy(network)
         for name, noted in zip(CURVES, (value, loss, train_value, train_loss, run.learning_rate), strict=True):

@@ -7,22 +7,23 @@ whoever asks which of two is better asks the metric.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from zonesearch.core.measured import BUILT_IN, is_own, measured_metric
 from zonesearch.core.metric import ACCURACY, SPELLINGS, Metric
 from zonesearch.core.plugins import registered
 from zonesearch.errors import ObjectiveError, did_you_mean
+from zonesearch.training.losses import CrossEntropy, WeightedLoss, class_weights, loss_of
 from zonesearch.training.networks.factory import imported
+from zonesearch.training.scores import OF_SCIKIT_LEARN
 from zonesearch.training.settings import Settings
 
-__all__ = ["CLASSIFICATION", "METRICS", "Measure", "check_metric", "measure_of"]
+__all__ = ["CLASSIFICATION", "METRICS", "Measure", "check_measured", "check_metric", "measure_of"]
 
 Score = Callable[[Tensor, Tensor], float]
 
@@ -32,16 +33,21 @@ class Measure:
     """Loss and metric.
 
     Args:
-        loss: mean loss of (outputs, targets), a scalar; the sum of ``reduction="sum"`` is over examples.
+        loss: mean loss of (outputs, targets), a scalar; the sum of ``reduction="sum"`` is over examples, each with
+            the weight of its class.
         score: of all outputs (n, scores) and targets (n,) of a split: the value of the metric, in its own sign.
         counts: whether that is a share of n right answers, with a binomial error.
         metric: says which of two values is better.
     """
 
-    loss: Callable[..., Tensor]
+    loss: WeightedLoss
     score: Score
     counts: bool = False
     metric: Metric = ACCURACY
+
+    def weight(self, targets: Tensor) -> float:
+        """What a sum of losses is divided by for their mean: the number of examples, or the sum of their weights."""
+        return self.loss.weight(targets)
 
 
 def _accuracy(outputs: Tensor, targets: Tensor) -> float:
@@ -54,10 +60,6 @@ def _balanced(outputs: Tensor, targets: Tensor) -> float:
     n = torch.bincount(targets).double()
     found = torch.bincount(targets, weights=right)
     return float((found[n > 0] / n[n > 0]).mean())
-
-
-def _squared(outputs: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
-    return functional.mse_loss(outputs.squeeze(-1), targets.to(outputs.dtype), reduction=reduction)
 
 
 def _r2(outputs: Tensor, targets: Tensor) -> float:
@@ -77,13 +79,14 @@ def _rmse(outputs: Tensor, targets: Tensor) -> float:
 METRICS: dict[str, Score] = {
     "accuracy": _accuracy,
     "balanced_accuracy": _balanced,
+    **OF_SCIKIT_LEARN,
     "r2": _r2,
     "mae": _mae,
     "rmse": _rmse,
 }
 """Built-in metrics by name."""
 
-CLASSIFICATION = Measure(functional.cross_entropy, _accuracy, counts=True)
+CLASSIFICATION = Measure(WeightedLoss(CrossEntropy()), _accuracy, counts=True)
 
 
 @dataclass(frozen=True)
@@ -118,27 +121,46 @@ class _Scaled:
 
 
 @cache
-def _measure(task: str, metric: str, direction: str, scale: tuple[float, float]) -> Measure:
-    loss = functional.cross_entropy if task == "classification" else _squared
+def _measure(task: str, metric: str, direction: str, scale: tuple[float, float], loss: WeightedLoss) -> Measure:
     searched = measured_metric(task, metric, direction if is_own(metric) else "")
     if is_own(metric):
         return Measure(loss, _Own(metric, *scale), metric=searched)
     if searched.name == "accuracy":
-        return CLASSIFICATION
+        return replace(CLASSIFICATION, loss=loss)
     score = METRICS[searched.name]
     if searched.name in ("mae", "rmse"):
         score = _Scaled(score, scale[1])
     return Measure(loss, score, metric=searched)
 
 
-def measure_of(settings: Settings, scale: tuple[float, float] = (0.0, 1.0)) -> Measure:
+def measure_of(
+    settings: Settings, scale: tuple[float, float] = (0.0, 1.0), labels: Tensor | None = None, n_classes: int = 0
+) -> Measure:
     """The measure that settings name.
 
     Args:
         settings: checked ones.
         scale: mean and deviation by which targets were standardised.
+        labels: of the training part, by which balanced weights of classes are counted; without them all count alike.
+        n_classes: number of classes.
     """
-    return _measure(settings.data.task, settings.training.metric, settings.training.direction, scale)
+    loss = loss_of(settings, class_weights(settings, labels, n_classes))
+    return _measure(settings.data.task, settings.training.metric, settings.training.direction, scale, loss)
+
+
+def check_measured(settings: Settings, validation: Tensor, test: Tensor) -> None:
+    """Say what cannot be measured on the validation and the test part.
+
+    Raises:
+        ObjectiveError: a metric of one class against others, and a part has only one.
+    """
+    if settings.training.metric in ("roc_auc", "average_precision"):
+        for name, labels in (("validation", validation), ("test", test)):
+            if len(torch.unique(labels)) < 2:
+                raise ObjectiveError(
+                    f'metric "{settings.training.metric}" needs two classes, but the {name} part has only one; give it '
+                    "more examples"
+                )
 
 
 def check_metric(settings: Settings) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from zonesearch.errors import StudyError
 from zonesearch.training.augmentation import Augmentation
+from zonesearch.training.data.collate import Inputs, batch_of
 from zonesearch.training.step import flat_gradient
 from zonesearch.training.technique import Hooks, Run, check_table
 
@@ -113,7 +114,7 @@ class _Probe(Hooks):
 def measure_noise_scale(
     network: nn.Module,
     loss: Callable[[Tensor, Tensor], Tensor],
-    inputs: Tensor,
+    inputs: Inputs,
     labels: Tensor,
     *,
     batch: int = 32,
@@ -136,7 +137,7 @@ def measure_noise_scale(
     n = len(inputs)
     batch = max(1, min(batch, n // 2))
     n_batches = max(2, min(n_batches, n // batch))
-    order = torch.randperm(n, generator=generator).to(inputs.device)
+    order = torch.randperm(n, generator=generator).to(labels.device)
     parameters = [p for p in network.parameters() if p.requires_grad]
     was_training = network.training
     network.eval()
@@ -144,8 +145,10 @@ def measure_noise_scale(
     small = 0.0
     for i in range(n_batches):
         chosen = order[i * batch : (i + 1) * batch]
-        x = inputs[chosen] if augmentation is None else augmentation(inputs[chosen])
-        flat = flat_gradient(network, loss, x, labels[chosen], parameters, precision).double()
+        x, wanted = batch_of(inputs, labels, chosen)
+        if augmentation is not None and isinstance(x, Tensor):
+            x = augmentation(x)
+        flat = flat_gradient(network, loss, x, wanted, parameters, precision).double()
         small += float(flat @ flat) / n_batches
         total = flat if total is None else total + flat
     network.train(was_training)

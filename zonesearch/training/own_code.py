@@ -45,6 +45,8 @@ def own_code(recipes: Iterable[Settings], schedules: Iterable[str] = ()) -> dict
         named = (
             ("[data] name", "", settings.data.name),
             ("[network] kind", "networks", settings.network.kind if settings.network.is_factory else ""),
+            ("[data] collate", "", settings.data.collate),
+            ("[training] loss", "", settings.training.loss),
             ("[training] metric", "metrics", settings.training.metric if is_own(settings.training.metric) else ""),
         )
         for where, kind, path in named:

@@ -22,8 +22,9 @@ from zonesearch.training.batch_rules import RULES, steps_in_epoch
 from zonesearch.training.data import Split, load
 from zonesearch.training.description import changes, described
 from zonesearch.training.loop import train_one
+from zonesearch.training.losses import check_loss
 from zonesearch.training.memory import saying_what_does_not_fit
-from zonesearch.training.metrics import check_metric
+from zonesearch.training.metrics import check_measured, check_metric
 from zonesearch.training.networks import check_network, n_parameters
 from zonesearch.training.numerics import check_precision
 from zonesearch.training.optimizers import check_optimizer
@@ -117,8 +118,16 @@ class Recipe:
         if self.arms:
             base = self._settings, self.techniques
             recipe["arms"] = {name: changes(base, (arm._settings, arm.techniques)) for name, arm in self.arms.items()}
+        data = self._load("cpu")
+        if data.limited:
+            recipe["data"] = {**recipe.get("data", {}), **data.limited}
+        code = {**data.code}
+        if data.given is not None and any(r.network.is_factory for r in (self, *self.arms.values())):
+            code["integers"] = 2
+        if code:
+            recipe["code"] = {**recipe.get("code", {}), **code}
         own = own_code([self._settings, *(arm._settings for arm in self.arms.values())], self._schedules())
-        return {"objective": "pytorch", **recipe, "content": self._load("cpu").digest, **own}
+        return {"objective": "pytorch", **recipe, "content": data.digest, **own}
 
     def _schedules(self) -> list[str]:
         return [recipe.training.schedule for recipe in (self, *self.arms.values())]
@@ -136,7 +145,18 @@ class Recipe:
         check_metric(settings)
         check_precision(settings.training.precision)
         parse(settings.training.schedule)
-        data = self._load("cpu")
+        data = self._load("cpu").seen_by(settings.network.is_factory)
+        check_loss(settings, data.n_classes)
+        check_measured(settings, data.validation[1], data.test[1])
+        if data.preprocessing.kind == "collated" and not settings.network.is_factory:
+            raise ObjectiveError(
+                f'[data] collate makes batches for a network of your own, [network] kind = "package.module:function", '
+                f'not for "{settings.network.kind}"'
+            )
+        if settings.augmentation and data.preprocessing.kind != "numbers":
+            raise ObjectiveError(
+                "[augmentation] is for images; these inputs are whole numbers, or batches that [data] collate makes"
+            )
         check_augmentation(settings.augmentation, data.shape)
         if not settings.network.is_factory:
             n_parameters(settings.network, data.shape, data.n_outputs)
@@ -326,7 +346,7 @@ class Recipe:
             return 0
 
     def _n_parameters(self, settings: Settings) -> int:
-        data = self._load("cpu")
+        data = self._load("cpu").seen_by(settings.network.is_factory)
         return n_parameters(settings.network, data.shape, data.n_outputs)
 
     def _largest(self, trainings: Sequence[Training]) -> str:

@@ -39,11 +39,14 @@ class DataSettings:
         root: the folder or file of the data; empty looks where ``ZONESEARCH_DATA`` points, then downloads.
         validation: share of the training data that validates, 0..1.
         test: share that is set aside for testing where a data set has no test part of its own.
-        limit: use only so many training examples (0: all), the same number of each class as nearly as may be.
+        limit: use only so many training examples (0: all), the same number of each class as nearly as may be; and no
+            more than so many to validate and to test.
+        limit_validation, limit_test: at most so many of these instead; 0: as ``limit`` says.
         target: the column of a table that is to be predicted; the name of the labels in an .npz file otherwise ``y``.
         size: images are resized to so many pixels a side (0: as they are, all alike).
         task: ``classification``, or ``regression``: the target is a number.
         arguments: of a factory, by name.
+        collate: ``package.module:function`` that makes batches of a factory's examples, as torch's ``collate_fn``.
     """
 
     name: str = "digits"
@@ -51,10 +54,13 @@ class DataSettings:
     validation: float = 0.2
     test: float = 0.2
     limit: int = 0
+    limit_validation: int = 0
+    limit_test: int = 0
     target: str = ""
     size: int = 0
     task: str = "classification"
     arguments: tuple[tuple[str, Any], ...] = ()
+    collate: str = ""
 
 
 @dataclass(frozen=True)
@@ -209,6 +215,10 @@ class TrainingSettings:
             ``[metric]`` may name it as well.
         direction: ``maximize`` or ``minimize``, of a function; by default that of its name (an error or a loss is
             minimized, all else maximized). The built-in metrics know their own.
+        loss: what is descended on: ``cross_entropy(label_smoothing=0.1)``, ``bce(pos_weight=1.0)`` of two classes; of a
+            regression ``mse``, ``l1`` or ``huber(delta=1.0)``; or ``package.module:function`` of (outputs, targets).
+            Empty: cross-entropy, of a regression the mean of squares.
+        class_weights: ``balanced``, each class counting as much as any other, or a list of a weight for each class.
         stack: train networks that can share a program together; switched off, one after the other.
         keep_mb: keep the state of finished trainings, up to so many megabytes, so that longer ones go on from there.
     """
@@ -224,6 +234,8 @@ class TrainingSettings:
     clip: float = 0.0
     metric: str = ""
     direction: str = ""
+    loss: str = ""
+    class_weights: str | tuple[float, ...] = ""
     stack: bool = True
     keep_mb: int = 0
 

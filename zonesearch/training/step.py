@@ -11,29 +11,30 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from zonesearch.training.data.collate import Batch, forward
 from zonesearch.training.numerics import autocast
 from zonesearch.training.technique import Loss, Run
 
 __all__ = ["batch_loss", "flat_gradient", "gradients", "scores_of", "update"]
 
 
-def batch_loss(network: nn.Module, loss: Loss, x: Tensor, wanted: Tensor, precision: str) -> tuple[Tensor, Tensor]:
+def batch_loss(network: nn.Module, loss: Loss, x: Batch, wanted: Tensor, precision: str) -> tuple[Tensor, Tensor]:
     """Mean loss of a batch, a scalar with its graph, and the scores of its examples."""
-    with autocast(precision, x.device):
-        scores = network(x)
+    with autocast(precision, wanted.device):
+        scores = forward(network, x)
         return loss(scores, wanted), scores
 
 
 @torch.no_grad()
-def scores_of(network: nn.Module, x: Tensor, precision: str) -> Tensor:
+def scores_of(network: nn.Module, x: Batch, precision: str) -> Tensor:
     """Scores of examples, in float32 where products are in bfloat16."""
-    with autocast(precision, x.device):
-        scores: Tensor = network(x)
+    with autocast(precision, x[0].device if isinstance(x, tuple) else x.device):
+        scores = forward(network, x)
     return scores.float() if scores.dtype == torch.bfloat16 else scores
 
 
 def flat_gradient(
-    network: nn.Module, loss: Loss, x: Tensor, wanted: Tensor, parameters: Sequence[Tensor], precision: str
+    network: nn.Module, loss: Loss, x: Batch, wanted: Tensor, parameters: Sequence[Tensor], precision: str
 ) -> Tensor:
     """The gradient of the mean loss of a batch by ``parameters``, flat; the network keeps its own gradients."""
     value, _ = batch_loss(network, loss, x, wanted, precision)
@@ -41,7 +42,7 @@ def flat_gradient(
     return torch.cat([gradient.flatten() for gradient in found])
 
 
-def gradients(run: Run, x: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+def gradients(run: Run, x: Batch, wanted: Tensor) -> tuple[Tensor, Tensor]:
     """The first half of a step: gradients of the mean loss of a batch; gives that loss, and the scores."""
     loss, scores = batch_loss(run.network, run.loss, x, wanted, run.precision)
     run.optimizer.zero_grad()
@@ -49,7 +50,7 @@ def gradients(run: Run, x: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
     return loss.detach(), scores.detach()
 
 
-def update(run: Run, x: Tensor, wanted: Tensor) -> None:
+def update(run: Run, x: Batch, wanted: Tensor) -> None:
     """The second half: clip the gradients, let techniques at them, move the weights.
 
     L-BFGS asks for loss and gradients at each point of its line search, on the same batch.

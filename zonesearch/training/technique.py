@@ -17,6 +17,7 @@ from zonesearch.core import tables
 from zonesearch.errors import StudyError
 from zonesearch.training.augmentation import Augmentation
 from zonesearch.training.batch_rules import steps_in_epoch
+from zonesearch.training.data.collate import Inputs, part_of
 from zonesearch.training.metrics import CLASSIFICATION, Measure
 from zonesearch.training.schedules import Schedule
 
@@ -61,7 +62,7 @@ class Run:
     network: nn.Module
     optimizer: torch.optim.Optimizer
     loss: Loss
-    inputs: Tensor
+    inputs: Inputs
     labels: Tensor
     batch: int
     epochs: int
@@ -151,16 +152,16 @@ def judged(hooks: Iterable[Hooks], run: Run) -> nn.Module:
     return network
 
 
-def take_part(run: Run, share: float) -> tuple[Tensor, Tensor]:
+def take_part(run: Run, share: float) -> tuple[Inputs, Tensor]:
     """A random ``share`` of the training split, which descent then does not see: (inputs, labels)."""
     n = len(run.inputs)
     taken = round(share * n)
     if not 0 < taken < n:
         raise StudyError(f"a technique was to take a share of {share} of {n} training examples; that leaves nothing")
     order = torch.randperm(n, generator=run.generator)
-    mine, theirs = order[:taken].to(run.inputs.device), order[taken:].to(run.inputs.device)
-    part = run.inputs[mine], run.labels[mine]
-    run.inputs, run.labels = run.inputs[theirs], run.labels[theirs]
+    mine, theirs = order[:taken].to(run.labels.device), order[taken:].to(run.labels.device)
+    part = part_of(run.inputs, mine), run.labels[mine]
+    run.inputs, run.labels = part_of(run.inputs, theirs), run.labels[theirs]
     run.batch = min(run.batch, len(run.labels))
     return part
 

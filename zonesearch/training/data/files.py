@@ -36,18 +36,18 @@ def read_arrays(settings: DataSettings, path: Path) -> tuple[Raw, Raw | None, li
         if name not in arrays:
             raise ObjectiveError(f'{path} holds no array "{name}"; {did_you_mean(name, arrays)}')
     classes: list[object] = []
-    parts = [as_raw(arrays[x], arrays[y], settings, f"{path} ({x}, {y})", classes) for x, y in names]
+    parts = [
+        as_raw(arrays[x], arrays[y], settings, f"{path} ({x}, {y})", classes, keep_integers=True) for x, y in names
+    ]
     return parts[0], parts[1] if len(parts) > 1 else None, classes
 
 
 def read_table(settings: DataSettings, path: Path) -> tuple[Raw, Raw | None, list[object]]:
-    """A .csv or .parquet file; or a folder with ``train`` and ``test`` of these. Columns of words become 0-1 columns.
+    """A .csv or .parquet file; or a folder with ``train`` and ``test`` of these, as frames without the target.
 
     Raises:
         ObjectiveError: naming the file, the column and the mend.
     """
-    import pandas as pd
-
     if not settings.target:
         raise ObjectiveError('[data] name = "table" needs target, the column that is to be predicted')
     paths = _train_and_test(path) if path.is_dir() else [path]
@@ -65,22 +65,11 @@ def read_table(settings: DataSettings, path: Path) -> tuple[Raw, Raw | None, lis
                 f'{each}: {n_unlabelled} of {len(frame)} values of the target "{settings.target}" are missing; drop '
                 "these rows"
             )
-    whole = pd.get_dummies(pd.concat([frame.drop(columns=settings.target) for frame in frames]), dtype=np.float32)
-    missing = [str(name) for name in whole.columns if whole[name].isna().any()]
-    if missing:
-        raise ObjectiveError(f'{path}: column "{missing[0]}" has missing values; fill or drop them')
-    strange = [name for name in whole.columns if whole[name].dtype.kind not in "biuf"]
-    if strange:
-        raise ObjectiveError(
-            f'{path}: column "{strange[0]}" holds {whole[strange[0]].dtype}, neither numbers nor words; convert or '
-            "drop it"
-        )
     classes: list[object] = []
-    parts, start = [], 0
-    for frame, each in zip(frames, paths, strict=True):
-        rows = whole.iloc[start : start + len(frame)]
-        start += len(frame)
-        parts.append(as_raw(rows.to_numpy(np.float32), frame[settings.target].to_numpy(), settings, str(each), classes))
+    parts = [
+        as_raw(frame.drop(columns=settings.target), frame[settings.target].to_numpy(), settings, str(each), classes)
+        for frame, each in zip(frames, paths, strict=True)
+    ]
     return parts[0], parts[1] if len(parts) > 1 else None, classes
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 from multiprocessing import current_process
 from pathlib import Path, PurePosixPath
@@ -17,55 +18,83 @@ import numpy as np
 import numpy.typing as npt
 
 from zonesearch.errors import ObjectiveError
-from zonesearch.training.data.raw import Raw
+from zonesearch.training.data.raw import Indices, Lazy, Raw
 from zonesearch.training.settings import DataSettings
 
 __all__ = ["read_images"]
 
 _KINDS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+_Named = tuple[str, str]
+"""The class and the name of an image."""
+
 _MOST_LOST = 0.1  # share of images that may be unreadable
 
 
 def read_images(settings: DataSettings, root: Path) -> tuple[Raw, Raw | None, list[object]]:
     """All images below ``root``, pixels as 0..1; grey ones keep one channel when all are grey.
 
+    With a limit their names alone: who knows which of them are wanted has these read.
+
     Raises:
         ObjectiveError: naming the image that has another size than the rest, or the first of many that cannot be read.
     """
-    with _opened(root) as (names, content):
-        parts: dict[str, list[tuple[str, str]]] = {"train": [], "test": [], "": []}
+    parts: dict[str, list[_Named]] = {"train": [], "test": [], "": []}
+    with _opened(root) as (names, _):
         for name in sorted(names):
             path = PurePosixPath(name)
             if path.suffix.lower() not in _KINDS or path.name.startswith(".") or "__MACOSX" in path.parts:
                 continue
             part = next((part for part in ("train", "test") if part in path.parts[:-2]), "")
             parts[part].append((path.parent.name, name))
-        train = parts["train"] or parts[""]
-        if not train:
-            raise ObjectiveError(f"{root} holds no images as CLASS/NAME.jpg or train/CLASS/NAME.jpg")
-        kept = _readable(content, train + parts["test"], settings.size, root)
-        pictures = [kept[name] for _, name in train + parts["test"] if name in kept]
+    train, test = parts["train"] or parts[""], parts["test"]
+    if not train:
+        raise ObjectiveError(f"{root} holds no images as CLASS/NAME.jpg or train/CLASS/NAME.jpg")
     classes = sorted({label for label, _ in train})
-    train, test = ([(label, name) for label, name in part if name in kept] for part in (train, parts["test"]))
     if len(classes) < 2:
         raise ObjectiveError(f'{root} holds images of only one class, "{classes[0]}"; a folder for each is needed')
-    grey = all(picture.shape[2] == 1 for picture in pictures)
-    first = pictures[0].shape[:2]
-    for picture, (_, name) in zip(pictures, train + test, strict=True):
-        if picture.shape[:2] != first:
-            raise ObjectiveError(
-                f"{root}: {name} has {picture.shape[0]} x {picture.shape[1]} pixels, others {first[0]} x {first[1]}; "
-                "set [data] size to resize them all"
-            )
-    stacked = np.stack([p if grey or p.shape[2] == 3 else np.repeat(p, 3, axis=2) for p in pictures])
-    inputs = stacked.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255)
     number = {label: i for i, label in enumerate(classes)}
     for label, name in test:
         if label not in number:
             raise ObjectiveError(f'{root}: {name} is of the class "{label}", of which there is no training image')
-    labels = np.array([number[label] for label, _ in train + test], dtype=np.int64)
-    n = len(train)
-    return (inputs[:n], labels[:n]), (inputs[n:], labels[n:]) if test else None, list(classes)
+    labels = [np.array([number[label] for label, _ in part], dtype=np.int64) for part in (train, test)]
+    pictures = _Pictures((tuple(train), tuple(test)), settings.size, root)
+    if settings.limit:
+        lazy = [Lazy(len(part), i, pictures.read) for i, part in enumerate((train, test))]
+        return (lazy[0], labels[0]), (lazy[1], labels[1]) if test else None, list(classes)
+    every = pictures.read({0: np.arange(len(train)), 1: np.arange(len(test))})
+    raws = [(every[i][0], labels[i][every[i][1]]) for i in range(2)]
+    return raws[0], raws[1] if test else None, list(classes)
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """The images of a training and a test part, by class and name."""
+
+    parts: tuple[tuple[_Named, ...], ...]
+    size: int
+    root: Path
+
+    def read(self, wanted: Mapping[int, Indices]) -> dict[int, tuple[npt.NDArray[np.float32], Indices]]:
+        """Those that are wanted of each part, of shape (n, channels, height, width), and which could be read."""
+        names = [self.parts[number][i][1] for number, indices in sorted(wanted.items()) for i in indices.tolist()]
+        with _opened(self.root) as (_, content):
+            kept = _readable(content, names, self.size, self.root)
+        grey = all(picture.shape[2] == 1 for picture in kept.values())
+        first = next(iter(kept.values())).shape[:2]
+        for name, picture in kept.items():
+            if picture.shape[:2] != first:
+                raise ObjectiveError(
+                    f"{self.root}: {name} has {picture.shape[0]} x {picture.shape[1]} pixels, others {first[0]} x "
+                    f"{first[1]}; set [data] size to resize them all"
+                )
+        found = {}
+        for number, indices in wanted.items():
+            there = np.array([i for i in indices.tolist() if self.parts[number][i][1] in kept], dtype=np.int64)
+            pictures = [kept[self.parts[number][i][1]] for i in there.tolist()]
+            whole = [p if grey or p.shape[2] == 3 else np.repeat(p, 3, axis=2) for p in pictures]
+            stacked = np.stack(whole) if whole else np.empty((0, *first, 1 if grey else 3), dtype=np.uint8)
+            found[number] = stacked.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255), there
+        return found
 
 
 @contextmanager
@@ -84,7 +113,7 @@ def _opened(root: Path) -> Iterator[tuple[list[str], Callable[[str], bytes]]]:
 
 
 def _readable(
-    content: Callable[[str], bytes], wanted: list[tuple[str, str]], size: int, root: Path
+    content: Callable[[str], bytes], wanted: list[str], size: int, root: Path
 ) -> dict[str, npt.NDArray[np.uint8]]:
     """The pictures by name, without those that cannot be read.
 
@@ -93,7 +122,7 @@ def _readable(
     """
     kept: dict[str, npt.NDArray[np.uint8]] = {}
     lost: dict[str, str] = {}
-    for _, name in wanted:
+    for name in wanted:
         try:
             file = content(name)
         except (OSError, zipfile.BadZipFile) as error:  # of the disk, not of the image: next time it may be there

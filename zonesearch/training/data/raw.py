@@ -1,39 +1,140 @@
-"""What a source gives: numbers as they are, not yet split, and what is checked of them."""
+"""What a source gives: examples as they are, not yet split, and what is checked of them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from zonesearch.errors import ObjectiveError
+from zonesearch.training.data.table import is_frame
 from zonesearch.training.settings import DataSettings
 
-__all__ = ["Raw", "as_raw"]
+__all__ = ["Indices", "Items", "Lazy", "Pixels", "Raw", "as_inputs", "as_raw", "as_targets", "read_wanted"]
 
-Raw = tuple[npt.NDArray[np.float32], npt.NDArray[Any]]
-"""Inputs of shape (n, channels, height, width) or (n, columns), and targets of shape (n,)."""
+Indices = npt.NDArray[np.int64]
+
+Raw = tuple[Any, npt.NDArray[Any]]
+"""Inputs, and targets of shape (n,): numbers of classes or those of a regression.
+
+Inputs are numbers of shape (n, channels, height, width) or (n, columns), float32; integers as they were given; a frame
+of pandas; :class:`Items` for a function that makes batches of them; :class:`Pixels`; or :class:`Lazy`, of which only a
+part is read.
+"""
 
 
-def as_raw(inputs: Any, targets: Any, settings: DataSettings, what: str, classes: list[Any] | None = None) -> Raw:
+@dataclass(frozen=True)
+class Items:
+    """Examples of any kind and length, without their targets: a tuple each, of one input or of several."""
+
+    values: Sequence[tuple[Any, ...]]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Images of bytes in memory, of which only those that are wanted become numbers of 0 to 1.
+
+    Args:
+        values: of shape (n, channels, height, width).
+    """
+
+    values: npt.NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, indices: Any) -> npt.NDArray[np.float32]:
+        found: npt.NDArray[np.float32] = (self.values[indices] / np.float32(255)).astype(np.float32)
+        return found
+
+
+@dataclass(frozen=True)
+class Lazy:
+    """Inputs that are read when it is known which of them are wanted.
+
+    Args:
+        n: how many there are.
+        number: of this part among those that ``read`` reads together.
+        read: for each number of a part and the indices that are wanted of it: the inputs, and which of the indices
+            could be read, in the same order.
+    """
+
+    n: int
+    number: int
+    read: Callable[[Mapping[int, Indices]], Mapping[int, tuple[Any, Indices]]]
+
+    def __len__(self) -> int:
+        return self.n
+
+
+def read_wanted(wanted: Sequence[tuple[Any, Indices]]) -> list[tuple[Any, Indices]]:
+    """The inputs of each part at the indices that are wanted, and which of the indices could be read."""
+    found: dict[int, tuple[Any, Indices]] = {}
+    for place, (inputs, _) in enumerate(wanted):
+        if place in found:
+            continue
+        if not isinstance(inputs, Lazy):
+            found[place] = inputs, np.arange(len(inputs))
+            continue
+        together = {at: x for at, (x, _) in enumerate(wanted) if isinstance(x, Lazy) and x.read == inputs.read}
+        came = inputs.read({lazy.number: wanted[at][1] for at, lazy in together.items()})
+        found |= {at: came[lazy.number] for at, lazy in together.items()}
+    return [found[place] for place in range(len(wanted))]
+
+
+def as_raw(
+    inputs: Any,
+    targets: Any,
+    settings: DataSettings,
+    what: str,
+    classes: list[Any] | None = None,
+    keep_integers: bool = False,
+) -> Raw:
     """Arrays of anybody's as raw data.
 
     Args:
-        inputs: numbers of shape (n, columns), (n, height, width), (n, channels, height, width).
+        inputs: numbers of shape (n, columns), (n, height, width), (n, channels, height, width); a frame of pandas;
+            items or what is yet to be read.
         targets: of shape (n,): labels of any kind, or the numbers of a regression.
         settings: give the task.
         what: is named in messages.
         classes: the labels that there may be; filled with those found when it is empty.
+        keep_integers: whether whole numbers stay what they are.
 
     Raises:
         ObjectiveError: of shapes that do not fit, numbers that are not finite, labels that training does not have.
     """
-    x, y = np.asarray(inputs), np.asarray(targets)
-    if x.ndim not in (2, 3, 4) or y.shape != (len(x),) or not len(x):
+    y = np.asarray(targets)
+    if isinstance(inputs, Items | Lazy | Pixels) or is_frame(inputs):
+        x: Any = inputs
+        shape: tuple[int, ...] = (len(x), 1)
+    else:
+        x = np.asarray(inputs)
+        shape = x.shape
+    if len(shape) not in (2, 3, 4) or y.shape != (len(x),) or not len(x):
         raise ObjectiveError(
-            f"{what}: inputs of shape (n, ...) and targets of shape (n,) are needed, not {x.shape} and {y.shape}"
+            f"{what}: inputs of shape (n, ...) and targets of shape (n,) are needed, not {shape} and {y.shape}"
         )
+    if isinstance(x, np.ndarray):
+        x = as_inputs(x, what, keep_integers)
+    return x, as_targets(y, settings, what, [] if classes is None else classes)
+
+
+def as_inputs(x: npt.NDArray[Any], what: str, keep_integers: bool = False) -> npt.NDArray[Any]:
+    """Numbers as float32, images with their channels; whole ones as int64 where they stay what they are.
+
+    Bytes are pixels, and truth values are quantities: they become float32 in any case.
+    """
+    if keep_integers and x.dtype.kind in "iu" and x.dtype != np.uint8:
+        if x.dtype == np.uint64 and x.size and x.max() > np.iinfo(np.int64).max:
+            raise ObjectiveError(f"{what}: integers beyond {np.iinfo(np.int64).max} cannot be inputs")
+        return np.ascontiguousarray(x, dtype=np.int64)
     try:
         x = np.ascontiguousarray(x, dtype=np.float32)
     except (TypeError, ValueError) as error:
@@ -46,6 +147,11 @@ def as_raw(inputs: Any, targets: Any, settings: DataSettings, what: str, classes
             f"{what}: {int(bad.sum())} of {len(x)} examples hold numbers that are missing or not finite (the first is "
             f"number {int(bad.argmax())}); fill or drop them"
         )
+    return x
+
+
+def as_targets(y: npt.NDArray[Any], settings: DataSettings, what: str, classes: list[Any]) -> npt.NDArray[Any]:
+    """The numbers of a regression, or the number of each label in ``classes``, which is filled when it is empty."""
     if settings.task == "regression":
         try:
             y = y.astype(np.float64)
@@ -53,8 +159,8 @@ def as_raw(inputs: Any, targets: Any, settings: DataSettings, what: str, classes
             raise ObjectiveError(f"{what}: targets of a regression must be numbers: {error}") from None
         if not np.isfinite(y).all():
             raise ObjectiveError(f"{what}: {int((~np.isfinite(y)).sum())} targets are missing or not finite")
-        return x, y
-    return x, _numbered(y, what, [] if classes is None else classes)
+        return y
+    return _numbered(y, what, classes)
 
 
 def _numbered(labels: npt.NDArray[Any], what: str, classes: list[Any]) -> npt.NDArray[np.int64]:

@@ -12,7 +12,7 @@ from zonesearch.errors import ObjectiveError, did_you_mean
 from zonesearch.training.data.datasets import as_arrays
 from zonesearch.training.data.files import read_arrays, read_table
 from zonesearch.training.data.images import read_images
-from zonesearch.training.data.raw import Raw, as_raw
+from zonesearch.training.data.raw import Pixels, Raw, as_raw
 from zonesearch.training.networks.factory import imported
 from zonesearch.training.settings import DataSettings
 
@@ -51,6 +51,11 @@ def read(settings: DataSettings) -> Read:
         raise ObjectiveError(
             f'[data] name: there is no data set "{name}"; {did_you_mean(name, NAMES)} '
             '(or give "package.module:function")'
+        )
+    if settings.collate and ":" not in name:
+        raise ObjectiveError(
+            f'[data] collate makes batches of examples that a function of your own gives, not of "{name}"; set '
+            'name = "package.module:function", or leave collate out'
         )
     if settings.task == "regression" and name not in ("arrays", "table") and ":" not in name:
         raise ObjectiveError(f'[data] task = "regression", but {name} has classes; use arrays, a table or a function')
@@ -101,8 +106,7 @@ def _of_torchvision(settings: DataSettings) -> Read:
     read = []
     for part in parts:
         pixels, labels = np.asarray(part.data), np.asarray(part.targets, dtype=np.int64)
-        pixels = pixels[:, None] if pixels.ndim == 3 else pixels.transpose(0, 3, 1, 2)
-        read.append(((pixels / np.float32(255)).astype(np.float32), labels))
+        read.append((Pixels(pixels[:, None] if pixels.ndim == 3 else pixels.transpose(0, 3, 1, 2)), labels))
     return read[0], read[1], list(parts[0].classes)
 
 
@@ -122,18 +126,19 @@ def _root(settings: DataSettings, folder: str) -> Path:
 
 def _by_factory(settings: DataSettings) -> Read:
     """What ``package.module:function(**arguments)`` gives: (train, test), each (inputs, targets) or a torch data
-    set; test may be None.
+    set; test may be None. Inputs may be a frame of pandas; whole numbers stay whole.
     """
     function = imported(settings.name, "[data] name")
+    collate, lazily = bool(settings.collate), bool(settings.limit)
     try:
         train, test = function(**dict(settings.arguments))
-        parts = [part if part is None else as_arrays(part) for part in (train, test)]
+        parts = [part if part is None else as_arrays(part, collate, lazily) for part in (train, test)]
     except Exception as error:  # whatever a function of the user's may raise
         raise ObjectiveError(
             f"[data] name = {settings.name} must give (train, test), each (inputs, targets) or a torch Dataset, but "
             f"ended in {type(error).__name__}: {error}"
         ) from error
     classes: list[object] = []
-    raws = [part and as_raw(*part, settings, settings.name, classes) for part in parts]
+    raws = [part and as_raw(*part, settings, settings.name, classes, keep_integers=True) for part in parts]
     assert raws[0] is not None
     return raws[0], raws[1], classes

@@ -1,31 +1,32 @@
 """Data sets as tensors in memory, split in three: train, validation (what the search sees), test (what it never sees).
 
 The split is stratified and belongs to the study: it is drawn from the study's seed and is the same for every training.
-Inputs are normalised per channel (per column of a table) by the mean and deviation of the training split alone.
+Inputs are normalised per channel (per column of a table) by the mean and deviation of the training split alone; whole
+numbers stay what they are for networks of the user's own.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from zonesearch.core.seeding import stream_seed
-from zonesearch.errors import ObjectiveError
-from zonesearch.training.data.raw import Raw
+from zonesearch.training.data.collate import Collated, Inputs
+from zonesearch.training.data.content import digest_of
+from zonesearch.training.data.drawing import draw
+from zonesearch.training.data.preprocessing import Preprocessing, statistics
+from zonesearch.training.data.raw import Indices, Items, Raw, as_inputs, read_wanted
 from zonesearch.training.data.sources import read
+from zonesearch.training.data.table import Columns, content, is_frame
 from zonesearch.training.settings import DataSettings
 
 __all__ = ["Split", "load"]
-
-Indices = npt.NDArray[np.int64]
-_STRATA = 10  # a regression is stratified by tenths of its target
 
 
 @dataclass(frozen=True)
@@ -34,33 +35,41 @@ class Split:
 
     Args:
         train, validation, test: (inputs of shape (n, channels, height, width) or (n, columns), targets of shape (n,)):
-            labels 0..n_classes - 1, or the standardised numbers of a regression.
+            labels 0..n_classes - 1, or the standardised numbers of a regression. Inputs that a function makes batches
+            of are :class:`~zonesearch.training.data.collate.Collated`.
         n_classes: number of classes; 0 of a regression.
-        digest: hash of the content before it was split.
+        digest: hash of the content before it was split, as far as it was read.
         scale: mean and deviation of the targets of a regression, by which they were standardised.
+        preprocessing: what was done to the inputs.
+        given: of whole numbers, the split with them as they are: what a network of the user's own sees.
+        limited: the sizes of the validation and test parts where a limit made them smaller, by the name of the limit.
+        code: by feature the version of what was done to the data, where it gives other numbers than in 0.1.0.
     """
 
-    train: tuple[Tensor, Tensor]
-    validation: tuple[Tensor, Tensor]
-    test: tuple[Tensor, Tensor]
+    train: tuple[Inputs, Tensor]
+    validation: tuple[Inputs, Tensor]
+    test: tuple[Inputs, Tensor]
     n_classes: int
     digest: str
     scale: tuple[float, float] = (0.0, 1.0)
+    preprocessing: Preprocessing = Preprocessing()
+    given: Split | None = None
+    limited: Mapping[str, int] = field(default_factory=dict)
+    code: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one example."""
-        return tuple(self.train[0].shape[1:])
-
-    @property
-    def n_inputs(self) -> int:
-        """Number of input values of one example."""
-        return self.train[0][0].numel()
+        """Of one example; empty where a function makes batches of examples of any length."""
+        return () if isinstance(self.train[0], Collated) else tuple(self.train[0].shape[1:])
 
     @property
     def n_outputs(self) -> int:
         """How many numbers a network gives for an example."""
         return self.n_classes or 1
+
+    def seen_by(self, own_network: bool) -> Split:
+        """The data as a network sees them: whole numbers as they are if it is one of the user's own."""
+        return self.given if own_network and self.given is not None else self
 
 
 @lru_cache(maxsize=2)
@@ -71,78 +80,73 @@ def load(settings: DataSettings, seed: int, device: str = "cpu", double: bool = 
         ObjectiveError: there is no such data set, its folder is missing, an image or number cannot be read, or it
             is too small for the split.
     """
-    for key in ("validation", "test"):
-        if not 0 < getattr(settings, key) < 1:
-            raise ObjectiveError(f"[data] {key} must be a share between 0 and 1, not {getattr(settings, key)}")
     raw, test, classes = read(settings)
-    n_classes = len(classes)
-    inputs, targets = raw
-    digest = hashlib.sha256()
-    for array in (*raw, *(test or ())):
-        digest.update(np.ascontiguousarray(array).data)
-    rng = np.random.default_rng(stream_seed(seed, "split"))
-    strata = targets if n_classes else _tenths(targets)
-    rest = np.arange(len(targets))
-    if test is None:
-        rest, held = _stratified(strata, rest, settings.test, rng, classes)
-        test = inputs[held], targets[held]
-    train, validation = _stratified(strata, rest, settings.validation, rng, classes)
-    if settings.limit:
-        if settings.limit >= len(train):
-            raise ObjectiveError(f"[data] limit = {settings.limit}, but there are only {len(train)} training examples")
-        train, _ = _stratified(strata, train, 1 - settings.limit / len(train), rng)
-    seen = inputs[train]
-    axes = (0, *range(2, inputs.ndim))
-    mean = seen.mean(axis=axes, keepdims=True, dtype=np.float32)
-    deviation = np.maximum(seen.std(axis=axes, keepdims=True, dtype=np.float32), np.float32(1e-6))
+    what = settings.root or settings.name
+    drawn = draw(settings, seed, raw[1], None if test is None else test[1], classes)
+    both = [raw] if test is None else [raw, test]
+    taken = [drawn.train, drawn.validation, *([drawn.test] if test is None else [])]
+    wanted = [np.unique(np.concatenate(taken)), *([] if test is None else [drawn.test])]
+    came = read_wanted([(inputs, indices) for (inputs, _), indices in zip(both, wanted, strict=True)])
+    sources: list[Raw] = []
+    for (inputs, there), (_, targets) in zip(came, both, strict=True):
+        own = isinstance(inputs, np.ndarray) and ":" in settings.name
+        sources.append((as_inputs(inputs, what, keep_integers=True) if own else inputs, targets[there]))
+    digest = digest_of(sources, is_frame(sources[0][0]), what)
+    places = [(drawn.train, 0), (drawn.validation, 0), (drawn.test, len(both) - 1)]
+    parts = [_part(sources[at], part, came[at][1]) for part, at in places]
     scale = (0.0, 1.0)
-    if not n_classes:
-        scale = float(targets[train].mean()), max(float(targets[train].std()), 1e-12)
+    if not classes:
+        scale = float(parts[0][1].mean()), max(float(parts[0][1].std()), 1e-12)
     dtype = torch.float64 if double else torch.float32
+    labels = [_targets(part[1], classes, scale, dtype).to(device) for part in parts]
+    base = Preprocessing(classes=tuple(classes), scale=scale)
+    inputs = [part[0] for part in parts]
+    code: dict[str, int] = {}
 
-    def tensors(part: Raw) -> tuple[Tensor, Tensor]:
-        x = np.ascontiguousarray((part[0] - mean) / deviation, dtype=np.float32)
-        y = torch.from_numpy(part[1] if n_classes else (part[1] - scale[0]) / scale[1])
-        return torch.from_numpy(x).to(device, dtype), (y if n_classes else y.to(dtype)).to(device)
+    def made(steps: Preprocessing, tensors: Sequence[Inputs], given: Split | None = None) -> Split:
+        train, validation, test = zip(tensors, labels, strict=True)
+        n = len(classes)
+        return Split(train, validation, test, n, digest, scale, steps, given, drawn.limited, code)
 
-    return Split(
-        train=tensors((seen, targets[train])),
-        validation=tensors((inputs[validation], targets[validation])),
-        test=tensors(test),
-        n_classes=n_classes,
-        digest=digest.hexdigest()[:16],
-        scale=scale,
-    )
+    if isinstance(inputs[0], Items):
+        path = settings.collate
+        pairs = zip(inputs, labels, strict=True)
+        collated = [Collated(part.values, wanted, path, dtype) for part, wanted in pairs]
+        collated[0].batch(range(min(2, len(collated[0]))))  # says early what is wrong with the function
+        return made(replace(base, kind="collated", collate=path), collated)
+    columns, given = None, None
+    if is_frame(inputs[0]):
+        columns = Columns.fit(inputs[0], what)
+        _, before, words_missing = content([source[0] for source in sources], what)
+        if words_missing or columns.made != before:
+            code["table"] = 2
+        inputs = [columns.apply(part, what) for part in inputs]
+    if inputs[0].dtype.kind == "i":
+        whole = [torch.from_numpy(part).to(device) for part in inputs]
+        given = made(replace(base, kind="integers", shape=inputs[0].shape[1:]), whole)
+        inputs = [as_inputs(part, what) for part in inputs]
+    mean, deviation, constant = statistics(inputs[0])
+    if constant.any():
+        at = np.array(mean, dtype=np.float32)[constant].reshape(1, -1, *(1,) * (inputs[0].ndim - 2))
+        if any((part[:, constant] != at).any() for part in inputs):
+            code["constants"] = 2
+    steps = replace(base, shape=inputs[0].shape[1:], mean=mean, deviation=deviation, columns=columns)
+    return made(steps, [torch.from_numpy(steps.normalise(part)).to(device, dtype) for part in inputs], given)
 
 
-def _tenths(targets: npt.NDArray[np.float64]) -> Indices:
-    """Which tenth of all targets each belongs to."""
-    ranks = np.argsort(np.argsort(targets, kind="stable"), kind="stable")
-    return (ranks * _STRATA // max(1, len(targets))).astype(np.int64)
+def _part(source: Raw, wanted: Indices, there: Indices) -> Raw:
+    """The wanted examples of a source of which those of ``there`` were read; what could not be read is left out."""
+    at = np.searchsorted(there, wanted[np.isin(wanted, there)])
+    inputs, targets = source
+    if isinstance(inputs, Items):
+        return Items([inputs.values[i] for i in at.tolist()]), targets[at]
+    return (inputs.iloc[at] if is_frame(inputs) else inputs[at]), targets[at]
 
 
-def _stratified(
-    labels: npt.NDArray[np.generic],
-    among: Indices,
-    share: float,
-    rng: np.random.Generator,
-    names: Sequence[object] | None = None,
-) -> tuple[Indices, Indices]:
-    """``among`` split in (rest, part), the part holding ``share`` of every class; both in ascending order.
-
-    With the ``names`` of the classes, none for a regression, the part must hold some of every class.
-    """
-    part = []
-    for label in np.unique(labels[among]):
-        members = among[labels[among] == label]
-        n = round(share * len(members))
-        if n == len(members) or (n == 0 and names is not None):
-            few = f"{len(members)} example" + "s" * (len(members) != 1)
-            what = f"class {names[label]} has only {few}" if names else f"{len(among)} examples are too few"
-            raise ObjectiveError(
-                f"{what}: a share of {share:.3g} cannot be put aside for each of training, validation and test; give "
-                "more data, or another share in [data]"
-            )
-        part.append(rng.permutation(members)[:n])
-    chosen = np.sort(np.concatenate(part))
-    return np.setdiff1d(among, chosen), chosen
+def _targets(
+    values: npt.NDArray[Any], classes: Sequence[object], scale: tuple[float, float], dtype: torch.dtype
+) -> Tensor:
+    """Numbers of classes, or the standardised numbers of a regression."""
+    if classes:
+        return torch.from_numpy(values)
+    return torch.from_numpy((values - scale[0]) / scale[1]).to(dtype)

@@ -5,13 +5,15 @@ The weights that evolve are those that descent trains: what is frozen stays as i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
+from zonesearch.training.data.collate import Batch, Inputs, pieces
+from zonesearch.training.memory import is_out_of_memory
 from zonesearch.training.numerics import autocast
 from zonesearch.training.step import flat_gradient
 from zonesearch.training.technique import Loss
@@ -34,7 +36,7 @@ class Judge:
         self,
         network: nn.Module,
         loss: Loss,
-        inputs: Tensor,
+        inputs: Inputs,
         labels: Tensor,
         batch: int = 1024,
         precision: str = "float32",
@@ -44,6 +46,7 @@ class Judge:
         self._loss = loss
         self._inputs, self._labels = inputs, labels
         self._batch = batch
+        self._stacks = True
         self._shapes = {name: p.shape for name, p in network.named_parameters() if p.requires_grad}
         self._parameters = [p for p in network.parameters() if p.requires_grad]
 
@@ -63,16 +66,17 @@ class Judge:
         stacked = self._unflatten(children)
         buffers = dict(self._network.named_buffers())
 
-        def one(weights: dict[str, Tensor], inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-            with autocast(self._precision, inputs.device):
-                outputs = functional_call(self._network, {**weights, **buffers}, (inputs,))
+        def one(weights: dict[str, Tensor], inputs: Batch, labels: Tensor) -> tuple[Tensor, Tensor]:
+            with autocast(self._precision, labels.device):
+                handed = inputs if isinstance(inputs, tuple) else (inputs,)
+                outputs = functional_call(self._network, {**weights, **buffers}, handed)
                 return self._loss(outputs, labels), (outputs.argmax(1) == labels).float().mean()
 
         losses = children.new_zeros(len(children))
         accuracies = children.new_zeros(len(children))
         for inputs, labels in self._batches():
-            loss, accuracy = vmap(one, in_dims=(0, None, None))(stacked, inputs, labels)
-            share = len(inputs) / len(self._inputs)
+            loss, accuracy = self._of_each(one, stacked, inputs, labels)
+            share = len(labels) / len(self._labels)
             losses, accuracies = losses + share * loss, accuracies + share * accuracy
         return losses, accuracies
 
@@ -81,7 +85,7 @@ class Judge:
         self._network.eval()
         total = torch.zeros_like(self.weights())
         for inputs, labels in self._batches():
-            share = len(inputs) / len(self._inputs)
+            share = len(labels) / len(self._labels)
 
             def loss(outputs: Tensor, wanted: Tensor, share: float = share) -> Tensor:
                 return self._loss(outputs, wanted) * share
@@ -89,8 +93,25 @@ class Judge:
             total += flat_gradient(self._network, loss, inputs, labels, self._parameters, self._precision)
         return total
 
-    def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        return zip(torch.split(self._inputs, self._batch), torch.split(self._labels, self._batch), strict=True)
+    def _of_each(
+        self, one: Callable[..., tuple[Tensor, Tensor]], stacked: dict[str, Tensor], inputs: Batch, labels: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Loss and accuracy of each child: as one stacked program, or where torch cannot stack what a network or a
+        loss of the user's own does, one after the other.
+        """
+        if self._stacks:
+            try:
+                return vmap(one, in_dims=(0, None, None))(stacked, inputs, labels)
+            except RuntimeError as error:
+                if is_out_of_memory(error):
+                    raise
+                self._stacks = False
+        n = len(next(iter(stacked.values())))
+        found = [one({name: piece[i] for name, piece in stacked.items()}, inputs, labels) for i in range(n)]
+        return torch.stack([loss for loss, _ in found]), torch.stack([accuracy for _, accuracy in found])
+
+    def _batches(self) -> Iterator[tuple[Batch, Tensor]]:
+        return pieces(self._inputs, self._labels, self._batch)
 
     def _unflatten(self, children: Tensor) -> dict[str, Tensor]:
         pieces = torch.split(children, [shape.numel() for shape in self._shapes.values()], dim=1)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from zonesearch.errors import StudyError
+from zonesearch.training.data.collate import Inputs
 from zonesearch.training.evolution.children import Judge
 from zonesearch.training.technique import Hooks, Run, take_part
 
@@ -71,7 +72,7 @@ class Phase(ABC):
 
 
 class _Evolution(Hooks):
-    def __init__(self, phase: Phase, inputs: Tensor, labels: Tensor) -> None:
+    def __init__(self, phase: Phase, inputs: Inputs, labels: Tensor) -> None:
         self._phase = phase
         self._inputs, self._labels = inputs, labels
 

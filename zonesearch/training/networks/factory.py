@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from zonesearch.core.plugins import load
 from zonesearch.errors import ObjectiveError, StudyError
+from zonesearch.training.memory import is_out_of_memory
 from zonesearch.training.settings import NetworkSettings
 
 __all__ = ["build_by_factory", "check_scores", "imported"]
@@ -65,23 +66,36 @@ def build_by_factory(settings: NetworkSettings, shape: tuple[int, ...], n_classe
 
 
 @torch.no_grad()
-def check_scores(network: nn.Module, settings: NetworkSettings, inputs: Tensor, n_outputs: int) -> None:
+def check_scores(
+    network: nn.Module, settings: NetworkSettings, inputs: Tensor | tuple[Tensor, ...], n: int, n_outputs: int
+) -> None:
     """Say what is wrong with the scores of a network that a factory made; labels beyond them would kill a GPU.
 
     Args:
         network: is switched to evaluation for it.
         settings: of the network.
-        inputs: a few examples.
+        inputs: a batch of a few examples; several inputs are handed over one by one.
+        n: how many examples these are.
         n_outputs: the number of scores for an example that the data ask for.
 
     Raises:
         ValueError: they are of another shape than (n, n_outputs).
+        TypeError: the network cannot take whole numbers, and gets them.
     """
-    scores = network.eval()(inputs)
-    right = [(len(inputs), n_outputs)] + [(len(inputs),)] * (n_outputs == 1)
+    several = inputs if isinstance(inputs, tuple) else (inputs,)
+    try:
+        scores = network.eval()(*several)
+    except (RuntimeError, TypeError) as error:
+        if all(x.is_floating_point() for x in several) or is_out_of_memory(error):
+            raise
+        raise TypeError(
+            f"the network of {settings.kind} gets whole numbers, as the data have them, and ended in "
+            f"{type(error).__name__}: {error}; if they are quantities and no ids, give them as floats"
+        ) from error
+    right = [(n, n_outputs)] + [(n,)] * (n_outputs == 1)
     if not isinstance(scores, Tensor) or tuple(scores.shape) not in right:
         given = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
         raise ValueError(
-            f"the network of {settings.kind} gives {given} for {len(inputs)} examples, but the data need "
+            f"the network of {settings.kind} gives {given} for {n} examples, but the data need "
             f'{right[0]}; its last layer must give params["n_classes"] scores'
         )

@@ -48,7 +48,11 @@ class Prepared:
     def of(cls, data: Split, precision: str) -> Prepared:
         """From a split, which is copied only where its type changes."""
         dtype = torch.bfloat16 if precision == "bf16" else dtype_of(precision)
-        train, validation, test = ((x.flatten(1).to(dtype), y) for x, y in (data.train, data.validation, data.test))
+        parts = []
+        for x, y in (data.train, data.validation, data.test):
+            assert isinstance(x, Tensor)
+            parts.append((x.flatten(1).to(dtype), y))
+        train, validation, test = parts
         return cls(train, validation, test, data.n_classes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from zonesearch.training.losses import is_default
 from zonesearch.training.metrics import measure_of
 from zonesearch.training.schedules import Sweep, parse
 from zonesearch.training.settings import Settings
@@ -23,6 +24,7 @@ def is_stackable(settings: Settings, techniques: Techniques) -> bool:
         and settings.optimizer.name in UPDATES
         and not settings.augmentation
         and not techniques.beyond_stopping
+        and is_default(settings)
         and measure_of(settings).counts
         and not isinstance(parse(settings.training.schedule), Sweep)
     )

@@ -1,0 +1,129 @@
+"""Which examples train, validate and test: drawn from the targets alone, stratified, before anything else is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from zonesearch.core.seeding import stream_seed
+from zonesearch.errors import ObjectiveError
+from zonesearch.training.data.raw import Indices
+from zonesearch.training.settings import DataSettings
+
+__all__ = ["Drawn", "draw"]
+
+_STRATA = 10  # a regression is stratified by tenths of its target
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The examples of each part, ascending; those of a test part of its own are counted there.
+
+    Args:
+        train, validation, test: indices.
+        limited: the sizes of validation and test where a limit made them smaller, by the name of the limit.
+    """
+
+    train: Indices
+    validation: Indices
+    test: Indices
+    limited: Mapping[str, int] = field(default_factory=dict)
+
+
+def draw(
+    settings: DataSettings,
+    seed: int,
+    targets: npt.NDArray[Any],
+    test: npt.NDArray[Any] | None,
+    classes: Sequence[object],
+) -> Drawn:
+    """Draw the parts.
+
+    Args:
+        settings: shares and limits.
+        seed: of the study.
+        targets: numbers of classes, or those of a regression.
+        test: targets of a test part of its own; None where it is taken from the others.
+        classes: their names; empty for a regression.
+
+    Raises:
+        ObjectiveError: a share or a limit that is none, or too few examples for it.
+    """
+    for key in ("validation", "test"):
+        if not 0 < getattr(settings, key) < 1:
+            raise ObjectiveError(f"[data] {key} must be a share between 0 and 1, not {getattr(settings, key)}")
+    for key in ("limit", "limit_validation", "limit_test"):
+        if getattr(settings, key) < 0:
+            raise ObjectiveError(f"[data] {key} is a number of examples, 0 for none, not {getattr(settings, key)}")
+    rng = np.random.default_rng(stream_seed(seed, "split"))
+    strata = targets if classes else _tenths(targets)
+    rest = np.arange(len(targets))
+    if test is None:
+        rest, held = _stratified(strata, rest, settings.test, rng, classes)
+        of_test = strata
+    else:
+        held = np.arange(len(test))
+        of_test = test if classes else _tenths(test)
+    train, validation = _stratified(strata, rest, settings.validation, rng, classes)
+    if settings.limit:
+        if settings.limit >= len(train):
+            raise ObjectiveError(f"[data] limit = {settings.limit}, but there are only {len(train)} training examples")
+        train, _ = _stratified(strata, train, 1 - settings.limit / len(train), rng)
+    limited: dict[str, int] = {}
+    validation = _limited(settings, "limit_validation", validation, strata, rng, limited)
+    held = _limited(settings, "limit_test", held, of_test, rng, limited)
+    return Drawn(train, validation, held, limited)
+
+
+def _limited(
+    settings: DataSettings,
+    key: str,
+    part: Indices,
+    strata: npt.NDArray[Any],
+    rng: np.random.Generator,
+    limited: dict[str, int],
+) -> Indices:
+    """At most so many examples as ``key`` says, or ``limit`` where it says nothing; a limit that took some is noted."""
+    n = getattr(settings, key) or settings.limit
+    if not n or n >= len(part):
+        return part
+    kept, _ = _stratified(strata, part, 1 - n / len(part), rng)
+    limited[key] = len(kept)
+    return kept
+
+
+def _tenths(targets: npt.NDArray[np.float64]) -> Indices:
+    """Which tenth of all targets each belongs to."""
+    ranks = np.argsort(np.argsort(targets, kind="stable"), kind="stable")
+    return (ranks * _STRATA // max(1, len(targets))).astype(np.int64)
+
+
+def _stratified(
+    labels: npt.NDArray[np.generic],
+    among: Indices,
+    share: float,
+    rng: np.random.Generator,
+    names: Sequence[object] | None = None,
+) -> tuple[Indices, Indices]:
+    """``among`` split in (rest, part), the part holding ``share`` of every class; both in ascending order.
+
+    With the ``names`` of the classes, none for a regression, the part must hold some of every class.
+    """
+    part = []
+    for label in np.unique(labels[among]):
+        members = among[labels[among] == label]
+        n = round(share * len(members))
+        if n == len(members) or (n == 0 and names is not None):
+            few = f"{len(members)} example" + "s" * (len(members) != 1)
+            what = f"class {names[label]} has only {few}" if names else f"{len(among)} examples are too few"
+            raise ObjectiveError(
+                f"{what}: a share of {share:.3g} cannot be put aside for each of training, validation and test; give "
+                "more data, or another share in [data]"
+            )
+        part.append(rng.permutation(members)[:n])
+    chosen = np.sort(np.concatenate(part))
+    return np.setdiff1d(among, chosen), chosen
