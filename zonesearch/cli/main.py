@@ -31,6 +31,7 @@ COMMANDS = (
     "status",
     "trials",
     "report",
+    "train",
     "merge",
     "view",
     "dashboard",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO, cast
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from zonesearch.core.objective import Bundle
@@ -17,7 +19,7 @@ from zonesearch.run.pipeline import Round
 from zonesearch.statistics.incumbent import Leader
 from zonesearch.study.study import Study
 
-__all__ = ["ProgressBars"]
+__all__ = ["ProgressBars", "share_bar"]
 
 _LINE_EVERY_S = 10.0  # without a terminal: a line a stage, and one so often in between
 
@@ -157,3 +159,20 @@ class _Patient:
                 act()
             except (OSError, ValueError):  # the other end left, the disk is full, or it was closed
                 self._works = False
+
+
+@contextmanager
+def share_bar(title: str) -> Iterator[Callable[[float], None]]:
+    """A bar for one piece of work that says which share of it is done, 0 to 1; nothing where there is no terminal."""
+    console = Console(file=cast(TextIO, _Patient(sys.stderr)))
+    bar = Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task(escape(title), total=1.0)
+        yield lambda share: bar.update(task, completed=share)

@@ -14,7 +14,7 @@ from typing import Any
 from zonesearch.training.settings import Settings
 from zonesearch.training.techniques import Techniques
 
-__all__ = ["changes", "code_versions", "described", "full"]
+__all__ = ["changes", "code_versions", "described", "differing", "full"]
 
 _NO_RESULT = {"data": ("root",), "training": ("device", "stack", "keep_mb")}
 """Settings that say where and how quickly, and change no result."""
@@ -44,13 +44,13 @@ def described(settings: Settings, techniques: Techniques) -> dict[str, Any]:
     """Tables with the settings that differ from their defaults; a technique that is on has a table in any case."""
     found: dict[str, Any] = {}
     for part in fields(settings):
-        table = _differing(getattr(settings, part.name), _NO_RESULT.get(part.name, ()))
+        table = differing(getattr(settings, part.name), _NO_RESULT.get(part.name, ()))
         if table:
             found[part.name] = table
     for name, technique in vars(techniques).items():
         if technique is not None:
             kind = {"kind": technique.kind} if hasattr(technique, "kind") else {}
-            found[name] = _differing(technique) | kind
+            found[name] = differing(technique) | kind
     versions = code_versions(settings, techniques)
     return found | ({"code": versions} if versions else {})
 
@@ -82,7 +82,8 @@ def _other(base: Mapping[str, Any], arm: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in arm.items() if key not in base or base[key] != value}
 
 
-def _differing(part: Any, without: tuple[str, ...] = ()) -> dict[str, Any]:
+def differing(part: Any, without: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The fields of a part of the settings that differ from their defaults."""
     values = asdict(part)
     return {
         field.name: values[field.name]

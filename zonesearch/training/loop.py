@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import nn
 
 from zonesearch.core.seeding import stream_seed
 from zonesearch.core.trials import Training, Trial
@@ -45,6 +46,7 @@ def train_one(
     report: Callable[[float], None],
     techniques: Techniques | None = None,
     states: States | None = None,
+    keep: Callable[[nn.Module], None] | None = None,
 ) -> Trial:
     """Train one network and evaluate it after each epoch.
 
@@ -60,6 +62,7 @@ def train_one(
         report: is told the share that is done.
         techniques: what happens around the steps; nothing by default.
         states: where the ends of trainings are kept, to go on from; none by default.
+        keep: is given the network that the test split sees, of a training that measures it and is complete.
     """
     start = time.perf_counter()
     device, precision = data.train[0].device, settings.training.precision
@@ -83,6 +86,8 @@ def train_one(
             if training.test and run.tested is not None and complete:
                 _, test_accuracy, outputs = examine(run.tested, *data.test, measure, precision)
                 test_right = right_answers(outputs, data.test[1], measure)
+                if keep is not None:
+                    keep(run.tested)
     return Trial(
         training=training,
         state="complete" if complete else "diverged",

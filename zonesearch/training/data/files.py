@@ -11,6 +11,7 @@ import numpy as np
 
 from zonesearch.errors import ObjectiveError, did_you_mean
 from zonesearch.training.data.raw import Raw, as_raw
+from zonesearch.training.data.table import Columns
 from zonesearch.training.settings import DataSettings
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def read_arrays(settings: DataSettings, path: Path) -> tuple[Raw, Raw | None, li
     return parts[0], parts[1] if len(parts) > 1 else None, classes
 
 
-def read_table(settings: DataSettings, path: Path) -> tuple[Raw, Raw | None, list[object]]:
+def read_table(settings: DataSettings, path: Path) -> tuple[Raw, Raw | None, list[object], Columns]:
     """A .csv or .parquet file; or a folder with ``train`` and ``test`` of these. Columns of words become 0-1 columns.
 
     Raises:
@@ -75,13 +76,14 @@ def read_table(settings: DataSettings, path: Path) -> tuple[Raw, Raw | None, lis
             f'{path}: column "{strange[0]}" holds {whole[strange[0]].dtype}, neither numbers nor words; convert or '
             "drop it"
         )
+    columns = Columns.fit(pd.concat([frame.drop(columns=settings.target) for frame in frames]), str(path))
     classes: list[object] = []
     parts, start = [], 0
     for frame, each in zip(frames, paths, strict=True):
         rows = whole.iloc[start : start + len(frame)]
         start += len(frame)
         parts.append(as_raw(rows.to_numpy(np.float32), frame[settings.target].to_numpy(), settings, str(each), classes))
-    return parts[0], parts[1] if len(parts) > 1 else None, classes
+    return parts[0], parts[1] if len(parts) > 1 else None, classes, columns
 
 
 def _train_and_test(folder: Path) -> list[Path]:

@@ -13,6 +13,7 @@ from zonesearch.training.data.datasets import as_arrays
 from zonesearch.training.data.files import read_arrays, read_table
 from zonesearch.training.data.images import read_images
 from zonesearch.training.data.raw import Raw, as_raw
+from zonesearch.training.data.table import Columns
 from zonesearch.training.networks.factory import imported
 from zonesearch.training.settings import DataSettings
 
@@ -32,19 +33,23 @@ _TORCHVISION = {
 NAMES = ("digits", *_TORCHVISION, "images", "arrays", "table")
 
 
-def read(settings: DataSettings) -> Read:
-    """(train, test or None where the source has no test part, names of the classes, none for a regression).
+def read(settings: DataSettings) -> tuple[Raw, Raw | None, list[object], Columns | None]:
+    """(train, test or None where the source has no test part, names of the classes, none for a regression; the columns
+    of a table).
 
     Raises:
         ObjectiveError: naming the data set, file or number, and the mend.
     """
     name = settings.name
+    columns = None
     if ":" in name:
         train, test, classes = _by_factory(settings)
     elif name == "digits":
         train, test, classes = _digits(settings)
     elif name in _TORCHVISION:
         train, test, classes = _of_torchvision(settings)
+    elif name == "table":
+        train, test, classes, columns = read_table(settings, _file(settings))
     elif name in _FILES:
         train, test, classes = _FILES[name](settings, _file(settings))
     else:
@@ -54,13 +59,12 @@ def read(settings: DataSettings) -> Read:
         )
     if settings.task == "regression" and name not in ("arrays", "table") and ":" not in name:
         raise ObjectiveError(f'[data] task = "regression", but {name} has classes; use arrays, a table or a function')
-    return train, test, classes if settings.task != "regression" else []
+    return train, test, classes if settings.task != "regression" else [], columns
 
 
 _FILES: dict[str, Callable[[DataSettings, Path], Read]] = {
     "images": read_images,
     "arrays": read_arrays,
-    "table": read_table,
 }
 
 

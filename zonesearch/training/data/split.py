@@ -18,6 +18,7 @@ from torch import Tensor
 
 from zonesearch.core.seeding import stream_seed
 from zonesearch.errors import ObjectiveError
+from zonesearch.training.data.preprocessing import Preprocessing
 from zonesearch.training.data.raw import Raw
 from zonesearch.training.data.sources import read
 from zonesearch.training.settings import DataSettings
@@ -38,6 +39,7 @@ class Split:
         n_classes: number of classes; 0 of a regression.
         digest: hash of the content before it was split.
         scale: mean and deviation of the targets of a regression, by which they were standardised.
+        preprocessing: what was done to the inputs, to be done to new ones.
     """
 
     train: tuple[Tensor, Tensor]
@@ -46,6 +48,7 @@ class Split:
     n_classes: int
     digest: str
     scale: tuple[float, float] = (0.0, 1.0)
+    preprocessing: Preprocessing = Preprocessing()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -74,7 +77,7 @@ def load(settings: DataSettings, seed: int, device: str = "cpu", double: bool = 
     for key in ("validation", "test"):
         if not 0 < getattr(settings, key) < 1:
             raise ObjectiveError(f"[data] {key} must be a share between 0 and 1, not {getattr(settings, key)}")
-    raw, test, classes = read(settings)
+    raw, test, classes, columns = read(settings)
     n_classes = len(classes)
     inputs, targets = raw
     digest = hashlib.sha256()
@@ -112,6 +115,14 @@ def load(settings: DataSettings, seed: int, device: str = "cpu", double: bool = 
         n_classes=n_classes,
         digest=digest.hexdigest()[:16],
         scale=scale,
+        preprocessing=Preprocessing(
+            shape=inputs.shape[1:],
+            mean=tuple(map(float, mean.ravel())),
+            deviation=tuple(map(float, deviation.ravel())),
+            columns=columns,
+            classes=tuple(classes),
+            scale=scale,
+        ),
     )
 
 

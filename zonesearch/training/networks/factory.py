@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from zonesearch.errors import ObjectiveError
 from zonesearch.training.settings import NetworkSettings
 
-__all__ = ["build_by_factory", "check_scores", "imported"]
+__all__ = ["build_by_factory", "check_scores", "imported", "made_by"]
 
 
 def imported(path: str, where: str) -> Callable[..., Any]:
@@ -45,7 +45,13 @@ def build_by_factory(settings: NetworkSettings, shape: tuple[int, ...], n_classe
     Raises:
         TypeError: it gave something else than a network.
     """
-    function = imported(settings.kind, "[network] kind")
+    return made_by(imported(settings.kind, "[network] kind"), settings, shape, n_classes)
+
+
+def made_by(
+    function: Callable[..., Any], settings: NetworkSettings, shape: tuple[int, ...], n_classes: int
+) -> nn.Module:
+    """As :func:`build_by_factory`, by a function that is there already."""
     own = {name: value for name, value in vars(settings).items() if name not in ("kind", "arguments")}
     params = {**own, **dict(settings.arguments), "input_shape": shape, "n_classes": n_classes}
     takes = inspect.signature(function).parameters if not isinstance(function, type) else None
