@@ -29,12 +29,13 @@ from zonesearch.study.study import Study
 from zonesearch.study.winner import winner_study
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from zonesearch.training.recipe import Recipe
     from zonesearch.training.trained import TrainedNetwork
 
 __all__ = ["Home", "call_of", "open_home"]
+
+Network = Any
+"""A ``torch.nn.Module``; torch is for :mod:`zonesearch.training` alone."""
 
 _MOST_THREADS = 256
 
@@ -105,7 +106,7 @@ class Home:
         if self.given is None:
             raise ObjectiveError("the objective of this run is a function, which trains by itself")
         seeds = tuple(seeds or self.settled.seeds_of(1))
-        parts: list[tuple[nn.Module, Trial, int]] = []
+        parts: list[tuple[Network, Trial, int]] = []
         for place, seed in enumerate(seeds):
 
             def share(done: float, before: int = place) -> None:
@@ -134,7 +135,7 @@ class Home:
 
     def _one(
         self, given: Trainable, training: Training, all_data: bool, report: Report, say: Callable[[str], None]
-    ) -> tuple[nn.Module, Trial, int]:
+    ) -> tuple[Network, Trial, int]:
         """One network, its trial, and after how many epochs it was taken."""
         check_params(self.folder, given, training.params)
         given.recipe.check(training.params)
@@ -149,7 +150,7 @@ class Home:
                 report, whole = (lambda share: whole(0.5 + share / 2)), report
             n_epochs, past = chosen
             scores = [past.metric.score(value) for value in past.validation_curve]
-            kept: list[nn.Module] = []
+            kept: list[Network] = []
             with_threads = _Threads(past, given.study)
             trial = with_threads.call(lambda: given.recipe.refit(training, n_epochs, scores, report, kept.append))
             return _only(kept, trial), trial, n_epochs
@@ -159,7 +160,7 @@ class Home:
             _compare(before, trial, say)
         return network, trial, chosen_epoch(trial, tested)
 
-    def _train(self, given: Trainable, training: Training, report: Report) -> tuple[nn.Module, Trial]:
+    def _train(self, given: Trainable, training: Training, report: Report) -> tuple[Network, Trial]:
         """As the search trained it, where it did."""
         before = recorded(self.findings, training)
         recipe, bundle = given.recipe, Bundle((training,))
@@ -171,7 +172,7 @@ class Home:
                 bundle = found
         elif before is not None:
             recipe = recipe.unstacked()
-        kept: dict[Training, nn.Module] = {}
+        kept: dict[Training, Network] = {}
         trials: list[Trial] = []
         crew = _Threads(before, given.study).crew
         keeping: Any = _Keeping(recipe, kept)
@@ -188,7 +189,7 @@ class _Keeping:
     """A recipe that hands on the networks it trains."""
 
     recipe: Recipe
-    kept: dict[Training, nn.Module]
+    kept: dict[Training, Network]
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -219,7 +220,7 @@ class _Threads:
             return function()
 
 
-def _only(kept: Sequence[nn.Module], trial: Trial) -> nn.Module:
+def _only(kept: Sequence[Network], trial: Trial) -> Network:
     """The network of a trial that is complete."""
     if trial.state == "failed":
         raise ObjectiveError(f"the training with seed {trial.seed} failed: {trial.reason}")

@@ -147,6 +147,8 @@ def prepared(inputs: Any, source: Source, preprocessing: Preprocessing) -> npt.N
         x = np.ascontiguousarray(x, dtype=np.float32)
     except (TypeError, ValueError) as error:
         raise ObjectiveError(f"inputs must be numbers: {error}") from None
+    if not len(x):
+        raise ObjectiveError("there are no examples to predict")
     bad = ~np.isfinite(x.reshape(len(x), -1)).all(axis=1)
     if bad.any():
         raise ObjectiveError(f"example {int(bad.argmax())} holds a number that is missing or not finite; fill it")
