@@ -37,6 +37,9 @@ schedules = ["constant", "cosine"]
 """
 
 
+_OF_STAGES = ["[interval]", *STUDY.partition("[interval]")[2].splitlines()]
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("taken")
@@ -115,14 +118,18 @@ def test_run_without_a_verdict_gives_its_best_so_far_with_a_note(
 ) -> None:
     run_study(read_study("study.toml", ["search.seeds=1"]), into="part", shard=Shard(1, 2))
     said = said_by(capsys, "part", "--out", "net.pt")
-    assert "The run has no verdict: this is the best training so far" in said
-    trials = [trial for trial in load_run("part").trials if trial.complete]
-    best = max(trial.accuracy or 0 for trial in trials)
-    assert load_network("net.pt").about["validation"][0] == best
+    assert "The run has no verdict: this is the best candidate so far" in said
+    part = load_run("part")
+    best = max(part.candidates, key=lambda candidate: candidate.value)
+    assert load_network("net.pt").setting == best.params
+    assert load_network("net.pt").about["validation"][0] == best.value
+    grid = run_study(read_study("study.toml"), into="first", shard=Shard(1, 4))
+    assert "the best training so far" in said_by(capsys, "first", "--out", "net.pt")
+    assert load_network("net.pt").about["validation"][0] == max(trial.accuracy or 0 for trial in grid.trials)
     assert "has no verdict yet" in refused(capsys, "part", "--setting", "1")
-    full = run_pipeline(
-        read_study("study.toml", ['search.stages=["grid"]', "search.budget={trainings=40}"]), into="map"
-    )
+    whole = "\n".join(line for line in STUDY.splitlines() if line not in _OF_STAGES)
+    Path("map.toml").write_text(whole.replace("[search]", '[search]\nstages = ["grid"]'))
+    full = run_pipeline(read_study("map.toml"), into="map")
     assert "peak of zone 1 so far" in said_by(capsys, "map", "--out", "net.pt")
     assert load_network("net.pt").setting == full.zones[0].peak
 
@@ -188,11 +195,13 @@ def test_of_a_function_in_a_study_file_the_call_names_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    text = 'name = "f"\n[space]\nwidth = [8, 16]\n[objective]\nfunction = "gone:outer.f"\narguments = {scale = 2, word = "a"}\n'
+    text = 'name = "f"\n[space]\nwidth = [8, 16]\n[objective]\nfunction = "gone:outer.f"\n'
+    text += 'arguments = {scale = 2, word = "a"}\n'
     Path("study.toml").write_text(text + '[training]\nepochs = 3\n[search]\nstages = ["compare"]\n')
     monkeypatch.syspath_prepend(str(tmp_path))
     Path("gone.py").write_text(
-        "class outer:\n    @staticmethod\n    def f(params, seed, epochs, scale, word):\n        return params['width'] / 100\n"
+        "class outer:\n    @staticmethod\n"
+        "    def f(params, seed, epochs, scale, word):\n        return params['width'] / 100\n"
     )
     run_pipeline(read_study("study.toml"), into="run")
     Path("gone.py").unlink()
@@ -222,6 +231,6 @@ def test_imported_run_has_nothing_to_train(tmp_path: Path, capsys: pytest.Captur
     url = f"sqlite:///{tmp_path / 'o.db'}"
     study = optuna.create_study(storage=url, study_name="o", direction="maximize")
     study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=3)
-    assert main(["import", url, "o", "--into", str(tmp_path / "run")]) == 0
+    assert main(["import", "--storage", url, "--into", str(tmp_path / "run")]) == 0
     capsys.readouterr()
     assert "was imported" in refused(capsys, str(tmp_path / "run"))

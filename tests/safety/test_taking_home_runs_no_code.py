@@ -63,7 +63,7 @@ def refused(capsys: pytest.CaptureFixture[str], *options: str) -> str:
         (STUDY.replace("[data]", '[network]\nkind = "evil:network"\n[data]'), '[network] kind = "evil:network"'),
         (STUDY.replace("epochs = 1", 'epochs = 1\nmetric = "os:system"'), '[training] metric = "os:system"'),
         (
-            STUDY.replace("width = [4, 8]", 'width = [4, 8]\narm = ["a"]') + '[arms.a.network]\nkind = "evil:f"\n',
+            STUDY.replace("[data]", 'arm = ["a"]\n[data]') + '[arms.a.network]\nkind = "evil:f"\n',
             "evil:f",
         ),
         (STUDY + '[objective]\nkind = "evil"\n', "evil"),

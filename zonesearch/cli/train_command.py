@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -86,6 +87,8 @@ def call(options: argparse.Namespace) -> None:
         seeds = home.settled.seeds_of(options.ensemble)
     out = (options.out or options.run / "network.pt").absolute()
     onnx = options.onnx and options.onnx.absolute()  # code of the user's may change the working directory
+    for place in filter(None, (out, onnx)):
+        _check_place(place)
     with share_bar(f"{home.findings.name}: {home.settled.why}") as report:
         trained = home.train(all_data=options.all_data, seeds=seeds, report=report, say=_say)
     print(f"{point_text(home.settled.params)}: {home.settled.why}")
@@ -107,6 +110,20 @@ def call(options: argparse.Namespace) -> None:
         print(f"ONNX: {options.onnx}")
     if options.toml is not None:
         print(f"Study file: {options.toml}")
+
+
+def _check_place(path: Path) -> None:
+    """See that a file can be written before hours are spent on what belongs into it."""
+    from zonesearch.errors import StoreError
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{path} cannot be written: {error.strerror or error}") from None
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise StoreError(
+            f"{path} cannot be written: {'it is a folder' if path.is_dir() else 'its folder is read-only'}"
+        )
 
 
 def _say(sentence: str) -> None:

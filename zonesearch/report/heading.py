@@ -116,8 +116,8 @@ def _recommendation(findings: Findings, verdict: Verdict) -> str:
     if findings.zones:
         blocks.append(f"<div><h2>Where the zones are</h2>{_where(findings)}</div>")
     whence = (
-        f"runs/{escape(findings.name)} is the run folder; {escape(_file_name(findings))}, the study file, stands at the "
-        "end of this page."
+        f"runs/{escape(findings.name)} is the run folder, {escape(_file_name(findings))} the study file; this page "
+        "holds it at its end."
         if findings.study_text
         else "objective is the function or recipe that was searched."
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,8 @@ def save_network(trained: TrainedNetwork, path: str | os.PathLike[str]) -> Path:
     except (OSError, RuntimeError) as error:  # torch raises RuntimeError for a folder or a full disk
         raise StoreError(f"network file {path} cannot be written: {error}") from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
     return path
 
 

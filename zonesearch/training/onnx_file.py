@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -90,5 +91,6 @@ def save_onnx(trained: TrainedNetwork, path: str | os.PathLike[str]) -> Path:
         first = (str(error).splitlines() or [type(error).__name__])[0]
         raise ObjectiveError(f"the network cannot be written as ONNX: {first[:300]}") from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
     return path
