@@ -106,6 +106,7 @@ def run_pipeline(
     fresh: bool = False,
     retry_failed: bool = False,
     observer: Observer | None = None,
+    progress: bool | None = None,
     **settings: Mapping[str, Any],
 ) -> Result:
     """Search: grid, interval, polish, or other stages, until nothing more is wanted.
@@ -126,6 +127,8 @@ def run_pipeline(
         fresh: move an old run in the folder aside and begin anew.
         retry_failed: train those again that failed before.
         observer: is told how it goes.
+        progress: whether to show it: a bar a stage with the time left, in a terminal or a notebook; plain lines in a
+            pipe. By default where somebody sees it, and not in a pipe.
         settings: for a space: a table of settings for each stage, as ``polish={"keep": 3}``.
 
     Returns:
@@ -160,6 +163,10 @@ def run_pipeline(
         of_a_space = {**settings, "budget": budget, "metric": metric, "direction": direction}
         for given in (key for key, value in of_a_space.items() if value is not None):
             raise StudyError(f"{given}= is for a space; a study brings its own settings")
+    if progress and observer is not None:
+        raise StudyError("observer= is told how it goes, in the place of progress=True; leave out one of them")
+    if observer is None:
+        observer = _shown(study, into, progress)
     return run_study(
         study,
         into=into,
@@ -170,6 +177,16 @@ def run_pipeline(
         retry_failed=retry_failed,
         observer=observer,
     )
+
+
+def _shown(study: Study, into: str | Path | None, progress: bool | None) -> Observer:
+    """Bars, or nothing."""
+    if progress is False:
+        return Silent()
+    from zonesearch.run.progress import ProgressBars, is_seen
+
+    folder = None if into is None else Path(into)
+    return ProgressBars(study, folder) if progress or is_seen() else Silent()
 
 
 def run_study(
