@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from zonesearch.search.stage import Plan, Stage
     from zonesearch.study.files import read_study
     from zonesearch.study.study import Study
+    from zonesearch.training.network_file import load_network
     from zonesearch.training.reporting import report_epoch
 
 __version__ = "0.2.0"
@@ -63,6 +64,7 @@ __all__ = [
     "ZoneSearchError",
     "advance",
     "compare_methods",
+    "load_network",
     "load_run",
     "read_study",
     "report_epoch",
@@ -92,6 +94,7 @@ _HOMES = {
     "zonesearch.search.stage": ("Plan", "Stage"),
     "zonesearch.study.files": ("read_study",),
     "zonesearch.study.study": ("Study",),
+    "zonesearch.training.network_file": ("load_network",),
     "zonesearch.training.reporting": ("report_epoch",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -33,6 +33,7 @@ COMMANDS = (
     "status",
     "trials",
     "report",
+    "train",
     "merge",
     "view",
     "dashboard",

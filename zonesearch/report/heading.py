@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -58,29 +59,29 @@ def heading(survey: Survey) -> Markup:
 
 
 def training_lines(findings: Findings, standing: Standing) -> str:
-    """Python lines that train the recommended setting again, on its first fresh seed."""
-    params = json.dumps(dict(standing.finalist.params), ensure_ascii=False)
-    params = params.replace(": true", ": True").replace(": false", ": False")
-    seed = next(iter(standing.accuracies), 0)
-    if not findings.study_text:
+    """The command that trains the recommended setting into a file, and Python lines that use it; of a function, the
+    call with the setting, on its first fresh seed.
+    """
+    if not findings.study_text or not any("stacked" in trial.provenance for trial in findings.trials):
+        params = json.dumps(dict(standing.finalist.params), ensure_ascii=False)
+        params = params.replace(": true", ": True").replace(": false", ": False").replace(": null", ": None")
+        seed = next(iter(standing.accuracies), 0)
         value = findings.metric.name if findings.metric.name.isidentifier() else "value"
         return f"{value} = objective({params}, seed={seed}, epochs={findings.epochs})"
+    name = findings.name.replace('"', "")
+    own = f' --study "{name}.toml"' if re.search(r"""["'][\w.]+:[\w.]+["']""", findings.study_text) else ""
     return (
-        "from zonesearch import Bundle, Training, read_study\n\n"
-        f'recipe = read_study("{_file_name(findings)}").objective()\n'
-        f"training = Training({params}, seed={seed}, epochs={findings.epochs}, test=True)\n"
-        "[trial] = recipe.train(Bundle((training,)), report=lambda share: None)\n"
-        "print(trial.accuracy, trial.test_accuracy)"
+        f'# in a terminal:  zonesearch train "runs/{name}"{own} --out "{name}.pt"\n'
+        "import zonesearch\n\n"
+        f'network = zonesearch.load_network("{name}.pt"{", factory=..." if own else ""})\n'
+        "labels = network.predict(inputs)"
     )
-
-
-def _file_name(findings: Findings) -> str:
-    return f"{findings.name}.toml".replace('"', "")
 
 
 def _whence(findings: Findings) -> str:
     if findings.study_text:
-        return f"{_file_name(findings)} is the study file; this page holds it at its end."
+        name = findings.name.replace('"', "")
+        return f"runs/{name} is the run folder, {name}.toml the study file; this page holds it at its end."
     return "objective is the function or recipe that was searched."
 
 

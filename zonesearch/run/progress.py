@@ -1,14 +1,20 @@
-"""Progress: a bar for the round under way with the time left for it; plain lines where there is no terminal."""
+"""Progress: a bar for each stage with the time left for what it wants now; plain lines where there is no terminal.
+
+In a notebook the bars are drawn into the output of the cell, and drawn again as they move: no widget is needed.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from zonesearch.core.objective import Bundle
@@ -17,22 +23,27 @@ from zonesearch.run.pipeline import Round
 from zonesearch.statistics.incumbent import Leader
 from zonesearch.study.study import Study
 
-__all__ = ["ProgressBars"]
+__all__ = ["ProgressBars", "in_notebook", "is_seen", "share_bar"]
 
+_FRAME = "<pre style='line-height:1.3'>{code}</pre>"
+_DRAW_EVERY_S = 0.3  # in a notebook
 _LINE_EVERY_S = 10.0  # without a terminal: a line a stage, and one so often in between
 
 
 class ProgressBars:
-    """One bar a round, measured in the cost of its bundles, so that the time left is right when they differ.
+    """One bar a stage, measured in the cost of its bundles, so that the time left is right when they differ.
+
+    A stage that asks again, once it has seen what came, makes its bar longer.
 
     Args:
         study: gives its name and the number of stages.
-        folder: the run folder, named at the beginning.
+        folder: the run folder, named at the beginning; None for a run that is kept in memory.
     """
 
-    def __init__(self, study: Study, folder: Path) -> None:
+    def __init__(self, study: Study, folder: Path | None) -> None:
         self.n_trained = 0
-        self._console = Console(file=cast(TextIO, _Patient(sys.stderr)))
+        self._cell = _Cell() if in_notebook() else None
+        self._console = Console(file=cast(TextIO, _Patient(sys.stderr)), force_jupyter=False)
         self._progress = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(),
@@ -40,24 +51,27 @@ class ProgressBars:
             TimeRemainingColumn(),
             TextColumn("{task.fields[best]}"),
             console=self._console,
-            disable=not self._console.is_terminal,
+            disable=self._cell is not None or not self._console.is_terminal,
         )
         self._costs: dict[str, float] = {}
         self._moved: dict[str, float] = {}
         self._bundle_costs: dict[str, float] = {}
         self._cost_done, self._n_bundles_done = 0.0, 0
         self._task: TaskID | None = None
+        self._at, self._tasks = -1, dict[int, tuple[TaskID, float, int]]()
+        self._before = (0.0, 0)  # cost and trainings of the earlier rounds of this stage
         self._done = self._wanted = 0
         self._stage = ""
         self._last_line = time.monotonic()
         self._leader = Leader(study.space.names, study.reading)
         self._n_known = 0
-        self._title = f"[bold]{study.name}[/bold] in {folder}"
+        self._title = f"[bold]{escape(study.name)}[/bold]" + ("" if folder is None else f" in {escape(str(folder))}")
 
     def round_begins(self, at: Round, bundles: Sequence[Bundle], n_stages: int) -> None:
-        """A new bar."""
+        """A new bar for a stage that begins, a longer one for a stage that asks again."""
         if self._title:
-            self._console.print(self._title, highlight=False, soft_wrap=True)
+            if self._cell is None:
+                self._console.print(self._title, highlight=False, soft_wrap=True)
             self._title = ""
         self._finish()
         self._costs = {training.key: b.cost / len(b.trainings) for b in bundles for training in b.trainings}
@@ -68,14 +82,19 @@ class ProgressBars:
         self._stage = f"{at.records[at.stage].name} ({at.stage + 1}/{n_stages})"
         self._line(f"{self._stage}: {self._wanted} trainings")
         self._progress.start()
-        self._task = self._progress.add_task(
-            self._stage,
-            total=sum(self._bundle_costs.values()),
-            done=0,
-            wanted=self._wanted,
-            bundle=self._bundle(),
-            best="",
-        )
+        total = sum(self._bundle_costs.values())
+        task, cost, n = self._tasks.get(at.stage, (None, 0.0, 0))
+        self._before = cost, n
+        if task is None:
+            task = self._progress.add_task(
+                escape(self._stage), total=total, done=0, wanted=self._wanted, bundle=self._bundle(), best=""
+            )
+        else:
+            self._progress.update(
+                task, total=cost + total, completed=cost, done=n, wanted=n + self._wanted, bundle=self._bundle()
+            )
+        self._task, self._at = task, at.stage
+        self._draw(now=True)
 
     def bundle_moves(self, key: str, share: float) -> None:
         """The bar moves within a bundle."""
@@ -95,7 +114,8 @@ class ProgressBars:
         best = self._leader.text()
         said = f"best so far {best}" if best else "none complete so far"
         if self._task is not None:
-            self._progress.update(self._task, done=self._done, bundle=self._bundle(), best=said)
+            done = self._before[1] + self._done
+            self._progress.update(self._task, done=done, bundle=self._bundle(), best=escape(said))
         self._show()
         if time.monotonic() - self._last_line > _LINE_EVERY_S:
             self._line(f"{self._stage}: {self._done} of {self._wanted} trainings, bundle {self._bundle()}, {said}")
@@ -104,6 +124,7 @@ class ProgressBars:
         """Leave the terminal as it was."""
         self._finish()
         self._progress.stop()
+        self._draw(now=True)
 
     def _move(self, key: str, share: float) -> None:
         """Note that a bundle is done to ``share``; sums are kept, for a round may have many thousand bundles."""
@@ -119,17 +140,66 @@ class ProgressBars:
 
     def _show(self) -> None:
         if self._task is not None:
-            self._progress.update(self._task, completed=self._cost_done)
+            self._progress.update(self._task, completed=self._before[0] + self._cost_done)
+            self._draw()
 
     def _finish(self) -> None:
         if self._task is not None:
-            self._progress.update(self._task, completed=sum(self._bundle_costs.values()))
+            cost, n = self._before[0] + sum(self._bundle_costs.values()), self._before[1] + self._wanted
+            if self._done >= self._wanted:
+                self._progress.update(self._task, completed=cost)
+            self._tasks[self._at] = self._task, cost, n
             self._task = None
 
     def _line(self, text: str) -> None:
         self._last_line = time.monotonic()
-        if not self._console.is_terminal:
+        if self._cell is None and not self._console.is_terminal:
             self._console.print(text, highlight=False, soft_wrap=True)
+
+    def _draw(self, now: bool = False) -> None:
+        """Show the bars in the notebook, where this is one."""
+        if self._cell is not None and self._progress.tasks:
+            self._cell.draw(self._progress, now)
+
+
+def in_notebook() -> bool:
+    """Whether a notebook shows what is printed here: an IPython whose other end is no terminal."""
+    ipython = sys.modules.get("IPython")
+    shell = getattr(ipython, "get_ipython", lambda: None)()
+    return shell is not None and type(shell).__name__ not in ("TerminalInteractiveShell", "NoneType")
+
+
+def is_seen() -> bool:
+    """Whether somebody sees bars that are drawn here: in a terminal or a notebook, and in no pipe."""
+    try:
+        return in_notebook() or (sys.stderr is not None and sys.stderr.isatty())
+    except ValueError:  # it was closed
+        return False
+
+
+class _Cell:
+    """The output of a notebook's cell, in which bars are drawn again and again."""
+
+    def __init__(self) -> None:
+        from IPython.display import display
+
+        self._display = display
+        self._handle: Any = None
+        self._last = 0.0
+
+    def draw(self, progress: Progress, now: bool) -> None:
+        """Draw the bars as they stand, a few times a second at most."""
+        if not now and time.monotonic() - self._last < _DRAW_EVERY_S:
+            return
+        self._last = time.monotonic()
+        page = Console(file=StringIO(), record=True, width=110, force_terminal=True, force_jupyter=False)
+        page.print(progress.get_renderable())
+        html = page.export_html(inline_styles=True, code_format=_FRAME, clear=False)
+        shown = {"text/html": html, "text/plain": page.export_text()}
+        if self._handle is None:
+            self._handle = self._display(shown, raw=True, display_id=True)
+        else:
+            self._handle.update(shown, raw=True)
 
 
 class _Patient:
@@ -157,3 +227,20 @@ class _Patient:
                 act()
             except (OSError, ValueError):  # the other end left, the disk is full, or it was closed
                 self._works = False
+
+
+@contextmanager
+def share_bar(title: str) -> Iterator[Callable[[float], None]]:
+    """A bar for one piece of work that says which share of it is done, 0 to 1; nothing where there is no terminal."""
+    console = Console(file=cast(TextIO, _Patient(sys.stderr)))
+    bar = Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task(escape(title), total=1.0)
+        yield lambda share: bar.update(task, completed=share)

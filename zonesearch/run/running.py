@@ -43,6 +43,7 @@ __all__ = [
     "as_begun",
     "check_metric",
     "identity_of",
+    "older_identities",
     "open_run",
     "run_pipeline",
     "run_study",
@@ -73,6 +74,7 @@ def run_pipeline(
     fresh: bool = False,
     retry_failed: bool = False,
     observer: Observer | None = None,
+    progress: bool | None = None,
     **settings: Mapping[str, Any],
 ) -> Result:
     """Search: grid, interval, polish beyond two axes surrogate, polish or other stages, until nothing more is wanted.
@@ -95,6 +97,8 @@ def run_pipeline(
         fresh: move an old run in the folder aside and begin anew.
         retry_failed: train those again that failed before.
         observer: is told how it goes.
+        progress: whether to show it: a bar a stage with the time left, in a terminal or a notebook; plain lines in a
+            pipe. By default where somebody sees it, and not in a pipe.
         settings: for a space: a table of settings for each stage, as ``polish={"keep": 3}``.
 
     Returns:
@@ -131,6 +135,10 @@ def run_pipeline(
         of_a_space["constraints"] = constraints or None
         for given in (key for key, value in of_a_space.items() if value is not None):
             raise StudyError(f"{given}= is for a space; a study brings its own settings")
+    if progress and observer is not None:
+        raise StudyError("observer= is told how it goes, in the place of progress=True; leave out one of them")
+    if observer is None:
+        observer = _shown(study, into, progress)
     return run_study(
         study,
         into=into,
@@ -141,6 +149,16 @@ def run_pipeline(
         retry_failed=retry_failed,
         observer=observer,
     )
+
+
+def _shown(study: Study, into: str | Path | None, progress: bool | None) -> Observer:
+    """Bars, or nothing."""
+    if progress is False:
+        return Silent()
+    from zonesearch.run.progress import ProgressBars, is_seen
+
+    folder = None if into is None else Path(into)
+    return ProgressBars(study, folder) if progress or is_seen() else Silent()
 
 
 def run_study(
@@ -211,7 +229,7 @@ def identity_of(study: Study, objective: Objective) -> dict[str, Any]:
     return {"format": IDENTITY_FORMAT, "objective": dict(objective.fingerprint()), "seed": study.seed}
 
 
-def _older_identities(study: Study, objective: Objective) -> list[dict[str, Any]]:
+def older_identities(study: Study, objective: Objective) -> list[dict[str, Any]]:
     """The same as older versions described it, where the objective knows."""
     older = getattr(objective, "older_fingerprints", list)
     return [{"objective": dict(described), "seed": study.seed} for described in older()]
@@ -236,7 +254,7 @@ def as_begun(study: Study, into: str | Path) -> Study:
 
 def open_run(study: Study, objective: Objective, into: str | Path, *, fresh: bool = False) -> RunFolder | Kept:
     """The run folder of ``study``, or what a storage keeps of it; raises as :meth:`RunFolder.create_or_open` does."""
-    identity, older, text = identity_of(study, objective), _older_identities(study, objective), study.text or None
+    identity, older, text = identity_of(study, objective), older_identities(study, objective), study.text or None
     settings = study.settings()
     if is_address(into):
         return Kept.create_or_open(

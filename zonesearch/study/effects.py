@@ -15,7 +15,7 @@ from zonesearch.core.plugins import is_plug_in
 from zonesearch.core.tables import known, laid_over
 from zonesearch.errors import StudyError
 
-__all__ = ["SETTINGS", "TECHNIQUE_TABLES", "check_effects"]
+__all__ = ["SETTINGS", "TECHNIQUE_TABLES", "check_effects", "setting_of"]
 
 Tables = Mapping[str, Mapping[str, Any]]
 Axes = Mapping[str, Sequence[Any]]
@@ -86,7 +86,7 @@ def check_effects(tables: Tables, axes: Axes, arms: Mapping[str, Tables] | None 
                 if tables.get(table, {}).get(key, ...) != value:
                     _refuse(f"[arms.{name}] {table}.{key}", [_Variant(arm, axes).useless(table, key)])
     for name in axes:
-        table, key = _setting(name)
+        table, key = setting_of(name)
         if table:
             if table in _CHECKED:
                 _refuse(f'axis "{name}"', [variant.useless(table, key) for variant in variants])
@@ -99,7 +99,7 @@ def check_effects(tables: Tables, axes: Axes, arms: Mapping[str, Tables] | None 
         raise StudyError("[early_stopping] has no effect without a rule: give patience, rise or after")
 
 
-def _setting(name: str) -> tuple[str, str]:
+def setting_of(name: str) -> tuple[str, str]:
     """The table and the key of an axis; nothing where it is no setting, but an argument of a network, say."""
     table, dot, key = name.partition(".")
     if dot:

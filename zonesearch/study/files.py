@@ -10,7 +10,7 @@ from typing import Any
 from zonesearch.errors import StudyError
 from zonesearch.study.study import Study
 
-__all__ = ["TEMPLATE", "parse_study", "read_study"]
+__all__ = ["TEMPLATE", "parse_study", "read_study", "read_tables", "tables_in"]
 
 _REPLACED = "#:set "
 """How a key that was replaced on the command line stands in the text of a study."""
@@ -66,13 +66,26 @@ def read_study(path: str | Path, replacements: Iterable[str] = ()) -> Study:
         StudyError, SpaceError: the file cannot be read or understood; names the file, the key and the mend.
     """
     path = Path(path)
+    return parse_study(_text(path, replacements), name=path.stem, where=str(path))
+
+
+def read_tables(path: str | Path, replacements: Iterable[str] = ()) -> dict[str, Any]:
+    """The tables of a study file as plain data, keys replaced as by :func:`read_study`.
+
+    Raises:
+        StudyError: the file cannot be read.
+    """
+    return tables_in(_text(Path(path), replacements), str(path))
+
+
+def _text(path: Path, replacements: Iterable[str]) -> str:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise StudyError(f"study file {path} cannot be read: {reason}; `zonesearch new NAME` writes one") from None
     replaced = "".join(f"\n{_REPLACED}{replacement}" for replacement in replacements)
-    return parse_study(text + (f"{replaced}\n" if replaced else ""), name=path.stem, where=str(path))
+    return text + (f"{replaced}\n" if replaced else "")
 
 
 def parse_study(text: str, *, name: str, where: str) -> Study:
@@ -81,6 +94,15 @@ def parse_study(text: str, *, name: str, where: str) -> Study:
     Raises:
         StudyError, SpaceError: as :func:`read_study`; ``where`` names the file.
     """
+    return Study.from_tables(tables_in(text, where), name=name, text=text, where=where)
+
+
+def tables_in(text: str, where: str) -> dict[str, Any]:
+    """The tables in the text of a study file, as plain data; replaced keys stand below it.
+
+    Raises:
+        StudyError: it is no TOML.
+    """
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -88,7 +110,7 @@ def parse_study(text: str, *, name: str, where: str) -> Study:
     for line in text.splitlines():
         if line.startswith(_REPLACED):
             _replace(tables, line.removeprefix(_REPLACED))
-    return Study.from_tables(tables, name=name, text=text, where=where)
+    return tables
 
 
 def _replace(tables: dict[str, Any], replacement: str) -> None:

@@ -15,7 +15,7 @@ from zonesearch.training.losses import is_task_loss
 from zonesearch.training.settings import Settings
 from zonesearch.training.techniques import Techniques
 
-__all__ = ["changes", "code_versions", "described", "full"]
+__all__ = ["changes", "code_versions", "described", "differing", "full"]
 
 _NO_RESULT = {"data": ("root", "limit_validation", "limit_test"), "training": ("device", "stack", "keep_mb")}
 """Settings that say where and how quickly, and change no result; limits of a part are told by what they leave of it."""
@@ -46,13 +46,13 @@ def described(settings: Settings, techniques: Techniques) -> dict[str, Any]:
     found: dict[str, Any] = {}
     settings = _plain(settings)
     for part in fields(settings):
-        table = _differing(getattr(settings, part.name), _NO_RESULT.get(part.name, ()))
+        table = differing(getattr(settings, part.name), _NO_RESULT.get(part.name, ()))
         if table:
             found[part.name] = table
     for name, technique in vars(techniques).items():
         if technique is not None:
             kind = {"kind": technique.kind} if hasattr(technique, "kind") else {}
-            found[name] = _differing(technique) | kind
+            found[name] = differing(technique) | kind
     versions = code_versions(settings, techniques)
     return found | ({"code": versions} if versions else {})
 
@@ -91,7 +91,8 @@ def _other(base: Mapping[str, Any], arm: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in arm.items() if key not in base or base[key] != value}
 
 
-def _differing(part: Any, without: tuple[str, ...] = ()) -> dict[str, Any]:
+def differing(part: Any, without: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The fields of a part of the settings that differ from their defaults."""
     values = asdict(part)
     return {
         field.name: values[field.name]

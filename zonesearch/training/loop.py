@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import nn
 
 from zonesearch.core.seeding import stream_seed
 from zonesearch.core.trials import Training, Trial
@@ -47,6 +48,7 @@ def train_one(
     report: Callable[[float], None],
     techniques: Techniques | None = None,
     states: States | None = None,
+    keep: Callable[[nn.Module], None] | None = None,
 ) -> Trial:
     """Train one network and evaluate it after each epoch.
 
@@ -62,6 +64,7 @@ def train_one(
         report: is told the share that is done.
         techniques: what happens around the steps; nothing by default.
         states: where the ends of trainings are kept, to go on from; none by default.
+        keep: is given the network that the test split sees, of a training that measures it and is complete.
     """
     start = time.perf_counter()
     data = data.seen_by(settings.network.is_factory)
@@ -86,6 +89,8 @@ def train_one(
             if training.test and run.tested is not None and complete:
                 tested = examine(run.tested, *data.test, measure, precision)
                 test_accuracy, test_right = tested.value, right_answers(tested.outputs, tested.labels, measure)
+                if keep is not None:
+                    keep(run.tested)
     return Trial(
         training=training,
         state="complete" if complete else "diverged",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from typing import Any
 
 import torch
+from torch import nn
 
 from zonesearch.core.measured import is_own, measured_metric, own_or_built_in
 from zonesearch.core.metric import Metric
@@ -29,6 +31,7 @@ from zonesearch.training.networks import check_network, n_parameters
 from zonesearch.training.numerics import check_precision
 from zonesearch.training.optimizers import check_optimizer
 from zonesearch.training.own_code import own_code
+from zonesearch.training.refitting import all_data, refitting
 from zonesearch.training.schedules import Sweep, parse
 from zonesearch.training.settings import (
     AugmentationSettings,
@@ -43,6 +46,9 @@ from zonesearch.training.states import States
 from zonesearch.training.techniques import TECHNIQUE_TABLES, Techniques, length_reason
 
 __all__ = ["Recipe"]
+
+Keep = Callable[[Training, nn.Module], None]
+"""Given a training and its network."""
 
 _KEEP_MB = 2000  # of ends of trainings, where longer trainings are to be expected
 _STEP_COST, _STACKED_STEP_COST = 2e-4, 2e-5  # of a step that computes nothing: seconds on one ordinary core
@@ -265,26 +271,68 @@ class Recipe:
         bundles += group(stackable, costs.__getitem__, self._n_parameters, math.fsum(costs.values()))
         return [Bundle(members, math.fsum(costs[training] for training in members)) for members in bundles]
 
-    def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
-        """Train a bundle as a stack, or one network after the other."""
+    def train(self, bundle: Bundle, report: Report, keep: Keep | None = None) -> Iterator[Trial]:
+        """Train a bundle as a stack, or one network after the other.
+
+        Args:
+            bundle: what is trained.
+            report: is told the share that is done.
+            keep: is given the network of each training that measures the test split, as that split sees it; then
+                all are trained from their beginning.
+        """
         metric = self.metric
         with saying_what_does_not_fit(lambda: self._largest(bundle.trainings)):
-            for trial in self._train(bundle, report):
+            for trial in self._train(bundle, report, keep):
                 yield whole(trial if trial.metric == metric else replace(trial, metric=metric), self)
 
-    def _train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
+    def unstacked(self) -> Recipe:
+        """The same recipe, every network trained by itself."""
+        arms = {name: arm.unstacked() for name, arm in self.arms.items()}
+        return replace(self, training=replace(self.training, stack=False), arms=arms)
+
+    def refit(
+        self,
+        training: Training,
+        n_epochs: int,
+        past: Sequence[float],
+        report: Report,
+        keep: Callable[[nn.Module], None],
+    ) -> Trial:
+        """A training on the training and the validation split together, which ends after ``n_epochs`` of its epochs.
+
+        Its validation values are of examples that it has learned: only the test value says what it is worth.
+
+        Args:
+            training: with the length that schedules and techniques are to see.
+            n_epochs: as many as validation chose.
+            past: what validation said of the same setting without that split, for schedules that read it; turned
+                so that larger is better.
+            report, keep: as for one training of :meth:`train`.
+        """
+        settings, techniques = self.settings_of(training.params)
+        settings = replace(settings, training=replace(settings.training, tested="last"))
+        with saying_what_does_not_fit(lambda: self._largest((training,))):
+            return train_one(
+                training, settings, all_data(self.split()), self.seed, report, refitting(techniques, n_epochs, past),
+                keep=keep,
+            )  # fmt: skip
+
+    def _train(self, bundle: Bundle, report: Report, keep: Keep | None = None) -> Iterator[Trial]:
         data = self.split()
         wanted = [(training, *self.settings_of(training.params)) for training in bundle.trainings]
         if all(self._stacks(settings, techniques) for _, settings, techniques in wanted):
             members = [(training, settings, techniques.early_stopping) for training, settings, techniques in wanted]
-            yield from train_stack(members, data, self.seed, report, self._states("stack, 3"))
+            states = self._states("stack, 3") if keep is None else None
+            yield from train_stack(members, data, self.seed, report, states, keep)
             return
         for i, (training, settings, techniques) in enumerate(wanted):
 
             def share(done: float, before: int = i) -> None:
                 report((before + done) / len(wanted))
 
-            yield train_one(training, settings, data, self.seed, share, techniques, self._states("loop, 3"))
+            states = self._states("loop, 3") if keep is None else None
+            taken = None if keep is None else partial(keep, training)
+            yield train_one(training, settings, data, self.seed, share, techniques, states, taken)
 
     def _states(self, trained_by: str) -> States | None:
         """Where ends of trainings are kept, if they are; the two ways to train keep other things.

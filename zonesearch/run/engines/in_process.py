@@ -12,7 +12,7 @@ from zonesearch.core.objective import Bundle, Objective
 from zonesearch.run.engines.engine import THREAD_VARIABLES, OnProgress, OnTrials, order_of_work
 from zonesearch.run.engines.worker import train_bundle
 
-__all__ = ["InProcess"]
+__all__ = ["InProcess", "threads"]
 
 
 class InProcess:
@@ -32,7 +32,7 @@ class InProcess:
         on_progress: OnProgress | None = None,
     ) -> None:
         """Train all ``bundles`` (see :class:`~zonesearch.run.engines.engine.Engine`)."""
-        with _threads(self._threads):
+        with threads(self._threads):
             for bundle in order_of_work(bundles):
                 self._run_one(objective, bundle, on_trials, on_progress)
 
@@ -54,7 +54,7 @@ class InProcess:
 
 
 @contextmanager
-def _threads(n: int) -> Iterator[None]:
+def threads(n: int) -> Iterator[None]:
     """Hold the numerical libraries of this process to ``n`` threads: those loaded already, and those to come."""
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 

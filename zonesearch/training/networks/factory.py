@@ -15,7 +15,7 @@ from zonesearch.errors import ObjectiveError, StudyError
 from zonesearch.training.memory import is_out_of_memory
 from zonesearch.training.settings import NetworkSettings
 
-__all__ = ["build_by_factory", "check_scores", "imported"]
+__all__ = ["build_by_factory", "check_scores", "imported", "made_by"]
 
 
 def imported(path: str, where: str, kind: str = "") -> Callable[..., Any]:
@@ -55,7 +55,13 @@ def build_by_factory(settings: NetworkSettings, shape: tuple[int, ...], n_classe
     Raises:
         TypeError: it gave something else than a network.
     """
-    function = imported(settings.kind, "[network] kind", "networks")
+    return made_by(imported(settings.kind, "[network] kind", "networks"), settings, shape, n_classes)
+
+
+def made_by(
+    function: Callable[..., Any], settings: NetworkSettings, shape: tuple[int, ...], n_classes: int
+) -> nn.Module:
+    """As :func:`build_by_factory`, by a function that is there already."""
     own = {name: value for name, value in vars(settings).items() if name not in ("kind", "arguments")}
     params = {**own, **dict(settings.arguments), "input_shape": shape, "n_classes": n_classes}
     takes = inspect.signature(function).parameters if not isinstance(function, type) else None

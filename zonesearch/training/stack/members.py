@@ -17,6 +17,7 @@ from zonesearch.training.data import Split
 from zonesearch.training.early_stopping import EarlyStopping
 from zonesearch.training.loop import CURVES
 from zonesearch.training.networks import build, seed_dropout
+from zonesearch.training.numerics import dtype_of
 from zonesearch.training.schedules import Schedule, parse
 from zonesearch.training.settings import Settings
 
@@ -29,6 +30,23 @@ class Snapshot:
 
     parameters: list[Tensor]
     norms: list[tuple[Tensor, Tensor]]
+
+    @torch.no_grad()
+    def module(self, settings: Settings, data: Split) -> nn.Module:
+        """The network with these weights, in eval mode, on the device of the data."""
+        device = data.train[0].device
+        with torch.random.fork_rng(devices=[]):
+            network = build(settings.network, data.shape, data.n_outputs)
+        network.to(device, dtype_of(settings.training.precision))
+        for parameter, value in zip(network.parameters(), self.parameters, strict=True):
+            parameter.copy_(value)
+        norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm1d)]
+        for norm, (mean, variance) in zip(norms, self.norms, strict=True):
+            assert norm.running_mean is not None
+            assert norm.running_var is not None
+            norm.running_mean.copy_(mean)
+            norm.running_var.copy_(variance)
+        return network.eval()
 
 
 @dataclass

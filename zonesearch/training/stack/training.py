@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
+from torch import nn
 
 from zonesearch.core.trials import Training, Trial
 from zonesearch.training.data import Split
@@ -23,6 +24,8 @@ __all__ = ["train_stack"]
 
 Wanted = tuple[Training, Settings, EarlyStopping | None]
 
+Keep = Callable[[Training, nn.Module], None]
+
 
 def train_stack(
     wanted: Sequence[Wanted],
@@ -30,6 +33,7 @@ def train_stack(
     study_seed: int,
     report: Callable[[float], None],
     states: States | None = None,
+    keep: Keep | None = None,
 ) -> Iterator[Trial]:
     """Train networks together; what comes of each is what the reference loop would give, within rounding.
 
@@ -42,13 +46,14 @@ def train_stack(
         study_seed: the seed of the study.
         report: is told the share that is done.
         states: where ends of trainings are kept; none by default.
+        keep: is given the network of each training that measures the test split and is complete.
 
     Returns:
         A trial for each, as they end.
     """
     left = {each[0]: each for each in wanted}
     try:
-        for trial in _train(wanted, data, study_seed, report, states):
+        for trial in _train(wanted, data, study_seed, report, states, keep):
             del left[trial.training]
             yield trial
     except (MemoryError, RuntimeError) as error:
@@ -59,7 +64,7 @@ def train_stack(
         return
     half = len(again) // 2
     for part in (again[:half], again[half:]):
-        yield from train_stack(part, data, study_seed, report, states)
+        yield from train_stack(part, data, study_seed, report, states, keep)
 
 
 @torch.no_grad()
@@ -69,6 +74,7 @@ def _train(
     study_seed: int,
     report: Callable[[float], None],
     states: States | None = None,
+    keep: Keep | None = None,
 ) -> Iterator[Trial]:
     device = data.train[0].device
     precision = wanted[0][1].training.precision
@@ -107,6 +113,9 @@ def _train(
                     ended.append((place, member))
             with arithmetic(precision, device):
                 trials = [_trial(stack, place, member, data, states) for place, member in ended]
+                for _, member in ended if keep is not None else ():
+                    if member.state == "complete" and member.training.test and member.tested is not None:
+                        keep(member.training, member.tested.module(member.settings, data))  # type: ignore[misc]
             yield from trials
             if not ended:
                 left.append(stack)

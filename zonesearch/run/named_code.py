@@ -1,0 +1,159 @@
+"""The objective of a run folder that names no code: such a run trains without its study file, whoever made it.
+
+What a run folder says may come from anybody. So its study is read as data, and refused as soon as any setting of any
+recipe in it is a path to code; then the study file has to be named by the user, who has read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zonesearch.core.trials import Params
+from zonesearch.errors import StudyError
+from zonesearch.run.running import identity_of, older_identities
+from zonesearch.run.storage.identity import differences
+from zonesearch.run.storage.run_folder import RunFolder
+from zonesearch.study.files import parse_study, read_study, read_tables
+from zonesearch.study.objectives import OBJECTIVE_TABLES
+from zonesearch.study.study import Study
+
+if TYPE_CHECKING:
+    from zonesearch.training.recipe import Recipe
+
+__all__ = ["Trainable", "check_params", "function_of", "trainable"]
+
+_PLACES = (("data", "root"), ("network", "weights"))
+"""Settings in which a colon is a part of a path to a file."""
+
+
+class Trainable:
+    """A recipe that may be trained here.
+
+    Args:
+        recipe: the objective.
+        study: to which it belongs.
+        tables: of its study file.
+        is_users: whether the user named the study file, so that it may name code.
+    """
+
+    def __init__(self, recipe: Recipe, study: Study, tables: Mapping[str, Any], is_users: bool) -> None:
+        self.recipe, self.study, self.tables, self.is_users = recipe, study, tables, is_users
+
+
+def function_of(folder: RunFolder, tables: Mapping[str, Any] | None) -> str | None:
+    """The name of the objective where it is no recipe of ours, "" for one without a name; None for a recipe.
+
+    Args:
+        folder: of the run.
+        tables: of the study file, where there is one.
+    """
+    named = (tables or {}).get("objective", {})
+    if isinstance(named, Mapping) and named.get("function"):
+        return str(named["function"])
+    kind = str(folder.identity.get("objective", {}).get("objective", "pytorch"))
+    return None if kind == "pytorch" else ""
+
+
+def tables_of(folder: RunFolder, study: Path | None, replacements: Iterable[str]) -> Mapping[str, Any] | None:
+    """The tables of a run's study file: of the one that the user names, else of the folder's own copy.
+
+    A run that was made in Python has none: then those that its identity holds, where it was a recipe.
+
+    Raises:
+        StudyError: a file that cannot be read.
+    """
+    if study is not None:
+        return read_tables(study, replacements)
+    if folder.study_text:
+        try:
+            return _parsed(folder.study_text)
+        except StudyError:
+            return None
+    objective = folder.identity.get("objective")
+    if not isinstance(objective, Mapping) or objective.get("objective") != "pytorch" or "arms" in objective:
+        return None
+    kept = {key: dict(value) for key, value in objective.items()
+            if key in OBJECTIVE_TABLES and isinstance(value, Mapping)}  # fmt: skip
+    space = dict(folder.settings.get("space", {}))
+    metric = {} if "metric" not in folder.settings else {"metric": dict(folder.settings["metric"])}
+    training = {**kept.get("training", {}), "epochs": folder.settings.get("epochs", 1)}
+    return {"name": folder.name, "seed": folder.identity.get("seed", 0), "space": space, **kept,
+            "training": training, **metric}  # fmt: skip
+
+
+def _parsed(text: str) -> Mapping[str, Any]:
+    from zonesearch.study.files import tables_in
+
+    return tables_in(text, "its study file")
+
+
+def trainable(
+    folder: RunFolder, study: Path | None, replacements: Iterable[str], tables: Mapping[str, Any]
+) -> Trainable:
+    """The recipe of a run, known to be the one that trained it.
+
+    Args:
+        folder: of the run.
+        study: the study file that the user names; None for what the folder itself says, which then may name no code.
+        replacements: of its keys.
+        tables: of the study file.
+
+    Raises:
+        StudyError: the folder's study names code, or the study is another experiment than the run.
+    """
+    from zonesearch.training.recipe import Recipe
+
+    if study is not None:
+        known = read_study(study, replacements)
+    else:
+        kind = (
+            tables.get("objective", {}).get("kind", "pytorch")
+            if isinstance(tables.get("objective", {}), Mapping)
+            else ""
+        )
+        if kind != "pytorch":
+            raise _needs_study(folder, f'[objective] kind = "{kind}"')
+        if folder.study_text:
+            known = parse_study(folder.study_text, name=folder.name, where=f"the study of {folder.path}")
+        else:
+            known = Study.from_tables(tables, name=folder.name, where=f"the study of {folder.path}")
+    recipe = known.objective()
+    if not isinstance(recipe, Recipe):
+        raise StudyError(f"{folder.path}: only networks are trained here, not a {type(recipe).__name__}")
+    if study is None:
+        for each in (recipe, *recipe.arms.values()):
+            _check(folder, each._settings)
+    wanted = identity_of(known, recipe)
+    changes = differences(folder.identity, wanted)
+    older = [] if "format" in folder.identity else older_identities(known, recipe)
+    if changes and all(differences(folder.identity, other) for other in older):
+        what = f"study file {study}" if study is not None else "what would be trained here"
+        raise StudyError(f"{what} is another experiment than the run in {folder.path}: {'; '.join(changes)}")
+    return Trainable(recipe, known, tables, study is not None)
+
+
+def check_params(folder: RunFolder, given: Trainable, params: Params) -> None:
+    """Say that params name code, where the user has not named the study file.
+
+    Raises:
+        StudyError: naming the setting.
+    """
+    if not given.is_users:
+        _check(folder, given.recipe.settings_of(params)[0])
+
+
+def _check(folder: RunFolder, settings: Any) -> None:
+    for part in fields(settings):
+        table = getattr(settings, part.name)
+        for field in fields(table):
+            value = getattr(table, field.name)
+            if isinstance(value, str) and ":" in value and (part.name, field.name) not in _PLACES:
+                raise _needs_study(folder, f'[{part.name}] {field.name} = "{value}"')
+
+
+def _needs_study(folder: RunFolder, what: str) -> StudyError:
+    return StudyError(f"the study of {folder.path} names code, {what}: name the study file yourself, --study FILE, "
+                      "once you have read it")  # fmt: skip

@@ -1,0 +1,168 @@
+"""Which setting of a run is taken home: what its verdict says, or the best known so far where there is none yet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import median_low
+from typing import Any
+
+from zonesearch.core.seeding import FRESH
+from zonesearch.core.trials import Params, Training, Trial
+from zonesearch.errors import StudyError, did_you_mean
+from zonesearch.statistics.candidates import CHEAPEST
+from zonesearch.statistics.findings import Findings
+
+__all__ = ["Settled", "chosen_epochs", "settle"]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A setting with what the run knows of it.
+
+    Args:
+        params: the setting.
+        why: what it is, in a few words.
+        seeds: those with which the run has trained it to the end, those that took no part in choosing first.
+        note: what the user should know of it, in a sentence; empty for nothing.
+    """
+
+    params: Params
+    why: str
+    seeds: tuple[int, ...] = ()
+    note: str = ""
+
+    def seeds_of(self, n: int) -> tuple[int, ...]:
+        """``n`` seeds: those that are known, then fresh ones."""
+        fresh = (seed for seed in range(FRESH, FRESH + n + len(self.seeds)) if seed not in self.seeds)
+        return (*self.seeds, *fresh)[:n]
+
+
+def settle(findings: Findings, setting: str | None = None) -> Settled:
+    """The setting that ``setting`` names.
+
+    Args:
+        findings: of the run.
+        setting: ``best``, ``cheapest`` (of those that cannot be told apart from the best) or the number of a
+            finalist; by default what the verdict recommends, which is the cheapest.
+
+    Raises:
+        StudyError: there is no such setting, or nothing was complete.
+    """
+    if setting is not None and setting not in ("best", "cheapest") and not setting.isdecimal():
+        raise StudyError(f'--setting is best, cheapest or the number of a finalist, not "{setting}"; '
+                         f"{did_you_mean(setting, ('best', 'cheapest'))}")  # fmt: skip
+    verdict = findings.verdict
+    if verdict is None or not verdict.standings:
+        return _so_far(findings, setting)
+    best, cheapest = verdict.best, verdict.cheapest
+    assert best is not None
+    assert cheapest is not None
+    if setting is not None and setting.isdecimal():
+        by_number = {_number(place, s.finalist.number): s for place, s in enumerate(verdict.standings, start=1)}
+        standing = by_number.get(int(setting))
+        if standing is None:
+            raise StudyError(f"there is no finalist {setting}: the run has {', '.join(map(str, sorted(by_number)))}")
+        why = f"finalist {setting}"
+    else:
+        standing = best if setting == "best" else cheapest
+        why = "the best finalist" if setting == "best" else "the cheapest that cannot be told apart from the best"
+        why = why if best is not cheapest else "the best finalist, and the cheapest of those like it"
+        why = why if setting is not None else f"the recommended setting, {why}"
+    note = ""
+    if standing.differs:
+        note = "The verdict says that this finalist differs from the best one."
+    elif not findings.finished:
+        note = "The run is not finished: the verdict may change."
+    params = standing.finalist.params
+    return Settled(params, why, _seeds(findings, params, tuple(standing.accuracies)), note)
+
+
+def _number(place: int, number: int) -> int:
+    """The number of a finalist; where a stage gave none, its place in the verdict."""
+    return number or place
+
+
+def _so_far(findings: Findings, setting: str | None) -> Settled:
+    """The best candidate, zone peak or trial of a search without a verdict."""
+    if setting is not None and setting.isdecimal():
+        raise StudyError(
+            f"there is no finalist {setting}: the run has no verdict yet; leave out --setting, or finish it"
+        )
+    metric = findings.metric
+    found: list[tuple[Params, float, str]] = []
+    if setting == "cheapest":
+        found = [(c.params, c.value, "cheapest candidate") for c in findings.candidates if c.origin == CHEAPEST]
+        found = found or [
+            (zone.cheapest, zone.cheapest_value, f"cheapest cell of zone {zone.number}")
+            for zone in findings.zones[:1]
+            if zone.cheapest is not None
+        ]
+    if not found:
+        found = [(c.params, c.value, "best candidate") for c in findings.candidates]
+    if not found:
+        found = [(zone.peak, zone.value, f"peak of zone {zone.number}") for zone in findings.zones[:1]]
+    if not found:
+        complete = [trial for trial in findings.trials if trial.complete]
+        found = [(trial.params, trial.value(findings.reading), "best training") for trial in complete]
+    found = [each for each in found if math.isfinite(each[1])]
+    if not found:
+        raise StudyError("there is nothing to take home: none of the run's trainings was complete")
+    params, value, what = max(found, key=lambda each: metric.score(each[1]))
+    said = f"{metric.text(value)} on validation, flattered by the choice"
+    note = f"The run has no verdict: this is the {what} so far ({said})."
+    return Settled(params, f"the {what} so far", _seeds(findings, params, ()), note)
+
+
+def _seeds(findings: Findings, params: Params, first: tuple[int, ...]) -> tuple[int, ...]:
+    """The seeds of complete trials of a setting, ``first`` those that judged it."""
+    of_all = [trial.seed for trial in findings.trials.of(params) if trial.complete]
+    return (*first, *(seed for seed in of_all if seed not in first))
+
+
+def wanted(findings: Findings, params: Params, seed: int) -> Training:
+    """The training of a setting and a seed, as long as the run wanted it, or others of this setting."""
+    identity, same = Training(params, seed).identity, Training(params).identity[0]
+    of_stages = [training for record in findings.stages for training in record.wanted]
+    mine = [training.epochs for training in of_stages if training.identity == identity]
+    alike = [training.epochs for training in of_stages if training.identity[0] == same]
+    known = [trial.epochs for trial in findings.trials.of(params)]
+    epochs = next((max(lengths) for lengths in (mine, alike, known) if lengths), findings.epochs)
+    return Training(params, seed, epochs, test=True)
+
+
+def recorded(findings: Findings, training: Training) -> Trial | None:
+    """The complete trial of just this training; None where the run has none."""
+    records = findings.trials.records_of(training)
+    return next((t for t in reversed(records) if t.complete and t.epochs == training.epochs), None)
+
+
+def chosen_epoch(trial: Trial, tested: str) -> int:
+    """After how many epochs the network of a trial was taken: that with the best validation, or the last."""
+    curve, offset = trial.counted_curve, (trial.averaged_from or 1) - 1
+    if tested == "last":
+        return offset + len(curve)
+    return offset + 1 + list(curve).index(trial.metric.best(curve))
+
+
+def chosen_epochs(findings: Findings, training: Training, tested: str) -> tuple[int, Trial] | None:
+    """The number of epochs that validation chose for a setting: the median over its seeds, and a trial that says so.
+
+    None where the run has no complete trial of this setting and length.
+    """
+    trials = [
+        trial
+        for trial in findings.trials.of(training.params)
+        if trial.complete and trial.epochs == training.epochs and trial.counted_curve
+    ]
+    if not trials:
+        return None
+    n = median_low(chosen_epoch(trial, tested) for trial in trials)
+    mine = [trial for trial in trials if trial.seed == training.seed]
+    return n, (mine or [trial for trial in trials if chosen_epoch(trial, tested) == n])[0]
+
+
+def describe(findings: Findings) -> Mapping[str, Any] | None:
+    """The verdict as plain data; None before there is one."""
+    return None if findings.verdict is None else findings.verdict.describe()

@@ -1,0 +1,330 @@
+"""From a run to a trained network in a file: the setting that it settled on, trained as the search trained it.
+
+A training that the run has recorded is trained again just as it was: alone, or in the same stack of networks, since a
+stack rounds differently with other companions. Which stack that was is not written down anywhere: the stages are asked
+again, the recorded trials answer, until one of the rounds wants it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zonesearch.core.objective import Bundle, Objective, Report
+from zonesearch.core.trials import Params, Training, Trial, Trials
+from zonesearch.errors import ObjectiveError, StudyError
+from zonesearch.run.engines.in_process import InProcess, threads
+from zonesearch.run.named_code import Trainable, check_params, function_of, tables_of, trainable
+from zonesearch.run.pipeline import next_round, round_bundles
+from zonesearch.run.recorded import read_recorded
+from zonesearch.run.settled import Settled, chosen_epoch, chosen_epochs, recorded, settle, wanted
+from zonesearch.run.shards import remaining
+from zonesearch.run.storage.run_folder import RunFolder
+from zonesearch.statistics.findings import Findings
+from zonesearch.study.study import Study
+from zonesearch.study.winner import winner_study
+
+if TYPE_CHECKING:
+    from zonesearch.training.recipe import Recipe
+    from zonesearch.training.trained import TrainedNetwork
+
+__all__ = ["Home", "call_of", "open_home"]
+
+Network = Any
+"""A ``torch.nn.Module``; torch is for :mod:`zonesearch.training` alone."""
+
+_MOST_THREADS = 256
+
+
+@dataclass(frozen=True)
+class Home:
+    """A setting of a run on its way home.
+
+    Args:
+        folder: of the run.
+        findings: of the run.
+        settled: the setting.
+        tables: of the study file; None where there is none.
+        given: the recipe; None where the objective is a function, which trains itself.
+        function: that function, ``package.module:function`` or "" without a name; None for a recipe.
+    """
+
+    folder: RunFolder
+    findings: Findings
+    settled: Settled
+    tables: Mapping[str, Any] | None
+    given: Trainable | None
+    function: str | None
+
+    def call(self, seed: int | None = None) -> str:
+        """Python lines that call the function of the study with the setting."""
+        seeds = self.settled.seeds or (0,)
+        training = wanted(self.findings, self.settled.params, seeds[0] if seed is None else seed)
+        arguments = (self.tables or {}).get("objective", {}).get("arguments", {})
+        return call_of(self.function or "", training, self.findings.metric.name, arguments)
+
+    def study_file(self) -> str:
+        """The text of a study file of the setting.
+
+        Raises:
+            StudyError: the run holds no study file, and none was named.
+        """
+        if self.tables is None or "space" not in self.tables:
+            raise StudyError(f"the run in {self.folder.path} holds no study file to write the winner's from: name it, "
+                             "--study FILE")  # fmt: skip
+        verdict = self.findings.verdict
+        alike = [s for s in verdict.standings if s.finalist.params == self.settled.params] if verdict else []
+        repeats = max((len(s.accuracies) for s in alike), default=0)
+        name = f"{self.findings.name}-winner"
+        return winner_study(self.tables, self.settled.params, name=name, repeats=repeats, why=self.settled.why)
+
+    def train(
+        self,
+        *,
+        all_data: bool = False,
+        seeds: Sequence[int] | None = None,
+        report: Report = lambda share: None,
+        say: Callable[[str], None] = lambda sentence: None,
+    ) -> TrainedNetwork:
+        """Train the setting.
+
+        Args:
+            all_data: on the training and the validation split, for as many epochs as validation chose.
+            seeds: of the networks; by default the first that judged the setting.
+            report: is told the share that is done.
+            say: is told what the user should know, in sentences.
+
+        Raises:
+            ObjectiveError: a training diverged, or the objective is not to be trained here.
+        """
+        from zonesearch.training.trained import taken_home
+
+        if self.given is None:
+            raise ObjectiveError("the objective of this run is a function, which trains by itself")
+        seeds = tuple(seeds or self.settled.seeds_of(1))
+        parts: list[tuple[Network, Trial, int]] = []
+        for place, seed in enumerate(seeds):
+
+            def share(done: float, before: int = place) -> None:
+                report((before + done) / len(seeds))
+
+            training = wanted(self.findings, self.settled.params, seed)
+            parts.append(self._one(self.given, training, all_data, share, say))
+        networks, trials, epochs = zip(*parts, strict=True)
+        verdict = self.findings.verdict
+        tested = [trial.test_accuracy for trial in trials if trial.test_accuracy is not None]
+        about = {
+            "study": self.findings.name,
+            "fingerprint": self.folder.study,
+            "is": self.settled.why,
+            "seeds": seeds,
+            "epochs": epochs,
+            "trained_on": "training and validation" if all_data else "training",
+            "metric": self.findings.metric.name,
+            "validation": [] if all_data else [trial.accuracy for trial in trials],
+            "test": tested,
+            "versions": {name: str(version) for name, version in trials[0].provenance.items() if name in _VERSIONS},
+        }
+        recipe = self.given.recipe
+        described = None if verdict is None else verdict.describe()
+        return taken_home(networks, recipe, self.settled.params, described, about)
+
+    def _one(
+        self, given: Trainable, training: Training, all_data: bool, report: Report, say: Callable[[str], None]
+    ) -> tuple[Network, Trial, int]:
+        """One network, its trial, and after how many epochs it was taken."""
+        check_params(self.folder, given, training.params)
+        given.recipe.check(training.params)
+        tested = given.recipe.settings_of(training.params)[0].training.tested
+        if all_data:
+            chosen = chosen_epochs(self.findings, training, tested)
+            if chosen is None:
+                say(f"Seed {training.seed}: nothing of this length is recorded, so it is trained twice: first to learn "
+                    "how many epochs validation chooses.")  # fmt: skip
+                _, first = self._train(given, training, lambda share: report(share / 2))
+                chosen = chosen_epoch(first, tested), first
+                report, whole = (lambda share: whole(0.5 + share / 2)), report
+            n_epochs, past = chosen
+            scores = [past.metric.score(value) for value in past.validation_curve]
+            kept: list[Network] = []
+            with_threads = _Threads(past, given.study)
+            trial = with_threads.call(lambda: given.recipe.refit(training, n_epochs, scores, report, kept.append))
+            return _only(kept, trial), trial, n_epochs
+        network, trial = self._train(given, training, report)
+        before = recorded(self.findings, training)
+        if before is not None:
+            _compare(before, trial, say)
+        return network, trial, chosen_epoch(trial, tested)
+
+    def _train(self, given: Trainable, training: Training, report: Report) -> tuple[Network, Trial]:
+        """As the search trained it, where it did."""
+        before = recorded(self.findings, training)
+        recipe, bundle = given.recipe, Bundle((training,))
+        if before is not None and before.provenance.get("stacked") is True:
+            found = _bundle_of(given.study, recipe, self.findings.trials, training)
+            if found is not None:
+                for companion in found.trainings:
+                    check_params(self.folder, given, companion.params)
+                bundle = found
+        elif before is not None:
+            recipe = recipe.unstacked()
+        kept: dict[Training, Network] = {}
+        trials: list[Trial] = []
+        crew = _Threads(before, given.study).crew
+        keeping: Any = _Keeping(recipe, kept)
+        crew.run(keeping, [bundle], trials.extend, lambda key, share: report(share))
+        trial = next(trial for trial in trials if trial.training.identity == training.identity)
+        return _only([network for key, network in kept.items() if key == training], trial), trial
+
+
+_VERSIONS = ("zonesearch", "torch", "numpy", "python", "device", "precision")
+
+
+@dataclass(frozen=True)
+class _Keeping:
+    """A recipe that hands on the networks it trains."""
+
+    recipe: Recipe
+    kept: dict[Training, Network]
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.recipe, name)
+
+    def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
+        """The recipe's trials."""
+        return self.recipe.train(bundle, report, self.kept.__setitem__)
+
+
+class _Threads:
+    """As many threads as a trial was computed with: another number of them rounds otherwise."""
+
+    def __init__(self, before: Trial | None, study: Study) -> None:
+        noted = None if before is None else before.provenance.get("threads")
+        known = isinstance(noted, int) and not isinstance(noted, bool) and 1 <= noted <= _MOST_THREADS
+        self.n: int = noted if known else int(study.run.get("threads", 1))  # type: ignore[assignment]
+
+    @property
+    def crew(self) -> InProcess:
+        return InProcess(self.n)
+
+    def call(self, function: Callable[[], Trial]) -> Trial:
+        with threads(self.n):
+            return function()
+
+
+def _only(kept: Sequence[Network], trial: Trial) -> Network:
+    """The network of a trial that is complete."""
+    if trial.state == "failed":
+        raise ObjectiveError(f"the training with seed {trial.seed} failed: {trial.reason}")
+    if not kept:
+        said = "diverged" if trial.state == "diverged" else "gave no network (a range test is no training)"
+        raise ObjectiveError(f"the training with seed {trial.seed} {said}; take another --seed or --setting")
+    return kept[0]
+
+
+def _compare(before: Trial, now: Trial, say: Callable[[str], None]) -> None:
+    """Say where a training that was repeated gave something else than what is recorded."""
+    pairs = [("validation", before.accuracy, now.accuracy), ("test", before.test_accuracy, now.test_accuracy)]
+    other = [(name, a, b) for name, a, b in pairs if a is not None and b is not None and a != b]
+    if not other:
+        return
+    name, a, b = other[0]
+    metric = before.metric
+    keys = ("processor", "device", "torch", "threads", "host")
+    places = [f"{key} {before.provenance.get(key)}, here {now.provenance.get(key)}" for key in keys
+              if before.provenance.get(key) != now.provenance.get(key)]  # fmt: skip
+    why = f" ({'; '.join(places)})" if places else ""
+    say(f"Seed {now.seed}: {metric.name} on {name} is {metric.text(b)}, where the run recorded {metric.text(a)}{why}: "
+        "what is computed elsewhere or in other company is rounded otherwise.")  # fmt: skip
+
+
+def _bundle_of(study: Study, objective: Objective, trials: Trials, wanted: Training) -> Bundle | None:
+    """The bundle in which an unbroken run trained ``wanted``, which is measured on the test split here; None where the
+    trials do not tell.
+    """
+    known = Trials()
+    while True:
+        at = next_round(study.stages, known, study.budget)
+        if at.finished:
+            return None
+        for bundle in remaining(round_bundles(objective, at), known):
+            for training in bundle.trainings:
+                if training.identity == wanted.identity and training.epochs == wanted.epochs:
+                    return replace(bundle, trainings=tuple(wanted if t is training else t for t in bundle.trainings))
+        answers = [trials.get(training) for training in at.missing]
+        if None in answers:
+            return None
+        known = known | Trials(trial for trial in answers if trial is not None)
+
+
+def open_home(
+    run: str | os.PathLike[str],
+    setting: str | None = None,
+    *,
+    study: str | os.PathLike[str] | None = None,
+    replacements: Iterable[str] = (),
+) -> Home:
+    """The setting of a run, ready to be trained.
+
+    Args:
+        run: the run folder.
+        setting: ``best``, ``cheapest`` or the number of a finalist; by default the recommended one.
+        study: the study file, where the run's names code; with ``replacements`` of its keys.
+
+    Raises:
+        StoreError: there is no run folder, or it cannot be read.
+        StudyError: there is no such setting; the study names code and was not given; or it is another experiment.
+    """
+    found = read_recorded(os.fspath(run))
+    folder, path = found.folder, None if study is None else Path(os.fspath(study))
+    if not isinstance(folder, RunFolder):
+        raise StudyError(f"{os.fspath(run)} is a storage: merge it into a run folder first, zonesearch merge")
+    replacements = tuple(replacements)
+    if any(stage.settings.get("kind") == "imported" for stage in found.findings.stages):
+        raise StudyError(f"the run in {folder.path} was imported: what it holds was trained elsewhere, by code that is "
+                         "not here")  # fmt: skip
+    settled = settle(found.findings, setting)
+    tables = tables_of(folder, path, replacements)
+    function = function_of(folder, tables)
+    if function is not None:
+        return Home(folder, found.findings, settled, tables, None, function)
+    if tables is None:
+        raise StudyError(f"the run in {folder.path} does not say what trained it: name its study file, --study FILE")
+    given = trainable(folder, path, replacements, tables)
+    check_params(folder, given, settled.params)
+    return Home(folder, found.findings, settled, tables, given, None)
+
+
+def call_of(function: str, training: Training, metric: str, arguments: Mapping[str, Any] | None = None) -> str:
+    """Python lines that call a function with a setting.
+
+    Args:
+        function: ``package.module:function``; empty where its name is not known.
+        training: the setting, its seed and length.
+        metric: what it gives.
+        arguments: further arguments.
+    """
+    module, _, name = function.partition(":")
+    called = name.rpartition(".")[2] or "objective"
+    outer = name.partition(".")[0]
+    lines = [f"from {module} import {outer}", ""] if name else []
+    value = metric if metric.isidentifier() else "value"
+    more = "".join(f", {key}={_written(item)}" for key, item in (arguments or {}).items())
+    callee = name or called
+    value = "value" if value == callee else value
+    return "\n".join([*lines, f"{value} = {callee}({_params(training.params)}, seed={training.seed}, "
+                              f"epochs={training.epochs}{more})"])  # fmt: skip
+
+
+def _params(params: Params) -> str:
+    return "{" + ", ".join(f"{json.dumps(name, ensure_ascii=False)}: {_written(v)}" for name, v in params.items()) + "}"
+
+
+def _written(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)

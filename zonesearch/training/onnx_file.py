@@ -1,0 +1,96 @@
+"""A trained network as an ONNX file, checked against the network that it was made from."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from zonesearch.errors import ObjectiveError, StoreError
+from zonesearch.training.numerics import arithmetic
+from zonesearch.training.trained import TrainedNetwork
+
+__all__ = ["check_onnx", "save_onnx"]
+
+_NEAR = 1e-3  # as a share of the largest output: other kernels round otherwise
+_OPSET = 17
+
+
+def check_onnx() -> None:
+    """Say that ONNX is not installed here, before anything is trained.
+
+    Raises:
+        StoreError: naming what to install.
+    """
+    try:
+        import onnx
+        import onnxruntime  # noqa: F401
+    except ImportError as error:
+        raise StoreError(f"onnx is not installed here ({error}): pip install 'zonesearch[onnx]'") from None
+    del onnx
+
+
+def save_onnx(trained: TrainedNetwork, path: str | os.PathLike[str]) -> Path:
+    """Write ``trained.module`` as ONNX; gives the path.
+
+    Its input ``inputs`` has the shape (n, *shape) of the numbers that :meth:`TrainedNetwork.prepare` gives, with any n;
+    the normalisation is inside. Its output ``outputs`` holds scores, (n, n_classes), or values, (n,).
+
+    Raises:
+        StoreError: onnx is not installed, or the file cannot be written.
+        ObjectiveError: the network has something that ONNX lacks, or gives other outputs there.
+    """
+    check_onnx()
+    import onnxruntime
+
+    path, part = Path(path), Path(path).with_name(f".{Path(path).name}.{os.getpid()}.part")
+    if trained.preprocessing.kind == "collated":
+        raise ObjectiveError("a network whose examples are collated has no one shape of inputs to be written as ONNX")
+    dtype = torch.int64 if trained.preprocessing.kind == "integers" else torch.float32
+    shape = trained.preprocessing.shape
+    module = trained.module.cpu().eval()
+    generator = torch.Generator().manual_seed(0)
+    some = torch.randn(5, *shape, generator=generator)
+    x = torch.zeros(5, *shape, dtype=dtype) if dtype == torch.int64 else some
+    if len(module.mean):
+        x = x * module.deviation + module.mean
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                module,
+                (x,),
+                str(part),
+                input_names=["inputs"],
+                output_names=["outputs"],
+                dynamic_axes={"inputs": {0: "n"}, "outputs": {0: "n"}},
+                opset_version=_OPSET,
+                dynamo=False,
+            )
+        session = onnxruntime.InferenceSession(str(part), providers=["CPUExecutionProvider"])
+        for n in (5, 2):
+            [theirs] = session.run(None, {"inputs": x[:n].numpy()})
+            with torch.no_grad(), arithmetic(trained.precision, torch.device("cpu")):
+                ours = module(x[:n]).numpy()
+            largest = max(1.0, float(np.abs(ours).max()))
+            if theirs.shape != ours.shape or not np.allclose(theirs, ours, rtol=_NEAR, atol=_NEAR * largest):
+                worst = float(np.abs(theirs - ours).max()) if theirs.shape == ours.shape else float("nan")
+                raise ObjectiveError(f"the network gives other outputs as ONNX than here (by {worst:.2g}); the file "
+                                     "is not written")  # fmt: skip
+        part.replace(path)
+    except OSError as error:
+        raise StoreError(f"ONNX file {path} cannot be written: {error}") from None
+    except ObjectiveError:
+        raise
+    except Exception as error:  # whatever a network of anybody's meets on its way
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ObjectiveError(f"the network cannot be written as ONNX: {first[:300]}") from None
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+    return path
