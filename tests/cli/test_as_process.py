@@ -157,7 +157,7 @@ def test_progress_that_cannot_be_shown_ends_nothing(
         monkeypatch.undo()
         with suppress(OSError):
             full.close()
-    assert "4 trainings came back" in capsys.readouterr().out
+    assert "4 trainings finished" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("options", [(), ("--quiet",), ("--json",)])

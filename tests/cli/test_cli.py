@@ -87,7 +87,7 @@ def test_run_of_a_study_that_ends_without_a_verdict_says_so(command: Command, he
     status, out, _ = command("run", "map.toml")
     assert status == 0
     assert "Shard" not in out
-    assert "8 trainings came back; this search ends without a verdict." in out
+    assert "8 trainings finished; this search ends without a verdict." in out
     assert (here / "runs/small/report.html").exists()
 
 

@@ -61,7 +61,7 @@ def test_cells_that_differ_for_sure_are_found(first: Findings, second: Findings)
 def test_a_page_shows_maps_differences_and_verdicts(first: Findings, second: Findings) -> None:
     page = render_comparison({"first": first, "second <b>": second})
     assert page == render_comparison({"first": first, "second <b>": second})
-    assert "7 of 49 shared cells differ for sure" in page
+    assert "7 of 49 shared cells differ significantly" in page
     assert "second <b>" not in page
     assert first.verdict is not None
     assert first.verdict.sentence.split(";")[0] in page

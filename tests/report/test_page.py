@@ -127,7 +127,7 @@ def test_names_from_a_study_stay_text(space: dict[str, Any]) -> None:
 def test_half_finished_run_has_a_report_that_says_what_is_missing(n: int) -> None:
     text = visible(render(searched(at_most=n)))
     assert ("Nothing has been trained yet" if n == 0 else f"No verdict yet: {n} training") in text
-    assert f"{98 - n} planned trainings have not come back. Not begun: interval, polish." in text
+    assert f"{98 - n} planned trainings have not finished. Not begun: interval, polish." in text
     assert "There is no verdict yet." in text
 
 

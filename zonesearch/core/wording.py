@@ -29,7 +29,7 @@ def _value_text(value: Value) -> str:
 def cost_text(n_parameters: int | None, seconds: float = 0.0) -> str:
     """``102k parameters``; the seconds of a training where there are none to count; empty when neither is known."""
     if n_parameters is None:
-        return f"{seconds:.2g} s a training" if seconds >= 0.01 else ""
+        return f"{seconds:.2g} s per training" if seconds >= 0.01 else ""
     if n_parameters >= 1_000_000:
         return f"{n_parameters / 1e6:.2f}M parameters"
     return f"{n_parameters / 1000:.0f}k parameters" if n_parameters >= 10_000 else f"{n_parameters} parameters"

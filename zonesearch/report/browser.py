@@ -6,6 +6,7 @@ there (``paper.js``), so that nothing has to guess how long a large report takes
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -99,6 +100,7 @@ def _put(made: Path, path: Path) -> Path:
         shutil.copyfile(made, new)
         new.replace(path)
     except OSError as error:
-        new.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            new.unlink()
         raise StoreError(f"{path} cannot be written: {error.strerror}; name another file") from error
     return path

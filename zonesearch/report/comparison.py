@@ -147,7 +147,7 @@ def _differences(runs: Mapping[str, Survey]) -> list[Section]:
                 f"difference-{i}",
                 difference_figure(first.space[axes[0]], first.space[axes[1]], cells, shown, _LEVEL),
                 f"{named(first.metric)} of {there} less that of {here}, by cell.",
-                f"{there} less {here}{', in points' if shown.percent else ''}. Outlined: differs for sure.",
+                f"{there} less {here}{', in points' if shown.percent else ''}. Outlined: a significant difference.",
             )
             for i, (there, cells) in enumerate(shared.items())
         ]
@@ -170,6 +170,6 @@ def _sentence(cells: list[Difference], here: str, there: str, metric: Metric) ->
     shown = metric.gap_text(mean, share=metric.shares(v for d in cells for v in (d.here, d.there)))
     order = f"; the order of the cells agrees to {rank:.2f} (Spearman)" if math.isfinite(rank) else ""
     return (
-        f"{there} against {here}: {n} of {len(cells)} shared cells differ for sure at the {_LEVEL:.0%} level "
+        f"{there} against {here}: {n} of {len(cells)} shared cells differ significantly at the {_LEVEL:.0%} level "
         f"(Holm-corrected); the mean difference is {shown}{order}."
     )

@@ -91,7 +91,9 @@ def _recommended(findings: Findings, verdict: Verdict) -> list[_Setting]:
     assert best is not None
     assert cheapest is not None
     if cheapest is best:
-        return [_setting(findings, verdict, best, "Recommended", "the best, and none of those like it is cheaper")]
+        return [
+            _setting(findings, verdict, best, "Recommended", "the best, and no finalist comparable to it is cheaper")
+        ]
     factor, unit = verdict.cheaper_by
     times = {"parameters": "times fewer parameters", "multiply-adds": "times fewer multiply-adds"}
     said = f"{factor:.2g} {times.get(unit, 'times cheaper')} than the best" if unit else ""
@@ -117,7 +119,7 @@ def _setting(findings: Findings, verdict: Verdict, chosen: Standing, title: str,
     looked, real = metric.text(chosen.finalist.selected), metric.text(chosen.fresh_validation)
     facts.append(("when it was chosen", f"{looked}; {real} on fresh seeds (validation)"))
     cost = cost_text(chosen.n_parameters)
-    seconds = f"{chosen.seconds:.2g} s a training" if chosen.seconds >= 0.01 else ""
+    seconds = f"{chosen.seconds:.2g} s per training" if chosen.seconds >= 0.01 else ""
     facts += [("cost", ", ".join(filter(None, (cost, seconds))))] if cost or seconds else []
     return _Setting(title, finalist_name(findings, chosen), facts, why)
 

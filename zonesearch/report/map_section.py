@@ -70,11 +70,12 @@ def noise_sentence(noise: Noise, survey: Survey) -> str:
     typical = metric.gap_text(error, "", metric.shares(survey.means.ravel().tolist()))
     source = {
         "seeds": f"measured between seeds with {noise.degrees:.0f} degrees of freedom",
-        "differences": "guessed from the differences between neighbours, since every cell has one seed",
+        "differences": "estimated from the differences between neighbours, since every cell has one seed",
     }.get(noise.source, "")
     if not source:
-        return "How noisy a cell's value is cannot be told: every cell has one seed, and too few have neighbours."
-    return f"A cell's value is known to ± {typical} (standard error, {source}); cells that differ by less are one zone."
+        return "The noise of a cell's value is unknown: every cell has one seed, and too few have neighbours."
+    known_to = f"A cell's value is known to ± {typical} (standard error, {source})"
+    return f"{known_to}; cells that differ by less belong to one zone."
 
 
 def _map(survey: Survey) -> Section:

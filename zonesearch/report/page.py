@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from zonesearch.core.wording import counted
 from zonesearch.errors import StoreError
 from zonesearch.report.browser import find_browser, write_pdf
 from zonesearch.report.heading import heading
@@ -54,7 +55,7 @@ def render(findings: Findings) -> str:
     """The report as HTML."""
     survey = Survey(findings)
     sections = [*map_section(survey), *sections_after_map(survey), *plugged_section(findings)]
-    foot = f"Made by zonesearch from the {len(findings.trials):,} trainings of study {findings.name}"
+    foot = f"Made by zonesearch from the {counted(len(findings.trials), 'training')} of study {findings.name}"
     foot += f", fingerprint {findings.fingerprint}." if findings.fingerprint else "."
     return page(findings.name, heading(survey), sections, foot, {"views": map_views(survey)})
 

@@ -4,6 +4,7 @@
 "use strict";
 
 const paperWidths = { wide: 860, narrow: 480 }; // pixels; print.css scales them to one or two columns
+const rest = 1000; // milliseconds without a change before images are made: a surface takes a while without a graphics card
 const waiting = new Set(); // the figures whose images are not up to date
 let alternatives = {}; // by place: all the figures that a reader can choose from there
 let preparing = false;
@@ -56,7 +57,7 @@ function outdated(id) {
 async function prepareAll() {
   preparing = true;
   while (waiting.size) {
-    do await new Promise((done) => setTimeout(done, 50)); while (performance.now() - changedAt < 300);
+    do await new Promise((done) => setTimeout(done, 50)); while (!unwritten && performance.now() - changedAt < rest);
     const [id] = waiting;
     waiting.delete(id);
     try {
@@ -90,7 +91,7 @@ function printable() {
 async function download(button) {
   const figure = button.closest("figure"), place = figure.querySelector(".plot");
   const id = place.id.replace("plot-", ""), format = button.dataset.format;
-  const file = await imageOf(asLeft(id), format, Math.max(700, place.clientWidth), format === "png" ? 3 : 1);
+  const file = await imageOf(asLeft(id), format, Math.max(700, place.clientWidth), format === "png" ? 2 : 1);
   const link = document.createElement("a");
   link.download = `${document.title} ${id}`.replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "").slice(0, 80) + `.${format}`;
   link.href = URL.createObjectURL(file);

@@ -27,8 +27,8 @@ def scattered_sections(survey: Survey) -> list[Section]:
     metric = survey.findings.metric
     best = metric.best(cell.mean for cell in known)
     names = survey.findings.space.names
-    leader = next(cell for cell in known if cell.mean == best)
-    where = point_text({name: leader.params[name] for name in names if name in leader.params})
+    incumbent = next(cell for cell in known if cell.mean == best)
+    where = point_text({name: incumbent.params[name] for name in names if name in incumbent.params})
     pictures = []
     for i, axis in enumerate(survey.findings.space.axes[:_MOST_AXES]):
         figure = points_figure(survey, axis)
@@ -41,8 +41,8 @@ def scattered_sections(survey: Survey) -> list[Section]:
                 )
             )
     text = (
-        f"The best of {len(known):,} points is {where} with {metric.text(best)}. Each picture shows all of them along "
-        "one axis, whatever the others were; the best one is marked. The best of many is flattered by chance."
+        f"The best of {len(known):,} points is {where} with {metric.text(best)}. Each figure shows all of them along "
+        "one axis, whatever the others were; the best one is marked. The best of many is an optimistic estimate."
     )
     why = "" if survey.findings.zones else "No zone shows yet; the notes at the top say why."
     n_more = len(names) - _MOST_AXES

@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.trials import Params
-from zonesearch.core.wording import point_text
+from zonesearch.core.wording import counted, point_text
 from zonesearch.report.figures.costs import completeness_figure, pareto_figure
 from zonesearch.report.figures.finalists import finalists_figure, optimism_figure
 from zonesearch.report.figures.learning import learning_figure
@@ -62,7 +62,7 @@ def _lines(survey: Survey) -> list[Section]:
             "Inside the zones",
             "One axis moves across the zone's interval, the others stay at its peak (the number). Filled points are "
             "cells of the map, open ones were trained in between; the band is 95 % of the noise. A curve that stays "
-            "within its band is flat for all that can be told.",
+            "within its band cannot be told from a flat one.",
             pictures,
             tables,
             missing="" if lines else "No interval has two trained points yet.",
@@ -138,7 +138,7 @@ def _finalists(survey: Survey) -> Section:
             Table("Finalists", finalists_table(findings)),
             Table("Fresh seeds", repeats_table(findings)),
         ],
-        missing="One fresh seed says nothing about spread." if n_seeds == 1 else "",
+        missing="A single fresh seed gives no estimate of the spread." if n_seeds == 1 else "",
         columns=2,
     )  # fmt: skip
 
@@ -159,7 +159,7 @@ def _claims(survey: Survey) -> list[Section]:
     return [
         Section(
             "claims",
-            "Claims, and what became of them",
+            "Claims and replication results",
             "Each claim held against trainings with the same seeds on both sides, by Student's interval of the paired "
             "difference.",
             tables=[Table("Claims", claim_table(outcomes))],
@@ -176,7 +176,7 @@ def _worth(survey: Survey) -> list[Section]:
     metric, called = survey.metric, named(survey.metric)
     drawn = [
         Picture(f"worth-{cost}", figure, f"{called} against {title}.", f"{called} against {title}.")
-        for cost, title in (("parameters", "parameters of the network"), ("seconds", "seconds a training"))
+        for cost, title in (("parameters", "parameters of the network"), ("seconds", "seconds per training"))
         if (figure := pareto_figure(findings, table, cost, title)) is not None
     ]
     text = "The front joins the settings that nothing cheaper matches."
@@ -190,10 +190,10 @@ def _worth(survey: Survey) -> list[Section]:
             f" The best setting has {sizes[best]:,.0f} parameters and {shown.text(values[best])}; the next "
             f"smaller one on the front has {sizes[cheap]:,.0f} and {shown.text(values[cheap])}."
         )
-    text += " These are validation values of the choosing seeds: the best of many is flattered by chance."
+    text += " These are validation values of the seeds that chose: the best of many is an optimistic estimate."
     missing = "" if drawn else "All settings cost the same, or no cost is known."
     return [
-        Section("worth", f"{called} and its price", text, drawn, [Table("Settings", table)], missing=missing, columns=2)
+        Section("worth", f"{called} against cost", text, drawn, [Table("Settings", table)], missing=missing, columns=2)
     ]
 
 
@@ -205,13 +205,15 @@ def _cost(survey: Survey) -> Section:
     came = int((table["planned"] - table["missing"]).sum())
     seconds = float(table["seconds"].sum())
     spent = f"{seconds / 3600:.1f} h" if seconds > 7200 else f"{seconds:,.0f} s"
-    text = f"{came:,} trainings, {int(table['epochs'].sum()):,} epochs, {spent} of training in all."
+    n_epochs = int(table["epochs"].sum())
+    text = f"{counted(came, 'training')}, {counted(n_epochs, 'epoch')}, {spent} of training in all."
     failures = failures_table(findings)
     tables = [Table("Stages", table)]
     tables += [Table("Diverged and failed", failures)] if len(failures) else []
     unbegun = [str(name) for name in table.loc[table["state"] == "not begun", "stage"]]
     n_missing = int(table["missing"].sum())
-    missing = f"{n_missing:,} planned trainings have not come back." if n_missing else ""
+    have = "training has" if n_missing == 1 else "trainings have"
+    missing = f"{n_missing:,} planned {have} not finished." if n_missing else ""
     missing += f" Not begun: {', '.join(unbegun)}." if unbegun else ""
     return Section(
         "cost",
@@ -236,9 +238,9 @@ def _provenance(survey: Survey) -> Section:
     if differed:
         said = f" Hardware differed ({', '.join(differed)}): values may differ in their last digits between machines."
     identity = (
-        f"Study fingerprint {findings.fingerprint or 'none'}, seed {findings.seed}, {findings.epochs} epochs a "
+        f"Study fingerprint {findings.fingerprint or 'none'}, seed {findings.seed}, {findings.epochs} epochs per "
         f"training, a curve is read as {findings.reading}, seeds of a cell {', '.join(map(str, survey.seeds))}.{said}"
     )
     file = rendered("study_file.html", text=findings.study_text) if findings.study_text else Markup()
     tables = [Table("What ran where", table)] if len(table) else []
-    return Section("provenance", "Where it comes from", identity, tables=tables, after=file)
+    return Section("provenance", "Provenance", identity, tables=tables, after=file)

@@ -112,7 +112,7 @@ class Survey:
 
     @cached_property
     def cells(self) -> list[Cell]:
-        """The cells of the grid, those that did not come back too."""
+        """The cells of the grid, those without a value too."""
         found = self.findings
         if self._map is not None and len(self._map.cells) == len(self.points):
             return list(self._map.cells)

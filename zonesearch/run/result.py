@@ -35,7 +35,7 @@ class Result:
 
     @property
     def trials(self) -> Trials:
-        """All trainings that came back."""
+        """All trainings that finished."""
         return self.findings.trials
 
     @property

@@ -55,7 +55,7 @@ def surfaces_figures(views: Mapping[str, View]) -> dict[str, go.Figure]:
 def difference_figure(
     x: AnyAxis, y: AnyAxis, found: Sequence[Difference], shown: Shown, level: float = 0.95
 ) -> go.Figure:
-    """The other map less the first, over the row values that both have; what differs for sure is outlined.
+    """The other map less the first, over the row values that both have; significant differences are outlined.
 
     Args:
         x, y: the two axes of the maps.

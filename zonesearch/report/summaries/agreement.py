@@ -42,15 +42,15 @@ def agreement(survey: Survey) -> pd.DataFrame:
     points = [point for point, is_known in zip(survey.points, known, strict=True) if is_known]
     rows = []
     for epoch, values in zip(survey.epochs, history[:, known], strict=True):
-        leader = int(np.argmax(sign * values))
+        incumbent = int(np.argmax(sign * values))
         spearman, kendall = rank_correlations(values, final)
         rows.append(
             {
                 "epoch": epoch,
                 "spearman": spearman,
                 "kendall": kendall,
-                "regret": most - sign * float(final[leader]),
-                "in a final zone": identity(points[leader]) in inside,
+                "regret": most - sign * float(final[incumbent]),
+                "in a final zone": identity(points[incumbent]) in inside,
             }
         )
     return pd.DataFrame(rows)

@@ -13,7 +13,7 @@ __all__ = ["claim_outcomes", "claim_table"]
 
 
 def claim_outcomes(findings: Findings) -> list[ClaimOutcome]:
-    """What became of the claims in the settings of the stages, by the trials so far."""
+    """How the claims in the settings of the stages hold up, by the trials so far."""
     outcomes = []
     for record in findings.stages:
         tables = record.settings.get("claims") or ()

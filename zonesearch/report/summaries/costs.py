@@ -77,7 +77,7 @@ def provenance_table(findings: Findings) -> pd.DataFrame:
 
 
 def trials_table(findings: Findings) -> pd.DataFrame:
-    """Every training that came back, the columns (params..., value) first."""
+    """Every training that finished, the columns (params..., value) first."""
     frame = findings.trials.frame(findings.metric)
     names = [name for name in findings.space.names if name in frame.columns]
     return frame[[*names, *(column for column in frame.columns if column not in names)]]

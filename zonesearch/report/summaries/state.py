@@ -16,7 +16,7 @@ def state_sentence(findings: Findings) -> str:
     n_complete = sum(trial.complete for trial in findings.trials)
     if not n:
         return "Nothing has been trained yet."
-    came = f"{n:,} training{'s' if n != 1 else ''} came back"
+    came = f"{n:,} training{'s' if n != 1 else ''} finished"
     if not n_complete:
         return f"No verdict: {came}, and none of them was complete."
     waiting = next((record for record in findings.stages if not record.finished), None)
@@ -33,13 +33,13 @@ def state_sentence(findings: Findings) -> str:
 
 
 def _imported_sentence(findings: Findings) -> str:
-    """The best of what somebody else trained, and what is not said about it."""
+    """The best of what somebody else trained, and what that does not tell."""
     metric, n = findings.metric, len(findings.trials)
     complete = [trial for trial in findings.trials if trial.complete]
     best = metric.best(trial.value(findings.reading) for trial in complete)
-    leader = next(trial for trial in complete if trial.value(findings.reading) == best)
-    names = [name for name in findings.space.names if name in leader.params]
-    where = point_text({name: leader.params[name] for name in names})
+    incumbent = next(trial for trial in complete if trial.value(findings.reading) == best)
+    names = [name for name in findings.space.names if name in incumbent.params]
+    where = point_text({name: incumbent.params[name] for name in names})
     n_zones = len(findings.zones)
     zones = f" {n_zones} zone{'s' if n_zones != 1 else ''} in it." if n_zones else " No zone shows yet."
     return (
