@@ -15,6 +15,7 @@ import pytest
 
 from zonesearch import Study
 from zonesearch.cli.main import main
+from zonesearch.core.plugins import GROUPS
 from zonesearch.run.recorded import read_run
 from zonesearch.run.running import run_study
 from zonesearch.run.shards import Shard
@@ -88,7 +89,7 @@ def plant(here: Path, *, sharded: bool = True, **changes: Any) -> Path:
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: evil\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
-        "[zonesearch.stages]\nevil = evil:Stage\n[zonesearch.lines]\nevil = evil:Stage\n"
+        "".join(f"[{group}]\nevil = evil:Stage\n" for group in GROUPS.values())  # of any kind of part
     )
     for name in ("objective.pkl", "trials/main.pkl", "study.pickle"):
         (run / name).write_bytes(pickle.dumps(_OnLoad()))

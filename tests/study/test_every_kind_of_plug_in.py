@@ -16,6 +16,7 @@ from zonesearch.cli.main import COMMANDS, main
 from zonesearch.core.plugins import GROUPS, registered
 from zonesearch.core.space import Space
 from zonesearch.run.engines.runner import ENGINES, open_engine
+from zonesearch.run.running import identity_of
 from zonesearch.study.files import parse_study
 from zonesearch.training.schedules.parsing import parse
 
@@ -208,6 +209,26 @@ def test_edited_code_of_a_plug_in_is_another_experiment(here: Path, file: str, l
     name = {"schedule": "harmonic", "network": "skip", "metric": "top3_error"}[file]
     with pytest.raises(StudyError, match=rf"another experiment: objective\.own_code\.{name}: "):
         run_pipeline(parse_study(GRID, name="s", where="s.toml"), into="run")
+
+
+@pytest.mark.parametrize(
+    ("table", "name"),
+    [
+        ('[space.schedule]\nvalues = ["constant", "warmup(1, then=harmonic)"]\n', "harmonic"),
+        ('[space."network.kind"]\nvalues = ["mlp", "skip"]\n', "skip"),
+        ('[polish]\nschedules = ["constant", "harmonic(2)"]\nkeep = 1\nrepeats = 2\n', "harmonic"),
+    ],
+)
+def test_plug_ins_that_only_the_search_names_belong_to_the_experiment(here: Path, table: str, name: str) -> None:
+    text = GRID.replace(TOP3, "").replace('[network]\nkind = "skip"\n', "")
+    text = text.replace('schedule = "harmonic(by=0.5)"\n', "")
+    text = text.replace('["grid"]', '["grid", "polish"]') if "polish" in table else text
+    study = parse_study(text + table, name="s", where="s.toml")
+    code = identity_of(study, study.objective())["objective"]["own_code"]
+    assert list(code) == [name]
+    assert code[name].startswith("extra 1.0 ")
+    plain = parse_study(text, name="s", where="s.toml")
+    assert "own_code" not in identity_of(plain, plain.objective())["objective"]
 
 
 def test_another_version_of_a_plug_in_is_another_experiment(here: Path) -> None:

@@ -17,6 +17,7 @@ from zonesearch.core.reading import Reading
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Trial
 from zonesearch.errors import StoreError, StudyError
+from zonesearch.run.storage.storage import refuse_address
 from zonesearch.statistics.findings import Findings
 
 __all__ = ["map_of", "read_map", "write_map"]
@@ -70,6 +71,7 @@ def read_map(path: str | Path) -> RecordedMap:
         StudyError: it is neither; StoreError: it cannot be read.
     """
     path = Path(path)
+    refuse_address(path)
     if path.is_dir():
         from zonesearch.run.recorded import read_run
 

@@ -13,7 +13,17 @@ from typing import Any, Protocol, runtime_checkable
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.trials import Params, Training, Trial
 
-__all__ = ["Bundle", "ChecksLength", "Continuing", "LooksAtLength", "Measured", "Objective", "Report", "whole"]
+__all__ = [
+    "Bundle",
+    "ChecksLength",
+    "Continuing",
+    "LooksAtLength",
+    "Measured",
+    "Objective",
+    "Report",
+    "Trying",
+    "whole",
+]
 
 Report = Callable[[float], None]
 """Called now and then by a bundle under way with the share of it that is done, 0 to 1."""
@@ -81,6 +91,17 @@ class Continuing(Protocol):
 
         Raises:
             ObjectiveError: a shorter training at one of ``points`` is not the beginning of a longer one.
+        """
+        ...
+
+
+@runtime_checkable
+class Trying(Protocol):
+    """An objective whose trainings may use parts of plug-ins that only the search names: an axis, or a stage."""
+
+    def trying(self, points: Sequence[Params]) -> Objective:
+        """The same objective for a search in which these parameters occur; its fingerprint covers the code of plug-ins
+        that they name, and is otherwise the same.
         """
         ...
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from zonesearch.core.coarse import CELLS_MOST, example_cells
 from zonesearch.core.metric import ACCURACY, Metric
-from zonesearch.core.objective import Continuing, LooksAtLength, Objective
+from zonesearch.core.objective import Continuing, LooksAtLength, Objective, Trying
 from zonesearch.core.plugins import registered
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.seeds import Seeds
@@ -267,6 +267,12 @@ class Study:
         if self.make_objective is None:
             raise ObjectiveError(f"study {self.name} knows no objective; it can be looked at but not trained")
         objective = self.make_objective()
+        if isinstance(objective, Trying):
+            named: list[dict[str, Any]] = [
+                {axis.name: value} for axis in self.space.axes for value in axis.row() if isinstance(value, str)
+            ]
+            named += [{"schedule": name} for stage in self.stages for name in getattr(stage, "schedules", None) or ()]
+            objective = objective.trying(named) if named else objective
         if not any(getattr(stage, "rungs", ()) for stage in self.stages):
             return objective
         if isinstance(objective, Continuing):

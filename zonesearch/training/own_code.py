@@ -14,23 +14,26 @@ from pathlib import Path
 from typing import Any
 
 from zonesearch.core.measured import is_own
-from zonesearch.core.plugins import load, version_of
+from zonesearch.core.plugins import is_plug_in, load, version_of
 from zonesearch.errors import ObjectiveError
 from zonesearch.training.modules import modules_of
 from zonesearch.training.networks.backbone import names_a_file
 from zonesearch.training.networks.factory import imported
 from zonesearch.training.schedules.parsing import parse, ships
-from zonesearch.training.settings import Settings
+from zonesearch.training.settings import NETWORK_KINDS, Settings
 
-__all__ = ["own_code"]
+__all__ = ["own_code", "plug_ins_among"]
 
 
-def own_code(recipes: Iterable[Settings], schedules: Iterable[str] = ()) -> dict[str, dict[str, str]]:
+def own_code(
+    recipes: Iterable[Settings], schedules: Iterable[str] = (), tried: Iterable[tuple[str, str]] = ()
+) -> dict[str, dict[str, str]]:
     """What the settings name of the user's own: nothing where all is built in.
 
     Args:
         recipes: their settings.
         schedules: as text; those of plug-ins count too.
+        tried: further plug-ins, as (kind, name).
 
     Returns:
         ``own_code``: a digest for each function (of its module) and file that is named; ``modules``: one for each
@@ -59,21 +62,29 @@ def own_code(recipes: Iterable[Settings], schedules: Iterable[str] = ()) -> dict
         weights = settings.network.weights
         if settings.network.kind == "backbone" and names_a_file(weights):
             found[weights] = _file_digest(Path(weights).expanduser())
-    for schedule in schedules:
-        for name, made_by in _written(schedule).items():
-            own = modules_of(made_by)
-            modules |= own
-            if not own:  # an installed package, whose modules do not count one by one
-                found[name] = _code_of(made_by, "schedules", name)
+    plugged = {*tried, *(("schedules", name) for schedule in schedules for name in _plugged_in(schedule))}
+    for kind, name in sorted(plugged):
+        made_by = load(kind, name, f"the plug-in of {kind}")
+        own = modules_of(made_by)
+        modules |= own
+        if kind != "schedules" or not own:  # an installed package, whose modules do not count one by one
+            found[name] = _code_of(made_by, kind, name)
     made = {"own_code": found, "modules": dict(sorted(modules.items()))}
     return {name: digests for name, digests in made.items() if digests}
 
 
-def _written(schedule: str) -> dict[str, Any]:
-    """What plug-ins made of a schedule, by the name under which they are registered; nothing where all ship."""
+def plug_ins_among(schedules: Iterable[str], networks: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """The plug-ins that schedules, as text, and kinds of networks name, as (kind, name), ascending."""
+    found = {("schedules", name) for schedule in schedules for name in _plugged_in(schedule)}
+    found |= {("networks", kind) for kind in networks if is_plug_in("networks", kind, NETWORK_KINDS)}
+    return tuple(sorted(found))
+
+
+def _plugged_in(schedule: str) -> list[str]:
+    """The names of plug-ins in a schedule; raises as :func:`parse` does."""
     parse(schedule)  # its mistakes
     names = [node.id for node in ast.walk(ast.parse(schedule.strip(), mode="eval")) if isinstance(node, ast.Name)]
-    return {name: load("schedules", name, f'schedule "{schedule}"') for name in names if not ships(name)}
+    return [name for name in names if not ships(name)]
 
 
 def _code_of(function: Any, kind: str, name: str) -> str:

@@ -30,7 +30,7 @@ from zonesearch.training.metrics import check_measured, check_metric
 from zonesearch.training.networks import check_network, n_parameters
 from zonesearch.training.numerics import check_precision
 from zonesearch.training.optimizers import check_optimizer
-from zonesearch.training.own_code import own_code
+from zonesearch.training.own_code import own_code, plug_ins_among
 from zonesearch.training.refitting import all_data, refitting
 from zonesearch.training.schedules import Sweep, parse
 from zonesearch.training.settings import (
@@ -66,6 +66,7 @@ class Recipe:
         techniques: what happens around the optimizer's steps.
         arms: other recipes on the same data by name, for comparisons; the parameter ``arm`` picks one.
         called: what the metric is called and its unit, where that is given: the table ``[metric]``.
+        tried: parts of plug-ins that the search names beside these settings, as (kind, name).
     """
 
     data: DataSettings = DataSettings()
@@ -77,6 +78,7 @@ class Recipe:
     arms: Mapping[str, Recipe] = field(default_factory=dict)
     augmentation: AugmentationSettings = AugmentationSettings()
     called: Mapping[str, Any] = field(default_factory=dict)
+    tried: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def from_tables(cls, tables: Mapping[str, Mapping[str, Any]], seed: int = 0) -> Recipe:
@@ -132,8 +134,16 @@ class Recipe:
             code["integers"] = 2
         if code:
             recipe["code"] = {**recipe.get("code", {}), **code}
-        own = own_code([self._settings, *(arm._settings for arm in self.arms.values())], self._schedules())
+        own = own_code([self._settings, *(arm._settings for arm in self.arms.values())], self._schedules(), self.tried)
         return {"objective": "pytorch", **recipe, "content": data.digest, **own}
+
+    def trying(self, points: Sequence[Mapping[str, Any]]) -> Recipe:
+        """This recipe for a search in which these params occur: the plug-ins that they name belong to what it is."""
+        keys = Settings.names()
+        values = [(keys.get(name), value) for params in points for name, value in params.items()]
+        schedules = [value for key, value in values if key == ("training", "schedule")]
+        tried = plug_ins_among(schedules, [value for key, value in values if key == ("network", "kind")])
+        return replace(self, tried=tried) if tried else self
 
     def _schedules(self) -> list[str]:
         return [recipe.training.schedule for recipe in (self, *self.arms.values())]
