@@ -14,6 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from optuna.study import Study, StudyDirection
@@ -77,6 +78,7 @@ class Known:
         branches: trials that lack parameters of the space.
         suggested: the values of each parameter in complete trials that were asked for by claims, and how many such
             trials there were.
+        pending: the trainings that running trials are at, as far as they are known.
         others: parameters that complete trials have beside those of the space.
     """
 
@@ -87,10 +89,20 @@ class Known:
     suggested: Mapping[str, frozenset[Any]] = field(default_factory=dict)
     n_claimed: int = 0
     others: frozenset[str] = frozenset()
+    pending: tuple[Training, ...] = ()
 
     def n_running(self, training: Training) -> int:
         """How many are at ``training`` now."""
         return self.running.get(what(training), 0)
+
+    @cached_property
+    def running_points(self) -> frozenset[Any]:
+        """The points that somebody is at now, with whatever seed, as identities have them."""
+        return frozenset(identity[0] for (identity, _), n in self.running.items() if n)
+
+    def is_free(self, training: Training) -> bool:
+        """Whether nobody is at the point of ``training``, with whatever seed."""
+        return training.identity[0] not in self.running_points
 
     def fresh(self, params: Params) -> int:
         """The lowest seed that was not used at ``params`` yet."""
@@ -171,6 +183,7 @@ class _Reader:
         self._metric = Metric("value", "minimize" if direction == StudyDirection.MINIMIZE else "maximize")
         self._claimed: dict[What, Trial] = {}
         self._running: Counter[What] = Counter()
+        self._pending: list[Training] = []
         self._failures: Counter[What] = Counter()
         self._lost: dict[What, Training] = {}
         self._taken: defaultdict[Any, set[int]] = defaultdict(set)
@@ -212,6 +225,7 @@ class _Reader:
         if asked is not None:
             self._taken[asked.identity[0]].add(asked.seed)
             self._running[what(asked)] += 1
+            self._pending.append(asked)
         elif point is not None and len(point) == self._n_names(point):
             self._rest.append((evaluation, point))
 
@@ -242,6 +256,7 @@ class _Reader:
             seeds.add(training.seed)
             if evaluation.state == TrialState.RUNNING:
                 self._running[what(training)] += 1
+                self._pending.append(training)
                 continue
             found.append(self._trial(evaluation, training))
             if len(point) < len(whole):
@@ -254,6 +269,7 @@ class _Reader:
             {name: frozenset(values) for name, values in self._suggested.items()},
             self._n_claimed,
             frozenset(self._others),
+            tuple(self._pending),
         )
 
     def _trial(self, evaluation: FrozenTrial, training: Training) -> Trial:

@@ -19,6 +19,7 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trials
 from zonesearch.errors import StudyError
@@ -26,16 +27,16 @@ from zonesearch.optuna.claims import Wish, claim
 from zonesearch.optuna.known import Known, read_study_trials
 from zonesearch.optuna.space import OptunaSpace, distribution_of, indistinct, narrowed, searched
 from zonesearch.run.pipeline import next_round
-from zonesearch.search.believing import believed
+from zonesearch.search.believing import Belief
 from zonesearch.search.heeding import check_heeded
 from zonesearch.search.stage import Stage
 from zonesearch.statistics.candidates import Candidate
 from zonesearch.statistics.noise import Cell, measure_noise
+from zonesearch.study.auto import AUTO, MAPPED, PLACED, auto_stages, is_auto
 from zonesearch.study.building import build_stage
 
 __all__ = ["ZoneSampler"]
 
-_FEW_AXES = 2  # a full grid of so many can be paid for
 _QUANTILE = 1.96
 _MOST_ROUNDS = 200  # in which the stages are asked for one suggestion
 _AFTERWARDS = {"n_trainings": 900, "batch": 2, "first": 0.001, "repeats": 0.0}
@@ -51,10 +52,10 @@ class ZoneSampler(BaseSampler):
         study.optimize(objective, n_trials=100)
 
     An Optuna objective takes no seed, so trials with the same parameters are different seeds of one training. Of all
-    that runs at the same time no two trials are the same training: what is running is believed to come out as its
-    neighbours did, and the search goes on from there. Only where nothing else is wanted then, what has the fewest at it
-    gets one more seed. It works with ``n_jobs`` and with any number of processes on one storage; all must make the
-    sampler with the same settings.
+    that runs at the same time no two trials are at the same point, as long as there are others: what is running is
+    believed to come out as a Gaussian process of the rest expects, and the search goes on from there; where the stages
+    then want nothing new, the process itself says where a further trial is worth most. It works with ``n_jobs`` and
+    with any number of processes on one storage; all must make the sampler with the same settings.
 
     Parameters of branches are searched like all others: a trial in which one was not suggested answers for all of its
     values. Parameters with changing ranges, those outside a given ``space``, and all of the first trial where no
@@ -65,17 +66,18 @@ class ZoneSampler(BaseSampler):
         space: the parameters that are searched, when known beforehand: a space or its axes as plain data, by the names
             that the objective suggests. Their rows are the coarse grid. By default the parameters that the trials
             have, with rows of four equal steps.
-        stages: stages or their names, as in :func:`zonesearch.run_pipeline`; by default ``grid``, ``interval`` and
-            ``polish``, beyond two parameters ``coordinate`` in the place of ``grid``. Stages given as instances need
-            ``space``.
+        stages: stages or their names, as in :func:`zonesearch.run_pipeline`; by default, ``"auto"``, ``grid``,
+            ``interval`` and ``polish``, beyond two parameters or where the grid is too large ``surrogate`` and
+            ``polish``. Stages given as instances need ``space``.
         seeds: trials per point of the map; two or more measure the noise.
         constraints_func: given a finished trial, the values of its constraints, as other samplers take it: above 0 it
             is infeasible, and no peak. ``trial.set_constraint`` in the objective does the same.
         seed: of all that is random here; None for another one each time.
         afterwards: what comes after the pipeline's end: ``repeat`` gives further seeds to the point that may be the
-            best one yet, by the upper end of its interval, and draws at random where repeats show no noise; where
-            trials were pruned or have constraints it asks an approximation (``surrogate``) for new points instead, by
-            default also in the place of ``polish``.
+            best one yet, by the upper end of its interval (several workers to as many points, and where no other may be
+             the best, to new ones of high expected improvement), and draws at random where repeats show no noise; where
+             trials were pruned or have constraints it asks an approximation (``surrogate``) for new points instead, by
+             default also in the place of ``polish``;
             ``random`` draws at random.
         settings: a table of settings for each stage given by name: ``coordinate={"n_trainings": 40}``.
 
@@ -87,7 +89,7 @@ class ZoneSampler(BaseSampler):
         self,
         space: Space | Mapping[str, Any] | None = None,
         *,
-        stages: Sequence[Stage | str] | None = None,
+        stages: Sequence[Stage | str] | str | None = None,
         seeds: int = 1,
         seed: int | None = None,
         afterwards: str = "repeat",
@@ -97,7 +99,9 @@ class ZoneSampler(BaseSampler):
         if afterwards not in ("repeat", "random"):
             raise StudyError(f'[sampler] afterwards is "repeat" or "random", not {afterwards!r}')
         self._space = space if isinstance(space, Space) or space is None else Space.parse(space)
-        self._names = None if stages is None else tuple(stages)
+        if isinstance(stages, str) and not is_auto(stages):
+            raise StudyError(f'[sampler] stages must be a list of names or "{AUTO}", not {stages!r}')
+        self._names = None if stages is None or is_auto(stages) else tuple(stages)
         if self._space is None and any(not isinstance(stage, str) for stage in self._names or ()):
             raise StudyError("[sampler] a stage that is no name has a space of its own: give the sampler the same one")
         self._seeds = seeds
@@ -198,9 +202,11 @@ class ZoneSampler(BaseSampler):
     def _stages(self, space: Space) -> tuple[Stage, ...]:
         names = self._names
         if names is None:
-            names = ("grid" if len(space.axes) <= _FEW_AXES else "coordinate", "interval", "polish")
+            wanted = auto_stages(space, Seeds.parse(self._seeds), 1, None, self._settings)
+            climbs = "coordinate" in self._settings and wanted == PLACED
+            names = ("coordinate", *MAPPED[1:]) if climbs else wanted
         common = {"space": space, "epochs": 1, "seeds": self._seeds, "study_seed": self._seed or 0, "schedules": ()}
-        possible = {*names, "grid", "coordinate"} if self._names is None else set(names)
+        possible = {*names, *MAPPED, *PLACED, "coordinate"} if self._names is None else set(names)
         for name in self._settings:
             if name not in possible:
                 raise StudyError(f'[sampler] has settings for the stage "{name}", which is none of its stages')
@@ -218,6 +224,7 @@ class ZoneSampler(BaseSampler):
 
     def _wish(self, known: Known, stages: Sequence[Stage], space: OptunaSpace, epochs: int) -> Wish | None:
         trials = known.trials
+        belief = Belief(trials, space.space)
         waiting: tuple[Training, ...] = ()
         bounded = any(trial.state == "pruned" or trial.violation is not None for trial in trials)
         if bounded and self._names is None and self._afterwards == "repeat":
@@ -237,18 +244,46 @@ class ZoneSampler(BaseSampler):
             if answered:
                 trials = trials | Trials(answered)
                 continue
-            free = next((training for training in at.missing if not known.n_running(training)), None)
+            free = next((training for training in at.missing if known.is_free(training)), None)
             if free is not None:
                 self._check_suggested(known, space, at_end=False)
                 return Wish(free)
             waiting = waiting or at.missing
-            trials = trials | Trials(believed(at.missing, trials, space.space))
-        if waiting:
-            return Wish(min(waiting, key=known.n_running), alone=False)
-        if self._afterwards == "repeat" and bounded:  # repeats would be pruned by what they repeat
+            trials = trials | Trials(belief.of(at.missing))
+        if not waiting and self._afterwards == "repeat" and bounded:  # repeats would be pruned by what they repeat
             return self._new_point(known, space, epochs)
-        params = _leader(known, space.space, epochs) if self._afterwards == "repeat" else None
-        return None if params is None else Wish(Training(params, known.fresh(params), epochs), alone=False)
+        if not waiting and self._afterwards == "random":
+            return None
+        if not waiting or belief.knows:
+            further = self._further(known, belief, space, epochs, repeats=not waiting)
+            if further is not None or not waiting:
+                return further
+        # Nothing came back yet, or somebody is at every point: further seeds of what has the fewest at it.
+        return Wish(min(waiting, key=known.n_running), alone=False)
+
+    def _further(self, known: Known, belief: Belief, space: OptunaSpace, epochs: int, *, repeats: bool) -> Wish | None:
+        """A training that no stage wants: a further seed of what may be the best, or a new point while others run.
+
+        None where there is nothing of the kind: repeats show no noise, or there is no other point.
+        """
+        leaders, others = _leaders(known, space.space, epochs)
+        if repeats and not leaders:
+            return None
+
+        def again(points: Sequence[Params]) -> Wish | None:
+            seeds = (Training(params, known.fresh(params), epochs) for params in points)
+            return next((Wish(training, alone=False) for training in seeds if known.is_free(training)), None)
+
+        def anew() -> Wish | None:
+            rng = np.random.default_rng([self._seed or 0, len(known.trials), sum(known.running.values())])
+            points = belief.proposals(known.pending, rng)
+            new = (Training(params, known.fresh(params), epochs) for params in points)
+            return next((Wish(training) for training in new if known.is_free(training)), None)
+
+        found = (again(leaders) if repeats else None) or anew() or again([*leaders, *others])
+        if repeats and found is None:  # somebody is at every point
+            found = Wish(Training(leaders[0], known.fresh(leaders[0]), epochs), alone=False)
+        return found
 
     def _new_point(self, known: Known, space: OptunaSpace, epochs: int) -> Wish | None:
         """A point that no trial had, where an approximation of the surface wants one."""
@@ -266,7 +301,7 @@ class ZoneSampler(BaseSampler):
             if new is not None and not answered:
                 return Wish(new)
             # what was tried before needs no second trial: it is believed to come out alike
-            trials = trials | Trials(answered or believed(wanted, trials, space.space))
+            trials = trials | Trials(answered or Belief(trials, space.space).of(wanted))
         return None
 
     def _check_suggested(self, known: Known, space: OptunaSpace, *, at_end: bool) -> None:
@@ -314,8 +349,10 @@ def _check_choices(name: str, distribution: BaseDistribution) -> None:
         )
 
 
-def _leader(known: Known, space: Space, epochs: int) -> Params | None:
-    """The point that may be the best: highest upper end of its interval. None when repeats show no noise at all."""
+def _leaders(known: Known, space: Space, epochs: int) -> tuple[list[Params], list[Params]]:
+    """The points by the upper ends of their intervals, highest first: those that may be the best, which reach as high
+    as the best mean, and the others. None when repeats show no noise at all.
+    """
     values: dict[Any, list[float]] = {}
     params: dict[Any, Params] = {}
     pruned: Counter[Any] = Counter()
@@ -329,7 +366,7 @@ def _leader(known: Known, space: Space, epochs: int) -> Params | None:
     cells = [Cell(params[point], tuple(found)) for point, found in values.items() if pruned[point] < len(found)]
     noise = measure_noise(cells, space)
     if not cells or (noise.source == "seeds" and noise.seed_variance <= (1e-9 * max(abs(c.mean) for c in cells)) ** 2):
-        return None
+        return [], []
 
     def upper(cell: Cell) -> float:
         # Those that are under way count, so that workers do not all repeat one point.
@@ -337,4 +374,7 @@ def _leader(known: Known, space: Space, epochs: int) -> Params | None:
         n_running = sum(known.n_running(Training(cell.params, seed, epochs)) for seed in seeds)
         return cell.mean + _QUANTILE * math.sqrt(noise.seed_variance / (len(cell.values) + n_running))
 
-    return cells[int(np.argmax([upper(cell) for cell in cells]))].params
+    best = max(cell.mean for cell in cells)
+    ranked = sorted(((upper(cell), -i) for i, cell in enumerate(cells)), reverse=True)
+    may = [cells[-i].params for top, i in ranked if top >= best]
+    return may, [cells[-i].params for top, i in ranked if top < best]

@@ -1,6 +1,6 @@
 """How a budget is allocated to stages: each may spend a share of what is left when it begins, the last one all of it.
 
-The share is half, for a search that places its trainings itself three quarters; more where those that follow cannot
+The share is half, for a search that places its trainings itself four fifths; more where those that follow cannot
 use the rest, by the most that they can want, and never so much that one of them gets nothing. What a stage leaves goes
 to those that follow, and the last one spends it on more seeds of what cannot be told apart: a budget is there to be
 spent, and what is left of it means that the verdict is settled.
@@ -48,7 +48,7 @@ _UNSPENT = 0.05  # of a budget: so much may be left over without a word
 
 def fraction(stage: Stage) -> float:
     """The part of what is left that a stage may have in any case: most of it where it looks for the best itself."""
-    return 0.75 if any(field.name == "n_trainings" for field in _fields(stage)) else 0.5
+    return 0.8 if any(field.name == "n_trainings" for field in _fields(stage)) else 0.5
 
 
 def share_of(left: float, later: float, part: float = 0.5, least_later: float = 0.0) -> float:
