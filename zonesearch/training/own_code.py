@@ -14,7 +14,7 @@ from typing import Any
 
 from zonesearch.errors import ObjectiveError
 from zonesearch.training.modules import modules_of
-from zonesearch.training.networks.backbone import names_a_file
+from zonesearch.training.networks.backbone import names_a_file, weights_file
 from zonesearch.training.networks.factory import imported
 from zonesearch.training.schedules import parse
 from zonesearch.training.schedules.foreign import Foreign
@@ -56,7 +56,7 @@ def own_code(recipes: Iterable[Settings], schedules: Iterable[str] = ()) -> dict
                 modules |= modules_of(function)
         weights = settings.network.weights
         if settings.network.kind == "backbone" and names_a_file(weights):
-            found[weights] = _file_digest(Path(weights).expanduser())
+            found[weights] = _file_digest(weights_file(weights))
     for schedule in schedules:
         modules |= modules_of(_written(schedule))
     made = {"own_code": found, "modules": dict(sorted(modules.items()))}
