@@ -512,7 +512,7 @@ def test_a_limit_reads_no_more_images_than_it_needs(tmp_path: Path, monkeypatch:
     data = load(DataSettings(name="images", root=str(tmp_path), limit=12, limit_test=9), 0)
     assert sizes(data) == (12, 12, 9)
     assert len(opened) == 33
-    (tmp_path / "train" / "one" / "0.png").write_bytes(b"no image")
+    (tmp_path / "train" / "one" / "1.png").write_bytes(b"no image")
     load.cache_clear()
     with pytest.warns(UserWarning, match="the run goes on without it"):
         found = [sizes(load(DataSettings(name="images", root=str(tmp_path), limit=60), seed))[0] for seed in range(9)]

@@ -62,7 +62,7 @@ def test_ids_stay_whole_numbers_for_a_network_of_ones_own() -> None:
     assert seen.shape == (6,)
     trial = train(recipe(IDS), 15)
     assert trial.accuracy is not None
-    assert trial.accuracy > 0.8
+    assert trial.accuracy > 0.7
     assert train(recipe(IDS, network={"kind": "mlp"})).state == "complete"
 
 
