@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from PIL import Image
 from sklearn.datasets import load_digits, load_wine
@@ -203,3 +205,153 @@ class WithFrozenNorms(nn.Module):
 
 def with_frozen_norms(params: dict[str, Any]) -> nn.Module:
     return WithFrozenNorms(params)
+
+
+def focal(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy that passes over what is right already (Lin et al. 2017), of each example."""
+    loss = nn.functional.cross_entropy(outputs, targets, reduction="none")
+    return (1 - torch.exp(-loss)).square() * loss
+
+
+def absolute(outputs: Tensor, targets: Tensor) -> Tensor:
+    return (outputs - targets).abs().mean()
+
+
+def as_python_likes(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Decides by a value, which torch cannot do for several networks at once."""
+    loss = nn.functional.cross_entropy(outputs, targets)
+    return loss * 2 if float(loss.detach()) > 1 else loss
+
+
+def no_loss(outputs: Tensor, targets: Tensor) -> float:
+    return float(nn.functional.cross_entropy(outputs, targets).detach())
+
+
+def detached(outputs: Tensor, targets: Tensor) -> Tensor:
+    return nn.functional.cross_entropy(outputs.detach(), targets)
+
+
+def frame_of(path: str) -> tuple[Any, Any]:
+    """A pickled frame of pandas with its target."""
+    frame = pd.read_pickle(path)
+    return (frame.drop(columns="target"), frame["target"]), None
+
+
+READ: list[int] = []
+"""The examples of ``Counted`` that were read."""
+
+WEIGHTS = Path("weights.pt")
+
+
+def weights() -> Path:
+    return WEIGHTS
+
+
+class Counted(Dataset[Any]):
+    """Notes which examples are read; names its targets as torchvision's data sets do."""
+
+    def __init__(self) -> None:
+        self.targets = [i % 2 for i in range(400)]
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, i: int) -> tuple[Tensor, int]:
+        READ.append(i)
+        return torch.tensor([float(i), float(i % 7)]), self.targets[i]
+
+
+def counted() -> tuple[Any, Any]:
+    return Counted(), None
+
+
+def rare() -> tuple[Any, Any]:
+    """Two classes that overlap, one of them rare."""
+    rng = np.random.default_rng(0)
+    y = (np.arange(400) % 10 == 0).astype(int)
+    return (rng.normal(size=(400, 2)) + 1.5 * y[:, None], y), None
+
+
+def tokens(n: int = 400, length: int = 6) -> tuple[Any, Any]:
+    """Ids of words; the class says whether the word 7 is among them."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(2, 11, (n, length), generator=generator)
+    return (x, (x == 7).any(1).long()), None
+
+
+class Sentences(Dataset[Any]):
+    """Ids of 2 to 8 words; the class says whether the word 7 is among them."""
+
+    def __init__(self, n: int = 160) -> None:
+        generator = torch.Generator().manual_seed(0)
+        lengths = torch.randint(2, 9, (n,), generator=generator).tolist()
+        self.ids = [torch.randint(2, 9, (length,), generator=generator) for length in lengths]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, i: int) -> tuple[Tensor, int]:
+        return self.ids[i], int((self.ids[i] == 7).any())
+
+
+def sentences() -> tuple[Any, Any]:
+    return Sentences(), Sentences(60)
+
+
+def padded(batch: list[tuple[Tensor, int]]) -> tuple[Tensor, Tensor]:
+    ids, labels = zip(*batch, strict=True)
+    return nn.utils.rnn.pad_sequence(ids, batch_first=True), torch.tensor(labels)
+
+
+def sorted_by_length(batch: list[tuple[Tensor, int]]) -> tuple[tuple[Tensor, Tensor], Tensor]:
+    """The longest first, as packed sequences were once wanted."""
+    batch = sorted(batch, key=lambda example: -len(example[0]))
+    ids, labels = padded(batch)
+    return (ids, torch.tensor([len(x) for x, _ in batch])), labels
+
+
+class Bag(nn.Module):
+    """The largest of the words' vectors, by feature; id 0 pads."""
+
+    def __init__(self, n_outputs: int, width: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(30, width, padding_idx=0)
+        self.norm = nn.BatchNorm1d(width)
+        self.out = nn.Linear(width, n_outputs)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        scores: Tensor = self.out(self.norm(self.embedding(ids).amax(1)))
+        return scores
+
+
+class BagOfLengths(Bag):
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:  # type: ignore[override]
+        inside = torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
+        return super().forward(torch.where(inside, ids, 0))
+
+
+def bag(params: dict[str, Any]) -> nn.Module:
+    return Bag(params["n_classes"], params["width"])
+
+
+def bag_of_lengths(params: dict[str, Any]) -> nn.Module:
+    return BagOfLengths(params["n_classes"], params["width"])
+
+
+def texts() -> tuple[Any, Any]:
+    """Words, and whether they are long."""
+    words = ["zone", "grid", "cell", "axis", "interval", "schedule", "training", "objective"] * 6
+    return (words, ["long" if len(word) > 4 else "short" for word in words]), None
+
+
+def letters(batch: list[tuple[str, int]]) -> tuple[Tensor, Tensor]:
+    return padded([(torch.tensor([ord(letter) % 28 + 1 for letter in word]), label) for word, label in batch])
+
+
+def inputs_alone(batch: list[tuple[Tensor, int]]) -> list[Tensor]:
+    return [padded(batch)[0]]
+
+
+def other_targets(batch: list[tuple[Tensor, int]]) -> tuple[Tensor, Tensor]:
+    ids, labels = padded(batch)
+    return ids, labels + 1

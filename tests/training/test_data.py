@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import zipfile
 from pathlib import Path
@@ -9,16 +10,21 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import own_parts
 import pandas as pd
 import pytest
 import torch
 from PIL import Image
 from sklearn.datasets import load_digits, load_wine
 
-from zonesearch import ObjectiveError, Training, Trial
+from zonesearch import ObjectiveError, StudyError, Training, Trial
 from zonesearch.core.metric import Metric
 from zonesearch.core.objective import Bundle
+from zonesearch.study.files import parse_study
 from zonesearch.training.data import Split, load
+from zonesearch.training.data.preprocessing import Preprocessing
+from zonesearch.training.loop import begin_run
+from zonesearch.training.networks import build
 from zonesearch.training.recipe import Recipe
 from zonesearch.training.settings import DataSettings, NetworkSettings, TrainingSettings
 
@@ -374,3 +380,210 @@ def test_metrics_that_cannot_be_used_are_named() -> None:
 def test_a_regression_on_a_few_examples_says_so(tmp_path: Path) -> None:
     np.savez(tmp_path / "few.npz", x=np.random.default_rng(0).normal(size=(12, 2)), y=np.arange(12) / 7)
     refused("12 examples are too few", name="arrays", root=str(tmp_path / "few.npz"), task="regression")
+
+
+# --- holes and words in tables
+
+
+def with_holes() -> pd.DataFrame:
+    """Numbers and words with holes; the words of the last rows are in no other row."""
+    rng = np.random.default_rng(0)
+    n = 120
+    frame = pd.DataFrame({
+        "size": rng.normal(10, 2, n), "count": rng.integers(0, 5, n), "grape": rng.choice(["red", "white"], n),
+        "old": rng.random(n) > 0.5,
+    })  # fmt: skip
+    frame.loc[::7, "size"] = np.nan
+    frame.loc[::11, "grape"] = None
+    return frame.assign(target=(frame["size"].fillna(0) > 10).astype(int))
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "pandas"])
+def test_holes_of_a_table_are_filled_by_the_training_part_and_marked(tmp_path: Path, kind: str) -> None:
+    frame, path = with_holes(), tmp_path / f"t.{kind}"
+    if kind == "pandas":
+        settings = DataSettings(name="own_parts:frame_of", arguments=(("path", str(tmp_path / "t.pkl")),))
+        frame.to_pickle(tmp_path / "t.pkl")
+    else:
+        frame.to_csv(path, index=False) if kind == "csv" else frame.to_parquet(path)
+        settings = DataSettings(name="table", root=str(path), target="target")
+    data = load(settings, 0)
+    steps = data.preprocessing
+    assert steps.columns is not None
+    assert steps.columns.made == [
+        "size", "count", "old", "grape_red", "grape_white", "size is missing", "grape is missing"
+    ]  # fmt: skip
+    assert data.shape == (7,)
+    assert data.code == {"table": 2}
+    assert all(bool(x.isfinite().all()) for x, _ in (data.train, data.validation, data.test))
+    size, _, grape, _ = sorted(
+        steps.columns.columns, key=lambda column: ("size", "count", "grape", "old").index(column.name)
+    )
+    mean, deviation = steps.mean[0], steps.deviation[0]
+    there = data.train[0][:, 0][data.train[0][:, 5] < 0] * deviation + mean
+    assert size.fill == pytest.approx(float(np.median(there.numpy())), rel=1e-5), (
+        "the median of the training part alone"
+    )
+    assert grape.fill in ("red", "white")
+    again = Preprocessing.from_description(json.loads(json.dumps(steps.describe())))
+    assert again == steps, "plain data that can be stored beside a network"
+    every = again.apply(frame.drop(columns="target"))
+    assert every.shape == (120, 7)
+    new = pd.DataFrame({"old": [True], "grape": ["rosé"], "count": [3], "size": [None], "more": [1]})
+    made = again.apply(new)[0] * again.deviation + again.mean
+    assert made == pytest.approx([size.fill, 3, 1, 0, 0, 1, 0], abs=1e-5), "an unknown word is none of the known ones"
+    with pytest.raises(ObjectiveError, match='no column "grape"'):
+        again.apply(new.drop(columns="grape"))
+    assert train(Recipe(data=settings), {"batch": 16}).state == "complete"
+
+
+def test_words_that_only_validation_has_do_no_harm(tmp_path: Path) -> None:
+    frame = with_holes().drop(columns=["size", "old"]).assign(grape="red")
+    frame.loc[frame.index[:8], "grape"] = [f"rare {i}" for i in range(8)]
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    settings = DataSettings(name="table", root=str(tmp_path / "t.csv"), target="target")
+    data = load(settings, 0)
+    assert data.code == {"table": 2}, "other columns than before: another experiment"
+    assert data.shape[0] < 1 + 9
+    constant = frame.assign(grape="red")
+    constant.loc[load_test_rows(data), "grape"] = "white"
+    constant.to_csv(tmp_path / "c.csv", index=False)
+    only = load(DataSettings(name="table", root=str(tmp_path / "c.csv"), target="target"), 0)
+    assert float(only.test[0].abs().max()) < 100, "what is constant in training is not divided by next to nothing"
+
+
+def load_test_rows(data: Split) -> list[int]:
+    """As many rows as the test part has, from the end."""
+    return list(range(120 - len(data.test[1]), 120))
+
+
+def test_a_table_without_holes_is_the_experiment_that_it_was(tmp_path: Path, wine: pd.DataFrame) -> None:
+    frame = wine.assign(grape=np.where(np.arange(178) % 2, "red", "white"), old=np.arange(178) % 3 == 0)
+    frame.to_csv(tmp_path / "w.csv", index=False)
+    settings = DataSettings(name="table", root=str(tmp_path / "w.csv"), target="target")
+    assert load(settings, 0).digest == "cddf32cef030703d", "as version 0.1.0 had it"
+    assert "code" not in Recipe(data=settings).fingerprint()
+
+
+def test_a_column_that_is_constant_in_training_makes_no_millions(tmp_path: Path) -> None:
+    data = load(DataSettings(name="own_parts:digits"), 0)
+    assert float(data.validation[0].abs().max()) < 100
+    assert data.code == {"constants": 2}
+    assert Recipe(data=DataSettings(name="own_parts:digits")).fingerprint()["code"] == {"constants": 2}
+    assert load(DataSettings(), 0).code == {}
+
+
+# --- limits of every part
+
+
+def test_limit_is_of_every_part_and_of_each_by_itself() -> None:
+    def sized(**limits: int) -> tuple[int, int, int]:
+        return sizes(load(DataSettings(**limits), 0))  # type: ignore[arg-type]
+
+    assert sized() == (1151, 287, 359)
+    few = sized(limit=100)
+    assert all(abs(n - 100) <= 5 for n in few)
+    assert sized(limit=100, limit_validation=1000, limit_test=1000) == (few[0], 287, 359)
+    mixed = sized(limit=100, limit_validation=40)
+    assert (mixed[0], mixed[2]) == (few[0], few[2])
+    assert abs(mixed[1] - 40) <= 5
+    assert sized(limit_test=50)[:2] == (1151, 287)
+    refused("limit_test is a number of examples", limit_test=-1)
+
+
+def test_a_limit_changes_an_experiment_where_it_changes_a_part_alone() -> None:
+    def told(**limits: int) -> Any:
+        return Recipe(data=DataSettings(**limits)).fingerprint().get("data", {})  # type: ignore[arg-type]
+
+    assert told(limit_validation=1000) == {}
+    assert told(limit=500, limit_validation=1000, limit_test=1000) == {"limit": 500}, "as version 0.1.0 had it"
+    assert told(limit=500) == {"limit": 500}
+    assert told(limit_validation=100).keys() == {"limit_validation"}
+    assert told(limit=100).keys() == {"limit", "limit_validation", "limit_test"}
+    whole, some = load(DataSettings(limit=500), 0), load(DataSettings(limit=500, limit_test=50), 0)
+    assert whole.train[0].equal(some.train[0]), "a limit of one part leaves the others as they are"
+
+
+def test_a_limit_reads_no_more_images_than_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_images(tmp_path, n=40, parts=("train", "test"))
+    opened: list[str] = []
+    read = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: opened.append(path.name) or read(path))
+    data = load(DataSettings(name="images", root=str(tmp_path), limit=12, limit_test=9), 0)
+    assert sizes(data) == (12, 12, 9)
+    assert len(opened) == 33
+    (tmp_path / "train" / "one" / "1.png").write_bytes(b"no image")
+    load.cache_clear()
+    with pytest.warns(UserWarning, match="the run goes on without it"):
+        found = [sizes(load(DataSettings(name="images", root=str(tmp_path), limit=60), seed))[0] for seed in range(9)]
+    assert set(found) == {59, 60}, "one that is not wanted is not missed"
+
+
+def test_a_limit_reads_no_more_of_a_data_set_than_it_needs() -> None:
+    seen = own_parts.READ
+    seen.clear()
+    data = load(DataSettings(name="own_parts:counted", limit=20, limit_validation=10), 0)
+    assert sizes(data) == (20, 10, 20)
+    assert len(set(seen)) <= 20 + 10 + 20 + 1
+    whole = load(DataSettings(name="own_parts:counted"), 0)
+    assert data.train[0].shape[1:] == whole.train[0].shape[1:]
+
+
+# --- networks that were trained before
+
+
+@pytest.mark.parametrize("kind", ["state", "state_dict", "model", "module", "safetensors", "function"])
+def test_weights_are_read_in_every_form(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    from torchvision.models import get_model
+
+    torch.manual_seed(0)
+    state = get_model("shufflenet_v2_x0_5", num_classes=7).state_dict()
+    path = tmp_path / ("w.safetensors" if kind == "safetensors" else "w.pt")
+    if kind == "safetensors":
+        pytest.importorskip("safetensors.torch").save_file(state, path)
+    elif kind == "module":
+        torch.save({"epoch": 3, "state_dict": {f"module.{name}": value for name, value in state.items()}}, path)
+    else:
+        torch.save({kind: state, "epoch": 3} if kind in ("state_dict", "model") else state, path)
+    monkeypatch.setattr(own_parts, "WEIGHTS", path)
+    weights = "own_parts:weights" if kind == "function" else str(path)
+    network = build(NetworkSettings(kind="backbone", backbone="shufflenet_v2_x0_5", weights=weights), (1, 8, 8), 10)
+    assert network.body.conv1[0].weight.equal(state["conv1.0.weight"])  # type: ignore[union-attr,index]
+
+
+def test_weights_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    def refused_weights(path: Path, said: str) -> None:
+        settings = NetworkSettings(kind="backbone", backbone="shufflenet_v2_x0_5", weights=str(path))
+        with pytest.raises(ObjectiveError, match=said):
+            build(settings, (1, 8, 8), 10)
+
+    torch.save({"state_dict": [1, 2]}, tmp_path / "a.pt")
+    refused_weights(tmp_path / "a.pt", "holds no tensors by name")
+    torch.save(torch.ones(3), tmp_path / "b.pt")
+    refused_weights(tmp_path / "b.pt", "holds no tensors by name")
+    (tmp_path / "c.safetensors").write_bytes(b"words")
+    refused_weights(tmp_path / "c.safetensors", "cannot be read")
+    torch.save({"model": {"other": torch.ones(3)}}, tmp_path / "d.pt")
+    refused_weights(tmp_path / "d.pt", "does not fit")
+
+
+def test_head_and_body_have_rates_of_their_own() -> None:
+    tables = {"kind": "backbone", "backbone": "shufflenet_v2_x0_5"}
+    recipe = Recipe.from_tables({"data": {"limit": 40}, "network": {**tables, "body_rate": 0.1}})
+    settings, _ = recipe.settings_of({"learning_rate": 0.02})
+    run = begin_run(Training({}, 0, 1), settings, recipe.split(), 0)
+    head, body = run.optimizer.param_groups
+    assert (head["lr"], body["lr"]) == pytest.approx((0.02, 0.002))
+    assert sum(p.numel() for p in head["params"]) == 1024 * 10 + 10
+    assert run.learning_rate == 0.02
+    one = Recipe.from_tables({"data": {"limit": 40}, "network": {**tables, "body_rate": 0.1, "tune": "head"}})
+    run = begin_run(Training({}, 0, 1), one.settings_of({})[0], one.split(), 0)
+    assert len(run.optimizer.param_groups) == 1, "a frozen body has no rate"
+    for rates, said in (
+        ({"body_rate": 0.0}, "body_rate must be above 0"),
+        ({"optimizer": "lbfgs"}, "one learning rate"),
+    ):
+        with pytest.raises(ObjectiveError, match=said):
+            recipe.check(rates)
+    with pytest.raises(StudyError, match="body_rate has no effect"):
+        parse_study("[space]\nwidth = [8, 16]\n[network]\nbody_rate = 0.1\n", name="s", where="s.toml")

@@ -25,7 +25,7 @@ _NETWORK = {
     "cnn": (
         "depth", "activation", "dropout", "batch_norm", "init", "channels", "blocks", "kernel", "pooling", "residual",
     ),
-    "backbone": ("backbone", "weights", "tune", "dropout"),
+    "backbone": ("backbone", "weights", "tune", "body_rate", "dropout"),
 }  # fmt: skip
 _OPTIMIZER = {
     "adam": ("beta1", "beta2", "eps"),

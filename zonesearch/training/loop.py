@@ -24,6 +24,7 @@ from zonesearch.training.losses import check_own_loss
 from zonesearch.training.lr_range import swept
 from zonesearch.training.metrics import measure_of
 from zonesearch.training.networks import build, check_scores, seed_dropout
+from zonesearch.training.networks.backbone import Backbone
 from zonesearch.training.numerics import arithmetic, autocast, dtype_of
 from zonesearch.training.optimizers import build_optimizer
 from zonesearch.training.progress import load_progress, progress_of
@@ -148,7 +149,9 @@ def begin_run(
     base_width = settings.network.base_width
     adaptive = settings.optimizer.name not in ("sgd", "momentum", "nesterov")
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    groups = transfer_width(network, base_width, base, adaptive) if base_width else trained
+    groups: Any = transfer_width(network, base_width, base, adaptive) if base_width else trained
+    if isinstance(network, Backbone) and settings.network.body_rate != 1:
+        groups = network.groups(settings.network.body_rate)
     optimizer = build_optimizer(settings.optimizer, groups)
     for group in optimizer.param_groups:
         group["lr"] = base * group.get("lr_scale", 1.0)

@@ -17,7 +17,7 @@ from zonesearch.core.measured import is_own
 from zonesearch.core.plugins import is_plug_in, load, version_of
 from zonesearch.errors import ObjectiveError
 from zonesearch.training.modules import modules_of
-from zonesearch.training.networks.backbone import names_a_file
+from zonesearch.training.networks.backbone import names_a_file, weights_file
 from zonesearch.training.networks.factory import imported
 from zonesearch.training.schedules.parsing import parse, ships
 from zonesearch.training.settings import NETWORK_KINDS, Settings
@@ -61,7 +61,7 @@ def own_code(
                 modules |= modules_of(function)
         weights = settings.network.weights
         if settings.network.kind == "backbone" and names_a_file(weights):
-            found[weights] = _file_digest(Path(weights).expanduser())
+            found[weights] = _file_digest(weights_file(weights))
     plugged = {*tried, *(("schedules", name) for schedule in schedules for name in _plugged_in(schedule))}
     for kind, name in sorted(plugged):
         made_by = load(kind, name, f"the plug-in of {kind}")

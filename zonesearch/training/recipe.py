@@ -178,6 +178,12 @@ class Recipe:
             n_parameters(settings.network, data.shape, data.n_outputs)
         if settings.training.clip < 0:
             raise ObjectiveError(f"clip must be 0 (off) or more, not {settings.training.clip}")
+        if (
+            settings.network.kind == "backbone"
+            and settings.network.body_rate != 1
+            and settings.optimizer.name == "lbfgs"
+        ):
+            raise ObjectiveError("lbfgs has one learning rate for all weights; leave [network] body_rate at 1")
         if settings.training.clip and settings.optimizer.name == "lbfgs":
             raise ObjectiveError("lbfgs searches along a line and takes no clip; leave [training] clip at 0")
         if techniques.gradient_noise is not None and settings.optimizer.name == "lbfgs":

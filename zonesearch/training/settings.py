@@ -102,8 +102,10 @@ class NetworkSettings:
         pooling: ``max``, ``mean`` or ``stride`` (the block's first convolution takes every second pixel).
         residual: add the input of a cnn's block to its output.
         backbone: ``resnet18`` or another classification network of torchvision.
-        weights: of the backbone: ``DEFAULT`` or another name of torchvision's, or a file; empty: from scratch.
+        weights: of the backbone: ``DEFAULT`` or another name of torchvision's; a file (a state dict, a checkpoint that
+            holds one, or safetensors); ``package.module:function`` that gives its path; empty: from scratch.
         tune: which weights of a backbone are trained: ``full``, ``last`` (its last stage and the head) or ``head``.
+        body_rate: the learning rate of all but a backbone's head, as a multiple of that of the head.
         arguments: of a factory, by name; axes that are no setting are its arguments too.
     """
 
@@ -124,6 +126,7 @@ class NetworkSettings:
     backbone: str = "resnet18"
     weights: str = ""
     tune: str = "full"
+    body_rate: float = 1.0
     arguments: tuple[tuple[str, Any], ...] = ()
 
     @property

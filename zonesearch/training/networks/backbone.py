@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from zonesearch.errors import ObjectiveError, did_you_mean
 from zonesearch.training.networks.dropout import Dropout
+from zonesearch.training.networks.factory import imported
 from zonesearch.training.settings import NetworkSettings
 
-__all__ = ["TUNED", "Backbone", "build_backbone", "check_backbone", "names_a_file"]
+__all__ = ["TUNED", "Backbone", "build_backbone", "check_backbone", "names_a_file", "weights_file"]
 
 TUNED = ("full", "last", "head")
 _NEARLY_ALL = 0.9
+_WRAPPERS = ("state_dict", "model", "model_state_dict", "model_state", "net", "network")
+_PREFIXES = ("module.", "model.", "_orig_mod.")  # of parallel training, of Lightning, of torch.compile
 
 
 class Backbone(nn.Module):
@@ -25,11 +30,13 @@ class Backbone(nn.Module):
         body: the network, its head replaced.
         frozen: parts of it that stay as they are, their gradients switched off.
         n_channels: of the images; grey ones are shown to all three channels.
+        head: its last layer, within the body.
     """
 
-    def __init__(self, body: nn.Module, frozen: list[nn.Module], n_channels: int) -> None:
+    def __init__(self, body: nn.Module, frozen: list[nn.Module], n_channels: int, head: nn.Module) -> None:
         super().__init__()
         self.body = body
+        self._head = [head]  # a list, so that it is no second child
         self._frozen = frozen
         self._grey = n_channels == 1
 
@@ -39,6 +46,14 @@ class Backbone(nn.Module):
         for part in self._frozen:
             part.eval()
         return self
+
+    def groups(self, body_rate: float) -> list[dict[str, Any]]:
+        """Parameter groups for the optimizer: the head, and the rest with ``body_rate`` times its learning rate."""
+        head = [p for p in self._head[0].parameters() if p.requires_grad]
+        of_head = set(map(id, head))
+        rest = [p for p in self.parameters() if p.requires_grad and id(p) not in of_head]
+        made = [{"params": head, "lr_scale": 1.0}, {"params": rest, "lr_scale": body_rate}]
+        return [group for group in made if group["params"]]
 
     def forward(self, x: Tensor) -> Tensor:
         """Scores of images of shape (n, channels, height, width)."""
@@ -87,7 +102,7 @@ def build_backbone(settings: NetworkSettings, shape: tuple[int, ...], n_classes:
     frozen = _freeze(body, new, settings.tune)
     if settings.dropout:
         setattr(parent, name, nn.Sequential(Dropout(settings.dropout), new))
-    return Backbone(body, frozen, shape[0])
+    return Backbone(body, frozen, shape[0], new)
 
 
 def _body(settings: NetworkSettings) -> nn.Module:
@@ -113,7 +128,7 @@ def _body(settings: NetworkSettings) -> nn.Module:
             setattr(body, name, None)
             body.aux_logits = False  # type: ignore[assignment]
     if names_a_file(settings.weights) and not on_meta:
-        _load(body, Path(settings.weights).expanduser())
+        _load(body, weights_file(settings.weights))
     return body
 
 
@@ -177,12 +192,11 @@ def _size(part: nn.Module) -> int:
 
 
 def _load(body: nn.Module, path: Path) -> None:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a file that is no such file raises whatever its first bytes lead to
-        raise ObjectiveError(f"weights file {path} cannot be read: {type(error).__name__}: {error}") from None
-    state = state.get("state_dict", state)
+    state = _unwrapped(_read(path), path)
     own = body.state_dict()
+    for prefix in _PREFIXES:
+        if state and all(name.startswith(prefix) for name in state) and not own.keys() & state.keys():
+            state = {name.removeprefix(prefix): value for name, value in state.items()}
     fitting = {name: value for name, value in state.items() if name in own and own[name].shape == value.shape}
     missing = [name for name in own if name not in fitting]
     head, _ = _head(body)
@@ -194,6 +208,48 @@ def _load(body: nn.Module, path: Path) -> None:
     body.load_state_dict(fitting, strict=False)
 
 
+def _read(path: Path) -> Any:
+    """What a file of torch's or of safetensors holds; code in it is never run."""
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except ImportError:
+        raise ObjectiveError(f"weights file {path} needs safetensors: pip install zonesearch[safetensors]") from None
+    except Exception as error:  # a file that is no such file raises whatever its first bytes lead to
+        raise ObjectiveError(f"weights file {path} cannot be read: {type(error).__name__}: {error}") from None
+
+
+def _unwrapped(state: Any, path: Path) -> dict[str, Tensor]:
+    """The tensors by name, out of the table of a checkpoint that holds them beside other things."""
+    for _ in range(2):
+        if isinstance(state, Mapping):
+            state = next((state[key] for key in _WRAPPERS if isinstance(state.get(key), Mapping)), state)
+    if not isinstance(state, Mapping) or not any(isinstance(value, Tensor) for value in state.values()):
+        wrapped = ", ".join(_WRAPPERS)
+        raise ObjectiveError(f"weights file {path} holds no tensors by name, also not under {wrapped}")
+    return {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
+
+
 def names_a_file(weights: str) -> bool:
-    """Whether ``weights`` is a path and no name of torchvision's."""
-    return "/" in weights or "." in weights
+    """Whether ``weights`` is a path, or a function that gives one, and no name of torchvision's."""
+    return "/" in weights or "." in weights or ":" in weights
+
+
+def weights_file(weights: str) -> Path:
+    """The file that ``weights`` names, or that the function gives which it names as ``package.module:function``.
+
+    Raises:
+        ObjectiveError: the function raises, or gives no path.
+    """
+    if ":" not in weights or Path(weights).expanduser().exists():
+        return Path(weights).expanduser()
+    function = imported(weights, "[network] weights")
+    try:
+        return Path(function()).expanduser()
+    except Exception as error:  # whatever a function of the user's may raise
+        raise ObjectiveError(
+            f"[network] weights = {weights} must give the path of a file, but ended in {type(error).__name__}: {error}"
+        ) from error

@@ -44,6 +44,10 @@ def check_network(settings: NetworkSettings) -> None:
         raise ObjectiveError(f"network widths must each be at least 1, not {list(settings.widths)}")
     if not 0 <= settings.dropout < 1:
         raise ObjectiveError(f"dropout is a probability, 0 <= dropout < 1, not {settings.dropout}")
+    if not settings.body_rate > 0:
+        raise ObjectiveError(
+            f'body_rate must be above 0, not {settings.body_rate}; tune = "head" leaves the body alone'
+        )
     if settings.kind == "backbone":
         check_backbone(settings)
 
