@@ -40,7 +40,6 @@ __all__ = [
     "Silent",
     "check_metric",
     "identity_of",
-    "older_identities",
     "open_run",
     "run_pipeline",
     "run_study",
@@ -278,7 +277,7 @@ def identity_of(study: Study, objective: Objective) -> dict[str, Any]:
     return {"format": IDENTITY_FORMAT, "objective": dict(objective.fingerprint()), "seed": study.seed}
 
 
-def older_identities(study: Study, objective: Objective) -> list[dict[str, Any]]:
+def _older_identities(study: Study, objective: Objective) -> list[dict[str, Any]]:
     """The same as older versions described it, where the objective knows."""
     older = getattr(objective, "older_fingerprints", list)
     return [{"objective": dict(described), "seed": study.seed} for described in older()]
@@ -293,7 +292,7 @@ def open_run(study: Study, objective: Objective, into: str | Path, *, fresh: boo
         settings=study.settings(),
         study_text=study.text or None,
         fresh=fresh,
-        older=older_identities(study, objective),
+        older=_older_identities(study, objective),
     )
 
 

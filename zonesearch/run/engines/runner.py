@@ -28,7 +28,6 @@ __all__ = [
     "open_engine",
     "order_of_work",
     "run_bundles",
-    "threads",
 ]
 
 OnTrials = Callable[[list[Trial]], None]
@@ -160,7 +159,7 @@ class InProcess:
         on_progress: OnProgress | None = None,
     ) -> None:
         """Train all ``bundles`` (see :class:`Engine`)."""
-        with threads(self._threads):
+        with _threads(self._threads):
             for bundle in order_of_work(bundles):
                 self._run_one(objective, bundle, on_trials, on_progress)
 
@@ -182,7 +181,7 @@ class InProcess:
 
 
 @contextmanager
-def threads(n: int) -> Iterator[None]:
+def _threads(n: int) -> Iterator[None]:
     """Hold the numerical libraries of this process to ``n`` threads: those loaded already, and those to come."""
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
