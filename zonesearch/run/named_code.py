@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from zonesearch.core.trials import Params
 from zonesearch.errors import StudyError
-from zonesearch.run.running import identity_of, older_identities
+from zonesearch.run.running import identity_of
 from zonesearch.run.storage.identity import differences
 from zonesearch.run.storage.run_folder import RunFolder
 from zonesearch.study.files import parse_study, read_study, read_tables
@@ -128,8 +128,7 @@ def trainable(
             _check(folder, each._settings)
     wanted = identity_of(known, recipe)
     changes = differences(folder.identity, wanted)
-    older = [] if "format" in folder.identity else older_identities(known, recipe)
-    if changes and all(differences(folder.identity, other) for other in older):
+    if changes:
         what = f"study file {study}" if study is not None else "what would be trained here"
         raise StudyError(f"{what} is another experiment than the run in {folder.path}: {'; '.join(changes)}")
     return Trainable(recipe, known, tables, study is not None)

@@ -43,7 +43,6 @@ __all__ = [
     "as_begun",
     "check_metric",
     "identity_of",
-    "older_identities",
     "open_run",
     "run_pipeline",
     "run_study",
@@ -229,7 +228,7 @@ def identity_of(study: Study, objective: Objective) -> dict[str, Any]:
     return {"format": IDENTITY_FORMAT, "objective": dict(objective.fingerprint()), "seed": study.seed}
 
 
-def older_identities(study: Study, objective: Objective) -> list[dict[str, Any]]:
+def _older_identities(study: Study, objective: Objective) -> list[dict[str, Any]]:
     """The same as older versions described it, where the objective knows."""
     older = getattr(objective, "older_fingerprints", list)
     return [{"objective": dict(described), "seed": study.seed} for described in older()]
@@ -254,7 +253,7 @@ def as_begun(study: Study, into: str | Path) -> Study:
 
 def open_run(study: Study, objective: Objective, into: str | Path, *, fresh: bool = False) -> RunFolder | Kept:
     """The run folder of ``study``, or what a storage keeps of it; raises as :meth:`RunFolder.create_or_open` does."""
-    identity, older, text = identity_of(study, objective), older_identities(study, objective), study.text or None
+    identity, older, text = identity_of(study, objective), _older_identities(study, objective), study.text or None
     settings = study.settings()
     if is_address(into):
         return Kept.create_or_open(

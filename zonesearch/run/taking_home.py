@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from zonesearch.core.objective import Bundle, Objective, Report
 from zonesearch.core.trials import Params, Training, Trial, Trials
 from zonesearch.errors import ObjectiveError, StudyError
-from zonesearch.run.engines.in_process import InProcess, threads
+from zonesearch.run.engines.runner import open_engine
 from zonesearch.run.named_code import Trainable, check_params, function_of, tables_of, trainable
 from zonesearch.run.pipeline import next_round, round_bundles
 from zonesearch.run.recorded import read_recorded
@@ -151,8 +151,8 @@ class Home:
             n_epochs, past = chosen
             scores = [past.metric.score(value) for value in past.validation_curve]
             kept: list[Network] = []
-            with_threads = _Threads(past, given.study)
-            trial = with_threads.call(lambda: given.recipe.refit(training, n_epochs, scores, report, kept.append))
+            refitting: Any = _Refitting(given.recipe, n_epochs, tuple(scores), kept)
+            [trial] = _trained(refitting, Bundle((training,)), _threads(past, given.study), report)
             return _only(kept, trial), trial, n_epochs
         network, trial = self._train(given, training, report)
         before = recorded(self.findings, training)
@@ -173,10 +173,8 @@ class Home:
         elif before is not None:
             recipe = recipe.unstacked()
         kept: dict[Training, Network] = {}
-        trials: list[Trial] = []
-        crew = _Threads(before, given.study).crew
         keeping: Any = _Keeping(recipe, kept)
-        crew.run(keeping, [bundle], trials.extend, lambda key, share: report(share))
+        trials = _trained(keeping, bundle, _threads(before, given.study), report)
         trial = next(trial for trial in trials if trial.training.identity == training.identity)
         return _only([network for key, network in kept.items() if key == training], trial), trial
 
@@ -201,21 +199,34 @@ class _Keeping:
         return self.recipe.train(bundle, report, self.kept.__setitem__)
 
 
-class _Threads:
+@dataclass(frozen=True)
+class _Refitting:
+    """A recipe that trains on all data but the test split."""
+
+    recipe: Recipe
+    n_epochs: int
+    past: tuple[float, ...]
+    kept: list[Network]
+
+    def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
+        """The one trial of the bundle."""
+        yield self.recipe.refit(bundle.trainings[0], self.n_epochs, self.past, report, self.kept.append)
+
+
+def _trained(objective: Objective, bundle: Bundle, n_threads: int, report: Report) -> list[Trial]:
+    """The trials of a bundle, trained here."""
+    trials: list[Trial] = []
+    with open_engine("local", workers=1, threads=n_threads) as crew:
+        crew.run(objective, [bundle], trials.extend, lambda key, share: report(share))
+    return trials
+
+
+def _threads(before: Trial | None, study: Study) -> int:
     """As many threads as a trial was computed with: another number of them rounds otherwise."""
-
-    def __init__(self, before: Trial | None, study: Study) -> None:
-        noted = None if before is None else before.provenance.get("threads")
-        known = isinstance(noted, int) and not isinstance(noted, bool) and 1 <= noted <= _MOST_THREADS
-        self.n: int = noted if known else int(study.run.get("threads", 1))  # type: ignore[assignment]
-
-    @property
-    def crew(self) -> InProcess:
-        return InProcess(self.n)
-
-    def call(self, function: Callable[[], Trial]) -> Trial:
-        with threads(self.n):
-            return function()
+    noted = None if before is None else before.provenance.get("threads")
+    if isinstance(noted, int) and not isinstance(noted, bool) and 1 <= noted <= _MOST_THREADS:
+        return noted
+    return int(study.run.get("threads", 1))
 
 
 def _only(kept: Sequence[Network], trial: Trial) -> Network:

@@ -62,7 +62,7 @@ def save_network(trained: TrainedNetwork, path: str | os.PathLike[str]) -> Path:
 @torch.no_grad()
 def _check_again(trained: TrainedNetwork, path: Path) -> None:
     """Read a file that was just written: the network in it must be the one that was trained."""
-    factory = imported(trained.settings.kind, "[network] kind") if trained.settings.is_factory else None
+    factory = imported(trained.settings.kind, "[network] kind") if ":" in trained.settings.kind else None
     again, preprocessing = load_network(path, factory=factory), trained.preprocessing
     if preprocessing.kind == "collated":
         return
@@ -155,7 +155,7 @@ def _read(content: Mapping[str, Any], path: Path, factory: Callable[..., nn.Modu
     preprocessing = Preprocessing.from_description({**content["normalisation"], "classes": content["classes"]})
     check_precision(content["precision"])
     own = settings.kind.rpartition(":")[2]
-    if settings.is_factory and factory is None:
+    if ":" in settings.kind and factory is None:
         raise ObjectiveError(
             f"{path} holds a network of {settings.kind}: give that function, load_network({str(path)!r}, factory={own})"
         )

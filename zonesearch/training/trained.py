@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from zonesearch.errors import ObjectiveError
 from zonesearch.training.data.preprocessing import Preprocessing
 from zonesearch.training.ensembles import Ensemble
-from zonesearch.training.epoch import examine
+from zonesearch.training.epoch import evaluate
 from zonesearch.training.metrics import measure_of
 from zonesearch.training.numerics import arithmetic, dtype_of
 from zonesearch.training.raw_inputs import Source, prepared
@@ -170,7 +170,7 @@ def taken_home(
     if len(networks) > 1:
         measure = measure_of(settings, data.scale, data.train[1], data.n_classes)
         with arithmetic(precision, data.train[0].device):
-            together_on_test = examine(network, *data.test, measure, precision).value
+            together_on_test = evaluate(network, *data.test, measure, precision)[1]
         about = {**about, "together_on_test": together_on_test}
     network.cpu().eval()
     return TrainedNetwork(
