@@ -9,7 +9,7 @@ each of them has one form (see :mod:`zonesearch.core.values`).
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -27,6 +27,37 @@ _ZERO = 1e-12  # of the larger rim: what rounding leaves of 0 on a linear axis
 Number = int | float
 Row = Literal["doubling", "midpoints"] | int | Sequence[Number]
 
+When = tuple[tuple[str, tuple[Value, ...]], ...]
+"""By axis the values at which another axis applies."""
+
+
+def read_when(name: str, given: Any) -> When:
+    """The condition of the axis ``name``: of ``{"opt": "sgd"}`` or ``{"opt": ["sgd", "rmsprop"]}``.
+
+    Raises:
+        SpaceError: it is no table of values.
+    """
+    if isinstance(given, tuple) and all(isinstance(item, tuple) and len(item) == 2 for item in given):
+        return given
+    if not isinstance(given, Mapping) or not given:
+        raise SpaceError(f'axis "{name}": when is a table as {{opt = "sgd"}}, not {given!r}')
+    found = []
+    for other, values in given.items():
+        several = values if isinstance(values, list | tuple) else [values]
+        if not several:
+            raise SpaceError(f'axis "{name}": when names no value of {other}')
+        try:
+            found.append((str(other), tuple(plain(value) for value in several)))
+        except TypeError as error:
+            raise SpaceError(f'axis "{name}": when: {error}') from None
+    return tuple(found)
+
+
+def said_when(when: When) -> dict[str, Any]:
+    """The condition as :func:`read_when` reads it; nothing where there is none."""
+    said = {other: values[0] if len(values) == 1 else list(values) for other, values in when}
+    return {"when": said} if said else {}
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -43,6 +74,8 @@ class Axis:
             above ``high`` is its upper rim. None for every value.
         limit_low, limit_high: how far the axis may be widened where a peak lies on its rim; None for not at all (see
             :mod:`zonesearch.core.widening`).
+        when: the axis applies only where other axes have these values: a table of a value, or a list of values, for
+            each of them; always by default.
 
     Raises:
         SpaceError: when the rims, the scale and the row do not fit together; the message names the axis.
@@ -57,6 +90,7 @@ class Axis:
     step: Number | None = None
     limit_low: Number | None = None
     limit_high: Number | None = None
+    when: When = ()
 
     def __post_init__(self) -> None:
         for rim, value in (("low", self.low), ("high", self.high)):
@@ -75,6 +109,7 @@ class Axis:
             object.__setattr__(self, "high", self._last_step())
         if not isinstance(self.row_rule, str | int):
             object.__setattr__(self, "row_rule", tuple(self.row_rule))
+        object.__setattr__(self, "when", read_when(self.name, self.when))
         self.row()
         self._check_limits()
 
@@ -277,7 +312,7 @@ class Axis:
         rule = list(self.row_rule) if isinstance(self.row_rule, tuple) else self.row_rule
         told = {"low": self.low, "high": self.high, "scale": self.scale, "integer": self.integer, "row": rule}
         more = {key: getattr(self, key) for key in ("step", "limit_low", "limit_high")}
-        return {**told, **{key: value for key, value in more.items() if value is not None}}
+        return {**told, **{key: value for key, value in more.items() if value is not None}, **said_when(self.when)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -292,6 +327,7 @@ class Choice:
 
     name: str
     values: tuple[Value, ...]
+    when: When = ()
 
     def __post_init__(self) -> None:
         try:
@@ -301,13 +337,14 @@ class Choice:
         if not values:
             raise SpaceError(f'axis "{self.name}": the row is empty; give at least one value')
         object.__setattr__(self, "values", _kept_apart(values))
+        object.__setattr__(self, "when", read_when(self.name, self.when))
         if len(self._places) < len(values):
             raise SpaceError(f'axis "{self.name}": a choice stands twice in {list(values)}')
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Choice):
             return NotImplemented
-        return self.name == other.name and list(self._places) == list(other._places)
+        return (self.name, list(self._places), self.when) == (other.name, list(other._places), other.when)
 
     def __hash__(self) -> int:
         return hash((self.name, tuple(self._places)))
@@ -369,7 +406,7 @@ class Choice:
     def describe(self) -> dict[str, Any]:
         """The axis as plain data; ``Space.parse`` reads it back (numbers as "values" would be a numeric axis)."""
         numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in self.values)
-        return {"choices" if numeric else "values": list(self.values)}
+        return {"choices" if numeric else "values": list(self.values), **said_when(self.when)}
 
 
 AnyAxis = Axis | Choice

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 from typing import Any, Literal
 
@@ -12,23 +13,35 @@ import numpy as np
 import numpy.typing as npt
 
 from zonesearch.core.axes import AnyAxis, Axis, Choice, Number
-from zonesearch.core.values import Params, Value
+from zonesearch.core.constraints import Constraint
+from zonesearch.core.values import Params, Value, point, same
 from zonesearch.errors import SpaceError, did_you_mean
 
 __all__ = ["AnyAxis", "Axis", "Choice", "Space"]
 
-_AXIS_KEYS = ("low", "high", "scale", "integer", "row", "step", "limit_low", "limit_high", "values", "choices")
+_AXIS_KEYS = ("low", "high", "scale", "integer", "row", "step", "limit_low", "limit_high", "values", "choices", "when")
+
+_MOST_COUNTED = 200_000  # combinations of which it is looked at whether they are allowed
 
 
 @dataclass(frozen=True)
 class Space:
-    """The ordered axes that are searched.
+    """The ordered axes that are searched, and which combinations of their values are allowed.
+
+    An axis with a condition applies only where that holds; elsewhere it is absent from the parameters. The points that
+    have the same axes are a branch.
+
+    Args:
+        axes: in order.
+        constraints: all of them hold at each point that is searched.
 
     Raises:
-        SpaceError: when there is no axis or a name stands twice.
+        SpaceError: when there is no axis or a name stands twice, when a condition or a constraint names what is no
+            axis, when conditions run in a circle, or when no cell of the grid is allowed.
     """
 
     axes: tuple[AnyAxis, ...]
+    constraints: tuple[Constraint, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "axes", tuple(self.axes))
@@ -38,9 +51,36 @@ class Space:
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise SpaceError(f"the space has two axes named {', '.join(sorted(twice))}")
+        made = (c if isinstance(c, Constraint) else Constraint(c) for c in self.constraints)
+        object.__setattr__(self, "constraints", tuple(made))
+        for constraint in self.constraints:
+            constraint.check_names(names)
+        if self.conditional:
+            self._check_conditions()
+        if self.constraints and next(self.grid(), None) is None:
+            said = " and ".join(f'"{constraint.expression}"' for constraint in self.constraints)
+            raise SpaceError(f"no cell of the grid is allowed by {said}: change the rows or the constraints")
+
+    def _check_conditions(self) -> None:
+        """Check that conditions name axes and values that there are, and end somewhere."""
+        for axis in self.axes:
+            for name, values in axis.when:
+                if name not in self.names:
+                    near = did_you_mean(name, self.names)
+                    raise SpaceError(f'axis "{axis.name}": when names "{name}", which is no axis; {near}')
+                for value in values:
+                    if not self[name].contains(value):
+                        raise SpaceError(f'axis "{axis.name}": when asks for {name} = {value!r}, which it never has')
+            seen, open_ = set[str](), [axis.name]
+            while open_:
+                parents = [name for name, _ in self[open_.pop()].when]
+                if axis.name in parents:
+                    raise SpaceError(f'axis "{axis.name}": its conditions lead back to itself')
+                open_ += [name for name in parents if name not in seen]
+                seen |= set(parents)
 
     @classmethod
-    def parse(cls, tables: Mapping[str, Any]) -> Space:
+    def parse(cls, tables: Mapping[str, Any], constraints: Sequence[str | Constraint] = ()) -> Space:
         """Read a space from plain data.
 
         Args:
@@ -48,7 +88,8 @@ class Space:
                 ``row``, ``step`` and limits; a table with ``values``; or a list: of numbers (an axis with that row, on
                 a log scale when the numbers grow by factors rather than by steps) or of anything else (choices). A
                 table with ``choices`` holds choices whatever they are: numbers, too, then have no order and nothing
-                between them.
+                between them. Any table may have a condition, ``when``.
+            constraints: expressions that hold at each point, as ``width * depth <= 4096``.
 
         Raises:
             SpaceError: naming the axis and the key.
@@ -58,7 +99,8 @@ class Space:
         """
         if not isinstance(tables, Mapping):
             raise SpaceError(f"a space is a table of axes, not {type(tables).__name__}")
-        return cls(tuple(_parse_axis(str(name), table) for name, table in tables.items()))
+        axes = tuple(_parse_axis(str(name), table) for name, table in tables.items())
+        return cls(axes, read_constraints(constraints))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -70,31 +112,118 @@ class Space:
                 return axis
         raise KeyError(name)
 
-    @property
+    @cached_property
+    def conditional(self) -> bool:
+        """Whether an axis applies only under a condition."""
+        return any(axis.when for axis in self.axes)
+
+    @cached_property
     def n_cells(self) -> int:
-        """The number of cells of the coarse grid."""
-        return math.prod(len(axis.row()) for axis in self.axes)
+        """The number of cells of the coarse grid; the most there can be, where they are too many to be looked at."""
+        most = math.prod(len(axis.row()) for axis in self.axes)
+        plain_product = not self.conditional and not self.constraints
+        return most if plain_product or most > _MOST_COUNTED else sum(1 for _ in self.grid())
 
     def grid(self) -> Iterator[dict[str, Value]]:
-        """All combinations of the rows, the last axis changing fastest."""
+        """All allowed combinations of the rows, the last axis changing fastest; each once."""
+        if not self.conditional and not self.constraints:
+            yield from self.lattice()
+            return
+        seen = set[Hashable]()
+        for params in self.lattice():
+            if self.conditional:
+                told = point(params)
+                if told in seen:
+                    continue
+                seen.add(told)
+            if self.allows(params):
+                yield params
+
+    def lattice(self) -> Iterator[dict[str, Value]]:
+        """All combinations of the rows, the last axis changing fastest, those that are not allowed too.
+
+        Axes that do not apply are left out of a combination, which so comes once for each of their values.
+        """
         for values in product(*(axis.row() for axis in self.axes)):
-            yield dict(zip(self.names, values, strict=True))
+            params = dict(zip(self.names, values, strict=True))
+            yield self.bare(params) if self.conditional else params
+
+    def active(self, params: Params) -> tuple[AnyAxis, ...]:
+        """The axes that apply at ``params``, in order."""
+        return self.axes if not self.conditional else tuple(a for a in self.axes if self._applies(a, params))
+
+    def _applies(self, axis: AnyAxis, params: Params) -> bool:
+        return all(
+            name in params
+            and any(same(params[name], value) for value in values)
+            and (not self[name].when or self._applies(self[name], params))
+            for name, values in axis.when
+        )
+
+    def bare(self, params: Params) -> dict[str, Value]:
+        """``params`` without the axes that do not apply; further parameters stay."""
+        if not self.conditional:
+            return dict(params)
+        absent = set(self.names) - {axis.name for axis in self.active(params)}
+        return {name: value for name, value in params.items() if name not in absent}
+
+    def branch(self, params: Params) -> tuple[str, ...]:
+        """The names of the axes that apply at ``params``: what tells its branch."""
+        return tuple(axis.name for axis in self.active(params))
+
+    def allows(self, params: Params) -> bool:
+        """Whether the constraints hold at ``params``."""
+        return all(constraint.holds(params) for constraint in self.constraints)
 
     def contains(self, params: Params) -> bool:
-        """Whether every axis has an allowed value in ``params`` (further parameters do not matter)."""
-        return all(axis.name in params and axis.contains(params[axis.name]) for axis in self.axes)
+        """Whether every axis that applies has an allowed value in ``params``, no other axis has one, and the
+        constraints hold (further parameters do not matter).
+        """
+        active = self.active(params)
+        if not all(axis.name in params and axis.contains(params[axis.name]) for axis in active):
+            return False
+        if self.conditional and sum(name in params for name in self.names) > len(active):
+            return False
+        return self.allows(params)
+
+    def middle(self) -> dict[str, Value]:
+        """The cell in the middle of the grid: of those that are allowed, the one nearest to it."""
+        middle = self.bare({axis.name: axis.row()[len(axis.row()) // 2] for axis in self.axes})
+        if self.allows(middle):
+            return middle
+        at = self.unit(middle)
+        return min(self.grid(), key=lambda params: float(np.sum((self.unit(params) - at) ** 2)))
 
     def unit(self, params: Params) -> npt.NDArray[np.float64]:
-        """The point of the unit cube, shape (n_axes,), where ``params`` lies."""
-        return np.array([axis.to_unit(params[axis.name]) for axis in self.axes])
+        """Where ``params`` lies in the unit cube, shape (n_axes,); in the middle of axes that do not apply."""
+        if not self.conditional:
+            return np.array([axis.to_unit(params[axis.name]) for axis in self.axes])
+        return np.array([axis.to_unit(params[axis.name]) if axis.name in params else 0.5 for axis in self.axes])
 
     def from_unit(self, point: Sequence[float] | npt.NDArray[np.float64]) -> dict[str, Value]:
-        """The parameters at a point of the unit cube, shape (n_axes,)."""
-        return {axis.name: axis.from_unit(float(u)) for axis, u in zip(self.axes, point, strict=True)}
+        """The parameters at a point of the unit cube, shape (n_axes,), without axes that do not apply there."""
+        params = {axis.name: axis.from_unit(float(u)) for axis, u in zip(self.axes, point, strict=True)}
+        return self.bare(params) if self.conditional else params
 
     def describe(self) -> dict[str, Any]:
-        """The space as plain data; ``Space.parse`` reads it back."""
+        """The axes as plain data; ``Space.parse`` reads them back, given the ``expressions`` too."""
         return {axis.name: axis.describe() for axis in self.axes}
+
+    @property
+    def expressions(self) -> tuple[str, ...]:
+        """The constraints as they were written."""
+        return tuple(constraint.expression for constraint in self.constraints)
+
+
+def read_constraints(given: Any) -> tuple[Constraint, ...]:
+    """A list of constraints.
+
+    Raises:
+        SpaceError: it is none.
+    """
+    if isinstance(given, str) or not isinstance(given, Sequence):
+        raise SpaceError(f'constraints are a list of texts as ["width * depth <= 4096"], not {given!r}')
+    return tuple(each if isinstance(each, Constraint) else Constraint(each) for each in given)
 
 
 def _parse_axis(name: str, table: Any) -> AnyAxis:
@@ -109,9 +238,11 @@ def _parse_axis(name: str, table: Any) -> AnyAxis:
             raise SpaceError(f'axis "{name}": unknown key "{key}"; {did_you_mean(str(key), _AXIS_KEYS)}')
     for alone in ("values", "choices"):
         if alone in table:
-            if len(table) > 1:
-                raise SpaceError(f'axis "{name}": "{alone}" stands alone, without {sorted(set(table) - {alone})}')
-            return _parse_list(name, table[alone]) if alone == "values" else _parse_choices(name, table[alone])
+            more = sorted(set(table) - {alone, "when"})
+            if more:
+                raise SpaceError(f'axis "{name}": "{alone}" stands alone, without {more}')
+            made = _parse_list(name, table[alone]) if alone == "values" else _parse_choices(name, table[alone])
+            return replace(made, when=table["when"]) if "when" in table else made
     row: Any = table.get("row", "doubling" if table.get("scale") == "log" else 4)
     if isinstance(row, str) and row in ("doubling with midpoints", "doubling+midpoints"):
         row = "midpoints"
@@ -135,6 +266,7 @@ def _parse_axis(name: str, table: Any) -> AnyAxis:
         table.get("step"),
         table.get("limit_low"),
         table.get("limit_high"),
+        table.get("when", ()),
     )
 
 

@@ -188,6 +188,16 @@ class Trial:
         return self.epochs if self.whole else 0
 
     @property
+    def violation(self) -> float | None:
+        """By how much it violates a constraint, as the objective noted it; above 0 it is infeasible."""
+        return self.noted.get("violation")
+
+    @property
+    def feasible(self) -> bool:
+        """Whether it reported no violation."""
+        return not (self.violation or 0.0) > 0.0
+
+    @property
     def complete(self) -> bool:
         return self.state == "complete"
 

@@ -62,7 +62,7 @@ class Branches:
             found = trials.get(tuple(training.params[name] for name in names), ())
             if len(found) > training.seed:
                 trial = found[training.seed]
-                return Trial(_tested(training), trial.state, accuracy=trial.accuracy)
+                return Trial(_tested(training), trial.state, accuracy=trial.accuracy, noted=trial.noted)
         return None
 
 
@@ -147,9 +147,20 @@ def overdue(evaluations: Sequence[FrozenTrial]) -> frozenset[int]:
 def asked_of(evaluation: FrozenTrial, space: OptunaSpace) -> Training | None:
     """The training that a trial claimed; None where it claimed none of this space."""
     content = evaluation.system_attrs.get(CLAIM)
-    if content is None or content["params"].keys() != space.names:
+    if content is None or content["params"].keys() != set(space.space.branch(content["params"])):
         return None
     return Training(content["params"], content["seed"], content["epochs"])
+
+
+def violation_of(evaluation: FrozenTrial) -> float | None:
+    """The largest value of the constraints that were set for a trial: above 0 it is infeasible; None without any.
+
+    ``trial.set_constraint(name, value)`` sets one, and samplers with a ``constraints_func`` set them all.
+    """
+    attributes = evaluation.system_attrs
+    together = attributes.get("constraints") or ()
+    values = [*together, *(value for key, value in attributes.items() if key.startswith("constraints:"))]
+    return max(map(float, values), default=None)
 
 
 class _Reader:
@@ -172,6 +183,8 @@ class _Reader:
     def read(self, evaluation: FrozenTrial) -> None:
         asked = asked_of(evaluation, self._space)
         point = self._space.encode_known(evaluation.params)
+        if point is not None and self._space.space.conditional:
+            point = self._space.space.bare(point)
         as_asked = asked is not None and point is not None and all(asked.params[n] == v for n, v in point.items())
         if evaluation.state == TrialState.COMPLETE and asked is not None:
             self._n_claimed += 1
@@ -192,15 +205,19 @@ class _Reader:
             assert point is not None
             self._taken[asked.identity[0]].add(asked.seed)
             self._claimed[what(asked)] = trial = self._trial(evaluation, asked)
-            if len(point) < len(self._space.names):
+            if len(point) < self._n_names(point):
                 self._branches.add(point, trial)
 
     def _is_running(self, evaluation: FrozenTrial, asked: Training | None, point: dict[str, Value] | None) -> None:
         if asked is not None:
             self._taken[asked.identity[0]].add(asked.seed)
             self._running[what(asked)] += 1
-        elif point is not None and len(point) == len(self._space.names):
+        elif point is not None and len(point) == self._n_names(point):
             self._rest.append((evaluation, point))
+
+    def _n_names(self, point: dict[str, Value]) -> int:
+        """How many parameters of the space a point has, if it is whole."""
+        return len(self._space.space.active(point))
 
     def _failed(self, asked: Training) -> None:
         self._taken[asked.identity[0]].add(asked.seed)
@@ -219,7 +236,7 @@ class _Reader:
         found = [*self._claimed.values(), *lost]
         middle = {axis.name: axis.row()[len(axis.row()) // 2] for axis in self._space.space.axes}
         for evaluation, point in self._rest:
-            whole: dict[str, Value] = {**middle, **point}
+            whole: dict[str, Value] = self._space.space.bare({**middle, **point})
             seeds = self._taken[Training(whole).identity[0]]
             training = Training(whole, _lowest(seeds), self._epochs)
             seeds.add(training.seed)
@@ -246,7 +263,9 @@ class _Reader:
         value = evaluation.value
         if value is None or not math.isfinite(value):
             return Trial(training, "diverged")
-        return Trial(training, accuracy=self._metric.score(value))
+        violation = violation_of(evaluation)
+        noted = {} if violation is None else {"violation": violation}
+        return Trial(training, accuracy=self._metric.score(value), noted=noted)
 
 
 def _tested(training: Training) -> Training:

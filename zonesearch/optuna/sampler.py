@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trials
@@ -29,6 +29,7 @@ from zonesearch.run.pipeline import next_round
 from zonesearch.search.believing import believed
 from zonesearch.search.heeding import check_heeded
 from zonesearch.search.stage import Stage
+from zonesearch.statistics.candidates import Candidate
 from zonesearch.statistics.noise import Cell, measure_noise
 from zonesearch.study.building import build_stage
 
@@ -37,6 +38,7 @@ __all__ = ["ZoneSampler"]
 _FEW_AXES = 2  # a full grid of so many can be paid for
 _QUANTILE = 1.96
 _MOST_ROUNDS = 200  # in which the stages are asked for one suggestion
+_AFTERWARDS = {"n_trainings": 900, "batch": 2, "first": 0.001, "repeats": 0.0}
 _LEAST_TRIALS = 3
 _FEW_TRIALS = 20
 """Complete trials after which an axis that none of them suggested is looked at, and taken for never suggested."""
@@ -67,10 +69,14 @@ class ZoneSampler(BaseSampler):
             ``polish``, beyond two parameters ``coordinate`` in the place of ``grid``. Stages given as instances need
             ``space``.
         seeds: trials per point of the map; two or more measure the noise.
+        constraints_func: given a finished trial, the values of its constraints, as other samplers take it: above 0 it
+            is infeasible, and no peak. ``trial.set_constraint`` in the objective does the same.
         seed: of all that is random here; None for another one each time.
         afterwards: what comes after the pipeline's end: ``repeat`` gives further seeds to the point that may be the
-            best one yet, by the upper end of its interval, and draws at random where repeats show no noise; ``random``
-            draws at random.
+            best one yet, by the upper end of its interval, and draws at random where repeats show no noise; where
+            trials were pruned or have constraints it asks an approximation (``surrogate``) for new points instead, by
+            default also in the place of ``polish``.
+            ``random`` draws at random.
         settings: a table of settings for each stage given by name: ``coordinate={"n_trainings": 40}``.
 
     Raises:
@@ -85,6 +91,7 @@ class ZoneSampler(BaseSampler):
         seeds: int = 1,
         seed: int | None = None,
         afterwards: str = "repeat",
+        constraints_func: Callable[[FrozenTrial], Sequence[float]] | None = None,
         **settings: Mapping[str, Any],
     ) -> None:
         if afterwards not in ("repeat", "random"):
@@ -96,6 +103,7 @@ class ZoneSampler(BaseSampler):
         self._seeds = seeds
         self._seed = seed
         self._afterwards = afterwards
+        self._constraints_func = constraints_func
         self._settings = {name: dict(table) for name, table in settings.items()}
         self._random = RandomSampler(seed)
         self._built: tuple[OptunaSpace, tuple[Stage, ...]] | None = None
@@ -165,6 +173,12 @@ class ZoneSampler(BaseSampler):
         with self._lock:
             return self._random.sample_independent(study, trial, param_name, param_distribution)
 
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
+        """Keep what ``constraints_func`` says of a trial that came to its end."""
+        if self._constraints_func is not None and state in (TrialState.COMPLETE, TrialState.PRUNED):
+            found = [float(value) for value in self._constraints_func(trial)]
+            study._storage.set_trial_system_attr(trial._trial_id, "constraints", found)
+
     def _check(self, study: Study) -> None:
         if len(study.directions) > 1:
             raise StudyError(
@@ -177,7 +191,7 @@ class ZoneSampler(BaseSampler):
             for name, distribution in search_space.items():
                 _check_choices(name, distribution)
             given = {axis.name: axis for axis in self._space.axes} if self._space else {}
-            space = OptunaSpace(dict(search_space), given)
+            space = OptunaSpace(dict(search_space), given, self._space.constraints if self._space else ())
             self._built = space, self._stages(space.space)
         return self._built
 
@@ -205,6 +219,9 @@ class ZoneSampler(BaseSampler):
     def _wish(self, known: Known, stages: Sequence[Stage], space: OptunaSpace, epochs: int) -> Wish | None:
         trials = known.trials
         waiting: tuple[Training, ...] = ()
+        bounded = any(trial.state == "pruned" or trial.violation is not None for trial in trials)
+        if bounded and self._names is None and self._afterwards == "repeat":
+            stages = [stage for stage in stages if stage.name != "polish"]  # new points are worth more than repeats
         for _ in range(_MOST_ROUNDS):
             at = next_round(stages, trials)
             if at.finished:
@@ -228,8 +245,29 @@ class ZoneSampler(BaseSampler):
             trials = trials | Trials(believed(at.missing, trials, space.space))
         if waiting:
             return Wish(min(waiting, key=known.n_running), alone=False)
+        if self._afterwards == "repeat" and bounded:  # repeats would be pruned by what they repeat
+            return self._new_point(known, space, epochs)
         params = _leader(known, space.space, epochs) if self._afterwards == "repeat" else None
         return None if params is None else Wish(Training(params, known.fresh(params), epochs), alone=False)
+
+    def _new_point(self, known: Known, space: OptunaSpace, epochs: int) -> Wish | None:
+        """A point that no trial had, where an approximation of the surface wants one."""
+        common = {"space": space.space, "epochs": epochs, "study_seed": self._seed or 0}
+        stage = build_stage("surrogate", _AFTERWARDS, common, "the sampler")
+        trials = known.trials
+        tried = tuple(Candidate(trial.params, math.nan, math.nan) for trial in trials if trial.seed == 0)
+        for _ in range(_MOST_ROUNDS):
+            wanted = trials.missing(stage.plan(tried, trials).trainings)
+            if not wanted:
+                return None
+            answered = known.answered(wanted)
+            free = [training for training in wanted if not known.n_running(training)]
+            new = next((training for training in free if not known.trials.of(training.params)), None)
+            if new is not None and not answered:
+                return Wish(new)
+            # what was tried before needs no second trial: it is believed to come out alike
+            trials = trials | Trials(answered or believed(wanted, trials, space.space))
+        return None
 
     def _check_suggested(self, known: Known, space: OptunaSpace, *, at_end: bool) -> None:
         """Check that the objective suggests every axis of the given space.
@@ -285,7 +323,7 @@ def _leader(known: Known, space: Space, epochs: int) -> Params | None:
         point = trial.training.identity[0]
         params[point] = trial.params
         pruned[point] += trial.state == "pruned"
-        if trial.accuracy is not None:
+        if trial.accuracy is not None and trial.feasible:
             values.setdefault(point, []).append(trial.accuracy)
     # One that was pruned as often as it ended would be pruned again.
     cells = [Cell(params[point], tuple(found)) for point, found in values.items() if pruned[point] < len(found)]

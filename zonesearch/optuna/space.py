@@ -17,8 +17,10 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
+from zonesearch.core.constraints import Constraint
 from zonesearch.core.space import AnyAxis, Axis, Choice, Space
 from zonesearch.core.trials import Params, Value
+from zonesearch.errors import StudyError
 
 __all__ = ["OptunaSpace", "distribution_of", "indistinct", "narrowed", "searched"]
 
@@ -39,16 +41,23 @@ class OptunaSpace:
 
     distributions: Mapping[str, BaseDistribution]
     axes: Mapping[str, AnyAxis]
+    constraints: tuple[Constraint, ...] = ()
 
     @cached_property
     def space(self) -> Space:
         """One axis per distribution; where none was given, with a row of four equal steps on its scale."""
-        return Space(
-            tuple(
-                self.axes[name] if self._given(name) else _axis(name, distribution, self.axes.get(name))
-                for name, distribution in self.distributions.items()
-            )
+        axes = tuple(
+            self.axes[name] if self._given(name) else _axis(name, distribution, self.axes.get(name))
+            for name, distribution in self.distributions.items()
         )
+        bound = self.constraints or any(axis.when for axis in self.axes.values())
+        if bound and not all(self._given(name) for name in self.distributions):
+            other = next(name for name in self.distributions if not self._given(name))
+            raise StudyError(
+                f'the objective suggests "{other}" from another range than the space of the sampler has, which has '
+                "conditions or constraints: let both say the same"
+            )
+        return Space(axes, self.constraints)
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -57,7 +66,11 @@ class OptunaSpace:
     def encode(self, params: Mapping[str, Any]) -> dict[str, Value] | None:
         """A point of Optuna's as one of our space (further parameters left out); None where it is not one."""
         point = self.encode_known(params)
-        return point if point is not None and len(point) == len(self.distributions) else None
+        if point is None:
+            return None
+        if self.space.conditional:
+            point = self.space.bare(point)
+        return point if len(point) == len(self.space.active(point)) else None
 
     def encode_known(self, params: Mapping[str, Any]) -> dict[str, Value] | None:
         """As :meth:`encode`, of the parameters that are there; None where one has a value that is not of the space."""
@@ -76,7 +89,7 @@ class OptunaSpace:
 
     def decode(self, point: Params) -> dict[str, Any]:
         """A point of our space as Optuna's values."""
-        return {name: self._parameter(name, d, point[name]) for name, d in self.distributions.items()}
+        return {name: self._parameter(name, d, point[name]) for name, d in self.distributions.items() if name in point}
 
     def _given(self, name: str) -> bool:
         return name in self.axes and distribution_of(self.axes[name]) == self.distributions[name]

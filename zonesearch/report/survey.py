@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from zonesearch.core.reading import Reading
 from zonesearch.core.seeding import FRESH
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trial
-from zonesearch.core.values import told_apart
+from zonesearch.core.values import point, told_apart
 from zonesearch.search.coarse import coarser
 from zonesearch.statistics.findings import Findings
 from zonesearch.statistics.map import Map
@@ -83,17 +84,26 @@ class Survey:
     @cached_property
     def seeds(self) -> tuple[int, ...]:
         """The seeds of a cell: those that the first stage with trainings on the grid wanted there."""
-        names = set(self.space.names)
+        space = self.space
         for record in self.findings.stages:
-            wanted = {training.seed for training in record.wanted if set(training.params) == names}
+            wanted = {t.seed for t in record.wanted if set(t.params) == set(space.branch(t.params))}
             if wanted:
                 return tuple(sorted(wanted))
         return self.findings.map_seeds
 
     @cached_property
     def points(self) -> list[dict[str, Any]]:
-        """The parameters of all cells, the last axis changing fastest; none where the points lie on no grid."""
-        return [] if self.scattered else list(self.space.grid())
+        """The parameters of all cells, the last axis changing fastest; none where the points lie on no grid.
+
+        Cells that are not allowed too. Where an axis does not apply, the cells along it are one cell, which comes as
+        often: so it is drawn at each of that axis' values.
+        """
+        return [] if self.scattered else list(self.space.lattice())
+
+    @cached_property
+    def forbidden(self) -> npt.NDArray[np.bool_]:
+        """Which cells the constraints do not allow, shape ``shape``."""
+        return np.array([not self.space.allows(params) for params in self.points], dtype=bool).reshape(self.shape)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -104,8 +114,11 @@ class Survey:
     def cells(self) -> list[Cell]:
         """The cells of the grid, those that did not come back too."""
         found = self.findings
-        if self._map is not None:
+        if self._map is not None and len(self._map.cells) == len(self.points):
             return list(self._map.cells)
+        if self._map is not None:
+            known = {point(cell.params): cell for cell in self._map.cells}
+            return [known.get(point(params), Cell(params, ())) for params in self.points]
         return map_cells(self.points, found.trials, seeds=self.seeds, epochs=found.epochs, reading=found.reading)
 
     @cached_property
@@ -116,7 +129,9 @@ class Survey:
         """
         found = self.findings
         if self._map is not None:
-            return {i: (epochs, cell.mean) for i, (epochs, cell) in self._map.left.items()}
+            early_on = {point(cell.params): (epochs, cell.mean) for epochs, cell in self._map.left.values()}
+            places = enumerate(map(point, self.points)) if early_on else ()
+            return {i: early_on[told] for i, told in places if told in early_on}
         shorter = {
             training.identity[0]: training.epochs
             for record in found.stages
@@ -224,6 +239,8 @@ class Survey:
             for cell, value in zip(self.cells, values, strict=True)
             if cell.values and math.isfinite(value)
         ]
+        if self.space.conditional:  # each cell once
+            cells = list({point(cell.params): cell for cell in cells}.values())
         return find_zones(self.space, cells, self.noise, **chosen)
 
     @cached_property
@@ -241,8 +258,13 @@ class Survey:
         found: dict[Any, tuple[Params, list[float]]] = {}
         for trial in self.findings.trials:
             params = trial.params
-            counts = len(params) == len(rows) and trial.complete and trial.seed < FRESH and self.space.contains(params)
-            if counts and any(told_apart(params[name]) not in row for name, row in rows.items()):
+            counts = (
+                len(params) == len(self.space.active(params))
+                and trial.complete
+                and trial.seed < FRESH
+                and self.space.contains(params)
+            )
+            if counts and any(told_apart(value) not in rows[name] for name, value in params.items()):
                 _, values = found.setdefault(trial.training.identity[0], (params, []))
                 values.append(trial.value(self.findings.reading))
         means = [(dict(params), math.fsum(values) / len(values)) for params, values in found.values()]
@@ -254,8 +276,14 @@ class Survey:
         if key not in self._places:
             rows = [{told_apart(value): i for i, value in enumerate(axis.row())} for axis in self.space.axes]
             found = [
-                [row.get(told_apart(cell[axis.name]), -1) for axis, row in zip(self.space.axes, rows, strict=True)]
+                place
                 for cell in zone.cells
+                for place in product(  # an axis that does not apply is crossed from end to end
+                    *(
+                        [row.get(told_apart(cell[axis.name]), -1)] if axis.name in cell else range(len(row))
+                        for axis, row in zip(self.space.axes, rows, strict=True)
+                    )
+                )
             ]
             places = np.array(found, dtype=np.intp).reshape(-1, len(rows))
             self._places[key] = places[(places >= 0).all(axis=1)]

@@ -173,6 +173,11 @@ def _notes(findings: Findings) -> tuple[str, ...]:
             said = f", the first with: {reason}" if reason else ""
             marked = "; they are marked on the map" if not imported or findings.zones else ""
             notes.append(f"{n} of {len(findings.trials)} trainings {word}{said}{marked}.")
+    n_violating = sum(trial.complete and not trial.feasible for trial in findings.trials)
+    if n_violating:
+        notes.append(
+            f"{n_violating} of {len(findings.trials)} trainings report a violation: they have values, and are no peaks."
+        )
     n_pruned = sum(trial.state == "pruned" for trial in findings.trials)
     if n_pruned:
         notes.append(

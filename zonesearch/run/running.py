@@ -98,6 +98,7 @@ def run_pipeline(
     budget: Mapping[str, float] | Budget | None = None,
     metric: Metric | str | Mapping[str, Any] | None = None,
     direction: str | None = None,
+    constraints: Sequence[str] = (),
     name: str = "search",
     workers: int | None = None,
     engine: str | None = None,
@@ -116,7 +117,8 @@ def run_pipeline(
             a value or yields one an epoch; a value is a number, or a dict of several by name.
         into: the run folder: finished trials are kept there, and a run that was interrupted goes on. Without one
             everything is kept in memory.
-        seed, epochs, seeds, reading, stages, budget, metric, direction, name: for a space: see :meth:`Study.of`.
+        seed, epochs, seeds, reading, stages, budget, metric, direction, constraints, name: for a space: see
+            :meth:`Study.of`.
         workers: processes on this machine; by default what the study says, else 1.
         engine: ``local`` or ``dask://HOST:PORT``; by default what the study says, else local.
         timeout: the longest a training may take, in seconds; what takes longer is ended and recorded as failed. By
@@ -153,10 +155,12 @@ def run_pipeline(
             budget=budget,
             metric=metric,
             direction=direction,
+            constraints=constraints,
             **settings,
         )
     else:
-        of_a_space = {**settings, "budget": budget, "metric": metric, "direction": direction}
+        of_a_space: dict[str, Any] = {**settings, "budget": budget, "metric": metric, "direction": direction}
+        of_a_space["constraints"] = constraints or None
         for given in (key for key, value in of_a_space.items() if value is not None):
             raise StudyError(f"{given}= is for a space; a study brings its own settings")
     return run_study(

@@ -28,7 +28,8 @@ def coarser(space: Space, n: int) -> Space:
             room = len(_stepped(axis, more[axis.name]).row()) > len(_stepped(axis, steps[axis.name]).row())
             if room and n_choices * math.prod(len(_stepped(a, more[a.name]).row()) for a in numeric) <= n:
                 steps, grown = more, True
-    return Space(tuple(_stepped(axis, steps[axis.name]) if isinstance(axis, Axis) else axis for axis in space.axes))
+    axes = tuple(_stepped(axis, steps[axis.name]) if isinstance(axis, Axis) else axis for axis in space.axes)
+    return replace(space, axes=axes)
 
 
 def _stepped(axis: Axis, steps: int) -> Axis:

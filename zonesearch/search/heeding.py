@@ -28,3 +28,13 @@ def check_heeded(space: Space, stages: Sequence[Stage]) -> None:
             "limit_low and limit_high are for the stage grid, which goes on beyond a rim, and none of the stages is "
             "one: leave them out, or let low and high reach further"
         )
+    for wanted, what, there in (
+        ("when", "when", space.conditional),
+        ("constraints", "constraints", bool(space.constraints)),
+    ):
+        blind = [stage.name for stage, each in zip(stages, heeded, strict=True) if there and wanted not in each]
+        if blind:
+            raise StudyError(
+                f"stage {blind[0]} does not heed {what}, and would train what does not apply or is not allowed: leave "
+                f"them out, or take another stage"
+            )

@@ -45,7 +45,10 @@ def residuals(space: Space, points: Sequence[Params], values: Array) -> list[tup
     table = np.full(shape, np.nan)
     home = np.full(shape, -1, dtype=np.intp)
     for i, point in enumerate(points):
-        place = tuple(row.get(told_apart(point[axis.name]), -1) for axis, row in zip(space.axes, rows, strict=True))
+        place = tuple(  # an axis that does not apply has one value
+            row.get(told_apart(point[axis.name]), -1) if axis.name in point else 0
+            for axis, row in zip(space.axes, rows, strict=True)
+        )
         if min(place) >= 0:
             table[place], home[place] = values[i], i
     ordered = [at for at, axis in enumerate(space.axes) if axis.ordered]

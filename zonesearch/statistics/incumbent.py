@@ -36,7 +36,7 @@ class Leader:
     def add(self, trials: Iterable[Trial]) -> None:
         """Take note of new trials; those that were not complete are left out."""
         for trial in trials:
-            if not trial.complete:
+            if not trial.complete or not trial.feasible:
                 continue
             point = trial.training.identity[0]
             self._points.setdefault(point, []).append(trial)

@@ -125,8 +125,10 @@ class Map(Sequence[Zone]):
 
     @cached_property
     def best(self) -> Cell | None:
-        """The cell with the best mean; None without any value."""
-        return max((cell for cell in self.cells if cell.values), key=lambda cell: cell.score, default=None)
+        """The feasible cell with the best mean; None without any."""
+        return max(
+            (cell for cell in self.cells if cell.values and cell.feasible), key=lambda cell: cell.score, default=None
+        )
 
     def zones_of(self, cells: Sequence[Cell]) -> tuple[Zone, ...]:
         """The zones that other values of these cells would have under the same noise, as after fewer epochs."""

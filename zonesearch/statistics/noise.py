@@ -62,6 +62,8 @@ class Cell:
         metric: what the values are of.
         right: for each value which examples were right (packed bits); empty where only numbers are known.
         n_steps: optimizer steps of a training there; ``cost`` what the objective says that the setting costs.
+        violation: by how much it violates what the objective reports as ``violation``, the mean over its seeds; above 0
+            it is infeasible. None where nothing is reported.
     """
 
     params: Params
@@ -73,6 +75,12 @@ class Cell:
     right: tuple[bytes, ...] = ()
     n_steps: int | None = None
     cost: float | None = None
+    violation: float | None = None
+
+    @property
+    def feasible(self) -> bool:
+        """Whether no training reported that it violates something; a cell that does has a value, but is no peak."""
+        return self.violation is None or self.violation <= 0
 
     @cached_property
     def mean(self) -> float:
@@ -269,7 +277,9 @@ def cell_of(params: Params, trainings: Sequence[Training], trials: Trials, readi
     n = n_validation or None
     right = _answers(complete, values, n) if complete[0].right else ()
     metric = complete[0].metric
-    return Cell(dict(params), tuple(values), n, n_parameters, n_lost, metric, right, n_steps, cost)
+    violations = [trial.violation for trial in complete if trial.violation is not None]
+    violation = math.fsum(violations) / len(violations) if violations else None
+    return Cell(dict(params), tuple(values), n, n_parameters, n_lost, metric, right, n_steps, cost, violation)
 
 
 def _answers(complete: Sequence[Trial], values: Sequence[float], n: int | None) -> tuple[bytes, ...]:

@@ -33,6 +33,7 @@ __all__ = ["Zone", "bordering", "find_zones", "peak_zone"]
 _HIDDEN = 2  # so many cells are thought to compete for each that does: bad luck hides some
 _SHARED = 0.5  # where answers are compared, alike cells have alike luck, as if there were fewer
 _ROUNDS = 8  # of counting the cells that are alike
+_ABSENT = object()  # stands for the value of an axis that does not apply
 _DIAGONAL_AXES = 3  # up to this many axes cells that touch at a corner are neighbours too
 
 
@@ -100,8 +101,8 @@ def peak_zone(
         se=se,
         smoothed=value,
         cells=(dict(peak),),
-        intervals={axis.name: _interval(axis, peak[axis.name]) for axis in space.axes},
-        rim=tuple(axis.name for axis in space.axes if axis.on_rim(peak[axis.name])),
+        intervals={axis.name: _interval(axis, peak[axis.name]) for axis in space.active(peak)},
+        rim=tuple(axis.name for axis in space.active(peak) if axis.on_rim(peak[axis.name])),
         number=number,
         metric=metric,
     )
@@ -118,7 +119,8 @@ def find_zones(
 
     Args:
         space: its rows say which cells touch (up to three axes also over a corner).
-        cells: the cells of the grid, in any order; cells without a value are left out.
+        cells: the cells of the grid, in any order; cells without a value are left out, and so are those that violate
+            what a training reported. Cells touch within their branch only.
         noise: of the map.
         level: the probability that the truly best cell lies in a zone; two cells count as different when their
             difference exceeds the two-sided quantile of Student's t at this level times its standard error, further
@@ -130,7 +132,7 @@ def find_zones(
         The zones by falling smoothed score, numbered from 1; empty when no cell has a value.
     """
     grid = _Grid(space)
-    known = [cell for cell in cells if cell.values]
+    known = [cell for cell in cells if cell.values and cell.feasible]
     shared = {score for score, n in Counter(cell.score for cell in known).items() if n > 1}
     order = sorted(known, key=lambda c: (-c.score, grid.unit(c.params) if c.score in shared else ()))
     contrasts = Contrasts(order, noise, level)
@@ -170,10 +172,14 @@ def _zone(space: Space, cells: Sequence[Cell], noise: Noise, smoothed: float, nu
 
 def bordering(space: Space, zones: Sequence[Zone], points: Sequence[Params]) -> set[int]:
     """The indices of those of the grid's ``points`` that are a cell of one of the zones or touch the peak of one."""
-    where = {tuple([told_apart(point[name]) for name in space.names]): i for i, point in enumerate(points)}
+
+    def told(cell: Params) -> tuple[object, ...]:
+        return tuple([told_apart(cell[name]) if name in cell else _ABSENT for name in space.names])
+
+    where = {told(point): i for i, point in enumerate(points)}
 
     def index(cell: Params) -> int:
-        return where[tuple([told_apart(cell[name]) for name in space.names])]
+        return where[told(cell)]
 
     around = _Grid(space).around(points)
     cells = {index(cell) for zone in zones for cell in zone.cells}
@@ -294,6 +300,7 @@ class _Grid:
     """
 
     def __init__(self, space: Space) -> None:
+        self._space = space
         self._names = space.names
         self._index = [{told_apart(value): i for i, value in enumerate(axis.row())} for axis in space.axes]
         self._units = [{told_apart(value): axis.to_unit(value) for value in axis.row()} for axis in space.axes]
@@ -304,10 +311,29 @@ class _Grid:
 
     def unit(self, params: Params) -> tuple[float, ...]:
         """The cell's point of the unit cube."""
-        return tuple([units[told_apart(params[name])] for name, units in zip(self._names, self._units, strict=True)])
+        return tuple(
+            [
+                units[told_apart(params[name])] if name in params else 0.5
+                for name, units in zip(self._names, self._units, strict=True)
+            ]
+        )
 
     def around(self, points: Sequence[Params]) -> list[list[int]]:
         """For each of the points the indices of those that touch it; a choice touches every other choice."""
+        if not self._space.conditional:
+            return self._around(points)
+        branches: dict[tuple[str, ...], list[int]] = {}
+        for i, params in enumerate(points):
+            branches.setdefault(self._space.branch(params), []).append(i)
+        found: list[list[int]] = [[] for _ in points]
+        for names, mine in branches.items():
+            axes = tuple(replace(self._space[name], when=()) for name in names)
+            near = _Grid(Space(axes))._around([points[i] for i in mine])
+            for i, those in zip(mine, near, strict=True):
+                found[i] = sorted(mine[j] for j in those)
+        return found
+
+    def _around(self, points: Sequence[Params]) -> list[list[int]]:
         axes = list(zip(self._names, self._index, strict=True))
         places = [[index[told_apart(point[name])] for name, index in axes] for point in points]
         numbers = [sum(map(mul, place, self._strides)) for place in places]

@@ -14,7 +14,7 @@ from zonesearch.errors import StudyError
 from zonesearch.search.budget import Budget
 from zonesearch.study.building import READERS
 
-__all__ = ["DEFAULT_STAGES", "Run", "Search", "read_table"]
+__all__ = ["DEFAULT_STAGES", "Constraints", "Run", "Search", "read_table"]
 
 DEFAULT_STAGES = ("grid", "interval", "polish")
 
@@ -42,6 +42,17 @@ class Search:
     def __post_init__(self) -> None:
         if not self.stages:
             raise ValueError("stages must be a list of names, not []")
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """``[constraints]``.
+
+    Args:
+        expressions: each is true where a point is allowed (see :mod:`zonesearch.core.constraints`).
+    """
+
+    expressions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.objective import Continuing, LooksAtLength, Objective
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.seeds import Seeds
-from zonesearch.core.space import Space
+from zonesearch.core.space import Space, read_constraints
 from zonesearch.core.tables import as_table
 from zonesearch.core.widening import widest
 from zonesearch.errors import ObjectiveError, SpaceError, StudyError, did_you_mean
@@ -22,11 +22,11 @@ from zonesearch.study.building import build_stage, describe_stage
 from zonesearch.study.measuring import metric_of_tables, with_metric
 from zonesearch.study.objectives import OBJECTIVE_TABLES, ObjectiveTables, of_function
 from zonesearch.study.plugins import registered
-from zonesearch.study.search import DEFAULT_STAGES, Run, Search, read_table
+from zonesearch.study.search import DEFAULT_STAGES, Constraints, Run, Search, read_table
 
 __all__ = ["DEFAULT_STAGES", "Study"]
 
-_TABLES = ("space", "search", "run", "metric", *OBJECTIVE_TABLES)
+_TABLES = ("space", "constraints", "search", "run", "metric", *OBJECTIVE_TABLES)
 _SEARCH_KEYS = tuple(part.name for part in fields(Search))
 _RUN_KEYS = tuple(part.name for part in fields(Run))
 
@@ -101,6 +101,11 @@ class Study:
             space = Space.parse(tables["space"])
         except SpaceError as error:
             raise SpaceError(f"{where}: [space] {error}") from None
+        try:
+            limits = read_table(Constraints, tables.get("constraints", {}), f"{where}: [constraints]")
+            space = replace(space, constraints=read_constraints(limits.expressions))
+        except SpaceError as error:
+            raise SpaceError(f"{where}: [constraints] {error}") from None
         described = ObjectiveTables.read(tables, search.stages, where)
         for key in tables:
             if key in _TABLES or key in search.stages or key in described.own:
@@ -167,6 +172,7 @@ class Study:
         budget: Mapping[str, float] | Budget | None = None,
         metric: Metric | str | Mapping[str, Any] | None = None,
         direction: str | None = None,
+        constraints: Sequence[str] = (),
         **settings: Mapping[str, Any],
     ) -> Study:
         """A study made in Python.
@@ -181,10 +187,12 @@ class Study:
             metric: what is searched: its name, a table with name, direction and unit, or a :class:`Metric`; by
                 default what the objective says of itself, else accuracy.
             direction: "maximize" or "minimize"; by default that of a known metric.
+            constraints: expressions that hold at each point, as ``"width * depth <= 4096"``.
             settings: a table of settings for each stage given by name: ``polish={"keep": 3}``.
         """
         if not isinstance(space, Space):
             space = Space.parse(space)
+        space = replace(space, constraints=(*space.constraints, *read_constraints(constraints)))
         reading = reading if isinstance(reading, Reading) else Reading.parse(reading)
         seeds = Seeds.parse(seeds)
         for key in settings:
@@ -239,6 +247,7 @@ class Study:
             "epochs": self.epochs,
             "seeds": self.seeds.describe(),
             "reading": str(self.reading),
+            **({"constraints": list(self.space.expressions)} if self.space.constraints else {}),
             **({"budget": self.budget.describe()} if self.budget is not None else {}),
             **({"metric": self.metric.describe()} if self.metric != ACCURACY else {}),
         }
@@ -250,7 +259,7 @@ class Study:
         Raises:
             StudyError: when one of its stages is not registered here.
         """
-        space = Space.parse(settings["space"])
+        space = Space.parse(settings["space"], settings.get("constraints", ()))
         stages = tuple(
             build_stage(table["name"], {k: v for k, v in table.items() if k != "name"}, {"space": space}, f"run {name}")
             for table in settings["stages"]

@@ -74,7 +74,7 @@ def parallel_figure(survey: Survey) -> go.Figure | None:
         xs: list[float | None] = []
         ys: list[float | None] = []
         for cell in group[:: -(-len(group) // _MOST_LINES) or 1]:
-            heights = [_height(axis, cell.params[axis.name]) for axis in axes]
+            heights = [_height(axis, cell.params[axis.name]) if axis.name in cell.params else None for axis in axes]
             xs += [*range(len(axes) + 1), None]
             ys += [*heights, round((cell.mean - worst) / span, 4), None]
         figure.add_scatter(

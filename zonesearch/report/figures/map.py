@@ -29,6 +29,7 @@ __all__ = ["height_range", "map_figure", "map_frame", "surface_figure", "value_r
 _MOST_WRITTEN = 12  # row values up to which the values are written into the cells
 _MOST_DOTS = 1500
 _MOST_FINALISTS = 12  # more, as when every cell is compared, would hide the map
+_HATCHES = 4  # lines from the middle of a hatched cell to its corner
 _HALO = "rgba(0,0,0,0.65)"
 
 
@@ -119,13 +120,32 @@ def map_figure(view: View, step: int = -1) -> go.Figure:
         cliponaxis=False,
         **quiet,
     )
-    _add_points(figure, view, shown, (low, high))
     ex, ey = edges(view.px), edges(view.py)
+    if view.forbidden:
+        hx, hy = hatched(view.forbidden, ex, ey)
+        hatch = {"color": "rgba(90,90,90,0.7)", "width": 1}
+        figure.add_scatter(x=hx, y=hy, mode="lines", line=hatch, name="not allowed", hoverinfo="skip")
+    _add_points(figure, view, shown, (low, high))
     figure.update_layout(
         xaxis={**axis_layout(view.x), "range": [ex[0], ex[-1]], "showgrid": False},
         yaxis={**axis_layout(view.y), "range": [ey[0], ey[-1]], "showgrid": False},
     )
     return styled(figure, 460)
+
+
+def hatched(
+    cells: set[tuple[int, int]], ex: Sequence[float], ey: Sequence[float]
+) -> tuple[list[float | None], list[float | None]]:
+    """Slanting lines over ``cells`` as one broken line."""
+    xs: list[float | None] = []
+    ys: list[float | None] = []
+    for i, j in sorted(cells):
+        (x, right), (y, up) = (ex[i], ex[i + 1]), (ey[j], ey[j + 1])
+        for k in range(1 - _HATCHES, _HATCHES):
+            a, b = max(0.0, k / _HATCHES), min(1.0, 1 + k / _HATCHES)
+            xs += [x + a * (right - x), x + b * (right - x), None]
+            ys += [y + (a - k / _HATCHES) * (up - y), y + (b - k / _HATCHES) * (up - y), None]
+    return xs, ys
 
 
 def surface_figure(view: View, step: int = -1) -> go.Figure:

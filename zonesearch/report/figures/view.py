@@ -63,9 +63,19 @@ class View:
         plane = slice_of(self.survey, values, self.x.name, self.y.name, self.mode)
         return [[number(value) for value in row] for row in plane]
 
+    @cached_property
+    def forbidden(self) -> set[tuple[int, int]]:
+        """The cells (i, j) of this view that the constraints do not allow, wherever the other axes stand in it."""
+        outside = slice_of(self.survey, self.survey.forbidden.astype(float), self.x.name, self.y.name, self.mode)
+        return {(i, j) for j, row in enumerate(outside) for i, value in enumerate(row) if value >= 1.0}
+
     def shows(self, params: Params) -> bool:
         """Whether a point lies in this view."""
-        return self.mode == "average" or all(params.get(name) == value for name, value in self.held.items())
+        if self.x.name not in params or self.y.name not in params:  # an axis that does not apply there
+            return False
+        conditional = self.survey.space.conditional
+        held = {name: value for name, value in self.held.items() if name in params or not conditional}
+        return self.mode == "average" or all(params.get(name) == value for name, value in held.items())
 
     def place(self, params: Params) -> tuple[float, float]:
         """Where a point is drawn."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.seeding import fresh_seeds
@@ -38,6 +38,8 @@ class Compare:
         claims: tables with ``says``, ``better``, ``than``, ``by`` and ``tuned``, as in
             :class:`zonesearch.statistics.claims.Claim`.
     """
+
+    heeds: ClassVar[frozenset[str]] = frozenset({"when", "constraints"})
 
     space: Space
     epochs: int

@@ -14,7 +14,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -56,6 +56,8 @@ class Coordinate:
         zones_max: extrema that are handed on.
     """
 
+    heeds: ClassVar[frozenset[str]] = frozenset({"when", "constraints"})
+
     space: Space
     epochs: int
     seeds: int = 1
@@ -86,11 +88,19 @@ class Coordinate:
         trainings: list[Training] = []
         place = next(way, None)
         while place is not None and len(trainings) + self.seeds <= self.n_trainings:
-            asked[place] = {axis.name: row[i] for axis, row, i in zip(space.axes, rows, place, strict=True)}
+            cell = space.bare({axis.name: row[i] for axis, row, i in zip(space.axes, rows, place, strict=True)})
+            if not space.allows(cell):
+                try:
+                    place = way.send(-math.inf)
+                except StopIteration:
+                    place = None
+                continue
+            asked[place] = cell
             trainings += [Training(asked[place], seed, self.epochs) for seed in range(self.seeds)]
             if trials.missing(trainings[-self.seeds :]):
                 return Plan(tuple(trainings))
-            mean = self._cells([asked[place]], trials)[0].mean
+            found = self._cells([asked[place]], trials)[0]
+            mean = found.mean if found.feasible else math.nan
             try:
                 place = way.send(-math.inf if math.isnan(mean) else trials.metric.score(mean))
             except StopIteration:
@@ -112,7 +122,8 @@ class Coordinate:
     ) -> tuple[Zone, ...]:
         """The extrema; of a climb that was cut short before the first one, the best cell."""
         cells = dict(zip(asked, self._cells(list(asked.values()), trials), strict=True))
-        alive = [place for place in extrema or cells if cells[place].values]
+        alive = [place for place in extrema or cells if place in cells and cells[place].values]
+        alive = [place for place in alive if cells[place].feasible]
         best = sorted(alive, key=lambda place: -trials.metric.score(cells[place].mean))
         best = best[: self.zones_max if extrema else 1]
         noise = measure_noise(list(cells.values()))

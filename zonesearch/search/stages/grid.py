@@ -58,7 +58,7 @@ class Grid:
             ``limit_high`` of the axes; without limits it never does.
     """
 
-    heeds: ClassVar[frozenset[str]] = frozenset({"limits"})
+    heeds: ClassVar[frozenset[str]] = frozenset({"limits", "when", "constraints"})
 
     space: Space
     epochs: int

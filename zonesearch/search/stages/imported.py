@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.space import Space
@@ -32,6 +32,8 @@ class ImportedTrials:
         reading: how a value is read off a learning curve.
         level, zones_min, zones_max: as in stage grid.
     """
+
+    heeds: ClassVar[frozenset[str]] = frozenset({"when", "constraints"})
 
     space: Space
     epochs: int = 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from zonesearch.core.axes import AnyAxis, Choice
 from zonesearch.core.reading import BEST, Reading
@@ -40,6 +40,8 @@ class Interval:
         method: the search on one interval.
         zones_max: so many of the zones are searched, the best ones; the others hand on their peaks. All by default.
     """
+
+    heeds: ClassVar[frozenset[str]] = frozenset({"when", "constraints"})
 
     space: Space
     epochs: int
@@ -91,17 +93,18 @@ class Interval:
         points: list[Params] = [zone.peak]
         best = dict(zone.peak)
         done = True
-        for axis in space.axes:
-            cells = self._line(axis, zone, trials)
-            more = self._propose(axis, zone, cells, given)
+        for axis in space.active(zone.peak):
+            cells = self._line(space, axis, zone, trials)
+            more = self._propose(space, axis, zone, cells, given)
             values = [cell.params[axis.name] for cell in cells] + list(more)
             points += [{**zone.peak, axis.name: value} for value in values]
             done = done and not more
-            if cells and not more:
+            if any(cell.feasible for cell in cells) and not more:
                 best[axis.name] = max(cells, key=_mean).params[axis.name]
         if not done:
             return [(point, seeds.first) for point in points], []
-        points.append(best)
+        if space.contains(best):
+            points.append(best)
         wanted = [(point, seeds.first) for point in points]
         cells = self._cells(points, trials)
         peak, top = cells[0], max(cells, key=_mean)
@@ -115,22 +118,45 @@ class Interval:
             found.append(_candidate(top, noise, zone, "interval"))
         return wanted, [*found, *cheapest_of(zone)]
 
-    def _line(self, axis: AnyAxis, zone: Zone, trials: Trials) -> list[Cell]:
+    def _line(self, space: Space, axis: AnyAxis, zone: Zone, trials: Trials) -> list[Cell]:
         """The cells on the zone's interval of ``axis`` all of whose seeds came back, by rising value."""
         values = [value for value in trials.values_along(zone.peak, axis.name) if _inside(axis, value, zone)]
+        values = [value for value in values if self._stays(space, zone, axis, value)]
         cells = self._cells([{**zone.peak, axis.name: value} for value in values], trials)
         return [cell for cell in cells if len(cell.values) + cell.n_lost == Seeds.parse(self.seeds).first]
 
-    def _propose(self, axis: AnyAxis, zone: Zone, cells: Sequence[Cell], given: Noise | None) -> tuple[Value, ...]:
+    def _stays(self, space: Space, zone: Zone, axis: AnyAxis, value: Value) -> bool:
+        """Whether the point with this value on the axis is allowed and in the branch of the zone."""
+        moved = {**zone.peak, axis.name: value}
+        return space.allows(moved) and (not space.conditional or space.branch(moved) == space.branch(zone.peak))
+
+    def _propose(
+        self, space: Space, axis: AnyAxis, zone: Zone, cells: Sequence[Cell], given: Noise | None
+    ) -> tuple[Value, ...]:
         if isinstance(axis, Choice):
             seen = {axis.place(cell.params[axis.name]) for cell in cells}
-            return tuple(value for i, value in enumerate(axis.row()) if i not in seen)
+            new = (value for i, value in enumerate(axis.row()) if i not in seen)
+            return tuple(value for value in new if self._stays(space, zone, axis, value))
         low, high = zone.intervals[axis.name]
         if low == high:
             return ()
         noise = given or measure_noise(cells)
-        known = [LinePoint(c.params[axis.name], c.score, noise.se(c)) for c in cells]  # type: ignore[arg-type]
-        return self.method.propose(axis, low, high, known)  # type: ignore[arg-type]
+        worst = min((cell.score for cell in cells if cell.values), default=0.0)
+        known = [
+            LinePoint(c.params[axis.name], c.score if c.feasible else worst, noise.se(c))  # type: ignore[arg-type]
+            for c in cells
+        ]
+        if not space.constraints and not space.conditional:
+            return self.method.propose(axis, low, high, known)  # type: ignore[arg-type]
+        while True:  # a value that is not allowed is as bad as any that is known: the method looks elsewhere
+            values = self.method.propose(axis, low, high, known)  # type: ignore[arg-type]
+            outside = [value for value in values if not self._stays(space, zone, axis, value)]
+            if not outside:
+                return values
+            told = {point.value for point in known}
+            if all(value in told for value in outside):
+                return tuple(value for value in values if value not in outside)
+            known += [LinePoint(value, worst, 0.0) for value in outside if value not in told]
 
     def _cells(self, points: Sequence[Params], trials: Trials, n_seeds: int | None = None) -> list[Cell]:
         seeds = range(n_seeds or Seeds.parse(self.seeds).first)
@@ -145,7 +171,7 @@ def _inside(axis: AnyAxis, value: Value, zone: Zone) -> bool:
 
 
 def _mean(cell: Cell) -> float:
-    return cell.score if cell.values else -math.inf
+    return cell.score if cell.values and cell.feasible else -math.inf
 
 
 def _candidate(cell: Cell, noise: Noise, zone: Zone, origin: str) -> Candidate:

@@ -7,7 +7,7 @@ Its trainings are range tests: trainings whose schedule is a sweep, and whose cu
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from zonesearch.core.axes import Axis
 from zonesearch.core.space import Space
@@ -32,6 +32,8 @@ class LrRange:
         n_steps: of the sweep.
         seeds: sweeps, whose losses are averaged.
     """
+
+    heeds: ClassVar[frozenset[str]] = frozenset({"when", "constraints"})
 
     space: Space
     axis: str = "learning_rate"
@@ -86,7 +88,8 @@ class LrRange:
         row = [found.suggestion] if self.sets == "rate" else [found.low, found.suggestion, found.high]
         row = sorted({min(max(_plain(rate), float(axis.low)), float(axis.high)) for rate in row})
         narrow = replace(axis, low=row[0], high=row[-1], integer=False, row_rule=tuple(row))
-        return Space(tuple(narrow if other.name == self.axis else other for other in self.space.axes))
+        axes = tuple(narrow if other.name == self.axis else other for other in self.space.axes)
+        return replace(self.space, axes=axes)
 
     def forecast(self, given: Any) -> Forecast:
         """One sweep a seed, each about as long as an epoch; one space."""
@@ -94,7 +97,7 @@ class LrRange:
 
     def _trainings(self) -> tuple[Training, ...]:
         rates = self.rates()
-        params: Params = {axis.name: axis.row()[len(axis.row()) // 2] for axis in self.space.axes}
+        params: Params = self.space.middle()
         sweep = f"sweep(low={rates[0]!r}, high={rates[-1]!r}, n_steps={self.n_steps})"
         return tuple(Training({**params, "schedule": sweep}, seed, 1) for seed in range(self.seeds))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.seeding import fresh_seeds
@@ -51,6 +51,8 @@ class Polish:
             alike are equal within it, and a race ends when they are; 0 for none.
         level: of intervals and of "differs".
     """
+
+    heeds: ClassVar[frozenset[str]] = frozenset({"when", "constraints"})
 
     space: Space
     epochs: int
@@ -129,6 +131,7 @@ class Polish:
             for params, _, _ in combinations
         ]
         known = [(cell, combination) for cell, combination in zip(cells, combinations, strict=True) if cell.values]
+        known = [pair for pair in known if pair[0].feasible]
         full = {id(cell): len(cell.values) + cell.n_lost >= n_seeds for cell, _ in known}
         known.sort(key=lambda pair: (not full[id(pair[0])], -pair[0].score))
         return known

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -59,7 +60,20 @@ class Cube:
                 snapped[:, i] = 0.5
             elif axis.integer or axis.step is not None:
                 snapped[:, i] = _whole(axis, column)
+        if self.space.conditional:  # an axis that does not apply is in its middle, and tells no points apart
+            for row in snapped:
+                active = {axis.name for axis in self.space.active(self._all_params(row))}
+                row[[name not in active for name in self.space.names]] = 0.5
         return round_points(snapped)
+
+    def _all_params(self, point: Array) -> dict[str, Value]:
+        return {axis.name: axis.from_unit(float(u)) for axis, u in zip(self.space.axes, point, strict=True)}
+
+    def allowed(self, points: Array) -> Array:
+        """Those of the points at which the constraints hold."""
+        if not self.space.constraints:
+            return points
+        return points[[self.space.allows(self.params(point)) for point in points]]
 
     def params(self, point: Array) -> dict[str, Value]:
         """The parameters at a point; a real number to 6 digits, so that no last bit makes another training."""
@@ -86,7 +100,12 @@ class Cube:
         low, high = first.min(axis=0), first.max(axis=0)
         stretched = np.where(self.choices, drawn, (drawn - low) / np.where(high > low, high - low, 1.0))
         middle = np.full((1, self.n_axes), 0.5)
-        return unique_rows(self.snap(np.vstack([middle, stretched])))[:n]
+        snapped = unique_rows(self.snap(np.vstack([middle, stretched])))
+        if self.space.constraints and len(self.allowed(snapped)) < n:  # a small region: its cells, spread evenly
+            more = qmc.Sobol(self.n_axes, scramble=True, rng=np.random.default_rng(seed)).random(4096)
+            cells = np.array([self.point(params) for params in islice(self.space.grid(), 4096)])
+            snapped = unique_rows(np.vstack([snapped, self.snap(more), cells]))
+        return self.allowed(snapped)[:n]
 
 
 def unique_rows(points: Array) -> Array:

@@ -80,7 +80,9 @@ def find_regions(
         more: dict[str, Any] = {
             "cells": tuple(dict(params[cell]) for cell in cells),
             "intervals": {
-                axis.name: _interval(cube, posterior, peak, at, axis, z) for at, axis in enumerate(cube.space.axes)
+                axis.name: _interval(cube, posterior, peak, at, axis, z)
+                for at, axis in enumerate(cube.space.axes)
+                if axis.name in zone.peak
             },
         }
         zones.append(Zone(**{**vars(zone), **more}))

@@ -54,7 +54,7 @@ class Search:
         drawn = [uniform]
         for centre in centres:
             drawn += [self._moves(cube, centre, rng), self._steps(cube, centre, posterior.hyper.scales, rng)]
-        return unique_rows(cube.snap(np.vstack(drawn)))
+        return cube.allowed(unique_rows(cube.snap(np.vstack(drawn))))
 
     def _moves(self, cube: Cube, centre: Array, rng: np.random.Generator) -> Array:
         moved = np.repeat(centre[None], cube.n_axes * self.n_moves, axis=0)
@@ -95,7 +95,7 @@ class Search:
             top = points[np.argsort(-scores, kind="stable")[: self.n_refined]]
             steps = rng.normal(size=(8, *top.shape)) * np.minimum(posterior.hyper.scales, 1.0) * size
             steps *= rng.random(steps.shape) < max(0.5, 2.0 / cube.n_axes)
-            near = unique_rows(cube.snap((top + steps).reshape(-1, cube.n_axes)))
+            near = cube.allowed(unique_rows(cube.snap((top + steps).reshape(-1, cube.n_axes))))
             points, scores = scored(np.vstack([top, near]))
             size *= 0.4
         ranked: Array = points[np.argsort(-scores, kind="stable")]

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -69,6 +69,8 @@ class Surrogate:
         first_seed: the seed index of the first round; another one for a second such stage in the same study.
         study_seed: of the design and of the proposals.
     """
+
+    heeds: ClassVar[frozenset[str]] = frozenset({"when", "constraints"})
 
     space: Space
     epochs: int
@@ -131,7 +133,7 @@ class Surrogate:
         """The trials of this stage's rounds, as long as it wants them, in a fixed order."""
         found = []
         for trial in trials:
-            if self.first_seed <= trial.seed < FRESH and set(trial.params) == set(space.names):
+            if self.first_seed <= trial.seed < FRESH and set(trial.params) == set(space.branch(trial.params)):
                 same = trial.epochs == self.epochs
                 back = trial if same else trials.get(Training(trial.params, trial.seed, self.epochs))
                 if back is not None and space.contains(trial.params):
@@ -155,7 +157,8 @@ class Surrogate:
         values = self._known(cube, at_first + before)
         rng = np.random.default_rng([stream_seed(self.study_seed, "design", 1), seed])
         if not values.n_complete:
-            return cube.snap(rng.random((size, cube.n_axes)))
+            drawn = cube.snap(rng.random((size if not cube.space.constraints else 16 * size, cube.n_axes)))
+            return cube.allowed(drawn)[:size]
         posterior = self._posterior(cube, values)[0]
         n_repeats = math.floor(self.repeats * self.n_trainings)
         chosen: list[Array] = []
@@ -177,7 +180,7 @@ class Surrogate:
     def _known(self, cube: Cube, trials: Sequence[Trial]) -> Known:
         values: dict[tuple[float, ...], list[float]] = {}
         for trial in trials:
-            score = trial.metric.score(trial.value(self.reading))
+            score = trial.metric.score(trial.value(self.reading)) if trial.feasible else math.nan
             values.setdefault(tuple(cube.point(trial.params).tolist()), []).append(score)
         return Known(values)
 
@@ -190,7 +193,8 @@ class Surrogate:
         if not values.n_complete:
             return ()
         posterior, scale = self._posterior(cube, values)
-        params = {tuple(cube.point(t.params).tolist()): {n: t.params[n] for n in cube.space.names} for t in known}
+        names = cube.space.names
+        params = {tuple(cube.point(t.params).tolist()): {n: t.params[n] for n in names if n in t.params} for t in known}
         return find_regions(cube, posterior, scale, params, metric, level=self.level, zones_max=self.zones_max)
 
 
