@@ -15,6 +15,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal
 
+from zonesearch.core.beliefs import Belief
 from zonesearch.core.values import ChosenFloat, Value, canonical, plain, same, told_apart
 from zonesearch.errors import SpaceError
 
@@ -76,6 +77,8 @@ class Axis:
             :mod:`zonesearch.core.widening`).
         when: the axis applies only where other axes have these values: a table of a value, or a list of values, for
             each of them; always by default.
+        prior: what is believed of it beforehand (:class:`~zonesearch.core.beliefs.Belief`, or such a table); None for
+            nothing.
 
     Raises:
         SpaceError: when the rims, the scale and the row do not fit together; the message names the axis.
@@ -91,6 +94,7 @@ class Axis:
     limit_low: Number | None = None
     limit_high: Number | None = None
     when: When = ()
+    prior: Belief | None = None
 
     def __post_init__(self) -> None:
         for rim, value in (("low", self.low), ("high", self.high)):
@@ -112,6 +116,9 @@ class Axis:
         object.__setattr__(self, "when", read_when(self.name, self.when))
         self.row()
         self._check_limits()
+        if self.prior is not None:
+            object.__setattr__(self, "prior", Belief.parse(self.name, self.prior))
+            self.prior.check(self.name, self.low, self.high, self.scale == "log")
 
     def _check_limits(self) -> None:
         for side, limit in (("low", self.limit_low), ("high", self.limit_high)):
@@ -311,8 +318,14 @@ class Axis:
         """The axis as plain data; ``Space.parse`` reads it back."""
         rule = list(self.row_rule) if isinstance(self.row_rule, tuple) else self.row_rule
         told = {"low": self.low, "high": self.high, "scale": self.scale, "integer": self.integer, "row": rule}
+        prior = {} if self.prior is None else {"prior": self.prior.describe()}
         more = {key: getattr(self, key) for key in ("step", "limit_low", "limit_high")}
-        return {**told, **{key: value for key, value in more.items() if value is not None}, **said_when(self.when)}
+        return {
+            **told,
+            **{key: value for key, value in more.items() if value is not None},
+            **said_when(self.when),
+            **prior,
+        }
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,8 @@ from zonesearch.errors import SpaceError, did_you_mean
 
 __all__ = ["AnyAxis", "Axis", "Choice", "Space"]
 
-_AXIS_KEYS = ("low", "high", "scale", "integer", "row", "step", "limit_low", "limit_high", "values", "choices", "when")
+_OF_NUMBERS = ("low", "high", "scale", "integer", "row", "step", "limit_low", "limit_high", "prior")
+_AXIS_KEYS = (*_OF_NUMBERS, "values", "choices", "when")
 
 _MOST_COUNTED = 200_000  # combinations of which it is looked at whether they are allowed
 
@@ -271,6 +272,7 @@ def _parse_axis(name: str, table: Any) -> AnyAxis:
         table.get("limit_low"),
         table.get("limit_high"),
         table.get("when", ()),
+        table.get("prior"),
     )
 
 

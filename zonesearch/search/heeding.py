@@ -28,6 +28,12 @@ def check_heeded(space: Space, stages: Sequence[Stage]) -> None:
             "limit_low and limit_high are for the stage grid, which goes on beyond a rim, and none of the stages is "
             "one: leave them out, or let low and high reach further"
         )
+    believed = [axis.name for axis in space.axes if getattr(axis, "prior", None) is not None]
+    if believed and not any("prior" in each for each in heeded):
+        raise StudyError(
+            f"prior of {believed[0]} is for the stage surrogate, and none of the stages is one: leave it out, or take "
+            'stages = ["surrogate", "polish"]'
+        )
     for wanted, what, there in (
         ("when", "when", space.conditional),
         ("constraints", "constraints", bool(space.constraints)),

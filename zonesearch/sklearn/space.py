@@ -78,7 +78,9 @@ class ParamSpace:
     def params(self, found: Params) -> dict[str, Any]:
         """What the estimator is given for the parameters ``found``, in the order of the axes."""
         return {
-            name: self.objects[name][found[name]] if name in self.objects else found[name] for name in self.space.names
+            name: self.objects[name][found[name]] if name in self.objects else found[name]
+            for name in self.space.names
+            if name in found
         }
 
 

@@ -20,13 +20,17 @@ from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Value
 
 if TYPE_CHECKING:
+    from scipy import special
     from scipy.stats import qmc
 else:
+    special = Lazy("scipy.special")
     qmc = Lazy("scipy.stats.qmc")
 
 __all__ = ["Cube", "round_points"]
 
 Array = npt.NDArray[np.float64]
+
+_DOUBTED = 0.05  # of the belief in the center, for every point
 
 
 def round_points(points: Array) -> Array:
@@ -94,6 +98,40 @@ class Cube:
         """The same allowed points for every seed, spread evenly over the cube, shape (256, n_axes)."""
         return self.snap(qmc.Sobol(self.n_axes, scramble=False).random(256))
 
+    @cached_property
+    def _beliefs(self) -> list[tuple[int, float, float]]:
+        """Of each axis of which something is believed: its place, the center and the spread in the unit cube."""
+        found = []
+        for i, axis in enumerate(self.space.axes):
+            if isinstance(axis, Axis) and axis.prior is not None and axis.low < axis.high:
+                log = axis.scale == "log"
+                sd = np.log(axis.prior.spread) / np.log(axis.high / axis.low) if log else None
+                sd = axis.prior.spread / (axis.high - axis.low) if sd is None else sd
+                found.append((i, axis.to_unit(axis.prior.center), float(sd)))
+        return found
+
+    def belief(self, points: Array) -> Array:
+        """Logarithm of how far points are believed in, 0 at the center, shape (n,).
+
+        No point is below a twentieth: whoever is sure and wrong must not shut out the rest.
+        """
+        squares = np.zeros(len(points))
+        for i, center, sd in self._beliefs:
+            squares += ((points[:, i] - center) / sd) ** 2
+        said: Array = np.log(np.exp(-0.5 * squares) + _DOUBTED) - np.log1p(_DOUBTED)
+        return said
+
+    def _believed(self, points: Array) -> Array:
+        """``points`` of a design, every other one moved to where it is believed that the best is, the first one to the
+        center.
+        """
+        moved = points.copy()
+        for i, center, sd in self._beliefs:
+            low, high = special.ndtr((0.0 - center) / sd), special.ndtr((1.0 - center) / sd)
+            moved[::2, i] = center + sd * special.ndtri(low + (high - low) * points[::2, i])
+            moved[0, i] = center
+        return np.clip(moved, 0.0, 1.0)
+
     def design(self, n: int, seed: int) -> Array:
         """At most ``n`` different points: the middle, and scrambled Sobol points stretched to the rims.
 
@@ -106,7 +144,7 @@ class Cube:
         low, high = first.min(axis=0), first.max(axis=0)
         stretched = np.where(self.choices, drawn, (drawn - low) / np.where(high > low, high - low, 1.0))
         middle = np.full((1, self.n_axes), 0.5)
-        snapped = unique_rows(self.snap(np.vstack([middle, stretched])))
+        snapped = unique_rows(self.snap(self._believed(np.vstack([middle, stretched]))))
         if self.space.constraints and len(self.allowed(snapped)) < n:  # a small region: its cells, spread evenly
             more = qmc.Sobol(self.n_axes, scramble=True, rng=np.random.default_rng(seed)).random(4096)
             cells = np.array([self.point(params) for params in islice(self.space.grid(), 4096)])

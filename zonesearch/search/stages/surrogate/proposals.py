@@ -70,13 +70,17 @@ class Search:
         stays = rng.random(steps.shape) > max(0.5, 2.0 / cube.n_axes)
         return centre + np.where(stays, 0.0, steps)
 
-    def ranked(self, cube: Cube, posterior: Posterior, rng: np.random.Generator, n_known: int = 0) -> Array:
+    def ranked(
+        self, cube: Cube, posterior: Posterior, rng: np.random.Generator, n_known: int = 0, trust: float = 0.0
+    ) -> Array:
         """Allowed points by falling expected improvement, shape (n, n_axes).
 
         Args:
             cube, posterior, rng: the space, what is known, and chance.
             n_known: zones, the best ones, outside which improvement is looked for, over the best that is known there;
                 none of them for the best of all.
+            trust: the power of what is believed of the axes beforehand, by which improvement is weighed (Hvarfner et
+                al. 2022); it is to fall as more is known.
         """
         trained = posterior.data.points
         zones = leaders(posterior, n_known, self.outside) if n_known else trained[:0]
@@ -85,7 +89,8 @@ class Search:
             free = (posterior.distance(points, zones) > self.outside).all(axis=1)
             points = points[free] if free.any() else points
             means, sds = posterior.at_points(points)
-            return points, log_improvement(means, sds, incumbent) + log_worth(sds, posterior.hyper.noise)
+            scores = log_improvement(means, sds, incumbent) + log_worth(sds, posterior.hyper.noise)
+            return points, scores + trust * cube.belief(points) if trust else scores
 
         outside = (posterior.distance(trained, zones) > self.outside).all(axis=1)
         incumbent = float(posterior.at_points(trained[outside] if outside.any() else trained)[0].max())

@@ -47,6 +47,9 @@ _SPARE = 4
 """Other peaks are looked for with this many trainings, times the square of the number of axes; with fewer they cost the
 best one."""
 
+_TRUST = 10.0
+"""Beliefs count as much as so many points: their power is this over the number of points that are known."""
+
 _DOUBT = 0.5
 """Every other point is proposed with length-scales shorter by this: a few values fit a too smooth surface with ease,
 and then the rims are searched over and over while a peak in between is never met."""
@@ -71,7 +74,7 @@ class Surrogate:
         study_seed: of the design and of the proposals.
     """
 
-    heeds: ClassVar[frozenset[str]] = frozenset({"when", "constraints"})
+    heeds: ClassVar[frozenset[str]] = frozenset({"when", "constraints", "prior"})
 
     space: Space
     epochs: int
@@ -171,7 +174,8 @@ class Surrogate:
                 turn = len(before) + i
                 doubted = believed.with_scales(_DOUBT if turn % 2 else 1.0)
                 spare = self.n_trainings >= _SPARE * cube.n_axes**2
-                ranked = Search().ranked(cube, doubted, rng, _OUTSIDE[turn % len(_OUTSIDE)] if spare else 0)
+                trust = _TRUST / max(1, len(values)) if any(getattr(a, "prior", None) for a in cube.space.axes) else 0.0
+                ranked = Search().ranked(cube, doubted, rng, _OUTSIDE[turn % len(_OUTSIDE)] if spare else 0, trust)
             point = next((p for p in ranked if not any(np.array_equal(p, c) for c in chosen)), None)
             if point is None:
                 break

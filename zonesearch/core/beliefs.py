@@ -1,0 +1,70 @@
+"""What somebody believes of an axis before anything is trained: ``{center = 0.003, spread = 3}``.
+
+A normal distribution on the axis' own scale, around the value ``center``: on a log scale ``spread`` is a factor (0.001
+to 0.009 holds two thirds), on a linear one a distance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from zonesearch.errors import SpaceError, did_you_mean
+
+__all__ = ["Belief"]
+
+_KEYS = ("center", "spread")
+
+
+@dataclass(frozen=True)
+class Belief:
+    """Where the best value is thought to be, and how far from there it may well be.
+
+    Args:
+        center: a value of the axis.
+        spread: one standard deviation: a factor above 1 on a log scale, a distance above 0 on a linear one.
+    """
+
+    center: float
+    spread: float
+
+    @classmethod
+    def parse(cls, name: str, given: Any) -> Belief:
+        """Read the belief of the axis ``name`` from a table.
+
+        Raises:
+            SpaceError: it is no table with both numbers.
+        """
+        if isinstance(given, Belief):
+            return given
+        place = f'axis "{name}": prior'
+        if not isinstance(given, Mapping):
+            raise SpaceError(f"{place} is a table as {{center = 0.003, spread = 3}}, not {given!r}")
+        for key in given:
+            if key not in _KEYS:
+                raise SpaceError(f'{place} has no key "{key}"; {did_you_mean(str(key), _KEYS)}')
+        for key in _KEYS:
+            value = given.get(key)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise SpaceError(f"{place}: {key} must be a number, not {value!r}")
+        return cls(given["center"], given["spread"])
+
+    def check(self, name: str, low: float, high: float, log: bool) -> None:
+        """Check that it fits the axis ``name``.
+
+        Raises:
+            SpaceError: a center outside of the rims, or a spread that is none.
+        """
+        place = f'axis "{name}": prior'
+        if not low <= self.center <= high:
+            raise SpaceError(f"{place}: center {self.center} lies outside of {low}..{high}")
+        if log and self.spread <= 1:
+            raise SpaceError(f"{place}: spread is a factor on a log scale, above 1, not {self.spread}")
+        if self.spread <= 0:
+            raise SpaceError(f"{place}: spread must be above 0, not {self.spread}")
+
+    def describe(self) -> dict[str, float]:
+        """As plain data, which :meth:`parse` reads back."""
+        return {"center": self.center, "spread": self.spread}
