@@ -89,7 +89,9 @@ class Watched:
 
 def run(name: str, surface: Surface, seed: int, budget: int) -> Run:
     """One search by the method called ``name``."""
-    watched = Watched(FunctionProblem(surface.name, surface.space, surface.mean, surface.sd, surface.best), surface.lost)
+    watched = Watched(
+        FunctionProblem(surface.name, surface.space, surface.mean, surface.sd, surface.best), surface.lost
+    )
     found = search(method(name), watched, budget=budget, repeat=seed, rule="observed", at=(budget,))  # type: ignore[arg-type]
     trained = [(dict(trial.params), trial.seed, trial.accuracy) for trial in watched.came]
     return Run(surface.name, name, seed, budget, trained, [dict(zone) for zone in found.zones], found.seconds)

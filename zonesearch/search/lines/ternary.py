@@ -44,13 +44,13 @@ class Ternary:
             if fresh:
                 return fresh
             if None in stand_ins:  # nothing but known values is left between the thirds
-                return ()
+                return line.golden()
             (left, a), (right, b) = (found for found in stand_ins if found is not None)
             if _mean(a) < _mean(b):
                 below = left
             else:
                 above = right
-        return ()
+        return line.golden()
 
     def at_most(self) -> int:
         """All points, when none is known before."""
