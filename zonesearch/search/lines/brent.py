@@ -45,6 +45,8 @@ class Brent:
         near_enough = min(_NEAR, _NEAR * _USUAL / self.points)
         if line.settled(self.points):
             return ()
+        if line.alike:
+            return line.widest()
         means = [point.mean for point in known if math.isfinite(point.mean)]
         worst = min(means, default=0.0) - (max(means, default=0.0) - min(means, default=0.0)) - 1e-6
 

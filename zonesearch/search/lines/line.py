@@ -85,25 +85,36 @@ class Line:
         return below, places[self.best], above
 
     def settled(self, points: int) -> bool:
-        """Whether to stop: ``points`` values are known, or half of them and what is left is within noise.
+        """Whether to stop: ``points`` values are known, or half of them and what is left is within noise."""
+        return len(self.known) >= points or (len(self.known) >= least(points) and self.alike)
+
+    @cached_property
+    def alike(self) -> bool:
+        """Whether there is nothing more to be seen around the best point.
 
         A unimodal function has its maximum between the neighbours of the best known point. When neither neighbour can
         be told apart from it (and there are a few points at all), nothing between them can either.
         """
-        if len(self.known) >= points:
-            return True
-        if self.best is None or len(self.known) < least(points):
+        if self.best is None or len(self.known) < LEAST:
             return False
         top = self.points[self.best][1]
         near = [self.points[i][1] for i in (self.best - 1, self.best + 1) if 0 <= i < len(self.points)]
         return all(top.mean - point.mean <= _QUANTILE * math.hypot(top.se, point.se) for point in near)
 
+    def widest(self) -> tuple[Number, ...]:
+        """The middle of the widest gap that has a value of its own; empty when there is none.
+
+        That is where the rest of many points goes once there is nothing more to be seen around the best one: a second
+        peak, or the true one where noise led astray.
+        """
+        places = [0.0, *(place for place, _ in self.points), 1.0]
+        gaps = sorted(pairwise(places), key=lambda gap: gap[0] - gap[1])
+        return self.fresh([(a + b) / 2 for a, b in gaps], 1)
+
     def golden(self) -> tuple[Number, ...]:
         """The golden section of the larger side of the bracket, or the next best value; empty when there is none."""
         if self.best is None:
-            places = [0.0, *(place for place, _ in self.points), 1.0]
-            gaps = sorted(pairwise(places), key=lambda gap: gap[0] - gap[1])
-            return self.fresh([(a + b) / 2 for a, b in gaps], 1)
+            return self.widest()
         below, middle, above = self.bracket
         sides = sorted((below - middle, above - middle), key=abs, reverse=True)
         return self.fresh([middle + share * side for side in sides for share in (GOLDEN, 0.5, 1.0)], 1)

@@ -34,6 +34,8 @@ class Ternary:
         line = Line(axis, low, high, known)
         if line.settled(self.points):
             return ()
+        if line.alike:
+            return line.widest()
         below, above = 0.0, 1.0
         while above - below > _NARROW:
             length = above - below

@@ -95,7 +95,7 @@ class Interval:
             points += [{**zone.peak, axis.name: value} for value in values]
             done = done and not more
             if cells and not more:
-                best[axis.name] = max(cells, key=_mean).params[axis.name]
+                best[axis.name] = self._best(axis, zone, cells, given)
         if not done:
             return [(point, seeds.first) for point in points], []
         points.append(best)
@@ -125,9 +125,21 @@ class Interval:
         low, high = zone.intervals[axis.name]
         if low == high:
             return ()
+        return self.method.propose(axis, low, high, self._points(axis, cells, given))  # type: ignore[arg-type]
+
+    def _best(self, axis: AnyAxis, zone: Zone, cells: Sequence[Cell], given: Noise | None) -> Value:
+        """The value that the method calls the best of the line; by default that with the highest mean."""
+        low, high = zone.intervals[axis.name][0], zone.intervals[axis.name][-1]
+        pick = getattr(self.method, "best", None)
+        if pick is None or isinstance(axis, Choice) or low == high or not any(cell.values for cell in cells):
+            return max(cells, key=_mean).params[axis.name]
+        found: Value = pick(axis, low, high, self._points(axis, cells, given))
+        return found
+
+    @staticmethod
+    def _points(axis: AnyAxis, cells: Sequence[Cell], given: Noise | None) -> list[LinePoint]:
         noise = given or measure_noise(cells)
-        known = [LinePoint(c.params[axis.name], c.score, noise.se(c)) for c in cells]  # type: ignore[arg-type]
-        return self.method.propose(axis, low, high, known)  # type: ignore[arg-type]
+        return [LinePoint(c.params[axis.name], c.score, noise.se(c)) for c in cells]  # type: ignore[arg-type]
 
     def _cells(self, points: Sequence[Params], trials: Trials, n_seeds: int | None = None) -> list[Cell]:
         seeds = range(n_seeds or Seeds.parse(self.seeds).first)

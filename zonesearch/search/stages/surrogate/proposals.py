@@ -2,9 +2,10 @@
 
 Noise makes the best *observation* a lucky one, so improvement is measured from the best posterior mean of the points
 that were trained (Picheny et al. 2013), and counts for less where one more noisy training says little, since much is
-known there already (Huang et al. 2006): without that, half of a budget goes into near repeats of the leader. A few
-values say little about length-scales, so improvement is averaged over several draws of them (Snoek et al. 2012), and
-it is weighed by the probability that a training there comes to something (Gelbart et al. 2014).
+known there already (Huang et al. 2006): without that, half of a budget goes into near repeats of the leader. It is
+weighed by the probability that a training there comes to something (Gelbart et al. 2014). It may be averaged over
+several draws of the hyperparameters (Snoek et al. 2012); with 25 trainings that explored too much, so the stage uses
+the most probable ones.
 
 Candidates are uniform points, half of them on a rim, moves along one axis from each of the best few points, and small
 steps around them in several axes at once. The most promising go uphill together (L-BFGS-B, within the cube, so that

@@ -30,7 +30,7 @@ from zonesearch.search.stages.surrogate.outcomes import Outcomes
 from zonesearch.search.stages.surrogate.proposals import Search, challenger
 from zonesearch.statistics.candidates import Candidate
 from zonesearch.statistics.gp.cube import Cube
-from zonesearch.statistics.gp.process import Prior, fit, fit_draws
+from zonesearch.statistics.gp.process import Prior, fit
 from zonesearch.statistics.gp.regions import find_regions
 from zonesearch.statistics.gp.stack import Stack
 from zonesearch.statistics.zones import Zone
@@ -46,10 +46,6 @@ _OUTSIDE = (0, 0, 1, 0, 0, 2)
 _SPARE = 4
 """Other peaks are looked for with this many trainings, times the square of the number of axes; with fewer they cost the
 best one."""
-
-_DRAWS = 6
-"""Draws of the hyperparameters: a few values fit a too smooth surface with ease, and with that one setting the rims are
-searched over and over while a peak in between is never met."""
 
 Array = npt.NDArray[np.float64]
 
@@ -158,7 +154,7 @@ class Surrogate:
         rng = np.random.default_rng([stream_seed(self.study_seed, "design", 1), seed])
         if not values.n_complete:
             return cube.snap(rng.random((size, cube.n_axes)))
-        posterior, drawn = fit_draws(values.data(cube)[0], Prior(), _DRAWS, rng)
+        posterior = fit(values.data(cube)[0], Prior())
         chances = outcomes.chances()
         n_repeats = math.floor(self.repeats * self.n_trainings)
         chosen: list[Array] = []
@@ -170,8 +166,7 @@ class Surrogate:
             else:
                 spare = self.n_trainings >= _SPARE * cube.n_axes**2
                 n_known = _OUTSIDE[(len(before) + i) % len(_OUTSIDE)] if spare else 0
-                stack = Stack([one.believing(under_way) for one in drawn])
-                ranked = Search().ranked(cube, believed, stack, rng, n_known=n_known, chances=chances)
+                ranked = Search().ranked(cube, believed, Stack([believed]), rng, n_known=n_known, chances=chances)
             point = next((p for p in ranked if not any(np.array_equal(p, c) for c in chosen)), None)
             if point is None:
                 break
