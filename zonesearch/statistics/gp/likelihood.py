@@ -126,7 +126,7 @@ class Likelihood:
 
     @property
     def _n_axes(self) -> int:
-        return self.data.points.shape[1]
+        return int(self.data.points.shape[1])
 
     @cached_property
     def _pairs(self) -> Pairs:
@@ -176,7 +176,9 @@ class Likelihood:
     def most_probable(self) -> Array:
         """The theta of the highest density."""
         options = {"maxiter": 25, "maxfun": 35}
-        found = minimize(self.loss, self.centre, jac=True, method="L-BFGS-B", bounds=self.bounds, options=options)
+        found = minimize(
+            self.loss, self.centre, jac=True, method="L-BFGS-B", bounds=self.bounds.tolist(), options=options
+        )  # type: ignore[call-overload]
         best: Array = found.x
         return best
 
