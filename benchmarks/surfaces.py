@@ -289,7 +289,7 @@ _FAIL_SHARE = 0.2
 
 
 def _failing_region(peaks: tuple[tuple[float, ...], ...], variant: int) -> Callable[[Points], npt.NDArray[np.bool_]]:
-    """A fifth of the cube beyond a plane that no peak lies beyond; which plane, says ``variant``."""
+    """A fifth of the cube beyond a plane that no peak lies beyond: by ``variant``, often near a peak."""
     n = len(peaks[0])
     rng = np.random.default_rng([variant, n])
     points = qmc.Sobol(n, scramble=False).random(2**12)

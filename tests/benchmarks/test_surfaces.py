@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.surfaces import SHAPES, Surface, make_surface, surfaces
+from benchmarks.surfaces import HARD, SHAPES, Surface, make_surface, surfaces
 
 VARIANTS = [make_surface(f"{shape}-{n}#{17 * n + i}") for n in (2, 4, 7) for i, shape in enumerate(SHAPES)]
-ALL = [*surfaces(axes=(2, 3, 4, 5, 6, 7)), *VARIANTS]
+HARDER = [make_surface(f"{shape}-{n}#{variant}") for shape in HARD for n in (2, 5) for variant in (0, 3)]
+ALL = [*HARDER, *surfaces(axes=(2, 3, 4, 5, 6, 7)), *VARIANTS]
 
 
 @pytest.mark.parametrize("surface", ALL, ids=lambda surface: surface.name)
@@ -22,7 +23,8 @@ def test_nothing_is_better_than_the_known_peaks(surface: Surface) -> None:
 @pytest.mark.parametrize("surface", ALL, ids=lambda surface: surface.name)
 def test_regret_is_nothing_at_a_peak_and_one_for_a_blind_pick(surface: Surface) -> None:
     for peak in surface.peaks:
-        assert surface.regret(surface.space.from_unit(peak)) < 0.01  # whole numbers do not hit it exactly
+        near = 0.03 if surface.name.startswith("folded") else 0.01  # its rim is steep
+        assert surface.regret(surface.space.from_unit(peak)) < near  # whole numbers do not hit it exactly
     points = np.random.default_rng(1).random((2001, len(surface.space.axes)))
     regrets = (surface.best - surface.means(points)) / (surface.best - surface.median)
     assert np.median(regrets) == pytest.approx(1.0, abs=0.1)
@@ -70,3 +72,29 @@ def test_the_zone_of_a_peak_holds_what_is_within_noise_of_it_and_nothing_of_the_
         assert [surface.covers(surface.space.from_unit(peak), j) for j in zones] == [i == j for j in zones]
     middle = surface.space.from_unit(np.mean(surface.peaks, axis=0))
     assert not any(surface.covers(middle, i) for i in zones)
+
+
+@pytest.mark.parametrize("name", ["failing-2#1", "failing-5#4"])
+def test_a_fifth_of_a_failing_surface_fails_and_no_peak_does(name: str) -> None:
+    surface = make_surface(name)
+    points = np.random.default_rng(0).random((5000, len(surface.space.axes)))
+    assert surface.fails is not None
+    assert surface.fails(points).mean() == pytest.approx(0.2, abs=0.03)
+    assert not surface.fails(np.array(surface.peaks)).any()
+    lost = surface.space.from_unit(points[surface.fails(points)][0])
+    assert surface.lost(lost)
+    assert np.isnan(surface(lost))
+
+
+def test_a_folded_rim_is_bad_and_the_best_lies_just_inside() -> None:
+    surface = make_surface("folded-2")
+    [(right, _)] = surface.peaks
+    inside, rim = surface.means(np.array([[right, 0.1], [1.0, 0.1]]))
+    assert 0.85 < right < 0.95
+    assert inside - rim > 5 * surface.sd
+
+
+def test_mixed_surfaces_have_choices_and_few_whole_numbers_and_their_peak_is_one_of_them() -> None:
+    surface = make_surface("mixed-5#2")
+    assert sum(not axis.ordered for axis in surface.space.axes) == 2
+    assert surface.regret(surface.space.from_unit(surface.peaks[0])) == pytest.approx(0, abs=1e-9)

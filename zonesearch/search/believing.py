@@ -19,6 +19,7 @@ from zonesearch.core.trials import Params, Training, Trial, Trials
 from zonesearch.search.stages.surrogate.proposals import Search
 from zonesearch.statistics.gp.cube import Cube
 from zonesearch.statistics.gp.process import Posterior, Prior, fit
+from zonesearch.statistics.gp.stack import Stack
 from zonesearch.statistics.gp.targets import Known, Scale
 
 __all__ = ["Belief", "believed"]
@@ -91,7 +92,7 @@ class Belief:
         taken = {*self._known, *(tuple(point.tolist()) for point in waiting)}
         if len(self._values):
             posterior = self._fitted[0].believing(np.array(waiting).reshape(-1, cube.n_axes))
-            ranked = Search().ranked(cube, posterior, rng)
+            ranked = Search().ranked(cube, posterior, Stack([posterior]), rng)
         else:
             ranked = cube.snap(rng.random((64, cube.n_axes)))
         return [cube.params(point) for point in ranked if tuple(point.tolist()) not in taken]

@@ -59,6 +59,28 @@ def test_the_second_peak_is_found_where_unimodal_methods_stay_at_the_first() -> 
     assert best[0] > best[1]
 
 
+def test_more_points_are_better_under_noise() -> None:
+    def lacks(points: int) -> float:
+        lost = []
+        for seed in range(6):
+            top = np.random.default_rng(seed).uniform(0.1, 0.9)
+            hill = lambda x, top=top: 0.9 - 0.5 * (x - top) ** 2  # noqa: E731
+            known = sorted(found(Gp(points), hill, sd=0.03, seed=seed), key=lambda point: point.value)
+            lost.append(0.9 - hill(Gp(points).best(AXIS, 0.0, 1.0, known)))
+        return float(np.mean(lost))
+
+    assert lacks(25) < lacks(9)
+
+
+def test_the_best_of_a_line_is_that_of_the_curve_and_not_the_luckiest() -> None:
+    known = [
+        LinePoint(x, 0.9 - 0.4 * (x - 0.3) ** 2 + (0.17 if x == 0.9 else 0), 0.04)
+        for x in np.linspace(0, 1, 11).round(1).tolist()
+    ]
+    assert max(known, key=lambda point: point.mean).value == 0.9
+    assert 0.1 <= Gp(25).best(AXIS, 0.0, 1.0, known) <= 0.6
+
+
 def test_a_cliff_and_lost_trainings_do_not_bend_the_curve() -> None:
     xs = np.linspace(0, 1, 9).tolist()
     fine = [LinePoint(x, 0.9 - 0.2 * (x - 0.4) ** 2, 0.002) for x in xs]

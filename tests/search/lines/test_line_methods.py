@@ -140,6 +140,22 @@ def test_stops_early_when_the_rest_is_within_noise(method) -> None:
     assert len(points) < len(exact) <= 9
 
 
+@pytest.mark.parametrize("kind", [Golden, Ternary, Parabolic, Brent, Gp])
+def test_many_points_are_used_though_the_top_is_within_noise(kind) -> None:
+    axis = Axis("x", 0.0, 1.0, "linear", False, 8)
+    points, _ = search(kind(25), axis, 0.0, 1.0, noisy(axis, 0.37, 0.01, np.random.default_rng(0)))
+    assert 13 <= len(points) <= 25
+    if kind is not Gp:  # it knows where a better one may be; the others spend the rest where nothing was looked at
+        assert max(np.diff(sorted([0.0, *points, 1.0]))) < 0.25
+
+
+@pytest.mark.parametrize("kind", [Golden, Ternary, Parabolic, Brent, Gp])
+def test_all_points_are_used_without_noise(kind) -> None:
+    axis = Axis("x", 0.0, 1.0, "linear", False, 8)
+    points, _ = search(kind(20), axis, 0.0, 1.0, noisy(axis, 0.37, 0.0, np.random.default_rng(0)))
+    assert len(points) == 20
+
+
 @pytest.mark.parametrize("method", ADAPTIVE, **BY_NAME)
 def test_reuses_what_is_known(method) -> None:
     axis = Axis("x", 0.0, 1.0, "linear", False, 8)

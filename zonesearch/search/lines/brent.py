@@ -2,7 +2,9 @@
 
 scipy's function wants a function to call; here most values are known and the next one has to be trained first. So the
 whole search is played again from its start with the known values, up to the first value that is not known: that one is
-wanted next. A known point next door stands for the one asked for.
+wanted next. A known point next door stands for the one asked for, the nearer the more points are allowed. Where scipy's
+search has ended and points are left, golden sections around the best one go on: under noise, or where there is a second
+peak, it may have ended at the wrong place.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from zonesearch.search.lines.method import LinePoint
 
 __all__ = ["Brent"]
 
-_NEAR = 0.02  # of the interval: as near as this, a known point stands for the one asked for
+_NEAR = 0.02  # of the interval: with nine points a known one as near as this stands for the one asked for
+_USUAL = 9
 
 
 class _Wanted(Exception):  # noqa: N818 - no error: it carries the value out of scipy's loop
@@ -37,16 +40,19 @@ class Brent:
         check_points(self.points, "brent")
 
     def propose(self, axis: Axis, low: Number, high: Number, known: Sequence[LinePoint]) -> tuple[Number, ...]:
-        """The first value of scipy's search that is not known."""
+        """The first value of scipy's search that is not known; then golden sections around the best one."""
         line = Line(axis, low, high, known)
+        near_enough = min(_NEAR, _NEAR * _USUAL / self.points)
         if line.settled(self.points):
             return ()
+        if line.alike:
+            return line.widest()
         means = [point.mean for point in known if math.isfinite(point.mean)]
         worst = min(means, default=0.0) - (max(means, default=0.0) - min(means, default=0.0)) - 1e-6
 
         def loss(place: float) -> float:
             near = min(line.points, key=lambda pair: abs(pair[0] - place), default=None)
-            if near is not None and abs(near[0] - place) <= _NEAR:
+            if near is not None and abs(near[0] - place) <= near_enough:
                 return -near[1].mean if math.isfinite(near[1].mean) else -worst
             fresh = line.fresh([place])
             if fresh:
@@ -56,10 +62,10 @@ class Brent:
             return -found.mean if math.isfinite(found.mean) else -worst
 
         try:
-            minimize_scalar(loss, bounds=(0.0, 1.0), method="bounded", options={"xatol": _NEAR, "maxiter": 50})
+            minimize_scalar(loss, bounds=(0.0, 1.0), method="bounded", options={"xatol": near_enough, "maxiter": 50})
         except _Wanted as wanted:
             return (wanted.value,)
-        return ()
+        return line.golden()
 
     def at_most(self) -> int:
         """All points, when none is known before."""

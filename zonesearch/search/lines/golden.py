@@ -30,6 +30,8 @@ class Golden:
         line = Line(axis, low, high, known)
         if line.settled(self.points):
             return ()
+        if line.alike:
+            return line.widest()
         return line.golden() if known else line.fresh((GOLDEN, 1 - GOLDEN))
 
     def at_most(self) -> int:

@@ -15,13 +15,14 @@ from itertools import pairwise
 from zonesearch.core.axes import Axis, Number
 from zonesearch.search.lines.method import LinePoint
 
-__all__ = ["GOLDEN", "LEAST", "Line", "check_points"]
+__all__ = ["GOLDEN", "LEAST", "Line", "check_points", "least"]
 
 GOLDEN = (3 - math.sqrt(5)) / 2
 """The smaller part of a unit length in the golden section, 0.382."""
 
 LEAST = 5
-"""Fewer known points than this never settle an interval: its ends, its middle and one on either side."""
+"""Fewer known points than this never settle an interval: its ends, its middle and one on either side. Who allows many
+points wants them used: half of them are tried before noise may end the search (:func:`least`)."""
 
 _SAME = 1e-6  # places that differ by less are the same value but for rounding
 _QUANTILE = 1.96  # two-sided, 95 %
@@ -84,28 +85,44 @@ class Line:
         return below, places[self.best], above
 
     def settled(self, points: int) -> bool:
-        """Whether to stop: ``points`` values are known, or what is left of the interval is within noise.
+        """Whether to stop: ``points`` values are known, or half of them and what is left is within noise."""
+        return len(self.known) >= points or (len(self.known) >= least(points) and self.alike)
+
+    @cached_property
+    def alike(self) -> bool:
+        """Whether there is nothing more to be seen around the best point.
 
         A unimodal function has its maximum between the neighbours of the best known point. When neither neighbour can
         be told apart from it (and there are a few points at all), nothing between them can either.
         """
-        if len(self.known) >= points:
-            return True
         if self.best is None or len(self.known) < LEAST:
             return False
         top = self.points[self.best][1]
         near = [self.points[i][1] for i in (self.best - 1, self.best + 1) if 0 <= i < len(self.points)]
         return all(top.mean - point.mean <= _QUANTILE * math.hypot(top.se, point.se) for point in near)
 
+    def widest(self) -> tuple[Number, ...]:
+        """The middle of the widest gap that has a value of its own; empty when there is none.
+
+        That is where the rest of many points goes once there is nothing more to be seen around the best one: a second
+        peak, or the true one where noise led astray.
+        """
+        places = [0.0, *(place for place, _ in self.points), 1.0]
+        gaps = sorted(pairwise(places), key=lambda gap: gap[0] - gap[1])
+        return self.fresh([(a + b) / 2 for a, b in gaps], 1)
+
     def golden(self) -> tuple[Number, ...]:
         """The golden section of the larger side of the bracket, or the next best value; empty when there is none."""
         if self.best is None:
-            places = [0.0, *(place for place, _ in self.points), 1.0]
-            gaps = sorted(pairwise(places), key=lambda gap: gap[0] - gap[1])
-            return self.fresh([(a + b) / 2 for a, b in gaps], 1)
+            return self.widest()
         below, middle, above = self.bracket
         sides = sorted((below - middle, above - middle), key=abs, reverse=True)
         return self.fresh([middle + share * side for side in sides for share in (GOLDEN, 0.5, 1.0)], 1)
+
+
+def least(points: int) -> int:
+    """How many points have to be known before noise may settle an interval on which ``points`` are allowed."""
+    return max(LEAST, math.ceil(points / 2))
 
 
 def check_points(points: object, name: str) -> None:

@@ -37,6 +37,8 @@ class Parabolic:
         line = Line(axis, low, high, known)
         if line.settled(self.points):
             return ()
+        if line.alike:
+            return line.widest()
         if not known:
             return line.fresh((GOLDEN, 1 - GOLDEN))
         top = _top(line)

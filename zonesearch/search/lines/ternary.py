@@ -34,6 +34,8 @@ class Ternary:
         line = Line(axis, low, high, known)
         if line.settled(self.points):
             return ()
+        if line.alike:
+            return line.widest()
         below, above = 0.0, 1.0
         while above - below > _NARROW:
             length = above - below
@@ -44,13 +46,13 @@ class Ternary:
             if fresh:
                 return fresh
             if None in stand_ins:  # nothing but known values is left between the thirds
-                return ()
+                return line.golden()
             (left, a), (right, b) = (found for found in stand_ins if found is not None)
             if _mean(a) < _mean(b):
                 below = left
             else:
                 above = right
-        return ()
+        return line.golden()
 
     def at_most(self) -> int:
         """All points, when none is known before."""

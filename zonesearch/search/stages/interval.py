@@ -101,7 +101,7 @@ class Interval:
             points += [{**zone.peak, axis.name: value} for value in values]
             done = done and not more
             if any(cell.feasible for cell in cells) and not more:
-                best[axis.name] = max(cells, key=_mean).params[axis.name]
+                best[axis.name] = self._best(axis, zone, cells, given)
         if not done:
             return [(point, seeds.first) for point in points], []
         if space.contains(best):
@@ -141,14 +141,10 @@ class Interval:
         low, high = zone.intervals[axis.name]
         if low == high:
             return ()
-        noise = given or measure_noise(cells)
-        worst = min((cell.score for cell in cells if cell.values), default=0.0)
-        known = [
-            LinePoint(c.params[axis.name], c.score if c.feasible else worst, noise.se(c))  # type: ignore[arg-type]
-            for c in cells
-        ]
+        known = self._points(axis, cells, given)
         if not space.constraints and not space.conditional:
             return self.method.propose(axis, low, high, known)  # type: ignore[arg-type]
+        worst = min((point.mean for point in known if point.mean == point.mean), default=0.0)
         while True:  # a value that is not allowed is as bad as any that is known: the method looks elsewhere
             values = self.method.propose(axis, low, high, known)  # type: ignore[arg-type]
             outside = [value for value in values if not self._stays(space, zone, axis, value)]
@@ -158,6 +154,24 @@ class Interval:
             if all(value in told for value in outside):
                 return tuple(value for value in values if value not in outside)
             known += [LinePoint(value, worst, 0.0) for value in outside if value not in told]
+
+    def _best(self, axis: AnyAxis, zone: Zone, cells: Sequence[Cell], given: Noise | None) -> Value:
+        """The value that the method calls the best of the line; by default that with the highest mean."""
+        low, high = zone.intervals[axis.name][0], zone.intervals[axis.name][-1]
+        pick = getattr(self.method, "best", None)
+        if pick is None or isinstance(axis, Choice) or low == high or not any(cell.values for cell in cells):
+            return max(cells, key=_mean).params[axis.name]
+        found: Value = pick(axis, low, high, self._points(axis, cells, given))
+        return found
+
+    @staticmethod
+    def _points(axis: AnyAxis, cells: Sequence[Cell], given: Noise | None) -> list[LinePoint]:
+        noise = given or measure_noise(cells)
+        worst = min((cell.score for cell in cells if cell.values), default=0.0)
+        return [
+            LinePoint(c.params[axis.name], c.score if c.feasible else worst, noise.se(c))  # type: ignore[arg-type]
+            for c in cells
+        ]
 
     def _cells(self, points: Sequence[Params], trials: Trials, n_seeds: int | None = None) -> list[Cell]:
         seeds = range(n_seeds or Seeds.parse(self.seeds).first)

@@ -31,6 +31,8 @@ __all__ = ["Cube", "round_points"]
 Array = npt.NDArray[np.float64]
 
 _DOUBTED = 0.05  # of the belief in the center, for every point
+_HYPERCUBES = 40  # of which the best one is a first design
+_REFILLS = 4
 
 
 def round_points(points: Array) -> Array:
@@ -133,23 +135,50 @@ class Cube:
         return np.clip(moved, 0.0, 1.0)
 
     def design(self, n: int, seed: int) -> Array:
-        """At most ``n`` different points: the middle, and scrambled Sobol points stretched to the rims.
+        """At most ``n`` different points, spread evenly: of several Latin hypercubes that with the least crowding.
 
-        People choose ranges around what they believe in, hence the middle; and many optima lie on a rim, so the
-        outermost points of every axis are moved onto it. Fewer than ``n`` where there are not so many different points.
+        Every axis is cut into ``n`` equal parts and each part has one point, in its middle (McKay, Beckman & Conover
+        1979), so that neither the middle nor the rims get more than their share: points on all rims at once are
+        corners, and most of a cube's corners are nowhere near a good setting. Of the hypercubes drawn, the one whose
+        nearest two points are farthest apart is taken (Johnson, Moore & Ylvisaker 1990). The point nearest to the
+        middle comes first, and then always the one farthest from those before, so that any number of the first ones is
+        spread too. Fewer than ``n`` where there are not so many different points.
         """
-        power = 2 ** int(np.ceil(np.log2(max(2, n))))
-        drawn = qmc.Sobol(self.n_axes, scramble=True, rng=np.random.default_rng(seed)).random(4 * power)
-        first = drawn[:n]
-        low, high = first.min(axis=0), first.max(axis=0)
-        stretched = np.where(self.choices, drawn, (drawn - low) / np.where(high > low, high - low, 1.0))
-        middle = np.full((1, self.n_axes), 0.5)
-        snapped = unique_rows(self.snap(self._believed(np.vstack([middle, stretched]))))
-        if self.space.constraints and len(self.allowed(snapped)) < n:  # a small region: its cells, spread evenly
-            more = qmc.Sobol(self.n_axes, scramble=True, rng=np.random.default_rng(seed)).random(4096)
+        rng = np.random.default_rng(seed)
+        tried = [self._hypercube(n, rng) for _ in range(_HYPERCUBES)]
+        crowding = [self._apart(points, points) + 9.0 * np.eye(n) for points in tried]
+        best = tried[int(np.argmax([apart.min() for apart in crowding]))]
+        points = self.allowed(unique_rows(self.snap(self._believed(best))))
+        for _ in range(_REFILLS):  # whole numbers and choices may have brought some together
+            if len(points) == n:
+                break
+            more = self.allowed(self.snap(rng.random((n - len(points), self.n_axes))))
+            points = unique_rows(np.vstack([points, more]))
+        if self.space.constraints and len(points) < n:  # a small region: its cells, spread evenly
             cells = np.array([self.point(params) for params in islice(self.space.grid(), 4096)])
-            snapped = unique_rows(np.vstack([snapped, self.snap(more), cells]))
-        return self.allowed(snapped)[:n]
+            drawn = self.allowed(self.snap(rng.random((4096, self.n_axes))))
+            points = unique_rows(np.vstack([points, drawn, cells.reshape(-1, self.n_axes)]))
+        if not len(points):
+            return points
+        to_middle = self._apart(points, np.full((1, self.n_axes), 0.5))[:, 0]
+        order = [int(np.argmax(self.belief(points)) if self._beliefs else np.argmin(to_middle))]
+        nearest = np.full(len(points), np.inf)
+        while len(order) < min(n, len(points)):
+            nearest = np.minimum(nearest, self._apart(points, points[order[-1:]])[:, 0])
+            nearest[order[-1]] = -1.0
+            order.append(int(np.argmax(np.round(nearest, 9))))
+        return points[order]
+
+    def _hypercube(self, n: int, rng: np.random.Generator) -> Array:
+        parts = (np.arange(n) + 0.5) / n
+        return np.stack([rng.permutation(parts) for _ in range(self.n_axes)], axis=1)
+
+    def _apart(self, a: Array, b: Array) -> Array:
+        """Distances, (n, n_axes), (m, n_axes) -> (n, m); two choices are half a side apart."""
+        apart = a[:, None] - b
+        apart[..., self.choices] = 0.5 * (np.abs(apart[..., self.choices]) > 1e-9)
+        distances: Array = np.sqrt(np.sum(apart**2, axis=2))
+        return distances
 
 
 def unique_rows(points: Array) -> Array:

@@ -70,7 +70,7 @@ def find_regions(
             peaks.append(top)
         if len(peaks) == zones_max:
             break
-    points = posterior.data.points if points is None else points
+    points = posterior.data.points[posterior.data.eligible] if points is None else points
     home = np.argmin([posterior.distance(points, peak[None])[:, 0] for peak in peaks], axis=0)
     means, sds = posterior.at_points(np.array(peaks))
     zones = []

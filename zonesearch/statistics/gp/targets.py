@@ -2,8 +2,8 @@
 
 A search asks where the best is. How bad the bad is does not matter to it, but a cliff (trainings that do not learn at
 all) would bend a stationary process everywhere. So values are measured from the median of the space in units of the
-spread above it, and below minus one unit they are compressed by a logarithm, smoothly; what diverged counts as the
-worst.
+spread above it, and below minus one unit they are compressed by a logarithm, smoothly. What came to nothing has no
+value and is left out (:mod:`zonesearch.statistics.gp.success`).
 
 The median is that of the *space*: each of many points spread over it counts with the value of the nearest training. The
 median of the trainings themselves climbs to the top as a search gathers there, and then noise around a peak would be
@@ -30,9 +30,15 @@ Place = tuple[float, ...]
 
 @dataclass(frozen=True)
 class Known:
-    """Scores (larger is better) by point of the cube; NaN for a training without one. The order of neither matters."""
+    """Scores (larger is better) by point of the cube; NaN for a training without one. The order of neither matters.
+
+    Args:
+        values: the scores.
+        barred: points that may not be the best, whatever their values.
+    """
 
     values: Mapping[Place, Sequence[float]]
+    barred: frozenset[Place] = frozenset()
 
     def __len__(self) -> int:
         return len(self.values)
@@ -43,26 +49,26 @@ class Known:
         return sum(any(math.isfinite(v) for v in values) for values in self.values.values())
 
     def data(self, cube: Cube) -> tuple[Data, Scale]:
-        """Standardised, points in ascending order; there must be at least one value."""
-        places = sorted(self.values)
+        """Standardised, points in ascending order, those without a value left out; at least one must have one."""
+        places = sorted(place for place, values in self.values.items() if any(map(math.isfinite, values)))
         finite = [sorted(v for v in self.values[place] if math.isfinite(v)) for place in places]
         singles = np.array([value for values in finite for value in values])
         scale = Scale.of(_over_space(cube, places, finite))
         scaled = scale.forth(singles)
         sizes = np.array([len(values) for values in finite])
         home = np.repeat(np.arange(len(places)), sizes)
-        counts = np.maximum(sizes, 1).astype(float)
+        counts = sizes.astype(float)
         means = np.bincount(home, scaled, len(places)) / counts
         squares = float(np.sum((scaled - means[home]) ** 2))
-        means[sizes == 0] = scaled.min()
-        return Data(np.array(places), means, counts, squares, cube.choices), scale
+        barred = np.array([place in self.barred for place in places])
+        data = Data(np.array(places), means, counts, squares, cube.choices, barred if barred.any() else None)
+        return data, scale
 
 
 def _over_space(cube: Cube, places: Sequence[Place], values: Sequence[Sequence[float]]) -> Array:
     """The mean value of the nearest point with a value, at points spread over the space."""
-    known = [i for i, found in enumerate(values) if found]
-    means = np.array([math.fsum(values[i]) / len(values[i]) for i in known])
-    apart = cube.spread[:, None] - np.array([places[i] for i in known])
+    means = np.array([math.fsum(found) / len(found) for found in values])
+    apart = cube.spread[:, None] - np.array(places)
     apart[..., cube.choices] = apart[..., cube.choices] != 0
     nearest: Array = means[np.argmin(np.einsum("ijk,ijk->ij", apart, apart), axis=1)]
     return nearest

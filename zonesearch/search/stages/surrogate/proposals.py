@@ -1,31 +1,101 @@
-"""Where to train next: expected improvement over the best posterior mean, from points near and far.
+"""Where to train next: the largest expected improvement, looked for by gradient from many starts.
 
 Noise makes the best *observation* a lucky one, so improvement is measured from the best posterior mean of the points
 that were trained (Picheny et al. 2013), and counts for less where one more noisy training says little, since much is
-known there already (Huang et al. 2006): without that, half of a budget goes into near repeats of the leader. Candidates
-are uniform points, moves along one axis from each of the best few points, and small steps around them in units of the
-length-scales; the most promising are refined by shrinking steps.
+known there already (Huang et al. 2006): without that, half of a budget goes into near repeats of the leader. It is
+weighed by the probability that a training there comes to something (Gelbart et al. 2014). It may be averaged over
+several draws of the hyperparameters (Snoek et al. 2012); with 25 trainings that explored too much, so the stage uses
+the most probable ones.
+
+Candidates are uniform points, half of them on a rim, moves along one axis from each of the best few points, and small
+steps around them in several axes at once. The most promising go uphill together (L-BFGS-B, within the cube, so that
+rims are reached exactly); between choices and between few whole numbers there is no slope, so these are tried one by
+one, and then the others go uphill once more.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy import special
+from scipy.optimize import minimize
 
+from zonesearch.search.stages.surrogate.outcomes import Chance
 from zonesearch.statistics.gp.cube import Cube, unique_rows
 from zonesearch.statistics.gp.process import Posterior, leaders
+from zonesearch.statistics.gp.stack import Stack
 
-__all__ = ["Search", "challenger", "log_improvement", "log_worth"]
+__all__ = ["Acquisition", "Search", "challenger", "log_improvement", "log_worth"]
 
 Array = npt.NDArray[np.float64]
+
+_FEW = 20  # whole numbers of an axis up to which each of them is tried
+_HOPELESS = math.log(0.25)  # probability of success below which nothing is asked for while there is anything else
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """What a training at a point is worth, in logarithms.
+
+    Args:
+        stack: the posterior at several draws of the hyperparameters.
+        incumbents: the best posterior mean by each of them, shape (n_draws,).
+        chances: that a training comes to something, one for each cause.
+    """
+
+    stack: Stack
+    incumbents: Array
+    chances: Sequence[Chance] = ()
+
+    def at_points(self, points: Array) -> Array:
+        """(n, n_axes) -> (n,)."""
+        means, sds = self.stack.at_points(points)
+        each = log_improvement(means, sds, self.incumbents[:, None]) + log_worth(sds, self.stack.noises[:, None])
+        return _log_mean(each) + self.log_chance(points)
+
+    def log_chance(self, points: Array) -> Array:
+        """Logarithm of the probability that all goes well, (n, n_axes) -> (n,)."""
+        total: Array = np.sum([np.zeros(len(points)), *(c.log_probability(points) for c in self.chances)], axis=0)
+        return total
+
+    def slopes(self, points: Array) -> tuple[Array, Array]:
+        """The same as :meth:`at_points` and its derivatives, shapes (n,) and (n, n_axes)."""
+        found = self.stack.slopes(points)
+        noises = self.stack.noises[:, None]
+        log_ei = log_improvement(found.means, found.sds, self.incumbents[:, None])
+        z = (found.means - self.incumbents[:, None]) / found.sds
+        log_h = log_ei - np.log(found.sds)
+        by_mean = np.exp(special.log_ndtr(z) - log_h) / found.sds
+        by_sd = np.exp(-0.5 * z * z - 0.5 * math.log(2 * math.pi) - log_h) / found.sds
+        whole = found.sds**2 + noises
+        known = np.sqrt(noises / whole)
+        by_sd = by_sd + known * found.sds / whole / np.maximum(1 - known, 1e-12)
+        each = log_ei + log_worth(found.sds, noises)
+        weights = np.exp(each - each.max(axis=0))
+        weights /= weights.sum(axis=0)
+        gradient = np.einsum("km,kma->ma", weights * by_mean, found.by_mean)
+        gradient += np.einsum("km,kma->ma", weights * by_sd, found.by_sd)
+        values = _log_mean(each)
+        for chance in self.chances:
+            log, by = chance.slopes(points)
+            values, gradient = values + log, gradient + by
+        return values, gradient
+
+
+def _log_mean(each: Array) -> Array:
+    """Logarithm of the mean over the first axis of what has these logarithms."""
+    top = each.max(axis=0)
+    mean: Array = top + np.log(np.mean(np.exp(each - top), axis=0))
+    return mean
 
 
 @dataclass(frozen=True)
 class Search:
-    """How candidates are drawn.
+    """How the largest value of an acquisition is looked for.
 
     Args:
         n_uniform: points from the whole cube.
@@ -33,7 +103,7 @@ class Search:
         n_steps: small steps around each leader.
         n_leaders: at most so many points are searched around; ``apart`` length-scales between them.
         outside: length-scales from the peak of a zone at which one is outside it.
-        n_refined: that many of the best candidates are refined in ``rounds`` rounds.
+        n_starts: that many of the best candidates go uphill, for at most ``n_uphill`` evaluations of their slopes.
     """
 
     n_uniform: int = 200
@@ -42,8 +112,8 @@ class Search:
     n_leaders: int = 4
     apart: float = 1 / 3
     outside: float = 1.0
-    n_refined: int = 4
-    rounds: int = 3
+    n_starts: int = 6
+    n_uphill: int = 30
 
     def candidates(self, cube: Cube, posterior: Posterior, rng: np.random.Generator) -> Array:
         """Allowed points, shape (n, n_axes), all different."""
@@ -68,43 +138,112 @@ class Search:
         size = np.minimum(scales, 1.0) * rng.choice([0.05, 0.15, 0.4], size=(self.n_steps, 1))
         steps = rng.normal(size=(self.n_steps, cube.n_axes)) * size
         stays = rng.random(steps.shape) > max(0.5, 2.0 / cube.n_axes)
-        return centre + np.where(stays, 0.0, steps)
+        drawn = rng.random(steps.shape)  # a choice is no distance: it stays, or is any of them
+        moved = np.where(cube.choices, drawn, centre + steps)
+        return np.where(stays, centre, moved)
 
     def ranked(
-        self, cube: Cube, posterior: Posterior, rng: np.random.Generator, n_known: int = 0, trust: float = 0.0
+        self,
+        cube: Cube,
+        posterior: Posterior,
+        stack: Stack,
+        rng: np.random.Generator,
+        *,
+        n_known: int = 0,
+        chances: Sequence[Chance] = (),
+        trust: float = 0.0,
     ) -> Array:
-        """Allowed points by falling expected improvement, shape (n, n_axes).
+        """Allowed points by falling worth, shape (n, n_axes).
 
         Args:
-            cube, posterior, rng: the space, what is known, and chance.
+            cube, rng: the space, and chance.
+            posterior: at the most probable hyperparameters.
+            stack: at several draws of them.
             n_known: zones, the best ones, outside which improvement is looked for, over the best that is known there;
                 none of them for the best of all.
+            chances: that trainings come to something.
             trust: the power of what is believed of the axes beforehand, by which improvement is weighed (Hvarfner et
                 al. 2022); it is to fall as more is known.
         """
-        trained = posterior.data.points
+        trained = posterior.data.points[posterior.data.eligible]
         zones = leaders(posterior, n_known, self.outside) if n_known else trained[:0]
+        outside = (posterior.distance(trained, zones) > self.outside).all(axis=1)
+        incumbents = stack.at_points(trained[outside] if outside.any() else trained)[0].max(axis=1)
+        acquisition = Acquisition(stack, incumbents, chances)
 
-        def scored(points: Array) -> tuple[Array, Array]:
+        def kept(points: Array) -> Array:
             free = (posterior.distance(points, zones) > self.outside).all(axis=1)
             points = points[free] if free.any() else points
-            means, sds = posterior.at_points(points)
-            scores = log_improvement(means, sds, incumbent) + log_worth(sds, posterior.hyper.noise)
-            return points, scores + trust * cube.belief(points) if trust else scores
+            hopeful = acquisition.log_chance(points) > _HOPELESS
+            return points[hopeful] if hopeful.any() else points
 
-        outside = (posterior.distance(trained, zones) > self.outside).all(axis=1)
-        incumbent = float(posterior.at_points(trained[outside] if outside.any() else trained)[0].max())
-        points, scores = scored(self.candidates(cube, posterior, rng))
-        size = 0.2
-        for _ in range(self.rounds):
-            top = points[np.argsort(-scores, kind="stable")[: self.n_refined]]
-            steps = rng.normal(size=(8, *top.shape)) * np.minimum(posterior.hyper.scales, 1.0) * size
-            steps *= rng.random(steps.shape) < max(0.5, 2.0 / cube.n_axes)
-            near = cube.allowed(unique_rows(cube.snap((top + steps).reshape(-1, cube.n_axes))))
-            points, scores = scored(np.vstack([top, near]))
-            size *= 0.4
+        points = kept(self.candidates(cube, posterior, rng))
+        scores = acquisition.at_points(points) + (trust * cube.belief(points) if trust else 0.0)
+        starts = self._starts(points, scores, posterior)
+        reached = self._uphill(cube, acquisition, starts)
+        reached = cube.allowed(self._discrete(cube, acquisition, reached))
+        points = kept(unique_rows(np.vstack([reached, points])))
+        scores = acquisition.at_points(points) + (trust * cube.belief(points) if trust else 0.0)
         ranked: Array = points[np.argsort(-scores, kind="stable")]
         return ranked
+
+    def _starts(self, points: Array, scores: Array, posterior: Posterior) -> Array:
+        """The best points, none of them within a tenth of a length-scale of a better one."""
+        order = np.argsort(-scores, kind="stable")[: 8 * self.n_starts]
+        near = posterior.distance(points[order], points[order]) < 0.1
+        kept: list[int] = []
+        for i in range(len(order)):
+            if not near[i, kept].any():
+                kept.append(i)
+            if len(kept) == self.n_starts:
+                break
+        return points[order[kept]]
+
+    def _uphill(self, cube: Cube, acquisition: Acquisition, starts: Array) -> Array:
+        """Where the starts come to, with whole numbers and choices brought to what is allowed."""
+        moving = np.flatnonzero(cube.n_values > _FEW)
+        if not len(moving):
+            return starts
+        shape = len(starts), len(moving)
+        points = starts.copy()
+
+        def loss(flat: Array) -> tuple[float, Array]:
+            points[:, moving] = flat.reshape(shape)
+            values, slopes = acquisition.slopes(points)
+            return -float(values.sum()), -slopes[:, moving].ravel()
+
+        found = minimize(
+            loss,
+            starts[:, moving].ravel(),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=[(0.0, 1.0)] * (shape[0] * shape[1]),
+            options={"maxfun": self.n_uphill},
+        )
+        points[:, moving] = found.x.reshape(shape)
+        return cube.snap(points)
+
+    def _discrete(self, cube: Cube, acquisition: Acquisition, reached: Array) -> Array:
+        """The points reached, and where the best of them comes to with its choices and few whole numbers changed."""
+        steps = np.flatnonzero((cube.n_values <= _FEW) & (cube.n_values > 1))
+        if not len(steps):
+            return reached
+        top = reached[np.argsort(-acquisition.at_points(reached), kind="stable")[:3]]
+        for _ in range(2):
+            around = [top]
+            for axis in steps:
+                n = int(cube.n_values[axis])
+                moved = np.repeat(top, n, axis=0)
+                moved[:, axis] = np.tile(
+                    (np.arange(n) + 0.5) / n if cube.choices[axis] else np.linspace(0, 1, n), len(top)
+                )
+                around.append(moved)
+            tried = unique_rows(cube.snap(np.vstack(around)))
+            better = tried[np.argsort(-acquisition.at_points(tried), kind="stable")[:3]]
+            if np.array_equal(better, top):
+                break
+            top = better
+        return unique_rows(np.vstack([self._uphill(cube, acquisition, top), top, reached]))
 
 
 def challenger(posterior: Posterior) -> Array:
@@ -113,20 +252,21 @@ def challenger(posterior: Posterior) -> Array:
     First the leader (highest posterior mean) or its likeliest challenger, whichever has fewer repeats; then the other
     one; then the rest by the probability that they are better than the leader.
     """
-    points = posterior.data.points
+    eligible = posterior.data.eligible
+    points, counts = posterior.data.points[eligible], posterior.data.counts[eligible]
     means, covariance = posterior.covariance(points)
     top = int(np.argmax(means))
     variances = np.diag(covariance) + covariance[top, top] - 2 * covariance[:, top]
     z = (means - means[top]) / np.sqrt(np.maximum(variances, 1e-12))
     z[top] = np.inf
     order = np.argsort(-z, kind="stable")
-    if len(order) > 1 and posterior.data.counts[order[1]] < posterior.data.counts[order[0]]:
+    if len(order) > 1 and counts[order[1]] < counts[order[0]]:
         order[:2] = order[1::-1]
     ranked: Array = points[order]
     return ranked
 
 
-def log_worth(sds: Array, noise: float) -> Array:
+def log_worth(sds: Array, noise: float | Array) -> Array:
     """Logarithm of the factor of augmented expected improvement: 1 where nothing is known, 0 where all is.
 
     Args:
@@ -137,7 +277,7 @@ def log_worth(sds: Array, noise: float) -> Array:
     return said
 
 
-def log_improvement(means: Array, sds: Array, incumbent: float) -> Array:
+def log_improvement(means: Array, sds: Array, incumbent: float | Array) -> Array:
     """Logarithm of the expected improvement over ``incumbent``, without underflow (Ament et al. 2023)."""
     z = (means - incumbent) / sds
     with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):

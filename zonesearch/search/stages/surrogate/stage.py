@@ -1,9 +1,9 @@
 """Stage surrogate: the surface approximated by a Gaussian process, and the zones where it may be highest.
 
 The first of the two alternatives to a full grid: the same number of measurements, but each where the approximation
-says that it is worth most. A space-filling first design with the middle and the rims; then, round by round, the points
-of highest expected improvement over the best *posterior mean* (the best observation is a lucky one); at last repeats of
-the leader or of its likeliest challenger with fresh seeds.
+says that it is worth most. A space-filling first design; then, round by round, the points of highest expected
+improvement over the best *posterior mean* (the best observation is a lucky one), weighed by the probability that a
+training there comes to something; at last repeats of the leader or of its likeliest challenger with fresh seeds.
 
 A round has its own seed index, which all its trainings bear. So the set of trials says by itself what was known when a
 round was planned (the trainings of lower seeds), a round that was cut short is completed as it was meant, and what
@@ -27,12 +27,13 @@ from zonesearch.core.seeding import FRESH, stream_seed
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trial, Trials
 from zonesearch.search.stage import Forecast, Plan, require
+from zonesearch.search.stages.surrogate.outcomes import Outcomes
 from zonesearch.search.stages.surrogate.proposals import Search, challenger
 from zonesearch.statistics.candidates import Candidate
 from zonesearch.statistics.gp.cube import Cube
-from zonesearch.statistics.gp.process import Posterior, Prior, fit
+from zonesearch.statistics.gp.process import Prior, fit
 from zonesearch.statistics.gp.regions import find_regions
-from zonesearch.statistics.gp.targets import Known, Scale
+from zonesearch.statistics.gp.stack import Stack
 from zonesearch.statistics.zones import Zone, Zones
 
 __all__ = ["FIRST_SEED", "Surrogate"]
@@ -49,10 +50,6 @@ best one."""
 
 _TRUST = 10.0
 """Beliefs count as much as so many points: their power is this over the number of points that are known."""
-
-_DOUBT = 0.5
-"""Every other point is proposed with length-scales shorter by this: a few values fit a too smooth surface with ease,
-and then the rims are searched over and over while a peak in between is never met."""
 
 Array = npt.NDArray[np.float64]
 
@@ -158,46 +155,42 @@ class Surrogate:
         """The points of the round with this seed by what was known before, shape (at most ``size``, n_axes)."""
         if seed == self.first_seed:
             return cube.design(size, stream_seed(self.study_seed, "design"))
-        values = self._known(cube, at_first + before)
+        outcomes = Outcomes(cube, at_first + before, self.reading)
+        values = outcomes.known()
         rng = np.random.default_rng([stream_seed(self.study_seed, "design", 1), seed])
         if not values.n_complete:
             drawn = cube.snap(rng.random((size if not cube.space.constraints else 16 * size, cube.n_axes)))
             return cube.allowed(drawn)[:size]
-        posterior = self._posterior(cube, values)[0]
+        posterior = fit(values.data(cube)[0], Prior())
+        chances = outcomes.chances()
         n_repeats = math.floor(self.repeats * self.n_trainings)
         chosen: list[Array] = []
         for i in range(size):
-            believed = posterior.believing(np.array(chosen).reshape(-1, cube.n_axes))
+            under_way = np.array(chosen).reshape(-1, cube.n_axes)
+            believed = posterior.believing(under_way)
             if len(before) + i >= self.n_trainings - n_repeats:
                 ranked = challenger(believed)
             else:
-                turn = len(before) + i
-                doubted = believed.with_scales(_DOUBT if turn % 2 else 1.0)
                 spare = self.n_trainings >= _SPARE * cube.n_axes**2
                 trust = _TRUST / max(1, len(values)) if any(getattr(a, "prior", None) for a in cube.space.axes) else 0.0
-                ranked = Search().ranked(cube, doubted, rng, _OUTSIDE[turn % len(_OUTSIDE)] if spare else 0, trust)
+                n_known = _OUTSIDE[(len(before) + i) % len(_OUTSIDE)] if spare else 0
+                ranked = Search().ranked(
+                    cube, believed, Stack([believed]), rng, n_known=n_known, chances=chances, trust=trust
+                )
             point = next((p for p in ranked if not any(np.array_equal(p, c) for c in chosen)), None)
             if point is None:
                 break
             chosen.append(point)
         return np.array(chosen)
 
-    def _known(self, cube: Cube, trials: Sequence[Trial]) -> Known:
-        values: dict[tuple[float, ...], list[float]] = {}
-        for trial in trials:
-            score = trial.metric.score(trial.value(self.reading)) if trial.feasible else math.nan
-            values.setdefault(tuple(cube.point(trial.params).tolist()), []).append(score)
-        return Known(values)
-
-    def _posterior(self, cube: Cube, known: Known) -> tuple[Posterior, Scale]:
-        data, scale = known.data(cube)
-        return fit(data, Prior()), scale
-
     def _zones(self, cube: Cube, known: Sequence[Trial], metric: Metric) -> tuple[Zone, ...]:
-        values = self._known(cube, known)
+        values = Outcomes(cube, known, self.reading).known()
         if not values.n_complete:
             return ()
-        posterior, scale = self._posterior(cube, values)
+        data, scale = values.data(cube)
+        if not data.eligible.any() or (data.barred is not None and data.barred.all()):
+            return ()
+        posterior = fit(data, Prior())
         names = cube.space.names
         params = {tuple(cube.point(t.params).tolist()): {n: t.params[n] for n in names if n in t.params} for t in known}
         return find_regions(cube, posterior, scale, params, metric, level=self.level, zones_max=self.zones_max)
