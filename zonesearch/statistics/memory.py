@@ -135,5 +135,6 @@ def _any_below(sizes: Array, others: Array) -> Flags:
     """Which of ``sizes`` are in every respect at most as large as one of ``others``."""
     if not len(others):
         return np.zeros(len(sizes), dtype=bool)
-    below: Flags = (sizes[:, None] <= others + _SAME).all(axis=2).any(axis=1)
+    smaller: Flags = sizes[:, None] <= others + _SAME
+    below: Flags = smaller.all(axis=2).any(axis=1)
     return below
