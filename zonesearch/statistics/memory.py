@@ -135,6 +135,6 @@ def _any_below(sizes: Array, others: Array) -> Flags:
     """Which of ``sizes`` are in every respect at most as large as one of ``others``."""
     if not len(others):
         return np.zeros(len(sizes), dtype=bool)
-    smaller: Flags = np.asarray(sizes[:, None] <= others + _SAME)
-    below: Flags = np.asarray(np.any(np.all(smaller, axis=2), axis=1))
-    return below
+    smaller = np.asarray(sizes[:, None] <= others + _SAME, dtype=np.bool_)
+    below = np.asarray(smaller.all(axis=2), dtype=np.bool_).any(axis=1)
+    return np.asarray(below, dtype=np.bool_)
