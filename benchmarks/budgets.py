@@ -19,7 +19,8 @@ def regrets(n_axes: int, n: int, seed: int) -> tuple[float, float, float]:
     """Of the pipeline and of random search, and the share of the budget that the pipeline spent."""
     surface = make_surface(f"{tuple(SHAPES)[seed % len(SHAPES)]}-{n_axes}#{seed}")
     result = zonesearch.run_pipeline(surface.space, objective=surface, budget={"trainings": n}, seed=seed)
-    assert result.verdict is not None and result.verdict.recommended is not None
+    assert result.verdict is not None
+    assert result.verdict.recommended is not None
     points = [surface.space.from_unit(point) for point in np.random.default_rng(seed).random((n, n_axes))]
     lucky = max(points, key=lambda point: surface(point, seed))
     return surface.regret(result.verdict.recommended.finalist.params), surface.regret(lucky), len(result.trials) / n
