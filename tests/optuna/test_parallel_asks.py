@@ -67,9 +67,10 @@ def test_asks_go_on_distinct_when_all_of_a_stage_is_running() -> None:
 def test_a_space_with_few_points_gives_further_seeds() -> None:
     space = {"x": {"low": 1, "high": 2}, "y": ["a", "b"]}
     study = optuna.create_study(direction="maximize", sampler=ZoneSampler(space, seed=0))
+    rng = np.random.default_rng(0)
     for _ in range(4):
         trials = [study.ask() for _ in range(6)]
         points = [(t.suggest_int("x", 1, 2), t.suggest_categorical("y", ["a", "b"])) for t in trials]
         assert len(set(points)) == 4
         for trial, (x, y) in zip(trials, points, strict=True):
-            study.tell(trial, x + (y == "a"))
+            study.tell(trial, x + (y == "a") + float(rng.normal(0, 1)))

@@ -105,7 +105,7 @@ def next_round(stages: Sequence[Stage], trials: Trials, budget: Budget | None = 
         if ledger is not None:
             ledger = ledger.paying(plan.trainings, trials)
             if isinstance(given, Verdict):
-                if fit is not small and not given.settled:
+                if given.standings and not given.settled:
                     n_fresh = sum(len(standing.accuracies) for standing in given.standings)
                     unsettled = f"{n_fresh:,} fresh seeds do not settle it"
                     rationed = ", ".join(filter(None, (records[i].rationed, unsettled)))

@@ -102,6 +102,8 @@ def spending(stage: Stage, table: Mapping[str, Any], budget: Budget | None) -> S
     price = getattr(stage, "epochs", 1) if budget.unit == "epochs" else 1
     n = _MOST_SEARCHED if budget.unit == "seconds" else min(_MOST_SEARCHED, int(budget.amount // price))
     more: Any = {"n_trainings": max(n, stage.n_trainings)}  # type: ignore[attr-defined]
+    if "batch" in fields and "batch" not in table:  # of few trainings a round of four is half of the search
+        more["batch"] = max(1, min(stage.batch, n // 10))  # type: ignore[attr-defined]
     try:
         larger: Stage = dataclasses.replace(stage, **more)  # type: ignore[type-var]
     except (StudyError, ValueError):  # a stage with a limit of its own
