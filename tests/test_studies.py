@@ -22,7 +22,14 @@ FEWER = {
     "optimizers_small": ["space.learning_rate=[0.001, 0.1]", "space.batch=[64]"],
     "mnist_repeats_small": ["space.batch=[64, 256]", "training.epochs=4"],
     "cifar10_swa_small": ["network.channels=2"],
-    "finetune_small": ["training.epochs=1", "space.learning_rate=[0.01]", "space.pad=[0, 2]", "data.limit=40"],
+    "finetune_small": [
+        "training.epochs=1",
+        "space.learning_rate=[0.01]",
+        "space.pad=[0, 2]",
+        "data.limit=25",
+        "data.limit_validation=20",
+        "data.limit_test=20",
+    ],
     "cifar10_spartan_small": ["network.channels=2", "training.epochs=6"],
 }
 
