@@ -32,7 +32,7 @@ def test_the_opposite_order_misleads_and_says_in_which_way() -> None:
     assert (found.spearman, found.n_turned) == (pytest.approx(-1.0), 6)
     assert "after 5 epochs was not yet right" in found.sentence
     assert "x 0" in found.sentence
-    assert "of 6 pairs of cells that differ for sure in both maps 6 changed places" in found.sentence
+    assert "of 6 pairs of cells that differ significantly in both maps 6 changed places" in found.sentence
     assert "rank correlation -1.00 over 4 cells" in found.sentence
 
 

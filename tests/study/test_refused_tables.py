@@ -70,7 +70,7 @@ def read(text: str) -> None:
             r"\[grid\] rungs must be rising whole numbers of epochs .* not \['5'\]",
         ),
         ("[surrogate]\nn_trainings = 5\n", r'\[search\] stages does not name the stage "surrogate"'),
-        ("[polish]\nkind = 3\n", r"\[polish\] kind must be a text, not 3"),
+        ("[polish]\nkind = 3\n", r"\[polish\] kind must be a string, not 3"),
     ],
 )
 def test_a_table_that_a_function_does_not_read_is_refused(more: str, said: str) -> None:
@@ -90,10 +90,10 @@ def test_training_keys_beside_a_function_are_refused(key: str) -> None:
     ("objective", "said"),
     [
         ('function = "plain"', "\"package.module:function\", not 'plain'"),
-        ("function = 3", r"\[objective\] function must be a text, not 3"),
+        ("function = 3", r"\[objective\] function must be a string, not 3"),
         ('function = "a:b"\nargument = {}', 'no key "argument"; did you mean "arguments"'),
         ('function = "a:b"\narguments = [1]', r"arguments must be a table, not \[1\]"),
-        ('function = "a:b"\nversion = 1', r"version must be a text, not 1"),
+        ('function = "a:b"\nversion = 1', r"version must be a string, not 1"),
         ('function = "a:b"\nwhole = "yes"', r"whole must be true or false, not 'yes'"),
         ('kind = "function"', "function must be .* and is missing"),
         ('kind = "pytorch"\nfunction = "a:b"', 'kind = "pytorch" or has a function, not both'),

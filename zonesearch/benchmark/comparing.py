@@ -60,7 +60,7 @@ def compare_methods(
         workers: processes; by default what the study says, else 1. ``engine`` of a study: as in
             :func:`zonesearch.run_pipeline`.
         fresh: of a study: move an old run in ``into`` aside and begin anew.
-        searched: told of each search as it ends; ``trained`` of the number of trainings that came back.
+        searched: told of each search as it ends; ``trained`` of the number of trainings that finished.
 
     Raises:
         StudyError, SpaceError: a method, a budget or a study that makes no sense.

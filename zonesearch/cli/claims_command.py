@@ -1,4 +1,4 @@
-"""Print what became of the claims that a study makes."""
+"""Print the replication results of the claims that a study makes."""
 
 from __future__ import annotations
 

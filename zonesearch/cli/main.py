@@ -1,6 +1,6 @@
 """The command ``zonesearch``: parses, calls, prints. What it calls is in :mod:`zonesearch.cli`, one a file.
 
-Exit status: 0 done, 2 something for the user to mend (one sentence on standard error), 130 stopped by Ctrl-C,
+Exit status: 0 done, 2 a user error (one line on standard error), 130 stopped by Ctrl-C,
 143 by SIGTERM, 129 by SIGHUP, 1 when the reader of its output left.
 """
 

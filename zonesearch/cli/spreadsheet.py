@@ -1,7 +1,7 @@
 """Tables that people open in a spreadsheet.
 
 A spreadsheet takes a cell that begins with ``=``, ``+``, ``-`` or ``@`` for a formula, and a formula may run programs;
-a tab or a line break before it is skipped. An apostrophe in front makes it a text (OWASP, CSV Injection). Numbers are
+a tab or a line break before it is skipped. An apostrophe in front makes it text (OWASP, CSV Injection). Numbers are
 left alone: a negative one begins with ``-`` and is none of these.
 """
 

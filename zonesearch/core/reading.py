@@ -29,7 +29,7 @@ class Reading:
         """Read ``"best"``, ``"last"`` or ``"median(5)"``.
 
         Raises:
-            ValueError: for any other text.
+            ValueError: for any other string.
         """
         if text in ("best", "last"):
             return cls(text)

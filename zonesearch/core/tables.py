@@ -1,7 +1,7 @@
 """The one reader of tables: plain data into the fields of a dataclass, checked by their types.
 
 Types are those that :func:`typing.get_type_hints` gives, so that it does not matter whether a module postpones the
-evaluation of annotations; values are converted by msgspec, strictly: a text is no number, and true is no 1. What a
+evaluation of annotations; values are converted by msgspec, strictly: a string is not a number, and true is no 1. What a
 sentence of refusal needs stands here too: the place, the key and its nearest right one, the value, what was expected.
 """
 
@@ -28,7 +28,7 @@ Readers = Mapping[Any, Callable[[Any, str], Any]]
 Pairs = tuple[tuple[str, Any], ...]
 """How a table of arguments is kept in frozen settings: (name, value) by name."""
 
-_SAID = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+_SAID = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
 _MANY = {int: "whole numbers", float: "numbers", str: "texts", bool: "truth values"}
 
 

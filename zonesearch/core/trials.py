@@ -1,7 +1,7 @@
 """Trainings, trials and their union.
 
 A :class:`Training` is what is wanted: parameters, a seed, and how many epochs along the trajectory. A :class:`Trial`
-is a training that came back. :class:`Trials` is an immutable set of them whose union (``a | b``) is the merge of two
+is a training that finished. :class:`Trials` is an immutable set of them whose union (``a | b``) is the merge of two
 runs: commutative, associative and idempotent, because it *is* a set union; everything else, which record answers
 for a training and which records contradict each other, is read off the set.
 """
@@ -103,7 +103,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Trial:
-    """A training that came back, whatever became of it.
+    """A training that finished, whatever became of it.
 
     Args:
         training: what was asked for; its ``epochs`` is the length that was really trained (shorter after an early
@@ -381,7 +381,7 @@ class Trials:
         return Trials, (list(self.records()),)
 
     def __len__(self) -> int:
-        """The number of different trainings that came back."""
+        """The number of different trainings that finished."""
         return self._n
 
     @cached_property

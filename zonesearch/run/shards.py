@@ -74,7 +74,7 @@ class ShardStatus:
 
     Args:
         shard: which one.
-        n_done: trainings that came back, those that diverged or failed among them.
+        n_done: trainings that finished, those that diverged or failed among them.
         n_missing: trainings still to be trained.
         n_diverged, n_failed: of those done.
     """

@@ -69,7 +69,8 @@ class MapAgreement:
             reasons.append(f"its best cell ({point_text(self.leader)}) lies in no zone after {self.late}")
         if self.n_turned > _TURNED * self.n_apart:
             reasons.append(
-                f"of {self.n_apart} pairs of cells that differ for sure in both maps {self.n_turned} changed places"
+                f"of {self.n_apart} pairs of cells that differ significantly in both maps "
+                f"{self.n_turned} changed places"
             )
         rank = "" if math.isnan(self.spearman) else f" (rank correlation {self.spearman:.2f} over {self.n_cells} cells)"
         return f"The map after {self.early} epochs was not yet right: {' and '.join(reasons)}{rank}."

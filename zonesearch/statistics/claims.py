@@ -67,7 +67,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class ClaimOutcome:
-    """What became of a claim.
+    """The replication result of a claim.
 
     Args:
         claim: which.

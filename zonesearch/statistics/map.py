@@ -25,7 +25,7 @@ _NEAR = 24  # of the best cells: those that a zone may or may not hold
 
 @dataclass(frozen=True)
 class Limit:
-    """What limits how sharp a map is: two cells near the best differ for sure only by more than this.
+    """What limits how sharp a map is: two cells near the best differ significantly only by more than this.
 
     Args:
         seeds: half-width that the noise between seeds makes of such a difference; ``examples`` the one that the finite

@@ -1,4 +1,4 @@
-"""A race: finalists get fresh seeds one round at a time, and those that are worse for sure leave.
+"""A race: finalists get fresh seeds one round at a time, and those that are significantly worse leave.
 
 Looking after every round is testing many times, so the error is shared out. The looks are planned beforehand (from
 the third seed to the last that is allowed) and each gets the same part of alpha: Bonferroni over looks, the simplest
@@ -42,7 +42,7 @@ class Race:
         n_seeds: for each finalist, how many seeds it was given or is to get now.
         most: seeds that a finalist may get; where the trainings of all together are limited, the most that one got.
         capped: whether they are limited.
-        left: for each finalist, whether it is worse than another for sure.
+        left: for each finalist, whether it is significantly worse than another.
         p_values: for each finalist, of "as good as every one that stands above it", corrected for rounds and pairs.
         margin: differences up to this do not matter; 0 for none.
         more_seeds: about how many more seeds each of the rest would settle it, if the differences and their spread

@@ -6,7 +6,7 @@ own name only if its peak stands above the meeting cell by more than the noise; 
 the cells of a plateau. (Topological persistence used for finding modes: Chazal, Guibas, Oudot & Skraba 2013.) A zone's
 cells are those of its island that cannot be told apart from its peak, in one piece: where the cells of a second hill
 belong to the zone, so do those of the pass that leads there, which is no lower than that hill beyond the noise; cells
-down a slope whose better neighbours are worse than the peak for sure do not.
+down a slope whose better neighbours are significantly worse than the peak do not.
 """
 
 from __future__ import annotations
@@ -135,7 +135,8 @@ def find_zones(
         level: the probability that the truly best cell lies in a zone; two cells count as different when their
             difference exceeds the two-sided quantile of Student's t at this level times its standard error, further
             when many compete with the peak.
-        zones_min: keep so many of the best zones (where there are as many), even when worse than the best for sure.
+        zones_min: keep so many of the best zones (where there are as many), even when significantly worse than the
+            best.
         zones_max: never more than this.
 
     Returns:

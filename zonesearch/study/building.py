@@ -65,7 +65,7 @@ def build_stage(name: str, table: Mapping[str, Any], common: Mapping[str, Any], 
     settings = dict(table)
     kind = settings.pop("kind", name)
     if not isinstance(kind, str):
-        raise StudyError(f"{where}: [{name}] kind must be a text, not {kind!r}")
+        raise StudyError(f"{where}: [{name}] kind must be a string, not {kind!r}")
     stage: Any = load("stages", kind, f"{where} [{name}]")
     if not (isinstance(stage, type) and dataclasses.is_dataclass(stage)):
         raise StudyError(f'{where}: [{name}] the stage "{kind}" is no dataclass: its fields are the keys of its table')

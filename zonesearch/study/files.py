@@ -60,7 +60,7 @@ def read_study(path: str | Path, replacements: Iterable[str] = ()) -> Study:
     Args:
         path: a TOML file.
         replacements: ``key=value`` with a dotted key, as ``training.epochs=5`` or ``space.width.row=[128, 512]``; the
-            value is TOML, or plain text when it is no TOML.
+            value is TOML, or plain text when it is not valid TOML.
 
     Raises:
         StudyError, SpaceError: the file cannot be read or understood; names the file, the key and the mend.
@@ -101,12 +101,12 @@ def tables_in(text: str, where: str) -> dict[str, Any]:
     """The tables in the text of a study file, as plain data; replaced keys stand below it.
 
     Raises:
-        StudyError: it is no TOML.
+        StudyError: it is not valid TOML.
     """
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise StudyError(f"study file {where} is no TOML: {error}") from None
+        raise StudyError(f"study file {where} is not valid TOML: {error}") from None
     for line in text.splitlines():
         if line.startswith(_REPLACED):
             _replace(tables, line.removeprefix(_REPLACED))

@@ -87,7 +87,7 @@ class ObjectiveTables:
         if kind is None:
             kind = "function" if isinstance(named, Mapping) and "function" in named else "pytorch"
         if not isinstance(kind, str):
-            raise StudyError(f"{where}: [objective] kind must be a text, not {kind!r}")
+            raise StudyError(f"{where}: [objective] kind must be a string, not {kind!r}")
         own = _own_tables(kind, stages, where)
         found = {
             key: tables.as_table(given[key], f"{where}: [{key}]") for key in (*OBJECTIVE_TABLES, *own) if key in given

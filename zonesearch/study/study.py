@@ -99,7 +99,7 @@ class Study:
         name = tables.pop("name", name)
         seed = tables.pop("seed", 0)
         if not isinstance(name, str) or not name.strip() or "/" in name:
-            raise StudyError(f"{where}: name must be a text without slashes, not {name!r}")
+            raise StudyError(f"{where}: name must be a string without slashes, not {name!r}")
         if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
             raise StudyError(f"{where}: seed must be a whole number, 0 or more, not {seed!r}")
         search = read_table(Search, searched, f"{where}: [search]")

@@ -102,7 +102,7 @@ class Compare:
         return Forecast(self.space.n_cells * self.repeats, self.epochs, self.space.n_cells, example)
 
     def check_claims(self, trials: Trials) -> tuple[ClaimOutcome, ...]:
-        """What became of each claim, by the trials so far."""
+        """The replication result of each claim, by the trials so far."""
         validation, scores = {}, {}
         for point in self.space.grid():
             cell = tuple(sorted(point.items()))

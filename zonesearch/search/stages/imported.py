@@ -49,7 +49,7 @@ class ImportedTrials:
         require(0 <= self.zones_min <= self.zones_max, self.name, "zones_min", "0..zones_max", self.zones_min)
 
     def plan(self, given: Any, trials: Trials) -> Plan:
-        """All trainings that came back; the output is the zones, of scattered points as a map."""
+        """All trainings that finished; the output is the zones, of scattered points as a map."""
         trainings = tuple(trial.training for trial in trials)
         cells = cells_of_trials(trials, self.reading)
         known = [cell for cell in cells if cell.values]

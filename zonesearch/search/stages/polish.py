@@ -46,7 +46,7 @@ class Polish:
             cells of zones compete by their cost: they are not counted, and no training chooses among them.
         keep: number of finalists.
         repeats: fresh seeds per finalist; in a race the most that one can get.
-        race: give fresh seeds one round at a time and let those leave that are worse for sure (see
+        race: give fresh seeds one round at a time and let those leave that are significantly worse (see
             :mod:`zonesearch.statistics.race`); the verdict says how the race ended.
         repeats_max: fresh seeds of all finalists together. With it those that cannot be told apart get more than
             ``repeats``, in a race, until they are told apart or these are used up; a budget sets it.

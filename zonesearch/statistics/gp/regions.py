@@ -1,7 +1,8 @@
 """Zones of a posterior: connected regions that cannot be told apart from its maximum.
 
 The trained points are taken from the highest posterior mean down, each more than a third of a length-scale from those
-before. One that is worse than the best for sure ends the search. On the straight way between two of them, a valley that
+before. One that is significantly worse than the best ends the search. On the straight way between two of them, a valley
+that
 lies below the lower end makes them two zones; without one they are the same zone, as the points of a plateau are.
 """
 
@@ -56,7 +57,7 @@ def find_regions(
         params: the parameters of each trained point.
         metric: leads back from scores to values.
         points: those that may be cells of a zone, shape (n, n_axes); by default those that the posterior knows.
-        level: a point is worse than another for sure when the posterior of the difference says so at this level
+        level: a point is significantly worse than another when the posterior of the difference says so at this level
             (two-sided, and for all zones together: Bonferroni).
         zones_max: never more than this.
     """
