@@ -2,8 +2,7 @@
 
 The trained points are taken from the highest posterior mean down, each more than a third of a length-scale from those
 before. One that is significantly worse than the best ends the search. On the straight way between two of them, a valley
-that
-lies below the lower end makes them two zones; without one they are the same zone, as the points of a plateau are.
+that lies below the lower end makes them two zones; without one they are the same zone, as the points of a plateau are.
 """
 
 from __future__ import annotations
