@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,8 @@ def names(study: Study) -> tuple[str, ...]:
         (axes(3), {"grid": {"zones_max": 2}}, MAPPED),
         (axes(3), {"interval": {"zones_max": 2}}, MAPPED),
         (axes(3), {"surrogate": {"n_trainings": 20}}, PLACED),
+        ({**axes(2), "w": {"low": 0.0, "high": 1.0, "limit_high": 2.0}}, {}, MAPPED),
+        ({**axes(1), "w": {"low": 0.0, "high": 1.0, "prior": {"center": 0.5, "spread": 0.2}}}, {}, PLACED),
     ],
 )
 def test_auto_takes_the_map_of_one_or_two_axes_where_it_fits(space: Any, more: Any, expected: Any) -> None:
@@ -88,11 +89,9 @@ def test_a_run_keeps_the_stages_that_it_was_begun_with(tmp_path: Path) -> None:
     assert [record.name for record in fresh.findings.stages] == list(PLACED)
 
 
-def test_a_run_that_recorded_no_stages_goes_on_as_it_was_begun(tmp_path: Path) -> None:
+def test_a_run_goes_on_with_a_budget_as_it_was_begun(tmp_path: Path) -> None:
     space, into = axes(3, row=2), tmp_path / "run"
     old = run_pipeline(space, objective=height, seeds=1, stages=MAPPED, into=into)
-    made = json.loads((into / "run.json").read_text())
-    assert "stages" in made["settings"]
     again = run_pipeline(space, objective=height, seeds=1, into=into, budget={"trainings": len(old.trials) + 200})
     assert {trial.training.key for trial in old.trials} <= {trial.training.key for trial in again.trials}
     assert [record.name for record in again.findings.stages] == list(MAPPED)

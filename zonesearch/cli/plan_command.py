@@ -71,8 +71,8 @@ def call(options: argparse.Namespace) -> None:
         print(f"  {name:<10} {trainings:>7,} trainings {epochs:>10,} epochs{time}")
     if study.budget is not None:
         print(
-            f"Budget {study.budget}: a stage may spend half of what is left when it begins, or all that "
-            "those after it cannot use."
+            f"Budget {study.budget}: a stage may spend half of what is left when it begins (one that places its own "
+            "trainings, four fifths), or all that those after it cannot use; the last one may spend all."
         )
     if not math.isnan(seconds):
         print(f"Times by a short probe on this machine with {workers} worker{'s' if workers > 1 else ''}.")

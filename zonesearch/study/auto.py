@@ -2,16 +2,19 @@
 
 One or two axes get the whole map (grid, interval, polish) as long as the grid fits: into the budget with its first
 seeds in half of it, and into memory. Beyond two axes a grid that can be paid for is too coarse to say anything, so a
-Gaussian process places the trainings (surrogate, polish). Settings of a grid or of intervals say that a map is meant.
+Gaussian process places the trainings (surrogate, polish). Settings of a grid or of intervals, and limits
+as far as which a grid may go on, say that a map is meant; beliefs, that a process places the trainings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from zonesearch.core.axes import Axis
 from zonesearch.core.coarse import CELLS_MOST
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
+from zonesearch.core.widening import has_limits
 from zonesearch.search.budget import Budget
 
 __all__ = ["AUTO", "MAPPED", "PLACED", "auto_stages", "is_auto"]
@@ -38,8 +41,10 @@ def auto_stages(
             enough, and the grid gets coarser when the first trainings have shown their time.
         settings: the names of the stages that have settings.
     """
-    if PLACED[0] not in settings and ("grid" in settings or "interval" in settings):
+    if PLACED[0] not in settings and ("grid" in settings or "interval" in settings or has_limits(space)):
         return MAPPED
+    if any(isinstance(axis, Axis) and axis.prior is not None for axis in space.axes):
+        return PLACED
     if len(space.axes) > _FEW_AXES or space.n_cells > CELLS_MOST:
         return PLACED
     if budget is None or budget.unit == "seconds":
