@@ -164,7 +164,7 @@ def test_sampler_heeds_constraints_of_the_objective(how: str) -> None:
     study = optuna.create_study(sampler=ZoneSampler(seed=1, **asked))
     study.optimize(objective, n_trials=60)
     feasible = [t.value for t in study.trials if t.params["x"] + t.params["y"] >= 4 and t.value is not None]
-    assert min(feasible) < 25
+    assert min(feasible) < 4  # the best there is has 2
     known = [tuple(t.params.items()) for t in study.trials]
     assert len(set(known)) == 60
     best = min(study.trials, key=lambda t: t.value)
