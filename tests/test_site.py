@@ -89,7 +89,15 @@ def names_for(block: str) -> dict[str, Any]:
     }
 
 
-NOT_RUN = ("lightning", "trainer.hyperparameter_search", "study.optimize", "import torch", "# my_", "runs/digits")
+NOT_RUN = (
+    "lightning",
+    "trainer.hyperparameter_search",
+    "study.optimize",
+    "import torch",
+    "# my_",
+    "runs/digits",
+    "digits.pt",
+)
 """What marks a block that needs more than this: a framework, files beside it (run elsewhere), a study of the user's."""
 
 

@@ -15,12 +15,12 @@ import pytest
 
 from zonesearch import StudyError
 from zonesearch.cli.main import main
+from zonesearch.core import plugins
 from zonesearch.optuna.storage import open_storage
 from zonesearch.report.figure_set import FigureSet, dashboard_figures
 from zonesearch.report.note import note
 from zonesearch.run.recorded import read_run
 from zonesearch.run.result import Result
-from zonesearch.study import plugins
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 

@@ -89,6 +89,7 @@ def searched(
         settings: of the stages.
     """
     settings.setdefault("polish", {"keep": 3, "repeats": 4, "schedules": ["constant", "step(every=7, factor=0.5)"]})
+    settings.setdefault("stages", ["grid", "interval", "polish"])
     study = Study.of(space or SPACE, _nothing, name=name, epochs=epochs, seeds=seeds, **settings)
     trials = Trials()
     while missing := next_round(study.stages, trials).missing:
