@@ -88,7 +88,7 @@ def test_validation_is_used_where_no_test_split_was_measured() -> None:
 
 def test_nothing_complete_gives_no_finalist() -> None:
     assert judge([]).recommended is None
-    assert "no training was complete" in judge([repeats([])]).sentence
+    assert "No finalist" in judge([repeats([])]).sentence
 
 
 def test_order_of_finalists_changes_nothing() -> None:

@@ -119,7 +119,7 @@ def status_of(run: str | Path) -> dict[str, Any]:
         )
     shards, commands = _shards(recorded, run)
     states = [trial.state for trial in trials]
-    complete = [trial for trial in trials if trial.accuracy is not None]
+    complete = [trial for trial in trials if trial.accuracy is not None and trial.feasible]
     metric = findings.metric
     best = max(complete, key=lambda trial: metric.score(trial.accuracy or 0.0), default=None)
     return {

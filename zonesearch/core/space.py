@@ -17,7 +17,7 @@ from zonesearch.core.constraints import Constraint
 from zonesearch.core.values import Params, Value, point, same
 from zonesearch.errors import SpaceError, did_you_mean
 
-__all__ = ["AnyAxis", "Axis", "Choice", "Space"]
+__all__ = ["AnyAxis", "Axis", "Choice", "Space", "parse_axis"]
 
 _OF_NUMBERS = ("low", "high", "scale", "integer", "row", "step", "limit_low", "limit_high", "prior")
 _AXIS_KEYS = (*_OF_NUMBERS, "values", "choices", "when")
@@ -100,7 +100,7 @@ class Space:
         """
         if not isinstance(tables, Mapping):
             raise SpaceError(f"a space is a table of axes, not {type(tables).__name__}")
-        axes = tuple(_parse_axis(str(name), table) for name, table in tables.items())
+        axes = tuple(parse_axis(str(name), table) for name, table in tables.items())
         return cls(axes, read_constraints(constraints))
 
     @property
@@ -231,7 +231,12 @@ def read_constraints(given: Any) -> tuple[Constraint, ...]:
     return tuple(each if isinstance(each, Constraint) else Constraint(each) for each in given)
 
 
-def _parse_axis(name: str, table: Any) -> AnyAxis:
+def parse_axis(name: str, table: Any) -> AnyAxis:
+    """One axis from plain data; whether its conditions fit a space is known to the space alone.
+
+    Raises:
+        SpaceError: naming the axis and the key.
+    """
     if isinstance(table, Axis | Choice):
         return table
     if isinstance(table, list | tuple):

@@ -94,7 +94,7 @@ def _further(axis: Axis, side: Side) -> Iterator[float]:
             bases = [axis.low * 2.0 ** (power + (k if up else -k)) * part for part in ((1, 1.5) if up else (1.5, 1))]
             yield from (value for value in bases if (value > last * (1 + 1e-9) if up else value < last * (1 - 1e-9)))
         return
-    if isinstance(rule, int):
+    if isinstance(rule, int) and axis.step is None:
         near, last = (0.0, 1.0) if up else (1.0, 0.0)
         step = (last - near) / rule
         yield from (_value(axis, last + k * step) for k in _counts())

@@ -104,11 +104,11 @@ def _so_far(findings: Findings, setting: str | None) -> Settled:
     if not found:
         found = [(zone.peak, zone.value, f"peak of zone {zone.number}") for zone in findings.zones[:1]]
     if not found:
-        complete = [trial for trial in findings.trials if trial.complete]
+        complete = [trial for trial in findings.trials if trial.complete and trial.feasible]
         found = [(trial.params, trial.value(findings.reading), "best training") for trial in complete]
     found = [each for each in found if math.isfinite(each[1])]
     if not found:
-        raise StudyError("there is nothing to take home: none of the run's trainings was complete")
+        raise StudyError("there is nothing to take home: none of the run's trainings was complete without a violation")
     params, value, what = max(found, key=lambda each: metric.score(each[1]))
     said = f"{metric.text(value)} on validation, flattered by the choice"
     note = f"The run has no verdict: this is the {what} so far ({said})."

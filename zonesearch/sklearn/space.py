@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from zonesearch.core.space import AnyAxis, Axis, Choice, Space
+from zonesearch.core.space import AnyAxis, Axis, Choice, Space, parse_axis
 from zonesearch.core.trials import Params, Value
 from zonesearch.errors import SpaceError
 
@@ -72,7 +72,7 @@ class ParamSpace:
             elif hasattr(axis, "rvs") or hasattr(axis, "sample"):
                 axes.append(_axis_of(str(name), axis))
             else:
-                axes.append(Space.parse({name: axis}).axes[0])
+                axes.append(parse_axis(name, axis))
         return cls(Space(tuple(axes)), objects)
 
     def params(self, found: Params) -> dict[str, Any]:

@@ -65,7 +65,9 @@ class Race:
 
     @property
     def sentence(self) -> str:
-        """How it ended, in plain words."""
+        """How it ended, in plain words; empty without a finalist."""
+        if not self.n_seeds:
+            return ""
         rest = self.left.count(False)
         cost = counted(sum(self.n_seeds), "training")
         cost += "" if self.capped else f" instead of {len(self.n_seeds) * self.most}"

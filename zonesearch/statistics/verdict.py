@@ -191,7 +191,7 @@ class Verdict:
     def _sentence(self) -> str:
         best, cheapest = self.best, self.cheapest
         if best is None or cheapest is None:
-            return "No finalist: no training was complete."
+            return "No finalist: no training that could be one was complete without a violation."
         text = f"{_name(best.finalist)}: {self.metric.text(best.mean, best.half_width)}"
         total, alike = len(self.standings), len(self.alike)
         if total == 1:

@@ -167,17 +167,17 @@ class Grid:
         """
         seeds = Seeds.parse(self.seeds)
         rows = self._rows(given)
-        # as many rounds beyond the rims as are sure to be paid for
-        widen = next((k for k in range(self.widen, -1, -1) if widest(rows, k).n_cells * seeds.zone <= n), 0)
+        usual = seeds.first + (seeds.zone - seeds.first) / _SHARE
+        # as many rounds beyond the rims as can be paid for, were all of them needed
+        widen = next((k for k in range(self.widen, -1, -1) if widest(rows, k).n_cells * usual <= n), 0)
         if widest(rows, widen) != widest(rows, self.widen):
             return replace(self, widen=widen).within(n, given, paid)
         if widest(rows, widen).n_cells * seeds.zone <= n:
             return self
-        usual = seeds.first + (seeds.zone - seeds.first) / _SHARE
         small = self
         if self._rows(given).n_cells * usual > n:
             small = replace(self, cells_max=max(1, int(n / usual)))
-        n_first = small._rows(given).n_cells * seeds.first
+        n_first = widest(small._rows(given), small.widen).n_cells * seeds.first
         if n_first > n:
             raise StudyError(
                 f"[search] budget: stage {self.name} may get {n} trainings, but its choices alone make "
