@@ -36,7 +36,7 @@ def test_prior_that_makes_no_sense_is_refused(prior: Any, said: str) -> None:
 
 def test_prior_that_no_stage_heeds_is_refused() -> None:
     with pytest.raises(StudyError, match="stage surrogate"):
-        Study.of({"rate": RATE}, lambda params: 0.0)
+        Study.of({"rate": RATE}, lambda params: 0.0, stages=["grid", "interval", "polish"])
 
 
 def test_first_design_begins_at_the_center_and_leaves_room_for_doubt() -> None:

@@ -20,8 +20,10 @@ from zonesearch.core.space import Axis, Choice, Space
 from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.errors import StoreError, StudyError
 from zonesearch.optuna.importing import Imported, import_study
+from zonesearch.optuna.runs import import_run
 from zonesearch.optuna.storage import open_storage, quiet_optuna
 from zonesearch.optuna.view import OptunaView
+from zonesearch.run.recorded import read_run
 from zonesearch.search.stages.imported import ImportedTrials
 from zonesearch.statistics.scattered import cells_of_trials, on_grid
 
@@ -405,3 +407,20 @@ def test_import_of_many_trials_is_quick(tmp_path: Path) -> None:
     assert len(plan.trainings) == 400
     assert "zones are read off a Gaussian process" in plan.notes[0]
     assert time.process_time() - started < 5
+
+
+def test_constraints_of_a_study_are_its_violations(tmp_path: Path) -> None:
+    def objective(trial: optuna.Trial) -> float:
+        x, y = trial.suggest_float("x", 0, 1), trial.suggest_float("y", 0, 1)
+        trial.set_constraint("small", x - 0.4)
+        return (x - 0.6) ** 2 + (y - 0.5) ** 2
+
+    url = f"sqlite:///{tmp_path / 'a.db'}"
+    study = optuna.create_study(storage=url, study_name="a", sampler=optuna.samplers.RandomSampler(seed=0))
+    study.optimize(objective, n_trials=60)
+    imported, folder = import_run(url, "a", tmp_path / "run")
+    violations = {trial.params["x"]: trial.violation for trial in imported.trials}
+    assert all(violation == pytest.approx(x - 0.4) for x, violation in violations.items())
+    zones = read_run(folder.path)[0].zones
+    assert zones
+    assert all(cell["x"] <= 0.4 for zone in zones for cell in zone.cells)

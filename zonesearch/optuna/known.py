@@ -22,6 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from zonesearch.core.metric import Metric
 from zonesearch.core.trials import Params, Training, Trial, Trials, Value
+from zonesearch.optuna.constraints import violation_of
 from zonesearch.optuna.space import OptunaSpace
 
 __all__ = ["CLAIM", "Branches", "Known", "asked_of", "overdue", "read_study_trials", "what"]
@@ -162,17 +163,6 @@ def asked_of(evaluation: FrozenTrial, space: OptunaSpace) -> Training | None:
     if content is None or content["params"].keys() != set(space.space.branch(content["params"])):
         return None
     return Training(content["params"], content["seed"], content["epochs"])
-
-
-def violation_of(evaluation: FrozenTrial) -> float | None:
-    """The largest value of the constraints that were set for a trial: above 0 it is infeasible; None without any.
-
-    ``trial.set_constraint(name, value)`` sets one, and samplers with a ``constraints_func`` set them all.
-    """
-    attributes = evaluation.system_attrs
-    together = attributes.get("constraints") or ()
-    values = [*together, *(value for key, value in attributes.items() if key.startswith("constraints:"))]
-    return max(map(float, values), default=None)
 
 
 class _Reader:

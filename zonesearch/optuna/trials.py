@@ -15,6 +15,7 @@ from zonesearch.core.metric import Metric
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Training, Trial, Value
 from zonesearch.optuna.axes import parameter_value, snapped
+from zonesearch.optuna.constraints import violation_of
 
 __all__ = ["Conversion", "ReadStudy"]
 
@@ -149,6 +150,8 @@ class Conversion:
         found = {f"user_{name}" if name in _OWN_COLUMNS else name: value for name, value in attributes.items()}
         named = zip(study.objectives, evaluation.values or (), strict=False)
         found |= {name: value for i, (name, value) in enumerate(named) if i != self._which}
+        violation = None if study.ours else violation_of(evaluation)
+        found |= {} if violation is None else {"violation": violation}
         numbers = {n: float(v) for n, v in found.items() if isinstance(v, int | float) and not isinstance(v, bool)}
         return {name: value for name, value in numbers.items() if math.isfinite(value) and name != self._metric.name}
 

@@ -132,7 +132,7 @@ def _together(a: Cell, b: Cell) -> Cell:
 def _of_branch(branch: _Branch, level: float, zones_max: int) -> tuple[tuple[Zone, ...], str, float]:
     """The zones, a note where there are none, and the variance of a single value as the process has it."""
     n_axes = len(branch.space.axes)
-    alive = [cell for cell in branch.cells if cell.values]
+    alive = [cell for cell in branch.cells if cell.values and cell.feasible]
     lacking = _LEAST + n_axes - len(alive)
     if lacking > 0:
         more = max(lacking, _USUAL * n_axes - len(alive))
@@ -144,7 +144,8 @@ def _of_branch(branch: _Branch, level: float, zones_max: int) -> tuple[tuple[Zon
     cube = Cube(branch.space)
     home = {_place(cube, cell.params): cell for cell in branch.cells}
     known = _thinned(home)
-    data, scale = Known({place: _scores(cell) for place, cell in known.items()}).data(cube)
+    barred = frozenset(place for place, cell in known.items() if not cell.feasible)  # values, but no peaks
+    data, scale = Known({place: _scores(cell) for place, cell in known.items()}, barred).data(cube)
     posterior = fit(data, Prior())
     variance = posterior.hyper.noise * scale.unit**2
     if float(np.ptp(data.means)) == 0.0:
