@@ -192,6 +192,14 @@ def test_regression_is_answered_in_the_units_of_its_target(tmp_path: Path) -> No
     assert network.module(network.prepare(x[:2])).shape == (2,)
     with pytest.raises(ObjectiveError, match="a regression has no probabilities"):
         network.predict_proba(x)
+    pytest.importorskip("onnx")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    from zonesearch.training.onnx_file import save_onnx
+
+    session = onnxruntime.InferenceSession(str(save_onnx(network, tmp_path / "net.onnx")))
+    for n in (1, 7):
+        [values] = session.run(["outputs"], {"inputs": network.prepare(x[:n]).numpy()})
+        assert values == pytest.approx(network.predict(x[:n]), rel=1e-4)
 
 
 def test_table_is_answered_from_a_frame_with_its_own_columns(tmp_path: Path) -> None:

@@ -82,6 +82,8 @@ def call(options: argparse.Namespace) -> None:
 
     if options.onnx is not None:
         check_onnx()
+        if (home.tables or {}).get("data", {}).get("collate"):
+            raise StudyError("--onnx: a network whose examples are collated has no one shape of inputs; leave it out")
     seeds: tuple[int, ...] | None = None if options.seed is None else (options.seed,)
     if options.ensemble is not None:
         seeds = home.settled.seeds_of(options.ensemble)

@@ -17,7 +17,7 @@ _REPEATS = 5
 
 
 def winner_study(tables: Mapping[str, Any], params: Params, *, name: str, repeats: int = 0, why: str = "") -> str:
-    """The text of a study file with one cell, the setting ``params``, and a stage that repeats it with fresh seeds.
+    """The text of a study file with one cell, the setting ``params``, and a stage that repeats it.
 
     Each param is an axis with a single value, so that its trainings are those of the search: the two runs merge.
 
@@ -54,8 +54,9 @@ def winner_study(tables: Mapping[str, Any], params: Params, *, name: str, repeat
     made["search"] = {"stages": ["compare"], **search}
     made["compare"] = {"repeats": max(2, repeats or _REPEATS)}
     said = f" {why}" if why else ""
-    return f"# One setting of a search:{said}. `zonesearch run` trains it with fresh seeds.\n" + tomli_w.dumps(
-        {key: table for key, table in made.items() if table != {} or key == "space"}
+    return (
+        f"# One setting of a search:{said}. `zonesearch run` trains it with the seeds that judge finalists.\n"
+        + tomli_w.dumps({key: table for key, table in made.items() if table != {} or key == "space"})
     )
 
 

@@ -64,7 +64,7 @@ class Normalised(nn.Module):
         outputs: Tensor = self.network(*inputs)
         if self._classes:
             return outputs
-        return outputs.reshape(len(outputs)) * self._scale[1] + self._scale[0]
+        return outputs.flatten() * self._scale[1] + self._scale[0]
 
 
 @dataclass(frozen=True, eq=False)
