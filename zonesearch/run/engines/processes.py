@@ -35,8 +35,8 @@ from types import TracebackType
 from typing import IO, Any
 
 import cloudpickle
-from joblib.externals.loky import BrokenProcessPool, ProcessPoolExecutor
-from joblib.externals.loky.process_executor import ShutdownExecutorError
+from loky import BrokenProcessPool, ProcessPoolExecutor
+from loky.process_executor import ShutdownExecutorError
 
 from zonesearch.core.objective import Bundle, Objective
 from zonesearch.core.trials import Trial
