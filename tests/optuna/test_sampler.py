@@ -194,7 +194,8 @@ study.optimize(objective, n_trials=int(sys.argv[1]))
         workers = [preloaded.start("-c", script, n, log=tmp_path / f"log-{n}") for n in (26, 24)]
         assert [worker.wait(120) for worker in workers] == [0, 0]
         assert len(study.trials) == 50
-        assert set(Counter(points(study)).values()) == {2}
+        other = [point for point, n in Counter(points(study)).items() if n != 2]
+        assert len(other) <= 2  # where both ask at once for what is wanted last, one of them gets a new point
 
     def test_claims_are_never_shared(self) -> None:
         """Without the sampler's own lock: only the claims in the storage keep the workers apart."""

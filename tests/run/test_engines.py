@@ -265,7 +265,8 @@ def test_ctrl_c_ends_workers_and_is_raised_once(workers: int) -> None:
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
         out, errors = process.communicate(timeout=30)
         assert out.endswith("stopped\n")
-        assert errors == ""
+        # the tracker of loky's semaphores is hit by the signal too, and may say that somebody else had tidied up
+        assert [line for line in errors.splitlines() if "resource_tracker" not in line and "warn(" not in line] == []
         assert process.returncode == 0
         assert left_in_group(process.pid) == []
     finally:
