@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from zonesearch import Axis, Space, SpaceError, run_pipeline
@@ -34,6 +34,7 @@ def test_step_of_a_tenth_has_short_decimals() -> None:
     assert axis.contains(0.1 + 0.2)
 
 
+@example(low=1, n=7, step=0.1, log=False, u=0.0, parts=1)
 @given(
     low=st.integers(1, 50),
     n=st.integers(1, 40),

@@ -122,8 +122,9 @@ def distribution_of(axis: AnyAxis) -> BaseDistribution:
     low, high = axis.bounds  # what is wider later has the same distribution from the start
     step = None if log else axis.step  # Optuna has no steps on a log scale
     if step is not None:
-        low = axis.low + step * math.ceil(round((low - axis.low) / step, 6))
-        high = axis.low + step * math.floor(round((high - axis.low) / step, 6))
+        below, above = math.ceil(round((low - axis.low) / step, 6)), math.floor(round((high - axis.low) / step, 6))
+        # as short as the axis has its values: Optuna divides what is written, not what is computed
+        low, high = (float(f"{axis.low + step * n:.12g}") for n in (below, above))
     if axis.integer:
         return IntDistribution(int(low), int(high), log=log, step=int(step or 1))
     return FloatDistribution(float(low), float(high), log=log, step=step)
