@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -100,6 +101,49 @@ def test_scheduler_that_is_killed_ends_the_run_with_a_sentence_and_a_rerun_finis
     assert process.wait(timeout=120) == 0, said(process)
     assert results(trials_in(folder)) == unbroken()
     assert recorded_once(folder)
+
+
+@pytest.mark.slow
+def test_scheduler_that_dies_while_a_result_is_fetched_fails_no_training(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from distributed import Client
+    from distributed.comm.core import CommClosedError
+
+    async def closed(self: Client, *arguments: object) -> object:
+        # The connection that fetches is closed before the one that tells of lost futures is.
+        cluster.scheduler.kill()
+        raise CommClosedError("Stream is closed")
+
+    monkeypatch.setattr(Client, "_gather_remote", closed)
+    came: list[Trial] = []
+    objective = Sleeper()
+    with (
+        open_engine(cluster.address) as engine,
+        pytest.raises(StoreError, match=r"the connection to the Dask scheduler at .* is lost"),
+    ):
+        engine.run(objective, objective.bundles(TRAININGS), came.extend)
+    assert came == []
+
+
+@pytest.mark.slow
+def test_trainings_that_wait_for_a_first_worker_say_so_and_go_on_once_it_comes(
+    start: Start, free_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zonesearch.run.engines.dask_engine._SILENT_S", 0.2)
+    cluster = Cluster(start, free_port)
+    later = threading.Timer(1.0, cluster.worker)
+    came: list[Trial] = []
+    objective = Sleeper()
+    later.start()
+    with (
+        open_engine(cluster.address) as engine,
+        pytest.warns(UserWarning, match=r"no worker is connected .*`dask worker") as said_once,
+    ):
+        engine.run(objective, objective.bundles(TRAININGS), came.extend)
+    later.join()
+    assert len(said_once) == 1
+    assert len(came) == len(TRAININGS)
 
 
 @pytest.mark.slow

@@ -25,7 +25,8 @@ import time
 import traceback
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
 from typing import Any
@@ -44,6 +45,10 @@ from zonesearch.run.storage.provenance import machine
 __all__ = ["Dask", "open_dask"]
 
 _TOPIC = "zonesearch-progress"
+_SILENT_S = 10.0  # without a word for so long, it is asked whether there are workers at all
+_LOST = (OSError, CancelledError, RuntimeError, AttributeError)
+"""What fetching a result raises when the scheduler is gone: refused or closed connections, futures cancelled meanwhile,
+and distributed's own stumbling over what it has dropped by then (``None.with_traceback``)."""
 _SAY_S = 0.5  # a bundle under way speaks at most this often
 
 
@@ -78,6 +83,7 @@ class Dask:
         self._cluster: LocalCluster | None = None
         self._sent: tuple[Objective, Future[Any]] | None = None
         self._heard: queue.SimpleQueue[Future[Any] | tuple[str, float]] = queue.SimpleQueue()
+        self._alone = False
         self._silence = ExitStack()
         self._silence.enter_context(_quiet())
         try:
@@ -136,7 +142,7 @@ class Dask:
         under_way = self._submit(objective, bundles, say=on_progress is not None)
         try:
             while under_way:
-                done, shares = _drain(heard)
+                done, shares = _drain(heard, self._say_who_is_missing)
                 came: list[Trial] = []
                 for future in done:
                     bundle = under_way.pop(future, None)
@@ -191,10 +197,7 @@ class Dask:
             ZoneSearchError: what the objective raised for a person to mend.
         """
         if future.status in ("cancelled", "lost"):
-            raise StoreError(
-                f"the connection to the Dask scheduler at {self._address} is lost. What came back is recorded: start "
-                f"the scheduler and its workers again, then run again to train the rest"
-            )
+            raise self._lost()
         try:
             trials: list[Trial] = future.result()
         except KilledWorker:
@@ -207,11 +210,30 @@ class Dask:
                 f"environment of every worker"
             ) from error
         except Exception as error:  # the trials could not be brought back
-            if future.status in ("cancelled", "lost"):
-                return self._came(future, bundle)
+            # Only "error" is the word of a worker about this task. A scheduler that dies while a result is being
+            # fetched leaves the future "finished" for a while, and says nothing about the training.
+            if (future.status != "error" and isinstance(error, _LOST)) or future.status in ("cancelled", "lost"):
+                raise self._lost() from error
             text = "".join(traceback.format_exception(error))
             return [failed(training, text, self._where()) for training in bundle.trainings]
         return trials
+
+    def _say_who_is_missing(self) -> None:
+        """Warn, once for each time that it happens, that trainings wait and there is no worker to do them."""
+        alone = self.n_workers == 0
+        if alone and not self._alone:
+            warnings.warn(
+                f"no worker is connected to the Dask scheduler at {self._address}: the trainings wait for one. Start "
+                f"some there with `dask worker {self._address}`",
+                stacklevel=4,
+            )
+        self._alone = alone
+
+    def _lost(self) -> StoreError:
+        return StoreError(
+            f"the connection to the Dask scheduler at {self._address} is lost. What came back is recorded: start "
+            f"the scheduler and its workers again, then run again to train the rest"
+        )
 
     def _send(self, objective: Objective) -> Future[Any]:
         """The pickled objective as the result of a task: unlike scattered data it survives the death of its worker."""
@@ -258,11 +280,18 @@ def open_dask(address: str, options: EngineOptions) -> Dask:
     return Dask(address, options.workers, options.threads, options.provenance, options.timeout)
 
 
-def _drain(heard: queue.SimpleQueue[Any]) -> tuple[list[Future[Any]], dict[str, float]]:
+def _drain(
+    heard: queue.SimpleQueue[Any], while_silent: Callable[[], None]
+) -> tuple[list[Future[Any]], dict[str, float]]:
     """Wait until something was heard, then take all of it: tasks that ended, and the last share of each bundle."""
     done: list[Future[Any]] = []
     shares: dict[str, float] = {}
-    item = heard.get()
+    while True:
+        try:
+            item = heard.get(timeout=_SILENT_S)
+            break
+        except queue.Empty:
+            while_silent()
     while True:
         if isinstance(item, tuple):
             shares[item[0]] = item[1]
