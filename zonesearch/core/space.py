@@ -75,7 +75,7 @@ class Space:
                     if not self[name].takes(value):
                         raise SpaceError(
                             f'axis "{axis.name}": when asks for {name} = {value!r}, which a search of real numbers '
-                            f"hardly ever takes: give {name} a row with that value, a step or choices, or leave when out"
+                            f"never meets: give {name} a row with that value, a step or choices, or leave when out"
                         )
             seen, open_ = set[str](), [axis.name]
             while open_:
