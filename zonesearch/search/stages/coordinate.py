@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator, Hashable, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from itertools import islice, product
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -307,7 +307,7 @@ def _middles(space: Space, middle: Place) -> list[Place]:
         return [middle]
     decide = {name for axis in space.axes for name, _ in axis.when}
     ways = [
-        sorted(range(len(axis.row())), key=lambda i, m=m: abs(i - m)) if axis.name in decide else [m]
+        sorted(range(len(axis.row())), key=partial(_away, m)) if axis.name in decide else [m]
         for axis, m in zip(space.axes, middle, strict=True)
     ]
     found: dict[tuple[str, ...], Place] = {}
@@ -317,6 +317,10 @@ def _middles(space: Space, middle: Place) -> list[Place]:
         if branch not in found or not _allowed(space, found[branch]):
             found[branch] = place
     return list(found.values())
+
+
+def _away(middle: int, i: int) -> int:
+    return abs(i - middle)
 
 
 def _allowed(space: Space, place: Place) -> bool:
