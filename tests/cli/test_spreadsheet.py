@@ -13,7 +13,7 @@ from tests.run.made import record_in
 from zonesearch import Study
 from zonesearch.cli.main import main
 from zonesearch.cli.spreadsheet import as_texts
-from zonesearch.core.trials import Training, Trial
+from zonesearch.core.trials import Training, Trial, Trials
 
 EVIL = ["=HYPERLINK()", "+1", "-1", "@SUM(1)", "\t=1", "fine", "a=b"]
 
@@ -50,3 +50,11 @@ def test_numbers_among_texts_stay_numbers() -> None:
     frame = pd.DataFrame({"a": [-1, "-1", None, -2.5], "b": [1.0, -1.0, 2.0, 3.0]})
     assert as_texts(frame)["a"].tolist() == [-1, "'-1", None, -2.5]
     assert as_texts(frame)["b"].tolist() == [1.0, -1.0, 2.0, 3.0]
+
+
+def test_whole_numbers_of_an_axis_that_is_sometimes_absent_stay_whole() -> None:
+    trials = Trials(
+        [Trial(Training({"opt": "sgd", "k": 2}), accuracy=0.5), Trial(Training({"opt": "adam"}), accuracy=0.4)]
+    )
+    told = as_texts(trials.frame()).to_csv(index=False)
+    assert [row["k"] for row in csv.DictReader(io.StringIO(told))] in (["2", ""], ["", "2"])

@@ -63,3 +63,27 @@ def test_points_of_the_cube_are_points_of_the_space(u: list[float]) -> None:
 def test_conditions_that_make_no_sense_are_refused(tables: dict[str, Any], said: str) -> None:
     with pytest.raises(SpaceError, match=said):
         Space.parse(tables)
+
+
+@pytest.mark.parametrize(
+    ("parent", "value"),
+    [({"low": 0.0, "high": 1.0}, 0.3), ({"low": 0.001, "high": 1.0, "scale": "log", "row": 3}, 0.02)],
+)
+def test_a_condition_on_a_single_real_number_is_refused(parent: dict[str, Any], value: float) -> None:
+    with pytest.raises(SpaceError, match=r'axis "b": when asks for a = .*, which a search of real numbers'):
+        Space.parse({"a": parent, "b": {"low": 0.0, "high": 1.0, "when": {"a": value}}})
+
+
+@pytest.mark.parametrize(
+    ("parent", "value"),
+    [
+        ({"low": 0.0, "high": 1.0, "step": 0.1}, 0.3),
+        ({"low": 0.0, "high": 1.0, "row": [0.0, 0.3, 1.0]}, 0.3),
+        ([0.1, 0.3], 0.3),
+        ({"low": 1, "high": 8}, 3),
+        ({"choices": [0.1, 0.3]}, 0.3),
+    ],
+)
+def test_a_condition_on_a_value_that_is_met_is_taken(parent: Any, value: float) -> None:
+    space = Space.parse({"a": parent, "b": {"low": 0.0, "high": 1.0, "when": {"a": value}}})
+    assert space.contains({"a": value, "b": 0.5})

@@ -84,3 +84,28 @@ def test_grid_is_the_allowed_part_of_the_lattice(n: int, m: int, most: int) -> N
     assert list(space.lattice()) == list(whole.grid())
     assert all(space.contains(p) == (p["a"] * p["b"] < most) for p in whole.grid())  # type: ignore[operator]
     assert Space.parse(space.describe(), space.expressions) == space
+
+
+@pytest.mark.parametrize(
+    ("expression", "value", "held"),
+    [
+        ("x == 1", True, False),
+        ("x == 1", 1, True),
+        ("x == True", True, True),
+        ("x == True", 1, False),
+        ("x != True", 1, True),
+        ("x in [1, 2]", True, False),
+        ("x in [1, 2]", 2.0, True),
+        ("x not in [True]", 1, True),
+        ("x == '1'", 1, False),
+        ("x == [1, 2]", (1, 2), True),
+        ("x == [1, 2]", (True, 2), False),
+    ],
+)
+def test_equality_tells_choices_apart_as_the_space_does(expression: str, value: Any, held: bool) -> None:
+    assert Constraint(expression).holds({"x": value}) is held
+
+
+def test_a_constraint_takes_one_of_two_choices_that_python_calls_equal() -> None:
+    space = Space.parse({"x": {"choices": [True, 1, 1.0]}}, ["x == 1"])
+    assert [type(cell["x"]) for cell in space.grid()] == [int]

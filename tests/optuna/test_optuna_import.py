@@ -424,3 +424,26 @@ def test_constraints_of_a_study_are_its_violations(tmp_path: Path) -> None:
     zones = read_run(folder.path)[0].zones
     assert zones
     assert all(cell["x"] <= 0.4 for zone in zones for cell in zone.cells)
+
+
+def test_conditions_are_read_off_trials_that_determine_them(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'branches.db'}"
+
+    def objective(trial: optuna.Trial) -> float:
+        rate = trial.suggest_float("rate", 0.0, 1.0)
+        layers = trial.suggest_int("layers", 1, 3)
+        if trial.suggest_categorical("opt", ["sgd", "adam"]) == "sgd":
+            rate -= trial.suggest_float("momentum", 0.0, 0.9) / 10
+        if layers > 1:
+            rate += trial.suggest_float("second", 0.0, 1.0) / 10
+        if trial.number % 3 == 0:
+            trial.suggest_float("now_and_then", 0.0, 1.0)
+        return rate
+
+    study = optuna.create_study(storage=url, study_name="b", sampler=optuna.samplers.RandomSampler(seed=0))
+    study.optimize(objective, n_trials=40)
+    space = import_study(url).space
+    assert dict(space["momentum"].when) == {"opt": ("sgd",)}
+    assert dict(space["second"].when) == {"layers": (2, 3)}
+    assert space["now_and_then"].when == ()
+    assert space["rate"].when == ()

@@ -365,3 +365,22 @@ def test_it_serves_keras_wrappers() -> None:
         found = search(wrapped, space, seeds=1, settings={"polish": {"keep": 1, "repeats": 1}}).fit(X, Y)
     assert found.best_params_["model_kwargs"]["rate"] in (0.0001, 0.1)
     assert 0 <= found.best_score_ <= 1
+
+
+def test_constraints_and_budgets_are_those_of_every_search() -> None:
+    space = {"n_neighbors": {"low": 1, "high": 20}, "leaf_size": {"low": 10, "high": 40, "row": 3}, "p": [1, 2]}
+    found = search(
+        KNeighborsClassifier(), space, seeds=1, budget={"trainings": 16}, constraints=["n_neighbors * leaf_size <= 200"]
+    ).fit(X, Y)
+    assert len(found.result_.trials) <= 16
+    table = found.cv_results_
+    assert all(n * leaf <= 200 for n, leaf in zip(table["param_n_neighbors"], table["param_leaf_size"], strict=True))
+    assert clone(found).get_params()["constraints"] == ["n_neighbors * leaf_size <= 200"]
+    timed = search(KNeighborsClassifier(), {"n_neighbors": [1, 2, 3]}, seeds=1, budget={"minutes": 5}).fit(X, Y)
+    assert timed.verdict_ is not None
+    with pytest.raises(StudyError, match="give one of them"):
+        search(KNeighborsClassifier(), space, n_trainings=9, budget={"trainings": 9}).fit(X, Y)
+    with pytest.raises(StudyError, match="no epochs"):
+        search(KNeighborsClassifier(), space, budget={"epochs": 9}).fit(X, Y)
+    with pytest.raises(SpaceError, match="no axis"):
+        search(KNeighborsClassifier(), space, constraints=["neighbors < 3"]).fit(X, Y)

@@ -166,3 +166,24 @@ def test_a_space_that_was_narrowed_before_is_climbed_in_its_place() -> None:
 def test_wrong_settings_are_clear_errors(settings) -> None:
     with pytest.raises(StudyError, match=r"\[coordinate\]"):
         Coordinate(GRID, epochs=1, **settings)
+
+
+def test_every_branch_is_climbed_by_itself() -> None:
+    space = Space.parse(
+        {
+            "opt": ["adam", "sgd"],
+            "x": {"low": 0, "high": 10, "row": 10},
+            "m": {"low": 0, "high": 10, "row": 10, "when": {"opt": "sgd"}},
+        }
+    )
+
+    def height(params, seed):  # at the best of adam, sgd is far worse; its own peak is the higher one
+        if params["opt"] == "adam":
+            return 0.8 - (params["x"] - 2) ** 2 / 100
+        return 1.0 - (params["x"] - 9) ** 2 / 20 - (params["m"] - 8) ** 2 / 30
+
+    output, _, trainings = asked(Coordinate(space, epochs=1, n_trainings=20), height)
+    assert [zone.peak for zone in output] == [{"opt": "sgd", "x": 9, "m": 8}, {"opt": "adam", "x": 2}]
+    assert len({training.identity for training in trainings}) == len(trainings) <= 20
+    again, _, _ = asked(Coordinate(space, epochs=1, n_trainings=20), height, output)  # a zone without m
+    assert again[0].peak == {"opt": "sgd", "x": 9, "m": 8}

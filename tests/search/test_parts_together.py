@@ -11,6 +11,7 @@ import pytest
 
 from zonesearch import ObjectiveError, Space, run_pipeline
 from zonesearch.cli.main import main
+from zonesearch.core.coarse import coarser
 from zonesearch.core.widening import beyond
 
 
@@ -55,3 +56,80 @@ def test_a_violation_that_is_no_number_fails_the_training() -> None:
 
     with pytest.raises(ObjectiveError, match="violation nan"):
         run_pipeline(AXES, objective=unsure, metric="accuracy")
+
+
+def test_a_budget_that_cuts_a_grid_keeps_cells_that_are_allowed_and_conditions_that_are_met() -> None:
+    for expression in ("a + b <= 2", "a * b >= 60", "a == 7 and b == 3"):
+        space = Space.parse({"a": {"low": 0, "high": 8, "row": 8}, "b": {"low": 0, "high": 8, "row": 8}}, [expression])
+        for n in (1, 4, 9):
+            cells = list(coarser(space, n).grid())
+            assert 1 <= len(cells) <= n
+            assert all(space.contains(cell) for cell in cells)
+    depth = {"low": 1, "high": 8, "row": 7}
+    space = Space.parse({"depth": depth, "skip": {"low": 0.0, "high": 1.0, "when": {"depth": [7, 8]}}})
+    assert any("skip" in cell for cell in coarser(space, 6).grid())
+    assert coarser(space, 6).n_cells <= 6
+
+
+@pytest.mark.parametrize("n", [20, 30, 40, 60])
+def test_a_constrained_grid_within_a_small_budget_is_searched(n: int) -> None:
+    axes = {"a": {"low": 0, "high": 8, "row": 8}, "b": {"low": 0.0, "high": 8.0, "row": 8}}
+    result = run_pipeline(
+        axes, objective=lambda params: -abs(params["a"] - 7.0) - abs(params["b"] - 7), metric="score", seeds=1,
+        constraints=["a * b >= 40"], stages=["grid", "interval", "polish"], budget={"trainings": n},
+    )  # fmt: skip
+    assert len(result.trials) <= n
+    assert all(trial.params["a"] * trial.params["b"] >= 40 for trial in result.trials)
+    assert result.verdict is not None
+    assert result.verdict.standings
+    assert not {"ended the search early", "is settled"} <= {
+        part for part in ("ended the search early", "is settled") if part in result.verdict.sentence
+    }
+
+
+def test_what_a_settled_verdict_leaves_goes_back_to_the_zones_whose_lines_were_cut() -> None:
+    def noisy(params: Mapping[str, Any], seed: int) -> float:
+        return uphill({"width": params["x"] * 10, "x": params["y"] / 10}) + 0.0001 * (seed % 7)
+
+    axes = {"x": {"low": 0.0, "high": 10.0, "row": 4}, "y": {"low": 0.0, "high": 10.0, "row": 4}}
+    settings: dict[str, Any] = {"stages": ["grid", "interval", "polish"], "seeds": 1, "polish": {"margin": 0.5}}
+    for n in (36, 50, 64):
+        result = run_pipeline(axes, objective=noisy, budget={"trainings": n}, **settings)
+        assert len(result.trials) <= n
+        verdict = result.verdict
+        assert verdict is not None
+        if "is settled" in verdict.sentence:
+            assert "ended the search early" not in verdict.sentence
+    interval = next(stage for stage in result.findings.stages if stage.name == "interval")
+    assert interval.wanted, "64 pay for lines, once the verdict is settled without them"
+
+
+def test_a_finalist_whose_fresh_seeds_violate_a_constraint_is_none() -> None:
+    def train(params: Mapping[str, Any], seed: int) -> dict[str, float]:
+        fresh_and_bad = seed >= 1000 and params["x"] > 6
+        return {"score": abs(params["x"] - 3.0) + 0.01 * (seed % 5), "violation": 1.0 if fresh_and_bad else 0.0}
+
+    space = {"x": {"low": 0, "high": 8, "row": 8}}
+    result = run_pipeline(
+        space, objective=train, metric="score", seeds=1, stages=["grid", "polish"], polish={"keep": 2, "repeats": 2}
+    )
+    assert result.verdict is not None
+    assert result.verdict.standings
+    assert all(standing.finalist.params["x"] <= 6 for standing in result.verdict.standings)
+    assert "Left out, since fresh seeds report a violation: x " in result.verdict.sentence
+    assert {params["x"] for params in result.verdict.describe()["violating"]} <= {7, 8}
+
+
+def test_trainings_of_an_earlier_budget_are_named(tmp_path: Path) -> None:
+    axes = {name: {"low": 0.0, "high": 1.0} for name in "abc"}
+    settings: dict[str, Any] = {"objective": _bowl, "seeds": 1, "into": tmp_path / "run"}
+    first = run_pipeline(axes, budget={"trainings": 20}, **settings)
+    assert not any("beside the budget" in note for note in first.findings.notes)
+    second = run_pipeline(axes, budget={"trainings": 30}, **settings)
+    extra = len(second.trials) - 30
+    assert extra > 0
+    assert any(note.startswith(f"{extra} of {30 + extra} trainings are beside") for note in second.findings.notes)
+
+
+def _bowl(params: Mapping[str, Any]) -> float:
+    return 0.9 - sum((value - 0.4) ** 2 for value in params.values()) / 9

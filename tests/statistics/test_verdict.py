@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from zonesearch.core.axes import Choice
 from zonesearch.core.metric import Metric
 from zonesearch.statistics.candidates import Finalist
 from zonesearch.statistics.significance import holm, paired_p_value, t_interval, wilson_interval
@@ -208,3 +209,11 @@ def test_finalists_on_the_same_test_examples_are_compared_over_both() -> None:
             hard = hard_here
         false_alarms += any(s.differs for s in judge(pair).standings)
     assert false_alarms <= stats.binom.ppf(0.999, 60, 0.05)
+
+
+def test_a_verdict_tells_values_of_different_types_apart() -> None:
+    choices = Choice("x", (True, 1, 1.0, "1", "True", None, "None", "", "one")).values
+    said = [judge([Repeats(Finalist({"x": value}, "", 0.9), {0: 0.9, 1: 0.8}, {})]).sentence for value in choices]
+    assert len(set(said)) == len(choices)
+    assert [text.split(":")[0] for text in said[:4]] == ["x True", "x 1", "x 1.0", 'x "1"']
+    assert said[-1].startswith("x one:")

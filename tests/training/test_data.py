@@ -491,6 +491,16 @@ def test_limit_is_of_every_part_and_of_each_by_itself() -> None:
     refused("limit_test is a number of examples", limit_test=-1)
 
 
+@pytest.mark.parametrize("key", ["limit", "limit_validation", "limit_test"])
+def test_a_limit_too_small_for_every_class_is_named_with_the_least(key: str) -> None:
+    with pytest.raises(ObjectiveError, match=rf"\[data\] {key} = 2 is too small: .* 10 classes") as caught:
+        load(DataSettings(**{key: 2}), 0)
+    least = int(str(caught.value).rpartition(" ")[2])
+    load(DataSettings(**{key: least, "limit_validation": 100, "limit_test": 100} | {key: least}), 0)
+    with pytest.raises(ObjectiveError, match=f"{key} = {least - 1} is too small"):
+        load(DataSettings(**{"limit_validation": 100, "limit_test": 100} | {key: least - 1}), 0)
+
+
 def test_a_limit_changes_an_experiment_where_it_changes_a_part_alone() -> None:
     def told(**limits: int) -> Any:
         return Recipe(data=DataSettings(**limits)).fingerprint().get("data", {})  # type: ignore[arg-type]

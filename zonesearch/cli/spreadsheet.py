@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -23,7 +25,9 @@ def as_texts(frame: pd.DataFrame) -> pd.DataFrame:
     shown = frame.copy()
     for i, kind in enumerate(frame.dtypes):
         if kind.kind == "O" or str(kind) in ("str", "string", "category"):
-            shown.isetitem(i, frame.iloc[:, i].astype(object).map(_text).array)
+            texts = np.empty(len(frame), dtype=object)  # pandas would make whole numbers beside absent ones 1.0
+            texts[:] = [_text(value) for value in frame.iloc[:, i]]
+            shown.isetitem(i, texts)
     return shown.set_axis([_text(name) for name in frame.columns], axis="columns")
 
 

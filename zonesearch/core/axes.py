@@ -267,6 +267,14 @@ class Axis:
             return self.low <= value <= self.high and value == round(value)
         return self.low <= value <= self.high or any(abs(value - rim) <= _NEAR * abs(rim) for rim in self.rims)
 
+    def takes(self, value: object) -> bool:
+        """Whether a search comes to just this value: a whole number, a step, or one of the row; among all real numbers
+        a single one is never met by chance.
+        """
+        if not self.contains(value):
+            return False
+        return bool(self.integer) or self.step is not None or any(same(value, own) for own in self.row())
+
     @property
     def rims(self) -> tuple[Number, Number]:
         """The rims as values of the axis."""
@@ -399,6 +407,10 @@ class Choice:
             return told_apart(value) in self._places
         except TypeError:
             return False
+
+    def takes(self, value: object) -> bool:
+        """Whether it is one of the choices."""
+        return self.contains(value)
 
     def between(self, a: Any, b: Any, parts: int) -> tuple[Value, ...]:
         """All values: there is nothing between choices, and each is a neighbour of every other."""

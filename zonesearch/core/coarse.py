@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from itertools import islice
+from typing import Any
 
-from zonesearch.core.axes import Axis
+from zonesearch.core.axes import AnyAxis, Axis
+from zonesearch.core.constraints import Constraint
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Training
 from zonesearch.core.values import Value, point
@@ -18,6 +20,8 @@ __all__ = ["CELLS_MOST", "coarser", "example_cells", "examples", "listed"]
 
 CELLS_MOST = 100_000
 """A grid with more cells is never listed: its cells alone would take gigabytes before the first training."""
+
+_COUNTED = 4096  # combinations of which it is looked at whether they are allowed
 
 _EXAMPLES = 512
 """Of a grid with more cells, as many stand for all: every row value is among them, and so are rims and middles."""
@@ -30,27 +34,85 @@ def coarser(space: Space, n: int) -> Space:
 
     Values are added axis by axis, so that axes differ by one at most: k values stand in the middle of k equal parts of
     the axis. A row of rims would make a small grid nothing but corners, where a network seldom works best; the rims
-    themselves belong to the intervals of the outermost cells. Choices stay; they may make the grid larger than ``n``.
+    themselves belong to the intervals of the outermost cells. Choices stay, and so do values that are the condition of
+    another axis; they may make the grid larger than ``n``. Only cells that are allowed count, and some are in any case.
     """
     numeric = [axis for axis in space.axes if isinstance(axis, Axis)]
-    n_choices = math.prod(len(axis.row()) for axis in space.axes if not isinstance(axis, Axis))
+    asked: dict[str, tuple[Value, ...]] = {}
+    for axis in space.axes:
+        asked |= {name: (*asked.get(name, ()), *values) for name, values in axis.when}
     parts = dict.fromkeys((axis.name for axis in numeric), 1)
+    plain = not space.constraints and not space.conditional
+
+    def made(parts: Mapping[str, int]) -> tuple[AnyAxis, ...]:
+        return tuple(
+            _centred(axis, parts[axis.name], asked.get(axis.name, ())) if isinstance(axis, Axis) else axis
+            for axis in space.axes
+        )
+
+    def n_cells(axes: tuple[AnyAxis, ...]) -> float:
+        most = math.prod(len(axis.row()) for axis in axes)
+        if plain:
+            return most
+        return _n_allowed(axes, space.constraints) if most <= max(n, _COUNTED) else math.inf
+
     grown = True
     while grown:
         grown = False
         for axis in numeric:
             more = {**parts, axis.name: parts[axis.name] + 1}
-            room = len(_centred(axis, more[axis.name]).row()) > len(_centred(axis, parts[axis.name]).row())
-            if room and n_choices * math.prod(len(_centred(a, more[a.name]).row()) for a in numeric) <= n:
+            before, after = made(parts), made(more)
+            room = math.prod(len(a.row()) for a in after) > math.prod(len(a.row()) for a in before)
+            if room and n_cells(after) <= n:
                 parts, grown = more, True
-    axes = tuple(_centred(axis, parts[axis.name]) if isinstance(axis, Axis) else axis for axis in space.axes)
+    axes = made(parts)
+    if not plain and not _n_allowed(axes, space.constraints):
+        axes = _around(space, n)
     return replace(space, axes=axes)
 
 
+def _n_allowed(axes: tuple[AnyAxis, ...], constraints: tuple[Constraint, ...]) -> int:
+    """The number of cells of these axes that the constraints allow."""
+    free = Space(axes)
+    return sum(all(constraint.holds(cell) for constraint in constraints) for cell in free.grid())
+
+
+def _around(space: Space, n: int) -> tuple[AnyAxis, ...]:
+    """Rows around the allowed cell in the middle, where all cell centres are forbidden: values of the whole grid are
+    added axis by axis, those far from what is there first, as long as no more than ``n`` cells are allowed.
+    """
+    middle = space.middle()
+    rows: dict[str, tuple[Any, ...]] = {
+        axis.name: (middle.get(axis.name, axis.row()[0]),) for axis in space.axes if isinstance(axis, Axis)
+    }
+    numeric = [axis for axis in space.axes if isinstance(axis, Axis)]
+
+    def made() -> tuple[AnyAxis, ...]:
+        return tuple(
+            replace(axis, row_rule=tuple(sorted(rows[axis.name]))) if isinstance(axis, Axis) else axis
+            for axis in space.axes
+        )
+
+    left = {axis.name: [value for value in axis.row() if value not in rows[axis.name]] for axis in numeric}
+    while any(left.values()):
+        for axis in numeric:
+            if not left[axis.name]:
+                continue
+            places = [axis.to_unit(value) for value in rows[axis.name]]
+            value = max(left[axis.name], key=lambda v: min(abs(axis.to_unit(v) - place) for place in places))
+            left[axis.name].remove(value)
+            before = rows[axis.name]
+            rows[axis.name] = (*before, value)
+            axes = made()
+            if math.prod(len(a.row()) for a in axes) > max(n, _COUNTED) or _n_allowed(axes, space.constraints) > n:
+                rows[axis.name] = before
+    return made()
+
+
 @lru_cache(maxsize=1024)
-def _centred(axis: Axis, parts: int) -> Axis:
+def _centred(axis: Axis, parts: int, asked: tuple[Any, ...] = ()) -> Axis:
     centres = (axis.from_unit((i + 0.5) / parts) for i in range(parts))
-    return replace(axis, row_rule=tuple(dict.fromkeys(centres)))
+    return replace(axis, row_rule=tuple(dict.fromkeys((*asked, *centres))))
 
 
 def listed(space: Space, name: str) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from zonesearch.core.values import ChosenFloat
 from zonesearch.errors import SpaceError, did_you_mean
 
 __all__ = ["Constraint"]
@@ -35,10 +36,10 @@ _COMPARISONS: Mapping[type[ast.AST], Callable[[Any, Any], bool]] = {
     ast.LtE: operator.le,
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-    ast.In: lambda a, b: a in b,
-    ast.NotIn: lambda a, b: a not in b,
+    ast.Eq: lambda a, b: _equal(a, b),
+    ast.NotEq: lambda a, b: not _equal(a, b),
+    ast.In: lambda a, b: _among(a, b),
+    ast.NotIn: lambda a, b: not _among(a, b),
 }
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "abs": abs,
@@ -55,6 +56,20 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "sqrt": math.sqrt,
     "sum": sum,
 }
+
+
+def _equal(a: Any, b: Any) -> bool:
+    """Whether two values are the same choice: Python takes ``True`` for 1, and they are two choices."""
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b) and all(map(_equal, a, b))
+    chosen = ChosenFloat in (type(a), type(b))  # 1.0 beside 1
+    if isinstance(a, bool) != isinstance(b, bool) or (chosen and not (isinstance(a, float) and isinstance(b, float))):
+        return False
+    return bool(a == b)
+
+
+def _among(a: Any, b: Any) -> bool:
+    return any(_equal(a, item) for item in b) if isinstance(b, tuple) else a in b
 
 
 class _AbsentError(Exception):

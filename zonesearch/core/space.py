@@ -72,6 +72,11 @@ class Space:
                 for value in values:
                     if not self[name].contains(value):
                         raise SpaceError(f'axis "{axis.name}": when asks for {name} = {value!r}, which it never has')
+                    if not self[name].takes(value):
+                        raise SpaceError(
+                            f'axis "{axis.name}": when asks for {name} = {value!r}, which a search of real numbers '
+                            f"never meets: give {name} a row with that value, a step or choices, or leave when out"
+                        )
             seen, open_ = set[str](), [axis.name]
             while open_:
                 parents = [name for name, _ in self[open_.pop()].when]

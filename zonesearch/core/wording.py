@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from zonesearch.core.trials import Params, Value
+from zonesearch.core.values import ChosenFloat
 
 __all__ = ["cost_text", "counted", "point_text"]
+
+_NO_WORD = re.compile(r"\s*|True|False|None|[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|inf|nan|\[.*\]")
+"""Texts that would be read as a number, a truth value, None, a list or nothing: shown in quotation marks."""
 
 
 def point_text(params: Params, schedule: str = "") -> str:
@@ -23,6 +29,10 @@ def point_text(params: Params, schedule: str = "") -> str:
 def _value_text(value: Value) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(map(_value_text, value))}]"
+    if isinstance(value, ChosenFloat):  # beside the whole number equal to it
+        return repr(float(value))
+    if isinstance(value, str):
+        return f'"{value}"' if _NO_WORD.fullmatch(value) else value
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -8,6 +8,7 @@ joined.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -16,9 +17,10 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial
 
-from zonesearch.core.axes import Number
+from zonesearch.core.axes import Number, When
 from zonesearch.core.space import AnyAxis, Axis, Choice, Space
 from zonesearch.core.trials import Value, plain
+from zonesearch.core.values import order, told_apart
 from zonesearch.statistics.scattered import fills_grid
 
 __all__ = ["parameter_value", "snapped", "space_of"]
@@ -62,6 +64,7 @@ def space_of(evaluations: Sequence[FrozenTrial], points: Iterable[Mapping[str, V
     if not found:
         return None
     rows: dict[str, dict[Value, None]] = {name: {} for name in found}
+    points = list(points)
     different: set[tuple[tuple[str, Value], ...]] = set()
     complete = True
     for point in points:
@@ -79,7 +82,35 @@ def space_of(evaluations: Sequence[FrozenTrial], points: Iterable[Mapping[str, V
         row = list(rows[name])
         shared = len(row) <= _FEW and 2 * len(row) <= len(different)
         axes.append(_axis(name, parameter, row if row and (grid or shared) else None, grid))
-    return Space(tuple(axes))
+    return Space(_with_conditions(axes, points))
+
+
+def _with_conditions(axes: Sequence[AnyAxis], points: Sequence[Mapping[str, Value]]) -> tuple[AnyAxis, ...]:
+    """The axes, each that some points lack with the condition that the points determine.
+
+    They do where the values of one other parameter, and of no second one, tell all the points that have it from all
+    that do not, and each of these values occurs twice: what occurs once tells everything apart.
+    """
+    return tuple(
+        axis if axis.name not in lacking else replace(axis, when=_condition(axis.name, axes, points))
+        for lacking in [{a.name for a in axes if any(a.name not in p for p in points)}]
+        for axis in axes
+    )
+
+
+def _condition(name: str, axes: Sequence[AnyAxis], points: Sequence[Mapping[str, Value]]) -> When:
+    found: list[When] = []
+    have = [p for p in points if name in p]
+    lack = [p for p in points if name not in p]
+    for other in axes:
+        whole = isinstance(other, Choice) or bool(other.integer)
+        if other.name == name or not whole or not have or not all(other.name in p for p in have):
+            continue
+        counts = Counter(told_apart(p[other.name]) for p in points if other.name in p)
+        values = {told_apart(p[other.name]): p[other.name] for p in have}
+        if min(counts.values()) > 1 and not any(told_apart(p[other.name]) in values for p in lack if other.name in p):
+            found.append(((other.name, tuple(sorted(values.values(), key=order))),))
+    return found[0] if len(found) == 1 else ()
 
 
 def _axis(name: str, parameter: _Parameter, row: Sequence[Value] | None, grid: bool) -> AnyAxis:

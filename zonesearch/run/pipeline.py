@@ -13,6 +13,7 @@ from typing import Any
 
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.objective import Bundle, Objective
+from zonesearch.core.seeding import FRESH
 from zonesearch.core.trials import Training, Trials
 from zonesearch.core.widening import has_limits
 from zonesearch.run.engines.worker import train_bundle
@@ -28,6 +29,7 @@ from zonesearch.search.allocation import (
     settled_after,
     share_of,
     sized,
+    unspent,
 )
 from zonesearch.search.budget import Budget, Ledger
 from zonesearch.search.stage import Plan, Stage
@@ -37,6 +39,9 @@ from zonesearch.study.building import describe_stage
 from zonesearch.study.study import Study
 
 __all__ = ["Round", "StageCost", "advance", "estimate", "find", "forecast", "metric_of", "next_round", "round_bundles"]
+
+
+_SECOND = 0.75  # of what is left at the end, for lines that did not fit: the rest repeats what they find
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,25 @@ class Round:
 def next_round(stages: Sequence[Stage], trials: Trials, budget: Budget | None = None) -> Round:
     """Ask the stages, one after the other, what they want; stop at the first that wants something.
 
-    With a ``budget`` each gets its share of what is left (see :mod:`zonesearch.search.allocation`).
+    With a ``budget`` each gets its share of what is left (see :mod:`zonesearch.search.allocation`). What the last one
+    leaves goes back to the lines of zones that did not fit into their share, and then to the last one again.
+    """
+    at, ledger = _played(stages, trials, budget)
+    if ledger is None or ledger.budget.unit == "seconds" or not at.finished or not unspent(ledger):
+        return at
+    cut_short = next((i for i, record in enumerate(at.records[:-1]) if "zones_max" in record.rationed), None)
+    return at if cut_short is None else _played(stages, trials, budget, at, cut_short)[0]
+
+
+def _played(
+    stages: Sequence[Stage], trials: Trials, budget: Budget | None, before: Round | None = None, cut_short: int = -1
+) -> tuple[Round, Ledger | None]:
+    """The stages one after the other, and what was spent.
+
+    Args:
+        stages, trials, budget: as in :func:`next_round`.
+        before: how they ended with some of the budget left; the stage at ``cut_short`` gets most of that on top, and
+            those that follow the rest. All that was wanted then is paid.
     """
     records = [StageRecord(stage.name, describe_stage(stage)) for stage in stages]
     given: Any = None
@@ -84,12 +107,19 @@ def next_round(stages: Sequence[Stage], trials: Trials, budget: Budget | None = 
                 missing = tuple(trials.missing(plan.trainings))
                 if missing:
                     records[i] = replace(records[i], wanted=plan.trainings)
-                    return Round(i, plan, missing, tuple(records))
+                    return Round(i, plan, missing, tuple(records)), ledger
                 ledger, n_probed = ledger.paying(plan.trainings, trials), len(plan.trainings)
             later = later_costs(stages[i:], given, ledger), fraction(stage), least_costs(stages[i + 1 :], ledger)
             share = ledger.left if i + 1 == len(stages) else share_of(ledger.left, *later)
-            small = sized(stage, given, ledger, share, n_probed)
-            fit = grown(small, given, trials, ledger, share) if i + 1 == len(stages) else small
+            had = 0.0  # what it had before and would be counted again
+            if before is not None and i >= cut_short:
+                if i == cut_short:
+                    ledger = ledger.paying((t for record in before.records for t in record.wanted), trials)
+                    share = _SECOND * ledger.left
+                counted = (t for t in before.records[i].wanted if i == cut_short or t.seed >= FRESH)
+                had = len(tuple(counted)) * ledger.unit_price(getattr(stage, "epochs", 1))
+            small = sized(stage, given, ledger, share + had, n_probed)
+            fit = grown(small, given, trials, ledger, share + had) if i + 1 == len(stages) else small
             plan, n_refused = cut(fit, given, trials, ledger, share)
             n_all = ledger.affordable(budget.amount, getattr(stage, "epochs", 1)) if budget is not None else math.inf
             taken = changes(stage, small, n_refused, n_all)
@@ -100,7 +130,7 @@ def next_round(stages: Sequence[Stage], trials: Trials, budget: Budget | None = 
         if finished:
             records[i] = replace(records[i], output=plan.output, notes=plan.notes)
         if missing:
-            return Round(i, plan, missing, tuple(records))
+            return Round(i, plan, missing, tuple(records)), ledger
         given = plan.output
         if ledger is not None:
             ledger = ledger.paying(plan.trainings, trials)
@@ -110,10 +140,10 @@ def next_round(stages: Sequence[Stage], trials: Trials, budget: Budget | None = 
                     unsettled = f"{n_fresh:,} fresh seeds do not settle it"
                     rationed = ", ".join(filter(None, (records[i].rationed, unsettled)))
                     records[i] = replace(records[i], rationed=rationed)
-                said = (ended_by(ledger.budget, records), settled_after(ledger, given))
+                said = (ended_by(ledger.budget, records, left=unspent(ledger)), settled_after(ledger, given))
                 given = replace(given, budget=" ".join(filter(None, said)))
                 records[i] = replace(records[i], output=given)
-    return Round(len(stages), plan, (), tuple(records))
+    return Round(len(stages), plan, (), tuple(records)), ledger
 
 
 def advance(stages: Sequence[Stage], trials: Trials, budget: Budget | None = None) -> tuple[Training, ...] | Any:
@@ -185,6 +215,7 @@ def _notes(findings: Findings) -> tuple[str, ...]:
             f"{n_pruned} of {len(findings.trials)} trainings were pruned: their curves are kept, they have no value."
         )
     notes += findings.training_notes
+    notes += _beside(findings)
     rationed = any(stage.rationed for stage in findings.stages)
     if rationed and findings.verdict is None and findings.finished:
         notes.append(ended_by(Budget.parse(findings.study["budget"]), findings.stages))
@@ -197,6 +228,21 @@ def _notes(findings: Findings) -> tuple[str, ...]:
                 "give 2 or more, to measure it."
             )
     return tuple(notes)
+
+
+def _beside(findings: Findings) -> list[str]:
+    """What a folder holds beside a budget: an earlier plan trained it, and this one does not want it."""
+    if "budget" not in findings.study or not findings.finished:
+        return []
+    wanted = {training.identity for stage in findings.stages for training in stage.wanted}
+    n = len({trial.training.identity for trial in findings.trials} - wanted)
+    if not n:
+        return []
+    budget = Budget.parse(findings.study["budget"])
+    return [
+        f"{n:,} of {len(findings.trials):,} trainings are beside the budget of {budget}: an earlier plan, with another "
+        "budget or other stages, wanted them, and they do not count."
+    ]
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ __all__ = [
     "settled_after",
     "share_of",
     "sized",
+    "unspent",
 ]
 
 _PROBE = 9  # points of the first stage, with one seed each: rims and middle of two axes, where times may differ much
@@ -224,15 +225,27 @@ def changes(stage: Stage, small: Stage, n_refused: int = 0, n_all: float = math.
     return ", ".join(found)
 
 
-def ended_by(budget: Budget, records: Sequence[StageRecord]) -> str:
-    """What the budget took away, in a sentence; empty when it was enough for all that was wanted."""
+def ended_by(budget: Budget, records: Sequence[StageRecord], *, left: bool = False) -> str:
+    """What the budget took away, in a sentence; empty when it was enough for all that was wanted.
+
+    Where more than a little of it is ``left``, it made stages smaller, but did not end the search.
+    """
     cuts = [f"{record.name} ({record.rationed})" for record in records if record.rationed]
-    return f"The budget of {budget} ended the search early: it cut {', '.join(cuts)}." if cuts else ""
+    if not cuts:
+        return ""
+    if left:
+        return f"The budget of {budget} made the search smaller: it cut {', '.join(cuts)}."
+    return f"The budget of {budget} ended the search early: it cut {', '.join(cuts)}."
+
+
+def unspent(ledger: Ledger) -> bool:
+    """Whether more of the budget is left than may be left without a word."""
+    return ledger.left > _UNSPENT * ledger.budget.amount
 
 
 def settled_after(ledger: Ledger, verdict: Verdict) -> str:
     """Why some of a budget is left, in a sentence; empty when it was spent."""
-    if ledger.left <= _UNSPENT * ledger.budget.amount:
+    if not unspent(ledger):
         return ""
     whole = ledger.budget.unit != "seconds"
     spent = f"{ledger.spent:,.0f}" if whole else str(Budget("seconds", ledger.spent))

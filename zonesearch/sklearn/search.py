@@ -26,8 +26,10 @@ from sklearn.utils.metaestimators import available_if
 from zonesearch.core.metric import Metric
 from zonesearch.core.seeding import stream_seed
 from zonesearch.core.trials import Training, Trial, Trials
+from zonesearch.errors import StudyError
 from zonesearch.run.pipeline import find, next_round
 from zonesearch.run.result import Result
+from zonesearch.search.budget import Budget
 from zonesearch.sklearn.space import ParamSpace
 from zonesearch.sklearn.table import Fits, cv_table, score_of
 from zonesearch.statistics.verdict import Verdict
@@ -72,6 +74,10 @@ class ZoneSearchCV(BaseSearchCV):  # type: ignore[misc]
         n_trainings: of the whole search, each one fit a split: a Gaussian process says which, and the last ones judge
             finalists. None searches the grid of a small space (at most 64 cells), then intervals in its zones, then
             finalists; a larger space as with 60.
+        budget: the same for ``{"trainings": 200}``, or of time: ``{"minutes": 30}`` (``hours``, ``seconds``: those that
+            fits took); in place of ``n_trainings``.
+        constraints: expressions that hold at each setting, as ``["max_depth * n_estimators <= 500"]``; what they forbid
+            is never fitted.
         seeds: trainings per cell of the map, and per candidate when finalists are chosen.
         stages: other stages, by name or made; ``n_trainings`` is then the budget of all of them.
         settings: a table of settings for each stage: ``{"polish": {"keep": 5, "repeats": 7}}``; by default 3 finalists
@@ -101,6 +107,8 @@ class ZoneSearchCV(BaseSearchCV):  # type: ignore[misc]
         "n_trainings": [Interval(Integral, 1, None, closed="left"), None],
         "seeds": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
+        "budget": [Mapping, None],
+        "constraints": [list, tuple, None],
     }
 
     def __init__(
@@ -121,6 +129,8 @@ class ZoneSearchCV(BaseSearchCV):  # type: ignore[misc]
         random_state: Any = None,
         error_score: Any = np.nan,
         return_train_score: bool = False,
+        budget: Mapping[str, float] | None = None,
+        constraints: Sequence[str] | None = None,
     ) -> None:
         super().__init__(
             estimator=estimator,
@@ -139,6 +149,8 @@ class ZoneSearchCV(BaseSearchCV):  # type: ignore[misc]
         self.stages = stages
         self.settings = settings
         self.random_state = random_state
+        self.budget = budget
+        self.constraints = constraints
 
     def __sklearn_tags__(self) -> Any:
         """The estimator's: what it takes and how it transforms, too, which ``BaseSearchCV`` leaves out."""
@@ -178,7 +190,7 @@ class ZoneSearchCV(BaseSearchCV):  # type: ignore[misc]
 
     def _run_search(self, evaluate_candidates: Callable[..., Mapping[str, Any]]) -> None:
         """The loop around the stages; called by ``fit``."""
-        space = ParamSpace.parse(self.space)
+        space = ParamSpace.parse(self.space, self.constraints or ())
         entropy = self._entropy
         study = self._study(space, entropy)
         log = self._log = _Log(space, self._searched())
@@ -227,10 +239,17 @@ class ZoneSearchCV(BaseSearchCV):  # type: ignore[misc]
 
     def _study(self, space: ParamSpace, entropy: int) -> Study:
         stages, n_trainings = self.stages, self.n_trainings
+        budget = None if self.budget is None else Budget.parse(self.budget)
+        if budget is not None and n_trainings is not None:
+            raise StudyError(f"n_trainings = {n_trainings} and budget say the same: give one of them")
+        if budget is not None and budget.unit == "epochs":
+            raise StudyError("budget: an estimator is fitted as a whole and has no epochs; give trainings or a time")
+        if budget is not None and budget.unit == "trainings":
+            n_trainings, budget = int(budget.amount), None
         if stages is None:
             small = n_trainings is None and space.space.n_cells <= _CELLS_MAX
             stages = DEFAULT_STAGES if small else ("surrogate", "polish")
-            n_trainings = n_trainings if small or n_trainings is not None else _N_TRAININGS
+            n_trainings = n_trainings if small or n_trainings is not None or budget is not None else _N_TRAININGS
         settings: dict[str, Any] = {name: dict(table) for name, table in (self.settings or {}).items()}
         if "polish" in stages:
             settings["polish"] = {**_FINALISTS, **settings.get("polish", {})}
@@ -245,7 +264,7 @@ class ZoneSearchCV(BaseSearchCV):  # type: ignore[misc]
             stages=stages,
             seeds=self.seeds,
             seed=entropy,
-            budget=None if n_trainings is None else {"trainings": n_trainings},
+            budget=budget if n_trainings is None else {"trainings": n_trainings},
             metric=self._metric(),
             **settings,
         )

@@ -9,13 +9,14 @@ they are.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from zonesearch.core.space import AnyAxis, Axis, Choice, Space, parse_axis
+from zonesearch.core.constraints import Constraint
+from zonesearch.core.space import AnyAxis, Axis, Choice, Space, parse_axis, read_constraints
 from zonesearch.core.trials import Params, Value
 from zonesearch.errors import SpaceError
 
@@ -44,19 +45,22 @@ class ParamSpace:
     objects: Mapping[str, Mapping[Value, Any]] = field(default_factory=dict)
 
     @classmethod
-    def parse(cls, given: Any) -> ParamSpace:
+    def parse(cls, given: Any, constraints: Sequence[str | Constraint] = ()) -> ParamSpace:
         """Read a space.
 
         Args:
             given: a :class:`Space`, or for each parameter a table (``low``, ``high``, ``scale``, ``row``, ...; see
                 :meth:`Space.parse`), an axis, a distribution of ``scipy.stats`` or a list of choices. The numbers of a
                 list are choices too, as ``RandomizedSearchCV`` has it; ``{"values": [...]}`` gives an axis.
+            constraints: expressions that hold at each point, as ``max_depth * n_estimators <= 500``; parameters by
+                their names, choices by their labels.
 
         Raises:
             SpaceError: naming the parameter.
         """
+        held = read_constraints(constraints)
         if isinstance(given, Space):
-            return cls(given)
+            return cls(replace(given, constraints=(*given.constraints, *held)) if held else given)
         if isinstance(given, list | tuple):
             raise SpaceError("a list of spaces is not searched as one: give one table of parameters, or search each")
         if not isinstance(given, Mapping):
@@ -73,7 +77,7 @@ class ParamSpace:
                 axes.append(_axis_of(str(name), axis))
             else:
                 axes.append(parse_axis(name, axis))
-        return cls(Space(tuple(axes)), objects)
+        return cls(Space(tuple(axes), held), objects)
 
     def params(self, found: Params) -> dict[str, Any]:
         """What the estimator is given for the parameters ``found``, in the order of the axes."""

@@ -25,6 +25,7 @@ import numpy as np
 
 from zonesearch.core.cost import Cost
 from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.trials import Params
 from zonesearch.core.wording import cost_text, counted, point_text
 from zonesearch.statistics.candidates import Finalist
 from zonesearch.statistics.paired import Sample, differ, seeds_needed
@@ -128,6 +129,7 @@ class Verdict:
         margin: differences up to this do not matter, where nobody raced; 0 for none. ``equal`` whether those that
             cannot be told apart are the same within it at the level, ``more_seeds`` about how many more each of them
             would need to tell (None when 10,000 would not).
+        violating: the settings that are no finalists because their fresh seeds reported a violation.
     """
 
     standings: tuple[Standing, ...]
@@ -139,6 +141,7 @@ class Verdict:
     margin: float = 0.0
     equal: bool = False
     more_seeds: int | None = 0
+    violating: tuple[Params, ...] = ()
 
     @property
     def best(self) -> Standing | None:
@@ -185,7 +188,16 @@ class Verdict:
     def sentence(self) -> str:
         """The verdict in plain words, how the race for it ended, and whether the budget ended the search."""
         race = self.race.sentence if self.race and self.standings else ""
-        return " ".join(part for part in (self._sentence, race, self.budget) if part)
+        return " ".join(part for part in (self._sentence, self._violating_text, race, self.budget) if part)
+
+    @property
+    def _violating_text(self) -> str:
+        n = len(self.violating)
+        if not n:
+            return ""
+        named = "; ".join(_name(Finalist(params, "", math.nan)) for params in self.violating[:3])
+        more = "" if n <= 3 else f" and {n - 3} more"
+        return f"Left out, since fresh seeds report a violation: {named}{more}."
 
     @property
     def _sentence(self) -> str:
@@ -242,6 +254,7 @@ class Verdict:
             "recommended": dict(self.recommended.finalist.params) if self.recommended else None,
             **({"margin": self.margin, "equal": self.equal, "more_seeds": self.more_seeds} if self.margin else {}),
             "n_alike": len(self.alike),
+            **({"violating": [dict(params) for params in self.violating]} if self.violating else {}),
             "finalists": [
                 {
                     "number": s.finalist.number,

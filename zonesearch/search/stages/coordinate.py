@@ -11,10 +11,10 @@ nothing was looked at yet, until every cell is near a known one. Every extremum 
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Hashable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import product
+from functools import cache, lru_cache, partial
+from itertools import islice, product
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -26,6 +26,7 @@ from zonesearch.core.lazy import Lazy
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trials
+from zonesearch.core.values import point
 from zonesearch.search.stage import Forecast, Plan, require
 from zonesearch.statistics.candidates import Candidate
 from zonesearch.statistics.noise import map_cells, measure_noise
@@ -93,8 +94,15 @@ class Coordinate:
         space = given if isinstance(given, Space) else self.space
         rows = [axis.row() for axis in space.axes]
         extrema: list[Place] = []
-        way = climb(_starts(given, space), [len(row) for row in rows], [axis.ordered for axis in space.axes], extrema)
+
+        @cache
+        def branch(place: Place) -> Hashable:
+            return space.branch({axis.name: row[i] for axis, row, i in zip(space.axes, rows, place, strict=True)})
+
+        sizes, ordered = [len(row) for row in rows], [axis.ordered for axis in space.axes]
+        way = climb(_starts(given, space), sizes, ordered, extrema, branch if space.conditional else None)
         asked: dict[Place, Params] = {}
+        told: dict[Hashable, Place] = {}
         trainings: list[Training] = []
         place = next(way, None)
         while place is not None and len(trainings) + self.seeds <= self.n_trainings:
@@ -105,11 +113,13 @@ class Coordinate:
                 except StopIteration:
                     place = None
                 continue
-            asked[place] = cell
-            trainings += [Training(asked[place], seed, self.epochs) for seed in range(self.seeds)]
-            if trials.missing(trainings[-self.seeds :]):
+            wanted = [Training(cell, seed, self.epochs) for seed in range(self.seeds)]
+            if told.setdefault(point(cell), place) == place:  # else it differs in what does not apply there
+                asked[place] = cell
+                trainings += wanted
+            if trials.missing(wanted):
                 return Plan(tuple(trainings))
-            found = self._cells([asked[place]], trials)[0]
+            found = self._cells([cell], trials)[0]
             mean = found.mean if found.feasible else math.nan
             try:
                 place = way.send(-math.inf if math.isnan(mean) else trials.metric.score(mean))
@@ -148,7 +158,11 @@ class Coordinate:
 
 
 def climb(
-    starts: Sequence[Place], sizes: Sequence[int], ordered: Sequence[bool], extrema: list[Place]
+    starts: Sequence[Place],
+    sizes: Sequence[int],
+    ordered: Sequence[bool],
+    extrema: list[Place],
+    branch: Callable[[Place], Hashable] | None = None,
 ) -> Generator[Place, float, None]:
     """Yields the cells whose values it wants, each once, and is sent the values; notes what it found in ``extrema``.
 
@@ -156,6 +170,8 @@ def climb(
         starts: where it begins.
         sizes: number of row values of each axis; ``ordered`` whether the axis has directions.
         extrema: is filled with local extrema in the order of their finding.
+        branch: no step leads from one branch to another, where there are several: what is best in one of them says
+            little of the other, so each has extrema of its own.
     """
     values: dict[Place, float] = {}
     moves = [
@@ -166,7 +182,10 @@ def climb(
     def step(place: Place, move: Move) -> Place | None:
         axis, by = move
         i = place[axis] + by if ordered[axis] else (place[axis] + by) % sizes[axis]
-        return (*place[:axis], i, *place[axis + 1 :]) if 0 <= i < sizes[axis] else None
+        there = (*place[:axis], i, *place[axis + 1 :])
+        if not 0 <= i < sizes[axis] or (branch is not None and branch(there) != branch(place)):
+            return None
+        return there
 
     def look(place: Place) -> Generator[Place, float, float]:
         if place not in values:
@@ -264,13 +283,48 @@ def _in_turn(worked: Worked, moves: Sequence[Sequence[Move]]) -> list[Move]:
 
 
 def _starts(given: Any, space: Space) -> list[Place]:
-    """The cells nearest to zones and candidates; the middle without any."""
+    """The cells nearest to zones and candidates; without any the middle, and the middle of every other branch.
+
+    Each branch is climbed by itself: at the best settings of one of them another one may look bad.
+    """
     items = given if isinstance(given, Sequence) else ()
     points = [
         item.peak if isinstance(item, Zone) else item.params for item in items if isinstance(item, Zone | Candidate)
     ]
-    places = [tuple(_nearest(axis, point[axis.name]) for axis in space.axes) for point in points]
-    return list(dict.fromkeys(places)) or [tuple(len(axis.row()) // 2 for axis in space.axes)]
+    middle = tuple(len(axis.row()) // 2 for axis in space.axes)
+    places = [
+        tuple(
+            _nearest(axis, params[axis.name]) if axis.name in params else middle[i] for i, axis in enumerate(space.axes)
+        )
+        for params in points
+    ]
+    return list(dict.fromkeys(places)) or _middles(space, middle)
+
+
+def _middles(space: Space, middle: Place) -> list[Place]:
+    """The cell nearest to the middle of each branch, that of the middle's own branch first."""
+    if not space.conditional:
+        return [middle]
+    decide = {name for axis in space.axes for name, _ in axis.when}
+    ways = [
+        sorted(range(len(axis.row())), key=partial(_away, m)) if axis.name in decide else [m]
+        for axis, m in zip(space.axes, middle, strict=True)
+    ]
+    found: dict[tuple[str, ...], Place] = {}
+    for place in islice(product(*ways), _MOST_CELLS):
+        params = {axis.name: axis.row()[i] for axis, i in zip(space.axes, place, strict=True)}
+        branch = space.branch(params)
+        if branch not in found or not _allowed(space, found[branch]):
+            found[branch] = place
+    return list(found.values())
+
+
+def _away(middle: int, i: int) -> int:
+    return abs(i - middle)
+
+
+def _allowed(space: Space, place: Place) -> bool:
+    return space.allows(space.bare({axis.name: axis.row()[i] for axis, i in zip(space.axes, place, strict=True)}))
 
 
 def _nearest(axis: AnyAxis, value: Any) -> int:

@@ -78,7 +78,12 @@ class ImportedTrials:
             f"its {len(cells):,} points lie scattered, on no grid; zones are read off a Gaussian process through them"
         ]
         absent = {axis.name: sum(axis.name not in cell.params for cell in cells) for axis in self.space.axes}
+        for axis in self.space.axes:
+            for parent, values in axis.when:
+                said = " or ".join(map(repr, values))
+                notes.append(f"{axis.name} applies where {parent} is {said}, as all trials with a value have it")
+        absent = {name: n for name, n in absent.items() if not self.space[name].when}
         partly = [f"{name} (in {len(cells) - n:,} of {len(cells):,} points)" for name, n in absent.items() if n]
         if partly:
-            notes.append(f"not every trial has a value of {', '.join(partly)}")
+            notes.append(f"not every trial has a value of {', '.join(partly)}, and no other parameter alone says when")
         return tuple(notes)

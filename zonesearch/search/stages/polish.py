@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any, ClassVar
 
 from zonesearch.core.coarse import examples
@@ -91,21 +92,50 @@ class Polish:
         choosing += self._further(given, trials)
         if trials.missing(choosing):
             return Plan(tuple(dict.fromkeys(choosing)))
-        finalists = self.finalists(given, trials)
+        finalists, out = self._chosen(given, trials)
         race = self._race(finalists, trials) if self.race or self.repeats_max is not None else None
         given_seeds = race.n_seeds if race else [self.repeats] * len(finalists)
         repeats = [self._repeats(*pair) for pair in zip(finalists, given_seeds, strict=True)]
         outcomes = [_outcome(*pair, trials, self.reading) for pair in zip(finalists, repeats, strict=True)]
-        wanted = (*choosing, *(training for trainings in repeats for training in trainings))
+        tried = [known for params in out for known in self._fresh(params, trials)]
+        wanted = (*choosing, *tried, *(training for trainings in repeats for training in trainings))
         verdict = judge(outcomes, level=self.level, race=race, metric=trials.metric, margin=self.margin)
+        verdict = replace(verdict, violating=tuple(out))
         return Plan(tuple(dict.fromkeys(wanted)), verdict)
 
     def finalists(self, given: Sequence[Zone | Candidate], trials: Trials) -> tuple[Finalist, ...]:
         """Of every zone the best combination of candidate and schedule, and the zone's cheapest cell under the same
         schedule, as many as there is room for; then the next best combinations. By the mean over the choosing seeds.
+
+        One whose fresh seeds report a violation is none: the next best takes its place.
         """
+        return self._chosen(given, trials)[0]
+
+    def _chosen(self, given: Sequence[Zone | Candidate], trials: Trials) -> tuple[tuple[Finalist, ...], list[Params]]:
+        """The finalists, and the settings that would be finalists if their fresh seeds had kept the constraints."""
+        out: dict[Any, Params] = {}
+        while True:
+            found = self._ranked_finalists(given, trials, out)
+            bad = [finalist.params for finalist in found if self._violates(finalist.params, trials)]
+            if not bad:
+                return found, list(out.values())
+            out.update((_identity(params), params) for params in bad)
+
+    def _violates(self, params: Params, trials: Trials) -> bool:
+        return any(not trial.feasible for known in self._fresh(params, trials) if (trial := trials.get(known)))
+
+    def _fresh(self, params: Params, trials: Trials) -> list[Training]:
+        """The trainings with fresh seeds that came back, as far as no earlier one is missing."""
+        seeds = fresh_seeds(max(self.repeats, self.repeats_max or 0))
+        wanted = (Training(params, seed, self.epochs, test=True) for seed in seeds)
+        return list(takewhile(lambda training: trials.get(training) is not None, wanted))
+
+    def _ranked_finalists(
+        self, given: Sequence[Zone | Candidate], trials: Trials, out: Container[Any]
+    ) -> tuple[Finalist, ...]:
         candidates = self._candidates(given)
         known = self._ranked(given, trials, Seeds.parse(self.seeds).zone)
+        known = [pair for pair in known if _identity(pair[1][0]) not in out]
         cheap = {c.zone: c for c in candidates if c.origin == CHEAPEST}
         chosen: dict[Any, Finalist] = {}
         for cell, (params, schedule, candidate) in known:
@@ -117,6 +147,8 @@ class Polish:
             if candidate.zone in cheap:
                 other = cheap[candidate.zone]
                 setting = self._under(schedule, other)
+                if _identity(setting) in out:
+                    continue
                 chosen.setdefault(_identity(setting), Finalist(setting, schedule, other.value, candidate.zone))
         chosen = dict(list(chosen.items())[: self.keep])
         for cell, (params, schedule, candidate) in known:

@@ -72,7 +72,7 @@ def draw(
     if settings.limit:
         if settings.limit >= len(train):
             raise ObjectiveError(f"[data] limit = {settings.limit}, but there are only {len(train)} training examples")
-        train, _ = _stratified(strata, train, 1 - settings.limit / len(train), rng)
+        train = _first(strata, train, settings.limit, "limit", rng)
     limited: dict[str, int] = {}
     validation = _limited(settings, "limit_validation", validation, strata, rng, limited)
     held = _limited(settings, "limit_test", held, of_test, rng, limited)
@@ -91,9 +91,29 @@ def _limited(
     n = getattr(settings, key) or settings.limit
     if not n or n >= len(part):
         return part
-    kept, _ = _stratified(strata, part, 1 - n / len(part), rng)
+    kept = _first(strata, part, n, key if getattr(settings, key) else "limit", rng)
     limited[key] = len(kept)
     return kept
+
+
+def _first(strata: npt.NDArray[Any], part: Indices, n: int, key: str, rng: np.random.Generator) -> Indices:
+    """About ``n`` examples of ``part``, some of each class.
+
+    Raises:
+        ObjectiveError: ``n`` are too few for that; names the ``key`` that says so, and the least that will do.
+    """
+    counts = np.unique(strata[part], return_counts=True)[1]
+
+    def leaves_none(n: int) -> bool:
+        return any(round((1 - n / len(part)) * int(m)) == m for m in counts)
+
+    if leaves_none(n):
+        least = next(more for more in range(n + 1, len(part) + 1) if not leaves_none(more))
+        raise ObjectiveError(
+            f"[data] {key} = {n} is too small: the {len(part):,} examples that it takes from are of {len(counts)} "
+            f"classes (of a regression, tenths of its values), and each must be among them; give at least {least}"
+        )
+    return _stratified(strata, part, 1 - n / len(part), rng)[0]
 
 
 def _tenths(targets: npt.NDArray[np.float64]) -> Indices:
