@@ -16,14 +16,11 @@ was: Optuna is asked again and told what is known. One of ours begins anew.
 
 from __future__ import annotations
 
-import time
-
-_BEGAN = time.perf_counter() - time.process_time()  # what importing took before this line is waited for too
-
 import argparse
 import json
 import os
 import resource
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,7 +30,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from zonesearch.core.objective import Bundle, Report
 from zonesearch.core.space import Space
-from zonesearch.core.trials import Training, Trial, Trials
+from zonesearch.core.trials import Trial, Trials
 from zonesearch.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -47,6 +44,9 @@ SEEDS_A_POINT = 3
 """Of the script."""
 _SHIFT, _APART = 10_000_000, 10_000
 """Search number i trains with seed indices from ``_SHIFT + i * _APART`` on; truths use smaller ones."""
+
+_BEGAN = time.perf_counter() - time.process_time()
+"""What starting took before this line is waited for too; as wall time it counts with its processor time."""
 
 Record = dict[str, Any]
 
