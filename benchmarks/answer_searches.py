@@ -94,7 +94,6 @@ TASKS: Mapping[str, Task] = {
         epochs=20,
         points=30,
         strong={"grid": {"rungs": [3, 8]}, "surrogate": {"n_trainings": 24}, "polish": {"schedules": ["constant"]}},
-        n_truth=20,
     ),
     "mnist": Task(
         {"width": _doubling(128, 1024), "batch": _doubling(16, 512)},
