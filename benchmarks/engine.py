@@ -18,7 +18,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -51,30 +51,35 @@ DIGITS = Path(__file__).parents[1] / "studies" / "digits.toml"
 # -- the ways to train
 
 
+def script_epochs(
+    train: Dataset[Any], validation: Dataset[Any], width: int, batch: int, epochs: int
+) -> Iterator[float]:
+    """One training of (a): the validation accuracy after each epoch, as it comes."""
+    loader = DataLoader(train, batch_size=batch, shuffle=True)
+    judges = DataLoader(validation, batch_size=1000)
+    n_inputs = train[0][0].numel()
+    network = nn.Sequential(nn.Flatten(), nn.Linear(n_inputs, width), nn.ReLU(), nn.Linear(width, 10))
+    optimizer = torch.optim.Adam(network.parameters())
+    for _ in range(epochs):
+        network.train()
+        for inputs, labels in loader:
+            optimizer.zero_grad()
+            functional.cross_entropy(network(inputs), labels).backward()
+            optimizer.step()
+        network.eval()
+        right = 0
+        with torch.no_grad():
+            for inputs, labels in judges:
+                right += int((network(inputs).argmax(1) == labels).sum())
+        yield right / len(validation)  # type: ignore[arg-type]
+
+
 def script(train: Dataset[Any], validation: Dataset[Any], cells: Sequence[tuple[int, int]], epochs: int) -> list[float]:
     """(a) One Optuna trial after the other, as in the libraries' own examples; their accuracies."""
 
     def objective(trial: optuna.Trial) -> float:
         width, batch = trial.suggest_int("width", 1, 10_000), trial.suggest_int("batch", 1, 10_000)
-        loader = DataLoader(train, batch_size=batch, shuffle=True)
-        judges = DataLoader(validation, batch_size=1000)
-        n_inputs = train[0][0].numel()
-        network = nn.Sequential(nn.Flatten(), nn.Linear(n_inputs, width), nn.ReLU(), nn.Linear(width, 10))
-        optimizer = torch.optim.Adam(network.parameters())
-        best = 0.0
-        for _ in range(epochs):
-            network.train()
-            for inputs, labels in loader:
-                optimizer.zero_grad()
-                functional.cross_entropy(network(inputs), labels).backward()
-                optimizer.step()
-            network.eval()
-            right = 0
-            with torch.no_grad():
-                for inputs, labels in judges:
-                    right += int((network(inputs).argmax(1) == labels).sum())
-            best = max(best, right / len(validation))  # type: ignore[arg-type]
-        return best
+        return max(script_epochs(train, validation, width, batch, epochs))
 
     study = optuna.create_study(direction="maximize")
     for width, batch in cells:

@@ -38,6 +38,13 @@ def test_a_lucky_seed_gives_up_the_lead_when_its_next_one_is_bad() -> None:
     assert said(trial(4, 0.99), trial(8, 0.9), trial(4, 0.6, 1)).endswith("at 8 x 8")
 
 
+def test_its_point_is_known_as_parameters() -> None:
+    leader = Leader()
+    assert leader.params is None
+    leader.add([trial(4, 0.9), trial(8, 0.95)])
+    assert leader.params == trial(8, 0.95).params
+
+
 @given(
     st.permutations([trial(w, a, s) for w in (4, 8) for s, a in enumerate((0.5, 0.75, 0.9 + w / 100))]),
     st.integers(0, 6),

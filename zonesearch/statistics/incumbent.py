@@ -43,6 +43,11 @@ class Leader:
             if self._best is None or point == self._best or self._score(point) > self._score(self._best):
                 self._best = max(self._points, key=self._score) if point == self._best else point
 
+    @property
+    def params(self) -> Params | None:
+        """The point that leads; None before the first complete trial."""
+        return None if self._best is None else self._points[self._best][0].params
+
     def text(self) -> str:
         """``98.61 % (97.4 to 99.3) at 512 x 16``; empty before the first complete trial.
 
