@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from zonesearch.errors import ObjectiveError, did_you_mean
+from zonesearch.training.networks.convolutions import channels_last, trim
 from zonesearch.training.networks.dropout import Dropout
 from zonesearch.training.networks.factory import imported
 from zonesearch.training.settings import NetworkSettings
@@ -57,7 +58,7 @@ class Backbone(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Scores of images of shape (n, channels, height, width)."""
-        scores: Tensor = self.body(x.expand(-1, 3, -1, -1) if self._grey else x)
+        scores: Tensor = self.body(channels_last(x.expand(-1, 3, -1, -1) if self._grey else x))
         return scores
 
 
@@ -102,7 +103,7 @@ def build_backbone(settings: NetworkSettings, shape: tuple[int, ...], n_classes:
     frozen = _freeze(body, new, settings.tune)
     if settings.dropout:
         setattr(parent, name, nn.Sequential(Dropout(settings.dropout), new))
-    return Backbone(body, frozen, shape[0], new)
+    return Backbone(trim(body), frozen, shape[0], new)
 
 
 def _body(settings: NetworkSettings) -> nn.Module:
