@@ -1,4 +1,4 @@
-"""Convolutions as they are computed here give what torch's own give, and what is known of bfloat16 before it is tried."""
+"""Convolutions as they are computed here give what torch's own give; when bfloat16 pays."""
 
 import copy
 

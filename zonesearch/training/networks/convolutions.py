@@ -23,20 +23,24 @@ class Trimmed(nn.Conv2d):
 
     def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if x.dim() != 4:
-            return super()._conv_forward(x, weight, bias)
+            return self._plain(x, weight, bias)
         rows, columns = (self._met(side, int(x.shape[2 + side])) for side in (0, 1))
         if rows is None or columns is None:
-            return super()._conv_forward(x, weight, bias)
+            return self._plain(x, weight, bias)
         whole = rows[:2] == (0, self.kernel_size[0]) and columns[:2] == (0, self.kernel_size[1])
         one = rows[2] == columns[2] == 1 and self.groups == 1
         padding = int(self.padding[0]) - rows[0], int(self.padding[1]) - columns[0]
         if whole and not (one and padding == (0, 0)):
-            return super()._conv_forward(x, weight, bias)
+            return self._plain(x, weight, bias)
         met = weight if whole else weight[:, :, rows[0] : rows[1], columns[0] : columns[1]]
         if one and padding == (0, 0):
             seen = x[:, :, : met.shape[2], : met.shape[3]]
             return functional.linear(seen.flatten(1), met.flatten(1), bias)[:, :, None, None]
         return functional.conv2d(x, met, bias, self.stride, padding, self.dilation, self.groups)
+
+    def _plain(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        found: Tensor = super()._conv_forward(x, weight, bias)
+        return found
 
     def _met(self, side: int, size: int) -> tuple[int, int, int] | None:
         """(first, end) of the kernel's rows or columns that meet a pixel somewhere, and at how many places it stands;
@@ -61,9 +65,12 @@ def trim(network: nn.Module) -> nn.Module:
 def channels_last(x: Tensor) -> Tensor:
     """Images (n, channels, height, width) as they are quickest here; the same numbers in the same shape.
 
-    On a GPU, and in double precision, they stay as they are.
+    On a GPU, in double precision, and where several networks are computed as one (``vmap``, whose rules copy such
+    images to and fro) or written as ONNX, they stay as they are.
     """
-    if x.dim() != 4 or x.device.type != "cpu" or x.dtype == torch.float64 or torch.onnx.is_in_onnx_export():
+    if x.dim() != 4 or x.device.type != "cpu" or x.dtype == torch.float64:
+        return x
+    if torch.onnx.is_in_onnx_export() or torch._C._functorch.peek_interpreter_stack() is not None:
         return x
     if x.shape[1] == 1:  # lies both ways; only its strides say which is meant
         _, _, height, width = x.shape
