@@ -1,22 +1,45 @@
-"""Whether convolutional networks gain by training as one program. ``python -m benchmarks.convolutions [--json]``.
+"""Convolutional networks: against the usual script, and together. ``python -m benchmarks.convolutions [PART]``.
 
-Several networks of one shape, other seeds: stepped one after the other, and as one program of grouped operations by
-``torch.func`` (``stack_module_state``, ``vmap`` over ``grad``). Forward, backward and a step of plain gradient descent,
-the same batches; the ways take turns, medians are printed. A ratio above 1 says that the stack is quicker.
+``script`` (the default): seconds of an epoch on CIFAR-10 (from ``ZONESEARCH_DATA``) of the script that most people
+write (torchvision's data set with ToTensor, a DataLoader, Adam, float32), and of a recipe here in float32 and bfloat16.
+``frozen``: an epoch of a backbone tuned in its last stage or its head, with and without features computed once.
+``accuracy``: float32 against bfloat16 on a small network, the same seeds. ``together``: several networks of one shape
+stepped one after the other, and as one program of grouped operations by ``torch.func`` (``stack_module_state``,
+``vmap`` over ``grad``); a ratio above 1 says that the stack is quicker.
+
+One core, processor time; the ways take turns, medians are printed.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
+from itertools import count, product
+from typing import Any
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
 import torch
+import torchvision
+from PIL import Image
+from scipy import stats
 from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset
+
+from zonesearch.core.objective import Bundle
+from zonesearch.core.trials import Training
+from zonesearch.training import frozen, loop
+from zonesearch.training.networks import build
+from zonesearch.training.recipe import Recipe
+from zonesearch.training.settings import NetworkSettings
 
 RATE = 0.01
 SIZES = ((8, 8), (8, 32), (8, 128), (32, 8), (32, 32))
@@ -78,15 +101,170 @@ def median_seconds(calls: dict[str, Callable[[], None]], rounds: int, repeats: i
     return {name: statistics.median(seconds) for name, seconds in times.items()}
 
 
+NETWORKS: dict[str, tuple[dict[str, Any], int]] = {
+    "cnn, 2 blocks from 16 channels": ({"kind": "cnn"}, 64),
+    "cnn, 3 blocks from 32, batch norm": ({"kind": "cnn", "channels": 32, "blocks": 3, "batch_norm": True}, 64),
+    "resnet18": ({"kind": "backbone"}, 64),
+}
+"""[network] and batch."""
+N_TRAIN, N_VALIDATION = 1000, 200
+
+
+def recipe(network: dict[str, Any], batch: int, precision: str, n: int = N_TRAIN, held: int = N_VALIDATION) -> Recipe:
+    """CIFAR-10 as the script has it: as many images for each part."""
+    return Recipe.from_tables(
+        {
+            "data": {"name": "cifar10", "limit": n, "limit_validation": held, "limit_test": held},
+            "network": network,
+            "optimizer": {"name": "adam", "learning_rate": 1e-3},
+            "training": {"batch": batch, "precision": precision, "device": "cpu"},
+        }
+    )
+
+
+def train(made: Recipe, epochs: int, seed: int = 0) -> float:
+    """The accuracy of a training."""
+    (trial,) = made.train(Bundle((Training({}, seed, epochs),)), lambda share: None)
+    return trial.accuracy or 0.0
+
+
+class Pictures(Dataset[Any]):
+    """Images as torchvision's CIFAR10 hands them out: a picture of PIL each, through ToTensor."""
+
+    def __init__(self, pixels: Any, labels: Any) -> None:
+        self._pixels, self._labels = pixels, labels
+        self._transform = torchvision.transforms.ToTensor()
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __getitem__(self, i: int) -> tuple[Tensor, int]:
+        return self._transform(Image.fromarray(self._pixels[i])), int(self._labels[i])
+
+
+def pictures(made: Recipe) -> tuple[Pictures, Pictures]:
+    """The training and the validation images of a recipe."""
+    split = made.split()
+    steps = split.preprocessing
+    mean, deviation = (torch.tensor(each).view(1, -1, 1, 1) for each in (steps.mean, steps.deviation))
+    found = []
+    for inputs, labels in (split.train, split.validation):
+        assert isinstance(inputs, Tensor)
+        pixels = ((inputs * deviation + mean) * 255).round().clamp(0, 255).byte().permute(0, 2, 3, 1)
+        found.append(Pictures(pixels.contiguous().numpy(), labels.numpy()))
+    return found[0], found[1]
+
+
+def script(network: dict[str, Any], batch: int, images: tuple[Pictures, Pictures]) -> None:
+    """One epoch of the usual script."""
+    if network["kind"] == "backbone":
+        model: nn.Module = torchvision.models.resnet18(num_classes=10)
+    else:
+        model = plain(build(NetworkSettings(**network), (3, 32, 32), 10))
+    optimizer = torch.optim.Adam(model.parameters())
+    model.train()
+    for inputs, labels in DataLoader(images[0], batch_size=batch, shuffle=True):
+        optimizer.zero_grad()
+        functional.cross_entropy(model(inputs), labels).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    model.eval()
+    with torch.no_grad():
+        for inputs, _ in DataLoader(images[1], batch_size=1000):
+            model(inputs)
+
+
+def plain(network: nn.Module) -> nn.Module:
+    """The network as a script has it: torch's own convolutions, images as they come."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.__class__ = nn.Conv2d
+    assert isinstance(network, nn.Sequential)
+    return nn.Sequential(*network)
+
+
+def medians(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Seconds of processor time of each call, which take turns."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            start = time.process_time()
+            call()
+            times[name].append(time.process_time() - start)
+    return {name: statistics.median(seconds) for name, seconds in times.items()}
+
+
+def against_script(rounds: int) -> None:
+    """Print the table."""
+    print("| network, batch 64 | script | here, float32 | x script | here, bf16 | x script |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for name, (network, batch) in NETWORKS.items():
+        made = {precision: recipe(network, batch, precision) for precision in ("float32", "bf16")}
+        images = pictures(made["float32"])
+        calls: dict[str, Callable[[], object]] = {"script": partial(script, network, batch, images)}
+        for precision, each in made.items():
+            calls[precision] = partial(train, each, 1)
+        found = medians(calls, rounds)
+        first = found["script"]
+        here = " | ".join(f"{found[p]:.2f} | {first / found[p]:.1f}" for p in made)
+        print(f"| {name} | {first:.2f} | {here} |", flush=True)
+
+
+def with_features(rounds: int) -> None:
+    """Print the table. Each training has another network from scratch, so no features are kept from before."""
+    print("| tuned | without, an epoch | with, an epoch | gain | 20 epochs without | with | gain |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    computed, seeds = frozen.once, count()
+
+    def trained(made: Recipe, epochs: int, features: bool) -> None:
+        loop.once = computed if features else _images  # type: ignore[attr-defined, assignment]
+        train(made, epochs, next(seeds))
+
+    for tune in ("last", "head"):
+        made = recipe({"kind": "backbone", "tune": tune}, 64, "float32", 400)
+        made.split()
+        cases = product((2, 6), (False, True))
+        found = medians({f"{n} {kept}": partial(trained, made, n, kept) for n, kept in cases}, rounds)
+        epoch = [(found[f"6 {kept}"] - found[f"2 {kept}"]) / 4 for kept in (False, True)]
+        whole = [found[f"2 {kept}"] + 18 * epoch[kept] for kept in (False, True)]
+        print(f"| {tune} | {epoch[0]:.3f} | {epoch[1]:.3f} | {epoch[0] / epoch[1]:.1f} | {whole[0]:.2f} | "
+              f"{whole[1]:.2f} | {whole[0] / whole[1]:.1f} |", flush=True)  # fmt: skip
+    loop.once = computed  # type: ignore[attr-defined]
+
+
+def _images(network: nn.Module, parts: frozen.Parts, *_: Any) -> frozen.Parts:
+    return parts
+
+
+def accuracy_of_bf16(seeds: int, epochs: int = 6) -> None:
+    """Print the difference in points, with its 95 % interval."""
+    made = {precision: recipe({"kind": "cnn"}, 32, precision, 2000, 2000) for precision in ("float32", "bf16")}
+    found = {name: [100 * train(each, epochs, seed) for seed in range(seeds)] for name, each in made.items()}
+    differences = np.subtract(found["bf16"], found["float32"])
+    low, high = stats.t.interval(0.95, seeds - 1, loc=differences.mean(), scale=stats.sem(differences))
+    print(f"float32 {np.mean(found['float32']):.2f} %, bf16 {np.mean(found['bf16']):.2f} %; "
+          f"difference {differences.mean():+.2f} points ({low:+.2f} to {high:+.2f}), {seeds} seeds")  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", nargs="?", default="script", choices=("script", "frozen", "accuracy", "together"))
     parser.add_argument("--networks", type=int, default=8)
+    parser.add_argument("--seeds", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
+    if options.part == "script":
+        against_script(options.rounds)
+        return
+    if options.part == "frozen":
+        with_features(options.rounds)
+        return
+    if options.part == "accuracy":
+        accuracy_of_bf16(options.seeds)
+        return
     rows = []
     for channels, batch in SIZES:
         networks = [network(channels).to(options.device) for _ in range(options.networks)]

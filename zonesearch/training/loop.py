@@ -20,6 +20,7 @@ from zonesearch.training.data.collate import batch_of, forward
 from zonesearch.training.early_stopping import EarlyStopping
 from zonesearch.training.epoch import descend as _descend
 from zonesearch.training.epoch import evaluate, examine, right_answers
+from zonesearch.training.frozen import once
 from zonesearch.training.losses import check_own_loss
 from zonesearch.training.lr_range import swept
 from zonesearch.training.metrics import measure_of
@@ -161,6 +162,10 @@ def begin_run(
     augmentation = None
     if settings.augmentation:
         augmentation = Augmentation(settings.augmentation, stream_seed(study_seed, "augmentation", seed))
+    epochs, seen = training.epochs, batch * rule.steps_per_epoch / len(labels) if rule.steps_per_epoch else 1.0
+    passes = schedule.n_steps * batch / len(labels) if isinstance(schedule, Sweep) else epochs * seen
+    held = data.validation[0]
+    inputs, held = once(network, (inputs, held), rule.precision, passes, augmentation is not None)
     run = Run(
         network,
         optimizer,
@@ -180,6 +185,7 @@ def begin_run(
         fixed_steps=rule.steps_per_epoch,
         order=torch.Generator().manual_seed(stream_seed(study_seed, "order", seed)),
     )
+    run.validation = held, data.validation[1]
     run.hooks = (techniques or Techniques()).begin(run)
     return run
 
@@ -207,7 +213,7 @@ def train_run(
     if begun is not None:
         load_progress(run, begun)
     keep = (training.test or states is not None) and settings.training.tested == "best"
-    stopped = _train_epochs(run, data, techniques.early_stopping, report, keep)
+    stopped = _train_epochs(run, techniques.early_stopping, report, keep)
     lived = len(run.curve["validation_accuracy"]) == run.epoch
     if states is not None and lived and run.epoch == run.epochs and not stopped:
         states.save(training, progress_of(run))
@@ -219,9 +225,7 @@ def train_run(
     return run
 
 
-def _train_epochs(
-    run: Run, data: Split, stopping: EarlyStopping | None, report: Callable[[float], None], keep: bool
-) -> bool:
+def _train_epochs(run: Run, stopping: EarlyStopping | None, report: Callable[[float], None], keep: bool) -> bool:
     """All epochs that are left, noted in the curve of ``run``; whether early stopping ended them.
 
     Args:
@@ -239,7 +243,7 @@ def _train_epochs(
         network = judged(run.hooks, run)
         if run.averaged_from is None and network is not run.network:
             run.averaged_from = run.epoch
-        seen = examine(network, *data.validation, run.measure, run.precision)
+        seen = examine(network, *run.validation, run.measure, run.precision)
         loss, value = seen.loss, seen.value
         if not all(map(math.isfinite, (train_loss, loss, value))):
             return False

@@ -52,6 +52,7 @@ class Run:
         fixed_steps: steps of an epoch; 0: one pass over the data.
         order: draws the order of the data.
         hooks: of the techniques, in the order in which they are called.
+        validation: inputs and labels of the validation split, as the network takes them.
         tested: a copy of the network that validation chose so far; None where none is kept.
         averaged_from: the epoch, counted from 1, after which an average or an ensemble was first judged in place of
             the network; None while there is none.
@@ -80,6 +81,7 @@ class Run:
     fixed_steps: int = 0
     order: torch.Generator = field(default_factory=torch.Generator)
     hooks: list[Hooks] = field(default_factory=list)
+    validation: tuple[Inputs, Tensor] = field(default_factory=lambda: (torch.empty(0), torch.empty(0)))
     tested: nn.Module | None = None
     averaged_from: int | None = None
     right: bytes = b""

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from zonesearch.errors import ObjectiveError
+from zonesearch.training.data.features import Features
 from zonesearch.training.networks.factory import imported
 
 __all__ = ["Batch", "Collated", "Inputs", "batch_of", "forward", "part_of", "pieces"]
@@ -115,26 +116,32 @@ class Collated:
         return tensor.to(self.device, self.dtype if tensor.is_floating_point() else tensor.dtype)
 
 
-Inputs = Tensor | Collated
-"""Inputs of a part of the data: a tensor whose first dimension is examples, or examples that are yet to be collated."""
+Inputs = Tensor | Collated | Features
+"""Inputs of a part of the data: a tensor whose first dimension is examples, examples that are yet to be collated, or
+what the frozen part of a network makes of examples.
+"""
 
 
 def batch_of(inputs: Inputs, targets: Tensor, indices: Tensor) -> tuple[Batch, Tensor]:
     """The examples of ``indices`` as a batch: inputs and targets."""
     if isinstance(inputs, Collated):
         return inputs.batch(indices.tolist())
+    if isinstance(inputs, Features):
+        return inputs.batch(indices)[0], targets[indices]
     return inputs[indices], targets[indices]
 
 
 def part_of(inputs: Inputs, indices: Tensor) -> Inputs:
     """Those of ``indices`` as a part of their own."""
-    return inputs.part(indices) if isinstance(inputs, Collated) else inputs[indices]
+    return inputs[indices] if isinstance(inputs, Tensor) else inputs.part(indices)
 
 
 def pieces(inputs: Inputs, targets: Tensor, n: int) -> Iterator[tuple[Batch, Tensor]]:
     """All examples in order, ``n`` at a time, fewer of collated ones: inputs and targets."""
     if isinstance(inputs, Collated):
         yield from inputs.pieces()
+    elif isinstance(inputs, Features):
+        yield from zip(inputs.pieces(n), torch.split(targets, n), strict=True)
     else:
         yield from zip(torch.split(inputs, n), torch.split(targets, n), strict=True)
 

@@ -60,7 +60,7 @@ class Split:
     @property
     def shape(self) -> tuple[int, ...]:
         """Of one example; empty where a function makes batches of examples of any length."""
-        return () if isinstance(self.train[0], Collated) else tuple(self.train[0].shape[1:])
+        return tuple(self.train[0].shape[1:]) if isinstance(self.train[0], Tensor) else ()
 
     @property
     def n_outputs(self) -> int:

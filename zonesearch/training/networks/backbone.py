@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from zonesearch.errors import ObjectiveError, did_you_mean
+from zonesearch.training.networks.convolutions import channels_last, trim
+from zonesearch.training.networks.cut import Cut, cut
 from zonesearch.training.networks.dropout import Dropout
 from zonesearch.training.networks.factory import imported
 from zonesearch.training.settings import NetworkSettings
@@ -39,6 +41,7 @@ class Backbone(nn.Module):
         self._head = [head]  # a list, so that it is no second child
         self._frozen = frozen
         self._grey = n_channels == 1
+        self._halves: Cut | None = None
 
     def train(self, mode: bool = True) -> Backbone:
         """Switch to training, all but what is frozen."""
@@ -55,10 +58,31 @@ class Backbone(nn.Module):
         made = [{"params": head, "lr_scale": 1.0}, {"params": rest, "lr_scale": body_rate}]
         return [group for group in made if group["params"]]
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Scores of images of shape (n, channels, height, width)."""
-        scores: Tensor = self.body(x.expand(-1, 3, -1, -1) if self._grey else x)
+    def halves(self) -> Cut | None:
+        """The network's body cut where its frozen part ends; None where nothing is frozen, or it cannot be cut."""
+        if not self._frozen:
+            return None
+        if self._halves is None:
+            self._halves = cut(self, self.body)
+        return self._halves
+
+    def features(self, x: Tensor) -> tuple[Tensor, ...]:
+        """What the frozen part makes of images; they may stand in their place, behind anything, in :meth:`forward`."""
+        halves = self.halves()
+        assert halves is not None
+        return halves.frozen(self.body, self._seen(x))
+
+    def forward(self, x: Tensor, *features: Tensor) -> Tensor:
+        """Scores of images of shape (n, channels, height, width), or of their ``features``, whatever ``x`` is then."""
+        if features:
+            halves = self.halves()
+            assert halves is not None
+            return (halves.rest if self.training else halves.judging)(self.body, *features)
+        scores: Tensor = self.body(self._seen(x))
         return scores
+
+    def _seen(self, x: Tensor) -> Tensor:
+        return channels_last(x.expand(-1, 3, -1, -1) if self._grey else x)
 
 
 def check_backbone(settings: NetworkSettings) -> None:
@@ -102,7 +126,7 @@ def build_backbone(settings: NetworkSettings, shape: tuple[int, ...], n_classes:
     frozen = _freeze(body, new, settings.tune)
     if settings.dropout:
         setattr(parent, name, nn.Sequential(Dropout(settings.dropout), new))
-    return Backbone(body, frozen, shape[0], new)
+    return Backbone(trim(body), frozen, shape[0], new)
 
 
 def _body(settings: NetworkSettings) -> nn.Module:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from zonesearch.errors import ObjectiveError
+from zonesearch.training.networks.convolutions import channels_last, trim
 from zonesearch.training.networks.dropout import Dropout
 from zonesearch.training.networks.parts import ACTIVATIONS
 from zonesearch.training.settings import NetworkSettings
@@ -57,6 +58,15 @@ class ConvBlock(nn.Module):
         return pooled
 
 
+class Convolutional(nn.Sequential):
+    """The whole network, on images as they are quickest to it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scores of images of shape (n, channels, height, width)."""
+        scores: Tensor = super().forward(channels_last(x))  # type: ignore[no-untyped-call]
+        return scores
+
+
 def _convolution(n_in: int, n_out: int, kernel: int, stride: int, bias: bool) -> list[nn.Module]:
     """A convolution that keeps the size at stride 1; an even kernel, which has no middle, reaches one pixel further
     to the right and below.
@@ -88,7 +98,8 @@ def build_cnn(settings: NetworkSettings, shape: tuple[int, ...], n_classes: int)
     if settings.dropout:
         layers.append(Dropout(settings.dropout))
     layers.append(nn.Linear(n_in, n_classes))
-    network = nn.Sequential(*layers)
+    network = Convolutional(*layers)
+    trim(network)
     if settings.init == "keras":
         for module in network.modules():
             if isinstance(module, nn.Linear | nn.Conv2d):
