@@ -15,6 +15,7 @@ from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.objective import Bundle, Objective
 from zonesearch.core.trials import Training, Trials
 from zonesearch.core.widening import has_limits
+from zonesearch.core.wording import rounded_sentences
 from zonesearch.run.engines.worker import train_bundle
 from zonesearch.search.allocation import (
     changes,
@@ -189,6 +190,7 @@ def _notes(findings: Findings) -> tuple[str, ...]:
     if rationed and findings.verdict is None and findings.finished:
         notes.append(ended_by(Budget.parse(findings.study["budget"]), findings.stages))
     notes += [f"Conflict: {conflict}." for conflict in findings.trials.conflicts]
+    notes += rounded_sentences(findings.trials.rounded)
     if findings.map is not None and not imported:
         notes += [note for note in (*findings.map.notes, findings.map.limit.sentence) if note]
         if findings.map.noise.source != "seeds" and findings.zones:

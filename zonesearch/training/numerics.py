@@ -20,7 +20,7 @@ from zonesearch.errors import ObjectiveError, did_you_mean
 
 __all__ = ["PRECISIONS", "arithmetic", "autocast", "check_precision", "dtype_of", "exact_and_quick"]
 
-PRECISIONS = ("float32", "bf16", "tf32", "float64")
+PRECISIONS = ("auto", "float32", "bf16", "tf32", "float64")
 _EXACT = 1e-5  # relative error of a float32 product of 784 terms is about 1e-6, of a bfloat16 one about 3e-3
 
 
