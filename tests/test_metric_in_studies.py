@@ -15,7 +15,7 @@ from zonesearch.cli.main import main
 from zonesearch.core.metric import ACCURACY
 from zonesearch.core.objective import Bundle
 from zonesearch.run.recorded import read_run
-from zonesearch.run.running import open_run
+from zonesearch.run.running import as_recorded, open_run
 from zonesearch.run.storage.run_folder import RunFolder
 from zonesearch.study.study import Study
 from zonesearch.training.function import FunctionObjective
@@ -184,7 +184,8 @@ def test_old_runs_are_the_same_experiment_but_for_turned_errors(here: Path) -> N
         shutil.copy(OLD / f"{name}.toml", here)
     shutil.copy(OLD / "table.csv", here)
     made = read_study(here / "digits.toml")
-    assert open_run(made, made.objective(), here / "digits").study == RunFolder.open(OLD / "digits-old").study
+    objective, _ = as_recorded(made, made.objective(), here / "digits")
+    assert open_run(made, objective, here / "digits").study == RunFolder.open(OLD / "digits-old").study
     made = read_study(here / "errors.toml")
     with pytest.raises(StudyError, match=r"is another experiment: .*sign"):
         open_run(made, made.objective(), here / "errors")

@@ -13,7 +13,7 @@ import pytest
 
 from zonesearch import read_study, run_pipeline
 from zonesearch.cli.main import main
-from zonesearch.errors import StudyError
+from zonesearch.errors import MergeError, StudyError
 from zonesearch.run.recorded import read_run
 from zonesearch.run.running import identity_of, run_study
 from zonesearch.run.storage.first_identity import _EVOLUTION, _TABLES, _TECHNIQUES
@@ -22,8 +22,9 @@ from zonesearch.run.storage.merge import merge
 from zonesearch.run.storage.run_folder import RunFolder
 from zonesearch.run.storage.store import Store
 from zonesearch.training import description
+from zonesearch.training.description import FORMER
 from zonesearch.training.recipe import Recipe
-from zonesearch.training.settings import NetworkSettings, Settings
+from zonesearch.training.settings import NetworkSettings, Settings, TrainingSettings
 from zonesearch.training.techniques import Techniques
 
 OLD = Path(__file__).parents[1] / "old_runs"
@@ -90,7 +91,7 @@ def test_an_old_shard_is_merged_in_either_direction(old: Path, a: str, b: str) -
 
 
 def test_a_run_of_today_and_an_old_one_are_merged_in_either_direction(old: Path) -> None:
-    run_study(read_study("digits.toml"), into=old / "today")
+    run_study(read_study("digits.toml", ["training.precision=float32"]), into=old / "today")
     assert RunFolder.open(old / "today").study != RunFolder.open(old / "digits-old").study
     shutil.copytree(old / "today", old / "today too")
     merge([old / "digits-part"], old / "today")
@@ -102,6 +103,19 @@ def test_a_run_of_today_and_an_old_one_are_merged_in_either_direction(old: Path)
         assert run_study(read_study("digits.toml"), into=old / name).verdict is not None
         assert n_lines(old / name) == before
         assert not trials_of(old / name).conflicts
+
+
+def test_an_old_run_goes_on_in_the_precision_that_was_the_default(old: Path) -> None:
+    result = run_study(read_study("digits.toml", ["polish.keep=3"]), into=old / "digits-old")
+    assert "precision" not in RunFolder.open(old / "digits-old").identity["objective"].get("training", {})
+    assert any("other defaults" in note and '"float32" -> "auto"' in note for note in result.findings.notes)
+    assert all("precision_asked" not in trial.provenance for trial in result.findings.trials)
+    with pytest.raises(StudyError, match=r'precision: "float32" -> "auto"'):
+        run_study(read_study("digits.toml", ["training.precision=auto"]), into=old / "digits-old")
+    fresh = run_study(read_study("digits.toml"), into=old / "new")
+    assert all(trial.provenance["precision_asked"] == "auto" for trial in fresh.findings.trials)
+    with pytest.raises(MergeError, match=r'precision: .*"auto"'):
+        merge([old / "new"], old / "digits-part")
 
 
 def test_old_trainings_under_a_stretched_schedule_answer_for_their_own_length(old: Path) -> None:
@@ -153,7 +167,9 @@ def test_a_wider_space_and_longer_trainings_belong_to_the_same_run(tmp_path: Pat
 
 def test_only_what_differs_from_a_default_is_described() -> None:
     plain = Recipe().fingerprint()
-    assert set(plain) == {"objective", "content"}
+    assert set(plain) == {"objective", "content", "training"}
+    assert plain["training"] == {"precision": "auto"}  # a default that was another once is said
+    assert "training" not in Recipe(training=TrainingSettings(precision="float32")).fingerprint()
     made = Recipe.from_tables({"network": {"width": 128, "depth": 2}, "training": {"device": "cpu"}}).fingerprint()
     assert made == {**plain, "network": {"depth": 2}}
     study = read_study(OLD / "digits.toml")
@@ -196,6 +212,7 @@ def test_what_old_runs_wrote_out_are_still_the_defaults() -> None:
     for name, table in _TABLES.items():
         part = next(part for part in dataclasses.fields(Settings) if part.name == name)
         now = json.loads(json.dumps(dataclasses.asdict(part.default)))  # type: ignore[call-overload]
+        now |= FORMER.get(name, {})
         assert {key: now[key] for key in table if (name, key) != ("training", "direction")} == {
             key: value for key, value in table.items() if (name, key) != ("training", "direction")
         }

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def call(options: argparse.Namespace) -> None:
-    """Print what each source brought, and contradictions."""
+    """Print what each source brought, contradictions, and what else differs."""
     from zonesearch.run.storage.merge import merge
 
     merged = merge(options.runs, options.into)
@@ -32,4 +32,6 @@ def call(options: argparse.Namespace) -> None:
         print(f"{source.place}: {source.n_records} trials, {source.n_new} new{torn}")
     for conflict in merged.conflicts:
         print(f"conflict: {conflict}")
+    for note in merged.notes:
+        print(f"note: {note}")
     print(f"{options.into} holds {merged.n_trainings} trainings. Next: zonesearch status {options.into}")

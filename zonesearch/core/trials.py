@@ -12,7 +12,7 @@ import hashlib
 import json
 import math
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations
@@ -35,6 +35,7 @@ State = Literal["complete", "diverged", "failed", "pruned"]
 _EXACT = (int, str, bool)  # types of values that are plain already
 _NAME = itemgetter(0)
 _LONGEST_REASON = 500  # characters of an error that stand in a sentence; the record keeps all of them
+_EXACTNESS = {"bf16": 0, "tf32": 1, "float32": 2, "float64": 3}
 _SAME = 1e-12  # accuracies of one key that differ by more than this contradict each other
 
 
@@ -188,6 +189,11 @@ class Trial:
         return self.epochs if self.whole else 0
 
     @property
+    def of_any_precision(self) -> bool:
+        """Whether its machine chose the precision, so that another may have come to another value."""
+        return self.provenance.get("precision_asked") == "auto"
+
+    @property
     def violation(self) -> float | None:
         """By how much it violates a constraint, as the objective noted it; above 0 it is infeasible."""
         return self.noted.get("violation")
@@ -303,13 +309,16 @@ class Trial:
 
     @property
     def _rank(self) -> tuple[Any, ...]:
-        """Which of several records of one key speaks for it: the longest, tested, complete one; ties by content."""
+        """Which of several records of one key speaks for it: the longest, tested, complete one; where each machine
+        computed as it could, the most exact of these; ties by content.
+        """
         return (
             self.state == "complete",
             self.epochs,
             self.test_accuracy is not None,
             self.training.test,
             self.state == "diverged",
+            _EXACTNESS.get(str(self.provenance.get("precision")), 2) if self.of_any_precision else 2,
             -self.metric.score(self.accuracy or 0.0),
             len(self.curve),
             -self.seconds,
@@ -510,10 +519,20 @@ class Trials:
     @cached_property
     def conflicts(self) -> tuple[Conflict, ...]:
         """The trainings whose records contradict each other, ordered by key."""
+        return self._differing(lambda a, b: not (a.of_any_precision and b.of_any_precision))
+
+    @cached_property
+    def rounded(self) -> tuple[Conflict, ...]:
+        """The trainings that came back with other values from machines that chose the precision: no contradiction, and
+        the most exact speaks; ordered by key.
+        """
+        return self._differing(lambda a, b: a.of_any_precision and b.of_any_precision)
+
+    def _differing(self, among: Callable[[Trial, Trial], bool]) -> tuple[Conflict, ...]:
         found = []
         for records in self._records.repeated():
-            clashing = {id(trial): trial for a, b in combinations(records, 2) if a._contradicts(b) for trial in (a, b)}
-            if clashing:
+            pairs = (pair for pair in combinations(records, 2) if among(*pair) and pair[0]._contradicts(pair[1]))
+            if clashing := {id(trial): trial for pair in pairs for trial in pair}:
                 ordered = tuple(sorted(clashing.values(), key=lambda t: t._rank))
                 found.append(Conflict(ordered[0].key, ordered))
         return tuple(sorted(found, key=lambda conflict: conflict.key))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from zonesearch.core.trials import Params, Value
+from zonesearch.core.trials import Conflict, Params, Value
 from zonesearch.core.values import ChosenFloat
 
-__all__ = ["cost_text", "counted", "point_text"]
+__all__ = ["cost_text", "counted", "point_text", "rounded_sentences"]
 
 _NO_WORD = re.compile(r"\s*|True|False|None|[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|inf|nan|\[.*\]")
 """Texts that would be read as a number, a truth value, None, a list or nothing: shown in quotation marks."""
@@ -48,3 +49,15 @@ def cost_text(n_parameters: int | None, seconds: float = 0.0) -> str:
 def counted(n: int, thing: str) -> str:
     """``1 seed``, ``2 seeds``."""
     return f"{n:,} {thing}" if n == 1 else f"{n:,} {thing}s"
+
+
+def rounded_sentences(rounded: Sequence[Conflict]) -> tuple[str, ...]:
+    """What is said of trainings that came back with other values where each machine chose the precision: one sentence
+    for all of them, none for none.
+    """
+    if not rounded:
+        return ()
+    return (
+        f"{counted(len(rounded), 'training')} came back with other values from other machines, as may be under "
+        f'precision = "auto"; of each the most exact counts. The first: {rounded[0]}.',
+    )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from zonesearch.core.metric import Metric
 from zonesearch.core.trials import Params
 from zonesearch.core.wording import point_text
 from zonesearch.errors import StudyError, did_you_mean
@@ -223,9 +225,27 @@ def notebook_html(findings: Findings) -> str:
         sentence=sentence,
         notes=findings.notes,
         columns=list(map(str, table.columns)),
-        rows=[list(map(cell_text, row)) for row in table.itertuples(index=False)],
+        rows=[
+            [_value_text(findings.metric, str(column), value) for column, value in zip(table.columns, row, strict=True)]
+            for row in table.itertuples(index=False)
+        ],
     )
     return str(shown)
+
+
+def _value_text(metric: Metric, column: str, value: object) -> str:
+    """A value of the metric as the verdict writes it (98.49 %), all else as tables do."""
+    if isinstance(value, float) and math.isfinite(value):
+        if column in _DIFFERENCES:
+            return metric.gap_text(value, sign="" if column in _WIDTHS else "+")
+        if column.endswith(f" {metric.name}") or column in _VALUES:
+            return metric.text(value)
+    return cell_text(value)
+
+
+_VALUES = ("test set from", "test set to", "when chosen", "validation, fresh")
+_WIDTHS = ("±", "sd of seeds")
+_DIFFERENCES = (*_WIDTHS, "optimism")
 
 
 def _there(figure: go.Figure | None, otherwise: str) -> go.Figure:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from zonesearch.core.trials import Params
 from zonesearch.errors import StudyError
-from zonesearch.run.running import identity_of
+from zonesearch.run.running import as_recorded, identity_of
 from zonesearch.run.storage.identity import differences
 from zonesearch.run.storage.run_folder import RunFolder
 from zonesearch.study.files import parse_study, read_study, read_tables
@@ -120,7 +120,7 @@ def trainable(
             known = parse_study(folder.study_text, name=folder.name, where=f"the study of {folder.path}")
         else:
             known = Study.from_tables(tables, name=folder.name, where=f"the study of {folder.path}")
-    recipe = known.objective()
+    recipe, _ = as_recorded(known, known.objective(), folder.path)
     if not isinstance(recipe, Recipe):
         raise StudyError(f"{folder.path}: only networks are trained here, not a {type(recipe).__name__}")
     if study is None:

@@ -14,7 +14,7 @@ from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Training, Trial, Trials
-from zonesearch.errors import MergeError, ObjectiveError, StoreError, StudyError
+from zonesearch.errors import MergeError, ObjectiveError, StoreError, StudyError, ZoneSearchError
 from zonesearch.run.engines.engine import Engine, order_of_work
 from zonesearch.run.engines.gpus import visible_gpus
 from zonesearch.run.engines.in_process import InProcess
@@ -24,7 +24,7 @@ from zonesearch.run.pipeline import find, next_round, round_bundles
 from zonesearch.run.result import Result
 from zonesearch.run.shards import Deal, Shard, deal, remaining
 from zonesearch.run.storage.first_identity import FORMAT as IDENTITY_FORMAT
-from zonesearch.run.storage.identity import fingerprint
+from zonesearch.run.storage.identity import differences, fingerprint
 from zonesearch.run.storage.kept import Kept
 from zonesearch.run.storage.run_folder import RunFolder
 from zonesearch.run.storage.storage import is_address
@@ -41,6 +41,7 @@ __all__ = [
     "Observer",
     "Silent",
     "as_begun",
+    "as_recorded",
     "check_metric",
     "identity_of",
     "open_run",
@@ -209,6 +210,7 @@ def run_study(
             result = Result(find(study, memory.trials, fingerprint(identity_of(study, objective))))
             finish(result)
             return result
+        objective, former = (objective, "") if fresh else as_recorded(study, objective, into)
         folder = open_run(study, objective, into, fresh=fresh)
         store: Store | Kept = folder if isinstance(folder, Kept) else Store(folder, shard.writer if shard else "main")
         with store:
@@ -218,7 +220,10 @@ def run_study(
             if isinstance(crew, InProcess):
                 in_process()
             _loop(study, objective, store, crew, observer, retry_failed, shard, wait)
-            result = Result(find(study, store.trials, folder.study), folder.path)
+            findings = find(study, store.trials, folder.study)
+            if former:
+                findings = replace(findings, notes=(*findings.notes, former))
+            result = Result(findings, folder.path)
             finish(result)
         return result
 
@@ -249,6 +254,28 @@ def as_begun(study: Study, into: str | Path) -> Study:
     if names not in (MAPPED, PLACED) or names == tuple(stage.name for stage in study.stages):
         return study
     return replace(study, stages=study.with_stages(names).stages)
+
+
+def as_recorded(study: Study, objective: Objective, into: str | Path) -> tuple[Objective, str]:
+    """The objective with the defaults that the run in ``into`` was begun with, and a sentence on it where those differ.
+
+    A default that changed makes another experiment of a study that names no value; a run that was begun goes on as it
+    was meant.
+    """
+    former = getattr(objective, "former", None)
+    if former is None:
+        return objective, ""
+    try:
+        kept = (Kept if is_address(into) else RunFolder).open(into).identity  # type: ignore[arg-type]
+    except ZoneSearchError:  # none there, or one that opening it to write says more about
+        return objective, ""
+    now, then = identity_of(study, objective), identity_of(study, former())
+    changed = differences(then, now)
+    if not changed or differences(kept, then) or not differences(kept, now):
+        return objective, ""
+    return former(), (
+        f"This run was begun under other defaults and goes on with them ({'; '.join(changed)} is what a new run takes)."
+    )
 
 
 def open_run(study: Study, objective: Objective, into: str | Path, *, fresh: bool = False) -> RunFolder | Kept:

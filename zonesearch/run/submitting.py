@@ -19,7 +19,7 @@ from zonesearch.errors import ObjectiveError, StoreError, StudyError, ZoneSearch
 from zonesearch.run.loading import load_run
 from zonesearch.run.pipeline import next_round, round_bundles
 from zonesearch.run.result import Result
-from zonesearch.run.running import as_begun, open_run, run_study
+from zonesearch.run.running import as_begun, as_recorded, open_run, run_study
 from zonesearch.run.shards import Shard, deal, remaining
 from zonesearch.run.storage.merge import merge
 from zonesearch.run.storage.run_folder import RunFolder
@@ -164,7 +164,7 @@ def submit_study(
     refuse_address(Path(into), "the jobs of a queue share a run folder")
     path, into = Path(path).resolve(), Path(into).resolve()
     study = as_begun(read_study(path, replacements), into)
-    objective = study.objective()
+    objective, _ = as_recorded(study, study.objective(), into)
     folder = open_run(study, objective, into)
     assert isinstance(folder, RunFolder)
     shards = into.with_name(f"{into.name}.shards")

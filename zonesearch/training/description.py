@@ -15,10 +15,15 @@ from zonesearch.training.losses import is_task_loss
 from zonesearch.training.settings import Settings
 from zonesearch.training.techniques import Techniques
 
-__all__ = ["changes", "code_versions", "described", "differing", "full"]
+__all__ = ["FORMER", "changes", "code_versions", "described", "differing", "full"]
 
 _NO_RESULT = {"data": ("root", "limit_validation", "limit_test"), "training": ("device", "stack", "keep_mb")}
 """Settings that say where and how quickly, and change no result; limits of a part are told by what they leave of it."""
+
+
+FORMER: dict[str, dict[str, Any]] = {"training": {"precision": "float32"}}
+"""Defaults as they were when an identity that leaves them out was written: a default that changes is described instead,
+so that old runs stay what they were (see ``Recipe.former``)."""
 
 
 def code_versions(settings: Settings, techniques: Techniques) -> dict[str, int]:
@@ -46,7 +51,7 @@ def described(settings: Settings, techniques: Techniques) -> dict[str, Any]:
     found: dict[str, Any] = {}
     settings = _plain(settings)
     for part in fields(settings):
-        table = differing(getattr(settings, part.name), _NO_RESULT.get(part.name, ()))
+        table = differing(getattr(settings, part.name), _NO_RESULT.get(part.name, ()), FORMER.get(part.name, {}))
         if table:
             found[part.name] = table
     for name, technique in vars(techniques).items():
@@ -91,13 +96,14 @@ def _other(base: Mapping[str, Any], arm: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in arm.items() if key not in base or base[key] != value}
 
 
-def differing(part: Any, without: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The fields of a part of the settings that differ from their defaults."""
+def differing(part: Any, without: tuple[str, ...] = (), before: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The fields of a part of the settings that differ from their defaults, or from what those were ``before``."""
+    before = before or {}
     values = asdict(part)
     return {
         field.name: values[field.name]
         for field in fields(part)
-        if field.name not in without and not _same(values[field.name], _default(field))
+        if field.name not in without and not _same(values[field.name], before.get(field.name, _default(field)))
     }
 
 

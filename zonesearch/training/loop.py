@@ -24,7 +24,7 @@ from zonesearch.training.frozen import once
 from zonesearch.training.losses import check_own_loss
 from zonesearch.training.lr_range import swept
 from zonesearch.training.metrics import measure_of
-from zonesearch.training.networks import build, check_scores, seed_dropout
+from zonesearch.training.networks import build, check_scores, n_parameters, seed_dropout
 from zonesearch.training.networks.backbone import Backbone
 from zonesearch.training.numerics import arithmetic, autocast, dtype_of
 from zonesearch.training.optimizers import build_optimizer
@@ -74,7 +74,9 @@ def train_one(
     techniques = techniques or Techniques()
     measure = measure_of(settings, data.scale, data.train[1], data.n_classes)
     test_accuracy, test_right = None, b""
-    with conditions(precision, device):
+    network = settings.network
+    small = {"n_weights": n_parameters(network, data.shape, data.n_outputs)} if network.kind == "mlp" else {}
+    with conditions(precision, device, **small):
         schedule = parse(settings.training.schedule)
         if isinstance(schedule, Sweep):
             run = begin_run(training, settings, data, study_seed, techniques.within_epochs)
@@ -116,9 +118,12 @@ def train_one(
 
 
 @contextmanager
-def conditions(precision: str, device: torch.device) -> Iterator[None]:
-    """The arithmetic of a training, and torch's random state put back after it."""
-    with arithmetic(precision, device), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+def conditions(precision: str, device: torch.device, **size: int) -> Iterator[None]:
+    """The arithmetic of a training (of a network of this size), and torch's random state put back after it."""
+    with (
+        arithmetic(precision, device, **size),
+        torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+    ):
         yield
 
 

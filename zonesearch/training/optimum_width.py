@@ -45,7 +45,7 @@ def optimum_width(
     found = {}
     for name, params in ways.items():
         network = trained_network(recipe, Training(params, seed, epochs))
-        precision = recipe.settings_of(params)[0].training.precision
+        precision = recipe.computed(params)[0].training.precision
 
         def error(network: nn.Module, precision: str = precision) -> float:
             return 1.0 - evaluate(network, *data.test, precision=precision)[1]
@@ -60,7 +60,7 @@ def trained_network(recipe: Recipe, training: Training) -> nn.Module:
     Raises:
         ValueError: when the training diverges at once, so that there is none.
     """
-    settings, techniques = recipe.settings_of(training.params)
+    settings, techniques = recipe.computed(training.params)
     data = recipe.split()
     with conditions(settings.training.precision, data.train[0].device):
         wanted = replace(training, test=True)

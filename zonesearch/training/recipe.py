@@ -22,7 +22,7 @@ from zonesearch.errors import ObjectiveError, StudyError, ZoneSearchError, did_y
 from zonesearch.training.augmentation import check_augmentation
 from zonesearch.training.batch_rules import RULES, steps_in_epoch
 from zonesearch.training.data import Split, load
-from zonesearch.training.description import changes, described
+from zonesearch.training.description import FORMER, changes, described
 from zonesearch.training.loop import train_one
 from zonesearch.training.losses import check_loss
 from zonesearch.training.memory import saying_what_does_not_fit
@@ -31,6 +31,7 @@ from zonesearch.training.networks import check_network, n_parameters
 from zonesearch.training.numerics import check_precision
 from zonesearch.training.optimizers import check_optimizer
 from zonesearch.training.own_code import own_code, plug_ins_among
+from zonesearch.training.precision import AUTO, has_bf16, is_large, precision_used
 from zonesearch.training.refitting import all_data, refitting
 from zonesearch.training.schedules import Sweep, parse
 from zonesearch.training.settings import (
@@ -67,6 +68,7 @@ class Recipe:
         arms: other recipes on the same data by name, for comparisons; the parameter ``arm`` picks one.
         called: what the metric is called and its unit, where that is given: the table ``[metric]``.
         tried: parts of plug-ins that the search names beside these settings, as (kind, name).
+        said: keys of ``[training]`` that the tables name; the others are as by default.
     """
 
     data: DataSettings = DataSettings()
@@ -79,6 +81,7 @@ class Recipe:
     augmentation: AugmentationSettings = AugmentationSettings()
     called: Mapping[str, Any] = field(default_factory=dict)
     tried: tuple[tuple[str, str], ...] = ()
+    said: frozenset[str] = field(default=frozenset(), compare=False)
 
     @classmethod
     def from_tables(cls, tables: Mapping[str, Mapping[str, Any]], seed: int = 0) -> Recipe:
@@ -102,7 +105,8 @@ class Recipe:
         settings = _measuring(settings, called)
         made = {name: cls.from_tables({**arm, "metric": called}, seed) for name, arm in arms.items()}
         techniques = Techniques.from_tables(tables)
-        recipe = cls(**vars(settings), seed=seed, techniques=techniques, arms=made, called=called)
+        said = frozenset(tables.get("training", ()))
+        recipe = cls(**vars(settings), seed=seed, techniques=techniques, arms=made, called=called, said=said)
         for name, arm in made.items():
             if arm.metric != recipe.metric:
                 raise StudyError(f"[arms.{name}] measures {arm.metric.name}, the study {recipe.metric.name}: arms are "
@@ -136,6 +140,14 @@ class Recipe:
             recipe["code"] = {**recipe.get("code", {}), **code}
         own = own_code([self._settings, *(arm._settings for arm in self.arms.values())], self._schedules(), self.tried)
         return {"objective": "pytorch", **recipe, "content": data.digest, **own}
+
+    def former(self) -> Recipe:
+        """This recipe with what were the defaults of version 0.1.0 where nothing else was said: what it was when a run
+        that leaves them out of its identity was begun.
+        """
+        unsaid = {key: value for key, value in FORMER["training"].items() if key not in self.said}
+        arms = {name: arm.former() for name, arm in self.arms.items()}
+        return replace(self, training=replace(self.training, **unsaid), arms=arms)
 
     def trying(self, points: Sequence[Mapping[str, Any]]) -> Recipe:
         """This recipe for a search in which these params occur: the plug-ins that they name belong to what it is."""
@@ -278,13 +290,17 @@ class Recipe:
         costs = {training: self._cost(training) for training in dict.fromkeys(trainings)}
         stackable: list[tuple[Training, Settings]] = []
         bundles: list[tuple[Training, ...]] = []
+        larger = set()
         for training in costs:
             settings, techniques = self.settings_of(training.params)
-            if self._stacks(settings, techniques):
-                stackable.append((training, settings))
-            else:
+            if not self._stacks(settings, techniques):
                 bundles.append((training,))
-        bundles += group(stackable, costs.__getitem__, self._n_parameters, math.fsum(costs.values()))
+                continue
+            stackable.append((training, settings))
+            if settings.training.precision == AUTO and self._is_large(settings, techniques):
+                larger.add(training)
+        total = math.fsum(costs.values())
+        bundles += group(stackable, costs.__getitem__, self._n_parameters, total, larger.__contains__)
         return [Bundle(members, math.fsum(costs[training] for training in members)) for members in bundles]
 
     def train(self, bundle: Bundle, report: Report, keep: Keep | None = None) -> Iterator[Trial]:
@@ -299,6 +315,7 @@ class Recipe:
         metric = self.metric
         with saying_what_does_not_fit(lambda: self._largest(bundle.trainings)):
             for trial in self._train(bundle, report, keep):
+                trial = self._noting_auto(trial)
                 yield whole(trial if trial.metric == metric else replace(trial, metric=metric), self)
 
     def unstacked(self) -> Recipe:
@@ -325,7 +342,7 @@ class Recipe:
                 so that larger is better.
             report, keep: as for one training of :meth:`train`.
         """
-        settings, techniques = self.settings_of(training.params)
+        settings, techniques = self.computed(training.params)
         settings = replace(settings, training=replace(settings.training, tested="last"))
         with saying_what_does_not_fit(lambda: self._largest((training,))):
             return train_one(
@@ -335,7 +352,7 @@ class Recipe:
 
     def _train(self, bundle: Bundle, report: Report, keep: Keep | None = None) -> Iterator[Trial]:
         data = self.split()
-        wanted = [(training, *self.settings_of(training.params)) for training in bundle.trainings]
+        wanted = [(training, *self.computed(training.params)) for training in bundle.trainings]
         if all(self._stacks(settings, techniques) for _, settings, techniques in wanted):
             members = [(training, settings, techniques.early_stopping) for training, settings, techniques in wanted]
             states = self._states("stack, 3") if keep is None else None
@@ -359,6 +376,8 @@ class Recipe:
         if not self.training.keep_mb:
             return None
         text = json.dumps(self.fingerprint(), sort_keys=True, default=str)
+        if AUTO in text:  # a folder that unlike machines share holds states of unlike precision
+            trained_by = f"{trained_by} bf16={has_bf16(self._device())}"
         experiment = hashlib.sha256(f"{trained_by} {self._device()} {text}".encode()).hexdigest()[:16]
         return States.of_user(experiment, self.training.keep_mb)
 
@@ -381,6 +400,26 @@ class Recipe:
             recipe = self.arms[name]
         techniques, rest = recipe.techniques.with_params(rest)
         return recipe._settings.with_params(rest), techniques
+
+    def computed(self, params: Mapping[str, Any]) -> tuple[Settings, Techniques]:
+        """As :meth:`settings_of`, with the precision that it is computed in on this machine in place of ``auto``."""
+        settings, techniques = self.settings_of(params)
+        if settings.training.precision != AUTO:
+            return settings, techniques
+        used = precision_used(settings, self._is_large(settings, techniques), self._device())
+        return replace(settings, training=replace(settings.training, precision=used)), techniques
+
+    def _is_large(self, settings: Settings, techniques: Techniques) -> bool:
+        if not self._stacks(replace(settings, training=replace(settings.training, stack=True)), techniques):
+            return False
+        data = self._load("cpu")
+        return is_large(settings, math.prod(data.shape), data.n_outputs)
+
+    def _noting_auto(self, trial: Trial) -> Trial:
+        """The trial, marked where the machine chose the precision."""
+        if self.settings_of(trial.params)[0].training.precision != AUTO:
+            return trial
+        return replace(trial, provenance={**trial.provenance, "precision_asked": AUTO})
 
     def split(self) -> Split:
         """The data, on the device where trainings run."""

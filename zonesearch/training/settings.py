@@ -211,7 +211,8 @@ class TrainingSettings:
         steps_per_epoch: the same number of steps in an epoch at every batch size; 0: one pass over the data.
         device: ``auto``, ``cpu`` or ``cuda``.
         tested: which network the test split sees: the one that validation chose, ``best``, or the ``last`` one.
-        precision: ``float32``; ``bf16``, products in bfloat16; ``tf32`` on GPUs that have it; ``float64``.
+        precision: ``float32``; ``bf16``, products in bfloat16; ``tf32`` on GPUs that have it; ``float64``; ``auto``,
+            products in bfloat16 where the processor has them and a layer is large enough to gain, else float32.
         clip: the largest norm that a gradient may have; 0: any.
         metric: what is measured in place of accuracy: ``accuracy``, ``balanced_accuracy``, ``r2``, ``mae``, ``rmse``,
             ``package.module:function`` of (outputs, targets), or the name of a plug-in, which is such a function.
@@ -233,7 +234,7 @@ class TrainingSettings:
     steps_per_epoch: int = 0
     device: str = "auto"
     tested: str = "best"
-    precision: str = "float32"
+    precision: str = "auto"
     clip: float = 0.0
     metric: str = ""
     direction: str = ""

@@ -163,7 +163,7 @@ def taken_home(
     about: Mapping[str, Any],
 ) -> TrainedNetwork:
     """Networks that ``recipe`` trained with ``params``, one for each seed, with all that it takes to use them."""
-    settings, _ = recipe.settings_of(params)
+    settings, _ = recipe.computed(params)
     data = recipe.split().seen_by(settings.network.is_factory)
     preprocessing, precision = data.preprocessing, settings.training.precision
     network = together(networks, bool(preprocessing.classes))

@@ -21,6 +21,7 @@ from typing import IO, Any
 from uuid import uuid4
 
 from zonesearch.core.trials import Conflict, Trials
+from zonesearch.core.wording import rounded_sentences
 from zonesearch.errors import MergeError, ZoneSearchError
 from zonesearch.run.storage.lengths import looks_at_length
 from zonesearch.run.storage.record import Heading, Line, heading_line, parse, parse_ending, sound_trial, to_heading
@@ -58,12 +59,14 @@ class Merged:
         sources: what each source brought, in the order they were named.
         n_trainings: different trainings in the run folder now.
         conflicts: trainings whose records contradict each other, ordered by key.
+        notes: what else the user should know of the union, in sentences.
     """
 
     folder: RunFolder
     sources: tuple[SourceCount, ...]
     n_trainings: int
     conflicts: tuple[Conflict, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def n_new(self) -> int:
@@ -114,7 +117,8 @@ def merge(sources: Sequence[str | Path], into: Path) -> Merged:
             if union.n_new:
                 spool.rename(_free_name(folder.trials_folder / f"merged-{union.digest_of_new}.jsonl"))
                 sync_folder(folder.trials_folder)
-    return Merged(folder, counts, len(union.n_records), union.conflicts(folder))
+    repeated = union.repeated(folder)
+    return Merged(folder, counts, len(union.n_records), repeated.conflicts, rounded_sentences(repeated.rounded))
 
 
 def _put_before(head: bytes, out: IO[bytes]) -> None:
@@ -241,11 +245,11 @@ class _Union:
             raise MergeError("the sources hold no intact line: there is nothing to merge")
         return max(known, key=lambda heading: (bool(heading.settings), heading.since))
 
-    def conflicts(self, folder: RunFolder) -> tuple[Conflict, ...]:
-        """The contradictions among the trainings that have more than one record; only those are read."""
+    def repeated(self, folder: RunFolder) -> Trials:
+        """The trainings that have more than one record, which may differ; only those are read."""
         repeated = {key for key, n in self.n_records.items() if n > 1}
         if not repeated:
-            return ()
+            return Trials()
         trials, looks = [], looks_at_length(folder.identity)
         for file in source_files(folder.trials_folder):
             for line in file.lines():
@@ -254,4 +258,4 @@ class _Union:
                     trial = sound_trial(record, looks)
                     if trial is not None:
                         trials.append(trial)
-        return Trials(trials).conflicts
+        return Trials(trials)

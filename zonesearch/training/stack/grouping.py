@@ -23,13 +23,14 @@ _PARAMETERS = 4_000_000  # in one stack, more than one member
 _BYTES = 2_000_000_000  # of a stack in memory
 
 
-def kind_of(settings: Settings) -> tuple[Any, ...]:
-    """What the members of a stack have in common."""
+def kind_of(settings: Settings, is_large: bool = False) -> tuple[Any, ...]:
+    """What the members of a stack have in common; ``is_large`` tells what ``auto`` may compute in bfloat16 apart."""
     network, training = settings.network, settings.training
     return (
         training.batch,
         training.steps_per_epoch,
         training.precision,
+        is_large,
         settings.optimizer.name,
         network.activation,
         network.batch_norm,
@@ -50,6 +51,7 @@ def group(
     cost: Callable[[Training], float],
     n_parameters: Callable[[Settings], int],
     total: float,
+    is_large: Callable[[Training], bool] = lambda training: False,
 ) -> list[tuple[Training, ...]]:
     """Split stackable trainings into stacks.
 
@@ -58,13 +60,14 @@ def group(
         cost: of one training, in seconds.
         n_parameters: of the network with these settings.
         total: cost of all that is wanted, whether it can be stacked or not.
+        is_large: whether a training may be computed in another precision than the small ones (``auto``).
 
     Returns:
         The members of each stack: those of equal widths together, all seeds of one setting as far as they fit.
     """
     kinds: dict[tuple[Any, ...], list[tuple[Training, Settings]]] = {}
     for training, settings in wanted:
-        kinds.setdefault(kind_of(settings), []).append((training, settings))
+        kinds.setdefault(kind_of(settings, is_large(training)), []).append((training, settings))
     longest = max(_SHORT, min(total / _SHARES[0], max(total / _SHARES[1], _SECONDS)))
     stacks: list[tuple[Training, ...]] = []
     for members in kinds.values():

@@ -101,7 +101,7 @@ def _train(
     while stacks:
         left = []
         for stack in stacks:
-            with arithmetic(precision, device):
+            with arithmetic(precision, device, stack.layout.n_numbers):
                 start = time.perf_counter()
                 _epoch(stack, states)
                 seconds = time.perf_counter() - start
@@ -111,7 +111,7 @@ def _train(
                 member.seconds += seconds * weight[id(member)] / total
                 if member.state != "running":
                     ended.append((place, member))
-            with arithmetic(precision, device):
+            with arithmetic(precision, device, stack.layout.n_numbers):
                 trials = [_trial(stack, place, member, data, states) for place, member in ended]
                 for _, member in ended if keep is not None else ():
                     if member.state == "complete" and member.training.test and member.tested is not None:

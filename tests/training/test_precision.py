@@ -1,0 +1,114 @@
+"""The precision "auto": decided by sizes and the processor, noted with the trial, the same stacks everywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from zonesearch import Training, Trial
+from zonesearch.training import precision
+from zonesearch.training import recipe as recipes
+from zonesearch.training.recipe import Recipe
+from zonesearch.training.settings import NetworkSettings, Settings, TrainingSettings
+
+SMALL, LARGE = {"width": 16, "batch": 64}, {"width": 1024, "batch": 128}
+
+
+def made(tables: dict[str, Any] | None = None, **training: Any) -> Recipe:
+    data = {"name": "digits", "limit": 128, "limit_validation": 32, "limit_test": 16}
+    return Recipe.from_tables({"data": data, "training": {"device": "cpu", **training}, **(tables or {})})
+
+
+def with_instructions(monkeypatch: pytest.MonkeyPatch, present: bool) -> None:
+    monkeypatch.setattr(precision, "has_bf16", lambda device: present)
+
+
+def trained(recipe: Recipe, *params: dict[str, Any]) -> list[Trial]:
+    trainings = [Training(each, 0, 1) for each in params]
+    return [trial for bundle in recipe.bundles(trainings) for trial in recipe.train(bundle, lambda share: None)]
+
+
+def used(trials: list[Trial]) -> dict[Any, Any]:
+    return {trial.params["width"]: trial.provenance["precision"] for trial in trials}
+
+
+@pytest.mark.parametrize("stack", [True, False])
+@pytest.mark.parametrize(("present", "large"), [(True, "bf16"), (False, "float32")])
+def test_large_layers_are_computed_in_bf16_where_the_processor_has_it(
+    monkeypatch: pytest.MonkeyPatch, stack: bool, present: bool, large: str
+) -> None:
+    with_instructions(monkeypatch, present)
+    trials = trained(made(stack=stack), SMALL, LARGE)
+    assert used(trials) == {16: "float32", 1024: large}
+    assert {trial.provenance["precision_asked"] for trial in trials} == {"auto"}
+
+
+def test_machines_with_and_without_the_instructions_form_the_same_stacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainings = [Training({"width": width, "batch": 128}, seed) for width in (16, 32, 1024, 2048) for seed in (0, 1)]
+    found = []
+    for present in (True, False):
+        with_instructions(monkeypatch, present)
+        found.append([bundle.trainings for bundle in made().bundles(trainings)])
+    assert found[0] == found[1]
+
+
+def test_auto_is_what_it_comes_to_bit_for_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    for present, name in ((True, "bf16"), (False, "float32")):
+        with_instructions(monkeypatch, present)
+        auto, (said,) = trained(made(), LARGE)[0], trained(made(precision=name), LARGE)
+        assert auto.curve == said.curve
+        assert "precision_asked" not in said.provenance
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        {"averaging": {"kind": "weights", "start": 0.0}},
+        {"evolution": {"kind": "random_gradients", "every": 1, "children": 2}},
+        {"optimizer": {"name": "lbfgs", "iterations": 1}},
+    ],
+)
+def test_what_a_stack_does_not_train_stays_in_float32(monkeypatch: pytest.MonkeyPatch, tables: dict[str, Any]) -> None:
+    with_instructions(monkeypatch, True)
+    assert used(trained(made(tables), LARGE)) == {1024: "float32"}
+
+
+def test_precision_as_a_choice_is_computed_as_each_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_instructions(monkeypatch, True)
+    trials = trained(made(), *({**LARGE, "precision": name} for name in ("auto", "float32", "bf16")))
+    assert {trial.params["precision"]: trial.provenance["precision"] for trial in trials} == {
+        "auto": "bf16", "float32": "float32", "bf16": "bf16",
+    }  # fmt: skip
+    assert [t.params["precision"] for t in trials if "precision_asked" in t.provenance] == ["auto"]
+
+
+def test_a_continued_training_is_computed_alike(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with_instructions(monkeypatch, True)
+    monkeypatch.setattr(recipes, "has_bf16", lambda device: True)
+    recipe = made(keep_mb=50)
+    for epochs in (1, 2):
+        training = Training(LARGE, 0, epochs)
+        trial = next(iter(recipe.train(recipe.bundles([training])[0], lambda share: None)))
+    (whole,) = made().train(made().bundles([training])[0], lambda share: None)
+    assert trial.curve == whole.curve
+    assert trial.provenance["precision"] == "bf16"
+
+
+def test_the_identity_says_auto_and_what_was_the_default_is_left_out() -> None:
+    assert made().fingerprint()["training"] == {"precision": "auto"}
+    assert "training" not in made(precision="float32").fingerprint()
+    assert made().former().training.precision == "float32"
+    assert made(precision="auto").former().training.precision == "auto"
+
+
+def test_the_rule_looks_at_batch_and_largest_layer() -> None:
+    def large(width: int, batch: int, depth: int = 1) -> bool:
+        network, training = NetworkSettings(width=width, depth=depth), TrainingSettings(batch=batch)
+        return bool(precision.is_large(Settings(network=network, training=training), 784, 10))
+
+    assert [large(128, 16), large(512, 64), large(1024, 256)] == [False, True, True]
+    assert not large(8192, 32)
+    assert [large(128, 64), large(128, 128)] == [False, True]
+    assert [large(64, 128), large(64, 128, depth=3)] == [False, False]
