@@ -15,24 +15,19 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from zonesearch.core.lazy import Lazy
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trial, Trials
+from zonesearch.statistics import distributions
 from zonesearch.statistics.differences import residuals
+from zonesearch.statistics.distributions import normal_quantile
 from zonesearch.statistics.examples import Answering, Shared, answering, n_right, shared
 from zonesearch.statistics.variance_trend import Moderated, Slope, fit_residuals, fit_variances
-
-if TYPE_CHECKING:
-    from scipy import special
-else:
-    special = Lazy("scipy.special")
 
 __all__ = [
     "Badness",
@@ -143,7 +138,7 @@ class Badness:
             odds: Array = np.log((error + self.least) / (1 - error + self.least))
             return odds
         n = len(self.scores)
-        deviates = -special.ndtri((np.arange(n) + 0.5) / n)
+        deviates = np.array([-normal_quantile((i + 0.5) / n) for i in range(n)])
         scores = means if self.metric.maximized else -means
         x: Array = np.interp(scores, self.scores, deviates)
         return x
@@ -249,7 +244,7 @@ def welch(seeds: Sequence[tuple[float, float]], examples: Shared | None = None) 
 def t_quantile(level: float, degrees: float) -> float:
     """The two-sided quantile of Student's t; of the normal for infinite ``degrees``."""
     tail = 0.5 + level / 2
-    return float(special.ndtri(tail)) if degrees == math.inf else float(special.stdtrit(degrees, tail))
+    return distributions.t_quantile(tail, degrees)
 
 
 def map_cells(
