@@ -75,8 +75,9 @@ def subset_level(level: float, n: int) -> float:
     """
     if n < 2:
         return level
-    nodes, weights = np.polynomial.hermite_e.hermegauss(64)
-    weights = weights / weights.sum()
+    nodes = np.arange(-8.5, 8.5, 0.125)  # the trapezoidal rule is exact to rounding for a normal density
+    weights = np.exp(-0.5 * nodes * nodes)
+    weights /= weights.sum()
     low, high = 0.0, 10.0
     while high - low > 1e-6:
         middle = (low + high) / 2
