@@ -52,7 +52,7 @@ _TABLE = 65  # quantiles that stand for the ranks of a map
 
 @dataclass(frozen=True)
 class Cell:
-    """What is known at one point of the space: one value per seed that came back complete.
+    """What is known at one point of the space: one value per complete seed.
 
     Args:
         params: the point.
@@ -127,7 +127,7 @@ class Badness:
 
     @property
     def slope(self) -> Slope:
-        """What is believed of the trend beforehand."""
+        """Prior belief about the trend."""
         return _RANK if self.scores else _SHARE
 
     def __call__(self, means: Array) -> Array:

@@ -41,7 +41,7 @@ _MOST = 600  # cells that a trend is fitted to: the better half of them as they 
 
 @dataclass(frozen=True)
 class Slope:
-    """What is believed of the trend beforehand: normal, in units of log-variance per unit of x.
+    """Prior belief about the trend: normal, in units of log-variance per unit of x.
 
     Beyond the worst cell that was measured the trend rises by no more than ``beyond``, and never falls.
     """
