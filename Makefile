@@ -29,7 +29,7 @@ lint: env
 docs: env
 	$(BIN)/python -c 'import mkdocs, material, mkdocstrings' 2>/dev/null || \
 		$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 gallery: env
 	$(BIN)/zonesearch gallery studies/digits.toml $(wildcard studies/*_small.toml) --pictures

@@ -113,7 +113,7 @@ LOADED = (
     "import sys; from zonesearch.cli.main import main\n"
     "try: main(sys.argv[1:])\n"
     "except SystemExit: pass\n"
-    "large = {'torch', 'pandas', 'plotly', 'optuna', 'sklearn', 'scipy.stats', 'rich', 'joblib'}\n"
+    "large = {'torch', 'pandas', 'plotly', 'optuna', 'sklearn', 'scipy', 'rich', 'joblib'}\n"
     "print(*sorted(large & set(sys.modules)))"
 )
 

@@ -3,7 +3,7 @@
     ZoneSearchError
     ├── SpaceError      (ValueError)  an axis or a space that makes no sense: mend the space
     ├── StudyError      (ValueError)  a study file or a setting: mend the file, or the --set
-    ├── ObjectiveError  (ValueError)  data, a network or a function that cannot be trained: mend the objective
+    ├── ObjectiveError  (ValueError)  data, a network or a function that cannot be trained: fix the objective
     ├── StoreError      (OSError)     a run folder that cannot be read, written or entered: mend the disk or the path
     └── MergeError      (ValueError)  trials that must not be mixed: merge what belongs together
 

@@ -177,7 +177,7 @@ def test_maps_that_cannot_be_read_say_why(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"recorded map .*none.json cannot be read: No such file"):
         read_map(tmp_path / "none.json")
     (tmp_path / "other.json").write_text('{"format": 1}')
-    with pytest.raises(StudyError, match=r"other.json is no recorded map \(KeyError: 'cells'\)"):
+    with pytest.raises(StudyError, match=r"other.json is not a recorded map \(KeyError: 'cells'\)"):
         read_map(tmp_path / "other.json")
     (tmp_path / "later.json").write_text('{"format": 9}')
     with pytest.raises(StudyError, match="newer zonesearch"):

@@ -69,7 +69,7 @@ def test_load_run_imports_nothing_that_the_folder_names(tmp_path: Path) -> None:
 def test_load_run_refuses_what_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="there is no run folder"):
         load_run(tmp_path / "nothing")
-    with pytest.raises(StoreError, match="is no run folder"):
+    with pytest.raises(StoreError, match="is not a run folder"):
         load_run(tmp_path)
 
 

@@ -109,7 +109,7 @@ def test_newer_run_json_is_refused(tmp_path: Path) -> None:
 def test_missing_run_folder_names_the_command(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="zonesearch run"):
         RunFolder.open(tmp_path / "none")
-    with pytest.raises(StoreError, match="is no run folder"):
+    with pytest.raises(StoreError, match="is not a run folder"):
         RunFolder.open(tmp_path)
 
 

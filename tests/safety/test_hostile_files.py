@@ -165,7 +165,7 @@ def test_file_of_trials_that_is_a_folder_or_a_broken_link_is_an_error(
 ) -> None:
     run = made(tmp_path / "run")
     (run / "trials" / "x.jsonl").mkdir()
-    assert "is no plain file" in sentence(capsys, "status", str(run))
+    assert "is not a regular file" in sentence(capsys, "status", str(run))
     (run / "trials" / "x.jsonl").rmdir()
     (run / "trials" / "x.jsonl").symlink_to("nowhere")
     assert "cannot be read: No such file" in sentence(capsys, "status", str(run))

@@ -274,7 +274,7 @@ def test_links_and_pipes_in_a_run_folder_do_no_harm(here: Path, capsys: pytest.C
     os.mkfifo(run / "trials" / "pipe.jsonl")
     for command in (["status", str(run)], ["merge", str(run), "--into", str(here / "new")]):
         assert main(command) == 2
-        assert "is no plain file" in capsys.readouterr().err
+        assert "is not a regular file" in capsys.readouterr().err
     (run / "trials" / "pipe.jsonl").unlink()
     (run / "study.toml").unlink()
     os.mkfifo(run / "study.toml")

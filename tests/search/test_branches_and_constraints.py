@@ -111,7 +111,7 @@ expressions = ["width * depth <= 32"]
     study = parse_study(text, name="made", where="made.toml")
     assert study.space.n_cells == 5 * (1 + 3)
     assert Study.from_settings(study.settings(), name="made").space == study.space
-    with pytest.raises(Exception, match=r"made.toml: \[constraints\].*no axis"):
+    with pytest.raises(Exception, match=r"made.toml: \[constraints\].*not an axis"):
         parse_study(text.replace("width * depth", "wide * depth"), name="made", where="made.toml")
     with pytest.raises(StudyError, match=r"made.toml: \[constraints\] .*expression"):
         parse_study(text.replace("expressions", "expression"), name="made", where="made.toml")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from zonesearch.core.objective import Bundle
 from zonesearch.study.files import parse_study
 from zonesearch.training.data import Split, load
 from zonesearch.training.data.preprocessing import Preprocessing
+from zonesearch.training.data.sources import _digits
 from zonesearch.training.loop import begin_run
 from zonesearch.training.networks import build
 from zonesearch.training.recipe import Recipe
@@ -325,6 +328,42 @@ def test_images_by_class_stand_in_for_the_files_of_torchvision(tmp_path: Path, n
     data = load(DataSettings(name=name, root=str(tmp_path)), 0)
     assert sizes(data) == (15, 3, 18)
     refused("is not in .*: set \\[data\\] root to the folder that holds", name=name, root=str(tmp_path / "test"))
+
+
+def test_digits_are_those_of_scikit_learn_to_the_bit() -> None:
+    (inputs, labels), test, classes = _digits(DataSettings(name="digits"))
+    x, y = load_digits(return_X_y=True)
+    assert np.array_equal(inputs, (x.reshape(-1, 1, 8, 8) / 16).astype(np.float32))
+    assert np.array_equal(labels, y)
+    assert (inputs.dtype, labels.dtype, test, classes) == (np.float32, np.int64, None, list(range(10)))
+
+
+WITHOUT_SCIKIT_LEARN = """
+import sys
+sys.modules["sklearn"] = None
+import importlib.util
+real = importlib.util.find_spec
+importlib.util.find_spec = lambda name, *rest: None if name == "sklearn" else real(name, *rest)
+from zonesearch.training.recipe import Recipe
+from zonesearch.errors import ObjectiveError
+from zonesearch.core.trials import Training
+recipe = Recipe.from_tables({"data": {"name": "digits", "limit": 200}})
+(job,) = recipe.bundles([Training({"learning_rate": 0.01, "width": 8, "batch": 64}, 0, 1)])
+print(*(trial.state for trial in recipe.train(job, lambda share: None)))
+try: Recipe.from_tables({"data": {"name": "digits"}, "training": {"metric": "f1_macro"}}).check({"batch": 64})
+except ObjectiveError as error: print(error)
+try: import zonesearch.sklearn
+except ImportError as error: print(error)
+"""
+
+
+def test_digits_need_no_scikit_learn_and_what_does_names_the_extra() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_SCIKIT_LEARN], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [
+        "complete",
+        "metric \"f1_macro\" needs scikit-learn: pip install 'zonesearch[sklearn]'",
+        "ZoneSearchCV needs scikit-learn: pip install 'zonesearch[sklearn]'",
+    ]
 
 
 # --- regression and metrics

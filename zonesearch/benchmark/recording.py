@@ -91,7 +91,7 @@ def read_map(path: str | Path) -> RecordedMap:
         raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"{type(error).__name__}: {error}"
-        raise StudyError(f"{path} is no recorded map ({reason}); benchmarks/record.py writes one") from None
+        raise StudyError(f"{path} is not a recorded map ({reason}); benchmarks/record.py writes one") from None
 
 
 def _cell(table: Any, unit: int) -> RecordedCell:

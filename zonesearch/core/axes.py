@@ -229,11 +229,11 @@ class Axis:
 
     def _listed(self, value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise SpaceError(f'axis "{self.name}": the row holds {value!r}, which is no finite number')
+            raise SpaceError(f'axis "{self.name}": the row holds {value!r}, which is not a finite number')
         if not self.low <= value <= self.high:
             raise SpaceError(f'axis "{self.name}": {value} in the row lies outside {self.low}..{self.high}')
         if self.integer and value != round(value):
-            raise SpaceError(f'axis "{self.name}": {value} in the row is no whole number')
+            raise SpaceError(f'axis "{self.name}": {value} in the row is not an integer')
         if not self.contains(value):
             raise SpaceError(f'axis "{self.name}": {value} in the row is none of {self.low}, {self._at_step(1)}, ...')
         return value

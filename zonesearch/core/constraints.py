@@ -105,7 +105,7 @@ class Constraint:
         try:
             return ast.parse(self.expression.strip(), mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError):
-            raise self._refused("it is no expression") from None
+            raise self._refused("it is not an expression") from None
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -122,7 +122,7 @@ class Constraint:
         """
         for name in self.names:
             if name not in names:
-                raise self._refused(f'"{name}" is no axis of the space; {did_you_mean(name, names)}')
+                raise self._refused(f'"{name}" is not an axis of the space; {did_you_mean(name, names)}')
 
     def holds(self, params: Mapping[str, Any]) -> bool:
         """Whether ``params`` are allowed; they are where an axis that it names does not apply, and they are not where
@@ -149,7 +149,7 @@ class Constraint:
             return
         if isinstance(node, ast.Constant):
             if not isinstance(node.value, bool | int | float | str | None):
-                raise self._refused(f"{node.value!r} is no number and no text")
+                raise self._refused(f"{node.value!r} is neither a number nor a string")
             return
         if isinstance(node, ast.Call):
             known = isinstance(node.func, ast.Name) and node.func.id in _FUNCTIONS
@@ -196,7 +196,7 @@ class Constraint:
         if isinstance(node, ast.BinOp):
             sides = self._value(node.left, params), self._value(node.right, params)
             if not all(isinstance(side, int | float) for side in sides):
-                raise TypeError(f"{sides[0]!r} and {sides[1]!r} are no two numbers")
+                raise TypeError(f"{sides[0]!r} and {sides[1]!r} are not two numbers")
             return _OPERATORS[type(node.op)](*sides)
         if isinstance(node, ast.UnaryOp):
             value = self._value(node.operand, params)

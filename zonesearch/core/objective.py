@@ -114,7 +114,7 @@ class ChecksLength(Protocol):
         """Say so.
 
         Raises:
-            ObjectiveError: naming what does not fit into the training's epochs, and the mend.
+            ObjectiveError: naming what does not fit into the training's epochs, and the fix.
         """
         ...
 
@@ -124,7 +124,7 @@ class LooksAtLength(Protocol):
     """An objective some of whose trainings look at how long they will be."""
 
     def looks_at_length(self, params: Params) -> bool:
-        """Whether a training with these parameters does, so that its beginning is no shorter training."""
+        """Whether a training with these parameters does, so that its beginning is not a shorter training."""
         ...
 
 

@@ -68,7 +68,7 @@ class Space:
             for name, values in axis.when:
                 if name not in self.names:
                     near = did_you_mean(name, self.names)
-                    raise SpaceError(f'axis "{axis.name}": when names "{name}", which is no axis; {near}')
+                    raise SpaceError(f'axis "{axis.name}": when names "{name}", which is not an axis; {near}')
                 for value in values:
                     if not self[name].contains(value):
                         raise SpaceError(f'axis "{axis.name}": when asks for {name} = {value!r}, which it never has')

@@ -360,7 +360,7 @@ class Conflict:
             f"{trial.provenance.get('host', 'an unnamed machine')}"
             for trial in self.trials
         )
-        return f"training {self.key} ({dict(self.trials[0].params)}, seed {self.trials[0].seed}) came back as {seen}"
+        return f"training {self.key} ({dict(self.trials[0].params)}, seed {self.trials[0].seed}) was recorded as {seen}"
 
 
 class Trials:

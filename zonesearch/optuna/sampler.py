@@ -103,7 +103,7 @@ class ZoneSampler(BaseSampler):
             raise StudyError(f'[sampler] stages must be a list of names or "{AUTO}", not {stages!r}')
         self._names = None if stages is None or is_auto(stages) else tuple(stages)
         if self._space is None and any(not isinstance(stage, str) for stage in self._names or ()):
-            raise StudyError("[sampler] a stage that is no name has a space of its own: give the sampler the same one")
+            raise StudyError("[sampler] a stage given as an object has its own space: give the sampler the same one")
         self._seeds = seeds
         self._seed = seed
         self._afterwards = afterwards

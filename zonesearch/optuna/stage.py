@@ -51,7 +51,7 @@ _ALWAYS: dict[str, dict[str, Any]] = {
 _DIGITS = 6  # of a float: so that the last bit of a sum, which differs between machines, makes no other training
 
 Told = tuple[float, ...]
-"""What came back of one batch, NaN for what was lost."""
+"""The values of one batch, NaN for lost trainings."""
 
 _Asked = dict[Any, list[Training]]
 """The trainings of each point."""
@@ -191,7 +191,7 @@ class _Step:
     after: dict[tuple[float | None, ...], _Step | None] = field(default_factory=dict)
 
     def told(self, values: Told) -> _Step | None:
-        """The next batch when these values came back."""
+        """The next batch, given these values."""
         key = tuple(None if math.isnan(value) else value for value in values)
         if key not in self.after:
             self.after[key] = self.play.after((*self.path, values))

@@ -26,7 +26,7 @@ class Observer(Protocol):
         ...
 
     def trials_came(self, new: Sequence[Trial], trials: Trials) -> None:
-        """``new`` came back and are recorded; ``trials`` is all that is known."""
+        """``new`` finished and are recorded; ``trials`` is all that is known."""
         ...
 
     def ended(self) -> None:

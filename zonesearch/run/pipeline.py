@@ -207,9 +207,7 @@ def _notes(findings: Findings) -> tuple[str, ...]:
             notes.append(f"{n} of {len(findings.trials)} trainings {word}{said}{marked}.")
     n_violating = sum(trial.complete and not trial.feasible for trial in findings.trials)
     if n_violating:
-        notes.append(
-            f"{n_violating} of {len(findings.trials)} trainings report a violation: they have values, and are no peaks."
-        )
+        notes.append(f"{n_violating} of {len(findings.trials)} trainings report a violation; they cannot be peaks.")
     n_pruned = sum(trial.state == "pruned" for trial in findings.trials)
     if n_pruned:
         notes.append(

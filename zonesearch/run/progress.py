@@ -163,7 +163,7 @@ class ProgressBars:
 
 
 def in_notebook() -> bool:
-    """Whether a notebook shows what is printed here: an IPython whose other end is no terminal."""
+    """Whether a notebook shows what is printed here: an IPython whose other end is not a terminal."""
     ipython = sys.modules.get("IPython")
     shell = getattr(ipython, "get_ipython", lambda: None)()
     return shell is not None and type(shell).__name__ not in ("TerminalInteractiveShell", "NoneType")

@@ -427,18 +427,18 @@ def stop_when_hopeless(trials: Trials, easiest: Bundle | None = None) -> None:
         first = next(iter(trials))
         raise ObjectiveError(
             f"the first {len(states)} trainings all failed, the first with: {first.reason}. They are recorded as "
-            f"failed; mend the objective and run again (--fresh, or --retry-failed)"
+            f"failed; fix the objective and run again (--fresh, or --retry-failed)"
         )
 
 
 def _stop_when_nothing_came(stage: StageRecord, trials: Trials) -> None:
-    """All trainings of a stage came back, and none of them has an accuracy, nor the losses of a range test."""
+    """All trainings of a stage finished, and none of them has an accuracy, nor the losses of a range test."""
     back = [trial for training in stage.wanted if (trial := trials.get(training)) is not None]
     if not back or len(back) < len(stage.wanted) or any(t.complete or t.curve.get("step_loss") for t in back):
         return
     n_diverged = sum(trial.state == "diverged" for trial in back)
     if n_diverged == len(back):
-        reason = "all diverged (their accuracy or loss is not finite): lower the learning rate, or mend the objective"
+        reason = "all diverged (their accuracy or loss is not finite): lower the learning rate, or fix the objective"
     else:
         failed = next(trial for trial in back if trial.state == "failed")
         reason = f"none was complete ({n_diverged} diverged), a failed one with: {failed.reason}"

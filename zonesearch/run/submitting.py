@@ -111,7 +111,7 @@ class Job:
     cwd: Path
 
     def __call__(self) -> str:
-        """Train; the sentence of an error that a person has to mend, empty for none."""
+        """Train; the sentence of an error that the user has to fix, empty for none."""
         os.chdir(self.cwd)
         if str(self.cwd) not in sys.path:
             sys.path.append(str(self.cwd))

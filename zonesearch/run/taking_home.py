@@ -234,7 +234,7 @@ def _only(kept: Sequence[Network], trial: Trial) -> Network:
     if trial.state == "failed":
         raise ObjectiveError(f"the training with seed {trial.seed} failed: {trial.reason}")
     if not kept:
-        said = "diverged" if trial.state == "diverged" else "gave no network (a range test is no training)"
+        said = "diverged" if trial.state == "diverged" else "gave no network (a range test is not a training)"
         raise ObjectiveError(f"the training with seed {trial.seed} {said}; take another --seed or --setting")
     return kept[0]
 

@@ -1,5 +1,10 @@
 """zonesearch for scikit-learn: :class:`ZoneSearchCV`, in the place of ``GridSearchCV`` or ``RandomizedSearchCV``."""
 
+from importlib.util import find_spec
+
+if find_spec("sklearn") is None:
+    raise ImportError("ZoneSearchCV needs scikit-learn: pip install 'zonesearch[sklearn]'")
+
 from zonesearch.sklearn.search import ZoneSearchCV
 
 __all__ = ["ZoneSearchCV"]

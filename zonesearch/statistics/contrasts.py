@@ -5,21 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zonesearch.core.lazy import Lazy
 from zonesearch.statistics.noise import Cell, Noise, t_quantile, welch
-
-if TYPE_CHECKING:
-    from scipy import special
-else:
-    special = Lazy("scipy.special")
 
 __all__ = ["Contrasts"]
 
 
+_MANY = 1000.0  # degrees of freedom: more are looked at one by one
 _SURE = 50.0**2  # squared standard errors that are told apart without asking for degrees of freedom
 
 
@@ -79,15 +73,20 @@ class Contrasts:
         mine = self._variances[at]
         difference, variance = self.scores[j] - self._scores[at], mine + other
         weight = mine**2 / self._degrees[at] + other**2 / self.degrees[j]
-        # Student's quantile is never below the normal one: most cells need no more to be known of them.
+        # Student's quantile is never below the normal one: most cells need no more to be known of them. It falls with
+        # the degrees of freedom, so that those of whole degrees below and above settle most of the rest.
         open_ = (difference > 0) & (difference > t_quantile(level, math.inf) * np.sqrt(variance))
         worse = open_.copy()
         with np.errstate(divide="ignore", invalid="ignore"):
-            degrees = np.where(weight > 0, variance**2 / weight, np.inf)[open_]
-        finite = np.isfinite(degrees)
-        quantile = np.full(len(degrees), t_quantile(level, math.inf))
-        quantile[finite] = special.stdtrit(np.maximum(degrees[finite], 1.0), 0.5 + level / 2)
-        worse[open_] = difference[open_] > quantile * np.sqrt(variance[open_])
+            degrees = np.maximum(np.where(weight > 0, variance**2 / weight, np.inf)[open_], 1.0)
+            ratio = difference[open_] / np.sqrt(variance[open_])
+        whole, place = np.unique(np.minimum(np.floor(degrees), _MANY), return_inverse=True)
+        upper = np.array([t_quantile(level, n) for n in whole.tolist()])[place]
+        lower = np.array([t_quantile(level, n + 1 if n < _MANY else math.inf) for n in whole.tolist()])[place]
+        told = ratio > upper
+        for i in np.flatnonzero((ratio > lower) & ~told).tolist():
+            told[i] = ratio[i] > t_quantile(level, float(degrees[i]))
+        worse[open_] = told
         if not self.cells[j].right:
             return [int(i) for i in at[~worse]]
         return [

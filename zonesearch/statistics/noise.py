@@ -15,24 +15,19 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from zonesearch.core.lazy import Lazy
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trial, Trials
+from zonesearch.statistics import distributions
 from zonesearch.statistics.differences import residuals
+from zonesearch.statistics.distributions import normal_quantile
 from zonesearch.statistics.examples import Answering, Shared, answering, n_right, shared
 from zonesearch.statistics.variance_trend import Moderated, Slope, fit_residuals, fit_variances
-
-if TYPE_CHECKING:
-    from scipy import special
-else:
-    special = Lazy("scipy.special")
 
 __all__ = [
     "Badness",
@@ -57,7 +52,7 @@ _TABLE = 65  # quantiles that stand for the ranks of a map
 
 @dataclass(frozen=True)
 class Cell:
-    """What is known at one point of the space: one value per seed that came back complete.
+    """What is known at one point of the space: one value per complete seed.
 
     Args:
         params: the point.
@@ -132,7 +127,7 @@ class Badness:
 
     @property
     def slope(self) -> Slope:
-        """What is believed of the trend beforehand."""
+        """Prior belief about the trend."""
         return _RANK if self.scores else _SHARE
 
     def __call__(self, means: Array) -> Array:
@@ -143,7 +138,7 @@ class Badness:
             odds: Array = np.log((error + self.least) / (1 - error + self.least))
             return odds
         n = len(self.scores)
-        deviates = -special.ndtri((np.arange(n) + 0.5) / n)
+        deviates = np.array([-normal_quantile((i + 0.5) / n) for i in range(n)])
         scores = means if self.metric.maximized else -means
         x: Array = np.interp(scores, self.scores, deviates)
         return x
@@ -249,7 +244,7 @@ def welch(seeds: Sequence[tuple[float, float]], examples: Shared | None = None) 
 def t_quantile(level: float, degrees: float) -> float:
     """The two-sided quantile of Student's t; of the normal for infinite ``degrees``."""
     tail = 0.5 + level / 2
-    return float(special.ndtri(tail)) if degrees == math.inf else float(special.stdtrit(degrees, tail))
+    return distributions.t_quantile(tail, degrees)
 
 
 def map_cells(

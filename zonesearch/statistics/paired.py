@@ -10,17 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zonesearch.core.lazy import Lazy
+from zonesearch.statistics.distributions import t_quantile, t_tail
 from zonesearch.statistics.examples import crossed
-
-if TYPE_CHECKING:
-    from scipy import special
-else:
-    special = Lazy("scipy.special")
 
 __all__ = ["Difference", "Sample", "differ", "seeds_needed"]
 
@@ -85,11 +79,11 @@ class Difference:
             return 1.0
         if self.se <= 1e-15 * abs(self.mean):
             return 0.0
-        return float(2 * special.stdtr(self.degrees, -abs(self.mean) / self.se))
+        return 2 * t_tail(abs(self.mean) / self.se, self.degrees)
 
     def half_width(self, share: float) -> float:
         """Of the interval that leaves ``share`` of the probability beyond each end; infinite when nothing is known."""
-        return float(-special.stdtrit(self.degrees, share)) * self.se if self.degrees > 0 else math.inf
+        return -t_quantile(share, self.degrees) * self.se if self.degrees > 0 else math.inf
 
     def within(self, margin: float, share: float) -> bool:
         """Whether both ends of that interval lie within the margin (two one-sided tests; Schuirmann 1987)."""

@@ -17,17 +17,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from zonesearch.core.lazy import Lazy
-
-if TYPE_CHECKING:
-    from scipy import special
-else:
-    special = Lazy("scipy.special")
+from zonesearch.statistics.distributions import f_quantile
 
 __all__ = ["Moderated", "Slope", "fit_residuals", "fit_variances"]
 
@@ -47,7 +41,7 @@ _MOST = 600  # cells that a trend is fitted to: the better half of them as they 
 
 @dataclass(frozen=True)
 class Slope:
-    """What is believed of the trend beforehand: normal, in units of log-variance per unit of x.
+    """Prior belief about the trend: normal, in units of log-variance per unit of x.
 
     Beyond the worst cell that was measured the trend rises by no more than ``beyond``, and never falls.
     """
@@ -100,7 +94,9 @@ def fit_variances(x: Array, variances: Array, degrees: Array, slope: Slope) -> M
     x, variances, degrees = _thinned(x, variances, degrees)
     best = _most_probable(x, variances, degrees, slope, _PRIOR_DEGREES)
     for _ in range(2):
-        most = best.variance(x) * special.fdtri(degrees, best.prior_degrees, 1 - _OUTLIERS)
+        ends, place = np.unique(degrees, return_inverse=True)
+        quantiles = [f_quantile(1 - _OUTLIERS, d, best.prior_degrees) for d in ends.tolist()]
+        most = best.variance(x) * np.array(quantiles)[place]
         if not (variances > most).any():
             break
         best = _most_probable(x, np.minimum(variances, most), degrees, slope, _PRIOR_DEGREES)
@@ -182,7 +178,9 @@ def _most_probable(x: Array, variances: Array, degrees: Array, slope: Slope, gri
 
 def _log_likelihood(log_trend: Array, variances: Array, degrees: Array, d0: float) -> float:
     """Of F(d, d0) for variance over trend, without what depends on neither trend nor d0."""
-    shape = special.gammaln((degrees + d0) / 2) - special.gammaln(d0 / 2) - degrees / 2 * math.log(d0)
+    ends, place = np.unique(degrees, return_inverse=True)
+    gammas = np.array([math.lgamma((d + d0) / 2) - math.lgamma(d0 / 2) for d in ends.tolist()])
+    shape = gammas[place] - degrees / 2 * math.log(d0)
     ratio = degrees * variances * np.exp(-log_trend) / d0
     return float(np.sum(shape - degrees / 2 * log_trend - (degrees + d0) / 2 * np.log1p(ratio)))
 

@@ -68,7 +68,7 @@ def build_stage(name: str, table: Mapping[str, Any], common: Mapping[str, Any], 
         raise StudyError(f"{where}: [{name}] kind must be a string, not {kind!r}")
     stage: Any = load("stages", kind, f"{where} [{name}]")
     if not (isinstance(stage, type) and dataclasses.is_dataclass(stage)):
-        raise StudyError(f'{where}: [{name}] the stage "{kind}" is no dataclass: its fields are the keys of its table')
+        raise StudyError(f'{where}: [{name}] the stage "{kind}" is not a dataclass (its fields are the table keys)')
     expected = tables.hints(stage)
     shared = {key: value for key, value in {**common, "name": name}.items() if key in expected}
     if isinstance(shared.get("seeds"), Seeds) and Seeds not in (expected["seeds"], *get_args(expected["seeds"])):

@@ -100,7 +100,7 @@ def check_effects(tables: Tables, axes: Axes, arms: Mapping[str, Tables] | None 
 
 
 def setting_of(name: str) -> tuple[str, str]:
-    """The table and the key of an axis; nothing where it is no setting, but an argument of a network, say."""
+    """The table and the key of an axis; nothing where it is not a setting but an argument of a network, say."""
     table, dot, key = name.partition(".")
     if dot:
         return (table, key) if table in TECHNIQUE_TABLES or key in SETTINGS.get(table, ()) else ("", "")

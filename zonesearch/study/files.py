@@ -33,7 +33,7 @@ scale = "log"
 row = "doubling"
 
 [data]
-name = "digits"              # ships with scikit-learn; "mnist" is downloaded once
+name = "digits"              # ships with zonesearch; "mnist" is downloaded once
 
 [network]
 kind = "mlp"

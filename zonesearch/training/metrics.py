@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -181,5 +182,7 @@ def check_metric(settings: Settings) -> None:
         raise ObjectiveError(
             f'there is no metric "{metric}"; {did_you_mean(metric, known)} (or give "package.module:function")'
         )
+    elif metric in OF_SCIKIT_LEARN and find_spec("sklearn") is None:
+        raise ObjectiveError(f"metric \"{metric}\" needs scikit-learn: pip install 'zonesearch[sklearn]'")
     elif metric and BUILT_IN[metric] != task:
         raise ObjectiveError(f'metric "{metric}" is for {BUILT_IN[metric]}, but [data] task is "{task}"')

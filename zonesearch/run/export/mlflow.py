@@ -191,7 +191,7 @@ class MlflowTracking:
             line = " ".join(str(error).split())[:300]
             raise StoreError(
                 f"MLflow at {shown_url(self._uri)} does not answer as it should: {line}. The trials of a run are in "
-                f"its folder; mend the URI or the server and export again"
+                f"its folder; fix the URI or the server and export again"
             ) from error
         finally:
             quiet.level = before

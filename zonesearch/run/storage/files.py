@@ -16,7 +16,7 @@ from zonesearch.errors import StoreError
 __all__ = ["LONGEST_LINE", "LONGEST_META", "open_regular", "read_meta", "refuse_link"]
 
 LONGEST_LINE = 2**26
-"""Bytes; what is longer than this is no record, and is not held in memory."""
+"""Bytes; anything longer is not a record and is not held in memory."""
 
 LONGEST_META = 2**26
 """Bytes of a run.json or a study file."""
@@ -32,7 +32,7 @@ def open_regular(path: Path) -> IO[bytes]:
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise StoreError(f"{path} is no plain file and cannot be read: remove it, or put the file back")
+        raise StoreError(f"{path} is not a regular file and cannot be read: remove it, or put the file back")
     return os.fdopen(descriptor, "rb")
 
 

@@ -100,7 +100,7 @@ class Kept:
 
     @property
     def path(self) -> Path | None:
-        """None: it is no folder."""
+        """None: it is not a folder."""
         return None
 
     @property

@@ -223,7 +223,7 @@ def nested_deeper(value: object, depth: int) -> bool:
 
 
 def to_trial(record: Line, looks: Looks | None = None) -> Trial:
-    """The trial in a record that is no heading.
+    """The trial in a record that is not a heading.
 
     Args:
         record: as :func:`parse` gives it.

@@ -193,7 +193,7 @@ class RunFolder:
             raise StoreError(f"there is no run folder {path}; `zonesearch run STUDY.toml --into {path}` makes one")
         heading, notes = _find_heading(path)
         if heading is None:
-            raise StoreError(f"{path} is no run folder: it has neither run.json nor trials/*.jsonl")
+            raise StoreError(f"{path} is not a run folder: it has neither run.json nor trials/*.jsonl")
         return cls(path, heading, notes)
 
     def lock(self, writer: str) -> tuple[Lock, Lock]:
@@ -292,7 +292,7 @@ def _history(before: Mapping[str, Any], settings: Mapping[str, Any], now: str) -
 
 @contextmanager
 def store_errors(what: str) -> Iterator[None]:
-    """Turn an ``OSError`` into a StoreError that begins with ``what`` and names the file and the mend."""
+    """Turn an ``OSError`` into a StoreError that begins with ``what`` and names the file and the fix."""
     try:
         yield
     except StoreError:
@@ -300,7 +300,7 @@ def store_errors(what: str) -> Iterator[None]:
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         raise StoreError(
-            f"{what}: {error.strerror or error}{where}. What was recorded before is safe; make room or mend the "
+            f"{what}: {error.strerror or error}{where}. What was recorded before is safe; make room or fix the "
             f"permissions, or name another folder, then run again"
         ) from error
 

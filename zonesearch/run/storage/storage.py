@@ -1,4 +1,4 @@
-"""The face of what keeps a run, and the storages that are no folder of this machine.
+"""The face of what keeps a run, and the storages that are not folders on this machine.
 
 A run is a sequence of lines, trials and headings alike (see :mod:`zonesearch.run.storage.record`); each line says what
 it belongs to and holds its own checksum. So whatever keeps lines in some order can keep runs: an object store, a

@@ -114,7 +114,7 @@ class Posterior:
         return worse
 
     def believing(self, points: Array) -> Posterior:
-        """The posterior if the trainings at ``points`` came back as expected (Kriging believer, Ginsbourger 2010)."""
+        """The posterior if the trainings at ``points`` gave what is expected (Kriging believer, Ginsbourger 2010)."""
         if not len(points):
             return self
         means, _ = self.at_points(points)
