@@ -101,7 +101,30 @@ def test_two_workers_share_the_gpus_that_are_visible(monkeypatch: pytest.MonkeyP
     assert set(run_pipeline({"x": [1, 2, 4, 8]}, objective=device, workers=2).frame()["accuracy"]) == {4.0, 7.0}
 
 
-@pytest.mark.parametrize(("given", "found"), [("", ()), ("-1", ()), ("0", ("0",)), ("GPU-1,GPU-2", ("GPU-1", "GPU-2"))])
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("", ()),
+        ("-1", ()),
+        ("NoDevFiles", ()),
+        ("0", ("0",)),
+        (" 1 , 0 ", ("1", "0")),
+        ("0,-1,1", ("0",)),
+        ("0,,1", ("0",)),
+        ("0,x,1", ("0",)),
+        ("0,0", ()),
+        ("0,1,0", ()),
+        ("0,00", ()),
+        ("0,0,-1", ()),
+        ("0,-1,0", ("0",)),
+        ("1gpu,+2", ("1", "2")),
+        ("GPU-1,GPU-2", ("GPU-1", "GPU-2")),
+        ("GPU-1,0,GPU-2", ("GPU-1",)),
+        ("GPU-1,GPU-1", ()),
+        ("0,GPU-1", ("0",)),
+        ("MIG-a/1/0,MIG-b/1/0,GPU-1", ("MIG-a/1/0", "MIG-b/1/0")),
+    ],
+)
 def test_gpus_are_those_that_the_environment_names(
     monkeypatch: pytest.MonkeyPatch, given: str, found: tuple[str, ...]
 ) -> None:

@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from zonesearch.training.networks import build
-from zonesearch.training.networks import low_precision as module
 from zonesearch.training.networks.convolutions import Trimmed, channels_last, trim
-from zonesearch.training.networks.low_precision import bf16_pays
 from zonesearch.training.settings import NetworkSettings
 
 CPU = torch.device("cpu")
@@ -70,21 +68,3 @@ def test_the_order_of_channels_changes_no_scores_beyond_rounding(monkeypatch, ch
     ours = network(x)
     monkeypatch.setattr("zonesearch.training.networks.convolutional.channels_last", lambda x: x)
     torch.testing.assert_close(ours, network(x), rtol=1e-4, atol=1e-5)
-
-
-def test_bf16_pays_by_layers_and_sizes(monkeypatch) -> None:
-    monkeypatch.setattr(module, "has_bf16", lambda device: True)
-    cnn = NetworkSettings(kind="cnn")
-    assert bf16_pays(cnn, (3, 32, 32), 64, CPU)
-    assert not bf16_pays(cnn, (1, 8, 8), 32, CPU), "bound by the number of calls"
-    assert not bf16_pays(NetworkSettings(kind="cnn", channels=4), (3, 32, 32), 128, CPU)
-    assert bf16_pays(NetworkSettings(kind="backbone", backbone="resnet18"), (3, 32, 32), 8, CPU)
-    depthwise = NetworkSettings(kind="backbone", backbone="shufflenet_v2_x0_5", weights="somewhere/weights.pt")
-    assert not bf16_pays(depthwise, (3, 32, 32), 64, CPU)
-    assert not bf16_pays(NetworkSettings(), (64,), 64, CPU), "no convolutions"
-
-
-def test_bf16_never_pays_without_instructions_for_it(monkeypatch) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    assert not bf16_pays(NetworkSettings(kind="cnn"), (3, 32, 32), 64, CPU)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.trials import Params, Training, Trial
 
 __all__ = [
+    "SHARED_DATA",
     "Bundle",
     "ChecksLength",
     "Continuing",
@@ -21,9 +23,13 @@ __all__ = [
     "Measured",
     "Objective",
     "Report",
+    "SharesData",
     "Trying",
     "whole",
 ]
+
+SHARED_DATA = "ZONESEARCH_SHARED_DATA"
+"""The environment variable that tells a worker process in which folder the data of its run are shared."""
 
 Report = Callable[[float], None]
 """Called now and then by a bundle under way with the share of it that is done, 0 to 1."""
@@ -125,6 +131,15 @@ class LooksAtLength(Protocol):
 
     def looks_at_length(self, params: Params) -> bool:
         """Whether a training with these parameters does, so that its beginning is not a shorter training."""
+        ...
+
+
+@runtime_checkable
+class SharesData(Protocol):
+    """An objective that can put its data where worker processes of this machine find them, one copy for all."""
+
+    def share_data(self, folder: Path) -> None:
+        """Put the data into ``folder``, which is deleted after the run; workers are told it by ``SHARED_DATA``."""
         ...
 
 

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ from zonesearch.core.trials import Training, Trial
 from zonesearch.errors import ObjectiveError, StudyError, ZoneSearchError, did_you_mean
 from zonesearch.training.augmentation import check_augmentation
 from zonesearch.training.batch_rules import RULES, steps_in_epoch
-from zonesearch.training.data import Split, load
+from zonesearch.training.data import Split, load, share
 from zonesearch.training.description import FORMER, changes, described
 from zonesearch.training.loop import train_one
 from zonesearch.training.losses import check_loss
@@ -424,6 +425,10 @@ class Recipe:
     def split(self) -> Split:
         """The data, on the device where trainings run."""
         return self._load(self._device())
+
+    def share_data(self, folder: Path) -> None:
+        """Put the data where worker processes look for them (see :class:`zonesearch.core.objective.SharesData`)."""
+        share(self.data, self.seed, folder, self.training.precision == "float64")
 
     def _load(self, device: str) -> Split:
         return load(self.data, self.seed, device, self.training.precision == "float64")

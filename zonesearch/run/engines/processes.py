@@ -38,10 +38,11 @@ import cloudpickle
 from loky import BrokenProcessPool, ProcessPoolExecutor
 from loky.process_executor import ShutdownExecutorError
 
-from zonesearch.core.objective import Bundle, Objective
+from zonesearch.core.objective import SHARED_DATA, Bundle, Objective, SharesData
 from zonesearch.core.trials import Trial
 from zonesearch.errors import ObjectiveError, ZoneSearchError
 from zonesearch.run.engines.engine import THREAD_VARIABLES, OnProgress, OnTrials, order_of_work
+from zonesearch.run.engines.scratch import PREFIX, mark_alive, remove_abandoned
 from zonesearch.run.engines.worker import failed, train_bundle
 from zonesearch.run.storage.provenance import machine
 
@@ -104,7 +105,10 @@ class Processes:
         self._provenance = dict(provenance or {})
         self._timeout = timeout
         self._pools: dict[int, ProcessPoolExecutor] = {}
-        self._scratch = tempfile.TemporaryDirectory(prefix="zonesearch-")
+        remove_abandoned()
+        self._scratch = tempfile.TemporaryDirectory(prefix=PREFIX)
+        self._alive = mark_alive(Path(self._scratch.name))
+        self._data = Path(self._scratch.name) / "data"
         shares = Path(self._scratch.name) / "shares"
         shares.write_bytes(bytes(_SHARE.size * workers))
         with shares.open("r+b") as file:
@@ -205,13 +209,15 @@ class Processes:
     def _send(self, objective: Objective | bytes) -> Path:
         """The file from which the workers read the objective; written once per objective."""
         if self._sent is None or self._sent[0] is not objective:
+            if isinstance(objective, SharesData):
+                objective.share_data(self._data)
             path = Path(self._scratch.name) / f"objective-{time.monotonic_ns()}"
             path.write_bytes(objective if isinstance(objective, bytes) else pickled(objective))
             self._sent = objective, path
         return self._sent[1]
 
     def _new_pool(self, worker: int) -> ProcessPoolExecutor:
-        environment = dict.fromkeys(THREAD_VARIABLES, str(self._threads))
+        environment = {**dict.fromkeys(THREAD_VARIABLES, str(self._threads)), SHARED_DATA: str(self._data)}
         if self._gpus:
             environment["CUDA_VISIBLE_DEVICES"] = self._gpus[worker % len(self._gpus)]
         return ProcessPoolExecutor(
@@ -254,6 +260,7 @@ class Processes:
         self._end()
         self._shares.close()
         self._scratch.cleanup()
+        self._alive.close()
 
 
 def _how_it_died(death: BrokenProcessPool) -> str:

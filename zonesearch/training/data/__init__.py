@@ -1,5 +1,6 @@
-"""Data sets as tensors in memory: where they come from, and how they are split."""
+"""Data sets as tensors in memory: where they come from, how they are split, and how processes share them."""
 
-from zonesearch.training.data.split import Split, load
+from zonesearch.training.data.loading import load, share
+from zonesearch.training.data.split import Split
 
-__all__ = ["Split", "load"]
+__all__ = ["Split", "load", "share"]

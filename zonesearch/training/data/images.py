@@ -11,14 +11,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
-from multiprocessing import current_process
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import numpy.typing as npt
 
 from zonesearch.errors import ObjectiveError
-from zonesearch.training.data.raw import Indices, Lazy, Raw
+from zonesearch.training.data.raw import Indices, Lazy, Pixels, Raw
 from zonesearch.training.settings import DataSettings
 
 __all__ = ["read_images"]
@@ -74,7 +73,7 @@ class _Pictures:
     size: int
     root: Path
 
-    def read(self, wanted: Mapping[int, Indices]) -> dict[int, tuple[npt.NDArray[np.float32], Indices]]:
+    def read(self, wanted: Mapping[int, Indices]) -> dict[int, tuple[Pixels, Indices]]:
         """Those that are wanted of each part, of shape (n, channels, height, width), and which could be read."""
         names = [self.parts[number][i][1] for number, indices in sorted(wanted.items()) for i in indices.tolist()]
         with _opened(self.root) as (_, content):
@@ -93,7 +92,7 @@ class _Pictures:
             pictures = [kept[self.parts[number][i][1]] for i in there.tolist()]
             whole = [p if grey or p.shape[2] == 3 else np.repeat(p, 3, axis=2) for p in pictures]
             stacked = np.stack(whole) if whole else np.empty((0, *first, 1 if grey else 3), dtype=np.uint8)
-            found[number] = stacked.transpose(0, 3, 1, 2).astype(np.float32) / np.float32(255), there
+            found[number] = Pixels(stacked.transpose(0, 3, 1, 2)), there
         return found
 
 
@@ -139,8 +138,7 @@ def _readable(
         said = f"{root}: {len(lost)} of {len(wanted)} images cannot be read, the first {name} ({reason})"
     if len(lost) > _MOST_LOST * len(wanted):
         raise ObjectiveError(f"{said}; replace what is broken, or take it away")
-    if current_process().name == "MainProcess":  # workers read the same data again
-        warnings.warn(f"{said}; the run goes on without {'it' if len(lost) == 1 else 'them'}", stacklevel=2)
+    warnings.warn(f"{said}; the run goes on without {'it' if len(lost) == 1 else 'them'}", stacklevel=2)
     return kept
 
 

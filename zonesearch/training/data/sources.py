@@ -17,11 +17,11 @@ from zonesearch.training.data.raw import Pixels, Raw, as_raw
 from zonesearch.training.networks.factory import imported
 from zonesearch.training.settings import DataSettings
 
-__all__ = ["NAMES", "read"]
+__all__ = ["FILES", "NAMES", "TORCHVISION", "read", "root_of"]
 
 Read = tuple[Raw, Raw | None, list[object]]
 
-_TORCHVISION = {
+TORCHVISION = {
     "mnist": ("MNIST", "mnist", "MNIST/raw"),
     "fashion-mnist": ("FashionMNIST", "fashion-mnist", "FashionMNIST/raw"),
     "kmnist": ("KMNIST", "kmnist", "KMNIST/raw"),
@@ -30,7 +30,7 @@ _TORCHVISION = {
 }
 """Class in torchvision, folder below ZONESEARCH_DATA, and what lies in it when the data are there."""
 
-NAMES = ("digits", *_TORCHVISION, "images", "arrays", "table")
+NAMES = ("digits", *TORCHVISION, "images", "arrays", "table")
 
 
 def read(settings: DataSettings) -> Read:
@@ -44,10 +44,10 @@ def read(settings: DataSettings) -> Read:
         train, test, classes = _by_factory(settings)
     elif name == "digits":
         train, test, classes = _digits(settings)
-    elif name in _TORCHVISION:
+    elif name in TORCHVISION:
         train, test, classes = _of_torchvision(settings)
-    elif name in _FILES:
-        train, test, classes = _FILES[name](settings, _file(settings))
+    elif name in FILES:
+        train, test, classes = FILES[name](settings, _file(settings))
     else:
         raise ObjectiveError(
             f'[data] name: there is no data set "{name}"; {did_you_mean(name, NAMES)} '
@@ -65,11 +65,12 @@ def read(settings: DataSettings) -> Read:
 
 _DIGITS = Path(__file__).with_name("digits.csv.gz")
 
-_FILES: dict[str, Callable[[DataSettings, Path], Read]] = {
+FILES: dict[str, Callable[[DataSettings, Path], Read]] = {
     "images": read_images,
     "arrays": read_arrays,
     "table": read_table,
 }
+"""What reads each kind of file below ``root``."""
 
 
 def _file(settings: DataSettings) -> Path:
@@ -97,8 +98,8 @@ def _of_torchvision(settings: DataSettings) -> Read:
     """One of torchvision's data sets, pixels as 0..1; its images stored by class in a folder or zip will do too."""
     from torchvision import datasets
 
-    cls, folder, marker = _TORCHVISION[settings.name]
-    root = _root(settings, folder)
+    cls, folder, marker = TORCHVISION[settings.name]
+    root = root_of(settings, folder)
     there = (root / marker).is_dir()
     if not there and (archives := sorted(root.glob("*.zip")) + [root] * (root / "train").is_dir()):
         return read_images(settings, archives[0])
@@ -117,7 +118,7 @@ def _of_torchvision(settings: DataSettings) -> Read:
     return read[0], read[1], list(parts[0].classes)
 
 
-def _root(settings: DataSettings, folder: str) -> Path:
+def root_of(settings: DataSettings, folder: str) -> Path:
     """Where a data set lies: the given root, the folder that ZONESEARCH_DATA names, or the user's cache."""
     if settings.root:
         root = Path(settings.root).expanduser()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,12 +25,12 @@ from zonesearch.training.data.sources import read
 from zonesearch.training.data.table import Columns, content, is_frame
 from zonesearch.training.settings import DataSettings
 
-__all__ = ["Split", "load"]
+__all__ = ["Split", "read_split"]
 
 
 @dataclass(frozen=True)
 class Split:
-    """One data set, split, normalised, on one device.
+    """One data set, split, normalised, on one device. Its tensors may lie in memory that other processes read too.
 
     Args:
         train, validation, test: (inputs of shape (n, channels, height, width) or (n, columns), targets of shape (n,)):
@@ -72,9 +71,8 @@ class Split:
         return self.given if own_network and self.given is not None else self
 
 
-@lru_cache(maxsize=2)
-def load(settings: DataSettings, seed: int, device: str = "cpu", double: bool = False) -> Split:
-    """The data set, loaded once a process; ``double`` gives its numbers as float64.
+def read_split(settings: DataSettings, seed: int, double: bool = False) -> Split:
+    """Read the data set from where it lies; ``double`` gives its numbers as float64.
 
     Raises:
         ObjectiveError: there is no such data set, its folder is missing, an image or number cannot be read, or it
@@ -98,7 +96,7 @@ def load(settings: DataSettings, seed: int, device: str = "cpu", double: bool = 
     if not classes:
         scale = float(parts[0][1].mean()), max(float(parts[0][1].std()), 1e-12)
     dtype = torch.float64 if double else torch.float32
-    labels = [_targets(part[1], classes, scale, dtype).to(device) for part in parts]
+    labels = [_targets(part[1], classes, scale, dtype) for part in parts]
     base = Preprocessing(classes=tuple(classes), scale=scale)
     inputs = [part[0] for part in parts]
     code: dict[str, int] = {}
@@ -122,7 +120,7 @@ def load(settings: DataSettings, seed: int, device: str = "cpu", double: bool = 
             code["table"] = 2
         inputs = [columns.apply(part, what) for part in inputs]
     if inputs[0].dtype.kind == "i":
-        whole = [torch.from_numpy(part).to(device) for part in inputs]
+        whole = [torch.from_numpy(part) for part in inputs]
         given = made(replace(base, kind="integers", shape=inputs[0].shape[1:]), whole)
         inputs = [as_inputs(part, what) for part in inputs]
     mean, deviation, constant = statistics(inputs[0])
@@ -131,7 +129,7 @@ def load(settings: DataSettings, seed: int, device: str = "cpu", double: bool = 
         if any((part[:, constant] != at).any() for part in inputs):
             code["constants"] = 2
     steps = replace(base, shape=inputs[0].shape[1:], mean=mean, deviation=deviation, columns=columns)
-    return made(steps, [torch.from_numpy(steps.normalise(part)).to(device, dtype) for part in inputs], given)
+    return made(steps, [torch.from_numpy(steps.normalise(part)).to(dtype) for part in inputs], given)
 
 
 def _part(source: Raw, wanted: Indices, there: Indices) -> Raw:
