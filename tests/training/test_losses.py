@@ -87,8 +87,10 @@ def test_only_the_loss_of_the_task_is_stacked() -> None:
         (settings("own_parts:focal"), False),
     ):
         assert is_default(given) == is_stackable(given, Techniques()) == stacked, given.training.loss
-    assert "training" not in described(settings("cross_entropy"), Techniques()), "the same experiment, said or not"
-    assert described(settings("own_parts:focal"), Techniques())["training"] == {"loss": "own_parts:focal"}
+    plain = described(settings(), Techniques())
+    assert described(settings("cross_entropy"), Techniques()) == plain, "the same experiment, said or not"
+    own = described(settings("own_parts:focal"), Techniques())
+    assert own["training"] == {**plain["training"], "loss": "own_parts:focal"}
 
 
 @pytest.mark.parametrize(

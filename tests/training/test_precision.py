@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import torch
 
 from zonesearch import Training, Trial
-from zonesearch.training import precision
+from zonesearch.training import numerics, precision
 from zonesearch.training import recipe as recipes
 from zonesearch.training.recipe import Recipe
 from zonesearch.training.settings import NetworkSettings, Settings, TrainingSettings
@@ -112,3 +113,24 @@ def test_the_rule_looks_at_batch_and_largest_layer() -> None:
     assert not large(8192, 32)
     assert [large(128, 64), large(128, 128)] == [False, True]
     assert [large(64, 128), large(64, 128, depth=3)] == [False, False]
+
+
+def test_small_products_take_the_road_without_a_price_for_each_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    road = numerics._matmul_setting(torch.device("cpu"))
+    if road is None:
+        pytest.skip("this torch has no setting for the road of products")
+    monkeypatch.setattr(numerics, "exact_and_quick", lambda: True)
+    before, taken = road.fp32_precision, []
+    for name, n_weights in (("float32", 100_000), ("float32", 1_000_000), ("bf16", 100_000)):
+        with numerics.arithmetic(name, torch.device("cpu"), n_weights):
+            taken.append(road.fp32_precision)
+    assert taken == [before, "bf16", "bf16"]
+    assert road.fp32_precision == before
+
+
+def test_both_roads_give_the_same_but_for_rounding(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = []
+    for weights in (0, 10**9):
+        monkeypatch.setattr(numerics, "_WEIGHTS", weights)
+        found.append(trained(made(precision="float32"), SMALL)[0].curve["train_loss"])
+    assert found[0] == pytest.approx(found[1], rel=1e-5)

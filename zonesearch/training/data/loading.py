@@ -201,6 +201,7 @@ def _moved(split: Split, device: str) -> Split:
         inputs, targets = part[0], part[1].to(device)
         if isinstance(inputs, Collated):
             return Collated(inputs.items, targets, inputs.path, inputs.dtype), targets
+        assert isinstance(inputs, Tensor)  # features are made of a split, never part of one
         return inputs.to(device), targets
 
     train, validation, test = (moved(getattr(split, part)) for part in _PARTS)
