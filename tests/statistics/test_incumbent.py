@@ -38,6 +38,12 @@ def test_a_lucky_seed_gives_up_the_lead_when_its_next_one_is_bad() -> None:
     assert said(trial(4, 0.99), trial(8, 0.9), trial(4, 0.6, 1)).endswith("at 8 x 8")
 
 
+def test_a_training_that_goes_on_counts_once_at_its_full_length() -> None:
+    short = Trial(Training({"width": 4, "batch": 8}, 0, 2), accuracy=0.5)
+    whole = Trial(Training({"width": 4, "batch": 8}, 0, 9), accuracy=0.9)
+    assert said(short, whole) == said(whole, short) == said(whole) == "90.00 % at 4 x 8"
+
+
 def test_its_point_is_known_as_parameters() -> None:
     leader = Leader()
     assert leader.params is None

@@ -30,7 +30,7 @@ class Leader:
     def __init__(self, names: Sequence[str] = (), reading: Reading = BEST) -> None:
         self._names = tuple(names)
         self._reading = reading
-        self._points: dict[Any, list[Trial]] = {}
+        self._points: dict[Any, dict[int, Trial]] = {}  # of each point, by seed, the longest training
         self._best: Any = None
 
     def add(self, trials: Iterable[Trial]) -> None:
@@ -39,14 +39,17 @@ class Leader:
             if not trial.complete or not trial.feasible:
                 continue
             point = trial.training.identity[0]
-            self._points.setdefault(point, []).append(trial)
+            seeds = self._points.setdefault(point, {})
+            shorter = seeds.setdefault(trial.training.seed, trial)
+            if shorter.training.epochs <= trial.training.epochs:  # a rung's training goes on, it is not another one
+                seeds[trial.training.seed] = trial
             if self._best is None or point == self._best or self._score(point) > self._score(self._best):
                 self._best = max(self._points, key=self._score) if point == self._best else point
 
     @property
     def params(self) -> Params | None:
         """The point that leads; None before the first complete trial."""
-        return None if self._best is None else self._points[self._best][0].params
+        return None if self._best is None else self._trials(self._best)[0].params
 
     def text(self) -> str:
         """``98.61 % (97.4 to 99.3) at 512 x 16``; empty before the first complete trial.
@@ -56,7 +59,7 @@ class Leader:
         """
         if self._best is None:
             return ""
-        trials = self._points[self._best]
+        trials = self._trials(self._best)
         values = [trial.value(self._reading) for trial in trials]
         mean = math.fsum(values) / len(values)
         n = trials[0].n_validation
@@ -75,6 +78,9 @@ class Leader:
         first = {name: params[name] for name in self._names if name in params}
         return {**first, **params}
 
+    def _trials(self, point: Any) -> list[Trial]:
+        return list(self._points[point].values())
+
     def _score(self, point: Any) -> float:
-        trials = self._points[point]
+        trials = self._trials(point)
         return trials[0].metric.score(math.fsum(trial.value(self._reading) for trial in trials) / len(trials))
