@@ -1,7 +1,8 @@
 """The controller against other searches on tasks of the corpus whose data set its prior has not seen.
 
 ``python -m benchmarks.controller CORPUS.npz PRIOR.npz --families mnist [--tasks 4] [--seeds 10] [--out FILE.json]``
-with a prior made by ``python -m controller.train CORPUS.npz PRIOR.npz --without mnist``.
+with a prior made by ``python -m controller.train CORPUS.npz PRIOR.npz --without mnist``; ``--upside-down`` asks for the
+worst setting of each task in place of the best, which is as wrong as a prior can be. ``--table FILE.json ...`` sums up.
 
 A task's settings become a surface that can be asked anywhere: a Gaussian process through the standardised means, the
 noise between seeds by what two seeds differ there. A search sees values of a seed; regret is that of the noiseless
@@ -44,7 +45,8 @@ BUDGETS = (1, 5, 10, 25, 50)
 class Surface:
     """A task as a function."""
 
-    def __init__(self, task: CorpusTask) -> None:
+    def __init__(self, task: CorpusTask, upside_down: bool = False) -> None:
+        self.sign = -1.0 if upside_down else 1.0
         axes: dict[str, Any] = {}
         for role in task.values:
             key = {"learning_rate": f"{'sgd' if task.optimizer < 0 else 'adam'} rate"}.get(role, role)
@@ -67,15 +69,15 @@ class Surface:
         good = z.mean(1) > 0
         self.noise = [math.sqrt(float(np.mean(spread[part] ** 2))) for part in (good, ~good)]
         rng = np.random.default_rng(1)
-        drawn = self.posterior.at_points(self.cube.snap(rng.random((20_000, self.cube.n_axes))))[0]
-        at_data = self.posterior.at_points(points)[0]
+        drawn = self.sign * self.posterior.at_points(self.cube.snap(rng.random((20_000, self.cube.n_axes))))[0]
+        at_data = self.sign * self.posterior.at_points(points)[0]
         self.top, self.middle = max(float(drawn.max()), float(at_data.max())), float(np.median(drawn))
 
     def _typed(self, name: str, value: float) -> Any:
         return round(value) if getattr(self.space[name], "integer", False) else float(value)
 
     def mean(self, params: Params) -> float:
-        return float(self.posterior.at_points(self.cube.point(params)[None])[0][0])
+        return self.sign * float(self.posterior.at_points(self.cube.point(params)[None])[0][0])
 
     def value(self, params: Params, seed: int) -> float:
         """Of one training; the same whenever it is asked for."""
@@ -137,7 +139,7 @@ def methods(context: dict[str, Any]) -> dict[str, Callable[[Surface, int], list[
 
     return {
         "controller": controller,
-        "controller, told": lambda s, seed: controller(s, seed, **context),
+        "controller, optimizer given": lambda s, seed: controller(s, seed, **context),
         "strong": lambda s, seed: _staged(
             lambda n: Surrogate(s.space, 1, n_trainings=n, batch=1, study_seed=seed), s, True
         ),
@@ -147,16 +149,20 @@ def methods(context: dict[str, Any]) -> dict[str, Callable[[Surface, int], list[
 
 
 def contest(
-    tasks: Sequence[CorpusTask], prior: Path, seeds: int, wanted: Sequence[str], out: Path | None = None
+    tasks: Sequence[CorpusTask],
+    prior: Path,
+    seeds: int,
+    wanted: Sequence[str],
+    out: Path | None = None,
+    upside_down: bool = False,
 ) -> None:
     """Write regrets, by method and task, shape (seeds, budgets), after each task."""
     found: dict[str, Any] = {}
     with patch.object(controller_stage, "load_prior", lambda: load_prior(prior)):
         for task in tasks:
-            surface = Surface(task)
+            surface = Surface(task, upside_down)
             about = task.about
-            context = {"optimizer": about["optimizer"], "network": about["kind"]}
-            context |= {key: about[key] for key in ("n_train", "n_inputs", "n_classes")}
+            context = {"optimizer": about["optimizer"]}
             for name, search in methods(context).items():
                 if wanted and name not in wanted:
                     continue
@@ -164,26 +170,50 @@ def contest(
                 regrets = [search(surface, seed) for seed in range(seeds)]
                 found.setdefault(name, {})[task.name] = regrets
                 mean = " ".join(f"{r:.3f}" for r in np.mean(regrets, axis=0))
-                print(f"{task.name:18} {name:17} {mean}  ({time.perf_counter() - start:.0f} s)", flush=True)
+                print(f"{task.name:18} {name:27} {mean}  ({time.perf_counter() - start:.0f} s)", flush=True)
             if out:
                 out.write_text(json.dumps(found))
 
 
+def table(found: Sequence[dict[str, Any]]) -> str:
+    """Mean regret by method and budget over the tasks that all methods have, with the 95 % half-width of the paired
+    difference to the first method (of task means: tasks are what one generalises to).
+    """
+    names = list(dict.fromkeys(name for part in found for name in part))
+    tasks = [(part, t) for part in found for t in part[names[0]] if all(t in part.get(name, {}) for name in names)]
+    means = {name: np.array([np.mean(part[name][t], axis=0) for part, t in tasks]) for name in names}
+    lines = ["| method | " + " | ".join(map(str, BUDGETS)) + " |", "| --- " * (len(BUDGETS) + 1) + "|"]
+    for name in names:
+        cells = []
+        for i in range(len(BUDGETS)):
+            column, apart = means[name][:, i], means[name][:, i] - means[names[0]][:, i]
+            half = 1.96 * float(np.std(apart, ddof=1)) / math.sqrt(len(tasks))
+            text = f"{np.mean(column):.3f}" + (f" (+{np.mean(apart):.3f} ± {half:.3f})" if name != names[0] else "")
+            cells.append("" if np.isnan(column).any() else text.replace("+-", "-"))
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join([*lines, f"\n{len(tasks)} tasks."])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("corpus", type=Path)
-    parser.add_argument("prior", type=Path)
-    parser.add_argument("--families", nargs="+", required=True)
+    parser.add_argument("corpus", type=Path, nargs="?")
+    parser.add_argument("prior", type=Path, nargs="?")
+    parser.add_argument("--families", nargs="+", default=[])
+    parser.add_argument("--upside-down", action="store_true", help="look for the worst setting of each task")
+    parser.add_argument("--table", type=Path, nargs="+", default=[], metavar="FILE.json", help="sum up, search nothing")
     parser.add_argument("--tasks", type=int, default=4, help="of each family, at most (4)")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--methods", nargs="+", default=[])
     parser.add_argument("--out", type=Path)
     wanted = parser.parse_args()
+    if wanted.table:
+        print(table([json.loads(file.read_text()) for file in wanted.table]))
+        return
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     tasks = []
     for family in wanted.families:
         tasks += [t for t in read_corpus(wanted.corpus) if t.about["family"] == family][: wanted.tasks]
-    contest(tasks, wanted.prior, wanted.seeds, wanted.methods, wanted.out)
+    contest(tasks, wanted.prior, wanted.seeds, wanted.methods, wanted.out, wanted.upside_down)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 Every task of :mod:`controller.tasks` is trained at settings drawn at random, with two seeds each and whole learning
 curves, by the engine that trains everything here. Tasks take turns, so a run that is stopped leaves all of them equally
 far; the same command goes on where it was stopped. Each task and turn is one file; ``--pack FILE.npz`` writes them all
-as one, which holds whole ten-thousandths of accuracy and is safe to load (plain arrays, nothing pickled).
+as one, which holds whole ten-thousandths of accuracy and is safe to load (plain arrays, nothing pickled); ``--known
+FILE.npz`` takes the trainings of such a file as done.
 """
 
 from __future__ import annotations
@@ -109,6 +110,19 @@ def pack(folder: Path, out: Path) -> dict[str, int]:
     return counts
 
 
+def unpack(file: Path, folder: Path) -> None:
+    """Write the whole turns of a packed file into ``folder``, so that they are not trained again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with file.open("rb") as stream, np.load(stream, allow_pickle=False) as read:
+        for name in {key.split("/")[0] for key in read.files}:
+            whole = {key: read[f"{name}/{key}"] for key in ("settings", "accuracy", "loss")}
+            for turn in range(len(whole["settings"]) // TURN):
+                to = _file(folder, name, turn)
+                if not to.exists():
+                    part = {key: value[turn * TURN : (turn + 1) * TURN] for key, value in whole.items()}
+                    np.savez_compressed(to, **part, about=read[f"{name}/about"])
+
+
 def _file(folder: Path, task: str, turn: int) -> Path:
     return folder / f"{task}.{turn}.npz"
 
@@ -137,7 +151,12 @@ def main() -> None:
     parser.add_argument("--into", type=Path, default=Path("runs/corpus"), help="where turns are kept (runs/corpus)")
     parser.add_argument("--only", nargs="+", default=[], metavar="FAMILY", help="tasks of these data sets (all)")
     parser.add_argument("--pack", type=Path, metavar="FILE.npz", help="write what is there as one file, train nothing")
+    parser.add_argument(
+        "--known", type=Path, metavar="FILE.npz", help="a packed file whose trainings are there already"
+    )
     wanted = parser.parse_args()
+    if wanted.known:
+        unpack(wanted.known, wanted.into)
     if wanted.pack:
         counts = pack(wanted.into, wanted.pack)
         size = wanted.pack.stat().st_size / 1e6

@@ -187,7 +187,11 @@ def train(tasks: Sequence[CorpusTask], steps: int, seed: int = 0, say: Any = pri
         score = np.nan_to_num(task.best(task.curves.shape[2])).mean(1)
         top = score >= np.quantile(score, 0.9)
         for role, values in task.values.items():
-            ranges[i, list(ROLES).index(role)] = np.quantile(canonical(role, values[top]), [0.1, 0.9])
+            all_of_them = canonical(role, values)
+            low, high = np.quantile(all_of_them[top], [0.1, 0.9])
+            rim = 0.15 * np.ptp(all_of_them)  # what is best near a rim may be best beyond it
+            low = -9.0 if low < all_of_them.min() + rim else low
+            ranges[i, list(ROLES).index(role)] = low, 9.0 if high > all_of_them.max() - rim else high
     return {
         **network.arrays(),
         "task_optimizers": np.array([task.optimizer for task in tasks], dtype=np.float32),
@@ -207,9 +211,8 @@ def main() -> None:
     start = time.perf_counter()
     tasks = read_corpus(wanted.corpus, wanted.without)
     np.savez_compressed(wanted.out, **train(tasks, wanted.steps, wanted.seed))
-    print(
-        f"{wanted.out}: {len(tasks)} tasks, {wanted.out.stat().st_size / 1000:.0f} kB, {time.perf_counter() - start:.0f} s"
-    )
+    size, seconds = wanted.out.stat().st_size / 1000, time.perf_counter() - start
+    print(f"{wanted.out}: {len(tasks)} tasks, {size:.0f} kB, {seconds:.0f} s")
 
 
 if __name__ == "__main__":

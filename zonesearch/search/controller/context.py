@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from zonesearch.core.roles import ROLES, canonical
 
-__all__ = ["N_FEATURES", "OPTIMIZERS", "Context", "features"]
+__all__ = ["N_FEATURES", "OPTIMIZERS", "Context", "features", "known_optimizer"]
 
 Array = npt.NDArray[np.float64]
 
@@ -67,3 +67,8 @@ def features(values: Mapping[str, Array], context: Context, optimizer: float, n:
     columns += [np.full(n, float(context.network == kind)) for kind in ("mlp", "cnn")]
     columns.append(np.full(n, optimizer))
     return np.stack(columns, axis=1)
+
+
+def known_optimizer(name: object) -> str:
+    """``name`` where it is one of :data:`OPTIMIZERS`, else empty."""
+    return name if isinstance(name, str) and name in OPTIMIZERS else ""

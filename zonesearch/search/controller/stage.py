@@ -11,7 +11,7 @@ Rounds bear a seed index each, as the surrogate's do and for the same reason.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, cast
@@ -25,8 +25,9 @@ from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.roles import canonical, roles_among
 from zonesearch.core.seeding import FRESH, stream_seed
 from zonesearch.core.space import Space
-from zonesearch.core.trials import Params, Training, Trial, Trials
+from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.search.controller.context import OPTIMIZERS, Context, features
+from zonesearch.search.controller.joined import Joined, join
 from zonesearch.search.controller.model import LOST, Beliefs, Informed, Values, believe
 from zonesearch.search.controller.prior import LearnedPrior, Seen, load_prior
 from zonesearch.search.stage import Forecast, Plan, require
@@ -45,8 +46,8 @@ Array = npt.NDArray[np.float64]
 _UNIFORM, _FIRST_UNIFORM = 500, 3000  # candidates all over the cube; before anything is known
 _AROUND, _LEADERS = 60, 5  # candidates around each of so many of the best points
 _STEPS = (0.03, 0.1, 0.25)
+_JOINED = 16  # points with a value from which on a process is fitted to this task
 _BELIEVED = 0.5  # trust from which on the prior proposes and judges
-_NETWORKS = ("", "mlp", "cnn")
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,8 @@ class Controller:
         seeds: of the trainings at points that a stage before handed on, which are known from the start.
         n_trainings: all together, those at points that were handed on not counted.
         batch: points of one round; they train together.
-        optimizer: of the networks, as ``sgd`` or ``adam``; empty leaves it to be found out.
-        network: ``mlp``, ``cnn`` or empty.
-        n_train, n_inputs, n_classes: of the data; 0 where it is not known.
+        optimizer: of the networks, as ``sgd`` or ``adam``; by default that of the study, and where it names none (or
+            searches it) it is left to be found out.
         level, zones_max, first_seed, study_seed: as in the surrogate.
     """
 
@@ -73,10 +73,6 @@ class Controller:
     n_trainings: int = 25
     batch: int = 1
     optimizer: str = ""
-    network: str = ""
-    n_train: int = 0
-    n_inputs: int = 0
-    n_classes: int = 0
     level: float = 0.95
     zones_max: int = 5
     first_seed: int = FIRST_SEED
@@ -87,12 +83,9 @@ class Controller:
         require(self.epochs >= 1, "training", "epochs", "at least 1", self.epochs)
         for setting in ("seeds", "n_trainings", "batch", "zones_max", "first_seed"):
             require(getattr(self, setting) >= 1, self.name, setting, "at least 1", getattr(self, setting))
-        for setting in ("n_train", "n_inputs", "n_classes"):
-            require(getattr(self, setting) >= 0, self.name, setting, "at least 1, or 0", getattr(self, setting))
         require(0 < self.level < 1, self.name, "level", "between 0 and 1", self.level)
         known = f"one of {', '.join(OPTIMIZERS)}, or empty"
         require(self.optimizer in ("", *OPTIMIZERS), self.name, "optimizer", known, self.optimizer)
-        require(self.network in _NETWORKS, self.name, "network", "mlp, cnn or empty", self.network)
         most = (FRESH - self.first_seed - 1) * self.batch
         expected = f"at most {most} with batch = {self.batch}"
         require(self.n_trainings <= most, self.name, "n_trainings", expected, self.n_trainings)
@@ -142,6 +135,8 @@ class Controller:
         cube = view.cube
         known = at_first + before
         values = view.values(known, self.reading)
+        if (joined := view.joined(known, self.reading)) is not None:
+            return self._joined_points(view, joined, known, seed, size)
         beliefs = view.beliefs(values, known, self.reading)
         if beliefs.trust < _BELIEVED:
             found = self._surrogate._points(cube, at_first, before, max(seed, self.first_seed + 1), size)
@@ -150,7 +145,7 @@ class Controller:
         rng = np.random.default_rng([stream_seed(self.study_seed, "design", 2), seed])
         chosen: list[Array] = []
         for _ in range(size):
-            points = _candidates(cube, beliefs, values, rng)
+            points = _candidates(cube, beliefs.leading, values.points, rng)
             if not len(points):
                 break
             scores = _worth(cube, beliefs, values, points)
@@ -165,25 +160,53 @@ class Controller:
                 beliefs = view.beliefs(values, known, self.reading)
         return np.array(chosen).reshape(-1, cube.n_axes)
 
+    def _joined_points(self, view: _View, joined: Joined, known: Sequence[Trial], seed: int, size: int) -> Array:
+        """The points of a round once there are enough values to fit a process to."""
+        cube = view.cube
+        chances = Outcomes(cube, known, self.reading).chances()
+        rng = np.random.default_rng([stream_seed(self.study_seed, "design", 3), seed])
+        chosen: list[Array] = []
+        for _ in range(size):
+            believed = joined.believing(np.array(chosen).reshape(-1, cube.n_axes))
+            points = _candidates(cube, believed, believed.data.points, rng)
+            mean, sd, noise = believed.with_noise(points)
+            scores = log_improvement(mean, sd, np.asarray(_incumbent(believed))) + log_worth(sd, noise)
+            scores += cube.belief(points) * 10.0 / len(believed.data)
+            for chance in chances:
+                scores += chance.log_probability(points)
+            ranked = points[np.argsort(-scores, kind="stable")]
+            point = next((p for p in ranked if not any(np.array_equal(p, c) for c in chosen)), None)
+            if point is None:
+                break
+            chosen.append(point)
+        return np.array(chosen).reshape(-1, cube.n_axes)
+
     def _zones(self, view: _View, known: Sequence[Trial], metric: Metric) -> tuple[tuple[Zone, ...], tuple[str, ...]]:
-        beliefs = view.beliefs(view.values(known, self.reading), known, self.reading)
         if not any(trial.complete for trial in known):
             return (), ()
+        if (joined := view.joined(known, self.reading)) is not None:
+            said = f"The learned prior counted for {joined.share:.0%} of what it says." if joined.share < 1 else ""
+            zones = self._regions(view, joined, known, metric)
+            return zones, tuple(filter(None, (*view.explained(zones), said)))
+        beliefs = view.beliefs(view.values(known, self.reading), known, self.reading)
         if beliefs.trust < _BELIEVED:
             said = "The values were foretold better without the learned prior, so the surrogate judged them."
             return self._surrogate._zones(view.cube, known, metric), (said,)
-        leading = beliefs.leading
-        if leading.data.barred is not None and leading.data.barred.all():
-            return (), ()
-        names = view.cube.space.names
-        params = {
-            tuple(view.cube.point(t.params).tolist()): {n: t.params[n] for n in names if n in t.params} for t in known
-        }
-        posterior = cast(Posterior, leading)
-        zones = find_regions(
-            view.cube, posterior, leading.scale, params, metric, level=self.level, zones_max=self.zones_max
+        zones = self._regions(view, beliefs.leading, known, metric)
+        return zones, view.explained(zones)
+
+    def _regions(
+        self, view: _View, judge: Informed | Joined, known: Sequence[Trial], metric: Metric
+    ) -> tuple[Zone, ...]:
+        if judge.data.barred is not None and judge.data.barred.all():
+            return ()
+        cube, names = view.cube, view.cube.space.names
+        params = {tuple(cube.point(t.params).tolist()): {n: t.params[n] for n in names if n in t.params} for t in known}
+        scale = (
+            judge.scale if isinstance(judge, Informed) else Outcomes(cube, known, self.reading).known().data(cube)[1]
         )
-        return zones, view.explained(zones[0].peak, leading.optimizer) if zones else ()
+        posterior = cast(Posterior, judge)  # all that zones ask of one
+        return find_regions(cube, posterior, scale, params, metric, level=self.level, zones_max=self.zones_max)
 
 
 _WITHOUT = (
@@ -236,8 +259,7 @@ class _View:
             role: found[0] if len(found) == 1 else np.exp(np.mean(np.log(np.maximum(found, 1e-12)), axis=0))
             for role, found in by_role.items()
         }
-        stage = self.stage
-        context = Context(stage.n_train, stage.n_inputs, stage.n_classes, stage.network, stage.epochs)
+        context = Context(epochs=self.stage.epochs)
         return self.prior.see(features(values, context, optimizer, len(points)))
 
     def values(self, known: Sequence[Trial], reading: Reading) -> Values:
@@ -263,8 +285,23 @@ class _View:
         data: Any = outcome.data(self.cube)[0] if outcome.n_complete else None
         return believe(self.prior, self.see, self.odds, values, data)
 
-    def explained(self, params: Params, optimizer: float) -> tuple[str, ...]:
-        """Why the prior likes a setting, in a sentence."""
+    def joined(self, known: Sequence[Trial], reading: Reading) -> Joined | None:
+        """The process that is fitted to this task; None as long as there are too few values."""
+        outcome = Outcomes(self.cube, known, reading).known()
+        if outcome.n_complete < _JOINED:
+            return None
+
+        def of(optimizer: float) -> Callable[[Array], Seen]:
+            return lambda points: self.see(points, optimizer)
+
+        return join(outcome.data(self.cube)[0], [of(optimizer) for optimizer, _ in self.odds])
+
+    def explained(self, zones: Sequence[Zone]) -> tuple[str, ...]:
+        """Why the prior likes the peak of the first zone, in a sentence."""
+        if not zones:
+            return ()
+        params = zones[0].peak
+        optimizer = max(self.odds, key=lambda each: each[1])[0]
         values: dict[str, float] = {}
         for name, role in self.roles.items():
             if name in params:
@@ -282,13 +319,13 @@ def _short(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _candidates(cube: Cube, beliefs: Beliefs, values: Values, rng: np.random.Generator) -> Array:
+def _candidates(cube: Cube, judge: Informed | Joined, trained: Array, rng: np.random.Generator) -> Array:
     """Allowed points, shape (n, n_axes), all different."""
-    n = _UNIFORM if len(values) else _FIRST_UNIFORM
+    n = _UNIFORM if len(trained) else _FIRST_UNIFORM
     drawn = rng.random((n, cube.n_axes))
-    centres = _best_of(cube.allowed(cube.snap(drawn)), beliefs)
-    if len(values):
-        centres = np.vstack([centres, _best_of(values.points, beliefs)])
+    centres = _best_of(cube.allowed(cube.snap(drawn)), judge)
+    if len(trained):
+        centres = np.vstack([centres, _best_of(trained, judge)])
     moved = np.repeat(centres, _AROUND, axis=0)
     size = rng.choice(_STEPS, size=(len(moved), 1))
     steps = rng.normal(size=moved.shape) * size
@@ -298,10 +335,10 @@ def _candidates(cube: Cube, beliefs: Beliefs, values: Values, rng: np.random.Gen
     return cube.allowed(unique_rows(cube.snap(np.vstack([drawn, centres, around]))))
 
 
-def _best_of(points: Array, beliefs: Beliefs) -> Array:
+def _best_of(points: Array, judge: Informed | Joined) -> Array:
     if not len(points):
         return points
-    means = beliefs.leading.at_points(points)[0]
+    means = judge.at_points(points)[0]
     return points[np.argsort(-means, kind="stable")[:_LEADERS]]
 
 
@@ -321,8 +358,8 @@ def _worth(cube: Cube, beliefs: Beliefs, values: Values, points: Array) -> Array
     return np.log(np.maximum(total, 1e-300)) + belief
 
 
-def _incumbent(expert: Informed) -> float:
+def _incumbent(judge: Informed | Joined) -> float:
     """The best posterior mean of what was trained and may be the best."""
-    data = expert.data
-    points = data.points[data.eligible] if data is not None else expert.values.points
-    return float(expert.at_points(points)[0].max())
+    data = judge.data
+    points = judge.values.points if data is None and isinstance(judge, Informed) else data.points[data.eligible]
+    return float(judge.at_points(points)[0].max())
