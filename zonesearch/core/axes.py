@@ -16,6 +16,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from zonesearch.core.beliefs import Belief
+from zonesearch.core.roles import check_role
 from zonesearch.core.values import ChosenFloat, Value, canonical, plain, same, told_apart
 from zonesearch.errors import SpaceError
 
@@ -79,6 +80,7 @@ class Axis:
             each of them; always by default.
         prior: what is believed of it beforehand (:class:`~zonesearch.core.beliefs.Belief`, or such a table); None for
             nothing.
+        role: what it does in a training (:mod:`zonesearch.core.roles`); empty leaves that to its name.
 
     Raises:
         SpaceError: when the rims, the scale and the row do not fit together; the message names the axis.
@@ -95,6 +97,7 @@ class Axis:
     limit_high: Number | None = None
     when: When = ()
     prior: Belief | None = None
+    role: str = ""
 
     def __post_init__(self) -> None:
         for rim, value in (("low", self.low), ("high", self.high)):
@@ -119,6 +122,10 @@ class Axis:
         if self.prior is not None:
             object.__setattr__(self, "prior", Belief.parse(self.name, self.prior))
             self.prior.check(self.name, self.low, self.high, self.scale == "log")
+        if not isinstance(self.role, str):
+            raise SpaceError(f'axis "{self.name}": role must be a string, not {self.role!r}')
+        if wrong := check_role(self.name, self.role, *self.bounds):
+            raise SpaceError(wrong)
 
     def _check_limits(self) -> None:
         for side, limit in (("low", self.limit_low), ("high", self.limit_high)):
@@ -327,12 +334,14 @@ class Axis:
         rule = list(self.row_rule) if isinstance(self.row_rule, tuple) else self.row_rule
         told = {"low": self.low, "high": self.high, "scale": self.scale, "integer": self.integer, "row": rule}
         prior = {} if self.prior is None else {"prior": self.prior.describe()}
+        role = {"role": self.role} if self.role else {}
         more = {key: getattr(self, key) for key in ("step", "limit_low", "limit_high")}
         return {
             **told,
             **{key: value for key, value in more.items() if value is not None},
             **said_when(self.when),
             **prior,
+            **role,
         }
 
 

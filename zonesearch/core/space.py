@@ -19,7 +19,7 @@ from zonesearch.errors import SpaceError, did_you_mean
 
 __all__ = ["AnyAxis", "Axis", "Choice", "Space", "parse_axis"]
 
-_OF_NUMBERS = ("low", "high", "scale", "integer", "row", "step", "limit_low", "limit_high", "prior")
+_OF_NUMBERS = ("low", "high", "scale", "integer", "row", "step", "limit_low", "limit_high", "prior", "role")
 _AXIS_KEYS = (*_OF_NUMBERS, "values", "choices", "when")
 
 _MOST_COUNTED = 200_000  # combinations of which it is looked at whether they are allowed
@@ -253,10 +253,13 @@ def parse_axis(name: str, table: Any) -> AnyAxis:
             raise SpaceError(f'axis "{name}": unknown key "{key}"; {did_you_mean(str(key), _AXIS_KEYS)}')
     for alone in ("values", "choices"):
         if alone in table:
-            more = sorted(set(table) - {alone, "when"})
+            more = sorted(set(table) - {alone, "when", "role"})
             if more:
                 raise SpaceError(f'axis "{name}": "{alone}" stands alone, without {more}')
             made = _parse_list(name, table[alone]) if alone == "values" else _parse_choices(name, table[alone])
+            if table.get("role", "") not in ("", "none") and not isinstance(made, Axis):
+                raise SpaceError(f'axis "{name}": a role is for an axis of numbers, not for choices; leave out role')
+            made = replace(made, role=table["role"]) if "role" in table and isinstance(made, Axis) else made
             return replace(made, when=table["when"]) if "when" in table else made
     row: Any = table.get("row", "doubling" if table.get("scale") == "log" else 4)
     if isinstance(row, str) and row in ("doubling with midpoints", "doubling+midpoints"):
@@ -283,6 +286,7 @@ def parse_axis(name: str, table: Any) -> AnyAxis:
         table.get("limit_high"),
         table.get("when", ()),
         table.get("prior"),
+        table.get("role", ""),
     )
 
 

@@ -18,6 +18,7 @@ from zonesearch.core.widening import widest
 from zonesearch.errors import ObjectiveError, SpaceError, StudyError, did_you_mean
 from zonesearch.search.allocation import check_budget
 from zonesearch.search.budget import Budget
+from zonesearch.search.controller.context import known_optimizer
 from zonesearch.search.heeding import check_heeded
 from zonesearch.search.stage import Stage
 from zonesearch.study.auto import AUTO, auto_stages, is_auto
@@ -146,6 +147,8 @@ class Study:
             "own_schedule": described.schedule,
         }
         common |= {} if search.level is None else {"level": search.level}
+        if described.kind == "pytorch":
+            common |= _optimizer(space, as_table(described.tables.get("optimizer", {}), where).get("name", "adam"))
         if "schedule" in space.names or not described.has_schedules:
             common["schedules"] = ()
         stages = tuple(
@@ -236,6 +239,7 @@ class Study:
         made, named = with_metric(made, named, named=metric is not None, directed=direction is not None)
         common: dict[str, Any] = {"space": space, "epochs": epochs, "seeds": seeds, "reading": reading}
         common["study_seed"] = seed
+        common |= _optimizer(space, getattr(getattr(made, "optimizer", None), "name", ""))
         own = getattr(getattr(made, "training", None), "schedule", None)
         common |= {"schedules": ()} if own is None or "schedule" in space.names else {"own_schedule": own}
         built = tuple(
@@ -321,3 +325,9 @@ class Study:
         epochs, seeds = settings["epochs"], Seeds.parse(settings["seeds"])
         metric = Metric.parse(settings.get("metric", "accuracy"))
         return cls(name, space, stages, None, epochs, seeds, reading, seed, text=text, budget=budget, metric=metric)
+
+
+def _optimizer(space: Space, name: Any) -> dict[str, str]:
+    """The optimizer of all trainings, for stages that ask for it; nothing where it is searched or not a usual one."""
+    searched = {"optimizer", "optimizer.name", "arm"} & set(space.names)
+    return {} if searched or not known_optimizer(name) else {"optimizer": name}

@@ -1,0 +1,73 @@
+"""The controller by its name: in pipelines, in study files and among compared methods."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zonesearch import run_pipeline
+from zonesearch.benchmark.methods import method
+from zonesearch.core.space import Space
+from zonesearch.errors import ZoneSearchError
+from zonesearch.search.controller.stage import Controller
+from zonesearch.study.files import read_study
+
+SPACE = {"lr": {"low": 1e-4, "high": 3.0, "scale": "log"}, "width": {"low": 4, "high": 256, "scale": "log"}}
+
+
+def accuracy(params: Any, seed: int) -> float:
+    return float(0.9 - 0.1 * (math.log10(params["lr"]) + 1) ** 2 + 0.01 * math.log2(params["width"]) + 0.001 * seed % 3)
+
+
+def test_alone_it_is_a_search_and_recommends_the_peak_of_its_first_zone(tmp_path: Path) -> None:
+    found = run_pipeline(
+        SPACE, objective=accuracy, stages=["controller"], controller={"n_trainings": 5}, into=tmp_path / "run"
+    )
+    assert 0.005 < found.zones[0].peak["lr"] < 2
+
+
+def test_polish_takes_its_zones(tmp_path: Path) -> None:
+    found = run_pipeline(
+        SPACE,
+        objective=accuracy,
+        stages=["controller", "polish"],
+        controller={"n_trainings": 4},
+        polish={"keep": 2, "repeats": 2},
+        into=tmp_path / "run",
+    )
+    assert found.verdict is not None
+
+
+def test_wrong_optimizer_is_refused_with_the_table_named(tmp_path: Path) -> None:
+    with pytest.raises(ZoneSearchError, match=r"\[controller\] optimizer must be one of"):
+        run_pipeline(
+            SPACE, objective=accuracy, stages=["controller"], controller={"optimizer": "agd"}, into=tmp_path / "run"
+        )
+
+
+def study(tmp_path: Path, more: str = "", space: str = "") -> Controller:
+    file = tmp_path / "s.toml"
+    file.write_text(
+        'name = "s"\n[space]\nlearning_rate = {low = 0.001, high = 1.0, scale = "log", role = "learning_rate"}\n'
+        f'width = [8, 16, 32]\n{space}\n[search]\nstages = ["controller"]\n[data]\nname = "digits"\n{more}\n'
+    )
+    stage = read_study(file).stages[0]
+    assert isinstance(stage, Controller)
+    return stage
+
+
+def test_study_file_tells_it_the_optimizer_unless_that_is_searched(tmp_path: Path) -> None:
+    assert study(tmp_path, '[optimizer]\nname = "sgd"').optimizer == "sgd"
+    assert study(tmp_path).optimizer == "adam"
+    assert study(tmp_path, '[optimizer]\nname = "adagrad"').optimizer == ""
+    assert study(tmp_path, space='optimizer = ["sgd", "adam"]').optimizer == ""
+    assert study(tmp_path, '[controller]\noptimizer = "adamw"').optimizer == "adamw"
+
+
+def test_it_is_a_method_that_spends_the_budget_that_is_compared() -> None:
+    (stage,) = method("controller").stages(Space.parse(SPACE), 10, seed=3)
+    assert isinstance(stage, Controller)
+    assert (stage.n_trainings, stage.batch, stage.study_seed) == (10, 1, 3)

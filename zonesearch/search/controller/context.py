@@ -1,0 +1,74 @@
+"""What the learned prior is told of a setting and of its task: canonical values, each with whether it is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from zonesearch.core.roles import ROLES, canonical
+
+__all__ = ["N_FEATURES", "OPTIMIZERS", "Context", "features", "known_optimizer"]
+
+Array = npt.NDArray[np.float64]
+
+OPTIMIZERS: Mapping[str, float] = {
+    **dict.fromkeys(("sgd", "momentum", "nesterov"), -1.0),
+    **dict.fromkeys(("adam", "adamw", "rmsprop", "nadam", "adamax", "radam"), 1.0),
+}
+"""Those whose steps are as long as the gradient, and those that divide by its size."""
+
+_ROLES = tuple(ROLES)
+N_FEATURES = 2 * len(_ROLES) + 3 + 2 * 3 + 2 + 1
+
+
+@dataclass(frozen=True)
+class Context:
+    """What is known of the task; 0 and empty text: nothing.
+
+    Args:
+        n_train, n_inputs, n_classes: examples, numbers of each, classes.
+        network: ``mlp`` or ``cnn``.
+        epochs: the length of the trainings.
+    """
+
+    n_train: int = 0
+    n_inputs: int = 0
+    n_classes: int = 0
+    network: str = ""
+    epochs: int = 0
+
+
+def features(values: Mapping[str, Array], context: Context, optimizer: float, n: int) -> Array:
+    """What the network sees, shape (n, N_FEATURES).
+
+    Args:
+        values: by role the values of each setting, in their own units, shape (n,) each.
+        context: of the task.
+        optimizer: -1 or 1, as in :data:`OPTIMIZERS`.
+        n: how many settings.
+    """
+    values = dict(values)
+    if context.epochs > 1 and "epochs" not in values:
+        values["epochs"] = np.full(n, float(context.epochs))
+    found = {role: canonical(role, values[role]) for role in values}
+    columns: list[Array] = []
+    for role in _ROLES:
+        known = role in found
+        columns += [found[role] if known else np.zeros(n), np.full(n, float(known))]
+    zero = np.zeros(n)
+    rate, batch = found.get("learning_rate", zero), found.get("batch", zero)
+    effective = rate + (found.get("momentum", zero) + 1.0 if optimizer < 0 and "momentum" in found else zero)
+    columns += [effective, effective - 0.6 * batch, found.get("epochs", zero) - batch]
+    for number, centre, unit in ((context.n_train, 9.0, 2.0), (context.n_inputs, 5.0, 2.0), (context.n_classes, 2, 1)):
+        columns += [np.full(n, (np.log2(number) - centre) / unit if number else 0.0), np.full(n, float(number > 0))]
+    columns += [np.full(n, float(context.network == kind)) for kind in ("mlp", "cnn")]
+    columns.append(np.full(n, optimizer))
+    return np.stack(columns, axis=1)
+
+
+def known_optimizer(name: object) -> str:
+    """``name`` where it is one of :data:`OPTIMIZERS`, else empty."""
+    return name if isinstance(name, str) and name in OPTIMIZERS else ""

@@ -1,0 +1,91 @@
+"""The surrogate with the learned prior's mean as its own: what judges once there are enough values to fit it to.
+
+A few values cannot say how long the length-scales of this task are, which is what the learned kernel is for. A dozen
+can, and then a process that is fitted to them is the better one. It is fitted to what a multiple of the learned mean
+leaves over; which multiple, and so whether the mean is of any use here, is decided by the likelihood. With 0 it is the
+surrogate.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from zonesearch.search.controller.prior import Seen
+from zonesearch.statistics.gp.likelihood import Data, Likelihood, Prior
+from zonesearch.statistics.gp.process import Posterior, _for_fit
+
+__all__ = ["Joined", "join"]
+
+Array = npt.NDArray[np.float64]
+
+_SHARES = (0.0, 0.35, 0.7, 1.0)
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A posterior of what ``share`` of the learned mean leaves over, with that share put back.
+
+    Args:
+        rest: the process of what is left over.
+        see: what the network says of points.
+        share: of its mean.
+        log_density: of the values and the hyperparameters.
+    """
+
+    rest: Posterior
+    see: Callable[[Array], Seen]
+    share: float
+    log_density: float
+
+    @property
+    def data(self) -> Data:
+        """The points as zones want them."""
+        return self.rest.data
+
+    def at_points(self, points: Array) -> tuple[Array, Array]:
+        """Mean and standard deviation of the standardised surface, shape (n,) each."""
+        means, sds = self.rest.at_points(points)
+        return means + self.share * self.see(points).mean, sds
+
+    def with_noise(self, points: Array) -> tuple[Array, Array, Array]:
+        """The same, and the variance of a single training."""
+        return *self.at_points(points), np.full(len(points), self.rest.hyper.noise)
+
+    def worse(self, place: Array, points: Array) -> Array:
+        """By how many standard deviations the surface at ``points`` is worse than at ``place``."""
+        both = np.vstack([place[None], points])
+        means, covariance = self.rest.covariance(both)
+        means = means + self.share * self.see(both).mean
+        spread = np.diag(covariance)[1:] + covariance[0, 0] - 2 * covariance[0, 1:]
+        apart: Array = (means[0] - means[1:]) / np.sqrt(np.maximum(spread, 1e-12))
+        return apart
+
+    def distance(self, a: Array, b: Array) -> Array:
+        """Distances in length-scales, (n, n_axes), (m, n_axes) -> (n, m)."""
+        return self.rest.distance(a, b)
+
+    def believing(self, points: Array) -> Joined:
+        """The posterior if the trainings at ``points`` came back as expected."""
+        return replace(self, rest=self.rest.believing(points))
+
+
+def join(data: Data, sees: list[Callable[[Array], Seen]]) -> Joined:
+    """The most probable of the processes with shares of the means that ``sees`` give."""
+    best: Joined | None = None
+    for i, see in enumerate(sees):
+        mean = see(data.points).mean
+        for share in _SHARES if i == 0 else _SHARES[1:]:
+            left = replace(data, means=data.means - share * mean)
+            likelihood = Likelihood(_for_fit(left), Prior())
+            theta = likelihood.most_probable
+            found = -likelihood.loss(theta)[0]
+            if best is None or found > best.log_density:
+                best = Joined(Posterior.at(left, likelihood.hyper(theta)), see, share, found)
+    assert best is not None
+    assert math.isfinite(best.log_density)
+    return best

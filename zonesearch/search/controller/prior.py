@@ -1,0 +1,145 @@
+"""The learned prior: a small network that says what settings come to, how alike two of them are, and how noisy.
+
+The surface of a task, in units of its best minus its median, is a Gaussian process whose mean is a network's answer and
+whose kernel is a plain one on features that the network has learned (Wilson et al. 2016; across tasks: Wistuba &
+Grabocka 2021, Wang et al. 2021). The weights are plain arrays in a file of the package, read without unpickling
+anything, and the network is two layers, so that no library for networks is needed to use it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from zonesearch.core.roles import ROLES
+from zonesearch.errors import StudyError
+from zonesearch.search.controller.context import N_FEATURES
+
+__all__ = ["SHIPPED", "LearnedPrior", "Seen", "load_prior"]
+
+Array = npt.NDArray[np.float64]
+
+SHIPPED = Path(__file__).parent / "prior.npz"
+_NEEDED = {
+    "w1",
+    "b1",
+    "w2",
+    "b2",
+    "mean_w",
+    "mean_b",
+    "phi_w",
+    "phi_b",
+    "noise_w",
+    "noise_b",
+    "scales",
+    "variances",
+    "about",
+}
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Settings as the prior sees them: prior mean (n,), features (n, k), variance of the noise (n,), and the canonical
+    values (n, n_roles).
+    """
+
+    mean: Array
+    phi: Array
+    noise: Array
+    canonical: Array
+
+
+@dataclass(frozen=True)
+class LearnedPrior:
+    """The network and its kernel, as arrays by name."""
+
+    arrays: Mapping[str, Array]
+    about: Mapping[str, Any]
+
+    @cached_property
+    def roles(self) -> frozenset[str]:
+        """Those that it was trained with."""
+        return frozenset(self.about["roles"])
+
+    def see(self, x: Array) -> Seen:
+        """Of features of shape (n, N_FEATURES)."""
+        a = self.arrays
+        hidden = np.tanh(np.tanh(x @ a["w1"] + a["b1"]) @ a["w2"] + a["b2"])
+        mean = (hidden @ a["mean_w"] + a["mean_b"])[:, 0]
+        noise = np.exp(np.clip(hidden @ a["noise_w"] + a["noise_b"], -9.0, 2.0))[:, 0]
+        return Seen(mean, hidden @ a["phi_w"] + a["phi_b"], noise, x[:, : 2 * len(ROLES) : 2])
+
+    def kernel(self, a: Seen, b: Seen) -> Array:
+        """The covariance of the surfaces at two sets of settings, (n,), (m,) -> (n, m)."""
+        deep, plain, offset, slope = self.arrays["variances"]
+        scales = self.arrays["scales"]
+        near = np.exp(-0.5 * _squares(a.phi, b.phi))
+        r = np.sqrt(5.0 * _squares(a.canonical / scales, b.canonical / scales))
+        matern = (1 + r + r * r / 3) * np.exp(-r)
+        total: Array = deep * near + plain * matern + offset + slope * np.outer(a.mean, b.mean)
+        return total
+
+    def variance(self, a: Seen) -> Array:
+        """Of the surface at each setting, shape (n,)."""
+        deep, plain, offset, slope = self.arrays["variances"]
+        total: Array = deep + plain + offset + slope * a.mean**2
+        return total
+
+    def n_alike(self, values: Mapping[str, float], optimizer: float) -> dict[str, tuple[int, int]]:
+        """By role, on how many of how many tasks with such an optimizer the value lay where the best settings were.
+
+        Args:
+            values: canonical, by role.
+            optimizer: -1 or 1.
+        """
+        found = {}
+        signs, ranges = self.arrays["task_optimizers"], self.arrays["task_ranges"]
+        for role, value in values.items():
+            low, high = ranges[signs == optimizer][:, list(ROLES).index(role)].T
+            known = np.isfinite(low)
+            if known.any():
+                found[role] = int(np.sum(known & (low <= value) & (value <= high))), int(known.sum())
+        return found
+
+
+def _squares(a: Array, b: Array) -> Array:
+    squares: Array = np.maximum((a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T, 0.0)
+    return squares
+
+
+@lru_cache(maxsize=4)
+def load_prior(path: Path = SHIPPED) -> LearnedPrior:
+    """Read the weights; nothing in the file is ever executed.
+
+    Raises:
+        StudyError: the file is missing, broken, holds objects, or belongs to another version.
+    """
+    mend = "make it anew with python -m controller.train, or install the package again"
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as read:
+            arrays = {name: read[name] for name in read.files}
+    except (OSError, ValueError, EOFError, KeyError) as error:
+        raise StudyError(f"the controller's prior {path} cannot be read ({error}); {mend}") from None
+    except Exception as error:  # a broken archive ends in errors of the zip reader's own
+        raise StudyError(f"the controller's prior {path} is broken ({type(error).__name__}: {error}); {mend}") from None
+    missing = sorted(_NEEDED - set(arrays))
+    if missing:
+        raise StudyError(f"the controller's prior {path} lacks {', '.join(missing)}; {mend}")
+    try:
+        about = json.loads(str(arrays.pop("about")))
+    except ValueError:
+        raise StudyError(f"the controller's prior {path} does not say what it is; {mend}") from None
+    if about.get("version") != _VERSION or arrays["w1"].shape[0] != N_FEATURES:
+        raise StudyError(f"the controller's prior {path} was made by another version; {mend}")
+    numbers = {name: array.astype(np.float64) for name, array in arrays.items()}
+    if not all(np.isfinite(array).all() for name, array in numbers.items() if name != "task_ranges"):
+        raise StudyError(f"the controller's prior {path} holds numbers that are not finite; {mend}")
+    return LearnedPrior(numbers, about)

@@ -1,0 +1,365 @@
+"""Stage controller: a Bayesian search whose prior is a small network trained on thousands of real trainings.
+
+The first training is where the prior says that networks of this kind do best; the next ones are where improvement over
+the best posterior mean is expected most. After each the prior is weighed against processes that know nothing
+(:mod:`zonesearch.search.controller.model`); as long as those foretold the values better, the surrogate proposes and
+judges. In a space without roles that the prior knows, the stage is the surrogate.
+
+Rounds bear a seed index each, as the surrogate's do and for the same reason.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from zonesearch.core.coarse import examples
+from zonesearch.core.metric import Metric
+from zonesearch.core.reading import BEST, Reading
+from zonesearch.core.roles import canonical, roles_among
+from zonesearch.core.seeding import FRESH, stream_seed
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Training, Trial, Trials
+from zonesearch.search.controller.context import OPTIMIZERS, Context, features
+from zonesearch.search.controller.joined import Joined, join
+from zonesearch.search.controller.model import LOST, Beliefs, Informed, Values, believe
+from zonesearch.search.controller.prior import LearnedPrior, Seen, load_prior
+from zonesearch.search.stage import Forecast, Plan, require
+from zonesearch.search.stages.surrogate.outcomes import Outcomes
+from zonesearch.search.stages.surrogate.proposals import log_improvement, log_worth
+from zonesearch.search.stages.surrogate.stage import FIRST_SEED, Surrogate, _at_points
+from zonesearch.statistics.gp.cube import Cube, unique_rows
+from zonesearch.statistics.gp.process import Posterior
+from zonesearch.statistics.gp.regions import find_regions
+from zonesearch.statistics.zones import Zone, Zones
+
+__all__ = ["Controller"]
+
+Array = npt.NDArray[np.float64]
+
+_UNIFORM, _FIRST_UNIFORM = 500, 3000  # candidates all over the cube; before anything is known
+_AROUND, _LEADERS = 60, 5  # candidates around each of so many of the best points
+_STEPS = (0.03, 0.1, 0.25)
+_JOINED = 16  # points with a value from which on a process is fitted to this task
+_BELIEVED = 0.5  # trust from which on the prior proposes and judges
+
+
+@dataclass(frozen=True)
+class Controller:
+    """``n_trainings`` where the learned prior and what came so far want them; hands on zones, the recommendation first.
+
+    Args:
+        space, epochs, reading: as in the grid.
+        seeds: of the trainings at points that a stage before handed on, which are known from the start.
+        n_trainings: all together, those at points that were handed on not counted.
+        batch: points of one round; they train together.
+        optimizer: of the networks, as ``sgd`` or ``adam``; by default that of the study, and where it names none (or
+            searches it) it is left to be found out.
+        level, zones_max, first_seed, study_seed: as in the surrogate.
+    """
+
+    heeds: ClassVar[frozenset[str]] = frozenset({"when", "constraints", "prior"})
+
+    space: Space
+    epochs: int
+    seeds: int = 1
+    reading: Reading = BEST
+    n_trainings: int = 25
+    batch: int = 1
+    optimizer: str = ""
+    level: float = 0.95
+    zones_max: int = 5
+    first_seed: int = FIRST_SEED
+    study_seed: int = 0
+    name: str = "controller"
+
+    def __post_init__(self) -> None:
+        require(self.epochs >= 1, "training", "epochs", "at least 1", self.epochs)
+        for setting in ("seeds", "n_trainings", "batch", "zones_max", "first_seed"):
+            require(getattr(self, setting) >= 1, self.name, setting, "at least 1", getattr(self, setting))
+        require(0 < self.level < 1, self.name, "level", "between 0 and 1", self.level)
+        known = f"one of {', '.join(OPTIMIZERS)}, or empty"
+        require(self.optimizer in ("", *OPTIMIZERS), self.name, "optimizer", known, self.optimizer)
+        most = (FRESH - self.first_seed - 1) * self.batch
+        expected = f"at most {most} with batch = {self.batch}"
+        require(self.n_trainings <= most, self.name, "n_trainings", expected, self.n_trainings)
+
+    def plan(self, given: Any, trials: Trials) -> Plan:
+        """What is known and the next round; the output is a tuple of zones, the first one's peak the recommendation.
+
+        Args:
+            given: as for the surrogate.
+            trials: all that is known.
+        """
+        cube = Cube(given if isinstance(given, Space) else self.space)
+        view = _View(self, cube, load_prior())
+        if not view.roles:
+            plan = self._surrogate.plan(given, trials)
+            return Plan(plan.trainings, plan.output, (_WITHOUT,)) if plan.output is not None else plan
+        mine = self._surrogate._mine(cube.space, trials)
+        at_first = _at_points(given, self.seeds, self.epochs, cube.space, trials)
+        done = tuple(trial.training for trial in mine)
+        seed = max((training.seed for training in done), default=self.first_seed)
+        while len(done) < self.n_trainings and seed < FRESH:
+            before = [trial for trial in mine if trial.seed < seed]
+            size = min(self.batch, self.n_trainings - len(before))
+            if len(mine) - len(before) < size:
+                points = self._points(view, at_first, before, seed, size)
+                round_ = [Training(cube.params(point), seed, self.epochs) for point in points]
+                missing = trials.missing(round_)[: size - (len(mine) - len(before))]
+                if missing:
+                    return Plan((*done, *missing))
+            seed += 1
+        zones, notes = self._zones(view, at_first + mine, trials.metric)
+        return Plan(done, Zones(zones), notes)
+
+    def forecast(self, given: Any) -> Forecast:
+        """As many trainings as it may have."""
+        example = examples(self.space, self.epochs, self.first_seed)
+        return Forecast(self.n_trainings, self.epochs, self.zones_max, example)
+
+    @cached_property
+    def _surrogate(self) -> Surrogate:
+        """What proposes and judges where the prior is not believed."""
+        own = ("space", "epochs", "seeds", "reading", "n_trainings", "batch", "level", "zones_max", "first_seed")
+        return Surrogate(**{name: getattr(self, name) for name in own}, study_seed=self.study_seed, name=self.name)
+
+    def _points(self, view: _View, at_first: list[Trial], before: list[Trial], seed: int, size: int) -> Array:
+        """The points of the round with this seed by what was known before, shape (at most ``size``, n_axes)."""
+        cube = view.cube
+        known = at_first + before
+        values = view.values(known, self.reading)
+        if (joined := view.joined(known, self.reading)) is not None:
+            return self._joined_points(view, joined, known, seed, size)
+        beliefs = view.beliefs(values, known, self.reading)
+        if beliefs.trust < _BELIEVED:
+            found = self._surrogate._points(cube, at_first, before, max(seed, self.first_seed + 1), size)
+            if len(found):
+                return found
+        rng = np.random.default_rng([stream_seed(self.study_seed, "design", 2), seed])
+        chosen: list[Array] = []
+        for _ in range(size):
+            points = _candidates(cube, beliefs.leading, values.points, rng)
+            if not len(points):
+                break
+            scores = _worth(cube, beliefs, values, points)
+            ranked = points[np.argsort(-scores, kind="stable")]
+            point = next((p for p in ranked if not any(np.array_equal(p, c) for c in chosen)), None)
+            if point is None:
+                break
+            chosen.append(point)
+            if len(chosen) < size:
+                expected = float(beliefs.leading.at_points(point[None])[0][0])
+                values = values.with_fixed(point, expected)
+                beliefs = view.beliefs(values, known, self.reading)
+        return np.array(chosen).reshape(-1, cube.n_axes)
+
+    def _joined_points(self, view: _View, joined: Joined, known: Sequence[Trial], seed: int, size: int) -> Array:
+        """The points of a round once there are enough values to fit a process to."""
+        cube = view.cube
+        chances = Outcomes(cube, known, self.reading).chances()
+        rng = np.random.default_rng([stream_seed(self.study_seed, "design", 3), seed])
+        chosen: list[Array] = []
+        for _ in range(size):
+            believed = joined.believing(np.array(chosen).reshape(-1, cube.n_axes))
+            points = _candidates(cube, believed, believed.data.points, rng)
+            mean, sd, noise = believed.with_noise(points)
+            scores = log_improvement(mean, sd, np.asarray(_incumbent(believed))) + log_worth(sd, noise)
+            scores += cube.belief(points) * 10.0 / len(believed.data)
+            for chance in chances:
+                scores += chance.log_probability(points)
+            ranked = points[np.argsort(-scores, kind="stable")]
+            point = next((p for p in ranked if not any(np.array_equal(p, c) for c in chosen)), None)
+            if point is None:
+                break
+            chosen.append(point)
+        return np.array(chosen).reshape(-1, cube.n_axes)
+
+    def _zones(self, view: _View, known: Sequence[Trial], metric: Metric) -> tuple[tuple[Zone, ...], tuple[str, ...]]:
+        if not any(trial.complete for trial in known):
+            return (), ()
+        if (joined := view.joined(known, self.reading)) is not None:
+            said = f"The learned prior counted for {joined.share:.0%} of what it says." if joined.share < 1 else ""
+            zones = self._regions(view, joined, known, metric)
+            return zones, tuple(filter(None, (*view.explained(zones), said)))
+        beliefs = view.beliefs(view.values(known, self.reading), known, self.reading)
+        if beliefs.trust < _BELIEVED:
+            said = "The values were foretold better without the learned prior, so the surrogate judged them."
+            return self._surrogate._zones(view.cube, known, metric), (said,)
+        zones = self._regions(view, beliefs.leading, known, metric)
+        return zones, view.explained(zones)
+
+    def _regions(
+        self, view: _View, judge: Informed | Joined, known: Sequence[Trial], metric: Metric
+    ) -> tuple[Zone, ...]:
+        if judge.data.barred is not None and judge.data.barred.all():
+            return ()
+        cube, names = view.cube, view.cube.space.names
+        params = {tuple(cube.point(t.params).tolist()): {n: t.params[n] for n in names if n in t.params} for t in known}
+        scale = (
+            judge.scale if isinstance(judge, Informed) else Outcomes(cube, known, self.reading).known().data(cube)[1]
+        )
+        posterior = cast(Posterior, judge)  # all that zones ask of one
+        return find_regions(cube, posterior, scale, params, metric, level=self.level, zones_max=self.zones_max)
+
+
+_WITHOUT = (
+    "No axis has a role that the learned prior knows, so this was the surrogate; give roles in [space] "
+    '(role = "learning_rate").'
+)
+
+
+@dataclass(frozen=True)
+class _View:
+    """The space as the learned prior sees it."""
+
+    stage: Controller
+    cube: Cube
+    prior: LearnedPrior
+
+    @cached_property
+    def roles(self) -> dict[str, str]:
+        """By axis, of those that the prior knows."""
+        return {name: role for name, role in roles_among(self.cube.space.axes).items() if role in self.prior.roles}
+
+    @cached_property
+    def odds(self) -> list[tuple[float, float]]:
+        """The kinds of optimizer that it may be, each with its probability: by what is said of it, by an axis that only
+        one kind has, or by where the axis of the rate lies.
+        """
+        if self.stage.optimizer:
+            return [(OPTIMIZERS[self.stage.optimizer], 1.0)]
+        named = {role: name for name, role in self.roles.items()}
+        if "momentum" in named:
+            return [(1.0, 1.0)] if "beta" in named["momentum"].lower() else [(-1.0, 1.0)]
+        if "learning_rate" not in named:
+            return [(-1.0, 0.5), (1.0, 0.5)]
+        axis: Any = self.cube.space[named["learning_rate"]]
+        middle = 0.5 * float(np.log10(axis.low) + np.log10(axis.high))
+        adaptive = 1 / (1 + math.exp(min(max(2.5 * (middle + 1.9), -2.0), 2.0)))
+        return [(-1.0, 1 - adaptive), (1.0, adaptive)]
+
+    def see(self, points: Array, optimizer: float) -> Seen:
+        """What the network says of points of the cube, shape (n, n_axes)."""
+        places = {name: i for i, name in enumerate(self.cube.space.names)}
+        by_role: dict[str, list[Array]] = {}
+        for name, role in self.roles.items():
+            axis: Any = self.cube.space[name]
+            u = points[:, places[name]]
+            log = axis.scale == "log" and axis.low < axis.high
+            values = axis.low * (axis.high / axis.low) ** u if log else axis.low + (axis.high - axis.low) * u
+            by_role.setdefault(role, []).append(np.asarray(values, dtype=np.float64))
+        values = {
+            role: found[0] if len(found) == 1 else np.exp(np.mean(np.log(np.maximum(found, 1e-12)), axis=0))
+            for role, found in by_role.items()
+        }
+        context = Context(epochs=self.stage.epochs)
+        return self.prior.see(features(values, context, optimizer, len(points)))
+
+    def values(self, known: Sequence[Trial], reading: Reading) -> Values:
+        """Trials as the model wants them; one that was pruned counts as far as it came."""
+        cube = self.cube
+        points, scores, fixed = [], [], []
+        for trial in known:
+            curve = trial.counted_curve if trial.state == "pruned" else ()
+            score = math.nan
+            if trial.complete:
+                score = trial.metric.score(trial.value(reading))
+            elif curve:
+                score = trial.metric.score(reading(curve, trial.metric))
+            points.append(cube.point(trial.params))
+            scores.append(score)
+            fixed.append(math.nan if math.isfinite(score) else LOST)
+        shape = np.array(points).reshape(-1, cube.n_axes)
+        return Values(shape, np.array(scores), np.array(fixed), cube.choices)
+
+    def beliefs(self, values: Values, known: Sequence[Trial], reading: Reading) -> Beliefs:
+        """What is known, under the prior."""
+        outcome = Outcomes(self.cube, known, reading).known()
+        data: Any = outcome.data(self.cube)[0] if outcome.n_complete else None
+        return believe(self.prior, self.see, self.odds, values, data)
+
+    def joined(self, known: Sequence[Trial], reading: Reading) -> Joined | None:
+        """The process that is fitted to this task; None as long as there are too few values."""
+        outcome = Outcomes(self.cube, known, reading).known()
+        if outcome.n_complete < _JOINED:
+            return None
+
+        def of(optimizer: float) -> Callable[[Array], Seen]:
+            return lambda points: self.see(points, optimizer)
+
+        return join(outcome.data(self.cube)[0], [of(optimizer) for optimizer, _ in self.odds])
+
+    def explained(self, zones: Sequence[Zone]) -> tuple[str, ...]:
+        """Why the prior likes the peak of the first zone, in a sentence."""
+        if not zones:
+            return ()
+        params = zones[0].peak
+        optimizer = max(self.odds, key=lambda each: each[1])[0]
+        values: dict[str, float] = {}
+        for name, role in self.roles.items():
+            if name in params:
+                values[role] = float(canonical(role, cast(float, params[name])))
+        counts = self.prior.n_alike(values, optimizer)
+        names = {role: name for name, role in self.roles.items()}
+        said = [
+            f"{names[role]} {_short(params[names[role]])}: among the best on {n} of {of} similar tasks"
+            for role, (n, of) in counts.items()
+        ]
+        return (f"The recommended setting: {'; '.join(said)}.",) if said else ()
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _candidates(cube: Cube, judge: Informed | Joined, trained: Array, rng: np.random.Generator) -> Array:
+    """Allowed points, shape (n, n_axes), all different."""
+    n = _UNIFORM if len(trained) else _FIRST_UNIFORM
+    drawn = rng.random((n, cube.n_axes))
+    centres = _best_of(cube.allowed(cube.snap(drawn)), judge)
+    if len(trained):
+        centres = np.vstack([centres, _best_of(trained, judge)])
+    moved = np.repeat(centres, _AROUND, axis=0)
+    size = rng.choice(_STEPS, size=(len(moved), 1))
+    steps = rng.normal(size=moved.shape) * size
+    stays = rng.random(moved.shape) > max(0.5, 2.0 / cube.n_axes)
+    fresh = np.where(cube.choices, rng.random(moved.shape), moved + steps)
+    around = np.where(stays, moved, fresh)
+    return cube.allowed(unique_rows(cube.snap(np.vstack([drawn, centres, around]))))
+
+
+def _best_of(points: Array, judge: Informed | Joined) -> Array:
+    if not len(points):
+        return points
+    means = judge.at_points(points)[0]
+    return points[np.argsort(-means, kind="stable")[:_LEADERS]]
+
+
+def _worth(cube: Cube, beliefs: Beliefs, values: Values, points: Array) -> Array:
+    """What a training at each point is worth: its expected value at first, then the improvement expected of it."""
+    belief = cube.belief(points) * 10.0 / max(1, len(values))
+    if not len(values):
+        mean = np.sum([w * e.at_points(points)[0] for w, e in zip(beliefs.weights, beliefs.experts, strict=True)], 0)
+        return np.asarray(mean + 0.1 * belief)
+    total = np.zeros(len(points))
+    for weight, expert in zip(beliefs.weights, beliefs.experts, strict=True):
+        if weight < 0.02:
+            continue
+        mean, sd, noise = expert.with_noise(points)
+        incumbent = _incumbent(expert)
+        total += weight * np.exp(log_improvement(mean, sd, np.asarray(incumbent)) + log_worth(sd, noise))
+    return np.log(np.maximum(total, 1e-300)) + belief
+
+
+def _incumbent(judge: Informed | Joined) -> float:
+    """The best posterior mean of what was trained and may be the best."""
+    data = judge.data
+    points = judge.values.points if data is None and isinstance(judge, Informed) else data.points[data.eligible]
+    return float(judge.at_points(points)[0].max())
