@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.budgets FIRST-LAST AXES BUDGETS``, as ``300-316 2,3,4 10,20,50``: surfaces by seed, one line each
 number of axes and budget. Regret is that of the true mean of what each recommends; random search recommends the best
-value that it saw.
+value that it saw. The error is that of the mean difference of the two, by surface.
 """
 
 from __future__ import annotations
@@ -32,9 +32,13 @@ def main() -> None:
         for n in map(int, sys.argv[3].split(",")):
             found = np.array([regrets(n_axes, n, seed) for seed in range(first, last)])
             ours, chance, used = found.mean(axis=0)
+            differences = found[:, 0] - found[:, 1]
+            error = differences.std(ddof=1) / len(differences) ** 0.5
             won = int((found[:, 0] <= found[:, 1]).sum())
             print(
-                f"{n_axes} axes, {n}: auto {ours:.3f}, random {chance:.3f}, won {won} of {len(found)}, spent {used:.2f}"
+                f"{n_axes} axes, {n}: auto {ours:.3f}, random {chance:.3f}, difference {ours - chance:+.3f} ± "
+                f"{error:.3f}, won {won} of {len(found)}, spent {used:.2f}",
+                flush=True,
             )
 
 

@@ -142,3 +142,26 @@ def test_a_margin_counts_without_a_race() -> None:
     assert not open_.equal
     assert "cannot be told apart yet; about" in open_.sentence or "would tell" in open_.sentence
     assert "equal" not in judged(ZONES, keep=4)[0].describe()
+
+
+def test_nothing_is_chosen_among_one_combination_whose_value_is_known() -> None:
+    only = [Candidate({"x": 2.0}, 0.8, 0.01)]
+    for seeds in (1, {"first": 1, "zone": 3}):
+        verdict, wanted = judged(only, seeds=seeds)
+        assert [t.seed for t in wanted] == [FRESH, FRESH + 1, FRESH + 2]
+        assert verdict.best.finalist.selected == 0.8
+    _, own = judged(only, ("constant",))
+    assert all(t.seed >= FRESH for t in own)
+
+
+def test_one_candidate_is_trained_first_where_its_value_is_of_something_else() -> None:
+    only = Candidate({"x": 2.0}, 0.8, 0.01)
+    for candidates, schedules in [
+        ([replace(only, value=float("nan"))], ()),
+        ([only], ("step(every=7)",)),
+        ([only], SCHEDULES),
+        ([only, replace(only, params={"x": 1.0})], ()),
+    ]:
+        verdict, wanted = judged(candidates, schedules)
+        assert sum(t.seed < FRESH for t in wanted) == len(candidates) * max(1, len(schedules))
+        assert verdict.best.finalist.selected != 0.8

@@ -9,8 +9,11 @@ import pytest
 
 from zonesearch import Study, StudyError, run_pipeline
 from zonesearch.core.coarse import CELLS_MOST
+from zonesearch.core.seeding import FRESH
 
-MAPPED, PLACED = ("grid", "interval", "polish"), ("surrogate", "polish")
+MAPPED, PLACED, CLIMBED = ("grid", "interval", "polish"), ("surrogate", "polish"), ("coordinate", "polish")
+PRIOR = {"low": 0.0, "high": 1.0, "prior": {"center": 0.5, "spread": 0.2}}
+BRANCH = {"low": 0.0, "high": 1.0, "when": {"opt": "sgd"}}
 
 
 def axes(n: int, row: Any = 4) -> dict[str, Any]:
@@ -35,6 +38,15 @@ def names(study: Study) -> tuple[str, ...]:
         (axes(2), {"budget": {"epochs": 249}, "epochs": 5}, PLACED),
         (axes(2), {"budget": {"minutes": 1}}, MAPPED),
         (axes(2, row=500), {}, PLACED),
+        (axes(7), {"budget": {"trainings": 13}}, CLIMBED),  # fewer than two an axis
+        (axes(7), {"budget": {"trainings": 14}}, PLACED),
+        (axes(7), {"budget": {"epochs": 69}, "epochs": 5}, CLIMBED),
+        (axes(7), {"budget": {"epochs": 70}, "epochs": 5}, PLACED),
+        (axes(7), {"budget": {"minutes": 1}}, PLACED),
+        (axes(7), {"budget": {"trainings": 10}, "seeds": 2}, PLACED),
+        (axes(7), {"budget": {"trainings": 10}, "surrogate": {"n_trainings": 9}}, PLACED),
+        ({**axes(7), "w": PRIOR}, {"budget": {"trainings": 10}}, PLACED),
+        ({**axes(7), "w": BRANCH, "opt": ["sgd", "adam"]}, {"budget": {"trainings": 10}}, PLACED),
         (axes(3), {"grid": {"zones_max": 2}}, MAPPED),
         (axes(3), {"interval": {"zones_max": 2}}, MAPPED),
         (axes(3), {"surrogate": {"n_trainings": 20}}, PLACED),
@@ -95,3 +107,22 @@ def test_a_run_goes_on_with_a_budget_as_it_was_begun(tmp_path: Path) -> None:
     again = run_pipeline(space, objective=height, seeds=1, into=into, budget={"trainings": len(old.trials) + 200})
     assert {trial.training.key for trial in old.trials} <= {trial.training.key for trial in again.trials}
     assert [record.name for record in again.findings.stages] == list(MAPPED)
+
+
+def test_a_climb_that_was_begun_goes_on_as_one_with_a_larger_budget(tmp_path: Path) -> None:
+    space, into = axes(6, row=4), tmp_path / "run"
+    old = run_pipeline(space, objective=height, into=into, budget={"trainings": 11})
+    assert [record.name for record in old.findings.stages] == list(CLIMBED)
+    again = run_pipeline(space, objective=height, into=into, budget={"trainings": 40})
+    assert [record.name for record in again.findings.stages] == list(CLIMBED)
+    assert {trial.training.key for trial in old.trials} <= {trial.training.key for trial in again.trials}
+
+
+@pytest.mark.parametrize(("n_axes", "n"), [(7, 10), (4, 10), (4, 19)])
+def test_of_few_trainings_one_judges_and_the_verdict_says_what_that_means(n_axes: int, n: int) -> None:
+    result = run_pipeline(axes(n_axes), objective=height, budget={"trainings": n})
+    fresh = [trial for trial in result.trials if trial.seed >= FRESH]
+    assert (len(result.trials), len(fresh)) == (n, 1)
+    assert result.verdict is not None
+    assert "with one fresh seed, which says nothing of the noise" in result.verdict.sentence
+    assert "repeats = 1 (not 5)" in result.verdict.budget

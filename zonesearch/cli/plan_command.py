@@ -72,7 +72,8 @@ def call(options: argparse.Namespace) -> None:
     if study.budget is not None:
         print(
             f"Budget {study.budget}: a stage may spend half of what is left when it begins (one that places its own "
-            "trainings, four fifths), or all that those after it cannot use; the last one may spend all."
+            "trainings, four fifths, of fewer than 20 trainings all but one), or all that those after it cannot use; "
+            "the last one may spend all."
         )
     if not math.isnan(seconds):
         print(f"Times by a short probe on this machine with {workers} worker{'s' if workers > 1 else ''}.")

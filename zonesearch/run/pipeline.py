@@ -110,8 +110,11 @@ def _played(
                     records[i] = replace(records[i], wanted=plan.trainings)
                     return Round(i, plan, missing, tuple(records)), ledger
                 ledger, n_probed = ledger.paying(plan.trainings, trials), len(plan.trainings)
-            later = later_costs(stages[i:], given, ledger), fraction(stage), least_costs(stages[i + 1 :], ledger)
-            share = ledger.left if i + 1 == len(stages) else share_of(ledger.left, *later)
+            part = fraction(stages[i:], ledger.affordable(ledger.left, getattr(stage, "epochs", 1)))
+            later, need = later_costs(stages[i:], given, ledger), least_costs([stage], ledger)
+            least_later = least_costs(stages[i + 1 :], ledger)
+            last = i + 1 == len(stages)
+            share = ledger.left if last else share_of(ledger.left, later, part, least_later, need)
             had = 0.0  # what it had before and would be counted again
             if before is not None and i >= cut_short:
                 if i == cut_short:
@@ -290,7 +293,11 @@ def _within(costs: Sequence[StageCost], study: Study) -> list[StageCost]:
         value = _value(cost, budget)
         after = math.fsum(_value(later, budget) for later in costs[i + 1 :])
         least_after = least_costs(study.stages[i + 1 :], Ledger(budget))
-        part = share_of(left, after, fraction(study.stages[i]), least_after) if i + 1 < len(costs) else left
+        per_training = value / max(1, cost.n_trainings)
+        n_left = left / per_training if per_training > 0 else math.inf
+        usual = fraction(study.stages[i:], n_left)
+        need = least_costs([study.stages[i]], Ledger(budget))
+        part = share_of(left, after, usual, least_after, need) if i + 1 < len(costs) else left
         if value > part:
             n = math.floor(cost.n_trainings * part / value)
             epochs = cost.n_epochs // max(1, cost.n_trainings)

@@ -32,7 +32,7 @@ from zonesearch.run.storage.store import Store
 from zonesearch.search.budget import Budget
 from zonesearch.search.stage import Stage
 from zonesearch.statistics.findings import StageRecord
-from zonesearch.study.auto import AUTO, MAPPED, PLACED
+from zonesearch.study.auto import AUTO, BEGUN, MAPPED
 from zonesearch.study.files import read_study
 from zonesearch.study.study import Study
 
@@ -251,7 +251,7 @@ def as_begun(study: Study, into: str | Path) -> Study:
     except (StoreError, MergeError):  # none there, or one that opening it to write says more about
         return study
     names = tuple(str(table.get("name", "")) for table in kept.get("stages", ())) or MAPPED
-    if names not in (MAPPED, PLACED) or names == tuple(stage.name for stage in study.stages):
+    if names not in BEGUN or names == tuple(stage.name for stage in study.stages):
         return study
     return replace(study, stages=study.with_stages(names).stages)
 

@@ -1,9 +1,10 @@
 """How a budget is allocated to stages: each may spend a share of what is left when it begins, the last one all of it.
 
-The share is half, for a search that places its trainings itself four fifths; more where those that follow cannot
-use the rest, by the most that they can want, and never so much that one of them gets nothing. What a stage leaves goes
-to those that follow, and the last one spends it on more seeds of what cannot be told apart: a budget is there to be
-spent, and what is left of it means that the verdict is settled.
+The share is half, for a search that places its trainings itself four fifths, or with fewer than 20 trainings all but
+one, a fresh seed that judges; more where those that follow cannot use the rest, by the most that they can want, and
+never so much that one of them gets nothing. What a stage leaves goes to those that follow, and the last one spends it
+on more seeds of what cannot be told apart: a budget is there to be spent, and what is left of it means that the
+verdict is settled.
 
 A stage is sized before it trains anything, by its share and what is known then: a grid gets coarser rows rather than
 holes, intervals are searched in fewer zones, finalists get fewer seeds, or more. A stage that has no way to be sized
@@ -44,15 +45,25 @@ __all__ = [
 ]
 
 _PROBE = 9  # points of the first stage, with one seed each: rims and middle of two axes, where times may differ much
+_TINY = 20  # trainings: four fifths of fewer leave too few to judge more than one finalist
 _UNSPENT = 0.05  # of a budget: so much may be left over without a word
 
 
-def fraction(stage: Stage) -> float:
-    """The part of what is left that a stage may have in any case: most of it where it looks for the best itself."""
-    return 0.8 if any(field.name == "n_trainings" for field in _fields(stage)) else 0.5
+def fraction(stages: Sequence[Stage], n_left: float = math.inf) -> float:
+    """The part of what is left that a stage may have in any case: most of it where it looks for the best itself.
+
+    Args:
+        stages: the one that is asked about and those that follow.
+        n_left: how many trainings what is left pays for. Of few of them each that judges is missed by the search, and
+            too few are left to tell finalists apart anyway.
+    """
+    if not any(field.name == "n_trainings" for field in _fields(stages[0])):
+        return 0.5
+    judged_next = len(stages) == 2 and hasattr(stages[1], "fewest")
+    return 1.0 if judged_next and n_left < _TINY else 0.8
 
 
-def share_of(left: float, later: float, part: float = 0.5, least_later: float = 0.0) -> float:
+def share_of(left: float, later: float, part: float = 0.5, least_later: float = 0.0, need: float = 0.0) -> float:
     """What a stage may spend of what is ``left``.
 
     Args:
@@ -60,8 +71,9 @@ def share_of(left: float, later: float, part: float = 0.5, least_later: float = 
         later: the most that all stages after it can spend.
         part: of what is left that it may have in any case.
         least_later: what the stages after it need at least.
+        need: what it needs itself at least.
     """
-    return max(0.0, min(max(part * left, left - later), left - least_later))
+    return max(0.0, min(max(part * left, left - later, need), left - least_later))
 
 
 def later_costs(stages: Sequence[Stage], given: Any, ledger: Ledger) -> float:
@@ -83,8 +95,8 @@ def later_costs(stages: Sequence[Stage], given: Any, ledger: Ledger) -> float:
 
 
 def least(stage: Stage) -> int:
-    """Fewer new trainings than this make no stage: the seeds of a point, and one more to judge it."""
-    return Seeds.parse(getattr(stage, "seeds", 1)).first + 1
+    """Fewer new trainings than this make no stage: the seeds of a point, and one more to judge it; or as it says."""
+    return int(getattr(stage, "fewest", Seeds.parse(getattr(stage, "seeds", 1)).first + 1))
 
 
 def least_costs(stages: Sequence[Stage], ledger: Ledger) -> float:
@@ -125,7 +137,8 @@ def _too_small(stages: Sequence[Stage], budget: Budget) -> tuple[Stage, float, f
     left = budget.amount
     for i, stage in enumerate(stages):
         need, after = least_costs([stage], ledger), least_costs(stages[i + 1 :], ledger)
-        share = share_of(left, math.inf, fraction(stage) if i + 1 < len(stages) else 1.0, after)
+        n_left = ledger.affordable(left, getattr(stage, "epochs", 1))
+        share = share_of(left, math.inf, fraction(stages[i:], n_left) if i + 1 < len(stages) else 1.0, after, need)
         if share < need:
             return stage, share, need
         left -= share

@@ -205,6 +205,8 @@ class Verdict:
         if best is None or cheapest is None:
             return "No finalist: no training that could be one was complete without a violation."
         text = f"{_name(best.finalist)}: {self.metric.text(best.mean, best.half_width)}"
+        if len(best.accuracies) == 1:
+            text += " with one fresh seed, which says nothing of the noise"
         total, alike = len(self.standings), len(self.alike)
         if total == 1:
             return text + "; it is the only finalist."

@@ -34,7 +34,8 @@ SCHEDULES = ("constant", "step(every=7, factor=0.5)", "plateau(patience=3)", "pl
 class Polish:
     """Every candidate with every schedule, the best ``keep`` repeated with fresh seeds; hands on a verdict.
 
-    The seeds that choose are those of the map; the seeds that judge took no part in any choice.
+    The seeds that choose are those of the map; the seeds that judge took no part in any choice. Where there is a single
+    combination, whose value the stage before knows, nothing is chosen and no training spent on it.
 
     Args:
         space, epochs, reading: as in the grid.
@@ -83,6 +84,14 @@ class Polish:
         require(fits, self.name, "repeats_max", "at least 1", self.repeats_max)
         require(self.margin >= 0, self.name, "margin", "0 or more", self.margin)
         require(0 < self.level < 1, self.name, "level", "between 0 and 1", self.level)
+
+    @property
+    def fewest(self) -> int:
+        """Trainings without which there is no verdict: a fresh seed, and the choosing ones where something has to be
+        chosen even of a single candidate.
+        """
+        as_before = not self.schedules or self.own_schedule in self.schedules
+        return 1 if as_before else Seeds.parse(self.seeds).first + 1
 
     def plan(self, given: Sequence[Zone | Candidate], trials: Trials) -> Plan:
         """Candidates times schedules, then the finalists' repeats; the output is the verdict."""
@@ -168,6 +177,9 @@ class Polish:
             cell_of(params, [Training(params, seed, self.epochs) for seed in range(n_seeds)], trials, self.reading)
             for params, _, _ in combinations
         ]
+        if self._nothing_to_choose(combinations) and not cells[0].values and not cells[0].n_lost:
+            params, _, candidate = combinations[0]
+            cells = [Cell(params, (candidate.value,), metric=candidate.metric)]
         known = [(cell, combination) for cell, combination in zip(cells, combinations, strict=True) if cell.values]
         known = [pair for pair in known if pair[0].feasible]
         full = {id(cell): len(cell.values) + cell.n_lost >= n_seeds for cell, _ in known}
@@ -181,7 +193,8 @@ class Polish:
 
         def price(stage: Polish) -> int:
             first = sum(training.identity not in paid for training in dict.fromkeys(stage._choosing(given)))
-            return first + stage._n_further(len(stage._combinations(stage._candidates(given))))
+            combinations = stage._combinations(stage._candidates(given))
+            return first + (0 if stage._nothing_to_choose(combinations) else stage._n_further(len(combinations)))
 
         def judging(stage: Polish) -> int:
             candidates = stage._candidates(given)
@@ -248,15 +261,17 @@ class Polish:
         )
 
     def _choosing(self, given: Sequence[Zone | Candidate]) -> list[Training]:
-        """The first seeds of every combination."""
+        """The first seeds of every combination; none where there is nothing to choose."""
         combinations = self._combinations(self._candidates(given))
+        if self._nothing_to_choose(combinations):
+            return []
         first = Seeds.parse(self.seeds).first
         return [Training(params, seed, self.epochs) for params, _, _ in combinations for seed in range(first)]
 
     def _further(self, given: Sequence[Zone | Candidate], trials: Trials) -> list[Training]:
         """The other seeds of those combinations that may become finalists by the first ones."""
         seeds = Seeds.parse(self.seeds)
-        if seeds.everywhere:
+        if seeds.everywhere or self._nothing_to_choose(self._combinations(self._candidates(given))):
             return []
         ranked = self._ranked(given, trials, seeds.first)[: _ROOM * self.keep]
         return [
@@ -276,6 +291,13 @@ class Polish:
             if candidate.origin != CHEAPEST
             for schedule in self.schedules or ("",)
         ]
+
+    def _nothing_to_choose(self, combinations: Sequence[tuple[Params, str, Candidate]]) -> bool:
+        """Whether there is a single combination, and one as the stage before trained it."""
+        if len(combinations) != 1:
+            return False
+        _, schedule, candidate = combinations[0]
+        return schedule in ("", self.own_schedule) and math.isfinite(candidate.value)
 
     def _under(self, schedule: str, candidate: Candidate) -> Params:
         """The parameters of a candidate under a schedule."""
