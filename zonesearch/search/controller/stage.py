@@ -47,6 +47,7 @@ _UNIFORM, _FIRST_UNIFORM = 500, 3000  # candidates all over the cube; before any
 _AROUND, _LEADERS = 60, 5  # candidates around each of so many of the best points
 _STEPS = (0.03, 0.1, 0.25)
 _JOINED = 16  # points with a value from which on a process is fitted to this task
+_PROBE = 3  # trainings after which one is far from where the prior says, so that it can be found to be wrong
 _BELIEVED = 0.5  # trust from which on the prior proposes and judges
 
 
@@ -148,7 +149,8 @@ class Controller:
             points = _candidates(cube, beliefs.leading, values.points, rng)
             if not len(points):
                 break
-            scores = _worth(cube, beliefs, values, points)
+            probes = len(values) == _PROBE
+            scores = _apart(points, values.points) if probes else _worth(cube, beliefs, values, points)
             ranked = points[np.argsort(-scores, kind="stable")]
             point = next((p for p in ranked if not any(np.array_equal(p, c) for c in chosen)), None)
             if point is None:
@@ -356,6 +358,13 @@ def _worth(cube: Cube, beliefs: Beliefs, values: Values, points: Array) -> Array
         incumbent = _incumbent(expert)
         total += weight * np.exp(log_improvement(mean, sd, np.asarray(incumbent)) + log_worth(sd, noise))
     return np.log(np.maximum(total, 1e-300)) + belief
+
+
+def _apart(points: Array, trained: Array) -> Array:
+    """How far each point is from the nearest one that was trained, shape (n,); rims count as half as far."""
+    inner = 0.1 + 0.8 * points
+    apart: Array = np.sqrt(((inner[:, None] - trained) ** 2).sum(2)).min(1) - 0.5 * np.abs(points - 0.5).max(1)
+    return apart
 
 
 def _incumbent(judge: Informed | Joined) -> float:
