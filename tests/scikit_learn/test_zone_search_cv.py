@@ -382,5 +382,5 @@ def test_constraints_and_budgets_are_those_of_every_search() -> None:
         search(KNeighborsClassifier(), space, n_trainings=9, budget={"trainings": 9}).fit(X, Y)
     with pytest.raises(StudyError, match="no epochs"):
         search(KNeighborsClassifier(), space, budget={"epochs": 9}).fit(X, Y)
-    with pytest.raises(SpaceError, match="no axis"):
+    with pytest.raises(SpaceError, match="is not an axis"):
         search(KNeighborsClassifier(), space, constraints=["neighbors < 3"]).fit(X, Y)
