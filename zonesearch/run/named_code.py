@@ -120,12 +120,14 @@ def trainable(
             known = parse_study(folder.study_text, name=folder.name, where=f"the study of {folder.path}")
         else:
             known = Study.from_tables(tables, name=folder.name, where=f"the study of {folder.path}")
-    recipe, _ = as_recorded(known, known.objective(), folder.path)
+    recipe = known.objective()
     if not isinstance(recipe, Recipe):
         raise StudyError(f"{folder.path}: only networks are trained here, not a {type(recipe).__name__}")
     if study is None:
         for each in (recipe, *recipe.arms.values()):
             _check(folder, each._settings)
+    recipe, _ = as_recorded(known, recipe, folder.path)  # describes its parts, which imports them: after the check
+    assert isinstance(recipe, Recipe)
     wanted = identity_of(known, recipe)
     changes = differences(folder.identity, wanted)
     if changes:
