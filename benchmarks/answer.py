@@ -246,7 +246,7 @@ def gain(script: Sequence[float], other: Sequence[float]) -> tuple[float, float,
 def markdown(answers: Sequence[Answer]) -> str:
     """A row for each task and way."""
     lines = [
-        "| task | way | n | first good | good for good: median (quartiles) | wall | end | lacks then | x script |",
+        "| task | method | n | first good | stays good: median (quartiles) | wall | end | gap at the end | x script |",
         "| --- " * 9 + "|",
     ]
     for name, way in dict.fromkeys((each.task, each.way) for each in answers):
