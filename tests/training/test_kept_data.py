@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -147,7 +148,7 @@ def test_changed_image_is_other_data_even_with_the_old_date_and_size(tmp_path: P
     assert read(settings).digest != before.digest
 
 
-@pytest.mark.parametrize("harm", ["torn", "overwritten", "lost", "facts", "pickle"])
+@pytest.mark.parametrize("harm", ["torn", "overwritten", "lost", "facts", "no facts", "other facts", "pickle"])
 def test_damaged_entry_is_made_anew(cache: Path, tmp_path: Path, harm: str) -> None:
     settings = write_arrays(tmp_path / "a.npz")
     data = [tensor.clone() for tensor in tensors(read(settings))]
@@ -162,6 +163,12 @@ def test_damaged_entry_is_made_anew(cache: Path, tmp_path: Path, harm: str) -> N
         file.unlink()
     elif harm == "facts":
         (entry / "facts.json").write_text('{"arrays": {}')
+    elif harm == "no facts":
+        (entry / "facts.json").write_text('{"arrays": {}, "facts": {}}')
+    elif harm == "other facts":
+        facts = json.loads((entry / "facts.json").read_text())
+        facts["facts"]["said"] = ["this was never said"]
+        (entry / "facts.json").write_text(json.dumps(facts))
     else:
         np.save(file, np.array([print], dtype=object))
     for _ in range(2):

@@ -20,7 +20,7 @@ from zonesearch.run.engines.gpus import visible_gpus
 from zonesearch.run.engines.in_process import InProcess
 from zonesearch.run.engines.runner import open_engine
 from zonesearch.run.observing import Observer, Silent, Watching
-from zonesearch.run.pipeline import find, next_round, round_bundles
+from zonesearch.run.pipeline import Round, find, next_round, round_bundles
 from zonesearch.run.result import Result
 from zonesearch.run.shards import Deal, Shard, deal, remaining
 from zonesearch.run.storage.first_identity import FORMAT as IDENTITY_FORMAT
@@ -274,7 +274,8 @@ def as_recorded(study: Study, objective: Objective, into: str | Path) -> tuple[O
     if not changed or differences(kept, then) or not differences(kept, now):
         return objective, ""
     return former(), (
-        f"This run was begun under other defaults and goes on with them ({'; '.join(changed)} is what a new run takes)."
+        f"This run was begun with other values of what its study does not name, and goes on with them "
+        f"({'; '.join(changed)} is what a new run takes)."
     )
 
 
@@ -374,7 +375,8 @@ def _loop(
                 crew.run(objective, todo, came, observer.bundle_moves)
                 if n_came == n_before:  # of a plug-in: the same bundles would be asked for again and again
                     raise StudyError(f"the engine brought no trial back, of {len(todo)} bundles that it was given")
-            _stop_when_nothing_came(at.records[at.stage], store.trials)
+            if len(at.records[at.stage].wanted) >= _HOPELESS or not _wants_more(study, at, known()):
+                _stop_when_nothing_came(at.records[at.stage], store.trials)
             if wait:
                 store.wait_for(at.plan.trainings)
             elif shard is not None:
@@ -429,6 +431,12 @@ def stop_when_hopeless(trials: Trials, easiest: Bundle | None = None) -> None:
             f"the first {len(states)} trainings all failed, the first with: {first.reason}. They are recorded as "
             f"failed; fix the objective and run again (--fresh, or --retry-failed)"
         )
+
+
+def _wants_more(study: Study, at: Round, trials: Trials) -> bool:
+    """Whether the stage of a round goes on after it: one that asks a point at a time learns from a first bad one."""
+    after = next_round(study.stages, trials, study.budget)
+    return not after.finished and after.stage == at.stage
 
 
 def _stop_when_nothing_came(stage: StageRecord, trials: Trials) -> None:

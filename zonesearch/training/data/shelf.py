@@ -5,8 +5,8 @@ and renamed into it, so that nobody finds half of one. It can be deleted at any 
 was mapped, and the next one makes it anew. Maps are private (copy on write): pages are shared by all who only read, and
 who writes into an array of theirs changes nobody else's, and not the file.
 
-An entry that is not as it was written (another size, another time of change, a header that says something else) is
-damaged: it is thrown away and made anew. Nothing is ever unpickled.
+An entry that is not as it was written (another size, another time of change, a header or facts that say something else)
+is damaged: it is thrown away and made anew. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -85,6 +86,8 @@ class Shelf:
             found = json.loads((place / _FACTS).read_text())
             arrays = {name: _mapped(place / f"{name}.npy", written) for name, written in found["arrays"].items()}
             facts = dict(found["facts"])
+            if found["check"] != _check(found["arrays"], facts):
+                return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
         with contextlib.suppress(OSError):  # it was asked for now; a cache that can only be read does without
@@ -108,7 +111,8 @@ class Shelf:
         try:
             part.mkdir(mode=0o700)
             written = {name: _written(part / f"{name}.npy", array) for name, array in entry.arrays.items()}
-            (part / _FACTS).write_text(json.dumps({"arrays": written, "facts": entry.facts}))
+            found = {"arrays": written, "facts": entry.facts, "check": _check(written, entry.facts)}
+            (part / _FACTS).write_text(json.dumps(found))
             with contextlib.suppress(OSError):  # of somebody who was quicker, or a damaged one
                 shutil.rmtree(place)
             with contextlib.suppress(OSError):  # somebody was quicker between these two lines
@@ -165,6 +169,12 @@ def _wait_for(lock: int) -> None:
             return
         except BlockingIOError:
             time.sleep(_LOOK_S)
+
+
+def _check(written: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
+    """What the facts of an entry come to, as JSON gives them back."""
+    text = json.dumps([json.loads(json.dumps(written)), json.loads(json.dumps(facts))])
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _written(path: Path, array: npt.NDArray[Any]) -> list[Any]:
