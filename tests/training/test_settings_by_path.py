@@ -102,6 +102,7 @@ TABLE: dict[str, Mapping[str, Entry]] = {
         "class_weights": Entry("balanced", UNEVEN),
         "stack": Entry(False, changes=False, swept="nothing"),
         "keep_mb": Entry(20, changes=False, swept="nothing"),
+        "evaluate_every": Entry(3, swept="nothing"),
     },
     "optimizer": {
         "name": Entry("rmsprop"),
@@ -198,7 +199,13 @@ def recipe(*layers: Tables, stack: bool = False, keep: bool = False) -> Recipe:
         "data": dict(DATA),
         "network": {"width": 6},
         "optimizer": {"learning_rate": 0.01},
-        "training": {"batch": 32, "precision": "float64", "stack": stack, "keep_mb": 50 if keep else 0},
+        "training": {
+            "batch": 32,
+            "precision": "float64",
+            "stack": stack,
+            "keep_mb": 50 if keep else 0,
+            "evaluate_every": 1,
+        },
     }
     for layer in layers:
         for name, table in layer.items():

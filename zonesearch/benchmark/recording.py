@@ -43,7 +43,7 @@ def map_of(findings: Findings) -> RecordedMap:
         if set(trial.params) == names and long_enough and findings.space.contains(trial.params):
             found.setdefault(trial.training.identity[0], []).append(trial.at(findings.epochs))
     trials = [trial for cell in found.values() for trial in cell if trial.complete]
-    curved = all(len(trial.validation_curve) == findings.epochs for trial in trials)
+    curved = all(len(trial.evaluated_epochs) == findings.epochs for trial in trials)
     cells = [
         RecordedCell(
             {name: cell[0].params[name] for name in findings.space.names},

@@ -133,6 +133,8 @@ class Trial:
             epochs, and it answers for no shorter one.
         averaged_from: the epoch, counted from 1, from which on an average of weights or an ensemble was judged and not
             the network itself: only epochs from there on are read for the value. None where nothing was averaged.
+        evaluated_every: validation was asked after the first epoch, every so many and the last; between them its curves
+            carry on the values of the last time.
     """
 
     training: Training
@@ -154,6 +156,7 @@ class Trial:
     whole: bool = False
     n_steps: int | None = None
     averaged_from: int | None = None
+    evaluated_every: int = 1
 
     def __post_init__(self) -> None:
         if not isinstance(self.curve, Curves):
@@ -227,8 +230,20 @@ class Trial:
 
     @property
     def follows_epochs(self) -> bool:
-        """Whether the curve has a value for every epoch, so that it answers for shorter trainings too."""
+        """Whether the curve has a value for every epoch, so that it answers for shorter trainings too: those that end
+        where it was evaluated.
+        """
         return not self.whole and len(self.validation_curve) == self.epochs
+
+    @property
+    def evaluated_epochs(self) -> tuple[int, ...]:
+        """The epochs, counted from 1, after which validation was asked."""
+        return tuple(epoch for epoch in range(1, len(self.validation_curve) + 1) if self.evaluated_after(epoch))
+
+    def evaluated_after(self, epoch: int) -> bool:
+        """Whether the value of the curve after this epoch is its own, and none that was carried on."""
+        n, every = len(self.validation_curve), self.evaluated_every
+        return epoch <= n and (epoch == 1 or epoch % every == 0 or (epoch == n and self.complete))
 
     def answers(self, training: Training) -> bool:
         """Whether nothing more has to be trained to know this ``training``."""
@@ -242,12 +257,15 @@ class Trial:
         if epochs == training.epochs and not training.test:
             return True
         if self.state == "diverged":
-            return epochs <= training.epochs or self.n_finite < training.epochs or not training.test
+            if epochs <= training.epochs or self.n_finite < training.epochs:
+                return True
+            return not training.test and self.evaluated_after(training.epochs)
         if self.state in ("failed", "pruned"):
             return epochs >= training.epochs
         if training.test and not self._tested_at(training.epochs):
             return False
-        return epochs == training.epochs or (epochs > training.epochs and self.follows_epochs)
+        longer = epochs > training.epochs and self.follows_epochs and self.evaluated_after(training.epochs)
+        return epochs == training.epochs or longer
 
     @cached_property
     def n_finite(self) -> int:
@@ -269,7 +287,7 @@ class Trial:
         The test accuracy stays only where validation would still choose the epoch at which it was measured. What
         diverged later than that was complete then.
         """
-        if epochs >= self.epochs or self.whole:
+        if epochs >= self.epochs or self.whole or (self.evaluated_every > 1 and not self.evaluated_after(epochs)):
             return self
         if self.state == "diverged" and epochs <= self.n_finite:
             return replace(self, state="complete", accuracy=0.0)._cut(epochs)

@@ -34,7 +34,7 @@ class EarlyStopping:
     """The table ``[early_stopping]``; each rule that is given may stop the training.
 
     Args:
-        patience: stop when validation accuracy has not improved for so many epochs.
+        patience: stop when validation accuracy has not improved for so many epochs, as far as it was evaluated.
         rise: stop when validation loss lies so many per cent above its lowest value (Prechelt's GL criterion; 5 is a
             common choice).
         least: never before so many epochs.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,6 +20,7 @@ from zonesearch.training.data.collate import batch_of, forward
 from zonesearch.training.early_stopping import EarlyStopping
 from zonesearch.training.epoch import descend as _descend
 from zonesearch.training.epoch import evaluate, examine, right_answers
+from zonesearch.training.evaluations import evaluate_every, is_evaluated, is_regular
 from zonesearch.training.frozen import once
 from zonesearch.training.losses import check_own_loss
 from zonesearch.training.lr_range import swept
@@ -28,7 +29,7 @@ from zonesearch.training.networks import build, check_scores, n_parameters, seed
 from zonesearch.training.networks.backbone import Backbone
 from zonesearch.training.numerics import arithmetic, autocast, dtype_of
 from zonesearch.training.optimizers import build_optimizer
-from zonesearch.training.progress import load_progress, progress_of
+from zonesearch.training.progress import judgement_of, load_progress, progress_of
 from zonesearch.training.schedules import Sweep, parse
 from zonesearch.training.settings import Settings
 from zonesearch.training.states import States
@@ -114,6 +115,7 @@ def train_one(
         right=run.right if complete else b"",
         test_right=test_right,
         averaged_from=run.averaged_from,
+        evaluated_every=run.evaluate_every,
     )
 
 
@@ -191,6 +193,8 @@ def begin_run(
         order=torch.Generator().manual_seed(stream_seed(study_seed, "order", seed)),
     )
     run.validation = held, data.validation[1]
+    if not isinstance(schedule, Sweep):
+        run.evaluate_every = evaluate_every(settings, len(labels), len(run.validation[1]))
     run.hooks = (techniques or Techniques()).begin(run)
     return run
 
@@ -245,6 +249,16 @@ def _train_epochs(run: Run, stopping: EarlyStopping | None, report: Callable[[fl
         run.epoch += 1
         for hook in run.hooks:
             hook.after_epoch(run)
+        trained = train_value, train_loss, run.learning_rate
+        if not is_evaluated(run.epoch, run.evaluate_every, run.epochs, stopping):
+            if not math.isfinite(train_loss):
+                return False
+            _note(run.curve, (validation[-1], losses[-1], *trained))
+            report(run.epoch / run.epochs)
+            continue
+        if not is_regular(run.epoch, run.evaluate_every):
+            run.passing = judgement_of(run)
+            _note(run.passing["curve"], (validation[-1], losses[-1], *trained))
         network = judged(run.hooks, run)
         if run.averaged_from is None and network is not run.network:
             run.averaged_from = run.epoch
@@ -257,12 +271,17 @@ def _train_epochs(run: Run, stopping: EarlyStopping | None, report: Callable[[fl
             run.right = right_answers(seen.outputs, seen.labels, run.measure)
             if keep:
                 run.tested = copy.deepcopy(network)
-        for name, noted in zip(CURVES, (value, loss, train_value, train_loss, run.learning_rate), strict=True):
-            run.curve[name].append(noted)
+        _note(run.curve, (value, loss, *trained))
         report(run.epoch / run.epochs)
         if stopping is not None and stopping.stops(run.scores, losses, run.counted):
             return True
     return False
+
+
+def _note(curve: Mapping[str, list[float]], values: Sequence[float]) -> None:
+    """Note an epoch, in the order of ``CURVES``."""
+    for name, value in zip(CURVES, values, strict=True):
+        curve[name].append(value)
 
 
 def _not_swept(techniques: Techniques) -> list[str]:

@@ -17,26 +17,33 @@ from zonesearch.training.ensembles import Ensemble
 from zonesearch.training.networks import dropout_generator
 from zonesearch.training.technique import Run
 
-__all__ = ["as_bytes", "as_tensor", "load_progress", "progress_of"]
+__all__ = ["as_bytes", "as_tensor", "judgement_of", "load_progress", "progress_of"]
 
 
 def progress_of(run: Run) -> dict[str, Any]:
     """All that a longer training needs to go on from here."""
-    tested = run.tested
     return {
         "epochs": run.epoch,
         "step": run.step,
-        "curve": run.curve,
-        "averaged_from": run.averaged_from,
-        "right": as_tensor(run.right),
         "network": run.network.state_dict(),
         "optimizer": run.optimizer.state_dict(),
         "hooks": [hook.state() for hook in run.hooks],
-        "tested": None if tested is None else tested.state_dict(),
-        "n_members": len(tested.members) if isinstance(tested, Ensemble) else 0,
         "streams": [stream.get_state() for stream in _streams(run)],
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state(run.inputs.device) if run.inputs.is_cuda else None,
+        **(run.passing or judgement_of(run)),
+    }
+
+
+def judgement_of(run: Run) -> dict[str, Any]:
+    """What of the progress comes from validation."""
+    tested = run.tested
+    return {
+        "curve": {name: list(values) for name, values in run.curve.items()},
+        "averaged_from": run.averaged_from,
+        "right": as_tensor(run.right),
+        "tested": None if tested is None else tested.state_dict(),
+        "n_members": len(tested.members) if isinstance(tested, Ensemble) else 0,
     }
 
 

@@ -50,6 +50,7 @@ class _Record(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     pruned: bool | msgspec.UnsetType = msgspec.UNSET
     n_steps: _Count | msgspec.UnsetType = msgspec.UNSET
     averaged_from: _Count | msgspec.UnsetType = msgspec.UNSET
+    evaluated_every: _Count | msgspec.UnsetType = msgspec.UNSET
 
 
 _UNUSUAL = (
@@ -63,6 +64,7 @@ _UNUSUAL = (
     "pruned",
     "n_steps",
     "averaged_from",
+    "evaluated_every",
 )
 _DECODER = msgspec.json.Decoder(_Record)
 

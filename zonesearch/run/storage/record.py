@@ -130,6 +130,8 @@ def _unusual(trial: Trial) -> Line:
         found["n_steps"] = trial.n_steps
     if trial.averaged_from is not None:
         found["averaged_from"] = trial.averaged_from
+    if trial.evaluated_every != 1:
+        found["evaluated_every"] = trial.evaluated_every
     return found
 
 
@@ -259,7 +261,15 @@ def to_trial(record: Line, looks: Looks | None = None) -> Trial:
         whole=bool(record.get("whole", looks is not None and looks(params))),
         n_steps=record.get("n_steps"),
         averaged_from=record.get("averaged_from"),
+        evaluated_every=_evaluated_every(record),
     )
+
+
+def _evaluated_every(record: Line) -> int:
+    every = record.get("evaluated_every", 1)
+    if type(every) is not int or not 0 < every < _LARGEST:
+        raise ValueError("a number of epochs that no version writes")
+    return every
 
 
 def sound_trial(record: Line, looks: Looks | None = None) -> Trial | None:

@@ -172,11 +172,11 @@ class Stack:
     def state(self, seed: int, column: int) -> dict[str, Any]:
         """All that a longer training of a member needs to go on from here."""
         member, now = self.grid[seed][column], self.snapshot(seed, column)
-        tested = member.tested
+        curve, tested, right = member.passing or (member.curve, member.tested, member.right)
         return {
             "step": self.n_steps,
-            "curve": member.curve,
-            "right": as_tensor(member.right),
+            "curve": curve,
+            "right": as_tensor(right),
             "parameters": now.parameters,
             "norms": now.norms,
             "buffers": [[t.clone() for t in self.layout.member(flat, seed, column)] for flat in self.buffers],
