@@ -20,10 +20,11 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from zonesearch.core.compact import Curves
+from zonesearch.core.frames import frame_of
 from zonesearch.core.log import Records
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.reading import BEST, Reading
-from zonesearch.core.values import ChosenFloat, Params, Value, key_form, order, plain, told_apart
+from zonesearch.core.values import Params, Value, key_form, order, plain, told_apart
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -565,41 +566,7 @@ class Trials:
         Args:
             metric: what the values are called after; by default that of the trials.
         """
-        import pandas as pd  # loading it takes longer than most of what trials are asked for
-
-        trials = list(self)
-        value = (metric or self.metric).name
-        columns: dict[str, Any] = {}
-
-        def add(name: str, values: list[Any], prefix: str = "") -> None:
-            while name in columns:
-                name = f"{prefix}{name}"
-            columns[name] = values
-
-        for name in dict.fromkeys(name for trial in trials for name in trial.params):
-            column = [trial.params.get(name) for trial in trials]
-            columns[name] = pd.Series(column, dtype=object) if _kept_apart(column) else column
-        for name, values in (
-            (value, [trial.accuracy for trial in trials]),
-            (f"test_{value}", [trial.test_accuracy for trial in trials]),
-        ):
-            columns[name] = [math.nan if number is None else number for number in values]
-        for name in dict.fromkeys(name for trial in trials for name in trial.noted):
-            add(name, [trial.noted.get(name, math.nan) for trial in trials], "noted_")
-        add("seed", [trial.seed for trial in trials], "training_")
-        add("epochs", [trial.epochs for trial in trials], "training_")
-        add("state", [trial.state for trial in trials], "training_")
-        add("seconds", [trial.seconds for trial in trials], "training_")
-        add("n_parameters", [trial.n_parameters for trial in trials], "training_")
-        add("key", [trial.key for trial in trials], "training_")
-        return pd.DataFrame(columns)
-
-
-def _kept_apart(values: Sequence[Value]) -> bool:
-    """Whether pandas would change the type of some: whole numbers beside absent values, 1.0 that is chosen beside 1."""
-    return any(type(value) is ChosenFloat for value in values) or (
-        any(value is None for value in values) and any(isinstance(value, int) for value in values)
-    )
+        return frame_of(list(self), (metric or self.metric).name)
 
 
 def _shared_metric(metrics: Iterable[Metric]) -> Metric:
