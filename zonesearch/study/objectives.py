@@ -115,6 +115,16 @@ class ObjectiveTables:
         return str(self.tables.get("training", {}).get("schedule", "constant"))
 
     @property
+    def imports(self) -> tuple[str, ...]:
+        """What takes long to load of what the objective needs.
+
+        Nothing where the study names code of the user's own: what that does to the environment, to be passed on to
+        workers, it does before they start.
+        """
+        own = any(isinstance(value, str) and ":" in value for table in self.tables.values() for value in table.values())
+        return ("zonesearch.training.recipe",) if self.kind == "pytorch" and not own else ()
+
+    @property
     def has_schedules(self) -> bool:
         """Whether trainings know schedules, so that polishing tries some."""
         return self.kind == "pytorch" or "schedule" in self.tables.get("training", {})

@@ -51,6 +51,7 @@ class Study:
         text: the study file as it was read; empty without one.
         budget: what all stages together may spend (see :mod:`zonesearch.search.allocation`); None for what they want.
         metric: what is searched.
+        imports: modules that the objective needs and that take long to load, so that workers begin with them at once.
         with_stages: where the stages were left to the space and the budget (``stages = "auto"``): the same study with
             the stages of these names, for a run that was begun with them; None where they were named.
 
@@ -71,6 +72,7 @@ class Study:
     budget: Budget | None = None
     metric: Metric = ACCURACY
     with_stages: Callable[[Sequence[str]], Study] | None = field(default=None, compare=False)
+    imports: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if self.metric.name in self.space.names:
@@ -168,6 +170,7 @@ class Study:
             space=space,
             stages=stages,
             make_objective=lambda: described.objective(seed, metric, measured),
+            imports=described.imports,
             epochs=described.epochs,
             seeds=search.seeds,
             reading=search.reading,
