@@ -25,7 +25,7 @@ from zonesearch.search.controller.prior import LearnedPrior, Seen
 from zonesearch.statistics.gp.likelihood import Data
 from zonesearch.statistics.gp.targets import Scale
 
-__all__ = ["LOST", "Beliefs", "Informed", "Values", "believe"]
+__all__ = ["LOST", "Beliefs", "Informed", "Values", "believe", "standardised"]
 
 Array = npt.NDArray[np.float64]
 
@@ -132,9 +132,10 @@ class Informed:
         mean = seen.mean + cross.T @ self.alpha
         reduced = solve_triangular(self.factor, cross, lower=True, check_finite=False)
         variance = self._variance(seen) - np.einsum("ij,ij->j", reduced, reduced)
-        first = Seen(seen.mean[:1], seen.phi[:1], seen.noise[:1], seen.canonical[:1])
-        rest = Seen(seen.mean[1:], seen.phi[1:], seen.noise[1:], seen.canonical[1:])
-        shared = self.prior.kernel(first, rest)[0] + _RESIDUAL * _matern(both[:1], points, 0.4, self.values.choices)[0]
+        shared = (
+            self.prior.kernel(seen[:1], seen[1:])[0]
+            + _RESIDUAL * _matern(both[:1], points, 0.4, self.values.choices)[0]
+        )
         shared = shared - reduced[:, 0] @ reduced[:, 1:]
         spread = np.maximum(variance[1:] + variance[0] - 2 * shared, 1e-12)
         apart: Array = (mean[0] - mean[1:]) / np.sqrt(spread)
@@ -240,3 +241,15 @@ def _plain_evidence(values: Values, scale: float, noise: float) -> float:
     K = _matern(values.points, values.points, scale, values.choices) + 0.5
     K[np.diag_indices(len(K))] += noise
     return _evidence(values, np.zeros(len(values)), K)[0]
+
+
+def standardised(scores: Array, mean: Array, K: Array) -> Array:
+    """The standardised values that are expected of ``scores``, centre and unit of their task integrated out.
+
+    Args:
+        scores: larger is better; NaN of what came to nothing.
+        mean, K: of their process, noise within it.
+    """
+    values = Values(np.zeros((len(scores), 1)), scores, np.where(np.isfinite(scores), np.nan, LOST), np.zeros(1, bool))
+    _, _, alpha, _ = _evidence(values, mean, K)
+    return np.asarray(mean + K @ alpha)

@@ -11,7 +11,7 @@ Rounds bear a seed index each, as the surrogate's do and for the same reason.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, cast
@@ -26,8 +26,11 @@ from zonesearch.core.roles import canonical, roles_among
 from zonesearch.core.seeding import FRESH, stream_seed
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Training, Trial, Trials
-from zonesearch.search.controller.context import OPTIMIZERS, Context, features
+from zonesearch.errors import StudyError
+from zonesearch.search.controller.context import OPTIMIZERS, Context, features, optimizer_odds
+from zonesearch.search.controller.home import HomePrior, at_home
 from zonesearch.search.controller.joined import Joined, join
+from zonesearch.search.controller.lessons import MOST_LESSONS, Lesson
 from zonesearch.search.controller.model import LOST, Beliefs, Informed, Values, believe
 from zonesearch.search.controller.prior import LearnedPrior, Seen, load_prior
 from zonesearch.search.stage import Forecast, Plan, require
@@ -62,6 +65,10 @@ class Controller:
         batch: points of one round; they train together.
         optimizer: of the networks, as ``sgd`` or ``adam``; by default that of the study, and where it names none (or
             searches it) it is left to be found out.
+        learn_from: run folders of earlier searches, which shift the prior; read when a run begins.
+        cache: whether what `zonesearch learn` keeps in the user's cache counts too.
+        learned: what was learned from both, as plain data (:class:`~zonesearch.search.controller.lessons.Lesson`); it
+            is part of a run's record, so that a run goes on as it began. None before anything was read.
         level, zones_max, first_seed, study_seed: as in the surrogate.
     """
 
@@ -78,6 +85,9 @@ class Controller:
     zones_max: int = 5
     first_seed: int = FIRST_SEED
     study_seed: int = 0
+    learn_from: tuple[str, ...] = ()
+    cache: bool = True
+    learned: tuple[Mapping[str, Any], ...] | None = None
     name: str = "controller"
 
     def __post_init__(self) -> None:
@@ -90,6 +100,19 @@ class Controller:
         most = (FRESH - self.first_seed - 1) * self.batch
         expected = f"at most {most} with batch = {self.batch}"
         require(self.n_trainings <= most, self.name, "n_trainings", expected, self.n_trainings)
+        named = self.learn_from
+        texts = isinstance(named, Sequence) and not isinstance(named, str) and all(isinstance(n, str) for n in named)
+        require(texts and all(named), self.name, "learn_from", "a list of run folders", named)
+        object.__setattr__(self, "learn_from", tuple(named))
+        n_learned = len(self.learned or ())
+        require(n_learned <= MOST_LESSONS, self.name, "learned", f"at most {MOST_LESSONS} runs", n_learned)
+        _ = self.lessons
+
+    @cached_property
+    def lessons(self) -> tuple[Lesson, ...]:
+        """What was learned from earlier runs."""
+        place = f"[{self.name}] learned, item"
+        return tuple(Lesson.parse(each, f"{place} {i}") for i, each in enumerate(self.learned or (), start=1))
 
     def plan(self, given: Any, trials: Trials) -> Plan:
         """What is known and the next round; the output is a tuple of zones, the first one's peak the recommendation.
@@ -99,7 +122,9 @@ class Controller:
             trials: all that is known.
         """
         cube = Cube(given if isinstance(given, Space) else self.space)
-        view = _View(self, cube, load_prior())
+        if self.learn_from and self.learned is None:
+            raise StudyError(f"[{self.name}] learn_from is read when a run begins, and nothing has read it here")
+        view = _View(self, cube, at_home(load_prior(), self.lessons))
         if not view.roles:
             plan = self._surrogate.plan(given, trials)
             return Plan(plan.trainings, plan.output, (_WITHOUT,)) if plan.output is not None else plan
@@ -118,7 +143,7 @@ class Controller:
                     return Plan((*done, *missing))
             seed += 1
         zones, notes = self._zones(view, at_first + mine, trials.metric)
-        return Plan(done, Zones(zones), notes)
+        return Plan(done, Zones(zones), (*notes, *view.learned))
 
     def forecast(self, given: Any) -> Forecast:
         """As many trainings as it may have."""
@@ -232,20 +257,21 @@ class _View:
 
     @cached_property
     def odds(self) -> list[tuple[float, float]]:
-        """The kinds of optimizer that it may be, each with its probability: by what is said of it, by an axis that only
-        one kind has, or by where the axis of the rate lies.
-        """
-        if self.stage.optimizer:
-            return [(OPTIMIZERS[self.stage.optimizer], 1.0)]
-        named = {role: name for name, role in self.roles.items()}
-        if "momentum" in named:
-            return [(1.0, 1.0)] if "beta" in named["momentum"].lower() else [(-1.0, 1.0)]
-        if "learning_rate" not in named:
-            return [(-1.0, 0.5), (1.0, 0.5)]
-        axis: Any = self.cube.space[named["learning_rate"]]
-        middle = 0.5 * float(np.log10(axis.low) + np.log10(axis.high))
-        adaptive = 1 / (1 + math.exp(min(max(2.5 * (middle + 1.9), -2.0), 2.0)))
-        return [(-1.0, 1 - adaptive), (1.0, adaptive)]
+        """The kinds of optimizer that it may be, each with its probability."""
+        axes = {axis.name: axis for axis in self.cube.space.axes}
+        return optimizer_odds(axes, self.roles, self.stage.optimizer)
+
+    @cached_property
+    def learned(self) -> tuple[str, ...]:
+        """What earlier runs had to do with it, in a sentence; nothing without any."""
+        lessons = self.stage.lessons
+        if not lessons:
+            return ()
+        names = ", ".join(lesson.run for lesson in lessons[:3]) + (", ..." if len(lessons) > 3 else "")
+        n, s = len(lessons), "s" if len(lessons) > 1 else ""
+        if isinstance(self.prior, HomePrior):
+            return (f"The prior was shifted by what {n} earlier run{s} came to ({names}).",)
+        return (f"What {n} earlier run{s} came to ({names}) fits the prior as it is, so it was not shifted.",)
 
     def see(self, points: Array, optimizer: float) -> Seen:
         """What the network says of points of the cube, shape (n, n_axes)."""
