@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.home CORPUS.npz PRIOR.npz --families mnist [--k 1 3] [--factor 30] [--out FILE.json]`` with a
 prior that was made without these families. Every earlier run is a search of 25 trainings by the controller as it ships,
-on another task of the family. With ``--factor`` learning rates of all tasks are so many times larger than in the corpus,
+on another task of the family. With ``--factor`` learning rates of all tasks are so many times those of the corpus,
 as where a loss is divided otherwise: a user whose optima lie consistently elsewhere.
 
 ``--misleading`` teaches runs with that factor and asks for tasks without it; ``--empty`` teaches runs whose values are

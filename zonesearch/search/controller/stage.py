@@ -10,8 +10,7 @@ Rounds bear a seed index each, as the surrogate's do and for the same reason.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, cast
@@ -22,17 +21,16 @@ import numpy.typing as npt
 from zonesearch.core.coarse import examples
 from zonesearch.core.metric import Metric
 from zonesearch.core.reading import BEST, Reading
-from zonesearch.core.roles import canonical, roles_among
 from zonesearch.core.seeding import FRESH, stream_seed
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.errors import StudyError
-from zonesearch.search.controller.context import OPTIMIZERS, Context, features, optimizer_odds
-from zonesearch.search.controller.home import HomePrior, at_home
-from zonesearch.search.controller.joined import Joined, join
+from zonesearch.search.controller.context import OPTIMIZERS
+from zonesearch.search.controller.joined import Joined
 from zonesearch.search.controller.lessons import MOST_LESSONS, Lesson
-from zonesearch.search.controller.model import LOST, Beliefs, Informed, Values, believe
-from zonesearch.search.controller.prior import LearnedPrior, Seen, load_prior
+from zonesearch.search.controller.model import Beliefs, Informed, Values
+from zonesearch.search.controller.prior import load_prior
+from zonesearch.search.controller.view import View
 from zonesearch.search.stage import Forecast, Plan, require
 from zonesearch.search.stages.surrogate.outcomes import Outcomes
 from zonesearch.search.stages.surrogate.proposals import log_improvement, log_worth
@@ -49,7 +47,6 @@ Array = npt.NDArray[np.float64]
 _UNIFORM, _FIRST_UNIFORM = 500, 3000  # candidates all over the cube; before anything is known
 _AROUND, _LEADERS = 60, 5  # candidates around each of so many of the best points
 _STEPS = (0.03, 0.1, 0.25)
-_JOINED = 16  # points with a value from which on a process is fitted to this task
 _PROBE = 3  # trainings after which one is far from where the prior says, so that it can be found to be wrong
 _BELIEVED = 0.5  # trust from which on the prior proposes and judges
 
@@ -124,7 +121,7 @@ class Controller:
         cube = Cube(given if isinstance(given, Space) else self.space)
         if self.learn_from and self.learned is None:
             raise StudyError(f"[{self.name}] learn_from is read when a run begins, and nothing has read it here")
-        view = _View(self, cube, at_home(load_prior(), self.lessons))
+        view = View.of(cube, load_prior(), self.epochs, self.optimizer, self.lessons)
         if not view.roles:
             plan = self._surrogate.plan(given, trials)
             return Plan(plan.trainings, plan.output, (_WITHOUT,)) if plan.output is not None else plan
@@ -156,7 +153,7 @@ class Controller:
         own = ("space", "epochs", "seeds", "reading", "n_trainings", "batch", "level", "zones_max", "first_seed")
         return Surrogate(**{name: getattr(self, name) for name in own}, study_seed=self.study_seed, name=self.name)
 
-    def _points(self, view: _View, at_first: list[Trial], before: list[Trial], seed: int, size: int) -> Array:
+    def _points(self, view: View, at_first: list[Trial], before: list[Trial], seed: int, size: int) -> Array:
         """The points of the round with this seed by what was known before, shape (at most ``size``, n_axes)."""
         cube = view.cube
         known = at_first + before
@@ -187,7 +184,7 @@ class Controller:
                 beliefs = view.beliefs(values, known, self.reading)
         return np.array(chosen).reshape(-1, cube.n_axes)
 
-    def _joined_points(self, view: _View, joined: Joined, known: Sequence[Trial], seed: int, size: int) -> Array:
+    def _joined_points(self, view: View, joined: Joined, known: Sequence[Trial], seed: int, size: int) -> Array:
         """The points of a round once there are enough values to fit a process to."""
         cube = view.cube
         chances = Outcomes(cube, known, self.reading).chances()
@@ -208,7 +205,7 @@ class Controller:
             chosen.append(point)
         return np.array(chosen).reshape(-1, cube.n_axes)
 
-    def _zones(self, view: _View, known: Sequence[Trial], metric: Metric) -> tuple[tuple[Zone, ...], tuple[str, ...]]:
+    def _zones(self, view: View, known: Sequence[Trial], metric: Metric) -> tuple[tuple[Zone, ...], tuple[str, ...]]:
         if not any(trial.complete for trial in known):
             return (), ()
         if (joined := view.joined(known, self.reading)) is not None:
@@ -223,7 +220,7 @@ class Controller:
         return zones, view.explained(zones)
 
     def _regions(
-        self, view: _View, judge: Informed | Joined, known: Sequence[Trial], metric: Metric
+        self, view: View, judge: Informed | Joined, known: Sequence[Trial], metric: Metric
     ) -> tuple[Zone, ...]:
         if judge.data.barred is not None and judge.data.barred.all():
             return ()
@@ -240,111 +237,6 @@ _WITHOUT = (
     "No axis has a role that the learned prior knows, so this was the surrogate; give roles in [space] "
     '(role = "learning_rate").'
 )
-
-
-@dataclass(frozen=True)
-class _View:
-    """The space as the learned prior sees it."""
-
-    stage: Controller
-    cube: Cube
-    prior: LearnedPrior
-
-    @cached_property
-    def roles(self) -> dict[str, str]:
-        """By axis, of those that the prior knows."""
-        return {name: role for name, role in roles_among(self.cube.space.axes).items() if role in self.prior.roles}
-
-    @cached_property
-    def odds(self) -> list[tuple[float, float]]:
-        """The kinds of optimizer that it may be, each with its probability."""
-        axes = {axis.name: axis for axis in self.cube.space.axes}
-        return optimizer_odds(axes, self.roles, self.stage.optimizer)
-
-    @cached_property
-    def learned(self) -> tuple[str, ...]:
-        """What earlier runs had to do with it, in a sentence; nothing without any."""
-        lessons = self.stage.lessons
-        if not lessons:
-            return ()
-        names = ", ".join(lesson.run for lesson in lessons[:3]) + (", ..." if len(lessons) > 3 else "")
-        n, s = len(lessons), "s" if len(lessons) > 1 else ""
-        if isinstance(self.prior, HomePrior):
-            return (f"The prior was shifted by what {n} earlier run{s} came to ({names}).",)
-        return (f"What {n} earlier run{s} came to ({names}) fits the prior as it is, so it was not shifted.",)
-
-    def see(self, points: Array, optimizer: float) -> Seen:
-        """What the network says of points of the cube, shape (n, n_axes)."""
-        places = {name: i for i, name in enumerate(self.cube.space.names)}
-        by_role: dict[str, list[Array]] = {}
-        for name, role in self.roles.items():
-            axis: Any = self.cube.space[name]
-            u = points[:, places[name]]
-            log = axis.scale == "log" and axis.low < axis.high
-            values = axis.low * (axis.high / axis.low) ** u if log else axis.low + (axis.high - axis.low) * u
-            by_role.setdefault(role, []).append(np.asarray(values, dtype=np.float64))
-        values = {
-            role: found[0] if len(found) == 1 else np.exp(np.mean(np.log(np.maximum(found, 1e-12)), axis=0))
-            for role, found in by_role.items()
-        }
-        context = Context(epochs=self.stage.epochs)
-        return self.prior.see(features(values, context, optimizer, len(points)))
-
-    def values(self, known: Sequence[Trial], reading: Reading) -> Values:
-        """Trials as the model wants them; one that was pruned counts as far as it came."""
-        cube = self.cube
-        points, scores, fixed = [], [], []
-        for trial in known:
-            curve = trial.counted_curve if trial.state == "pruned" else ()
-            score = math.nan
-            if trial.complete:
-                score = trial.metric.score(trial.value(reading))
-            elif curve:
-                score = trial.metric.score(reading(curve, trial.metric))
-            points.append(cube.point(trial.params))
-            scores.append(score)
-            fixed.append(math.nan if math.isfinite(score) else LOST)
-        shape = np.array(points).reshape(-1, cube.n_axes)
-        return Values(shape, np.array(scores), np.array(fixed), cube.choices)
-
-    def beliefs(self, values: Values, known: Sequence[Trial], reading: Reading) -> Beliefs:
-        """What is known, under the prior."""
-        outcome = Outcomes(self.cube, known, reading).known()
-        data: Any = outcome.data(self.cube)[0] if outcome.n_complete else None
-        return believe(self.prior, self.see, self.odds, values, data)
-
-    def joined(self, known: Sequence[Trial], reading: Reading) -> Joined | None:
-        """The process that is fitted to this task; None as long as there are too few values."""
-        outcome = Outcomes(self.cube, known, reading).known()
-        if outcome.n_complete < _JOINED:
-            return None
-
-        def of(optimizer: float) -> Callable[[Array], Seen]:
-            return lambda points: self.see(points, optimizer)
-
-        return join(outcome.data(self.cube)[0], [of(optimizer) for optimizer, _ in self.odds])
-
-    def explained(self, zones: Sequence[Zone]) -> tuple[str, ...]:
-        """Why the prior likes the peak of the first zone, in a sentence."""
-        if not zones:
-            return ()
-        params = zones[0].peak
-        optimizer = max(self.odds, key=lambda each: each[1])[0]
-        values: dict[str, float] = {}
-        for name, role in self.roles.items():
-            if name in params:
-                values[role] = float(canonical(role, cast(float, params[name])))
-        counts = self.prior.n_alike(values, optimizer)
-        names = {role: name for name, role in self.roles.items()}
-        said = [
-            f"{names[role]} {_short(params[names[role]])}: among the best on {n} of {of} similar tasks"
-            for role, (n, of) in counts.items()
-        ]
-        return (f"The recommended setting: {'; '.join(said)}.",) if said else ()
-
-
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _candidates(cube: Cube, judge: Informed | Joined, trained: Array, rng: np.random.Generator) -> Array:
