@@ -45,6 +45,7 @@ COMMANDS = (
     "lr-range",
     "claims",
     "compare",
+    "learn",
 )
 """Every command; ``lr-range`` lives in ``cli/lr_range_command.py``."""
 

@@ -21,6 +21,7 @@ from zonesearch.run.engines.engine import Engine, order_of_work
 from zonesearch.run.engines.gpus import visible_gpus
 from zonesearch.run.engines.in_process import InProcess
 from zonesearch.run.engines.runner import open_engine
+from zonesearch.run.learning import as_learned
 from zonesearch.run.observing import Observer, Silent, Watching
 from zonesearch.run.pipeline import Round, find, next_round, round_bundles
 from zonesearch.run.result import Result
@@ -196,6 +197,7 @@ def run_study(
     if watching is not None and into is not None and is_address(into):
         raise StudyError(f"a live view needs a run folder beside it, and {into} is a storage: leave out --view")
     study = study if into is None or fresh or is_address(into) else as_begun(study, into)
+    study = as_learned(study, into, cache=shard is None, fresh=fresh)
     n_workers = workers if workers is not None else int(study.run.get("workers", 1))
     where = engine if engine is not None else str(study.run.get("engine", "local"))
     limit = time_limit(timeout if timeout is not None else study.run.get("timeout"), "timeout")

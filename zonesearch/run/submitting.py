@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from zonesearch.errors import ObjectiveError, StoreError, StudyError, ZoneSearchError
+from zonesearch.run.learning import as_learned
 from zonesearch.run.loading import load_run
 from zonesearch.run.pipeline import next_round, round_bundles
 from zonesearch.run.result import Result
@@ -163,7 +164,7 @@ def submit_study(
         raise StudyError(f"--n must be at least 1, not {n}")
     refuse_address(Path(into), "the jobs of a queue share a run folder")
     path, into = Path(path).resolve(), Path(into).resolve()
-    study = as_begun(read_study(path, replacements), into)
+    study = as_learned(as_begun(read_study(path, replacements), into), into, cache=False)
     objective, _ = as_recorded(study, study.objective(), into)
     folder = open_run(study, objective, into)
     assert isinstance(folder, RunFolder)

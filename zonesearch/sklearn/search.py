@@ -27,6 +27,7 @@ from zonesearch.core.metric import Metric
 from zonesearch.core.seeding import stream_seed
 from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.errors import StudyError
+from zonesearch.run.learning import as_learned
 from zonesearch.run.pipeline import find, next_round
 from zonesearch.run.result import Result
 from zonesearch.search.budget import Budget
@@ -192,7 +193,7 @@ class ZoneSearchCV(BaseSearchCV):  # type: ignore[misc]
         """The loop around the stages; called by ``fit``."""
         space = ParamSpace.parse(self.space, self.constraints or ())
         entropy = self._entropy
-        study = self._study(space, entropy)
+        study = as_learned(self._study(space, entropy), cache=False)
         log = self._log = _Log(space, self._searched())
         try:
             while not (at := next_round(study.stages, log.trials, study.budget)).finished:

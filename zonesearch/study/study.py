@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
 from zonesearch.core.coarse import CELLS_MOST, example_cells
@@ -22,7 +23,7 @@ from zonesearch.search.controller.context import known_optimizer
 from zonesearch.search.heeding import check_heeded
 from zonesearch.search.stage import Stage
 from zonesearch.study.auto import AUTO, auto_stages, is_auto
-from zonesearch.study.building import build_stage, describe_stage, spending
+from zonesearch.study.building import build_stage, describe_stage, spending, with_places
 from zonesearch.study.measuring import metric_of_tables, with_metric
 from zonesearch.study.objectives import OBJECTIVE_TABLES, ObjectiveTables, of_function
 from zonesearch.study.search import DEFAULT_STAGES, Constraints, Run, Search, read_table
@@ -81,8 +82,17 @@ class Study:
         check_budget(self.stages, self.budget)
 
     @classmethod
-    def from_tables(cls, tables: Mapping[str, Any], *, name: str = "study", text: str = "", where: str = "") -> Study:
-        """Build a study from the tables of a study file.
+    def from_tables(
+        cls,
+        tables: Mapping[str, Any],
+        *,
+        name: str = "study",
+        text: str = "",
+        where: str = "",
+        folder: Path | None = None,
+    ) -> Study:
+        """Build a study from the tables of a study file; runs that it names are looked for from ``folder`` on, by
+        default from where the process stands.
 
         Raises:
             StudyError, SpaceError: naming the file (``where``), the key and the mend.
@@ -96,7 +106,7 @@ class Study:
 
         def with_stages(names: Sequence[str]) -> Study:
             named = {**given, "search": {**searched, "stages": list(names)}}
-            return cls.from_tables(named, name=str(named.get("name", name)), text=text, where=where)
+            return cls.from_tables(named, name=str(named.get("name", name)), text=text, where=where, folder=folder)
 
         tables = {**tables, "search": searched}
         name = tables.pop("name", name)
@@ -154,7 +164,7 @@ class Study:
         if "schedule" in space.names or not described.has_schedules:
             common["schedules"] = ()
         stages = tuple(
-            spending(build_stage(stage, table, common, where), table, search.budget)
+            spending(with_places(build_stage(stage, table, common, where), folder), table, search.budget)
             for stage in search.stages
             for table in [as_table(tables.get(stage, {}), f"{where}: [{stage}]")]
         )
@@ -246,9 +256,13 @@ class Study:
         own = getattr(getattr(made, "training", None), "schedule", None)
         common |= {"schedules": ()} if own is None or "schedule" in space.names else {"own_schedule": own}
         built = tuple(
-            spending(build_stage(stage, settings.get(stage, {}), common, "the study"), settings.get(stage, {}), allowed)
-            if isinstance(stage, str)
-            else stage
+            with_places(
+                spending(
+                    build_stage(stage, settings.get(stage, {}), common, "the study"), settings.get(stage, {}), allowed
+                )
+                if isinstance(stage, str)
+                else stage
+            )
             for stage in stages
         )
         return cls(
