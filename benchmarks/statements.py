@@ -85,7 +85,9 @@ def one_optimum(picture: Picture) -> Statement:
     if any(falls > n / 2 and second > n / 2 for falls, second in counts):
         verdict = HELD
     else:
-        verdict = f"{FAILED}: it is noise" if not any(map(any, counts)) else PARTLY
+        verdict = f"{FAILED}: what looks so is noise" if not any(map(any, counts)) else PARTLY
+    if picture.n_seeds < 2:
+        verdict = OPEN
     return Statement("at one batch size accuracy neither grows steadily nor has one optimum", "; ".join(said), verdict)
 
 
@@ -268,9 +270,11 @@ def repeats_differ(picture: Picture, claimed: float) -> Statement:
     Held when the interval of the mean difference of two repeats, over the cells, reaches the number; else less or more.
     """
     pairs = list(combinations(range(picture.n_seeds), 2))
+    if not pairs:
+        return Statement(f"repeats of a cell differ by {claimed:g} points on average", "one seed", OPEN)
 
     def differ(values: Array) -> Interval:
-        gaps = np.mean([np.abs(values[..., a] - values[..., b]) for a, b in pairs], axis=0)
+        gaps = np.array([np.abs(values[..., a] - values[..., b]) for a, b in pairs]).mean(axis=0)
         return mean_interval(gaps.ravel())
 
     last, best = differ(picture.read(LAST)), differ(picture.read(BEST))
