@@ -1,8 +1,12 @@
-"""What zones, intervals and schedules give over the best cell of a plain grid.
+"""What zones, intervals, schedules, averaging and a strong search give over the best cell of a plain grid, and cost.
 
-``python -m benchmarks.gains RUN [--seeds 20] [--json]`` takes what a finished run would have chosen at each of its
-stages, trains each choice with the same seeds, none of which the run has used, and holds the test accuracies against
-those of the plain grid's choice: one seed a cell, the best one taken.
+``python -m benchmarks.gains RUN [--seeds 20] [--into FOLDER] [--out FILE.json]`` takes what a finished run would have
+chosen at each of its stages, trains each choice with the same seeds, none of which the run has used, and holds the test
+accuracies against those of the plain grid's choice: one seed a cell, the best one taken. What is trained is kept in
+``FOLDER`` (``RUN-gains``), so that it can be stopped and goes on.
+
+The strong search replays the run's own map, so that its choice is a cell of the map and costs no further training here;
+it is priced at the trainings that it asked for.
 """
 
 from __future__ import annotations
@@ -10,35 +14,65 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
-from zonesearch.core.objective import Objective
+from zonesearch.benchmark.methods import method
+from zonesearch.benchmark.recording import map_of
+from zonesearch.benchmark.searching import search
 from zonesearch.core.seeding import FRESH
-from zonesearch.core.trials import Params, Training
+from zonesearch.core.trials import Params, Training, Trials
+from zonesearch.run.progress import ProgressBars
 from zonesearch.run.recorded import read_run
+from zonesearch.run.running import run_study
+from zonesearch.search.stage import Forecast, Plan
 from zonesearch.statistics.candidates import as_candidates
 from zonesearch.statistics.findings import Findings
-from zonesearch.statistics.noise import map_cells
+from zonesearch.statistics.noise import Cell, map_cells
 from zonesearch.study.files import read_study
+from zonesearch.study.study import Study
 
 FIRST_SEED = 2 * FRESH
 """Maps count seeds from 0, finalists are repeated from ``FRESH`` on."""
 
+STRONG_TRAININGS = 25
+"""Of the strong search."""
+
+AVERAGED = ("averaging.kind=weights",)
+"""The study with the mean of the weights of the last quarter of the epochs (SWA)."""
+
 
 @dataclass(frozen=True)
-class Choice:
+class Chosen:
     """What one would train after a stage.
 
     Args:
         by: the stage.
         params: chosen.
+        spent: trainings of the search until then; None where they are not known.
+        overrides: what the choice changes in the study file besides, as ``--set`` takes it.
+    """
+
+    by: str
+    params: Params
+    spent: int | None = None
+    overrides: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A choice, measured.
+
+    Args:
+        by, params, spent: as in :class:`Chosen`.
         mean: test accuracy over the seeds, in per cent; ``half`` half the width of its 95 % interval.
         gain: mean paired difference to the plain grid's choice, ``low`` and ``high`` its 95 % interval.
+        values: test accuracy of each seed, in per cent.
     """
 
     by: str
@@ -48,40 +82,136 @@ class Choice:
     gain: float
     low: float
     high: float
+    spent: int | None = None
+    values: tuple[float, ...] = ()
 
 
-def chosen(findings: Findings) -> dict[str, Params]:
+def chosen(findings: Findings) -> list[Chosen]:
     """The choices, the plain grid's first."""
-    points = list(findings.space.grid())
-    known = map_cells(points, findings.trials, seeds=[0], epochs=findings.epochs, reading=findings.reading)
-    plain = max((cell for cell in known if cell.values), key=lambda cell: cell.mean)
+    n_cells = findings.space.n_cells
+    n_seeds = _seeds_of_all(findings)
+    spent = _spent(findings)
     candidates = as_candidates(findings.candidates or findings.zones)
-    found = {"plain grid, one seed": plain.params, "zones": findings.zones[0].peak}
-    found["intervals"] = max(candidates, key=lambda candidate: candidate.value).params
+    found = [Chosen("plain grid, one seed", _best_cell(findings, 1).params, n_cells)]
+    if n_seeds > 1:
+        found.append(Chosen(f"plain grid, {n_seeds} seeds", _best_cell(findings, n_seeds).params, n_seeds * n_cells))
+    found.append(Chosen("zones", findings.zones[0].peak, spent["grid"]))
+    in_intervals = max(candidates, key=lambda candidate: candidate.value).params
+    found.append(Chosen("intervals", in_intervals, spent["interval"]))
     verdict = findings.verdict
     if verdict is None or verdict.best is None or verdict.recommended is None:
         raise SystemExit(f"{findings.name} has no verdict yet: let `zonesearch run` finish it")
-    found["schedules, the best"] = verdict.best.finalist.params
-    found["schedules, recommended"] = verdict.recommended.finalist.params
+    found.append(Chosen("schedules, the best", verdict.best.finalist.params, spent["polish"]))
+    found.append(Chosen("schedules, recommended", verdict.recommended.finalist.params, spent["polish"]))
+    found.append(Chosen("intervals, weights averaged", in_intervals, spent["interval"], AVERAGED))
+    found.append(Chosen(f"strong search, {STRONG_TRAININGS} trainings", _strong(findings), STRONG_TRAININGS))
     return found
 
 
-def measure(objective: Objective, choices: Mapping[str, Params], epochs: int, n_seeds: int) -> list[Choice]:
-    """Every choice with the same fresh seeds, on the test split."""
-    seeds = range(FIRST_SEED, FIRST_SEED + n_seeds)
-    trainings = dict.fromkeys(Training(p, seed, epochs, test=True) for p in choices.values() for seed in seeds)
-    found: dict[Training, float] = {}
-    for bundle in objective.bundles(tuple(trainings)):
-        for trial in objective.train(bundle, lambda share: None):
-            found[trial.training] = 100 * (math.nan if trial.test_accuracy is None else trial.test_accuracy)
-    values = {
-        by: np.array([found[Training(params, seed, epochs, test=True)] for seed in seeds])
-        for by, params in choices.items()
-    }
-    plain = next(iter(values.values()))
+def _best_cell(findings: Findings, n_seeds: int) -> Cell:
+    """Of a plain grid with so many seeds a cell."""
+    points = list(findings.space.grid())
+    known = map_cells(points, findings.trials, seeds=range(n_seeds), epochs=findings.epochs, reading=findings.reading)
+    return max((cell for cell in known if cell.values), key=lambda cell: cell.score)
+
+
+def _seeds_of_all(findings: Findings) -> int:
+    """How many seeds every cell has."""
+    n = 0
+    points = [Training(point, 0, findings.epochs) for point in findings.space.grid()]
+    while not findings.trials.missing([replace(point, seed=n) for point in points]):
+        n += 1
+    return n
+
+
+def _spent(findings: Findings) -> dict[str, int]:
+    """Trainings until the end of each stage."""
+    known: set[Any] = set()
+    found = {}
+    for stage in findings.stages:
+        known |= {training.identity for training in stage.wanted}
+        found[stage.name] = len(known)
+    return found
+
+
+def _strong(findings: Findings) -> Params:
+    """What the strong search recommends on the map of the run."""
+    recorded = map_of(findings)
+    gridded = replace(recorded, cells=tuple(cell for cell in recorded.cells if _on_grid(cell.params, findings)))
+    found = search(method("strong"), gridded, budget=min(STRONG_TRAININGS, len(gridded.cells))).recommended
+    assert found is not None
+    return gridded.cells[gridded.nearest(found)].params
+
+
+def _on_grid(params: Params, findings: Findings) -> bool:
+    return all(params[axis.name] in axis.row() for axis in findings.space.axes)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The stage that trains some points with fresh seeds and the test split, and chooses nothing.
+
+    Args:
+        points: what is trained.
+        epochs: of each training; ``n_seeds`` of each point, from ``FIRST_SEED`` on.
+    """
+
+    points: tuple[Params, ...]
+    epochs: int
+    n_seeds: int
+    name: str = "measurement"
+    heeds: frozenset[str] = field(default=frozenset({"when", "constraints"}), repr=False)
+
+    @property
+    def trainings(self) -> tuple[Training, ...]:
+        seeds = range(FIRST_SEED, FIRST_SEED + self.n_seeds)
+        return tuple(dict.fromkeys(Training(p, seed, self.epochs, test=True) for seed in seeds for p in self.points))
+
+    def plan(self, given: Any, trials: Trials) -> Plan:
+        return Plan(self.trainings)
+
+    def forecast(self, given: Any) -> Forecast:
+        return Forecast(len(self.trainings), self.epochs, 0, self.trainings[:1])
+
+
+def measure(
+    studies: Mapping[tuple[str, ...], Study], choices: Sequence[Chosen], n_seeds: int, into: Path | None = None
+) -> list[Choice]:
+    """Every choice with the same fresh seeds, on the test split.
+
+    Args:
+        studies: the study by the overrides that choices make.
+        choices: the first one is what the others are held against.
+        n_seeds: fresh seeds of each.
+        into: the folder that keeps the trainings; those with overrides lie in folders of their own beside it.
+    """
+    values = {}
+    for number, (overrides, study) in enumerate(studies.items()):
+        points = tuple(choice.params for choice in choices if choice.overrides == overrides)
+        if not points:
+            continue
+        stage = Measurement(points, study.epochs, n_seeds)
+        folder = None if into is None else into.with_name(f"{into.name}-{number}" if number else into.name)
+        measured = replace(study, stages=(stage,), budget=None)
+        observer = None if folder is None else ProgressBars(measured, folder)
+        trials = run_study(measured, into=folder, observer=observer).findings.trials
+        for choice in choices:
+            if choice.overrides == overrides:
+                own = [trials.get(training) for training in replace(stage, points=(choice.params,)).trainings]
+                tests = [math.nan if t is None or t.test_accuracy is None else t.test_accuracy for t in own]
+                values[choice.by] = 100 * np.array(tests)
+    plain = values[choices[0].by]
     return [
-        Choice(by, choices[by], float(mine.mean()), half_width(mine), *_gain(mine - plain))
-        for by, mine in values.items()
+        Choice(
+            choice.by,
+            choice.params,
+            float(values[choice.by].mean()),
+            half_width(values[choice.by]),
+            *_gain(values[choice.by] - plain),
+            choice.spent,
+            tuple(values[choice.by].tolist()),
+        )
+        for choice in choices
     ]
 
 
@@ -96,29 +226,54 @@ def _gain(differences: np.ndarray) -> tuple[float, float, float]:
     return mean, mean - half, mean + half
 
 
-def text(choices: list[Choice]) -> str:
+def text(choices: Sequence[Choice]) -> str:
     """The table in Markdown."""
-    lines = ["| chosen by | setting | test accuracy | gain over the plain grid |", "| --- | --- | --- | --- |"]
+    lines = [
+        "| chosen by | setting | trainings spent | test accuracy | gain over the plain grid |",
+        "| --- | --- | --- | --- | --- |",
+    ]
     for choice in choices:
         setting = ", ".join(f"{name} {value}" for name, value in choice.params.items())
-        gain = f"{choice.gain:+.2f} % ({choice.low:+.2f} to {choice.high:+.2f})"
-        lines.append(
-            f"| {choice.by} | {setting} | {choice.mean:.2f} % ± {choice.half:.2f} "
-            f"| {gain if choice is not choices[0] else ''} |"
-        )
+        gain = f"{choice.gain:+.2f} ({choice.low:+.2f} to {choice.high:+.2f})"
+        if choice is choices[0]:
+            gain = ""
+        elif choice.values and choice.values == choices[0].values:
+            gain = "the same setting"
+        spent = "" if choice.spent is None else choice.spent
+        lines.append(f"| {choice.by} | {setting} | {spent} | {choice.mean:.2f} % ± {choice.half:.2f} | {gain} |")
     return "\n".join(lines)
+
+
+def read_choices(path: Path) -> list[Choice]:
+    """What ``--out`` wrote."""
+    tables = json.loads(path.read_text(encoding="utf-8"))
+    return [Choice(**{**table, "values": tuple(table["values"])}) for table in tables]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="folder of a finished run of a study file")
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--into", type=Path, help="folder that keeps the trainings (RUN-gains)")
+    parser.add_argument("--only", metavar="LIST", help="choices, by how their names begin, with commas between")
+    parser.add_argument("--out", type=Path, help="write the result as JSON too")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     findings, _ = read_run(options.run)
-    study = read_study(options.run / "study.toml")
-    choices = measure(study.objective(), chosen(findings), study.epochs, options.seeds)
-    print(json.dumps([asdict(choice) for choice in choices]) if options.json else text(choices))
+    path = options.run / "study.toml"
+    choices = chosen(findings)
+    if options.only:
+        names = tuple(name.strip() for name in options.only.split(","))
+        choices = [c for c in choices if c is choices[0] or c.by.startswith(names)]
+    studies = {
+        overrides: read_study(path, list(overrides)) for overrides in dict.fromkeys(c.overrides for c in choices)
+    }
+    into = options.into or options.run.with_name(f"{options.run.name}-gains")
+    measured = measure(studies, choices, options.seeds, into)
+    described = json.dumps([asdict(choice) for choice in measured], indent=1)
+    if options.out:
+        options.out.write_text(described + "\n", encoding="utf-8")
+    print(described if options.json else text(measured))
 
 
 if __name__ == "__main__":

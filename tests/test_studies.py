@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.gains import chosen, measure
+from benchmarks.gains import AVERAGED, chosen, measure
 from zonesearch.run.running import run_study
 from zonesearch.search.stages.compare import Compare
 from zonesearch.study.files import read_study
@@ -44,11 +44,19 @@ def test_the_small_map_says_what_zones_and_schedules_give(tmp_path: Path) -> Non
     study = read_study(STUDIES / "mnist_fnn_small.toml", [*DIGITS, *fewer, *polish])
     result = run_study(study, into=tmp_path / "run")
     choices = chosen(result.findings)
-    assert list(choices) == [
-        "plain grid, one seed", "zones", "intervals", "schedules, the best", "schedules, recommended"
+    assert [choice.by for choice in choices] == [
+        "plain grid, one seed", "plain grid, 2 seeds", "zones", "intervals", "schedules, the best",
+        "schedules, recommended", "intervals, weights averaged", "strong search, 25 trainings"
     ]  # fmt: skip
-    gains = measure(study.objective(), choices, study.epochs, 3)
+    spent = [choice.spent or 0 for choice in choices]
+    assert spent[:3] == [4, 8, 8]
+    assert spent[2] < spent[3] < spent[4] == spent[5]
+    studies = {(): study, AVERAGED: read_study(tmp_path / "run" / "study.toml", [*AVERAGED])}
+    gains = measure(studies, choices, 3, tmp_path / "gains")
+    assert gains == measure(studies, choices, 3, tmp_path / "gains"), "what was trained is read again"
     assert gains[0].gain == 0
+    assert gains[6].params == gains[3].params
+    assert (tmp_path / "gains-1" / "trials").is_dir(), "averaged weights are another experiment"
     for gain in gains:
         assert gain.gain == pytest.approx(gain.mean - gains[0].mean)
         assert gain.low <= gain.gain <= gain.high

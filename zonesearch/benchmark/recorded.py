@@ -7,7 +7,7 @@ over all seeds of that cell. So the world of the contest is the table itself: it
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,8 +19,9 @@ from zonesearch.core.axes import Choice
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.space import Space
-from zonesearch.core.trials import Params, Training, Trial
+from zonesearch.core.trials import Params, Training, Trial, Trials
 from zonesearch.errors import StudyError
+from zonesearch.statistics.examples import n_right
 
 __all__ = ["RecordedCell", "RecordedMap"]
 
@@ -34,10 +35,22 @@ class RecordedCell:
     Args:
         params: the point.
         curves: per seed the validation value after each epoch; empty for a training that diverged or failed.
+        train: per seed the accuracy on the training split over each epoch, where it was recorded; empty otherwise.
+        right: per seed which validation examples were right at the best epoch (packed bits), where that was recorded.
+            Contests look at neither.
     """
 
     params: Params
     curves: tuple[Curve, ...]
+    train: tuple[Curve, ...] = ()
+    right: tuple[bytes, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, found in (("training accuracies", self.train), ("answers", self.right)):
+            if found and len(found) != len(self.curves):
+                raise StudyError(
+                    f"{name} of {len(found)} seeds at {self.params}, where {len(self.curves)} are recorded"
+                )
 
 
 @dataclass(frozen=True)
@@ -115,6 +128,29 @@ class RecordedMap:
     def answer(self, trainings: Sequence[Training], repeat: int) -> list[Trial]:
         """Recorded seeds, drawn by point and repeat: seeds 0, 1, 2, ... of a point are different recorded ones."""
         return [self._answer(training, repeat) for training in trainings]
+
+    @property
+    def trials(self) -> Trials:
+        """All that is recorded, as if it had been trained here: seeds are numbered in the order of the record."""
+        return Trials(trial for cell in self.cells for trial in self._recorded(cell))
+
+    def _recorded(self, cell: RecordedCell) -> Iterator[Trial]:
+        for seed, curve in enumerate(cell.curves):
+            training = Training(cell.params, seed, self.epochs)
+            if not curve:
+                yield Trial(training, "diverged", metric=self.metric)
+                continue
+            curves = {"validation_accuracy": curve, **({"train_accuracy": cell.train[seed]} if cell.train else {})}
+            right = cell.right[seed] if cell.right else b""
+            value = n_right(right) / self.n_validation if right and self.n_validation else BEST(curve, self.metric)
+            yield Trial(
+                training,
+                accuracy=value,
+                curve=curves,
+                n_validation=self.n_validation,
+                metric=self.metric,
+                right=right,
+            )
 
     def truth(self, params: Params) -> float:
         """The mean over all seeds of the nearest cell."""

@@ -3,11 +3,18 @@
 A file is JSON with a cell on each line: its params, and of each seed the accuracies after every epoch as whole
 ten-thousandths (null for a training that was lost). That is all a contest needs, and small enough to keep. A file with
 a ``metric`` holds values of that metric as they are, to six digits.
+
+Where it is known which validation examples were right, a file has format 3: accuracies are numbers of right examples
+(``unit`` of them are all), so that nothing is rounded; ``right`` holds the answers at the best epoch (packed bits in
+base 64) and ``train`` the accuracies on the training split, as whole hundred-thousandths.
 """
 
 from __future__ import annotations
 
+import base64
 import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +29,11 @@ from zonesearch.statistics.findings import Findings
 
 __all__ = ["map_of", "read_map", "write_map"]
 
-_FORMAT = 2
+_FORMAT = 3
 _UNIT = 10_000
+_TRAIN_UNIT = 100_000
 _DIGITS = 6
+_EXACT = 1e-6  # of an example
 
 
 def map_of(findings: Findings) -> RecordedMap:
@@ -44,17 +53,25 @@ def map_of(findings: Findings) -> RecordedMap:
             found.setdefault(trial.training.identity[0], []).append(trial.at(findings.epochs))
     trials = [trial for cell in found.values() for trial in cell if trial.complete]
     curved = all(len(trial.evaluated_epochs) == findings.epochs for trial in trials)
-    cells = [
-        RecordedCell(
-            {name: cell[0].params[name] for name in findings.space.names},
-            tuple(_curve(trial, findings.reading, curved) for trial in sorted(cell, key=lambda trial: trial.seed)),
-        )
-        for cell in found.values()
-    ]
+    cells = [_recorded(findings, sorted(cell, key=lambda trial: trial.seed), curved) for cell in found.values()]
     n_validation = next((trial.n_validation for trial in trials if trial.n_validation), None)
     epochs = findings.epochs if curved else 1
     return RecordedMap(
         findings.name, findings.space, epochs, tuple(cells), findings.reading, n_validation, findings.metric
+    )
+
+
+def _recorded(findings: Findings, trials: list[Trial], curved: bool) -> RecordedCell:
+    """A cell; training accuracies and answers where all its complete trainings have them."""
+    complete = [trial for trial in trials if trial.complete] if curved else []
+    train = [tuple(trial.curve.get("train_accuracy", ())) if trial.complete else () for trial in trials]
+    has_train = complete and all(len(trial.curve.get("train_accuracy", ())) == findings.epochs for trial in complete)
+    has_right = complete and all(trial.right for trial in complete)
+    return RecordedCell(
+        {name: trials[0].params[name] for name in findings.space.names},
+        tuple(_curve(trial, findings.reading, curved) for trial in trials),
+        tuple(train) if has_train else (),
+        tuple(trial.right for trial in trials) if has_right else (),
     )
 
 
@@ -81,7 +98,8 @@ def read_map(path: str | Path) -> RecordedMap:
         if tables["format"] > _FORMAT:
             raise StudyError(f"{path} was written by a newer zonesearch (format {tables['format']}): update this one")
         metric = Metric.parse(tables.get("metric", "accuracy"))
-        cells = tuple(_cell(table, 1 if "metric" in tables else _UNIT) for table in tables["cells"])
+        unit = 1 if "metric" in tables else tables.get("unit", _UNIT)
+        cells = tuple(_cell(table, unit) for table in tables["cells"])
         reading = Reading.parse(tables["reading"])
         space = Space.parse(tables["space"])
         return RecordedMap(tables["name"], space, tables["epochs"], cells, reading, tables["n_validation"], metric)
@@ -96,7 +114,12 @@ def read_map(path: str | Path) -> RecordedMap:
 
 def _cell(table: Any, unit: int) -> RecordedCell:
     params: Params = {str(name): value for name, value in table["params"].items()}
-    return RecordedCell(params, tuple(tuple(value / unit for value in curve or ()) for curve in table["curves"]))
+    return RecordedCell(
+        params,
+        tuple(tuple(value / unit for value in curve or ()) for curve in table["curves"]),
+        tuple(tuple(value / _TRAIN_UNIT for value in curve or ()) for curve in table.get("train", ())),
+        tuple(base64.b64decode(answers or "", validate=True) for answers in table.get("right", ())),
+    )
 
 
 def write_map(recorded: RecordedMap, path: str | Path) -> int:
@@ -108,16 +131,29 @@ def write_map(recorded: RecordedMap, path: str | Path) -> int:
     in_parts = recorded.metric == ACCURACY and all(
         0 <= value <= 1 for cell in recorded.cells for curve in cell.curves for value in curve
     )
+    counted = in_parts and _counted(recorded)
+    unit = recorded.n_validation if counted and recorded.n_validation else _UNIT
     head = {
-        "format": 1 if in_parts else _FORMAT,
+        "format": 3 if counted else 1 if in_parts else 2,
         "name": recorded.name,
         "space": recorded.space.describe(),
         "epochs": recorded.epochs,
         "reading": str(recorded.reading),
         "n_validation": recorded.n_validation,
         **({} if in_parts else {"metric": recorded.metric.describe()}),
+        **({"unit": unit} if counted else {}),
     }
-    lines = [_compact({"params": dict(cell.params), "curves": _numbers(cell, in_parts)}) for cell in recorded.cells]
+    lines = [
+        _compact(
+            {
+                "params": dict(cell.params),
+                "curves": _numbers(cell.curves, unit if in_parts else None),
+                **({"train": _numbers(cell.train, _TRAIN_UNIT)} if counted and cell.train else {}),
+                **({"right": [base64.b64encode(bits).decode() or None for bits in cell.right]} if counted else {}),
+            }
+        )
+        for cell in recorded.cells
+    ]
     text = f'{_compact(head)[:-1]},"cells":[\n' + ",\n".join(lines) + "\n]}\n"
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -127,11 +163,22 @@ def write_map(recorded: RecordedMap, path: str | Path) -> int:
     return len(text)
 
 
-def _numbers(cell: RecordedCell, in_parts: bool) -> list[list[float] | None]:
-    def written(value: float) -> float:
-        return round(value * _UNIT) if in_parts else float(f"{value:.{_DIGITS}g}")
+def _counted(recorded: RecordedMap) -> bool:
+    """Whether the answers of all cells are known, and accuracies are shares of so many examples."""
+    n = recorded.n_validation
+    if not n or not all(cell.right for cell in recorded.cells):
+        return False
+    values = (n * value for cell in recorded.cells for curve in cell.curves for value in curve)
+    return all(math.isclose(value, round(value), rel_tol=0.0, abs_tol=_EXACT) for value in values)
 
-    return [[written(value) for value in curve] or None for curve in cell.curves]
+
+def _numbers(curves: Sequence[Sequence[float]], unit: int | None) -> list[list[float] | None]:
+    """The values as whole parts, ``unit`` of which are 1; None keeps them as they are."""
+
+    def written(value: float) -> float:
+        return round(value * unit) if unit else float(f"{value:.{_DIGITS}g}")
+
+    return [[written(value) for value in curve] or None for curve in curves]
 
 
 def _compact(table: Any) -> str:
