@@ -27,6 +27,13 @@ def test_training_refuses_params_that_cannot_be_written(value: object) -> None:
         Training({"x": value})  # type: ignore[dict-item]
 
 
+@pytest.mark.parametrize("value", [1.0000001e100, -1e308, math.inf, math.nan])
+def test_a_value_that_no_variance_can_be_taken_of_has_diverged(value: float) -> None:
+    """Some return 1e300 for what went wrong; beside it no mean, noise or fit would have a meaning."""
+    assert Trial(Training({"x": 1}), accuracy=value).state == "diverged"
+    assert Trial(Training({"x": 1}), accuracy=1e100).complete
+
+
 def test_longer_trial_answers_for_a_shorter_training() -> None:
     trials = Trials([trial()])
     short = trials.get(Training({"width": 8}, 0, 1))

@@ -24,7 +24,7 @@ from zonesearch.core.frames import frame_of
 from zonesearch.core.log import Records
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.reading import BEST, Reading
-from zonesearch.core.values import Params, Value, key_form, order, plain, told_apart
+from zonesearch.core.values import Params, Value, key_form, measurable, order, plain, told_apart
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,7 +110,8 @@ class Trial:
     Args:
         training: what was asked for; its ``epochs`` is the length that was really trained (shorter after an early
             stop is recorded in ``curve``, the wanted length stays here).
-        state: ``complete``, ``diverged`` (loss or accuracy no longer finite: a result, without accuracy), ``failed``
+        state: ``complete``, ``diverged`` (loss or accuracy no longer finite: a result, without accuracy; so is an
+            accuracy beyond 1e100, as some return it for what went wrong, which is why it is made that here), ``failed``
             (the objective raised: ``error`` holds the traceback) or ``pruned`` (stopped on purpose because it did not
             look promising: its curve is known as far as it came, its accuracy is not).
         accuracy: the metric on the validation split at the best epoch, in its own sign; None unless complete.
@@ -165,6 +166,9 @@ class Trial:
             object.__setattr__(self, "curve", curve)
         if self.noted:
             object.__setattr__(self, "noted", {str(name): float(value) for name, value in self.noted.items()})
+        if self.state == "complete" and self.accuracy is not None and not measurable(self.accuracy):
+            object.__setattr__(self, "state", "diverged")
+            object.__setattr__(self, "accuracy", None)
         if self.state not in get_args(State):
             raise ValueError(f"a trial is complete, diverged, failed or pruned, not {self.state!r}")
         if (self.accuracy is not None) != (self.state == "complete"):

@@ -28,6 +28,7 @@ from zonesearch.core.metric import Metric
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Trial, Trials
+from zonesearch.core.values import measurable
 from zonesearch.errors import StoreError, StudyError, did_you_mean
 from zonesearch.optuna.axes import parameter_value, space_of
 from zonesearch.optuna.storage import open_storage, quiet_optuna, storage_errors
@@ -110,7 +111,7 @@ def import_study(
     metric = _metric(studies[0], which)
     where = f"the study {chosen[0]!r}" if len(chosen) == 1 else f"the {len(chosen)} studies"
     evaluations = [evaluation for study in studies for evaluation in study.finished]
-    valued = [e for e in evaluations if e.state == TrialState.COMPLETE and math.isfinite(e.values[which])]
+    valued = [e for e in evaluations if e.state == TrialState.COMPLETE and measurable(e.values[which])]
     if not valued:
         states = Counter(e.state.name.lower() for study in studies for e in study.evaluations)
         said = ", ".join(f"{n} {_SAID.get(state, state)}" for state, n in sorted(states.items())) or "none at all"
@@ -118,6 +119,7 @@ def import_study(
     space = space_of(evaluations, ({n: parameter_value(v) for n, v in e.params.items()} for e in valued))
     if space is None:
         raise StoreError(f"{where} suggested no parameter, so there is nothing to search")
+    metric = _renamed(metric, space)
     reading, curve = _curves(valued, which, metric)
     epochs = max(len(e.intermediate_values) for e in evaluations) if curve == _CURVE else 1
     conversion = Conversion(metric, which, space, curve, max(epochs, 1), len(studies), known)
@@ -257,6 +259,14 @@ def _objective(study: ReadStudy, wanted: int | str | None) -> int:
 def _metric(study: ReadStudy, which: int) -> Metric:
     minimized = study.directions[which] == StudyDirection.MINIMIZE
     return Metric(study.objectives[which], "minimize" if minimized else "maximize")
+
+
+def _renamed(metric: Metric, space: Space) -> Metric:
+    """The metric under a name that no parameter has: the names of somebody else's parameters cannot be changed."""
+    name = metric.name
+    while name in space.names:
+        name = f"objective_{name}"
+    return metric.called(name)
 
 
 def _curves(evaluations: Iterable[FrozenTrial], which: int, metric: Metric) -> tuple[Reading, str]:
