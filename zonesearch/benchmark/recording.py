@@ -15,7 +15,7 @@ from zonesearch.benchmark.recorded import RecordedCell, RecordedMap
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.reading import Reading
 from zonesearch.core.space import Space
-from zonesearch.core.trials import Params, Trial
+from zonesearch.core.trials import Params, Trial, usable
 from zonesearch.errors import StoreError, StudyError
 from zonesearch.run.storage.storage import refuse_address
 from zonesearch.statistics.findings import Findings
@@ -96,7 +96,8 @@ def read_map(path: str | Path) -> RecordedMap:
 
 def _cell(table: Any, unit: int) -> RecordedCell:
     params: Params = {str(name): value for name, value in table["params"].items()}
-    return RecordedCell(params, tuple(tuple(value / unit for value in curve or ()) for curve in table["curves"]))
+    curves = [tuple(value / unit for value in curve or ()) for curve in table["curves"]]
+    return RecordedCell(params, tuple(curve if all(map(usable, curve)) else () for curve in curves))
 
 
 def write_map(recorded: RecordedMap, path: str | Path) -> int:

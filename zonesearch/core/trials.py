@@ -28,9 +28,13 @@ from zonesearch.core.values import ChosenFloat, Params, Value, key_form, order, 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Conflict", "Params", "State", "Training", "Trial", "Trials", "Value", "plain"]
+__all__ = ["LARGEST", "Conflict", "Params", "State", "Training", "Trial", "Trials", "Value", "plain", "usable"]
 
 State = Literal["complete", "diverged", "failed", "pruned"]
+
+LARGEST = 1e100
+"""A value further from zero is no result but a training that diverged: its square, and the sums of squares that every
+standard error is made of, would be no numbers."""
 
 _EXACT = (int, str, bool)  # types of values that are plain already
 _NAME = itemgetter(0)
@@ -109,7 +113,8 @@ class Trial:
     Args:
         training: what was asked for; its ``epochs`` is the length that was really trained (shorter after an early
             stop is recorded in ``curve``, the wanted length stays here).
-        state: ``complete``, ``diverged`` (loss or accuracy no longer finite: a result, without accuracy), ``failed``
+        state: ``complete``, ``diverged`` (loss or accuracy no longer finite, or beyond ``LARGEST``: a result, without
+            accuracy, and so is a trial that is made as a complete one with such a value), ``failed``
             (the objective raised: ``error`` holds the traceback) or ``pruned`` (stopped on purpose because it did not
             look promising: its curve is known as far as it came, its accuracy is not).
         accuracy: the metric on the validation split at the best epoch, in its own sign; None unless complete.
@@ -163,6 +168,10 @@ class Trial:
             object.__setattr__(self, "noted", {str(name): float(value) for name, value in self.noted.items()})
         if self.state not in get_args(State):
             raise ValueError(f"a trial is complete, diverged, failed or pruned, not {self.state!r}")
+        if self.state == "complete" and not (usable(self.accuracy) and usable(self.test_accuracy)):
+            object.__setattr__(self, "state", "diverged")
+            object.__setattr__(self, "accuracy", None)
+            object.__setattr__(self, "test_accuracy", None)
         if (self.accuracy is not None) != (self.state == "complete"):
             raise ValueError(f"a {self.state} trial has {'an' if self.accuracy is None else 'no'} accuracy")
 
@@ -255,7 +264,7 @@ class Trial:
         n = len(self.validation_curve)
         for name in ("validation_accuracy", "validation_loss", "train_loss"):
             values = self.curve.get(name, ())[:n]
-            n = next((i for i, value in enumerate(values) if not math.isfinite(value)), n)
+            n = next((i for i, value in enumerate(values) if not usable(value)), n)
         return n
 
     def _tested_at(self, epochs: int) -> bool:
@@ -575,6 +584,11 @@ class Trials:
         add("n_parameters", [trial.n_parameters for trial in trials], "training_")
         add("key", [trial.key for trial in trials], "training_")
         return pd.DataFrame(columns)
+
+
+def usable(value: float | None) -> bool:
+    """Whether a value can be reckoned with: finite, and no further from zero than ``LARGEST``; None is no value."""
+    return value is None or abs(value) <= LARGEST
 
 
 def _kept_apart(values: Sequence[Value]) -> bool:
