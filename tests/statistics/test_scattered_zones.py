@@ -6,6 +6,7 @@ import math
 import random
 
 import numpy as np
+import pytest
 
 from zonesearch.core.metric import Metric
 from zonesearch.core.space import Space
@@ -137,3 +138,14 @@ def test_a_zone_names_its_cheapest_point() -> None:
     zone = scattered_zones(space, costly)[0]
     assert zone.cheapest in zone.cells
     assert zone.cheapest["x0"] == min(params["x0"] for params in zone.cells)
+
+
+@pytest.mark.parametrize("unit", [1e-120, 1e-14, 1e90])
+def test_scattered_zones_are_the_same_in_whatever_unit_values_are(unit: float) -> None:
+    metric = Metric("gain")
+    space, cells = points(60, 3, hill, metric=metric)
+    scaled = [Cell(cell.params, (cell.values[0] * unit,), metric=metric) for cell in cells]
+    plain, other = scattered_zones(space, cells), scattered_zones(space, scaled)
+    assert plain.zones
+    assert [zone.cells for zone in other] == [zone.cells for zone in plain]
+    assert other[0].value == pytest.approx(plain[0].value * unit, rel=1e-6)

@@ -23,6 +23,7 @@ from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.reading import Reading
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Trial
+from zonesearch.core.values import measurable
 from zonesearch.errors import StoreError, StudyError
 from zonesearch.run.storage.storage import refuse_address
 from zonesearch.statistics.findings import Findings
@@ -114,9 +115,10 @@ def read_map(path: str | Path) -> RecordedMap:
 
 def _cell(table: Any, unit: int) -> RecordedCell:
     params: Params = {str(name): value for name, value in table["params"].items()}
+    curves = [tuple(value / unit for value in curve or ()) for curve in table["curves"]]
     return RecordedCell(
         params,
-        tuple(tuple(value / unit for value in curve or ()) for curve in table["curves"]),
+        tuple(curve if all(map(measurable, curve)) else () for curve in curves),
         tuple(tuple(value / _TRAIN_UNIT for value in curve or ()) for curve in table.get("train", ())),
         tuple(base64.b64decode(answers or "", validate=True) for answers in table.get("right", ())),
     )

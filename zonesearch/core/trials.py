@@ -166,11 +166,13 @@ class Trial:
             object.__setattr__(self, "curve", curve)
         if self.noted:
             object.__setattr__(self, "noted", {str(name): float(value) for name, value in self.noted.items()})
-        if self.state == "complete" and self.accuracy is not None and not measurable(self.accuracy):
-            object.__setattr__(self, "state", "diverged")
-            object.__setattr__(self, "accuracy", None)
         if self.state not in get_args(State):
             raise ValueError(f"a trial is complete, diverged, failed or pruned, not {self.state!r}")
+        measured = (value for value in (self.accuracy, self.test_accuracy) if value is not None)
+        if self.state == "complete" and not all(map(measurable, measured)):
+            object.__setattr__(self, "state", "diverged")
+            object.__setattr__(self, "accuracy", None)
+            object.__setattr__(self, "test_accuracy", None)
         if (self.accuracy is not None) != (self.state == "complete"):
             raise ValueError(f"a {self.state} trial has {'an' if self.accuracy is None else 'no'} accuracy")
 
@@ -278,7 +280,7 @@ class Trial:
         n = len(self.validation_curve)
         for name in ("validation_accuracy", "validation_loss", "train_loss"):
             values = self.curve.get(name, ())[:n]
-            n = next((i for i, value in enumerate(values) if not math.isfinite(value)), n)
+            n = next((i for i, value in enumerate(values) if not usable(value)), n)
         return n
 
     def _tested_at(self, epochs: int) -> bool:
