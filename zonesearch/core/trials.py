@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from zonesearch.core.compact import Curves
 from zonesearch.core.log import Records
-from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.metric import ACCURACY, Metric, is_usable
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.values import ChosenFloat, Params, Value, key_form, order, plain, told_apart
 
@@ -109,9 +109,9 @@ class Trial:
     Args:
         training: what was asked for; its ``epochs`` is the length that was really trained (shorter after an early
             stop is recorded in ``curve``, the wanted length stays here).
-        state: ``complete``, ``diverged`` (loss or accuracy no longer finite: a result, without accuracy), ``failed``
-            (the objective raised: ``error`` holds the traceback) or ``pruned`` (stopped on purpose because it did not
-            look promising: its curve is known as far as it came, its accuracy is not).
+        state: ``complete``, ``diverged`` (loss or accuracy no longer finite, or beyond 1e100: a result, without
+            accuracy), ``failed`` (the objective raised: ``error`` holds the traceback) or ``pruned`` (stopped on
+            purpose because it did not look promising: its curve is known as far as it came, its accuracy is not).
         accuracy: the metric on the validation split at the best epoch, in its own sign; None unless complete.
         curve: one tuple per recorded quantity, one number per epoch: ``validation_accuracy`` first of all, and
             where the objective has them ``validation_loss``, ``train_accuracy``, ``train_loss``, ``learning_rate``.
@@ -255,7 +255,7 @@ class Trial:
         n = len(self.validation_curve)
         for name in ("validation_accuracy", "validation_loss", "train_loss"):
             values = self.curve.get(name, ())[:n]
-            n = next((i for i, value in enumerate(values) if not math.isfinite(value)), n)
+            n = next((i for i, value in enumerate(values) if not is_usable(value)), n)
         return n
 
     def _tested_at(self, epochs: int) -> bool:

@@ -30,6 +30,8 @@ _MOST_SEARCHED = 300
 
 def _line_method(given: Any, place: str) -> Any:
     if not isinstance(given, str):
+        if not callable(getattr(given, "propose", None)):
+            raise StudyError(f"{place} must be the name of a line method, not {given!r}")
         return given
     name, args, named = parse_call(given)
     return load("lines", name, place)(*args, **named)
