@@ -85,6 +85,7 @@ HARMLESS: dict[str, dict[str, Any]] = {
     "an unknown field": {"evil": {"a": 1}},
     "negative seconds": {"seconds": -5.0},
     "an absurd accuracy": {"accuracy": -1e300},
+    "an absurd value of a curve": {"curve": {"validation_accuracy": [1e308, 0.5]}},
     "many parameters": {"n_parameters": 2**61},
     "a long error": {"state": "failed", "accuracy": None, "error": "<script>" + "no " * 1_000_000},
 }
@@ -155,6 +156,12 @@ def test_odd_record_is_read(tmp_path: Path, change: str) -> None:
     recorded = read_recorded(run(tmp_path, HARMLESS[change]))
     assert recorded.n_torn == 0
     assert len(recorded.findings.trials) == 8
+
+
+@pytest.mark.parametrize("change", [{"accuracy": 1e160}, {"curve": {"validation_accuracy": [-1e160, 0.5]}}], ids=str)
+def test_value_whose_square_is_none_diverged(tmp_path: Path, change: dict[str, Any]) -> None:
+    [trial] = [t for t in read_recorded(run(tmp_path, change)).findings.trials if t.training == NEW]
+    assert (trial.state, trial.accuracy) == ("diverged", None)
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from zonesearch.benchmark.recorded import RecordedCell, RecordedMap
-from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.metric import ACCURACY, Metric, is_usable
 from zonesearch.core.reading import Reading
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Trial
-from zonesearch.core.values import measurable
 from zonesearch.errors import StoreError, StudyError
 from zonesearch.run.storage.storage import refuse_address
 from zonesearch.statistics.findings import Findings
@@ -118,7 +117,7 @@ def _cell(table: Any, unit: int) -> RecordedCell:
     curves = [tuple(value / unit for value in curve or ()) for curve in table["curves"]]
     return RecordedCell(
         params,
-        tuple(curve if all(map(measurable, curve)) else () for curve in curves),
+        tuple(curve if all(map(is_usable, curve)) else () for curve in curves),
         tuple(tuple(value / _TRAIN_UNIT for value in curve or ()) for curve in table.get("train", ())),
         tuple(base64.b64decode(answers or "", validate=True) for answers in table.get("right", ())),
     )

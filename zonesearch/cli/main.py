@@ -49,6 +49,7 @@ COMMANDS = (
 )
 """Every command; ``lr-range`` lives in ``cli/lr_range_command.py``."""
 
+_LONGEST, _END = 4000, 500  # characters of an error, and those of its end, which says what to do
 _OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
@@ -121,7 +122,7 @@ def _main(arguments: Sequence[str], watch: Watch) -> int:
             status: int | None = options.call(options)
         sys.stdout.flush()
     except ZoneSearchError as error:
-        print(f"zonesearch: {visible(str(error))}", file=sys.stderr)
+        print(f"zonesearch: {visible(_short(str(error)))}", file=sys.stderr)
         return 2
     except MemoryError as error:
         reserve.clear()
@@ -142,6 +143,11 @@ def _main(arguments: Sequence[str], watch: Watch) -> int:
         print(f"zonesearch: the output cannot be written: {error.strerror}", file=sys.stderr)
         return 2
     return status or 0
+
+
+def _short(sentence: str) -> str:
+    """A sentence that names what it was given, which may be a text of megabytes."""
+    return sentence if len(sentence) <= _LONGEST else f"{sentence[: _LONGEST - _END]} ... {sentence[-_END:]}"
 
 
 def _print_no_more() -> None:

@@ -14,11 +14,12 @@ from typing import Any, Literal
 
 from zonesearch.errors import StudyError, did_you_mean
 
-__all__ = ["ACCURACY", "SPELLINGS", "Direction", "Metric"]
+__all__ = ["ACCURACY", "SPELLINGS", "Direction", "Metric", "is_usable"]
 
 Direction = Literal["maximize", "minimize"]
 
 _KEYS = ("name", "direction", "unit")
+_LARGEST = 1e100
 SPELLINGS: dict[str, Direction] = {
     "maximize": "maximize",
     "maximise": "maximize",
@@ -253,3 +254,11 @@ class Metric:
 
 ACCURACY = Metric()
 """What is searched where nothing is named: a share of right answers, to be maximized."""
+
+
+def is_usable(value: float) -> bool:
+    """Whether a value can be compared with others: finite, and not so large (1e100) that squares of it are not.
+
+    A training that comes to another one diverged.
+    """
+    return -_LARGEST <= value <= _LARGEST

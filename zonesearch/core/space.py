@@ -268,6 +268,8 @@ def parse_axis(name: str, table: Any) -> AnyAxis:
         raise SpaceError(f'axis "{name}": a row is "doubling", "midpoints", a number of steps or a list, not {row!r}')
     if isinstance(row, list | tuple) and not row:
         raise SpaceError(f'axis "{name}": the row is empty; give at least one value')
+    if not isinstance(table.get("integer"), bool | None):
+        raise SpaceError(f'axis "{name}": integer must be true or false, not {table["integer"]!r}')
     rims: dict[str, Any] = {}
     if isinstance(row, list | tuple) and all(isinstance(v, int | float) and v == v for v in row):
         rims = {"low": min(row), "high": max(row)}

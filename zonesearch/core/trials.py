@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from zonesearch.core.compact import Curves
 from zonesearch.core.frames import frame_of
 from zonesearch.core.log import Records
-from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.metric import ACCURACY, Metric, is_usable
 from zonesearch.core.reading import BEST, Reading
-from zonesearch.core.values import Params, Value, key_form, measurable, order, plain, told_apart
+from zonesearch.core.values import Params, Value, key_form, order, plain, told_apart
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -169,7 +169,7 @@ class Trial:
         if self.state not in get_args(State):
             raise ValueError(f"a trial is complete, diverged, failed or pruned, not {self.state!r}")
         measured = (value for value in (self.accuracy, self.test_accuracy) if value is not None)
-        if self.state == "complete" and not all(map(measurable, measured)):
+        if self.state == "complete" and not all(map(is_usable, measured)):
             object.__setattr__(self, "state", "diverged")
             object.__setattr__(self, "accuracy", None)
             object.__setattr__(self, "test_accuracy", None)
@@ -280,7 +280,7 @@ class Trial:
         n = len(self.validation_curve)
         for name in ("validation_accuracy", "validation_loss", "train_loss"):
             values = self.curve.get(name, ())[:n]
-            n = next((i for i, value in enumerate(values) if not usable(value)), n)
+            n = next((i for i, value in enumerate(values) if not is_usable(value)), n)
         return n
 
     def _tested_at(self, epochs: int) -> bool:

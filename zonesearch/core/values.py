@@ -21,7 +21,6 @@ __all__ = [
     "Params",
     "Value",
     "canonical",
-    "measurable",
     "order",
     "plain",
     "point",
@@ -36,7 +35,6 @@ Params = Mapping[str, Value]
 _STEP = 1.01e-9  # the least step of the canonical grid, as a share of the value
 _MANTISSAS = (1, 2, 4, 8, 10)  # steps of at most twice the least, in which decimals of seven digits are whole numbers
 _DEEPEST = 4  # lists in lists in lists
-_LARGEST = 1e100  # of a measured value: the fourth power of a larger one is no float, so nothing can be fitted to it
 _SHORT = 9  # a float written in so many characters has seven digits at most
 
 
@@ -88,11 +86,6 @@ def _on_grid(value: float) -> float:
     step = next(mantissa for mantissa in _MANTISSAS if digits <= mantissa * (1 + 1e-12))
     steps = round(size / (step * 10.0**exponent))
     return math.copysign(float(f"{steps * step}e{exponent}"), value)
-
-
-def measurable(value: float) -> bool:
-    """Whether a measured value is one that means, variances and fits can be taken of: finite, and at most 1e100."""
-    return abs(value) <= _LARGEST
 
 
 def told_apart(value: object) -> Hashable:

@@ -24,11 +24,10 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from zonesearch.core.metric import Metric
+from zonesearch.core.metric import Metric, is_usable
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Trial, Trials
-from zonesearch.core.values import measurable
 from zonesearch.errors import StoreError, StudyError, did_you_mean
 from zonesearch.optuna.axes import parameter_value, space_of
 from zonesearch.optuna.storage import open_storage, quiet_optuna, storage_errors
@@ -111,7 +110,7 @@ def import_study(
     metric = _metric(studies[0], which)
     where = f"the study {chosen[0]!r}" if len(chosen) == 1 else f"the {len(chosen)} studies"
     evaluations = [evaluation for study in studies for evaluation in study.finished]
-    valued = [e for e in evaluations if e.state == TrialState.COMPLETE and measurable(e.values[which])]
+    valued = [e for e in evaluations if e.state == TrialState.COMPLETE and is_usable(e.values[which])]
     if not valued:
         states = Counter(e.state.name.lower() for study in studies for e in study.evaluations)
         said = ", ".join(f"{n} {_SAID.get(state, state)}" for state, n in sorted(states.items())) or "none at all"
@@ -275,7 +274,7 @@ def _curves(evaluations: Iterable[FrozenTrial], which: int, metric: Metric) -> t
     Reports that the values follow from in no way that we know (a loss reported, an accuracy returned) are kept under
     another name, and nothing is read off them.
     """
-    found = [(e.values[which], [v for v in e.intermediate_values.values() if math.isfinite(v)]) for e in evaluations]
+    found = [(e.values[which], [v for v in e.intermediate_values.values() if is_usable(v)]) for e in evaluations]
     curves = [(value, curve) for value, curve in found if curve]
     if all(math.isclose(metric.best(curve), value) for value, curve in curves):
         return BEST, _CURVE

@@ -54,7 +54,8 @@ def function_of(folder: RunFolder, tables: Mapping[str, Any] | None) -> str | No
     named = (tables or {}).get("objective", {})
     if isinstance(named, Mapping) and named.get("function"):
         return str(named["function"])
-    kind = str(folder.identity.get("objective", {}).get("objective", "pytorch"))
+    described = folder.identity.get("objective", {})
+    kind = str(described.get("objective", "pytorch")) if isinstance(described, Mapping) else ""
     return None if kind == "pytorch" else ""
 
 

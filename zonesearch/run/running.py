@@ -458,7 +458,10 @@ def _stop_when_nothing_came(stage: StageRecord, trials: Trials) -> None:
         return
     n_diverged = sum(trial.state == "diverged" for trial in back)
     if n_diverged == len(back):
-        reason = "all diverged (their accuracy or loss is not finite): lower the learning rate, or fix the objective"
+        reason = (
+            "all diverged (their accuracy or loss is not finite, or beyond 1e100): lower the learning rate, or fix the "
+            "objective"
+        )
     else:
         failed = next(trial for trial in back if trial.state == "failed")
         reason = f"none was complete ({n_diverged} diverged), a failed one with: {failed.reason}"

@@ -117,8 +117,11 @@ class Job:
         if str(self.cwd) not in sys.path:
             sys.path.append(str(self.cwd))
         try:
-            if any((self.known / "trials").glob("*.jsonl")):
+            known = RunFolder.open(self.known)
+            if known.files():
                 merge([self.known], self.folder)
+            elif not (self.folder / "run.json").exists():  # what the run was begun as holds without a trial too
+                RunFolder.create(self.folder, known.heading)
             study = read_study(self.study, self.replacements)
             run_study(study, into=self.folder, workers=self.workers, shard=Shard.parse(self.shard))
         except ZoneSearchError as error:

@@ -23,7 +23,7 @@ from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.metaestimators import available_if
 
-from zonesearch.core.metric import Metric
+from zonesearch.core.metric import Metric, is_usable
 from zonesearch.core.seeding import stream_seed
 from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.errors import StudyError
@@ -366,7 +366,7 @@ def _trial(training: Training, fits: Sequence[Mapping[str, Any]], searched: str)
     errors = [str(fit["fit_error"]) for fit in fits if fit.get("fit_error")]
     values = [score_of(fit, "test", searched) for fit in fits]
     value = float(np.mean(values))
-    if np.isfinite(value):
+    if is_usable(value):
         return Trial(training, accuracy=value, seconds=seconds)
     if errors:
         return Trial(training, "failed", error=errors[0], seconds=seconds)

@@ -32,6 +32,8 @@ _MOST_SEARCHED = 300
 
 def _line_method(given: Any, place: str) -> Any:
     if not isinstance(given, str):
+        if not callable(getattr(given, "propose", None)):
+            raise StudyError(f"{place} must be the name of a line method, not {given!r}")
         return given
     name, args, named = parse_call(given)
     return load("lines", name, place)(*args, **named)
@@ -125,7 +127,7 @@ def with_places(stage: Stage, folder: Path | None = None) -> Stage:
         return stage
     home = (folder or Path()).absolute()
     places = tuple(run if "://" in run else os.path.normpath(home / Path(run).expanduser()) for run in named)
-    placed: Stage = dataclasses.replace(stage, learn_from=places)  # type: ignore[type-var]
+    placed: Stage = dataclasses.replace(stage, learn_from=places)
     return placed
 
 

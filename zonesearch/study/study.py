@@ -34,6 +34,8 @@ _TABLES = ("space", "constraints", "search", "run", "metric", *OBJECTIVE_TABLES)
 _SEARCH_KEYS = tuple(part.name for part in fields(Search))
 _RUN_KEYS = tuple(part.name for part in fields(Run))
 
+_LONGEST = 10**12  # epochs
+
 
 @dataclass(frozen=True)
 class Study:
@@ -333,6 +335,9 @@ class Study:
             StudyError: when one of its stages is not registered here.
         """
         space = Space.parse(settings["space"], settings.get("constraints", ()))
+        for table in settings["stages"]:
+            if not isinstance(table["name"], str):
+                raise StudyError(f"run {name}: the name of a stage must be a string, not {table['name']!r}")
         stages = tuple(
             build_stage(table["name"], {k: v for k, v in table.items() if k != "name"}, {"space": space}, f"run {name}")
             for table in settings["stages"]
@@ -340,6 +345,9 @@ class Study:
         reading = Reading.parse(settings["reading"])
         budget = Budget.parse(settings["budget"]) if "budget" in settings else None
         epochs, seeds = settings["epochs"], Seeds.parse(settings["seeds"])
+        for each in (epochs, *(getattr(stage, "epochs", 1) for stage in stages)):
+            if not isinstance(each, int) or isinstance(each, bool) or not 1 <= each <= _LONGEST:
+                raise StudyError(f"run {name}: epochs must be a whole number, at least 1, not {each!r}")
         metric = Metric.parse(settings.get("metric", "accuracy"))
         return cls(name, space, stages, None, epochs, seeds, reading, seed, text=text, budget=budget, metric=metric)
 

@@ -16,10 +16,10 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.metric import ACCURACY, Metric, is_usable
 from zonesearch.core.objective import Bundle, Report, whole
 from zonesearch.core.trials import Training, Trial
-from zonesearch.core.values import measurable, unwrapped
+from zonesearch.core.values import unwrapped
 from zonesearch.errors import ObjectiveError, StudyError, did_you_mean
 from zonesearch.training.modules import described
 from zonesearch.training.reporting import call_collecting
@@ -143,7 +143,7 @@ class FunctionObjective:
         searched = [value[metric.name] for value in values]
         shared = set(values[0]).intersection(*values) - {metric.name, _CURVE}
         curve = {_CURVE: searched, **({name: [v[name] for v in values] for name in shared} if len(values) > 1 else {})}
-        if not all(map(measurable, searched)):
+        if not all(map(is_usable, searched)):
             return Trial(training, "diverged", curve=curve, seconds=seconds, metric=metric)
         best = metric.best(searched)
         noted = {name: v for name, v in values[searched.index(best)].items() if name != metric.name}
@@ -176,7 +176,7 @@ class FunctionObjective:
             metric = metric if values else self._searched(answered, training)
             values.append(self._values(answered, metric))
             report(len(values) / training.epochs)
-            if not measurable(values[-1][metric.name]):
+            if not is_usable(values[-1][metric.name]):
                 break
         if not values:
             raise ObjectiveError(f"{self.name} is a generator that yielded nothing; yield one {metric.name} an epoch")

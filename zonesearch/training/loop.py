@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from zonesearch.core.metric import is_usable
 from zonesearch.core.seeding import stream_seed
 from zonesearch.core.trials import Training, Trial
 from zonesearch.training.augmentation import Augmentation
@@ -264,7 +265,7 @@ def _train_epochs(run: Run, stopping: EarlyStopping | None, report: Callable[[fl
             run.averaged_from = run.epoch
         seen = examine(network, *run.validation, run.measure, run.precision)
         loss, value = seen.loss, seen.value
-        if not all(map(math.isfinite, (train_loss, loss, value))):
+        if not all(map(math.isfinite, (train_loss, loss))) or not is_usable(value):
             return False
         before = validation[run.counted]
         if not before or metric.better(value, metric.best(before)):

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zonesearch.core.compact import Curves
-from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.metric import ACCURACY, Metric, is_usable
 from zonesearch.core.trials import Training, Trial
 from zonesearch.core.values import ChosenFloat
 from zonesearch.errors import MergeError
@@ -238,13 +238,17 @@ def to_trial(record: Line, looks: Looks | None = None) -> Trial:
     curve = record["curve"]
     if not isinstance(curve, Curves) and not _is_sound(record):  # those that were decoded quickly have the right types
         raise ValueError("a value of another kind than any version writes")
+    state: Any = "pruned" if record.get("pruned") else record["state"]
+    accuracy = _number(record["accuracy"])
+    if state == "complete" and not all(map(is_usable, (accuracy, *_ends(curve)))):  # type: ignore[arg-type]
+        state, accuracy = "diverged", None  # as what comes to such a value is recorded now
     params = record["params"]
     for name in record.get("chosen", ()):
         params[name] = ChosenFloat(params[name])
     return Trial(
         training=Training(params, record["seed"], record["epochs"], record["test"]),
-        state="pruned" if record.get("pruned") else record["state"],
-        accuracy=_number(record["accuracy"]),
+        state=state,
+        accuracy=accuracy,
         curve=curve if isinstance(curve, Curves) else {name: _numbers(values) for name, values in curve.items()},
         test_accuracy=_number(record["test_accuracy"]),
         seconds=float(record["seconds"]),
@@ -306,13 +310,21 @@ def to_heading(record: Line) -> Heading | None:
         record["heading"],
         record["identity"],
         record["settings"],
-        record["study_text"],
+        record.get("study_text"),
         str(record.get("since", "")),
     )
 
 
 def _bits(text: str | None) -> bytes:
     return b64decode(text, validate=True) if text else b""
+
+
+def _ends(curve: Mapping[str, Any]) -> tuple[float, ...]:
+    """The least and the greatest value of the curve from which a value may be read, in either order."""
+    values = curve.get("validation_accuracy", ())
+    if not values:
+        return ()
+    return (min(values), max(values)) if isinstance(curve, Curves) else tuple(map(float, values))
 
 
 def _number(value: float | str | None) -> float | None:

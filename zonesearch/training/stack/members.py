@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from zonesearch.core.metric import is_usable
 from zonesearch.core.seeding import stream_seed
 from zonesearch.core.trials import Training
 from zonesearch.training.batch_rules import tied_rate
@@ -130,7 +131,7 @@ class Member:
         Returns:
             Whether validation was never better. A loss that is not finite is not noted and ends the training.
         """
-        if not all(map(math.isfinite, (*(validated or ()), *trained))):
+        if not all(map(math.isfinite, (*(validated or ()), *trained))) or (validated and not is_usable(validated[0])):
             self.state = "diverged"
             return False
         accuracies = self.curve["validation_accuracy"]
