@@ -125,7 +125,7 @@ def with_places(stage: Stage, folder: Path | None = None) -> Stage:
         return stage
     home = (folder or Path()).absolute()
     places = tuple(run if "://" in run else os.path.normpath(home / Path(run).expanduser()) for run in named)
-    placed: Stage = dataclasses.replace(stage, learn_from=places)  # type: ignore[type-var]
+    placed: Stage = dataclasses.replace(stage, learn_from=places)
     return placed
 
 
