@@ -99,11 +99,11 @@ def foresee(view: View, level: float = 0.95) -> Foresight | None:
     best: list[Array] = []
     needed: list[Array] = []
     apart = differing(cube, points)
-    for optimizer, chance in view.odds:
-        n = round(_DRAWS * chance)
+    for sight in view.sights:
+        n = round(_DRAWS * sight[3])
         if not n or not len(points):
             continue
-        surfaces, noise = view.drawn(points, optimizer, n, rng)
+        surfaces, noise = view.drawn(points, sight, n, rng)
         top = np.argmax(surfaces, axis=1)
         best.append(top)
         rivals = np.where(apart[top], surfaces, -np.inf)
