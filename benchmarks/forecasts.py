@@ -26,12 +26,12 @@ SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 def measured(task: Any, prior: Any) -> dict[str, Any]:
     """By axis the smallest share of draws whose interval holds the truth; the true number's rank among draws."""
     surface = Surface(task)
-    view = View(surface.cube, prior, task.curves.shape[2], task.about["optimizer"])
+    view = View.of(surface.cube, prior, task.curves.shape[2], task.about["optimizer"], ())
     points = spread_points(surface.cube)
     rng = np.random.default_rng(1)
     many = surface.cube.snap(rng.random((20_000, surface.cube.n_axes)))
     truth = many[int(np.argmax(surface.posterior.at_points(many)[0]))]
-    draws, noise = view.drawn(points, view.odds[0][0], 600, np.random.default_rng(2))
+    draws, noise = view.drawn(points, view.sights[0], 600, np.random.default_rng(2))
     top = np.argmax(draws, axis=1)
     held = {}
     for i, name in enumerate(surface.space.names):

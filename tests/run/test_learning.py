@@ -71,6 +71,18 @@ def test_earlier_runs_move_the_first_proposal_to_where_the_users_optima_lie(tmp_
     assert abs(math.log10(after) + 3.5) < abs(math.log10(before) + 3.5) - 0.3
 
 
+def test_runs_that_mislead_do_not_hold_the_search_for_long(tmp_path: Path) -> None:
+    runs = [str(earlier(tmp_path / name, seed=i)) for i, name in enumerate("ab")]
+
+    def usual(params: Any, seed: int) -> float:
+        return float(0.9 - 0.1 * (math.log10(params["lr"]) + 1) ** 2 + 0.001 * (seed % 3))
+
+    found = run_pipeline(
+        SPACE, objective=usual, stages=["controller"], controller={"n_trainings": 10, "learn_from": runs}
+    )
+    assert usual(found.zones[0].peak, 0) > 0.85
+
+
 def test_any_mix_of_spaces_with_roles_teaches(tmp_path: Path) -> None:
     runs = [str(earlier(tmp_path / name, space=OTHER, seed=i)) for i, name in enumerate("ab")]
     (before,) = rates(search(None))

@@ -34,6 +34,7 @@ _MOST = 160  # settings of all earlier runs together
 _SHARES = ((1.0, 0.0, 0.4), (0.6, 0.4, 0.3), (0.4, 1.2, 0.2), (0.3, 4.0, 0.1))
 """The variance of a task's own surface, that of the user's, both in units of the learned kernel's, and the probability
 beforehand."""
+_SUREST = 0.85  # of earlier runs that they say something of a new task, however much they agree
 _ROUGH = 0.04  # variance of what no surface explains, beside the noise
 
 
@@ -47,6 +48,7 @@ class HomePrior(LearnedPrior):
         inverse: of the factor of their covariance.
         reduced: their standardised values less the learned mean, solved by the factor.
         own, shared: variances of a task's own surface and of the user's, in units of the learned kernel's.
+        chance: the probability that the earlier runs have something in common; never so high that it is not doubted.
     """
 
     known: Seen
@@ -54,6 +56,7 @@ class HomePrior(LearnedPrior):
     reduced: Array
     own: float
     shared: float
+    chance: float
 
     def see(self, x: Array) -> Seen:
         """As the learned prior, with what the earlier runs say added."""
@@ -106,18 +109,22 @@ def at_home(prior: LearnedPrior, lessons: tuple[Lesson, ...]) -> LearnedPrior:
     scale[np.diag_indices(len(z))] += np.concatenate(noises)
     left = z - known.mean
     best: tuple[float, float, float, Array] | None = None
+    logs = []
     for own, shared, chance in _SHARES:
         L: Array = np.asarray(np.linalg.cholesky(own * within + shared * everywhere + scale))
         reduced = solve_triangular(L, left, lower=True, check_finite=False)
         log = math.log(chance) - 0.5 * float(reduced @ reduced) - float(np.log(np.diag(L)).sum())
+        logs.append(log)
         if best is None or log > best[0]:
             best = log, own, shared, L
     assert best is not None
     _, own, shared, L = best
     if not shared:
         return prior
+    weights = np.exp(np.array(logs) - max(logs))
+    alike = float(sum(w for w, (_, u, _) in zip(weights, _SHARES, strict=True) if u) / weights.sum())
     inverse = solve_triangular(L, np.eye(len(z)), lower=True, check_finite=False)
-    return HomePrior(prior.arrays, prior.about, known, inverse, inverse @ left, own, shared)
+    return HomePrior(prior.arrays, prior.about, known, inverse, inverse @ left, own, shared, min(_SUREST, alike))
 
 
 def _own(prior: LearnedPrior, part: Seen, noise: Array, share: float) -> Array:

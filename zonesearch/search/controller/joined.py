@@ -24,6 +24,7 @@ __all__ = ["Joined", "join"]
 Array = npt.NDArray[np.float64]
 
 _FITTED, _OTHERS = 0.7, (0.35, 1.0)
+_FAR = 8.0  # nats; what is so much less probable with another's length-scales does not win with its own
 
 
 @dataclass(frozen=True)
@@ -79,15 +80,17 @@ class Joined:
 def join(data: Data, sees: list[Callable[[Array], Seen]]) -> Joined:
     """The most probable of the processes with shares of the means that ``sees`` give.
 
-    None and most of each mean are fitted to; the other shares of the better mean are tried with the length-scales found
-    for it, and fitted to where they are more probable.
+    Most of each mean is fitted to; the other shares of the better one, and none of it, are tried with the length-scales
+    found for that, and fitted to where they may be more probable.
     """
-    nothing = _fitted(data, sees[0], 0.0)
     best = max((_fitted(data, see, _FITTED) for see in sees), key=lambda joined: joined.log_density)
     others = [_fitted(data, best.see, share, best) for share in _OTHERS]
     other = max(others, key=lambda joined: joined.log_density)
     if other.log_density > best.log_density:
         best = _fitted(data, best.see, other.share)
+    nothing = _fitted(data, sees[0], 0.0, best)
+    if nothing.log_density > best.log_density - _FAR:
+        nothing = _fitted(data, sees[0], 0.0)
     found = nothing if nothing.log_density >= best.log_density else best
     assert math.isfinite(found.log_density)
     return found

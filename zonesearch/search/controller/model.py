@@ -36,7 +36,7 @@ RESIDUAL = 0.06
 _UNITS = np.exp(np.linspace(math.log(0.12), math.log(8.0), 15))  # of a task, in spreads of its values
 _BEST = np.linspace(-1.5, 3.0, 19)  # where the best value may stand, in units from the centre
 _PLAIN = tuple((scale, noise) for scale in (0.15, 0.4, 1.0) for noise in (0.02, 0.3))
-_DOUBT = 0.1  # probability beforehand that the prior knows nothing of this surface
+_DOUBT = 0.3  # probability beforehand that the prior knows nothing of this surface
 
 
 @dataclass(frozen=True)
@@ -204,23 +204,20 @@ def _evidence(values: Values, mean: Array, K: Array) -> tuple[float, Array, Arra
     return total, L, alpha, Scale(float(grid[best_at, 0]), float(grid[best_at, 1]))
 
 
-def believe(prior: LearnedPrior, see: Any, odds: Sequence[tuple[float, float]], values: Values, data: Data) -> Beliefs:
+def believe(
+    sights: Sequence[tuple[LearnedPrior, Any, float, float]],
+    values: Values,
+    data: Data,
+) -> Beliefs:
     """What is known, under the learned prior.
 
     Args:
-        prior: the network.
-        see: from (points, optimizer) to what the network says of them.
-        odds: the kinds of optimizer that it may be, each with its probability beforehand.
+        sights: a prior, from points to what it says of them, a kind of optimizer, and its probability beforehand, each.
         values: what became of trainings.
         data: the points as zones want them.
     """
     experts, logs = [], []
-    for optimizer, chance in odds:
-
-        def looks(points: Array, sign: float = optimizer) -> Seen:
-            seen: Seen = see(points, sign)
-            return seen
-
+    for prior, looks, optimizer, chance in sights:
         seen = looks(values.points)
         K = prior.kernel(seen, seen) + RESIDUAL * matern(values.points, values.points, 0.4, values.choices)
         K[np.diag_indices(len(K))] += seen.noise + 1e-6

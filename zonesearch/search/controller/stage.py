@@ -47,7 +47,7 @@ Array = npt.NDArray[np.float64]
 _UNIFORM, _FIRST_UNIFORM = 500, 3000  # candidates all over the cube; before anything is known
 _AROUND, _LEADERS = 60, 5  # candidates around each of so many of the best points
 _STEPS = (0.03, 0.1, 0.25)
-_PROBE = 3  # trainings after which one is far from where the prior says, so that it can be found to be wrong
+_PROBES = (3,)  # trainings after which one is far from where the prior says, so that it can be found to be wrong
 _BELIEVED = 0.5  # trust from which on the prior proposes and judges
 
 
@@ -171,7 +171,7 @@ class Controller:
             points = _candidates(cube, beliefs.leading, values.points, rng)
             if not len(points):
                 break
-            probes = len(values) == _PROBE
+            probes = len(values) in _PROBES
             scores = _apart(points, values.points) if probes else _worth(cube, beliefs, values, points)
             ranked = points[np.argsort(-scores, kind="stable")]
             point = next((p for p in ranked if not any(np.array_equal(p, c) for c in chosen)), None)

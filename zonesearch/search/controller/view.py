@@ -39,6 +39,7 @@ class View:
     Args:
         cube: of the space.
         prior: after ``lessons``.
+        shipped: before them.
         epochs: the length of the trainings.
         optimizer: of all of them; empty where it is not known.
         lessons: of earlier runs.
@@ -46,6 +47,7 @@ class View:
 
     cube: Cube
     prior: LearnedPrior
+    shipped: LearnedPrior
     epochs: int
     optimizer: str = ""
     lessons: tuple[Lesson, ...] = ()
@@ -53,7 +55,7 @@ class View:
     @classmethod
     def of(cls, cube: Cube, prior: LearnedPrior, epochs: int, optimizer: str, lessons: tuple[Lesson, ...]) -> View:
         """With the prior shifted by ``lessons``."""
-        return cls(cube, at_home(prior, lessons), epochs, optimizer, lessons)
+        return cls(cube, at_home(prior, lessons), prior, epochs, optimizer, lessons)
 
     @cached_property
     def roles(self) -> dict[str, str]:
@@ -78,7 +80,25 @@ class View:
             return (f"The prior was shifted by what {n} earlier run{s} came to ({names}).",)
         return (f"What {n} earlier run{s} came to ({names}) fits the prior as it is, so it was not shifted.",)
 
-    def see(self, points: Array, optimizer: float) -> Seen:
+    @cached_property
+    def sights(self) -> list[tuple[LearnedPrior, Callable[[Array], Seen], float, float]]:
+        """All that the task may be, each with its probability: by the prior after earlier runs or as it ships, and the
+        kind of optimizer. Each is the prior, what it says of points, the kind, and the probability.
+        """
+
+        def of(prior: LearnedPrior, optimizer: float) -> Callable[[Array], Seen]:
+            return lambda points: self.see(points, optimizer, prior)
+
+        priors: list[tuple[LearnedPrior, float]] = [(self.prior, 1.0)]
+        if isinstance(self.prior, HomePrior):
+            priors = [(self.prior, self.prior.chance), (self.shipped, 1 - self.prior.chance)]
+        return [
+            (prior, of(prior, optimizer), optimizer, chance * share)
+            for prior, share in priors
+            for optimizer, chance in self.odds
+        ]
+
+    def see(self, points: Array, optimizer: float, prior: LearnedPrior | None = None) -> Seen:
         """What the network says of points of the cube, shape (n, n_axes)."""
         places = {name: i for i, name in enumerate(self.cube.space.names)}
         by_role: dict[str, list[Array]] = {}
@@ -93,17 +113,26 @@ class View:
             for role, found in by_role.items()
         }
         context = Context(epochs=self.epochs)
-        return self.prior.see(features(values, context, optimizer, len(points)))
+        return (prior or self.prior).see(features(values, context, optimizer, len(points)))
 
     @property
     def is_shifted(self) -> bool:
         """Whether earlier runs shifted the prior."""
         return isinstance(self.prior, HomePrior)
 
-    def drawn(self, points: Array, optimizer: float, n: int, rng: np.random.Generator) -> tuple[Array, Array]:
-        """Surfaces of tasks as they are expected, shape (n, n_points), and the noise between seeds, (n_points,)."""
-        seen = self.see(points, optimizer)
-        K = self.prior.kernel(seen, seen) + RESIDUAL * matern(points, points, 0.4, self.cube.choices)
+    def drawn(
+        self,
+        points: Array,
+        sight: tuple[LearnedPrior, Callable[[Array], Seen], float, float],
+        n: int,
+        rng: np.random.Generator,
+    ) -> tuple[Array, Array]:
+        """``n`` surfaces of tasks as one of ``sights`` expects them, shape (n, n_points), and the noise between seeds,
+        (n_points,).
+        """
+        prior, see, _, _ = sight
+        seen = see(points)
+        K = prior.kernel(seen, seen) + RESIDUAL * matern(points, points, 0.4, self.cube.choices)
         K[np.diag_indices(len(K))] += 1e-5
         return seen.mean + rng.normal(size=(n, len(points))) @ np.linalg.cholesky(K).T, seen.noise
 
@@ -128,18 +157,14 @@ class View:
         """What is known, under the prior."""
         outcome = Outcomes(self.cube, known, reading).known()
         data: Any = outcome.data(self.cube)[0] if outcome.n_complete else None
-        return believe(self.prior, self.see, self.odds, values, data)
+        return believe(self.sights, values, data)
 
     def joined(self, known: Sequence[Trial], reading: Reading) -> Joined | None:
         """The process that is fitted to this task; None as long as there are too few values."""
         outcome = Outcomes(self.cube, known, reading).known()
         if outcome.n_complete < JOINED:
             return None
-
-        def of(optimizer: float) -> Callable[[Array], Seen]:
-            return lambda points: self.see(points, optimizer)
-
-        return join(outcome.data(self.cube)[0], [of(optimizer) for optimizer, _ in self.odds])
+        return join(outcome.data(self.cube)[0], [see for _, see, _, _ in self.sights])
 
     def explained(self, zones: Sequence[Zone]) -> tuple[str, ...]:
         """Why the prior likes the peak of the first zone, in a sentence."""
