@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from zonesearch.core.objective import Bundle
 from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.errors import ObjectiveError
+from zonesearch.run.running import run_pipeline
 from zonesearch.run.storage.record import parse, to_trial, trial_line
 from zonesearch.statistics.repeats import measure_spread
+from zonesearch.study.study import Study
 from zonesearch.training.evaluations import evaluate_every
 from zonesearch.training.recipe import Recipe
 from zonesearch.training.settings import Settings, TrainingSettings
@@ -195,3 +197,26 @@ def test_jitter_between_epochs_is_that_of_evaluated_ones() -> None:
     trials = [Trial(Training({}, seed, 6), "complete", 0.7, curve, evaluated_every=3) for seed in (0, 1)]
     (spread,) = measure_spread(trials)
     assert spread.sd_epochs == pytest.approx(math.sqrt(0.02))
+
+
+def test_rungs_that_end_between_evaluations_are_evaluated_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    training = {"epochs": 5, "batch": 32, "evaluate_every": 3, "precision": "float64"}
+    search = {"search": {"stages": ["grid"], "seeds": 1}, "grid": {"rungs": [2]}}
+    tables = {**search, "space": {"width": [4, 6, 8, 10]}, "data": LITTLE, "training": training}
+    study = Study.from_tables(tables)
+    run_pipeline(study, into=tmp_path / "run", progress=False)
+    again = run_pipeline(study, into=tmp_path / "run", progress=False)
+    found = {(trial.epochs, trial.evaluated_epochs) for trial in again.findings.trials.records()}
+    assert found == {(2, (1, 2)), (5, (1, 3, 5))}
+    assert not again.findings.trials.conflicts
+    assert len(list(again.findings.trials.records())) <= 8
+
+
+def test_a_run_from_before_the_default_changed_goes_on_with_every_epoch(tmp_path: Path) -> None:
+    search = {"search": {"stages": ["grid"], "seeds": 1}, "space": {"width": [4, 6]}, "data": LITTLE}
+    training = {"epochs": 12, "batch": 32}
+    run_pipeline(Study.from_tables({**search, "training": {**training, "evaluate_every": 1}}), into=tmp_path / "run")
+    went_on = run_pipeline(Study.from_tables({**search, "training": training}), into=tmp_path / "run")
+    assert [trial.evaluated_every for trial in went_on.findings.trials] == [1, 1]
+    assert any("evaluate_every" in note for note in went_on.findings.notes)

@@ -54,7 +54,7 @@ SETTINGS = {
     "optimizer": ("name", "learning_rate", "weight_decay", *sorted(_OF_ONE_OPTIMIZER)),
     "training": (
         "batch", "schedule", "rate_rule", "reference_batch", "steps_per_epoch", "device", "tested", "precision", "clip",
-        "metric", "direction", "loss", "class_weights", "stack", "keep_mb",
+        "metric", "direction", "loss", "class_weights", "stack", "keep_mb", "evaluate_every",
     ),
     "augmentation": ("pad", "padding", "flip"),
 }  # fmt: skip
