@@ -311,6 +311,10 @@ EACH = {"averaging": {"every": 1}}
             {"averaging": {"kind": "ensemble"}, "training": {"epochs": 8, "schedule": "snapshot(cycles=6)"}},
             'the nearest that fits is "snapshot(cycles=8)"',
         ),
+        (
+            {"averaging": {"every": 2}, "training": {"epochs": 8, "schedule": "sgdr(period=2)"}},
+            "every = 2 is for a schedule without cycles",
+        ),
     ],
 )
 def test_averaging_that_can_never_begin_is_refused_before_anything_trains(tables: dict[str, Any], said: str) -> None:

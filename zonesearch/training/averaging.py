@@ -83,6 +83,11 @@ class Averaging:
         """As :meth:`points`, before anything trains."""
         cycles = members(schedule, epochs, steps_per_epoch, base)
         if cycles is not None:
+            if self.every > 1:
+                raise StudyError(
+                    f'every = {self.every} is for a schedule without cycles, but "{schedule}" says itself when '
+                    f"members are taken; leave out every"
+                )
             return tuple(point for point in cycles if point >= (self.start or 0.0) * epochs)
         first = (0.75 if self.start is None else self.start) * epochs
         return tuple(point for point in range(self.every, epochs + 1, self.every) if point >= first)

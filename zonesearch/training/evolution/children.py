@@ -58,9 +58,8 @@ class Judge:
     def settle(self, weights: Tensor) -> None:
         """Give the network these weights."""
         with torch.no_grad():  # in place: a weight that became a part of the vector would be computed with otherwise
-            for parameter, piece in zip(
-                self._parameters, weights.split([p.numel() for p in self._parameters]), strict=True
-            ):
+            pieces = torch.split(weights, [parameter.numel() for parameter in self._parameters])
+            for parameter, piece in zip(self._parameters, pieces, strict=True):
                 parameter.copy_(piece.view_as(parameter))
 
     @torch.no_grad()
