@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,6 +27,7 @@ from zonesearch.training.lr_range import swept
 from zonesearch.training.metrics import measure_of
 from zonesearch.training.networks import build, check_scores, n_parameters, seed_dropout
 from zonesearch.training.networks.backbone import Backbone
+from zonesearch.training.networks.twins import twin
 from zonesearch.training.numerics import arithmetic, autocast, dtype_of
 from zonesearch.training.optimizers import build_optimizer
 from zonesearch.training.progress import judgement_of, load_progress, progress_of
@@ -170,9 +170,9 @@ def begin_run(
     augmentation = None
     if settings.augmentation:
         augmentation = Augmentation(settings.augmentation, stream_seed(study_seed, "augmentation", seed))
-    epochs, seen = training.epochs, batch * rule.steps_per_epoch / len(labels) if rule.steps_per_epoch else 1.0
-    passes = schedule.n_steps * batch / len(labels) if isinstance(schedule, Sweep) else epochs * seen
-    held = data.validation[0]
+    held, passes = data.validation[0], _passes(training, settings, len(labels))
+    if isinstance(schedule, Sweep):
+        passes = schedule.n_steps * batch / len(labels)
     inputs, held = once(network, (inputs, held), rule.precision, passes, augmentation is not None)
     run = Run(
         network,
@@ -200,6 +200,12 @@ def begin_run(
     return run
 
 
+def _passes(training: Training, settings: Settings, n: int) -> float:
+    """How many times a training sees its ``n`` examples."""
+    steps = settings.training.steps_per_epoch
+    return training.epochs * (steps * settings.batch_of(n) / n if steps else 1.0)
+
+
 def train_run(
     training: Training,
     settings: Settings,
@@ -217,8 +223,10 @@ def train_run(
     data = data.seen_by(settings.network.is_factory)
     run = begin_run(training, settings, data, study_seed, techniques)
     run.curve = {name: [] for name in CURVES}
-    if length_reason(settings, techniques):
-        states = None
+    partly_frozen = isinstance(run.network, Backbone) and settings.network.tune != "full" and not run.augmentation
+    seen_once = _passes(training, settings, len(data.train[1])) < 2
+    if (partly_frozen and seen_once) or length_reason(settings, techniques):
+        states = None  # images, where a longer training sees features of them: the same but for the last bits
     begun = None if states is None else states.load(training)
     if begun is not None:
         load_progress(run, begun)
@@ -271,7 +279,7 @@ def _train_epochs(run: Run, stopping: EarlyStopping | None, report: Callable[[fl
         if not before or metric.better(value, metric.best(before)):
             run.right = right_answers(seen.outputs, seen.labels, run.measure)
             if keep:
-                run.tested = copy.deepcopy(network)
+                run.tested = twin(network)
         _note(run.curve, (value, loss, *trained))
         report(run.epoch / run.epochs)
         if stopping is not None and stopping.stops(run.scores, losses, run.counted):

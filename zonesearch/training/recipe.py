@@ -377,7 +377,7 @@ class Recipe:
             def share(done: float, before: int = i) -> None:
                 report((before + done) / len(wanted))
 
-            states = self._states("loop, 3") if keep is None else None
+            states = self._states("loop, 4") if keep is None else None
             taken = None if keep is None else partial(keep, training)
             yield train_one(training, settings, data, self.seed, share, techniques, states, taken)
 
