@@ -224,7 +224,8 @@ def _notes(findings: Findings) -> tuple[str, ...]:
     notes += [f"Conflict: {conflict}." for conflict in findings.trials.conflicts]
     notes += rounded_sentences(findings.trials.rounded)
     if findings.map is not None and not imported:
-        notes += [note for note in (*findings.map.notes, findings.map.limit.sentence) if note]
+        limit = findings.map.limit
+        notes += [note for note in (*findings.map.notes, limit.sentence if limit.measured else "") if note]
         if findings.map.noise.source != "seeds" and findings.zones:
             notes.append(
                 "Every cell has one seed, so the noise between seeds was not measured; leave [search] seeds out, or "

@@ -75,7 +75,9 @@ class Race:
             return f"The race ended with the best known after {counted(max(self.n_seeds), 'seed')} ({cost})."
         if self.ending == "alike":
             return f"The race ended with {counted(rest, 'finalist')} alike within {self.margin:g} ({cost})."
-        if self.more_seeds is None:
+        if self.more_seeds is None and max(self.n_seeds) < 2:
+            more = "one seed each does not tell how noisy they are"
+        elif self.more_seeds is None:
             more = "the rest is so close that 10,000 seeds would not settle it"
         else:
             more = f"about {self.more_seeds} more for each of the {rest} left would settle it"

@@ -212,7 +212,7 @@ def _with_cheapest(zone: Zone, home: dict[Place, Cell], cube: Cube) -> Zone:
     cells = [home[_place(cube, params)] for params in zone.cells]
     costs = [Cost(cell.n_parameters, cell.n_steps, cell.cost) for cell in cells]
     low = min(range(len(cells)), key=lambda i: (costs[i].rank, i))
-    if not costs[low].known or costs[low].rank == costs[0].rank:
+    if not costs[low].known or not costs[0].known or costs[low].rank == costs[0].rank:
         return zone
     return replace(zone, cheapest=cells[low].params, cheapest_value=cells[low].mean, cheapest_se=math.nan)
 

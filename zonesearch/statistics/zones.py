@@ -175,7 +175,7 @@ def _zone(space: Space, cells: Sequence[Cell], noise: Noise, smoothed: float, nu
     )
     costs = [Cost(cell.n_parameters, cell.n_steps, cell.cost) for cell in cells]
     low = min(range(len(cells)), key=lambda i: (costs[i].rank, i))
-    if not costs[low].known or costs[low].rank == costs[0].rank:
+    if not costs[low].known or not costs[0].known or costs[low].rank == costs[0].rank:
         return zone
     cell = cells[low]
     return replace(zone, cheapest=cell.params, cheapest_value=cell.mean, cheapest_se=noise.se(cell))
