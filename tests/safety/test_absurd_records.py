@@ -44,7 +44,7 @@ HEADING = {"heading": "x", "identity": {}, "settings": {}, "study_text": None, "
 SKIPPED: dict[str, dict[str, Any]] = {
     f"{name}={str(value)[:30]}": {name: value}
     for name, values in {
-        "params": [None, [], "x", {"x": [{}]}, {"x": {}}, {"x": float("nan")}, {"x": DEEP}],
+        "params": [None, [], "x", {"x": [{}]}, {"x": {}}, {"x": float("nan")}, {"x": DEEP}, {"x": 10**400}],
         "epochs": [0, -1, "3", 1.5, None, True, 10**30],
         "seed": [-1, "0", None, 1.0, 10**30, []],
         "test": ["yes", None],

@@ -53,6 +53,7 @@ DEEPEST = 50
 """So many tables may stand within each other in what a run says of itself."""
 
 _LARGEST = 2**62  # of a count
+_LARGEST_PARAM = 2**1000  # a whole number that is a float too
 _MARK = b', "crc": "'
 _KEY = b', "key": "'
 _HEADING = b'{"heading": '
@@ -283,6 +284,7 @@ def _is_sound(record: Line) -> bool:
         and record["seed"] < _LARGEST
         and record["epochs"] < _LARGEST
         and all(count is None or (type(count) is int and 0 <= count < _LARGEST) for count in counts)
+        and all(abs(value) < _LARGEST_PARAM for value in record["params"].values() if isinstance(value, int))
         and isinstance(record["error"], str)
         and isinstance(record["provenance"], Mapping)
         and math.isfinite(float(record["seconds"]))
