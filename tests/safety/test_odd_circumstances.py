@@ -296,7 +296,7 @@ def test_error_with_half_of_a_character_is_recorded_so_that_it_can_be_printed(tm
     ids=["study", "axis", "choice"],
 )
 def test_name_with_half_of_a_character_is_refused(made: Callable[[], Study]) -> None:
-    with pytest.raises(ZoneSearchError, match="can be written, not 'caf.udce9'"):
+    with pytest.raises(ZoneSearchError, match=r"can be written, not 'caf.udce9'"):
         made()
 
 

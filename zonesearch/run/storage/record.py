@@ -241,7 +241,8 @@ def to_trial(record: Line, looks: Looks | None = None) -> Trial:
     curve = record["curve"]
     if not isinstance(curve, Curves) and not _is_sound(record):  # those that were decoded quickly have the right types
         raise ValueError("a value of another kind than any version writes")
-    state, accuracy = "pruned" if record.get("pruned") else record["state"], _number(record["accuracy"])
+    state: Any = "pruned" if record.get("pruned") else record["state"]
+    accuracy = _number(record["accuracy"])
     if state == "complete" and not all(map(is_usable, (accuracy, *_ends(curve)))):  # type: ignore[arg-type]
         state, accuracy = "diverged", None  # as what comes to such a value is recorded now
     params = record["params"]
