@@ -42,9 +42,19 @@ def made(**changes: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
 HEADING = {"heading": "x", "identity": {}, "settings": {}, "study_text": None, "study": "s", "format": 1}
 
 SKIPPED: dict[str, dict[str, Any]] = {
-    f"{name}={str(value)[:30]}": {name: value}
+    f"{name}={ascii(value)[:30]}": {name: value}
     for name, values in {
-        "params": [None, [], "x", {"x": [{}]}, {"x": {}}, {"x": float("nan")}, {"x": DEEP}],
+        "params": [
+            None,
+            [],
+            "x",
+            {"x": [{}]},
+            {"x": {}},
+            {"x": float("nan")},
+            {"x": DEEP},
+            {"x": 10**400},
+            {"x": "\ud800"},
+        ],
         "epochs": [0, -1, "3", 1.5, None, True, 10**30],
         "seed": [-1, "0", None, 1.0, 10**30, []],
         "test": ["yes", None],
@@ -59,7 +69,7 @@ SKIPPED: dict[str, dict[str, Any]] = {
         "seconds": ["x", None, "nan", "inf"],
         "n_parameters": ["evil", -1, 1.5, 10**30],
         "n_validation": ["evil", -1],
-        "error": [3, None, ["x"]],
+        "error": [3, None, ["x"], "\udfff"],
         "provenance": [None, [], "x", 3],
         "metric": ["", {"name": 3}, {"name": "a", "direction": "sideways"}, 5, None],
         "noted": [[1], {"a": "x"}, "x"],

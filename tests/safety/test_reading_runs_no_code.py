@@ -286,6 +286,11 @@ def test_links_and_pipes_in_a_run_folder_do_no_harm(here: Path, capsys: pytest.C
     for command in (["view", str(run)],):
         assert main(command) == 2
         assert "is a link to" in capsys.readouterr().err
+    (run / "view.journal").unlink()
+    os.mkfifo(run / "view.journal")  # which would keep a reader waiting for ever
+    assert main(["view", str(run)]) == 2
+    assert "is not a regular file" in capsys.readouterr().err
+    (run / "view.journal").unlink()
     for lock in (run / "locks").glob("*.lock"):
         lock.unlink()
         lock.symlink_to(letter)

@@ -159,4 +159,5 @@ def _sentence(
 ) -> str:
     """A warning of ours as a sentence; others with the place that they come from."""
     ours = filename.startswith(os.path.dirname(os.path.dirname(__file__)))
+    message = visible(str(message))
     return f"zonesearch: {message}\n" if ours else f"{filename}:{lineno}: {category.__name__}: {message}\n"

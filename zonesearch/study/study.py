@@ -15,6 +15,7 @@ from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space, read_constraints
 from zonesearch.core.tables import as_table
+from zonesearch.core.values import is_text
 from zonesearch.core.widening import widest
 from zonesearch.errors import ObjectiveError, SpaceError, StudyError, did_you_mean
 from zonesearch.search.allocation import check_budget
@@ -78,6 +79,8 @@ class Study:
     imports: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
+        if not is_text(self.name):
+            raise StudyError(f"the name of a study must be one that can be written, not {self.name!a}")
         if self.metric.name in self.space.names:
             raise StudyError(f'the metric and an axis are both called "{self.metric.name}": name the metric otherwise')
         check_heeded(self.space, self.stages)

@@ -69,7 +69,7 @@ def save_onnx(trained: TrainedNetwork, path: str | os.PathLike[str]) -> Path:
             torch.onnx.export(
                 module,
                 (x,),
-                made,  # type: ignore[arg-type]  # the exporter by tracing writes to a file in memory too
+                made,  # type: ignore[arg-type]  # the older exporter takes it
                 input_names=["inputs"],
                 output_names=["outputs"],
                 dynamic_axes={"inputs": {0: "n"}, "outputs": {0: "n"}},

@@ -16,7 +16,7 @@ from zonesearch.core.compact import Curves, Table
 
 __all__ = ["decode_trial"]
 
-_Value = bool | int | float | str | list[Any] | None
+_Value = bool | Annotated[int, msgspec.Meta(ge=-(2**62), lt=2**62)] | float | str | list[Any] | None
 _Count = Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
 _SEAL = 21  # bytes of ``, "crc": "01234567"}`` and the line break
 

@@ -23,7 +23,7 @@ from typing import Any
 from zonesearch.core.compact import Curves
 from zonesearch.core.metric import ACCURACY, Metric, is_usable
 from zonesearch.core.trials import Training, Trial
-from zonesearch.core.values import ChosenFloat
+from zonesearch.core.values import ChosenFloat, is_text
 from zonesearch.errors import MergeError
 from zonesearch.run.storage.decoding import decode_trial
 from zonesearch.run.storage.lengths import Looks
@@ -53,6 +53,7 @@ DEEPEST = 50
 """So many tables may stand within each other in what a run says of itself."""
 
 _LARGEST = 2**62  # of a count
+_LARGEST_PARAM = 2**1000  # a whole number that is a float too
 _MARK = b', "crc": "'
 _KEY = b', "key": "'
 _HEADING = b'{"heading": '
@@ -190,7 +191,7 @@ def _read(text: bytes) -> Line | None:
         record = json.loads(text)
     except (ValueError, RecursionError):  # a damaged line whose checksum happens to fit, or one made to do harm
         return None
-    if not isinstance(record, dict):
+    if not isinstance(record, dict) or (b"\\ud" in text.lower() and not is_text(_spoken(record))):
         return None
     version = record.get("format")
     if not isinstance(version, int) or version > FORMAT:
@@ -201,6 +202,10 @@ def _read(text: bytes) -> Line | None:
     if not isinstance(record.get("study"), str) or (not _is_heading(record) and not isinstance(record.get("key"), str)):
         return None
     return record
+
+
+def _spoken(record: Line) -> str:
+    return json.dumps(record, ensure_ascii=False)
 
 
 def _is_heading(record: Line) -> bool:
@@ -294,6 +299,7 @@ def _is_sound(record: Line) -> bool:
         and record["seed"] < _LARGEST
         and record["epochs"] < _LARGEST
         and all(count is None or (type(count) is int and 0 <= count < _LARGEST) for count in counts)
+        and all(abs(value) < _LARGEST_PARAM for value in record["params"].values() if isinstance(value, int))
         and isinstance(record["error"], str)
         and isinstance(record["provenance"], Mapping)
         and math.isfinite(float(record["seconds"]))
@@ -343,6 +349,8 @@ def _sealed(record: Line) -> bytes:
         text = json.dumps(record, allow_nan=False)
     except (TypeError, ValueError):  # rare: only then is the price of walking through the whole record paid
         text = json.dumps(_jsonable(record), allow_nan=False)
+    if "\\ud" in text and not is_text(_spoken(record)):  # of a path in an error, say: nobody could print it
+        text = json.dumps(_jsonable(record), allow_nan=False)
     body = text[:-1].encode("ascii")
     return body + _MARK + b'%08x"}\n' % zlib.crc32(body)
 
@@ -351,6 +359,8 @@ def _jsonable(value: object) -> object:
     """``value`` with its non-finite floats as words, and what is no JSON at all as its text."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
+    if isinstance(value, str) and not is_text(value):
+        return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, Mapping):
         return {str(name): _jsonable(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -397,6 +397,7 @@ def heading_of_meta(data: bytes, study_text: str | None, where: str) -> Heading:
             raise ValueError(f"more than {DEEPEST} tables within each other")
         if not all(isinstance(then, dict) and isinstance(then["settings"], dict) for then in meta.get("history", ())):
             raise TypeError("its history is none")
+        json.dumps(meta, ensure_ascii=False).encode()  # fails for halves of characters
         made = checksum(meta)  # fails for numbers that JSON does not have
     except MergeError:
         raise
