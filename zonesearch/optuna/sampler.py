@@ -35,6 +35,7 @@ from zonesearch.statistics.candidates import Candidate
 from zonesearch.statistics.noise import Cell, measure_noise
 from zonesearch.study.auto import AUTO, MAPPED, PLACED, auto_stages, is_auto
 from zonesearch.study.building import build_stage, with_places
+from zonesearch.study.stage_effects import check_order
 
 __all__ = ["ZoneSampler"]
 
@@ -219,6 +220,7 @@ class ZoneSampler(BaseSampler):
         )
         stages = learned_stages(stages, cache=False)
         try:
+            check_order(stages)
             check_heeded(space, stages)
         except StudyError as error:
             raise StudyError(f"[sampler] {error}") from None

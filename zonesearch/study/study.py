@@ -28,6 +28,7 @@ from zonesearch.study.building import build_stage, describe_stage, spending, wit
 from zonesearch.study.measuring import metric_of_tables, with_metric
 from zonesearch.study.objectives import OBJECTIVE_TABLES, ObjectiveTables, of_function
 from zonesearch.study.search import DEFAULT_STAGES, Constraints, Run, Search, read_table
+from zonesearch.study.stage_effects import check_order, check_stage_keys
 
 __all__ = ["DEFAULT_STAGES", "Study"]
 
@@ -116,8 +117,8 @@ class Study:
         tables = {**tables, "search": searched}
         name = tables.pop("name", name)
         seed = tables.pop("seed", 0)
-        if not isinstance(name, str) or not name.strip() or "/" in name:
-            raise StudyError(f"{where}: name must be a string without slashes, not {name!r}")
+        if not isinstance(name, str) or not name.strip(". ") or "/" in name:
+            raise StudyError(f"{where}: name must be a string without slashes that names a folder, not {name!r}")
         if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
             raise StudyError(f"{where}: seed must be a whole number, 0 or more, not {seed!r}")
         search = read_table(Search, searched, f"{where}: [search]")
@@ -155,6 +156,10 @@ class Study:
             metric = metric_of_tables(described.kind, described.tables, measured)
         except StudyError as error:
             raise StudyError(f"{where}: {error}") from None
+        if described.counts and "name" in measured and not metric.is_share:
+            raise StudyError(
+                f"{where}: [objective] n_validation has no effect: {metric.name} is no share of validation examples"
+            )
         common = {
             "space": space,
             "epochs": described.epochs,
@@ -176,7 +181,10 @@ class Study:
         if search.level is not None and not any(hasattr(stage, "level") for stage in stages):
             raise StudyError(f"{where}: [search] level has no effect: none of the stages has a level")
         try:
+            check_order(stages)
             check_heeded(space, stages)
+            given_keys = [(stage, tables.get(key, {})) for stage, key in zip(stages, search.stages, strict=True)]
+            check_stage_keys(given_keys, space, described.schedule if described.has_schedules else None)
             check_budget(stages, search.budget)
         except StudyError as error:
             raise StudyError(f"{where}: {error}") from None
@@ -270,6 +278,9 @@ class Study:
             )
             for stage in stages
         )
+        check_order(built)
+        keys = [settings.get(stage, {}) if isinstance(stage, str) else {} for stage in stages]
+        check_stage_keys(list(zip(built, keys, strict=True)), space, own)
         return cls(
             name,
             space,

@@ -58,6 +58,8 @@ class Polish:
     """
 
     heeds: ClassVar[frozenset[str]] = frozenset({"when", "constraints"})
+    takes: ClassVar[tuple[str, ...]] = ("zones", "candidates")
+    gives: ClassVar[str] = "a verdict"
 
     space: Space
     epochs: int
