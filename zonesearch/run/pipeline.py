@@ -45,9 +45,8 @@ __all__ = ["Round", "StageCost", "advance", "estimate", "find", "forecast", "met
 
 
 _SECOND = 0.75  # of what is left at the end, for the search: the rest repeats what it finds
-_MOST_TRIES = 12
-_LITTLE = 0.05  # of the budget: so much beside the plan is taken from the last stage, and makes no other one smaller
-_NEAR = 0.02  # of the budget: so exactly what is beside the plan is found
+_MOST_TRIES = 6  # to find a plan that leaves room for what was trained and is not wanted any more
+_LITTLE = 0.05  # of the budget: so much beside the plan is spared in the last stage, and makes no other one smaller
 _MOST_PASSES = 8  # in which what is left at the end goes back to the search
 
 
@@ -81,35 +80,51 @@ def next_round(stages: Sequence[Stage], trials: Trials, budget: Budget | None = 
     """Ask the stages, one after the other, what they want; stop at the first that wants something.
 
     With a ``budget`` each gets its share of what is left (see :mod:`zonesearch.search.allocation`). What the last one
-    leaves goes back to the last search that can go on (to lines that did not fit, finer ones, more points), and then
+    leaves goes back to the last search that can go on (to lines that did not fit, to more points), and then
     to the last one again. All that was trained counts as spent: a run that goes on with a larger budget has the
     difference.
     """
-    at, ledger = _gone_round(stages, trials, budget, 0.0)
-    if ledger is None:
+    at, ledger, beside = _gone_round(stages, trials, budget, 0.0)
+    if ledger is None or beside <= 0:
         return at
-    beside = _beside(at, ledger, trials)
-    if beside <= 0:
-        return at
-    # What the plan would not want is spent as well: the least of it with which the plan wants all the rest.
-    little = _LITTLE * ledger.budget.amount
-    low, high, found = 0.0, ledger.budget.amount, None
+    # What the plan would not want is spent as well: it is made for the rest.
+    for early in (True, False) if beside > _LITTLE * ledger.budget.amount else (False, True):
+        found = _sparing(stages, trials, ledger.budget, beside, early=early)
+        if found is not None:
+            return found
+    over = ledger.paying(at.missing, trials).spent + beside > ledger.budget.amount
+    return _overspent(at, ledger.budget, len(trials)) if at.missing and over else at
+
+
+def _sparing(stages: Sequence[Stage], trials: Trials, budget: Budget, beside: float, *, early: bool) -> Round | None:
+    """The stages made for what is left beside trainings that they do not want; None where that leaves no verdict.
+
+    Args:
+        stages, trials, budget: as in :func:`next_round`.
+        beside: what is spent on those, if nothing is spared.
+        early: spare it from the first stage on, and not from the last one.
+    """
+    found = None
     for _ in range(_MOST_TRIES):
-        other, paid = _gone_round(stages, trials, budget, beside)
-        assert paid is not None
-        unwanted = _beside(other, paid, trials)
-        off = beside - unwanted
-        if off >= 0:
-            found, high = other, beside
+        at, ledger, unwanted = _gone_round(stages, trials, budget, beside, early=early)
+        if unwanted <= beside:
+            found = at
+            break
+        beside = unwanted
+    if found is None or (isinstance(found.output, Verdict) and not found.output.standings):
+        return None
+    assert ledger is not None
+    if not early or not found.finished or not unspent(ledger):
+        return found
+    low, high = 0.0, beside  # nobody can go on: the largest plan that leaves room for what is beside it
+    for _ in range(_MOST_TRIES):
+        beside = (low + high) / 2
+        at, _, unwanted = _gone_round(stages, trials, budget, beside, early=True)
+        if unwanted <= beside:
+            found, high = at, beside
         else:
             low = beside
-        if 0 <= off <= _NEAR * ledger.budget.amount or high - low <= _NEAR * ledger.budget.amount:
-            break
-        beside = unwanted if found is None and unwanted <= little else (low + high) / 2
-    if found is not None or not at.missing:
-        return found or at
-    over = ledger.paying(at.missing, trials).spent + beside > ledger.budget.amount
-    return _overspent(at, ledger.budget, len(trials)) if over else at
+    return found
 
 
 def _overspent(at: Round, budget: Budget, n: int) -> Round:
@@ -129,35 +144,46 @@ def _beside(at: Round, ledger: Ledger, trials: Trials) -> float:
 
 
 def _gone_round(
-    stages: Sequence[Stage], trials: Trials, budget: Budget | None, beside: float
-) -> tuple[Round, Ledger | None]:
-    """The stages, and again with what they left over, until it is spent or nobody wants more; and what was spent."""
-    little = budget is not None and beside <= _LITTLE * budget.amount
-    early = 0.0 if little else beside  # a little is taken from the last stage at last
-    how: tuple[Any, ...] = ()
-    at, ledger, fits = _played(stages, trials, budget, early)
+    stages: Sequence[Stage], trials: Trials, budget: Budget | None, beside: float, *, early: bool = False
+) -> tuple[Round, Ledger | None, float]:
+    """The stages, and again with what they left over, until it is spent or nobody wants more.
+
+    Args:
+        stages, trials, budget: as in :func:`next_round`.
+        beside: what is thought to be spent on what these stages do not want.
+        early: whether all stages are made smaller by that, or the last one alone.
+
+    Returns:
+        Where they stand, what was spent, and what is in fact spent on what they do not want.
+    """
+    first = beside if early else 0.0
+    at, ledger, fits = _played(stages, trials, budget, first, beside)
+    if ledger is None:
+        return at, ledger, 0.0
     for _ in range(_MOST_PASSES):
-        if ledger is None or ledger.budget.unit == "seconds" or not at.finished or not unspent(ledger):
+        unwanted = _beside(at, ledger, trials)
+        ledger = replace(ledger, beside=unwanted)
+        if ledger.budget.unit == "seconds" or not at.finished or not unspent(ledger):
             break
-        last = next((i for i in range(len(fits) - 2, -1, -1) if longer(stages[i], fits[i], 1) is not None), None)
+        able = [longer(stages[i], fits[i], 1) is not None for i in range(len(fits) - 1)]
+        able = [a or "zones_max" in record.rationed for a, record in zip(able, at.records, strict=False)]
+        last = max((i for i, a in enumerate(able) if a), default=None)
         if last is None:
             break
-        later, spent_later, fits_later = _played(stages, trials, budget, early, (at, fits), last)
-        assert spent_later is not None
-        if later.finished and spent_later.spent <= ledger.spent:
+        later, ledger_later, fits_later = _played(stages, trials, budget, first, unwanted, (at, fits), last)
+        assert ledger_later is not None
+        if later.finished and ledger_later.spent <= ledger.spent:
             break
-        how = (at, fits), last
-        at, ledger, fits = later, spent_later, fits_later
-    if beside > early:
-        at, ledger, _ = _played(stages, trials, budget, beside, *how)
-    return at, ledger
+        at, ledger, fits = later, ledger_later, fits_later
+    return at, ledger, _beside(at, ledger, trials)
 
 
 def _played(
     stages: Sequence[Stage],
     trials: Trials,
     budget: Budget | None,
-    beside: float,
+    early: float = 0.0,
+    late: float = 0.0,
     before: tuple[Round, Sequence[Stage]] | None = None,
     going_on: int = -1,
 ) -> tuple[Round, Ledger | None, Sequence[Stage]]:
@@ -165,14 +191,15 @@ def _played(
 
     Args:
         stages, trials, budget: as in :func:`next_round`.
-        beside: of the budget, spent on what an earlier plan wanted.
+        early, late: of the budget, spent on what an earlier plan wanted, as the stages are sized by; the last one, and
+            one that goes on, by the latter.
         before: how they ended with some of the budget left, and how they were sized; the stage at ``going_on`` gets
             most of that on top, and those that follow the rest. All that was wanted then is paid.
     """
     records = [StageRecord(stage.name, describe_stage(stage)) for stage in stages]
     given: Any = None
     plan = Plan(())
-    ledger = None if budget is None else Ledger(budget, beside=beside if beside > _LITTLE * budget.amount else 0.0)
+    ledger = None if budget is None else Ledger(budget, beside=early)
     fits = list(stages)
     for i, stage in enumerate(stages):
         if ledger is None:
@@ -191,7 +218,7 @@ def _played(
             least_later = least_costs(stages[i + 1 :], ledger)
             last = i + 1 == len(stages)
             if last or (before is not None and i >= going_on):
-                ledger = replace(ledger, beside=beside)
+                ledger = replace(ledger, beside=late)
             share = ledger.left if last else share_of(ledger.left, later, part, least_later, need)
             had = 0.0  # what it had before and would be counted again
             going = before[1][i] if before is not None and i <= going_on else None
@@ -199,9 +226,9 @@ def _played(
                 ledger = ledger.paying((t for record in before[0].records for t in record.wanted), trials)
                 share = _SECOND * ledger.left
                 n_more = max(1, ledger.affordable(share, getattr(stage, "epochs", 1)))
-                going = longer(stage, before[1][i], n_more) or going
-            elif before is not None and i > going_on:
-                counted = [t for t in before[0].records[i].wanted if t.seed >= FRESH]
+                going = longer(stage, before[1][i], n_more)
+            if before is not None and i >= going_on and going is None:
+                counted = [t for t in before[0].records[i].wanted if i == going_on or t.seed >= FRESH]
                 had = len(counted) * ledger.unit_price(getattr(stage, "epochs", 1))
             small = sized(stage, given, ledger, share + had, n_probed) if going is None else going
             fit = grown(small, given, trials, ledger, share + had) if i + 1 == len(stages) else small

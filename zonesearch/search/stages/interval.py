@@ -18,7 +18,7 @@ from zonesearch.core.widening import has_limits
 from zonesearch.search.lines.method import LineMethod, LinePoint
 from zonesearch.search.lines.split import Split
 from zonesearch.search.stage import Forecast, Plan, checked_seeds, require
-from zonesearch.statistics.candidates import CHEAPEST, Candidate, Candidates, as_candidates, cheapest_of
+from zonesearch.statistics.candidates import Candidate, Candidates, as_candidates, cheapest_of
 from zonesearch.statistics.map import Map
 from zonesearch.statistics.noise import Cell, Noise, map_cells, measure_noise
 from zonesearch.statistics.zones import Zone
@@ -40,8 +40,6 @@ class Interval:
             their combination gave gets the others before it is handed on.
         method: the search on one interval.
         zones_max: so many of the zones are searched, the best ones; the others hand on their peaks. All by default.
-        rounds: after the first, lines through the best point found so far, each time over half of the interval. A
-            budget that has more for it sets this.
     """
 
     heeds: ClassVar[frozenset[str]] = frozenset({"when", "constraints"})
@@ -52,12 +50,10 @@ class Interval:
     reading: Reading = BEST
     method: LineMethod = field(default_factory=Split)
     zones_max: int | None = None
-    rounds: int = 1
     name: str = "interval"
 
     def __post_init__(self) -> None:
         require(self.zones_max is None or self.zones_max >= 0, self.name, "zones_max", "0 or more", self.zones_max)
-        require(self.rounds >= 1, self.name, "rounds", "at least 1", self.rounds)
         object.__setattr__(self, "seeds", checked_seeds(self.seeds, self.name))
 
     def plan(self, given: Sequence[Zone], trials: Trials) -> Plan:
@@ -69,7 +65,7 @@ class Interval:
         n_searched = len(given) if self.zones_max is None else self.zones_max
         for i, zone in enumerate(given):
             peak = list(as_candidates([zone]))
-            points, found = self._rounds(space, zone, trials, noise) if i < n_searched else ([], peak)
+            points, found = self._work(space, zone, trials, noise) if i < n_searched else ([], peak)
             wanted += points
             candidates += found
         trainings = tuple(dict.fromkeys(Training(point, seed, self.epochs) for point, n in wanted for seed in range(n)))
@@ -81,12 +77,6 @@ class Interval:
         enough = next((k for k in range(most, 0, -1) if self.forecast(k).n_trainings <= n), 0)
         return self if enough == most else replace(self, zones_max=enough)
 
-    def further(self, n: int) -> Interval:
-        """The same lines and then those of one more zone, if any was left out; else one more round in every zone."""
-        if self.zones_max is not None:
-            return replace(self, zones_max=self.zones_max + 1)
-        return replace(self, rounds=self.rounds + 1)
-
     def forecast(self, given: int) -> Forecast:
         """Every line of ``given`` zones as long as the method makes it, and one combination each."""
         per_zone = self.method.at_most() * sum(not isinstance(axis, Choice) for axis in self.space.axes) + 1
@@ -95,25 +85,6 @@ class Interval:
         seeds = Seeds.parse(self.seeds)
         n = per_zone * seeds.first + 2 * (seeds.zone - seeds.first)  # the peak and what is handed on get all seeds
         return Forecast(given * n, self.epochs, 2 * given, example)
-
-    def _rounds(
-        self, space: Space, zone: Zone, trials: Trials, given: Noise | None
-    ) -> tuple[list[tuple[Params, int]], list[Candidate]]:
-        """What all rounds of ``zone`` want, and its candidates as far as they are known."""
-        points, found = self._work(space, zone, trials, given)
-        around = zone
-        for _ in range(1, self.rounds):
-            if not found:
-                break
-            top = max((candidate for candidate in found if candidate.origin != CHEAPEST), key=lambda c: c.score)
-            around = replace(around, peak=dict(top.params), intervals=_halved(space, around, top.params))
-            more, later = self._work(space, around, trials, given)
-            points += more
-            if not later:
-                return points, []
-            better = [candidate for candidate in later if candidate.origin == "interval"]
-            found = [c for c in found if c.origin != "interval" or not better] + better
-        return points, found
 
     def _work(
         self, space: Space, zone: Zone, trials: Trials, given: Noise | None
@@ -205,19 +176,6 @@ class Interval:
     def _cells(self, points: Sequence[Params], trials: Trials, n_seeds: int | None = None) -> list[Cell]:
         seeds = range(n_seeds or Seeds.parse(self.seeds).first)
         return map_cells(points, trials, seeds=seeds, epochs=self.epochs, reading=self.reading)
-
-
-def _halved(space: Space, zone: Zone, centre: Params) -> dict[str, Any]:
-    """The intervals of a zone, half as wide and around ``centre``, within what they were."""
-    halved = dict(zone.intervals)
-    for axis in space.active(centre):
-        if isinstance(axis, Choice) or axis.name not in halved:
-            continue
-        low, high = (axis.to_unit(value) for value in (halved[axis.name][0], halved[axis.name][-1]))
-        middle, quarter = axis.to_unit(centre[axis.name]), (high - low) / 4
-        ends = max(low, middle - quarter), min(high, middle + quarter)
-        halved[axis.name] = axis.from_unit(ends[0]), axis.from_unit(ends[1])
-    return halved
 
 
 def _inside(axis: AnyAxis, value: Value, zone: Zone) -> bool:
