@@ -53,6 +53,7 @@ __all__ = [
     "stop_when_hopeless",
 ]
 
+_TELLING = 3  # trainings of a stage that all came to nothing, after others that did not
 _HOPELESS = 5  # so many trainings that all failed, and none that did not, end a run early
 
 
@@ -456,6 +457,8 @@ def _stop_when_nothing_came(stage: StageRecord, trials: Trials) -> None:
     back = [trial for training in stage.wanted if (trial := trials.get(training)) is not None]
     if not back or len(back) < len(stage.wanted) or any(t.complete or t.curve.get("step_loss") for t in back):
         return
+    if len(back) < _TELLING and any(trial.complete for trial in trials):
+        return  # a fresh seed or two may be bad luck, and what was found before stays
     n_diverged = sum(trial.state == "diverged" for trial in back)
     if n_diverged == len(back):
         reason = (
