@@ -50,7 +50,7 @@ def test_by_the_sizes_it_is_the_least_number_that_takes_a_tenth_of_the_time(
 ) -> None:
     of = Settings(training=TrainingSettings(batch=min(batch, n_train), steps_per_epoch=fixed))
     every = evaluate_every(of, n_train, n_validation)
-    if n_validation <= n_train:
+    if n_validation <= 1.05 * n_train:  # a limit is met as nearly as equal classes allow
         assert every == 1
         return
     descended = 3 * (min(batch, n_train) * fixed or n_train)

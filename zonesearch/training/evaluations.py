@@ -25,7 +25,8 @@ _BACKWARD = 3  # products of a step for one of a forward pass
 def evaluate_every(settings: Settings, n_train: int, n_validation: int) -> int:
     """After every how many epochs a training with these settings is evaluated: as given, or by the sizes.
 
-    By the sizes it is 1 unless there are more validation than training examples, and under a schedule that reads what
+    By the sizes it is 1 unless there are more validation than training examples (by more than a twentieth: a limit is
+    only met as nearly as equal classes allow), and under a schedule that reads what
     validation says; otherwise the least number with which evaluating takes no more than a tenth of the time.
 
     Args:
@@ -35,7 +36,7 @@ def evaluate_every(settings: Settings, n_train: int, n_validation: int) -> int:
     given = settings.training.evaluate_every
     if given:
         return given
-    if n_validation <= n_train or parse(settings.training.schedule).uses_history:
+    if not _outweighs(n_validation, n_train) or parse(settings.training.schedule).uses_history:
         return 1
     batch, fixed = settings.batch_of(n_train), settings.training.steps_per_epoch
     seen = steps_in_epoch(n_train, batch, fixed) * batch if fixed else n_train
@@ -45,7 +46,11 @@ def evaluate_every(settings: Settings, n_train: int, n_validation: int) -> int:
 
 def always_every_epoch(settings: Settings, n_train: int, n_validation: int) -> bool:
     """Whether the default evaluates after every epoch whatever else is set, so that an identity need not name it."""
-    return settings.training.evaluate_every == 0 and n_validation <= n_train
+    return settings.training.evaluate_every == 0 and not _outweighs(n_validation, n_train)
+
+
+def _outweighs(n_validation: int, n_train: int) -> bool:
+    return 20 * n_validation > 21 * n_train
 
 
 def is_evaluated(epoch: int, every: int, epochs: int, stopping: EarlyStopping | None = None) -> bool:
