@@ -92,8 +92,13 @@ def next_round(stages: Sequence[Stage], trials: Trials, budget: Budget | None = 
         found = _sparing(stages, trials, ledger.budget, beside, early=early)
         if found is not None:
             return found
-    over = ledger.paying(at.missing, trials).spent + beside > ledger.budget.amount
-    return _overspent(at, ledger.budget, len(trials)) if at.missing and over else at
+    return at if _fits(at, ledger.budget, trials) else _overspent(at, ledger.budget, len(trials))
+
+
+def _fits(at: Round, budget: Budget, trials: Trials) -> bool:
+    """Whether what is wanted now can be paid beside all that was trained."""
+    wanted = (*(trial.training for trial in trials), *at.missing)
+    return not at.missing or budget.unit == "seconds" or Ledger(budget).paying(wanted, trials).spent <= budget.amount
 
 
 def _sparing(stages: Sequence[Stage], trials: Trials, budget: Budget, beside: float, *, early: bool) -> Round | None:
@@ -105,12 +110,13 @@ def _sparing(stages: Sequence[Stage], trials: Trials, budget: Budget, beside: fl
         early: spare it from the first stage on, and not from the last one.
     """
     found = None
-    for _ in range(_MOST_TRIES):
+    for i in range(2 * _MOST_TRIES):
         at, ledger, unwanted = _gone_round(stages, trials, budget, beside, early=early)
-        if unwanted <= beside:
+        assert ledger is not None
+        if unwanted <= beside and _fits(at, budget, trials):
             found = at
             break
-        beside = unwanted
+        beside = max(unwanted, i / (2 * _MOST_TRIES) * budget.amount)
     if found is None or (isinstance(found.output, Verdict) and not found.output.standings):
         return None
     assert ledger is not None
@@ -120,7 +126,7 @@ def _sparing(stages: Sequence[Stage], trials: Trials, budget: Budget, beside: fl
     for _ in range(_MOST_TRIES):
         beside = (low + high) / 2
         at, _, unwanted = _gone_round(stages, trials, budget, beside, early=True)
-        if unwanted <= beside:
+        if unwanted <= beside and _fits(at, budget, trials):
             found, high = at, beside
         else:
             low = beside
