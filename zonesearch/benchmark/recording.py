@@ -15,7 +15,8 @@ from zonesearch.benchmark.recorded import RecordedCell, RecordedMap
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.reading import Reading
 from zonesearch.core.space import Space
-from zonesearch.core.trials import Params, Trial, usable
+from zonesearch.core.trials import Params, Trial
+from zonesearch.core.values import usable
 from zonesearch.errors import StoreError, StudyError
 from zonesearch.run.storage.storage import refuse_address
 from zonesearch.statistics.findings import Findings

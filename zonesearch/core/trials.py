@@ -23,18 +23,14 @@ from zonesearch.core.compact import Curves
 from zonesearch.core.log import Records
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.reading import BEST, Reading
-from zonesearch.core.values import ChosenFloat, Params, Value, key_form, order, plain, told_apart
+from zonesearch.core.values import ChosenFloat, Params, Value, key_form, order, plain, told_apart, usable
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["LARGEST", "Conflict", "Params", "State", "Training", "Trial", "Trials", "Value", "plain", "usable"]
+__all__ = ["Conflict", "Params", "State", "Training", "Trial", "Trials", "Value", "plain"]
 
 State = Literal["complete", "diverged", "failed", "pruned"]
-
-LARGEST = 1e100
-"""A value further from zero is no result but a training that diverged: its square, and the sums of squares that every
-standard error is made of, would be no numbers."""
 
 _EXACT = (int, str, bool)  # types of values that are plain already
 _NAME = itemgetter(0)
@@ -169,9 +165,8 @@ class Trial:
         if self.state not in get_args(State):
             raise ValueError(f"a trial is complete, diverged, failed or pruned, not {self.state!r}")
         if self.state == "complete" and not (usable(self.accuracy) and usable(self.test_accuracy)):
-            object.__setattr__(self, "state", "diverged")
-            object.__setattr__(self, "accuracy", None)
-            object.__setattr__(self, "test_accuracy", None)
+            for name, value in (("state", "diverged"), ("accuracy", None), ("test_accuracy", None)):
+                object.__setattr__(self, name, value)
         if (self.accuracy is not None) != (self.state == "complete"):
             raise ValueError(f"a {self.state} trial has {'an' if self.accuracy is None else 'no'} accuracy")
 
@@ -584,11 +579,6 @@ class Trials:
         add("n_parameters", [trial.n_parameters for trial in trials], "training_")
         add("key", [trial.key for trial in trials], "training_")
         return pd.DataFrame(columns)
-
-
-def usable(value: float | None) -> bool:
-    """Whether a value can be reckoned with: finite, and no further from zero than ``LARGEST``; None is no value."""
-    return value is None or abs(value) <= LARGEST
 
 
 def _kept_apart(values: Sequence[Value]) -> bool:

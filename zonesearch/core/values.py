@@ -16,7 +16,20 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["ChosenFloat", "Params", "Value", "canonical", "order", "plain", "point", "same", "told_apart", "unwrapped"]
+__all__ = [
+    "LARGEST",
+    "ChosenFloat",
+    "Params",
+    "Value",
+    "canonical",
+    "order",
+    "plain",
+    "point",
+    "same",
+    "told_apart",
+    "unwrapped",
+    "usable",
+]
 
 Value = bool | int | float | str | tuple[Any, ...] | None
 Params = Mapping[str, Value]
@@ -131,3 +144,13 @@ def key_form(value: Value) -> Any:
     if isinstance(value, tuple):
         return [key_form(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
+
+
+LARGEST = 1e100
+"""A value of a metric further from zero is no result but a training that diverged: its square, and the sums of squares
+that every standard error is made of, would be no numbers."""
+
+
+def usable(value: float | None) -> bool:
+    """Whether a metric's value can be reckoned with: finite, and no further from zero than ``LARGEST``; None is none."""
+    return value is None or abs(value) <= LARGEST

@@ -18,8 +18,8 @@ from typing import Any
 
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.objective import Bundle, Report, whole
-from zonesearch.core.trials import Training, Trial, usable
-from zonesearch.core.values import unwrapped
+from zonesearch.core.trials import Training, Trial
+from zonesearch.core.values import unwrapped, usable
 from zonesearch.errors import ObjectiveError, StudyError, did_you_mean
 from zonesearch.training.modules import described
 from zonesearch.training.reporting import call_collecting
