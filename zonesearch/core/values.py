@@ -152,5 +152,5 @@ that every standard error is made of, would be no numbers."""
 
 
 def usable(value: float | None) -> bool:
-    """Whether a metric's value can be reckoned with: finite, and no further from zero than ``LARGEST``; None is none."""
+    """Whether a metric's value can be reckoned with: finite, no further from zero than ``LARGEST``; None is none."""
     return value is None or abs(value) <= LARGEST

@@ -1,7 +1,7 @@
 """Zones of any set of points: read off the cells of a grid where they make one, else off a Gaussian process.
 
-A grid's cells have neighbours to be compared with (:mod:`zonesearch.statistics.grid_zones`); points that lie anywhere, as
-an imported study or a sampler leaves them, have none (:mod:`zonesearch.statistics.scattered_zones`).
+A grid's cells have neighbours to be compared with (:mod:`zonesearch.statistics.grid_zones`); points that lie anywhere,
+as an imported study or a sampler leaves them, have none (:mod:`zonesearch.statistics.scattered_zones`).
 """
 
 from __future__ import annotations
