@@ -15,8 +15,8 @@ import numpy as np
 
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.space import Space
+from zonesearch.statistics.grid_zones import Zone, grid_zones
 from zonesearch.statistics.noise import Cell, Gap, Noise, t_quantile
-from zonesearch.statistics.zones import Zone, find_zones
 
 __all__ = ["Limit", "Map"]
 
@@ -107,7 +107,7 @@ class Map(Sequence[Zone]):
         epochs: the length of the trainings.
         n_seeds: how many seeds each cell was asked for.
         left: cells of rungs that left early, by their place: after how many epochs, and as they were then.
-        zones_min, zones_max: how many zones are kept (see :func:`zonesearch.statistics.zones.find_zones`).
+        zones_min, zones_max: how many zones are kept (see :func:`zonesearch.statistics.grid_zones.grid_zones`).
         scattered: whether the cells are points anywhere in the space.
         notes: sentences about it that the user should read.
     """
@@ -156,7 +156,7 @@ class Map(Sequence[Zone]):
 
     def zones_of(self, cells: Sequence[Cell]) -> tuple[Zone, ...]:
         """The zones that other values of these cells would have under the same noise, as after fewer epochs."""
-        return find_zones(
+        return grid_zones(
             self.space, cells, self.noise, level=self.level, zones_min=self.zones_min, zones_max=self.zones_max
         )
 

@@ -29,9 +29,9 @@ from zonesearch.statistics.gp.cube import Cube
 from zonesearch.statistics.gp.process import Data, Prior, fit
 from zonesearch.statistics.gp.regions import find_regions
 from zonesearch.statistics.gp.targets import Known
+from zonesearch.statistics.grid_zones import Zone
 from zonesearch.statistics.map import Map
 from zonesearch.statistics.noise import Cell, Noise, measure_noise
-from zonesearch.statistics.zones import Zone
 
 if TYPE_CHECKING:
     from scipy import special
