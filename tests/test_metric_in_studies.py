@@ -161,7 +161,7 @@ def test_a_metric_of_the_users_own_is_named_beside_a_network(here: Path) -> None
         ('[metric]\nname = "rmse"\ndirection = "maximize"\n', "rmse is to be minimized; leave it out"),
         ('metric = "rmse"\ndirection = "maximise"\n', "rmse is to be minimized; leave it out"),
         ('[metric]\nname = "rsme"\n', 'did you mean "rmse"'),
-        ('[metric]\nname = "width"\n', "nothing that a network measures"),
+        ('[metric]\nname = "width"\n', "not something a network measures"),
         ('[space.arm]\nvalues = ["a"]\n[arms.a]\ntraining.metric = "mae"\n', "\\[arms.a\\] measures mae, the study r2"),
     ],
 )

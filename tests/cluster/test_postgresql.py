@@ -132,7 +132,7 @@ def test_viewers_at_the_same_time_show_each_training_once(server: PostgreSQL) ->
 
 
 def test_lock_of_a_view_waits_for_others_and_goes_with_its_connection(server: PostgreSQL) -> None:
-    with one_writer(server.url), pytest.raises(StoreError, match="was written by others for 0 s"):
+    with one_writer(server.url), pytest.raises(StoreError, match="was locked by others for 0 s"):
         one_writer(server.url, 0.2).__enter__()
     command = [sys.executable, "-c", HOLDER, server.url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:

@@ -37,7 +37,7 @@ def test_no_browser_is_one_sentence_and_nothing_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, findings: Findings
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    said = "^a PDF needs a Chromium, and none is on the PATH: install chromium or Google Chrome$"
+    said = "^a PDF needs Chromium, and none is on the PATH: install chromium or Google Chrome$"
     with pytest.raises(StoreError, match=said):
         Result(findings).report(tmp_path / "a.html", pdf=tmp_path / "a.pdf")
     with pytest.raises(StoreError, match=said):

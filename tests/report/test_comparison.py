@@ -97,5 +97,5 @@ def test_the_command_compares_run_folders(tmp_path: Path) -> None:
     twice = preloaded.run("zonesearch", "report", "a", "a", cwd=tmp_path)
     assert (twice.returncode, twice.stderr) == (
         2,
-        "zonesearch: a is named twice: a run is compared with other runs\n",
+        "zonesearch: a is given twice: a run is compared with other runs\n",
     )

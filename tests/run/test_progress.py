@@ -121,7 +121,7 @@ def test_ipython_in_a_pipe_is_no_notebook(monkeypatch: pytest.MonkeyPatch, capfd
 
 
 def test_observer_and_progress_together_are_refused() -> None:
-    with pytest.raises(StudyError, match="observer= is told how it goes"):
+    with pytest.raises(StudyError, match="observer= replaces progress=True"):
         run_pipeline(SPACE, objective=accuracy, observer=Silent(), progress=True)
 
 

@@ -64,7 +64,7 @@ def test_a_bundle_has_as_many_limits_as_trainings_and_is_then_taken_apart(tmp_pa
 @pytest.mark.parametrize(
     ("workers", "trouble", "how"),
     [
-        (3, "leave", r"\(it left with exit status 7\), 2 times"),
+        (3, "leave", r"\(it exited with status 7\), 2 times"),
         (2, "crash", r"\(killed by SIGSEGV\), 2 times"),
         (2, "be_killed", r"\(killed by SIGKILL\), 2 times"),
     ],
@@ -75,7 +75,7 @@ def test_training_that_ends_its_worker_costs_itself_alone(
     found = came(Hanging(seconds=0.05, trouble=trouble), workers, timeout=None)
     assert states(found) == {x: "failed" if x == 3 else "complete" for x in range(6)}
     (lost,) = (trial for trial in found if trial.state == "failed")
-    assert lost.reason.startswith("the process that trained this ended without an answer")
+    assert lost.reason.startswith("the process that trained this ended without a result")
     assert re.search(how, lost.error)
     assert ("Segmentation fault" in lost.error) == (trouble == "crash")
     assert ("in crash" in lost.error) == (trouble == "crash"), "where it was"

@@ -85,7 +85,7 @@ HARMLESS: dict[str, dict[str, Any]] = {
     "params that are not searched": {"params": {"x": 4.0, "word": "b", "evil": "<script>alert(1)</script>"}},
     "params missing": {"params": {"x": 4.0}},
     "nothing for a value": {"params": {"x": None, "word": "b"}},  # a choice may be None
-    "another kind of value": {"params": {"x": "<b>four", "word": 5}},
+    "wrong type": {"params": {"x": "<b>four", "word": 5}},
     "a value out of the space": {"params": {"x": -1e300, "word": "b"}},
     "a curve longer than its epochs": {"curve": {"validation_accuracy": [0.1] * 1000}},
     "a curve of words for numbers": {"curve": {"validation_accuracy": ["nan", "inf"]}},

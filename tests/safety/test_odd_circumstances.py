@@ -107,7 +107,7 @@ def test_hosts_on_a_file_system_without_locks_lose_nothing_and_are_told(
     with Store(here) as one, Store(here) as two:
         one.append([trial(1)])
         two.append([trial(2)])
-        with pytest.warns(UserWarning, match="another process writes into .*main.jsonl"):
+        with pytest.warns(UserWarning, match="another process is also writing to .*main.jsonl"):
             one.append([trial(3)])
         one.append([trial(4)])  # said once
         with pytest.warns(UserWarning, match="no locks between machines"):

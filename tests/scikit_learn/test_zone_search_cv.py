@@ -219,7 +219,7 @@ def test_spaces_are_read_as_randomized_search_takes_them() -> None:
         ({"C": []}, SpaceError, "row is empty"),
         ({"C": {"low": 1}}, SpaceError, '"high" is missing'),
         ({"C": 3}, SpaceError, "give a table"),
-        ({"C": type("Odd", (), {"rvs": lambda self: 1})()}, SpaceError, "neither ends nor scale"),
+        ({"C": type("Odd", (), {"rvs": lambda self: 1})()}, SpaceError, "the ends and scale of"),
     ],
 )
 def test_a_space_that_makes_no_sense_is_refused_in_a_sentence(space: Any, error: Any, said: str) -> None:

@@ -91,9 +91,9 @@ def test_what_reports_a_violation_is_no_peak(stages: list[str]) -> None:
 
 
 def test_stage_that_knows_no_conditions_refuses_them() -> None:
-    with pytest.raises(StudyError, match="stage optuna does not heed when"):
+    with pytest.raises(StudyError, match="stage optuna does not support when"):
         Study.of(TABLES, surface, stages=["optuna", "polish"])
-    with pytest.raises(StudyError, match="stage optuna does not heed constraints"):
+    with pytest.raises(StudyError, match="stage optuna does not support constraints"):
         Study.of({"width": [1, 2]}, surface, stages=["optuna"], constraints=["width < 2"])
 
 

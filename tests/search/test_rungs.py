@@ -77,7 +77,7 @@ def test_every_cell_trains_to_the_first_rung_and_only_some_go_on() -> None:
 def test_a_map_that_was_right_early_is_not_blamed_and_one_that_misleads_is() -> None:
     assert not any("not yet right" in note for note in grown(grid(rungs=(4,)), honest)[0].notes)
     notes = grown(grid(rungs=(2,), reading=LAST), misleading)[0].notes
-    assert any("The map after 2 epochs was not yet right" in note for note in notes)
+    assert any("The map after 2 epochs was not yet reliable" in note for note in notes)
     assert "Zones may have been missed" in notes[-1]
     assert grown(grid(), misleading)[0].notes == ()
 

@@ -117,7 +117,7 @@ def test_rounds_are_counted() -> None:
     result = run_pipeline(WIDE, objective=hill, metric="score", grid={"widen": 1}, stages=["grid"])
     assert result.findings.space["width"].row() == (16, 32, 64, 128)
     assert "widen = 1 allows no more rounds" in " ".join(result.findings.notes)
-    assert "lies on the rim" in " ".join(result.findings.notes)
+    assert "lies on the edge" in " ".join(result.findings.notes)
     still = run_pipeline(WIDE, objective=hill, metric="score", grid={"widen": 0}, stages=["grid"])
     assert still.findings.space == Space.parse(WIDE)
 

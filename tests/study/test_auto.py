@@ -124,5 +124,5 @@ def test_of_few_trainings_one_judges_and_the_verdict_says_what_that_means(n_axes
     fresh = [trial for trial in result.trials if trial.seed >= FRESH]
     assert (len(result.trials), len(fresh)) == (n, 1)
     assert result.verdict is not None
-    assert "with one fresh seed, which says nothing of the noise" in result.verdict.sentence
+    assert "with one fresh seed, which says nothing about the noise" in result.verdict.sentence
     assert "repeats = 1 (not 5)" in result.verdict.budget

@@ -158,7 +158,7 @@ def test_what_a_storage_cannot_do_is_one_sentence(here: Path, capsys: pytest.Cap
         ([*run, place, "--set", "training.epochs=3", "--set", "data.limit=130"], "is another experiment: objective."),
         ([*run, "onefil://x"], 'no "onefil" among the storages; did you mean "onefile"?'),
         (["status", "nowhere://x"], 'there is no "nowhere" among the storages'),
-        (["status", f"onefile://{here}/none.sqlite"], "no run is kept at onefile://"),
+        (["status", f"onefile://{here}/none.sqlite"], "there is no run at onefile://"),
         (["view", place], "copies it to one"),
         (["export", place, "--tensorboard", "logs"], "copies it to one"),
         (["submit", "plugged.toml", "--into", place, "--n", "2", "--executor", "local"], "copies it to one"),
@@ -296,7 +296,7 @@ def test_engine_that_is_none_or_cannot_do_what_is_asked_is_one_sentence(here: Pa
 def test_engine_that_brings_nothing_back_ends_the_run(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     room = importlib.import_module("extra.engine").Room
     monkeypatch.setattr(room, "run", lambda self, *given: None)
-    with pytest.raises(StudyError, match="the engine brought no trial back"):
+    with pytest.raises(StudyError, match="the engine returned no trial"):
         run_pipeline(Space.parse({"x": [1, 2]}), objective=lambda params, seed, epochs: 0.5, engine="room")
 
 

@@ -279,7 +279,7 @@ def test_evolution_is_the_same_for_the_same_seed() -> None:
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ({"kind": "strategy"}, 'there is no kind "strategy"; did you mean "strategies"?'),
+        ({"kind": "strategy"}, 'unknown kind "strategy"; did you mean "strategies"?'),
         ({"kind": "strategies", "temperature": 1.0}, '[evolution] has no key "temperature"'),
         ({"children": 0}, "children must be a whole number, at least 1, not 0"),
         ({"share": 1.0}, "share of the training data must lie between 0 and 1"),

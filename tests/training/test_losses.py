@@ -96,7 +96,7 @@ def test_only_the_loss_of_the_task_is_stacked() -> None:
 @pytest.mark.parametrize(
     ("training", "said"),
     [
-        ({"loss": "crossentropy"}, 'there is no loss "crossentropy"; did you mean "cross_entropy"'),
+        ({"loss": "crossentropy"}, 'unknown loss "crossentropy"; did you mean "cross_entropy"'),
         ({"loss": "cross_entropy(smoothing=0.1)"}, 'no argument "smoothing"; did you mean "label_smoothing"'),
         ({"loss": "cross_entropy(label_smoothing=1.5)"}, "label_smoothing is a share"),
         ({"loss": "cross_entropy(label_smoothing='a')"}, "label_smoothing must be a number"),
@@ -108,7 +108,7 @@ def test_only_the_loss_of_the_task_is_stacked() -> None:
         ({"class_weights": "even"}, 'class_weights is "balanced" or a list'),
         ({"class_weights": (1.0, 2.0)}, "class_weights must be 10 numbers above 0"),
         ({"class_weights": (0.0,) * 10}, "class_weights must be 10 numbers above 0"),
-        ({"class_weights": "balanced", "loss": "own_parts:focal"}, "class_weights are of cross_entropy and bce"),
+        ({"class_weights": "balanced", "loss": "own_parts:focal"}, "class_weights are for cross_entropy and bce"),
     ],
 )
 def test_losses_that_cannot_be_used_are_named(training: dict[str, Any], said: str) -> None:

@@ -148,7 +148,7 @@ def test_too_many_blocks_and_other_impossible_networks_are_one_sentence() -> Non
         (NetworkSettings(kind="backbone", weights="IMAGENET"), 'resnet18 has no weights "IMAGENET"'),
         (NetworkSettings(kind="backbone", tune="half"), 'tune "half" is unknown'),
         (NetworkSettings(kind="own_parts:missing"), "cannot be imported"),
-        (NetworkSettings(kind="own_parts:__doc__"), "is no function"),
+        (NetworkSettings(kind="own_parts:__doc__"), "is not a function"),
     ):
         with pytest.raises(ObjectiveError, match=said):
             Recipe(network=settings).check({})

@@ -321,14 +321,14 @@ def test_file_that_is_damaged_or_something_else_gives_one_sentence(searched: Pat
     whole = path.read_bytes()
     with pytest.raises(StoreError, match=r"nowhere.pt cannot be read"):
         load_network(tmp_path / "nowhere.pt")
-    with pytest.raises(StoreError, match="no network file"):
+    with pytest.raises(StoreError, match="not a zonesearch network file"):
         load_network(tmp_path / "study.toml" if (tmp_path / "study.toml").exists() else __file__)
     for cut in (0, 100, len(whole) // 2, len(whole) - 50):
         path.write_bytes(whole[:cut])
-        with pytest.raises(StoreError, match=r"no network file|cannot be read"):
+        with pytest.raises(StoreError, match=r"not a zonesearch network file|cannot be read"):
             load_network(path)
     torch.save({"a": torch.zeros(2)}, path)
-    with pytest.raises(StoreError, match="no network file"):
+    with pytest.raises(StoreError, match="not a zonesearch network file"):
         load_network(path)
     (tmp_path / "whole.pt").write_bytes(whole)
     content = torch.load(tmp_path / "whole.pt", weights_only=True)

@@ -136,7 +136,7 @@ def test_a_wrong_arm_is_a_clear_error(arms, said: str) -> None:
 
 
 def test_an_unknown_arm_is_a_clear_error() -> None:
-    with pytest.raises(ObjectiveError, match='there is no arm "swaa"; did you mean "swa"'):
+    with pytest.raises(ObjectiveError, match='unknown arm "swaa"; did you mean "swa"'):
         Recipe.from_tables({**TABLES, **ARMS}).check({"arm": "swaa"})
 
 

@@ -66,4 +66,4 @@ def make_gallery(
             raise problem
     said = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
     first = next(iter(failed.values()))
-    raise type(first)(f"{len(failed)} of {len(studies)} studies failed, the others are in {front}. {said}")
+    raise type(first)(f"{len(failed)} of {len(studies)} studies failed; the others are in {front}. {said}")

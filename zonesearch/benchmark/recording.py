@@ -96,7 +96,7 @@ def read_map(path: str | Path) -> RecordedMap:
     try:
         tables = json.loads(path.read_text(encoding="utf-8"))
         if tables["format"] > _FORMAT:
-            raise StudyError(f"{path} was written by a newer zonesearch (format {tables['format']}): update this one")
+            raise StudyError(f"{path} was written by a newer zonesearch (format {tables['format']}): update zonesearch")
         metric = Metric.parse(tables.get("metric", "accuracy"))
         unit = 1 if "metric" in tables else tables.get("unit", _UNIT)
         cells = tuple(_cell(table, unit) for table in tables["cells"])

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--study",
         metavar="NAME",
-        help="the study, needed when there are several; with --as-seeds a pattern, as 'fold*'",
+        help="the study, required when there are several; with --as-seeds a pattern such as 'fold*'",
     )
     parser.add_argument(
         "--objective",
@@ -55,7 +55,7 @@ def call(options: argparse.Namespace) -> None:
     what = f"study {imported.name}" if len(imported.studies) == 1 else f"{len(imported.studies)} studies"
     print(f"{len(findings.trials)} trials of {what} are in {folder.path} ({said})")
     if imported.n_skipped:
-        print(f"{imported.n_skipped} running or waiting trials were left out; import again when they are done")
+        print(f"{imported.n_skipped} running or waiting trials were skipped; import again when they are done")
     if states["complete"]:
         print(state_sentence(findings))
     for zone in findings.zones:

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps-per-epoch", type=int, default=100, help="optimizer steps in an epoch (100)")
     parser.add_argument("--lr", type=float, default=1e-3, help="the base learning rate (0.001)")
     parser.add_argument("--json", action="store_true", help="print the rates, one per step, and the members as JSON")
-    parser.add_argument("--html", metavar="FILE", type=Path, help="draw them into an HTML file")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="also write a plot to an HTML file")
 
 
 def call(options: argparse.Namespace) -> None:

@@ -49,7 +49,7 @@ class Bundle:
 
     def __post_init__(self) -> None:
         if not self.trainings:
-            raise ValueError("a bundle holds at least one training")
+            raise ValueError("a job needs at least one training")
 
     @property
     def key(self) -> str:

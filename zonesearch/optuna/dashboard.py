@@ -53,7 +53,7 @@ class Dashboard:
         try:
             import optuna_dashboard  # noqa: F401
         except ImportError as error:
-            raise StoreError("the dashboard is a package of its own: pip install 'zonesearch[dashboard]'") from error
+            raise StoreError("the dashboard is a separate package: pip install 'zonesearch[dashboard]'") from error
         self._run = Path(run)
         self._files = self._run / "dashboard"
         self._url = storage

@@ -211,7 +211,7 @@ class ZoneSampler(BaseSampler):
         possible = {*names, *MAPPED, *PLACED, "coordinate"} if self._names is None else set(names)
         for name in self._settings:
             if name not in possible:
-                raise StudyError(f'[sampler] has settings for the stage "{name}", which is none of its stages')
+                raise StudyError(f'[sampler] has settings for the stage "{name}", which is not one of its stages')
         stages: tuple[Stage, ...] = tuple(
             with_places(build_stage(stage, self._settings.get(stage, {}), common, "the sampler"))
             if isinstance(stage, str)
@@ -349,7 +349,7 @@ def _check_choices(name: str, distribution: BaseDistribution) -> None:
     if same is not None:
         raise StudyError(
             f'parameter "{name}" has the choices {same[0]!r} and {same[1]!r}, which Optuna cannot tell apart because '
-            "they are equal: give one of them as text"
+            "they are equal: give one of them as a string"
         )
 
 

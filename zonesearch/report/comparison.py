@@ -96,7 +96,7 @@ def _maps(runs: Mapping[str, Survey]) -> list[Section]:
     axes = shared_axes(runs)
     if not axes:
         names = "; ".join(f"{name}: {', '.join(survey.space.names)}" for name, survey in runs.items())
-        return [Section("maps", "The maps", missing=f"The runs have different axes ({names}), so no map is shared.")]
+        return [Section("maps", "The maps", missing=f"The runs have different axes ({names}), so they share no map.")]
     mapped = {name: survey for name, survey in runs.items() if survey.n_mapped}
     if not mapped:
         return [Section("maps", "The maps", missing="No cell of any run has a value yet.")]
@@ -146,7 +146,7 @@ def _differences(runs: Mapping[str, Survey]) -> list[Section]:
             Picture(
                 f"difference-{i}",
                 difference_figure(first.space[axes[0]], first.space[axes[1]], cells, shown, _LEVEL),
-                f"{named(first.metric)} of {there} less that of {here}, by cell.",
+                f"{named(first.metric)} of {there}minus that of {here}, by cell.",
                 f"{there} less {here}{', in points' if shown.percent else ''}. Outlined: a significant difference.",
             )
             for i, (there, cells) in enumerate(shared.items())

@@ -82,7 +82,7 @@ class FigureSet:
         """The metric along each interval of each zone, with the band of the noise; the first ``most`` of them."""
         lines = interval_lines(self._survey)[:most]
         if not lines:
-            raise StudyError("there are no intervals to show: no zone has two trained points on a numeric axis yet")
+            raise StudyError("no intervals to show: no zone has two trained points on a numeric axis yet")
         return lines_figure(lines)
 
     def learning(self, point: Params | None = None) -> go.Figure:
@@ -120,12 +120,12 @@ class FigureSet:
         """The share of the variance of the map that each axis and pair explains."""
         shares = importance(self._survey)
         if shares is None:
-            raise StudyError("the variance cannot be divided: it takes two axes and values in most of the cells")
+            raise StudyError("the variance cannot be decomposed: this takes two axes and values in most of the cells")
         return importance_figure(shares)
 
     def parallel(self) -> go.Figure:
         """Every cell as a line through all axes; for three axes and more."""
-        return _there(parallel_figure(self._survey), "parallel coordinates take three axes and three cells")
+        return _there(parallel_figure(self._survey), "parallel coordinates need at least three axes and three cells")
 
     def pareto(self, cost: str = "parameters") -> go.Figure:
         """The metric against ``parameters`` or ``seconds``, with the Pareto front."""
@@ -143,11 +143,11 @@ class FigureSet:
     def points(self, axis: str | None = None) -> go.Figure:
         """Every point that was tried at its place on ``axis``, by default the first, on a grid or not."""
         figure = points_figure(self._survey, self._survey.space[self._axis(axis, 0)])
-        return _there(figure, "no training at a value of that axis was complete")
+        return _there(figure, "no training at a value of that axis was completed")
 
     def __getitem__(self, name: str) -> go.Figure:
         """The figure of a plug-in by its name."""
-        return _there(plugged_figure(name, self._findings), f'this search has no picture "{name}"')
+        return _there(plugged_figure(name, self._findings), f'this search has no figure "{name}"')
 
     def _mapped(self) -> None:
         if self._survey.scattered:

@@ -74,7 +74,7 @@ def noise_sentence(noise: Noise, survey: Survey) -> str:
     }.get(noise.source, "")
     if not source:
         return "The noise of a cell's value is unknown: every cell has one seed, and too few have neighbours."
-    known_to = f"A cell's value is known to ± {typical} (standard error, {source})"
+    known_to = f"A cell's value is known to within ± {typical} (standard error, {source})"
     return f"{known_to}; cells that differ by less belong to one zone."
 
 
@@ -154,7 +154,7 @@ def _tables(survey: Survey) -> list[Table]:
     return [
         Table("Cells of the map", cells_table(survey), "Best first, on the validation split."),
         Table("Zones", zones_table(survey.findings), "Ranked by the peak averaged with its neighbours."),
-        Table("Candidates", candidates_table(survey.findings), "Points handed on as potentially optimal."),
+        Table("Candidates", candidates_table(survey.findings), "Points passed on as candidate optima."),
     ]
 
 
@@ -168,7 +168,7 @@ def _epochs(survey: Survey) -> list[Section]:
             "agreement",
             agreement_figure(table, ceiling),
             "Rank agreement between the map after each epoch and the last one.",
-            "How alike the order of the cells after each epoch is to the last one; 1 is the same order.",
+            "How similar the order of the cells after each epoch is to the final order; 1 is the same order.",
         )
     ]
     names = [axis.name for axis in survey.space.axes]
@@ -189,7 +189,7 @@ def _epochs(survey: Survey) -> list[Section]:
     thinned = ""
     if len(table) < int(table["epoch"].iloc[-1]):
         thinned = " Of the many epochs of this large map some are shown."
-    note = "Regret: what choosing the best cell of that epoch would have cost in the end."
+    note = "Regret: what choosing that epoch's best cell would have cost in the end."
     return [
         Section(
             "epochs",
@@ -207,7 +207,7 @@ def _axes(survey: Survey) -> list[Section]:
         return []
     shares = importance(survey)
     if shares is None:
-        return [Section("axes", "Which axis matters?", missing="Too few cells have a value to divide the variance.")]
+        return [Section("axes", "Which axis matters?", missing="Too few cells have a value to decompose the variance.")]
     first = max(shares.axes, key=lambda name: shares.axes[name])
     text = (
         f"{first} alone explains {100 * shares.axes[first]:.0f} % of the variance of the map (functional analysis of "

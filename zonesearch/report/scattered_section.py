@@ -42,7 +42,7 @@ def scattered_sections(survey: Survey) -> list[Section]:
             )
     text = (
         f"The best of {len(known):,} points is {where} with {metric.text(best)}. Each figure shows all of them along "
-        "one axis, whatever the others were; the best one is marked. The best of many is an optimistic estimate."
+        "one axis, regardless of the others; the best one is marked. The best of many is an optimistic estimate."
     )
     why = "" if survey.findings.zones else "No zone shows yet; the notes at the top say why."
     n_more = len(names) - _MOST_AXES

@@ -130,7 +130,7 @@ def _finalists(survey: Survey) -> Section:
         [
             Picture("finalists", drawn, "Fresh seeds of each finalist with mean and interval.",
                     "Points are seeds; diamonds their mean with Student's interval; the star is recommended. Open and "
-                    "red: told apart from the best one; the others cannot be."),
+                    "red: significantly different from the best one; the others are not."),
             Picture("optimism", optimism, f"Validation {survey.metric.name} when chosen against fresh seeds.",
                     "Open: when it was chosen. Filled: mean over fresh seeds. The gap is the optimism of choosing."),
         ],
@@ -147,9 +147,9 @@ def optimism_sentence(verdict: Verdict, metric: Metric = ACCURACY) -> str:
     """How much better the finalists looked when they were chosen than they are."""
     most = max(standing.optimism for standing in verdict.standings)
     if not most > 0:
-        return "None looked better when it was chosen than it is."
+        return "None of them looked better when chosen than it is."
     shown = metric.gap_text(most, "", metric.shares(s.finalist.selected for s in verdict.standings))
-    return f"Choosing made the finalists look up to {shown} better than they are."
+    return f"Being chosen made the finalists look up to {shown} better than they are."
 
 
 def _claims(survey: Survey) -> list[Section]:
@@ -179,7 +179,7 @@ def _worth(survey: Survey) -> list[Section]:
         for cost, title in (("parameters", "parameters of the network"), ("seconds", "seconds per training"))
         if (figure := pareto_figure(findings, table, cost, title)) is not None
     ]
-    text = "The front joins the settings that nothing cheaper matches."
+    text = "The front connects the settings that nothing cheaper matches."
     sizes = table["parameters"].astype(float)
     values = table[value_column(metric)].tolist()
     front = [i for i in pareto_front(sizes.tolist(), values, metric) if sizes[i] == sizes[i]]
@@ -191,7 +191,7 @@ def _worth(survey: Survey) -> list[Section]:
             f"smaller one on the front has {sizes[cheap]:,.0f} and {shown.text(values[cheap])}."
         )
     text += " These are validation values of the seeds that chose: the best of many is an optimistic estimate."
-    missing = "" if drawn else "All settings cost the same, or no cost is known."
+    missing = "" if drawn else "All settings cost the same, or their cost is unknown."
     return [
         Section("worth", f"{called} against cost", text, drawn, [Table("Settings", table)], missing=missing, columns=2)
     ]

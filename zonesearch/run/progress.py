@@ -112,7 +112,7 @@ class ProgressBars:
         self._leader.add(new if self._n_known else trials)  # the first time also what a run before has left
         self._n_known = len(trials)
         best = self._leader.text()
-        said = f"best so far {best}" if best else "none complete so far"
+        said = f"best so far {best}" if best else "none completed so far"
         if self._task is not None:
             done = self._before[1] + self._done
             self._progress.update(self._task, done=done, bundle=self._bundle(), best=escape(said))

@@ -57,7 +57,7 @@ def study_of(folder: RunFolder | Kept) -> Study:
     It ends before the first stage that is not known here.
 
     Raises:
-        StudyError, SpaceError: the folder does not say what it looks for, or what it says cannot be understood.
+        StudyError, SpaceError: the folder does not say what it searches for, or what it says cannot be understood.
     """
     return _study_and_rest(folder)[0]
 
@@ -65,7 +65,9 @@ def study_of(folder: RunFolder | Kept) -> Study:
 def _study_and_rest(folder: RunFolder | Kept) -> tuple[Study, tuple[StageRecord, ...]]:
     """The study as far as its stages are known here, and the stages from the first on that is not."""
     if not folder.settings:
-        raise StudyError(f"{_said(folder)} does not say what it looks for; `zonesearch run STUDY.toml --into` it first")
+        raise StudyError(
+            f"{_said(folder)} does not say what it searches for; `zonesearch run STUDY.toml --into` it first"
+        )
     seed = folder.identity.get("seed", 0)
     text = folder.study_text or ""
     try:

@@ -98,8 +98,8 @@ def run_pipeline(
         timeout: the longest a training may take, in seconds; what takes longer is ended and recorded as failed. By
             default what the study says, else there is no limit. Trainings then run in processes of their own, with
             one worker too.
-        fresh: move an old run in the folder aside and begin anew.
-        retry_failed: train those again that failed before.
+        fresh: move an old run in the folder aside and start again.
+        retry_failed: retry trainings that failed before.
         observer: is told how it goes.
         progress: whether to show it: a bar a stage with the time left, in a terminal or a notebook; plain lines in a
             pipe. By default where somebody sees it, and not in a pipe.
@@ -118,7 +118,7 @@ def run_pipeline(
         study = read_study(study)
     if not isinstance(study, Study):
         if objective is None:
-            raise StudyError("a space alone cannot be trained: give objective=, a function or a recipe")
+            raise StudyError("a space alone cannot be trained: pass objective=, a function or a recipe")
         study = Study.of(
             study,
             objective,
@@ -138,9 +138,9 @@ def run_pipeline(
         of_a_space: dict[str, Any] = {**settings, "budget": budget, "metric": metric, "direction": direction}
         of_a_space["constraints"] = constraints or None
         for given in (key for key, value in of_a_space.items() if value is not None):
-            raise StudyError(f"{given}= is for a space; a study brings its own settings")
+            raise StudyError(f"{given}= is for a space; a study has its own settings")
     if progress and observer is not None:
-        raise StudyError("observer= is told how it goes, in the place of progress=True; leave out one of them")
+        raise StudyError("observer= replaces progress=True; pass only one of them")
     if observer is None:
         observer = _shown(study, into, progress)
     return run_study(
@@ -196,7 +196,7 @@ def run_study(
     if into is not None and not is_address(into):
         into = Path(into).absolute()  # an objective may change the working directory
     if watching is not None and into is not None and is_address(into):
-        raise StudyError(f"a live view needs a run folder beside it, and {into} is a storage: leave out --view")
+        raise StudyError(f"a live view needs a run folder, and {into} is a storage: leave out --view")
     study = study if into is None or fresh or is_address(into) else as_begun(study, into)
     study = as_learned(study, into, cache=shard is None, fresh=fresh)
     n_workers = workers if workers is not None else int(study.run.get("workers", 1))
@@ -286,7 +286,7 @@ def as_recorded(study: Study, objective: Objective, into: str | Path) -> tuple[O
         then = identity_of(study, former)
         if not differences(kept, then):
             return former, (
-                f"This run was begun with other values of what its study does not name, and goes on with them "
+                f"This run was started with other values for settings that its study does not give, and keeps them "
                 f"({'; '.join(differences(then, now))} is what a new run takes)."
             )
     return objective, ""
@@ -387,7 +387,7 @@ def _loop(
                 n_before = n_came
                 crew.run(objective, todo, came, observer.bundle_moves)
                 if n_came == n_before:  # of a plug-in: the same bundles would be asked for again and again
-                    raise StudyError(f"the engine brought no trial back, of {len(todo)} bundles that it was given")
+                    raise StudyError(f"the engine returned no trial for the {len(todo)} jobs it was given")
             if len(at.records[at.stage].wanted) >= _HOPELESS or not _wants_more(study, at, known()):
                 _stop_when_nothing_came(at.records[at.stage], store.trials)
             if wait:

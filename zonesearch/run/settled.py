@@ -108,9 +108,9 @@ def _so_far(findings: Findings, setting: str | None) -> Settled:
         found = [(trial.params, trial.value(findings.reading), "best training") for trial in complete]
     found = [each for each in found if math.isfinite(each[1])]
     if not found:
-        raise StudyError("there is nothing to take home: none of the run's trainings was complete without a violation")
+        raise StudyError("there is nothing to train: none of the run's trainings was completed without a violation")
     params, value, what = max(found, key=lambda each: metric.score(each[1]))
-    said = f"{metric.text(value)} on validation, flattered by the choice"
+    said = f"{metric.text(value)} on validation, optimistic, because it was chosen"
     note = f"The run has no verdict: this is the {what} so far ({said})."
     return Settled(params, f"the {what} so far", _seeds(findings, params, ()), note)
 

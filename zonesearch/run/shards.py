@@ -142,7 +142,7 @@ def deal(bundles: Sequence[Bundle], n: int) -> list[list[Bundle]]:
         n: the number of shards, at least 1. Some stay empty when there are fewer bundles.
     """
     if n < 1:
-        raise ValueError(f"work is dealt to 1 shard or more, not {n}")
+        raise ValueError(f"work is divided among at least 1 shard, not {n}")
     shards: list[list[Bundle]] = [[] for _ in range(n)]
     load = [0.0] * n
     for bundle in sorted(bundles, key=lambda bundle: (-bundle.cost, bundle.key)):

@@ -151,7 +151,7 @@ def submit_study(
 
     Args:
         path: the study file, on a file system that all machines share, as is ``into``.
-        into: the run folder that gets the union.
+        into: the run folder to merge into.
         n: shards of a round; no more jobs are queued than have something to do.
         queue: where.
         replacements: keys of the study file that are replaced, as ``training.epochs=5``.
@@ -190,10 +190,10 @@ def submit_study(
         _gather(shards, into)
         n_new = len(Store(folder, writer=None).load().trials) - len(trials)
         if troubles:
-            say(f"{len(troubles)} of {len(jobs)} jobs did not end as they should; the first: {troubles[0]}")
+            say(f"{len(troubles)} of {len(jobs)} jobs did not end properly; the first: {troubles[0]}")
         if n_new == 0:
-            reason = troubles[0] if troubles else "they ended without a word"
-            raise StoreError(f"none of the {len(jobs)} jobs brought a trial; {reason} (logs: {shards / 'jobs'})")
+            reason = troubles[0] if troubles else "they ended without a message"
+            raise StoreError(f"none of the {len(jobs)} jobs returned a trial; {reason} (logs: {shards / 'jobs'})")
 
 
 def _run(executor: Any, jobs: Sequence[Job]) -> list[str]:

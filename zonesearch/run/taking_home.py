@@ -104,7 +104,7 @@ class Home:
         from zonesearch.training.trained import taken_home
 
         if self.given is None:
-            raise ObjectiveError("the objective of this run is a function, which trains by itself")
+            raise ObjectiveError("the objective of this run is a function, which does its own training")
         seeds = tuple(seeds or self.settled.seeds_of(1))
         parts: list[tuple[Network, Trial, int]] = []
         for place, seed in enumerate(seeds):
@@ -252,7 +252,7 @@ def _compare(before: Trial, now: Trial, say: Callable[[str], None]) -> None:
               if before.provenance.get(key) != now.provenance.get(key)]  # fmt: skip
     why = f" ({'; '.join(places)})" if places else ""
     say(f"Seed {now.seed}: {metric.name} on {name} is {metric.text(b)}, where the run recorded {metric.text(a)}{why}: "
-        "what is computed elsewhere or in other company is rounded otherwise.")  # fmt: skip
+        "results computed on another machine or in another stack are rounded differently.")  # fmt: skip
 
 
 def _bundle_of(study: Study, objective: Objective, trials: Trials, wanted: Training) -> Bundle | None:

@@ -279,7 +279,7 @@ def _timed(stage: Stage, given: Any, trials: Trials, ledger: Ledger, share: floa
 
 
 def _refusal(training: Training) -> Trial:
-    return Trial(training, "failed", error="the budget does not pay for it")
+    return Trial(training, "failed", error="the budget does not cover it")
 
 
 def changes(stage: Stage, small: Stage, n_refused: int = 0, n_all: float = math.inf) -> str:

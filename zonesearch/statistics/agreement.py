@@ -66,14 +66,14 @@ class MapAgreement:
             return ""
         reasons = []
         if not self.leader_stayed:
-            reasons.append(f"its best cell ({point_text(self.leader)}) lies in no zone after {self.late}")
+            reasons.append(f"its best cell ({point_text(self.leader)}) is not in a zone after {self.late}")
         if self.n_turned > _TURNED * self.n_apart:
             reasons.append(
                 f"of {self.n_apart} pairs of cells that differ significantly in both maps "
                 f"{self.n_turned} changed places"
             )
         rank = "" if math.isnan(self.spearman) else f" (rank correlation {self.spearman:.2f} over {self.n_cells} cells)"
-        return f"The map after {self.early} epochs was not yet right: {' and '.join(reasons)}{rank}."
+        return f"The map after {self.early} epochs was not yet reliable: {' and '.join(reasons)}{rank}."
 
 
 def rank_correlations(one: Array, other: Array) -> tuple[float, float]:

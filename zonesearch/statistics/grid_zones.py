@@ -74,7 +74,10 @@ class Zone:
         if not self.rim:
             return ""
         axes = " and ".join(self.rim)
-        return f"the peak lies on the rim: widen {'this axis' if len(self.rim) == 1 else 'these axes'} ({axes})"
+        return (
+            f"the peak lies on the edge of the search range: widen "
+            f"{'this axis' if len(self.rim) == 1 else 'these axes'} ({axes})"
+        )
 
     def describe(self) -> dict[str, Any]:
         """The zone as plain data."""

@@ -81,7 +81,7 @@ class Race:
         if self.more_seeds is None and max(self.n_seeds) < 2:
             more = "one seed each does not tell how noisy they are"
         elif self.more_seeds is None:
-            more = "the rest is so close that 10,000 seeds would not settle it"
+            more = "the rest are so close that 10,000 seeds would not settle it"
         else:
             more = f"about {self.more_seeds} more for each of the {rest} left would settle it"
         its = "all that it was given" if self.capped else f"its {counted(self.most, 'seed')}"

@@ -207,7 +207,7 @@ class FunctionObjective:
             if name != metric.name and value is not None:
                 noted = self._number(int(value) if isinstance(value, bool) else value, f' as "{name}"')
                 if name == "violation" and not math.isfinite(noted):
-                    raise ValueError(f"{self.name} gave the violation {noted}, which says neither yes nor no")
+                    raise ValueError(f"{self.name} gave the violation {noted}, which is neither true nor false")
                 values |= {str(name): noted} if math.isfinite(noted) else {}
         return values
 

@@ -82,7 +82,9 @@ def lr_range(
             if trial.error:
                 raise ObjectiveError(f"the range test with seed {seed} failed: {trial.error.strip().splitlines()[-1]}")
             if "step_loss" not in trial.curve:
-                raise ObjectiveError("this objective notes no losses step by step, so it has no range test")
+                raise ObjectiveError(
+                    "this objective does not record the loss of each step, so a range test is not possible"
+                )
             losses.append(trial.curve["step_loss"])
             notes += trial.provenance.get("notes", ())
         report((i + 1) / len(seeds))

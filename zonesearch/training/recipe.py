@@ -294,7 +294,8 @@ class Recipe:
                 )
             if reason := length_reason(settings, techniques):
                 raise ObjectiveError(
-                    f"rungs need trainings that begin alike at any length, but {reason}; give it its length as an "
+                    f"rungs need trainings that begin the same way at any length, but {reason}; give it its "
+                    f"length as an "
                     f"argument, or leave out rungs"
                 )
         return replace(self, training=replace(self.training, keep_mb=self.training.keep_mb or _KEEP_MB))
@@ -424,7 +425,7 @@ class Recipe:
         if self.arms and "arm" in rest:
             name = rest.pop("arm")
             if name not in self.arms:
-                raise ObjectiveError(f'there is no arm "{name}"; {did_you_mean(str(name), self.arms)}')
+                raise ObjectiveError(f'unknown arm "{name}"; {did_you_mean(str(name), self.arms)}')
             recipe = self.arms[name]
         techniques, rest = recipe.techniques.with_params(rest)
         return recipe._settings.with_params(rest), techniques

@@ -88,7 +88,7 @@ def agreement_sentence(table: pd.DataFrame, share_in_zones: float = 0.0) -> str:
         parts.append(
             f"The cells stand in nearly their final order (rank correlation {_ALIKE:g} or more) only at the end."
             if since >= last
-            else f"From epoch {since} of {last} on the cells stand in nearly their final order (rank correlation "
+            else f"From epoch {since} of {last} on, the cells stand in nearly their final order (rank correlation "
             f"{_ALIKE:g} or more)."
         )
     if share_in_zones > _MOST_OF_THE_MAP:
@@ -100,7 +100,7 @@ def agreement_sentence(table: pd.DataFrame, share_in_zones: float = 0.0) -> str:
         parts.append(
             "The best cell entered a final zone only at the end."
             if since >= last
-            else f"From epoch {since} on the best cell lay in one of the final zones: they were already right then."
+            else f"From epoch {since} on, the best cell lay in one of the final zones: they were already right then."
         )
     return " ".join(parts)
 

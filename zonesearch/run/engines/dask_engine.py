@@ -99,7 +99,7 @@ class Dask:
         except (OSError, ValueError) as error:
             self._silence.close()
             raise StoreError(
-                f"no Dask scheduler answers at {address} ({error}). Start one there with `dask scheduler`, or mend "
+                f"no Dask scheduler answers at {address} ({error}). Start one there with `dask scheduler`, or fix "
                 f"the address of --engine dask://HOST:PORT"
             ) from error
 
@@ -206,7 +206,7 @@ class Dask:
             raise
         except ImportError as error:
             raise ObjectiveError(
-                f"a Dask worker lacks code that the training needs ({error}). Install the same packages in the "
+                f"a Dask worker is missing code that the training needs ({error}). Install the same packages in the "
                 f"environment of every worker"
             ) from error
         except Exception as error:  # the trials could not be brought back
@@ -224,14 +224,14 @@ class Dask:
         if alone and not self._alone:
             warnings.warn(
                 f"no worker is connected to the Dask scheduler at {self._address}: the trainings wait for one. Start "
-                f"some there with `dask worker {self._address}`",
+                f"some with `dask worker {self._address}`",
                 stacklevel=4,
             )
         self._alone = alone
 
     def _lost(self) -> StoreError:
         return StoreError(
-            f"the connection to the Dask scheduler at {self._address} is lost. What came back is recorded: start "
+            f"the connection to the Dask scheduler at {self._address} was lost. Finished trainings are recorded: start "
             f"the scheduler and its workers again, then run again to train the rest"
         )
 

@@ -53,7 +53,7 @@ __all__ = ["Processes", "pickled"]
 _LOOK_S = 0.25  # how often the progress of bundles under way is looked at
 _SHARE = struct.Struct("dd")  # the share that is done, and when the time is up (time.monotonic(); 0: never)
 _DIED = (
-    "the process that trained this ended without an answer{how}, {n} times (out of memory? the kernel log says so): "
+    "the process that trained this ended without a result{how}, {n} times (out of memory? the kernel log says so): "
     "a smaller network or batch, or fewer workers at a time, needs less"
 )
 _TIMED_OUT = "timed out after {limit:g} s: its process was ended ([run] timeout, --timeout)"
@@ -179,7 +179,7 @@ class Processes:
                 )
             except BrokenProcessPool:
                 self._pools.pop(worker).shutdown(wait=True, kill_workers=True)
-        raise ObjectiveError("worker processes end as soon as they are started: see the messages above")
+        raise ObjectiveError("worker processes exit as soon as they start: see the messages above")
 
     def _finished(self, future: Future[list[Trial]], worker: int, job: _Job) -> tuple[list[Trial], list[_Job]]:
         """What came of a job: trials to record, and jobs to try again.
@@ -203,7 +203,7 @@ class Processes:
             again = job.after_death()
             error = self._last_words(worker) + _DIED.format(n=job.n_deaths + 1, how=_how_it_died(death))
         except Exception as problem:  # the trials could not be brought back: a result that cannot be pickled
-            again, error = [], f"the trials could not be brought back from the worker process: {problem}"
+            again, error = [], f"the trials could not be returned from the worker process: {problem}"
         if again:
             return [], again
         began = datetime.now(UTC) - timedelta(seconds=seconds)
@@ -284,7 +284,7 @@ def _how_it_died(death: BrokenProcessPool) -> str:
     if found is None:
         return ""
     name, code = found[1], int(found[2])
-    return f" (killed by {name})" if code < 0 else f" (it left with exit status {code})"
+    return f" (killed by {name})" if code < 0 else f" (it exited with status {code})"
 
 
 def _settle(pool: ProcessPoolExecutor, within_s: float = 5.0) -> None:
@@ -317,8 +317,9 @@ def pickled(objective: Objective) -> bytes:
         return bytes(cloudpickle.dumps(objective))
     except Exception as error:
         raise ObjectiveError(
-            f"the objective cannot be sent to a worker process ({type(error).__name__}: {error}). Leave out of it what "
-            f"holds open files, connections or locks, or train in this process (workers = 1, and no timeout)"
+            f"the objective cannot be sent to a worker process ({type(error).__name__}: {error}). Remove "
+            f"anything that holds open "
+            f"files, connections or locks, or train in this process (workers = 1, and no timeout)"
         ) from error
 
 

@@ -190,7 +190,7 @@ class MlflowTracking:
         except (self._error, OSError, ValueError) as error:
             line = " ".join(str(error).split())[:300]
             raise StoreError(
-                f"MLflow at {shown_url(self._uri)} does not answer as it should: {line}. The trials of a run are in "
+                f"MLflow at {shown_url(self._uri)} does not respond as expected: {line}. The trials of a run are in "
                 f"its folder; fix the URI or the server and export again"
             ) from error
         finally:
