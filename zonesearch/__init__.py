@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from zonesearch.benchmark.comparing import compare_methods
     from zonesearch.core.axes import Axis, Choice
     from zonesearch.core.metric import Metric
-    from zonesearch.core.objective import Bundle, Objective
+    from zonesearch.core.objective import Job, Objective
     from zonesearch.core.space import Space
     from zonesearch.core.trials import Training, Trial, Trials
     from zonesearch.errors import (
@@ -43,8 +43,8 @@ __version__ = "0.2.0"
 
 __all__ = [
     "Axis",
-    "Bundle",
     "Choice",
+    "Job",
     "MergeError",
     "Metric",
     "Objective",
@@ -75,7 +75,7 @@ _HOMES = {
     "zonesearch.benchmark.comparing": ("compare_methods",),
     "zonesearch.core.axes": ("Axis", "Choice"),
     "zonesearch.core.metric": ("Metric",),
-    "zonesearch.core.objective": ("Bundle", "Objective"),
+    "zonesearch.core.objective": ("Job", "Objective"),
     "zonesearch.core.space": ("Space",),
     "zonesearch.core.trials": ("Training", "Trial", "Trials"),
     "zonesearch.errors": (
@@ -101,6 +101,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
+    name = "Job" if name == "Bundle" else name  # as version 0.1 called it
     if name not in _HOME_OF:
         raise AttributeError(f"module 'zonesearch' has no attribute {name!r}")
     return getattr(import_module(_HOME_OF[name]), name)

@@ -45,10 +45,10 @@ def test_a_plateau_in_another_order_does_not_mislead() -> None:
     assert not found.misled
 
 
-def test_a_leader_outside_the_later_zones_misleads() -> None:
+def test_a_incumbent_outside_the_later_zones_misleads() -> None:
     found = held([0.5, 0.9, 0.7, 0.1, 0.2], [0.7, 0.8, 0.9, 0.3, 0.4])
     assert found.n_turned <= 0.1 * found.n_apart or found.n_turned == 1
-    assert not found.leader_stayed
+    assert not found.incumbent_stayed
     assert found.misled
     assert "is not in a zone after 20" in found.sentence
 

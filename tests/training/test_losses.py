@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from zonesearch import ObjectiveError, Training, Trial
 from zonesearch.core.metric import Metric
-from zonesearch.core.objective import Bundle
+from zonesearch.core.objective import Job
 from zonesearch.training.description import described
 from zonesearch.training.losses import class_weights, is_default, loss_of
 from zonesearch.training.metrics import METRICS
@@ -33,7 +33,7 @@ def settings(loss: str = "", task: str = "classification", **training: Any) -> S
 def train(recipe: Recipe, epochs: int = 3, **params: Any) -> Trial:
     training = Training(params, 0, epochs, True)
     recipe.check(params)
-    (trial,) = recipe.train(Bundle((training,)), lambda share: None)
+    (trial,) = recipe.train(Job((training,)), lambda share: None)
     return trial
 
 

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from zonesearch.benchmark.problem import Truths
 from zonesearch.core.metric import Metric
-from zonesearch.core.objective import Objective, whole
+from zonesearch.core.objective import Objective, jobs_of, whole
 from zonesearch.core.seeding import FRESH
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trial, Trials
@@ -125,7 +125,7 @@ class LiveProblem:
 
     def _train(self, trainings: Sequence[Training]) -> None:
         """Train what is missing, and record it."""
-        todo = remaining(sorted(self.objective.bundles(trainings), key=lambda b: b.key), self.store.trials)
+        todo = remaining(sorted(jobs_of(self.objective, trainings), key=lambda b: b.key), self.store.trials)
 
         def came(new: list[Trial]) -> None:
             new = [whole(trial, self.objective) for trial in new]

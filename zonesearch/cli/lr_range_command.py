@@ -36,7 +36,7 @@ def call(options: argparse.Namespace) -> None:
     """Sweep, print the suggestion and the bounds."""
     import json
 
-    from zonesearch.cli.ascii_plot import sketch
+    from zonesearch.cli.ascii_plot import ascii_plot
     from zonesearch.errors import StudyError
     from zonesearch.run.engines.limited import limited
     from zonesearch.training.lr_range import lr_range
@@ -68,7 +68,7 @@ def call(options: argparse.Namespace) -> None:
     rates = list(found.learning_rates)
     print(f"{study.name}, range test at {', '.join(f'{name} {value}' for name, value in params.items())}")
     print(
-        sketch(
+        ascii_plot(
             found.smoothed,
             x_from=f"{rates[0]:.2g}",
             x_to=f"{rates[-1]:.2g}",

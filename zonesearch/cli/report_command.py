@@ -47,7 +47,7 @@ def call(options: argparse.Namespace) -> None:
         return
     from zonesearch.report.comparison import write_comparison
 
-    names = [findings.name for findings in found]
+    names = [results.name for results in found]
     shown = names if len(set(names)) == len(names) else [str(run) for run in options.runs]
     print(write_comparison(dict(zip(shown, found, strict=True)), options.out or Path("comparison.html"), options.pdf))
     _say(options.pdf)

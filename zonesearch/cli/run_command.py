@@ -99,9 +99,9 @@ def call(options: argparse.Namespace) -> None:
         print(f"  zonesearch merge FOLDER... --into {folder}")
         print(f"  zonesearch status {folder}")
         return
-    for note in () if options.quiet else result.findings.notes:
+    for note in () if options.quiet else result.results.notes:
         print(note)
-    print(result.verdict.sentence if result.verdict else state_sentence(result.findings))
+    print(result.verdict.sentence if result.verdict else state_sentence(result.results))
     report.complain()
     if report.written and not options.quiet:
         print(f"Report: {report.shown}")

@@ -67,7 +67,7 @@ def call(options: argparse.Namespace) -> None:
         workers=options.workers,
         say=lambda sentence: print(sentence, flush=True),
     )
-    for note in result.findings.notes:
+    for note in result.results.notes:
         print(note)
-    print(result.verdict.sentence if result.verdict else state_sentence(result.findings))
+    print(result.verdict.sentence if result.verdict else state_sentence(result.results))
     print(f"Report: {result.report(folder / 'report.html')}")

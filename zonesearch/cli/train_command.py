@@ -92,10 +92,10 @@ def call(options: argparse.Namespace) -> None:
     onnx = options.onnx and options.onnx.absolute()  # code of the user's may change the working directory
     for place in filter(None, (out, onnx)):
         _check_place(place)
-    with share_bar(f"{home.findings.name}: {home.settled.why}") as report:
+    with share_bar(f"{home.results.name}: {home.settled.why}") as report:
         trained = home.train(all_data=options.all_data, seeds=seeds, report=report, say=_say)
     print(f"{point_text(home.settled.params)}: {home.settled.why}")
-    about, metric = trained.about, home.findings.metric
+    about, metric = trained.about, home.results.metric
     said = ", ".join(
         f"{metric.name} on {name} {metric.text(sum(about[name]) / len(about[name]))}"
         for name in ("validation", "test")

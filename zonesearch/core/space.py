@@ -217,7 +217,7 @@ class Space:
         return self.bare(params) if self.conditional else params
 
     def found(self) -> dict[str, Any]:
-        """What the findings of a search have from a stage that hands on a narrower space: nothing of its own."""
+        """What the results of a search have from a stage that hands on a narrower space: nothing of its own."""
         return {}
 
     def describe(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import Any
 from zonesearch.errors import ObjectiveError, StoreError, StudyError, ZoneSearchError
 from zonesearch.run.learning import as_learned
 from zonesearch.run.loading import load_run
-from zonesearch.run.pipeline import next_round, round_bundles
+from zonesearch.run.pipeline import next_round, round_jobs
 from zonesearch.run.result import Result
 from zonesearch.run.running import as_begun, as_recorded, open_run, run_study
 from zonesearch.run.shards import Shard, deal, remaining
@@ -179,7 +179,7 @@ def submit_study(
         at = next_round(study.stages, trials, study.budget)
         if at.finished:
             return load_run(into)
-        dealt = deal(round_bundles(objective, at), n)
+        dealt = deal(round_jobs(objective, at), n)
         todo = [Shard(i, n) for i, part in enumerate(dealt, start=1) if remaining(part, trials)]
         say(f"Stage {study.stages[at.stage].name}: {len(at.missing)} trainings in {len(todo)} jobs")
         jobs = [

@@ -202,9 +202,9 @@ class ZoneSearchCV(BaseSearchCV):  # type: ignore[misc]
                     state = stream_seed(entropy, "weights", seed) % 2**31
                     candidates = [self._candidate(space.params(t.params), state) for t in trainings]
                     self._evaluate(evaluate_candidates, trainings, candidates, state)
-            findings = find(study, log.trials)
-            self.verdict_, self.zones_ = findings.verdict, findings.zones
-            self.result_ = Result(findings)
+            results = find(study, log.trials)
+            self.verdict_, self.zones_ = results.verdict, results.zones
+            self.result_ = Result(results)
             log.finish(self._first_rows, self.verdict_)
         finally:
             del self._log

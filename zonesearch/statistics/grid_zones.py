@@ -100,7 +100,7 @@ class Zones(tuple[Zone, ...]):
     __slots__ = ()
 
     def found(self) -> dict[str, Any]:
-        """What the findings of a search have from it."""
+        """What the results of a search have from it."""
         return {"zones": self} if self else {}
 
 

@@ -247,7 +247,7 @@ class Verdict:
         return any(len(set(best.accuracies) & set(other.accuracies)) < 2 for other in others)
 
     def found(self) -> dict[str, Any]:
-        """What the findings of a search have from it."""
+        """What the results of a search have from it."""
         finalists = sorted((standing.finalist for standing in self.standings), key=lambda finalist: finalist.number)
         return {"verdict": self, "finalists": tuple(finalists)}
 

@@ -35,7 +35,7 @@ _RECIPE_TABLES = (
 OBJECTIVE_TABLES = ("objective", "training", *_RECIPE_TABLES)
 """The tables that an objective may have, beside one of its own name."""
 
-_FACE = ("fingerprint", "check", "bundles", "train")
+_FACE = ("fingerprint", "check", "jobs", "train")
 
 
 @dataclass(frozen=True)
@@ -189,6 +189,8 @@ class ObjectiveTables:
         except StudyError as error:
             raise StudyError(f"{self.where}: {error}") from None
         lacking = [name for name in _FACE if not callable(getattr(made, name, None))]
+        if callable(getattr(made, "bundles", None)):  # the name of ``jobs`` in version 0.1
+            lacking = [name for name in lacking if name != "jobs"]
         if lacking:
             raise ObjectiveError(f'{self.where}: the objective "{self.kind}" has no {", ".join(lacking)}')
         objective: Objective = made
@@ -208,7 +210,7 @@ class ObjectiveTables:
         if not isinstance(made, type):
             if settings:
                 raise StudyError(f'{place} {next(iter(settings))} has no effect: "{self.kind}" takes no settings')
-            return made() if callable(made) and not hasattr(made, "bundles") else made
+            return made() if callable(made) and not (hasattr(made, "jobs") or hasattr(made, "bundles")) else made
         if dataclasses.is_dataclass(made):
             settings = tables.read(made, settings, place)
         else:
