@@ -26,6 +26,7 @@ __all__ = [
     "SharesData",
     "Trying",
     "jobs_of",
+    "makes_jobs",
     "whole",
 ]
 
@@ -89,11 +90,17 @@ class Objective(Protocol):
         ...
 
 
+def makes_jobs(made: object) -> bool:
+    """Whether ``made`` is an objective, and not a function; version 0.1 called the method ``bundles``."""
+    return callable(getattr(made, "jobs", None)) or callable(getattr(made, "bundles", None))
+
+
 def jobs_of(objective: Objective, trainings: Sequence[Training]) -> list[Job]:
-    """The jobs of ``trainings``; objectives written for version 0.1 call the method ``bundles``."""
-    made = objective.jobs if hasattr(objective, "jobs") else getattr(objective, "bundles")  # noqa: B009
-    jobs: list[Job] = made(trainings)
-    return jobs
+    """The jobs of ``trainings``, under either name of the method."""
+    make: Callable[[Sequence[Training]], list[Job]] = getattr(
+        objective, "jobs" if hasattr(objective, "jobs") else "bundles"
+    )
+    return make(trainings)
 
 
 @runtime_checkable

@@ -15,7 +15,7 @@ from typing import Any
 
 from zonesearch.core import tables
 from zonesearch.core.metric import Metric
-from zonesearch.core.objective import Objective
+from zonesearch.core.objective import Objective, makes_jobs
 from zonesearch.core.plugins import load, registered
 from zonesearch.core.space import Space
 from zonesearch.errors import ObjectiveError, StudyError
@@ -188,9 +188,9 @@ class ObjectiveTables:
                 made = self._built(made)
         except StudyError as error:
             raise StudyError(f"{self.where}: {error}") from None
-        lacking = [name for name in _FACE if not callable(getattr(made, name, None))]
-        if callable(getattr(made, "bundles", None)):  # the name of ``jobs`` in version 0.1
-            lacking = [name for name in lacking if name != "jobs"]
+        lacking = [
+            name for name in _FACE if not (callable(getattr(made, name, None)) or (name == "jobs" and makes_jobs(made)))
+        ]
         if lacking:
             raise ObjectiveError(f'{self.where}: the objective "{self.kind}" has no {", ".join(lacking)}')
         objective: Objective = made
@@ -210,7 +210,7 @@ class ObjectiveTables:
         if not isinstance(made, type):
             if settings:
                 raise StudyError(f'{place} {next(iter(settings))} has no effect: "{self.kind}" takes no settings')
-            return made() if callable(made) and not (hasattr(made, "jobs") or hasattr(made, "bundles")) else made
+            return made() if callable(made) and not makes_jobs(made) else made
         if dataclasses.is_dataclass(made):
             settings = tables.read(made, settings, place)
         else:

@@ -9,7 +9,7 @@ from typing import Any
 
 from zonesearch.core.coarse import CELLS_MOST, example_cells
 from zonesearch.core.metric import ACCURACY, Metric
-from zonesearch.core.objective import Continuing, LooksAtLength, Objective, Trying
+from zonesearch.core.objective import Continuing, LooksAtLength, Objective, Trying, makes_jobs
 from zonesearch.core.plugins import registered
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.seeds import Seeds
@@ -261,7 +261,7 @@ class Study:
                 raise StudyError(f'unknown setting or stage "{key}"; {did_you_mean(key, known)}')
         named = Metric.parse("accuracy" if metric is None else metric, direction)
         made: Objective
-        made = objective if hasattr(objective, "jobs") else of_function(objective)  # type: ignore[assignment]
+        made = objective if makes_jobs(objective) else of_function(objective)  # type: ignore[assignment]
         made, named = with_metric(made, named, named=metric is not None, directed=direction is not None)
         common: dict[str, Any] = {"space": space, "epochs": epochs, "seeds": seeds, "reading": reading}
         common["study_seed"] = seed
