@@ -97,10 +97,8 @@ def makes_jobs(made: object) -> bool:
 
 def jobs_of(objective: Objective, trainings: Sequence[Training]) -> list[Job]:
     """The jobs of ``trainings``, under either name of the method."""
-    make: Callable[[Sequence[Training]], list[Job]] = getattr(
-        objective, "jobs" if hasattr(objective, "jobs") else "bundles"
-    )
-    return make(trainings)
+    jobs: list[Job] = getattr(objective, "jobs" if hasattr(objective, "jobs") else "bundles")(trainings)
+    return jobs
 
 
 @runtime_checkable

@@ -261,7 +261,7 @@ class Study:
                 raise StudyError(f'unknown setting or stage "{key}"; {did_you_mean(key, known)}')
         named = Metric.parse("accuracy" if metric is None else metric, direction)
         made: Objective
-        made = objective if makes_jobs(objective) else of_function(objective)  # type: ignore[assignment]
+        made = objective if makes_jobs(objective) else of_function(objective)  # type: ignore[assignment,arg-type]
         made, named = with_metric(made, named, named=metric is not None, directed=direction is not None)
         common: dict[str, Any] = {"space": space, "epochs": epochs, "seeds": seeds, "reading": reading}
         common["study_seed"] = seed
