@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmarks.gains import read_choices
 from benchmarks.gains import text as choices_table
-from benchmarks.pictures import Interval, Picture, mean_interval, share_interval
+from benchmarks.pictures import Interval, Picture, Row, mean_interval, share_interval
 from benchmarks.reach import reach_table, read_contest, replay, write_contest
 from benchmarks.statements import (
     LAST,
@@ -40,11 +40,12 @@ from benchmarks.statements import (
 )
 from zonesearch.benchmark.recorded import RecordedMap
 from zonesearch.benchmark.recording import map_of, read_map, write_map
-from zonesearch.core.reading import BEST
+from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Trials
 from zonesearch.run.recorded import read_run
 from zonesearch.statistics.search_results import SearchResults
+from zonesearch.study.files import read_study
 
 __all__ = ["FOLDER", "MAP", "main", "tables"]
 
@@ -57,6 +58,7 @@ ALIKE = ((1024, 512), (1024, 256), (512, 128), (512, 512))
 MARGIN = 0.3
 SPREAD = 1.49
 LONGER = 80
+_WIDTHS = (128, 192, 256, 384, 512, 768, 1024)
 _READER = 98.95
 
 
@@ -67,13 +69,13 @@ def record(runs: Path) -> None:
     """Write what the runs in ``runs`` say, as far as they are there."""
     FOLDER.mkdir(exist_ok=True)
     if (runs / "mnist_fnn").is_dir():
-        results = read_run(runs / "mnist_fnn")[0]
+        study = read_study(HERE.parent / "studies" / "mnist_fnn.toml")
+        results = replace(read_run(runs / "mnist_fnn")[0], space=study.space, epochs=study.epochs)
         write_map(_gridded(results), MAP)
         write_contest(replay(read_map(MAP)), FOLDER / "contest.json")
     for folder in (runs / "mnist_fnn_80", runs / "mnist_fnn"):
         if folder.is_dir():
-            results = read_run(folder)[0]
-            longer = _part(results, _space(_widths(results), [64]), LONGER, "mnist_batch_64")
+            longer = _part(read_run(folder)[0], _space(_WIDTHS, [64]), LONGER, "mnist_batch_64")
             if longer is not None:
                 write_map(longer, FOLDER / "batch_64.json")
                 break
@@ -93,10 +95,6 @@ def _gridded(results: SearchResults, name: str = "mnist_full") -> RecordedMap:
     cells = [cell for cell in whole.cells if all(cell.params[axis] in row for axis, row in rows.items())]
     cells.sort(key=lambda cell: (cell.params["batch"], cell.params["width"]))
     return replace(whole, cells=tuple(cells), name=name)
-
-
-def _widths(results: SearchResults) -> list[int]:
-    return [int(value) for value in results.space["width"].row()]
 
 
 def _space(widths: Sequence[int], batches: Sequence[int]) -> Space:
@@ -246,14 +244,22 @@ def rates_table() -> str:
 
 
 def wide_table() -> str:
-    """Validation accuracy at batch 64 by width, the map's and larger ones."""
+    """Validation accuracy at batch 64 by width, the map's and larger ones; the noise is pooled over the widths."""
     pictures = [Picture.of(read_map(MAP)), *(Picture.of(found) for found in (_map("wide"),) if found is not None)]
     rows = ["| width, batch 64 | best epoch | last epoch | seeds |", "| --- | --- | --- | --- |"]
+    halves = {}
     for picture in pictures:
-        for width in picture.widths:
-            best, last = (mean_interval(picture.at(reading, width, 64)) for reading in (BEST, LAST))
-            rows.append(f"| {width} | {best.text()} | {last.text()} | {best.n} |")
+        found = {name: _row_64(picture, reading) for name, reading in (("best", BEST), ("last", LAST))}
+        halves = halves or {name: row.half_width() * math.sqrt(row.n_seeds) for name, row in found.items()}
+        for j, width in enumerate(picture.widths):
+            n = picture.n_seeds
+            said = (f"{row.means[j]:.2f} ± {halves[name] / math.sqrt(n):.2f}" for name, row in found.items())
+            rows.append(f"| {width} | {' | '.join(said)} | {n} |")
     return "\n".join(rows)
+
+
+def _row_64(picture: Picture, reading: Reading) -> Row:
+    return next(row for row in picture.rows(reading) if row.batch == 64)
 
 
 def tables() -> dict[str, str]:

@@ -101,6 +101,10 @@ class Row:
         quantile = float(stats.t.ppf(1 - (1 - LEVEL) / (2 * n_compared), degrees))
         return quantile * math.sqrt(2 * self.variance / self.n_seeds)
 
+    def half_width(self) -> float:
+        """Half of the interval of one mean."""
+        return self.least_difference(1) / math.sqrt(2)
+
     def falls(self, n_compared: int) -> bool:
         """Whether a wider network is worse than a narrower one, beyond the noise."""
         least = self.least_difference(n_compared)
