@@ -25,6 +25,7 @@ from zonesearch.report.figures.view import Matrix, View
 
 __all__ = ["height_range", "map_figure", "map_frame", "surface_figure", "value_range"]
 
+_FLAT = 0.02  # of a share: cells that differ by less are written with two decimals
 _MOST_WRITTEN = 12  # row values up to which the values are written into the cells
 _MOST_DOTS = 1500
 _MOST_FINALISTS = 12  # more, as when every cell is compared, would hide the map
@@ -82,6 +83,11 @@ def map_frame(view: View, step: int) -> dict[str, Any]:
     }
 
 
+def _written(shown: Shown, span: float) -> str:
+    """The format of a value in its cell: as many decimals as tell the cells of a flat map apart."""
+    return ".3g" if not shown.percent else ".2%" if span < _FLAT else ".1%"
+
+
 def map_figure(view: View, step: int = -1) -> go.Figure:
     """The heat map with zones outlined and numbered, candidates, finalists and what was lost.
 
@@ -103,7 +109,7 @@ def map_figure(view: View, step: int = -1) -> go.Figure:
         hoverongaps=False,
         text=_labels(view),
         hovertemplate=f"%{{text}}<br>{shown.name} %{{z:{shown.spec}}}{shown.unit}<extra></extra>",
-        texttemplate=f"%{{z:{'.1%' if shown.percent else '.3g'}}}" if written else "",
+        texttemplate=f"%{{z:{_written(shown, high - low)}}}" if written else "",
         name=shown.name,
     )
     figure = go.Figure(heat)
