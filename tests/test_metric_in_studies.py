@@ -171,7 +171,7 @@ def test_what_contradicts_itself_is_refused(here: Path, more: str, said: str) ->
 
 
 def test_metric_is_no_axis_and_no_axis_a_metric() -> None:
-    with pytest.raises(ObjectiveError, match='"metric" is no axis'):
+    with pytest.raises(ObjectiveError, match='"metric" cannot be an axis'):
         Recipe().check({"metric": "accuracy"})
     with pytest.raises(StudyError, match='metric and an axis are both called "width"'):
         run_pipeline({"width": [1, 2]}, objective=lambda params: 0.5, metric="width")

@@ -81,7 +81,9 @@ def test_nothing_is_significant_without_a_spread_of_its_own() -> None:
         return Contest("made", 10, 0.01, 0.1, "observed", tuple(searches))
 
     few = played(3, lambda method, repeat: 0.0 if method == "a" else 0.2 + repeat / 1000)
-    assert few.sentence.endswith("(mean of 3 searches); so few searches do not say how sure that is: at least 5 do.")
+    assert few.sentence.endswith(
+        "(mean of 3 searches); too few searches to say how certain that is: it takes at least 5."
+    )
     same = played(10, lambda method, repeat: 0.0 if method == "a" else 0.2)
     assert "significantly" not in same.sentence
     assert "against b every search gives the same" in same.sentence

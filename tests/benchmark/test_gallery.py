@@ -55,7 +55,7 @@ def test_study_that_fails_does_not_take_the_front_page_away(tmp_path: Path) -> N
 
 def test_pictures_without_a_browser_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    with pytest.raises(StoreError, match="a picture needs a Chromium"):
+    with pytest.raises(StoreError, match="a picture needs Chromium"):
         make_gallery(studies(), tmp_path / "reports", runs=tmp_path / "runs", pictures=True)
 
 

@@ -77,7 +77,7 @@ def test_a_shorter_training_is_the_beginning_of_the_longer_one() -> None:
     short, long = (MAP.answer([Training(point, 0, epochs)], 3)[0] for epochs in (2, 3))
     assert short.validation_curve == long.validation_curve[:2]
     assert short.accuracy == short.validation_curve[-1]
-    with pytest.raises(StudyError, match="ends at 3 epochs, and 4 are asked for"):
+    with pytest.raises(StudyError, match="ends at 3 epochs, but 4 were requested"):
         MAP.answer([Training(point, 0, 4)], 0)
 
 

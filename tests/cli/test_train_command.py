@@ -143,7 +143,7 @@ def test_options_that_make_no_sense_are_refused_in_one_sentence(here: Path, caps
     assert "add --study" in refused(capsys, "run", "--set", "seed=1")
     assert "cannot be read" in refused(capsys, "run", "--study", "nowhere.toml")
     assert "nowhere" in refused(capsys, "nowhere")
-    assert "is another experiment than the run" in refused(
+    assert "is a different experiment from the run" in refused(
         capsys, "run", "--study", "study.toml", "--set", "network.depth=2"
     )
     Path("file").write_text("")

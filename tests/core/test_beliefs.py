@@ -26,7 +26,7 @@ def test_prior_is_read_and_written() -> None:
         ({"center": 0.003, "spread": 0.5}, "factor"),
         ({"center": 0.003}, "spread must be a number"),
         ({"centre": 0.003, "spread": 3}, "did you mean"),
-        (0.003, "is a table"),
+        (0.003, "must be a table"),
     ],
 )
 def test_prior_that_makes_no_sense_is_refused(prior: Any, said: str) -> None:

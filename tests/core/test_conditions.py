@@ -53,7 +53,7 @@ def test_points_of_the_cube_are_points_of_the_space(u: list[float]) -> None:
         ({"a": [1, 2], "b": {"low": 1, "high": 2, "when": {"c": 1}}}, "is not an axis"),
         ({"a": ["x", "y"], "b": {"low": 1, "high": 2, "when": {"a": "z"}}}, "which is not one of its values"),
         ({"a": ["x", "y"], "b": {"low": 1, "high": 2, "when": "a"}}, "when must be a table"),
-        ({"a": ["x", "y"], "b": {"low": 1, "high": 2, "when": {"a": []}}}, "names no value"),
+        ({"a": ["x", "y"], "b": {"low": 1, "high": 2, "when": {"a": []}}}, "does not name a value"),
         (
             {"a": {"values": ["x"], "when": {"b": "y"}}, "b": {"values": ["y"], "when": {"a": "x"}}},
             "form a circle",

@@ -88,7 +88,7 @@ def test_another_name_is_refused_whatever_it_knows(shown: str, host: str) -> Non
     host = host.format(port=urlsplit(shown).port)
     status, headers, body = said(shown, f"GET /api/studies?token=TOKEN HTTP/1.1\nHost: {host}\nCOOKIE")
     assert status == 403
-    assert "is to be asked as http://127.0.0.1:" in body
+    assert "must be addressed as http://127.0.0.1:" in body
     assert "Set-Cookie" not in headers
     assert "small" not in body
 
@@ -293,5 +293,5 @@ def test_a_name_that_was_rebound_is_refused_by_a_real_browser(shown: str) -> Non
         answer = page.goto(f"http://evil.example:{port}/dashboard")
         assert answer is not None
         assert answer.status == 403
-        assert "is to be asked as http://127.0.0.1" in page.inner_text("body")
+        assert "must be addressed as http://127.0.0.1" in page.inner_text("body")
         browser.close()

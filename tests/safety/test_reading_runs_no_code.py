@@ -67,6 +67,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder from a stranger, and where the user stands; nothing in it may run."""
     marker = tmp_path / "marker"
     monkeypatch.setenv("MARKER", str(marker))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     here = tmp_path / "stranger"
     here.mkdir()
     monkeypatch.chdir(here)
@@ -123,6 +124,7 @@ READING: dict[str, Callable[[str], int]] = {
     "compare": lambda run: main(["compare", run, "--methods", "random", "--budget", "4", "--seeds", "2", "--quiet"]),
     "claims": lambda run: main(["claims", run]),
     "dashboard": dashboard,
+    "learn": lambda run: main(["learn", run]) and 0,  # what cannot be learned from is refused
     "export": lambda run: main(["export", run, "--tensorboard", "board"]),
     "python": lambda run: 0 * len(read_run(run)[0].trials),
     "python load_run": lambda run: 0 * len(load_run(run)._repr_html_()),

@@ -378,7 +378,7 @@ def test_constraints_and_budgets_are_those_of_every_search() -> None:
     assert clone(found).get_params()["constraints"] == ["n_neighbors * leaf_size <= 200"]
     timed = search(KNeighborsClassifier(), {"n_neighbors": [1, 2, 3]}, seeds=1, budget={"minutes": 5}).fit(X, Y)
     assert timed.verdict_ is not None
-    with pytest.raises(StudyError, match="give one of them"):
+    with pytest.raises(StudyError, match="give only one of them"):
         search(KNeighborsClassifier(), space, n_trainings=9, budget={"trainings": 9}).fit(X, Y)
     with pytest.raises(StudyError, match="no epochs"):
         search(KNeighborsClassifier(), space, budget={"epochs": 9}).fit(X, Y)

@@ -108,7 +108,7 @@ def test_a_run_of_today_and_an_old_one_are_merged_in_either_direction(old: Path)
 def test_an_old_run_goes_on_in_the_precision_that_was_the_default(old: Path) -> None:
     result = run_study(read_study("digits.toml", ["polish.keep=3"]), into=old / "digits-old")
     assert "precision" not in RunFolder.open(old / "digits-old").identity["objective"].get("training", {})
-    assert any("begun with other values" in note and '"float32" -> "auto"' in note for note in result.results.notes)
+    assert any("started with other values" in note and '"float32" -> "auto"' in note for note in result.results.notes)
     assert all("precision_asked" not in trial.provenance for trial in result.results.trials)
     with pytest.raises(StudyError, match=r'precision: "float32" -> "auto"'):
         run_study(read_study("digits.toml", ["training.precision=auto"]), into=old / "digits-old")

@@ -116,7 +116,7 @@ def test_images_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     for name in ("one/3.png", "two/0.png"):
         (tmp_path / "a" / name).write_bytes((tmp_path / "a" / name).read_bytes()[:60])
     refused(
-        r"2 of 18 images cannot be read, the first one/3.png \(.*\); replace what is broken",
+        r"2 of 18 images cannot be read, the first one/3.png \(.*\); replace or remove them",
         name="images",
         root=str(tmp_path / "a"),
     )

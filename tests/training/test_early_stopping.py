@@ -114,7 +114,7 @@ def test_no_rule_never_stops(accuracies: list[float]) -> None:
     [
         ({"patince": 3}, 'did you mean "patience"?'),
         ({"patience": 0}, "at least 1"),
-        ({"rise": -1.0}, "per cent"),
+        ({"rise": -1.0}, "percentage"),
         ({"after": 0}, "number of epochs"),
     ],
 )

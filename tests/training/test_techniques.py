@@ -156,7 +156,7 @@ def test_a_setting_of_a_technique_may_be_an_axis() -> None:
         ({}, {"evolution.children": 8}, r"needs the table \[evolution\]"),
         ({"evolution": {}}, {"evolution.childern": 8}, "as an axis"),
         ({"evolution": {}}, {"evolution.children": 0}, "children must be a whole number"),
-        ({}, {"averaging": 0.5}, 'axis "averaging" is no setting'),
+        ({}, {"averaging": 0.5}, 'axis "averaging" is not a setting'),
     ],
 )
 def test_a_wrong_axis_of_a_technique_is_a_clear_error(tables, params, said: str) -> None:

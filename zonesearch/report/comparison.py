@@ -146,7 +146,7 @@ def _differences(runs: Mapping[str, MapSummary]) -> list[Section]:
             Picture(
                 f"difference-{i}",
                 difference_figure(first.space[axes[0]], first.space[axes[1]], cells, shown, _LEVEL),
-                f"{named(first.metric)} of {there}minus that of {here}, by cell.",
+                f"{named(first.metric)} of {there} minus that of {here}, by cell.",
                 f"{there} less {here}{', in points' if shown.percent else ''}. Outlined: a significant difference.",
             )
             for i, (there, cells) in enumerate(shared.items())
