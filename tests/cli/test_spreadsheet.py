@@ -58,3 +58,10 @@ def test_whole_numbers_of_an_axis_that_is_sometimes_absent_stay_whole() -> None:
     )
     told = as_texts(trials.frame()).to_csv(index=False)
     assert [row["k"] for row in csv.DictReader(io.StringIO(told))] in (["2", ""], ["", "2"])
+
+
+def test_choices_that_print_alike_stay_apart() -> None:
+    frame = pd.DataFrame({"c": pd.Series([1, "1", True, "True", "relu"], dtype=object)})
+    shown = as_texts(frame)["c"].tolist()
+    assert shown == [1, '"1"', True, '"True"', "relu"]
+    assert len(set(map(str, shown))) == 5

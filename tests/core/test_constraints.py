@@ -109,3 +109,11 @@ def test_equality_tells_choices_apart_as_the_space_does(expression: str, value: 
 def test_a_constraint_takes_one_of_two_choices_that_python_calls_equal() -> None:
     space = Space.parse({"x": {"choices": [True, 1, 1.0]}}, ["x == 1"])
     assert [type(cell["x"]) for cell in space.grid()] == [int]
+
+
+def test_none_that_is_compared_is_refused_with_the_place_and_the_fix() -> None:
+    depth = {"depth": {"choices": [None, 2]}}
+    with pytest.raises(SpaceError, match=r"at \{'depth': None\} it compares .* allow or exclude such values first"):
+        Space.parse(depth, constraints=["depth > 1"])
+    mended = Space.parse(depth, constraints=["depth == None or depth > 1"])
+    assert mended.allows({"depth": None})

@@ -89,3 +89,9 @@ def test_load_run_of_a_study_file_knows_the_study(tmp_path: Path) -> None:
     results = load_run(tmp_path / "old").results
     assert results.name == "digits-old"
     assert results.space == read_study(OLD / "digits.toml").space
+
+
+def test_file_in_place_of_a_run_folder_is_called_one(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_text("[space]\nwidth = [8, 16]\n")
+    with pytest.raises(StoreError, match=r"s\.toml is a file, not a run folder"):
+        load_run(tmp_path / "s.toml")

@@ -384,3 +384,13 @@ def test_constraints_and_budgets_are_those_of_every_search() -> None:
         search(KNeighborsClassifier(), space, budget={"epochs": 9}).fit(X, Y)
     with pytest.raises(SpaceError, match="is not an axis"):
         search(KNeighborsClassifier(), space, constraints=["neighbors < 3"]).fit(X, Y)
+
+
+def test_none_among_words_is_a_choice_of_its_own() -> None:
+    space = ParamSpace.parse({"max_features": [None, "sqrt", "None"]})
+    assert [space.params({"max_features": value})["max_features"] for value in space.space.axes[0].row()] == [
+        None,
+        "sqrt",
+        "None",
+    ]
+    assert not space.objects

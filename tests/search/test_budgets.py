@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from zonesearch import Plan, Study, StudyError, Training, Trial, Trials, run_pip
 from zonesearch.cli.main import main
 from zonesearch.core.trials import Params
 from zonesearch.report.map_summary import MapSummary
+from zonesearch.report.summaries.state import state_sentence
 from zonesearch.run.pipeline import find, forecast, next_round
 from zonesearch.run.recorded import read_run
 from zonesearch.search.budget import Budget
@@ -343,3 +346,30 @@ def test_a_range_test_before_a_grid_with_rungs_within_a_budget(tmp_path: Path, m
     assert [t.state for t in result.trials if "sweep" in str(t.params.get("schedule"))] == ["diverged"]
     assert spent(list(result.trials.records()))[1] <= 150
     assert any("% of the epochs saved" in note for note in result.results.notes)
+
+
+def test_run_whose_trainings_used_a_smaller_budget_up_says_so(tmp_path: Path) -> None:
+    def error(params: dict[str, float], seed: int, epochs: int) -> Iterator[float]:
+        for epoch in range(epochs):
+            yield 1 + (math.log10(params["x"]) + 2) ** 2 + 2 / (epoch + 1) + 0.01 * ((seed * 7 + epoch) % 3)
+
+    def run(**budget: Any) -> Any:
+        return run_pipeline(
+            {"x": {"low": 0.001, "high": 1.0, "row": 6}},
+            objective=error,
+            metric="rmse",
+            epochs=6,
+            stages=["grid", "interval", "polish"],
+            grid={"rungs": [2, 4]},
+            polish={"keep": 3, "repeats": 4},
+            into=tmp_path / "run",
+            **budget,
+        )
+
+    before = run().verdict.sentence
+    found = run(budget={"epochs": 60})
+    assert found.verdict is None
+    said = state_sentence(found.results)
+    assert "the budget is spent before stage grid" in said
+    assert "yet" not in said
+    assert run().verdict.sentence == before

@@ -21,12 +21,17 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def as_texts(frame: pd.DataFrame) -> pd.DataFrame:
-    """``frame`` with an apostrophe before each text, names of columns included, that would be taken for a formula."""
+    """``frame`` with an apostrophe before each text, names of columns included, that would be taken for a formula.
+
+    A text that looks like another value of its column, as the choice ``"1"`` beside ``1``, gets quotation marks.
+    """
     shown = frame.copy()
     for i, kind in enumerate(frame.dtypes):
         if kind.kind == "O" or str(kind) in ("str", "string", "category"):
             texts = np.empty(len(frame), dtype=object)  # pandas would make whole numbers beside absent ones 1.0
-            texts[:] = [_text(value) for value in frame.iloc[:, i]]
+            column = list(frame.iloc[:, i])
+            others = {str(value) for value in column if value is not None and not isinstance(value, str)}
+            texts[:] = [_text(_quoted(value, others)) for value in column]
             shown.isetitem(i, texts)
     return shown.set_axis([_text(name) for name in frame.columns], axis="columns")
 
@@ -35,3 +40,8 @@ def _text(value: Any) -> Any:
     if isinstance(value, tuple):  # a list as the records have it
         return json.dumps(value)
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def _quoted(value: Any, others: set[str]) -> Any:
+    alike = isinstance(value, str) and value in others and not value.startswith(_FORMULA)  # those get an apostrophe
+    return json.dumps(value) if alike else value

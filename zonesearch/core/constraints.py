@@ -136,7 +136,10 @@ class Constraint:
         except _AbsentError:
             return True
         except TypeError as error:
-            raise self._refused(f"at {dict(params)}: {error}") from None
+            raise self._refused(
+                f"at {dict(params)} it compares or adds what does not go together ({error}); "
+                "allow or exclude such values first, as \"x == 'a' or y > 1\""
+            ) from None
         except (ArithmeticError, ValueError):
             return False
 

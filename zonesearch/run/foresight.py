@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from zonesearch.core.objective import Objective
+from zonesearch.errors import StoreError, StudyError
 from zonesearch.run.learning import learned_stages
 from zonesearch.search.controller.context import known_optimizer
 from zonesearch.search.controller.foresight import Foresight, foresee
@@ -20,13 +22,16 @@ __all__ = ["foresight_of"]
 def foresight_of(study: Study, objective: Objective) -> Foresight | None:
     """What is foretold of ``study``; None where no axis has a role.
 
-    Earlier runs count as they would in a run of its stage ``controller``; where it has none, those in the user's cache.
+    Earlier runs count as they would in a run of its stage ``controller``; where it has none, those in the user's cache,
+    unless it cannot be read: a cache that no run of this study looks at must not keep it from being planned.
 
     Raises:
         StudyError, StoreError, MergeError: an earlier run cannot be read.
     """
-    own = next((stage for stage in study.stages if isinstance(stage, Controller)), None) or _stage(study, objective)
-    stage: Any = learned_stages([own], cache=True)[0]
+    own = next((stage for stage in study.stages if isinstance(stage, Controller)), None)
+    stage: Any = own or _stage(study, objective)
+    with suppress(*(() if own else (StoreError, StudyError))):
+        (stage,) = learned_stages([stage], cache=True)
     view = View.of(Cube(study.space), load_prior(), study.epochs, stage.optimizer, stage.lessons)
     return foresee(view, stage.level)
 

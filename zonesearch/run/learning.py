@@ -148,13 +148,14 @@ class Learned:
         mend = f"`zonesearch learn --forget {file.stem}` removes it"
         try:
             if file.stat().st_size > _LARGEST:
-                raise ValueError("it is too large")
+                raise StudyError("it is too large")
             plain = json.loads(file.read_bytes())
             if plain["format"] != _FORMAT:
-                raise ValueError(f"it has format {plain['format']!r}")
+                raise StudyError(f"it has format {plain['format']!r}, and this version reads {_FORMAT}")
             return Cached(str(plain["source"]), Lesson.parse(plain["lesson"], str(file)))
         except (OSError, StudyError, *_ODD) as error:
-            reason = getattr(error, "strerror", None) or str(error)[:200]
+            plain_words = getattr(error, "strerror", None) or (str(error) if isinstance(error, StudyError) else "")
+            reason = plain_words[:200] or "it is damaged, or of another version"
             raise StoreError(f"{file} in the cache of what was learned cannot be read ({reason}): {mend}") from None
 
 

@@ -93,7 +93,7 @@ def _labelled(values: Any) -> tuple[tuple[Value, ...], dict[Value, Any]]:
     plain = [value.item() if isinstance(value, np.generic) else value for value in values]
     kinds = {type(value) for value in plain}
     numbers = kinds <= {int, float} and all(map(math.isfinite, plain))
-    if numbers or kinds == {str} or kinds == {bool}:
+    if numbers or kinds <= {str, type(None)} or kinds == {bool}:
         return tuple(dict.fromkeys(plain)), {}
     behind: dict[Value, Any] = {}
     for value in plain:

@@ -116,3 +116,21 @@ def test_plan_foretells_the_zone_and_says_where_it_cannot(tmp_path: Path, capsys
     assert json.loads(capsys.readouterr().out)["forecast"] is None
     assert main(["plan", str(file), "--no-probe"]) == 0
     assert "No axis has a role, so nothing is foretold" in capsys.readouterr().out
+
+
+def test_damaged_cache_keeps_only_a_study_that_would_use_it_from_being_planned(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    kept = tmp_path / "cache" / "zonesearch" / "learned"
+    kept.mkdir(parents=True)
+    (kept / "odd.json").write_text("[]")
+    file = tmp_path / "s.toml"
+    file.write_text(STUDY.format(name="learning_rate"))
+    assert main(["plan", str(file), "--no-probe"]) == 0
+    assert "Forecast, by trainings of other networks" in capsys.readouterr().out
+    file.write_text(STUDY.format(name="learning_rate") + '[search]\nstages = ["controller"]\n')
+    assert main(["plan", str(file), "--no-probe"]) == 2
+    said = capsys.readouterr().err
+    assert "--forget odd" in said
+    assert "indices" not in said  # Python's words for it

@@ -25,11 +25,16 @@ def state_sentence(results: SearchResults) -> str:
         return _imported_sentence(results)
     if waiting is None:
         return f"{came}; this search ends without a verdict."
-    missing = int(stages_table(results).set_index("stage")["missing"].get(waiting.name, 0))
-    lacks = f"stage {waiting.name} still wants {missing:,}" if missing else f"stage {waiting.name} comes next"
     metric = results.metric
     best = metric.best(trial.value(results.reading) for trial in results.trials if trial.complete)
     called = "" if metric.name == ACCURACY.name else f"{metric.name} "
+    if waiting.notes:  # it wants trainings, and a budget that is spent lets nobody train them
+        return (
+            f"No verdict: {came}, and the budget is spent before stage {waiting.name} has what it wants; give a larger "
+            f"budget or another folder. Best so far: {called}{metric.text(best)}."
+        )
+    missing = int(stages_table(results).set_index("stage")["missing"].get(waiting.name, 0))
+    lacks = f"stage {waiting.name} still wants {missing:,}" if missing else f"stage {waiting.name} comes next"
     return f"No verdict yet: {came}, {lacks}. Best so far: {called}{metric.text(best)}."
 
 

@@ -189,6 +189,8 @@ class RunFolder:
         """
         path = Path(path)
         refuse_address(path)
+        if path.is_file():
+            raise StoreError(f"{path} is a file, not a run folder; a study STUDY.toml has its run in runs/STUDY")
         if not path.is_dir():
             raise StoreError(f"there is no run folder {path}; `zonesearch run STUDY.toml --into {path}` makes one")
         heading, notes = _find_heading(path)
