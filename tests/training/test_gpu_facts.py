@@ -56,7 +56,8 @@ def test_stacks_are_as_large_as_the_memory_of_each_worker(
     found: list[Gpu], n_workers: int, n_bytes: int, seconds: float
 ) -> None:
     limits = stack_limits(found, n_workers, 100.0)
-    assert (limits.n_bytes, limits.seconds) == (n_bytes, pytest.approx(seconds))
+    assert limits.n_bytes == n_bytes
+    assert limits.seconds == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(

@@ -78,8 +78,8 @@ class Augmentation:
                 shifts.append(torch.randint(2 * self._settings.pad + 1, (2, n, 1), generator=self.generator))
             if self._settings.flip:
                 mirrored.append(torch.rand(n, generator=self.generator).lt(0.5))
-        moved = torch.cat(shifts, 1).to(device).split(list(sizes), 1) if shifts else [None] * len(sizes)
-        turned = torch.cat(mirrored).to(device).split(list(sizes)) if mirrored else [None] * len(sizes)
+        moved = torch.cat(shifts, 1).to(device).split_with_sizes(list(sizes), 1) if shifts else [None] * len(sizes)
+        turned = torch.cat(mirrored).to(device).split_with_sizes(list(sizes)) if mirrored else [None] * len(sizes)
         return [Drawn(*each) for each in zip(moved, turned, strict=True)]
 
     def __call__(self, x: Tensor, drawn: Drawn | None = None) -> Tensor:

@@ -54,7 +54,7 @@ def steps(run: Run, limit: int | None = None) -> Iterator[tuple[Tensor | None, T
     n_steps_now = n_steps if limit is None else min(limit, n_steps)
     drawn = None
     if run.augmentation is not None:
-        sizes = [len(chosen) for chosen in permutation.split(batch)[:n_steps_now]]
+        sizes = [len(chosen) for chosen in torch.split(permutation, batch)[:n_steps_now]]
         drawn = run.augmentation.ahead(sizes, device)
     for i in range(n_steps_now):
         rate = run.schedule.rate(run.base_rate, first + i, n_steps, run.epochs, history)
