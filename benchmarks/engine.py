@@ -52,25 +52,25 @@ DIGITS = Path(__file__).parents[1] / "studies" / "digits.toml"
 
 
 def script_epochs(
-    train: Dataset[Any], validation: Dataset[Any], width: int, batch: int, epochs: int
+    train: Dataset[Any], validation: Dataset[Any], width: int, batch: int, epochs: int, device: torch.device = CPU
 ) -> Iterator[float]:
     """One training of (a): the validation accuracy after each epoch, as it comes."""
     loader = DataLoader(train, batch_size=batch, shuffle=True)
     judges = DataLoader(validation, batch_size=1000)
     n_inputs = train[0][0].numel()
-    network = nn.Sequential(nn.Flatten(), nn.Linear(n_inputs, width), nn.ReLU(), nn.Linear(width, 10))
+    network = nn.Sequential(nn.Flatten(), nn.Linear(n_inputs, width), nn.ReLU(), nn.Linear(width, 10)).to(device)
     optimizer = torch.optim.Adam(network.parameters())
     for _ in range(epochs):
         network.train()
         for inputs, labels in loader:
             optimizer.zero_grad()
-            functional.cross_entropy(network(inputs), labels).backward()
+            functional.cross_entropy(network(inputs.to(device)), labels.to(device)).backward()
             optimizer.step()
         network.eval()
         right = 0
         with torch.no_grad():
             for inputs, labels in judges:
-                right += int((network(inputs).argmax(1) == labels).sum())
+                right += int((network(inputs.to(device)).argmax(1) == labels.to(device)).sum())
         yield right / len(validation)  # type: ignore[arg-type]
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "ChecksLength",
     "Continuing",
     "Job",
+    "Joining",
     "LooksAtLength",
     "Measured",
     "Objective",
@@ -26,6 +27,7 @@ __all__ = [
     "SharesData",
     "Trying",
     "jobs_of",
+    "joined",
     "makes_jobs",
     "whole",
 ]
@@ -154,6 +156,22 @@ class SharesData(Protocol):
     def share_data(self, folder: Path) -> None:
         """Put the data into ``folder``, which is deleted after the run; workers are told it by ``SHARED_DATA``."""
         ...
+
+
+@runtime_checkable
+class Joining(Protocol):
+    """An objective that trains more together where the machine has room for it."""
+
+    def joined(self, jobs: Sequence[Job], n_workers: int) -> list[Job]:
+        """The trainings of ``jobs``, each in exactly one job, as ``n_workers`` processes of this machine train them
+        quickest. Work is dealt among shards before, by jobs that every machine forms alike.
+        """
+        ...
+
+
+def joined(objective: Objective, jobs: Sequence[Job], n_workers: int) -> list[Job]:
+    """What :class:`Joining` makes of jobs that this machine trains; other objectives leave them as they are."""
+    return objective.joined(jobs, n_workers) if jobs and isinstance(objective, Joining) else list(jobs)
 
 
 def whole(trial: Trial, objective: Objective) -> Trial:

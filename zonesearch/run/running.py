@@ -11,7 +11,7 @@ from typing import Any
 
 from zonesearch.core.limits import time_limit
 from zonesearch.core.metric import ACCURACY, Metric
-from zonesearch.core.objective import ChecksLength, Job, Objective, whole
+from zonesearch.core.objective import ChecksLength, Job, Objective, joined, whole
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
@@ -381,6 +381,8 @@ def _loop(
             jobs = round_jobs(objective, at)
             mine = jobs if shard is None else _part(jobs, shard, store)
             todo = remaining(mine, known())
+            if getattr(crew, "trains_here", False):
+                todo = joined(objective, todo, crew.n_workers)
             observer.round_begins(at, todo, len(study.stages))
             if todo:
                 first = order_of_work(todo)[0]

@@ -6,6 +6,9 @@ re-implementation of weight averaging.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -13,7 +16,7 @@ from torch.nn import functional
 from zonesearch.errors import ObjectiveError, did_you_mean
 from zonesearch.training.settings import AugmentationSettings
 
-__all__ = ["PADDINGS", "Augmentation", "check_augmentation"]
+__all__ = ["PADDINGS", "Augmentation", "Drawn", "check_augmentation"]
 
 PADDINGS = ("zero", "reflect")
 
@@ -34,6 +37,19 @@ def check_augmentation(settings: AugmentationSettings, shape: tuple[int, ...]) -
         raise ObjectiveError(f"[augmentation] pad = {settings.pad} reflects more than an image of {shape[-2:]} holds")
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """What is done to the images of a batch, where they lie.
+
+    Args:
+        shifts: (2, n, 1), rows and columns by which the place cut out of the padded image is moved; None: no padding.
+        mirrored: (n,), which are mirrored; None: none.
+    """
+
+    shifts: Tensor | None
+    mirrored: Tensor | None
+
+
 class Augmentation:
     """Draws anew for each image of each batch, from a generator of its own.
 
@@ -52,20 +68,39 @@ class Augmentation:
         twin.generator.set_state(self.generator.get_state())
         return twin
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """Images of shape (n, channels, height, width), changed; the same shape and device."""
+    def ahead(self, sizes: Sequence[int], device: torch.device) -> list[Drawn]:
+        """Draw for several batches what they would draw one after the other, and bring it to ``device`` in one go: a
+        step on a GPU then waits for nothing from the host.
+        """
+        shifts, mirrored = [], []
+        for n in sizes:
+            if self._settings.pad:
+                shifts.append(torch.randint(2 * self._settings.pad + 1, (2, n, 1), generator=self.generator))
+            if self._settings.flip:
+                mirrored.append(torch.rand(n, generator=self.generator).lt(0.5))
+        moved = torch.cat(shifts, 1).to(device).split_with_sizes(list(sizes), 1) if shifts else [None] * len(sizes)
+        turned = torch.cat(mirrored).to(device).split_with_sizes(list(sizes)) if mirrored else [None] * len(sizes)
+        return [Drawn(*each) for each in zip(moved, turned, strict=True)]
+
+    def __call__(self, x: Tensor, drawn: Drawn | None = None) -> Tensor:
+        """Images of shape (n, channels, height, width), changed; the same shape and device.
+
+        Args:
+            x: the images.
+            drawn: what to do to them, of :meth:`ahead`; without, it is drawn now.
+        """
+        drawn = drawn or self.ahead([len(x)], x.device)[0]
         pad = self._settings.pad
         n, _, height, width = x.shape
-        if pad:
+        shifts = drawn.shifts
+        if shifts is not None:
             mode = "constant" if self._settings.padding == "zero" else "reflect"
             padded = functional.pad(x, (pad,) * 4, mode=mode)
-            shifts = torch.randint(2 * pad + 1, (2, n, 1), generator=self.generator).to(x.device)
             rows = (shifts[0] + torch.arange(height, device=x.device))[:, None, :, None]
             columns = (shifts[1] + torch.arange(width, device=x.device))[:, None, None, :]
             images = torch.arange(n, device=x.device)[:, None, None, None]
             channels = torch.arange(x.shape[1], device=x.device)[None, :, None, None]
             x = padded[images, channels, rows, columns]
-        if self._settings.flip:
-            mirrored = torch.rand(n, generator=self.generator).lt(0.5).to(x.device)
-            x = torch.where(mirrored[:, None, None, None], x.flip(-1), x)
+        if drawn.mirrored is not None:
+            x = torch.where(drawn.mirrored[:, None, None, None], x.flip(-1), x)
         return x

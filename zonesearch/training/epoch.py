@@ -51,14 +51,19 @@ def steps(run: Run, limit: int | None = None) -> Iterator[tuple[Tensor | None, T
     run.network.train()
     skip_single = has_batch_norm(run.network)
     first = run.epoch * n_steps
-    for i in range(n_steps if limit is None else min(limit, n_steps)):
+    n_steps_now = n_steps if limit is None else min(limit, n_steps)
+    drawn = None
+    if run.augmentation is not None:
+        sizes = [len(chosen) for chosen in torch.split(permutation, batch)[:n_steps_now]]
+        drawn = run.augmentation.ahead(sizes, device)
+    for i in range(n_steps_now):
         rate = run.schedule.rate(run.base_rate, first + i, n_steps, run.epochs, history)
         for group in run.optimizer.param_groups:
             group["lr"] = rate * group.get("lr_scale", 1.0)
         x, wanted = batch_of(run.inputs, run.labels, permutation[i * batch : (i + 1) * batch])
-        if run.augmentation is not None:
+        if run.augmentation is not None and drawn is not None:
             assert isinstance(x, Tensor)
-            x = run.augmentation(x)
+            x = run.augmentation(x, drawn[i])
         if skip_single and len(wanted) == 1:
             scores = scores_of(run.network.eval(), x, run.precision)
             run.network.train()

@@ -59,6 +59,8 @@ def arithmetic(precision: str, device: torch.device, n_weights: int = _WEIGHTS) 
     """
     road = _matmul_setting(device)
     before = getattr(road, "fp32_precision", None)
+    convolutions = _convolution_setting(device)
+    before_convolutions = getattr(convolutions, "fp32_precision", None)
     # torch names no getter: what a product of denormals gives tells whether they are flushed now.
     flushed = bool((torch.tensor(1e-39) * 1.0) == 0)
     torch.set_flush_denormal(True)
@@ -68,11 +70,15 @@ def arithmetic(precision: str, device: torch.device, n_weights: int = _WEIGHTS) 
                 road.fp32_precision = "tf32" if precision == "tf32" else "ieee"
             elif precision == "bf16" or (n_weights >= _WEIGHTS and exact_and_quick()):
                 road.fp32_precision = "bf16"
+        if convolutions is not None:  # torch's default for them is TensorFloat-32, whatever products are
+            convolutions.fp32_precision = "tf32" if precision == "tf32" else "ieee"
         yield
     finally:
         torch.set_flush_denormal(flushed)
         if road is not None:
             road.fp32_precision = before
+        if convolutions is not None:
+            convolutions.fp32_precision = before_convolutions
 
 
 @cache
@@ -105,6 +111,15 @@ def _matmul_setting(device: torch.device) -> Any:
     """Where torch keeps the road of float32 products on this kind of device; None where it has no such setting."""
     backend = torch.backends.cuda if device.type == "cuda" else torch.backends.mkldnn
     setting = getattr(backend, "matmul", None)
+    try:
+        return setting if setting is not None and setting.fp32_precision is not None else None
+    except (AttributeError, RuntimeError):
+        return None
+
+
+def _convolution_setting(device: torch.device) -> Any:
+    """The same of convolutions on a GPU; None elsewhere."""
+    setting = getattr(torch.backends.cudnn, "conv", None) if device.type == "cuda" else None
     try:
         return setting if setting is not None and setting.fp32_precision is not None else None
     except (AttributeError, RuntimeError):

@@ -7,7 +7,9 @@ in the largest layer on, 1.2 to 1.9 times as quick; below, between 0.9 and 1.2 (
 is the same everywhere, and every machine forms the same stacks; whether bfloat16 is used is its processor's matter.
 
 Only what a stack can train is computed in bfloat16: there the accuracies were compared seed by seed. Averages of
-weights, evolution, own losses and metrics, L-BFGS and networks other than feed-forward ones stay in float32.
+weights, evolution, own losses and metrics, L-BFGS and networks other than feed-forward ones stay in float32 on a
+processor. On a GPU they, and small layers, are computed in TensorFloat-32 where answers are classes, but for L-BFGS,
+whose line search compares losses (:mod:`zonesearch.training.gpu`).
 """
 
 from __future__ import annotations
@@ -18,15 +20,15 @@ from itertools import pairwise
 
 import torch
 
+from zonesearch.training.gpu import gpu_precision
 from zonesearch.training.settings import Settings
 
-__all__ = ["AUTO", "has_bf16", "is_large", "precision_used"]
+__all__ = ["AUTO", "capability", "has_bf16", "is_large", "precision_used"]
 
 AUTO = "auto"
 
 _BATCH = 64  # examples: below, turning the weights into bfloat16 costs what the products gain
 _PRODUCT = 8_000_000  # multiplications of a batch in the largest layer
-_AMPERE = (8, 0)  # the first generation of GPUs with bfloat16
 
 
 def is_large(settings: Settings, n_inputs: int, n_outputs: int) -> bool:
@@ -46,10 +48,16 @@ def _largest(widths: Sequence[int]) -> int:
 
 
 @cache
+def capability() -> tuple[int, int]:
+    """The compute capability of the GPU that trainings use."""
+    return torch.cuda.get_device_capability()
+
+
+@cache
 def has_bf16(device: str) -> bool:
     """Whether this processor, or this GPU (``cuda``), has products in bfloat16 of its own."""
     if device == "cuda":
-        return torch.cuda.get_device_capability() >= _AMPERE
+        return gpu_precision(capability(), large=True) == "bf16"
     asked = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
     return torch.backends.mkldnn.is_available() and any(ask is not None and ask() for ask in asked)  # type: ignore[no-untyped-call]
 
@@ -59,4 +67,7 @@ def precision_used(settings: Settings, large: bool, device: str) -> str:
     asked = settings.training.precision
     if asked != AUTO:
         return asked
+    if device == "cuda":
+        classes = settings.data.task == "classification"
+        return gpu_precision(capability(), large, classes and settings.optimizer.name != "lbfgs")
     return "bf16" if large and has_bf16(device) else "float32"

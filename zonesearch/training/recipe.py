@@ -25,6 +25,7 @@ from zonesearch.training.batch_rules import RULES, steps_in_epoch
 from zonesearch.training.data import Split, load, share
 from zonesearch.training.description import FORMER, changes, described
 from zonesearch.training.evaluations import always_every_epoch, check_evaluations, evaluate_every
+from zonesearch.training.gpu import gpus, stack_limits
 from zonesearch.training.loop import train_one
 from zonesearch.training.losses import check_loss
 from zonesearch.training.memory import saying_what_does_not_fit
@@ -44,7 +45,7 @@ from zonesearch.training.settings import (
     Settings,
     TrainingSettings,
 )
-from zonesearch.training.stack import group, is_stackable, train_stack
+from zonesearch.training.stack import Limits, group, is_stackable, train_stack
 from zonesearch.training.states import States
 from zonesearch.training.techniques import TECHNIQUE_TABLES, Techniques, length_reason
 
@@ -301,7 +302,23 @@ class Recipe:
         return replace(self, training=replace(self.training, keep_mb=self.training.keep_mb or _KEEP_MB))
 
     def jobs(self, trainings: Sequence[Training]) -> list[Job]:
-        """Networks that can train as one program together, the others one by one; priced by steps and arithmetic."""
+        """Networks that can train as one program together, the others one by one; priced by steps and arithmetic.
+
+        The same on every machine, so that shards deal the same: what its device has room for, :meth:`joined` says.
+        """
+        return self._jobs(trainings, Limits.of_processor)
+
+    def joined(self, jobs: Sequence[Job], n_workers: int) -> list[Job]:
+        """Jobs as this machine trains them (:class:`zonesearch.core.objective.Joining`): on a GPU, stacks as large as
+        its memory allows.
+        """
+        if self._device() != "cuda":
+            return list(jobs)
+        found = gpus()
+        trainings = [training for job in jobs for training in job.trainings]
+        return self._jobs(trainings, lambda cost: stack_limits(found, n_workers, cost))
+
+    def _jobs(self, trainings: Sequence[Training], limits: Callable[[float], Limits]) -> list[Job]:
         costs = {training: self._cost(training) for training in dict.fromkeys(trainings)}
         stackable: list[tuple[Training, Settings]] = []
         jobs: list[tuple[Training, ...]] = []
@@ -315,7 +332,7 @@ class Recipe:
             if settings.training.precision == AUTO and self._is_large(settings, techniques):
                 larger.add(training)
         total = math.fsum(costs.values())
-        jobs += group(stackable, costs.__getitem__, self._n_parameters, total, larger.__contains__)
+        jobs += group(stackable, costs.__getitem__, self._n_parameters, limits(total), larger.__contains__)
         return [Job(members, math.fsum(costs[training] for training in members)) for members in jobs]
 
     def train(self, job: Job, report: Report, keep: Keep | None = None) -> Iterator[Trial]:
@@ -392,7 +409,7 @@ class Recipe:
             return None
         text = json.dumps(self.fingerprint(), sort_keys=True, default=str)
         if AUTO in text:  # a folder that unlike machines share holds states of unlike precision
-            trained_by = f"{trained_by} bf16={has_bf16(self._device())}"
+            trained_by = f"{trained_by} bf16={has_bf16(self._device())}{' or tf32' * (self._device() == 'cuda')}"
         experiment = hashlib.sha256(f"{trained_by} {self._device()} {text}".encode()).hexdigest()[:16]
         return States.of_user(experiment, self.training.keep_mb)
 

@@ -2,6 +2,8 @@
 
 An engine decides nothing about the search. Those that ship are ``in_process``, the twin that tests and debuggers use,
 ``processes`` and ``dask_engine``; a plug-in of the group ``zonesearch.engines`` is another. All give the same trials.
+One that trains on this machine may say so by an attribute ``trains_here = True``: then jobs are formed by its GPUs
+(:class:`zonesearch.core.objective.Joining`).
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ class InProcess:
     """Trains in the calling process, one job after the other."""
 
     n_workers = 1
+    trains_here = True
 
     def __init__(self, threads: int = 1, provenance: Mapping[str, Any] | None = None) -> None:
         self._threads = threads

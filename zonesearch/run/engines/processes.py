@@ -93,6 +93,8 @@ class Processes:
         timeout: the longest a training may take, in seconds; None for as long as it likes.
     """
 
+    trains_here = True
+
     def __init__(
         self,
         workers: int,

@@ -3,24 +3,51 @@
 Members of a stack share the data, the batches and the optimizer; widths, seeds, rates and schedules are their own. A
 stack is bounded on three sides: by the time it takes compared with all that is wanted (so that several workers have
 work), by its memory, and by how much of it a processor's cache holds (beyond that, one product for many networks is
-no quicker than one for each).
+no quicker than one for each). These limits are a processor's, and the same on every machine: by them work is dealt
+among shards. A machine with a GPU puts what falls to it together anew, by its own (:mod:`zonesearch.training.gpu`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from zonesearch.core.trials import Training
 from zonesearch.training.settings import Settings
 
-__all__ = ["group", "kind_of", "stack_bytes"]
+__all__ = ["Limits", "group", "kind_of", "stack_bytes"]
 
 _SHARES = 8, 64  # of all the work: a stack takes no more than an eighth, and when that is long a sixty-fourth
 _SECONDS = 60.0  # is long
 _SHORT = 2.0  # seconds: cutting a stack finer than this costs more than an idle worker does
 _PARAMETERS = 4_000_000  # in one stack, more than one member
 _BYTES = 2_000_000_000  # of a stack in memory
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How large a stack of more than one member may become.
+
+    Args:
+        seconds: its cost, in the unit of the costs that :func:`group` is told.
+        parameters: weights and biases of all members.
+        n_bytes: of memory, as :func:`stack_bytes` counts.
+    """
+
+    seconds: float
+    parameters: int
+    n_bytes: int
+
+    @classmethod
+    def of_processor(cls, total: float) -> Limits:
+        """The same on every machine.
+
+        Args:
+            total: cost of all that is wanted, whether it can be stacked or not.
+        """
+        longest = max(_SHORT, min(total / _SHARES[0], max(total / _SHARES[1], _SECONDS)))
+        return cls(longest, _PARAMETERS, _BYTES)
 
 
 def kind_of(settings: Settings, is_large: bool = False) -> tuple[Any, ...]:
@@ -56,7 +83,7 @@ def group(
     wanted: Sequence[tuple[Training, Settings]],
     cost: Callable[[Training], float],
     n_parameters: Callable[[Settings], int],
-    total: float,
+    limits: Limits,
     is_large: Callable[[Training], bool] = lambda training: False,
 ) -> list[tuple[Training, ...]]:
     """Split stackable trainings into stacks.
@@ -65,7 +92,7 @@ def group(
         wanted: with their settings.
         cost: of one training, in seconds.
         n_parameters: of the network with these settings.
-        total: cost of all that is wanted, whether it can be stacked or not.
+        limits: of a stack.
         is_large: whether a training may be computed in another precision than the small ones (``auto``).
 
     Returns:
@@ -74,7 +101,6 @@ def group(
     kinds: dict[tuple[Any, ...], list[tuple[Training, Settings]]] = {}
     for training, settings in wanted:
         kinds.setdefault(kind_of(settings, is_large(training)), []).append((training, settings))
-    longest = max(_SHORT, min(total / _SHARES[0], max(total / _SHARES[1], _SECONDS)))
     stacks: list[tuple[Training, ...]] = []
     for members in kinds.values():
         columns: dict[Any, list[tuple[Training, Settings]]] = {}
@@ -89,7 +115,7 @@ def group(
             for training, settings in sorted(column, key=lambda pair: pair[0].seed):
                 n = n_parameters(settings)
                 size = (left[0] + cost(training), left[1] + n, left[2] + stack_bytes(settings, n))
-                if stack and (size[0] > longest or size[1] > _PARAMETERS or size[2] > _BYTES):
+                if stack and (size[0] > limits.seconds or size[1] > limits.parameters or size[2] > limits.n_bytes):
                     stacks.append(tuple(stack))
                     stack, size = [], (cost(training), n, stack_bytes(settings, n))
                 stack.append(training)
