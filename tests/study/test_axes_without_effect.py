@@ -188,7 +188,7 @@ def test_a_run_with_such_an_axis_is_read_and_not_continued(
         run_study(parse_study(OLD, name="old", where="old.toml", recorded=True), into=run)
     assert len(load_run(run).trials) >= 2
     assert main(["status", str(run)]) == 0
-    assert main(["train", str(run), "--into", str(tmp_path / "net")]) == 0
+    assert main(["train", str(run), "--out", str(tmp_path / "net.pt")]) == 0
     capsys.readouterr()
     before = len(load_run(run).trials)
     assert main(["run", str(file), "--into", str(run)]) == 2
