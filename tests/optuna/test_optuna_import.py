@@ -367,6 +367,19 @@ class TestSeveralStudies:
             import_study(url, "*", as_seeds=True)
 
 
+def test_choices_that_python_takes_for_equal_stay_two_when_folds_are_joined(tmp_path: Path) -> None:
+    for fold, choices in (("fold1", (True, False)), ("fold2", (1, 0))):
+        study = optuna.create_study(storage=open_storage(str(tmp_path / "s.journal"), create=True), study_name=fold)
+        for choice in choices:
+            distribution = optuna.distributions.CategoricalDistribution(choices)
+            study.add_trial(optuna.trial.create_trial(params={"c": choice}, distributions={"c": distribution}, value=1))
+    found = import_study(str(tmp_path / "s.journal"), "fold*", as_seeds=True)
+    axis = found.space["c"]
+    assert isinstance(axis, Choice)
+    assert [(type(value), value) for value in axis.values] == [(bool, True), (bool, False), (int, 1), (int, 0)]
+    assert len(cells_of_trials(found.trials)) == 4
+
+
 def test_an_evaluation_keeps_its_seed_when_it_is_imported_again(tmp_path: Path) -> None:
     study = optuna.create_study(storage=open_storage(str(tmp_path / "s.journal"), create=True), study_name="s")
     first, second = study.ask(), study.ask()

@@ -17,6 +17,7 @@ from zonesearch.core.trials import Params, Training, Trial
 __all__ = [
     "SHARED_DATA",
     "ChecksLength",
+    "Configured",
     "Continuing",
     "Job",
     "Joining",
@@ -113,6 +114,15 @@ class Continuing(Protocol):
         Raises:
             ObjectiveError: a shorter training at one of ``points`` is not the beginning of a longer one.
         """
+        ...
+
+
+@runtime_checkable
+class Configured(Protocol):
+    """An objective with settings that are known, so that it can be said beforehand which of them a training reads."""
+
+    def settings_tables(self) -> Mapping[str, Mapping[str, Any]]:
+        """All its settings, as the tables of a study file would give them; under ``arms`` those of each arm, whole."""
         ...
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial
 from zonesearch.core.axes import Number, When
 from zonesearch.core.space import AnyAxis, Axis, Choice, Space
 from zonesearch.core.trials import Value, plain
-from zonesearch.core.values import order, told_apart
+from zonesearch.core.values import order, point, told_apart
 from zonesearch.statistics.scattered import fills_grid
 
 __all__ = ["parameter_value", "snapped", "space_of"]
@@ -41,8 +41,8 @@ _SAME = 1e-9
 class _Parameter:
     """What the evaluations say about one parameter."""
 
-    distributions: dict[BaseDistribution, None] = field(default_factory=dict)
-    values: dict[Value, None] = field(default_factory=dict)
+    distributions: list[BaseDistribution] = field(default_factory=list)  # each once; choices True and 1 are two
+    values: dict[Hashable, Value] = field(default_factory=dict)  # by what tells them apart
 
 
 def space_of(evaluations: Sequence[FrozenTrial], points: Iterable[Mapping[str, Value]]) -> Space | None:
@@ -59,27 +59,29 @@ def space_of(evaluations: Sequence[FrozenTrial], points: Iterable[Mapping[str, V
     for evaluation in evaluations:
         for name, distribution in evaluation.distributions.items():
             parameter = found.setdefault(name, _Parameter())
-            parameter.distributions[distribution] = None
-            parameter.values[parameter_value(evaluation.params[name])] = None
+            if not any(_alike(distribution, other) for other in parameter.distributions):
+                parameter.distributions.append(distribution)
+            value = parameter_value(evaluation.params[name])
+            parameter.values.setdefault(told_apart(value), value)
     if not found:
         return None
-    rows: dict[str, dict[Value, None]] = {name: {} for name in found}
+    rows: dict[str, dict[Hashable, Value]] = {name: {} for name in found}
     points = list(points)
-    different: set[tuple[tuple[str, Value], ...]] = set()
+    different: set[Hashable] = set()
     complete = True
-    for point in points:
-        different.add(tuple(sorted(point.items())))
-        complete = complete and point.keys() == rows.keys()
-        for name, value in point.items():
-            rows[name][value] = None
+    for params in points:
+        different.add(point(params))
+        complete = complete and params.keys() == rows.keys()
+        for name, value in params.items():
+            rows[name].setdefault(told_apart(value), value)
     grid = complete and all(len(row) <= _MOST_ROW for row in rows.values())
     grid = grid and fills_grid((len(row) for row in rows.values()), len(different))
     moving = [name for name, row in rows.items() if len(row) > 1]
     if grid and len(moving) == 1:  # any values of a single axis are a product of themselves
-        grid = _deliberate(found[moving[0]], list(rows[moving[0]]))
+        grid = _deliberate(found[moving[0]], list(rows[moving[0]].values()))
     axes = []
     for name, parameter in found.items():
-        row = list(rows[name])
+        row = list(rows[name].values())
         shared = len(row) <= _FEW and 2 * len(row) <= len(different)
         axes.append(_axis(name, parameter, row if row and (grid or shared) else None, grid))
     return Space(_with_conditions(axes, points))
@@ -114,15 +116,16 @@ def _condition(name: str, axes: Sequence[AnyAxis], points: Sequence[Mapping[str,
 
 
 def _axis(name: str, parameter: _Parameter, row: Sequence[Value] | None, grid: bool) -> AnyAxis:
-    distributions = list(parameter.distributions)
+    distributions = parameter.distributions
     numeric = [d for d in distributions if isinstance(d, FloatDistribution | IntDistribution)]
     if len(numeric) < len(distributions):
         choices = [c for d in distributions if isinstance(d, CategoricalDistribution) for c in d.choices]
-        values = dict.fromkeys([*map(parameter_value, choices), *parameter.values])
+        values = {told_apart(value): value for value in [*map(parameter_value, choices), *parameter.values.values()]}
         if grid and row is not None:  # of a grid, the choices that it has
-            values = {value: None for value in values if value in row}
-        return Choice(name, tuple(values))
-    tried = [value for value in parameter.values if isinstance(value, int | float)]
+            has = set(map(told_apart, row))
+            values = {told: value for told, value in values.items() if told in has}
+        return Choice(name, tuple(values.values()))
+    tried = [value for value in parameter.values.values() if isinstance(value, int | float)]
     low, high = min([*(d.low for d in numeric), *tried]), max([*(d.high for d in numeric), *tried])
     whole = all(isinstance(d, IntDistribution) for d in numeric)
     scale: Any = "log" if numeric[-1].log and low > 0 else "linear"
@@ -136,9 +139,20 @@ def _axis(name: str, parameter: _Parameter, row: Sequence[Value] | None, grid: b
     return Axis(name, low, high, scale, whole, tuple(numbers) or _STEPS)
 
 
+def _alike(a: BaseDistribution, b: BaseDistribution) -> bool:
+    """Whether two distributions are one; Python takes the choices ``True`` and ``1`` for equal."""
+    if isinstance(a, CategoricalDistribution) and isinstance(b, CategoricalDistribution):
+        return list(map(_told, a.choices)) == list(map(_told, b.choices))
+    return a == b
+
+
+def _told(choice: object) -> Hashable:
+    return told_apart(parameter_value(choice))
+
+
 def _deliberate(parameter: _Parameter, values: Sequence[Value]) -> bool:
     """Whether the values of a parameter are steps of some kind, and not what a sampler drew from a range."""
-    distributions = list(parameter.distributions)
+    distributions = parameter.distributions
     if not all(isinstance(d, FloatDistribution) and d.step is None for d in distributions):
         return True
     log = distributions[-1].log  # type: ignore[attr-defined]

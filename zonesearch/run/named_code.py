@@ -109,7 +109,7 @@ def trainable(
     from zonesearch.training.recipe import Recipe
 
     if study is not None:
-        known = read_study(study, replacements)
+        known = read_study(study, replacements, recorded=True)
     else:
         kind = (
             tables.get("objective", {}).get("kind", "pytorch")
@@ -118,10 +118,11 @@ def trainable(
         )
         if kind != "pytorch":
             raise _needs_study(folder, f'[objective] kind = "{kind}"')
+        where = f"the study of {folder.path}"
         if folder.study_text:
-            known = parse_study(folder.study_text, name=folder.name, where=f"the study of {folder.path}")
+            known = parse_study(folder.study_text, name=folder.name, where=where, recorded=True)
         else:
-            known = Study.from_tables(tables, name=folder.name, where=f"the study of {folder.path}")
+            known = Study.from_tables(tables, name=folder.name, where=where, recorded=True)
     known = as_learned(known, folder.path, reads=False)
     recipe = known.objective()
     if not isinstance(recipe, Recipe):

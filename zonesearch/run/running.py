@@ -36,6 +36,7 @@ from zonesearch.search.budget import Budget
 from zonesearch.search.stage import Stage
 from zonesearch.statistics.search_results import StageRecord
 from zonesearch.study.auto import AUTO, BEGUN, MAPPED
+from zonesearch.study.effects import check_axes_of
 from zonesearch.study.files import read_study
 from zonesearch.study.study import Study
 
@@ -310,7 +311,9 @@ def check(study: Study, objective: Objective) -> None:
 
     Raises:
         ObjectiveError: naming the parameter that cannot work.
+        StudyError: no training reads one of the axes.
     """
+    check_axes_of(objective, study.space)
     given = 0
     for stage in study.stages:
         expected = stage.forecast(given)

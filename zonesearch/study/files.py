@@ -54,19 +54,21 @@ repeats = 5                  # fresh seeds for each
 """
 
 
-def read_study(path: str | Path, replacements: Iterable[str] = ()) -> Study:
+def read_study(path: str | Path, replacements: Iterable[str] = (), *, recorded: bool = False) -> Study:
     """Read a study file.
 
     Args:
         path: a TOML file.
         replacements: ``key=value`` with a dotted key, as ``training.epochs=5`` or ``space.width.row=[128, 512]``; the
             value is TOML, or plain text when it is not valid TOML.
+        recorded: whether it is the study of a run that is only looked at: see :meth:`Study.from_tables`.
 
     Raises:
         StudyError, SpaceError: the file cannot be read or understood; names the file, the key and the mend.
     """
     path = Path(path)
-    return parse_study(_text(path, replacements), name=path.stem, where=str(path), folder=path.absolute().parent)
+    text, folder = _text(path, replacements), path.absolute().parent
+    return parse_study(text, name=path.stem, where=str(path), folder=folder, recorded=recorded)
 
 
 def read_tables(path: str | Path, replacements: Iterable[str] = ()) -> dict[str, Any]:
@@ -88,13 +90,14 @@ def _text(path: Path, replacements: Iterable[str]) -> str:
     return text + (f"{replaced}\n" if replaced else "")
 
 
-def parse_study(text: str, *, name: str, where: str, folder: Path | None = None) -> Study:
+def parse_study(text: str, *, name: str, where: str, folder: Path | None = None, recorded: bool = False) -> Study:
     """The study in the text of a study file, as :func:`read_study` kept it: replaced keys stand below it.
 
     Raises:
         StudyError, SpaceError: as :func:`read_study`; ``where`` names the file, ``folder`` is where it lies.
     """
-    return Study.from_tables(tables_in(text, where), name=name, text=text, where=where, folder=folder)
+    tables = tables_in(text, where)
+    return Study.from_tables(tables, name=name, text=text, where=where, folder=folder, recorded=recorded)
 
 
 def tables_in(text: str, where: str) -> dict[str, Any]:

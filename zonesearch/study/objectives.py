@@ -134,11 +134,15 @@ class ObjectiveTables:
         """Whether a function's values are said to be shares of a number of validation examples."""
         return "n_validation" in self.tables.get("objective", {})
 
-    def check_axes(self, space: Space) -> None:
+    def check_axes(self, space: Space, *, effects: bool = True) -> None:
         """Check what can be said of the axes without loading the objective.
 
+        Args:
+            space: that is searched.
+            effects: whether each setting and each axis must have one.
+
         Raises:
-            StudyError: two axes are one setting.
+            StudyError: two axes are one setting, or no training reads one of them.
         """
         if self.kind != "pytorch":
             return
@@ -152,12 +156,13 @@ class ObjectiveTables:
                     f'{self.where}: [space] "{seen[short]}" and "{name}" are two axes for one setting; leave one out'
                 )
             seen[short] = name
+        if not effects:
+            return
         if "arms" in self.tables and "arm" not in space.names:
             raise StudyError(f'{self.where}: [arms] has no effect: there is no axis "arm" that picks one of them')
         given = {name: table for name, table in self.tables.items() if name not in ("objective", "arms")}
         try:
-            when = {axis.name: dict(axis.when) for axis in space.axes if axis.when}
-            check_effects(given, {axis.name: axis.row() for axis in space.axes}, self.tables.get("arms"), when)
+            check_effects(given, space, self.tables.get("arms"))
         except StudyError as error:
             raise StudyError(f"{self.where}: {error}") from None
 

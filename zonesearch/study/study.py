@@ -25,6 +25,7 @@ from zonesearch.search.heeding import check_heeded
 from zonesearch.search.stage import Stage
 from zonesearch.study.auto import AUTO, auto_stages, is_auto
 from zonesearch.study.building import build_stage, describe_stage, spending, with_places
+from zonesearch.study.effects import check_axes_of
 from zonesearch.study.measuring import metric_of_tables, with_metric
 from zonesearch.study.objectives import OBJECTIVE_TABLES, ObjectiveTables, of_function
 from zonesearch.study.search import DEFAULT_STAGES, Constraints, Run, Search, read_table
@@ -96,9 +97,11 @@ class Study:
         text: str = "",
         where: str = "",
         folder: Path | None = None,
+        recorded: bool = False,
     ) -> Study:
         """Build a study from the tables of a study file; runs that it names are looked for from ``folder`` on, by
-        default from where the process stands.
+        default from where the process stands. With ``recorded`` it is that of a run which is only looked at: a setting
+        or an axis without effect is not refused.
 
         Raises:
             StudyError, SpaceError: naming the file (``where``), the key and the mend.
@@ -112,7 +115,8 @@ class Study:
 
         def with_stages(names: Sequence[str]) -> Study:
             named = {**given, "search": {**searched, "stages": list(names)}}
-            return cls.from_tables(named, name=str(named.get("name", name)), text=text, where=where, folder=folder)
+            name_ = str(named.get("name", name))
+            return cls.from_tables(named, name=name_, text=text, where=where, folder=folder, recorded=recorded)
 
         tables = {**tables, "search": searched}
         name = tables.pop("name", name)
@@ -151,7 +155,7 @@ class Study:
                 raise StudyError(f'{where}: [{key}] has settings, but [search] stages does not name the stage "{key}"')
             known = [*_TABLES, "name", "seed", *described.own, *registered("stages")]
             raise StudyError(f'{where}: unknown key "{key}"; {did_you_mean(key, known)}')
-        described.check_axes(space)
+        described.check_axes(space, effects=not recorded)
         try:
             metric = metric_of_tables(described.kind, described.tables, measured)
         except StudyError as error:
@@ -262,6 +266,7 @@ class Study:
         named = Metric.parse("accuracy" if metric is None else metric, direction)
         made: Objective
         made = objective if makes_jobs(objective) else of_function(objective)  # type: ignore[assignment,arg-type]
+        check_axes_of(made, space)
         made, named = with_metric(made, named, named=metric is not None, directed=direction is not None)
         common: dict[str, Any] = {"space": space, "epochs": epochs, "seeds": seeds, "reading": reading}
         common["study_seed"] = seed

@@ -116,6 +116,14 @@ class Recipe:
                                  "compared by one metric")  # fmt: skip
         return recipe
 
+    def settings_tables(self) -> dict[str, Any]:
+        """All its settings, defaults too, as :meth:`from_tables` would read them; under ``arms`` those of each arm."""
+        tables: dict[str, Any] = {
+            **{part: vars(table) for part, table in vars(self._settings).items()},
+            **self.techniques.describe(),
+        }
+        return {**tables, "arms": {name: arm.settings_tables() for name, arm in self.arms.items()}}
+
     @property
     def metric(self) -> Metric:
         """What its trials are values of."""

@@ -32,6 +32,11 @@ class Triangular(Schedule):
         if self.high < self.low:
             raise StudyError(f'schedule "{self.name}": high must be at least low, but {self.high} < {self.low}')
 
+    @property
+    def uses_base(self) -> bool:  # type: ignore[override]
+        """Only where a class of a plug-in's made of this one has rates of its own."""
+        return type(self).rate is not Triangular.rate
+
     def falls(self, epochs: float) -> tuple[Fall, ...]:
         """The second halves of the triangles."""
         return self._falls(0, 2 * self.half_cycle, epochs, self.half_cycle)

@@ -23,11 +23,13 @@ class Schedule(ABC):
         name: under which study files know it.
         within_epoch: whether the rate may change from step to step; when not, once an epoch is enough to ask.
         uses_history: whether the validation accuracies so far are read.
+        uses_base: whether the recipe's own learning rate is read.
     """
 
     name: ClassVar[str]
     within_epoch: ClassVar[bool] = True
     uses_history: ClassVar[bool] = False
+    uses_base: ClassVar[bool] = True
 
     @abstractmethod
     def rate(self, base: float, step: int, steps_per_epoch: int, epochs: float, history: Sequence[float] = ()) -> float:

@@ -26,6 +26,7 @@ class Sweep(Schedule):
     n_steps: int = 150
     kind: str = "exponential"
     name: ClassVar[str] = "sweep"
+    uses_base: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         self.rates()

@@ -43,6 +43,10 @@ class Warmup(Schedule):
         return self.then.uses_history
 
     @property
+    def uses_base(self) -> bool:  # type: ignore[override]
+        return self.then.uses_base
+
+    @property
     def uses_horizon(self) -> bool:
         return self.then.uses_horizon
 
