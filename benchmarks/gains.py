@@ -87,7 +87,14 @@ class Choice:
 
 
 def chosen(findings: Findings) -> list[Chosen]:
-    """The choices, the plain grid's first."""
+    """The choices, the plain grid's first.
+
+    Raises:
+        SystemExit: the run has no verdict.
+    """
+    verdict = findings.verdict
+    if verdict is None or verdict.best is None or verdict.recommended is None:
+        raise SystemExit(f"{findings.name} has no verdict yet: let `zonesearch run` finish it")
     n_cells = findings.space.n_cells
     n_seeds = _seeds_of_all(findings)
     spent = _spent(findings)
@@ -98,9 +105,6 @@ def chosen(findings: Findings) -> list[Chosen]:
     found.append(Chosen("zones", findings.zones[0].peak, spent["grid"]))
     in_intervals = max(candidates, key=lambda candidate: candidate.value).params
     found.append(Chosen("intervals", in_intervals, spent["interval"]))
-    verdict = findings.verdict
-    if verdict is None or verdict.best is None or verdict.recommended is None:
-        raise SystemExit(f"{findings.name} has no verdict yet: let `zonesearch run` finish it")
     found.append(Chosen("schedules, the best", verdict.best.finalist.params, spent["polish"]))
     found.append(Chosen("schedules, recommended", verdict.recommended.finalist.params, spent["polish"]))
     found.append(Chosen("intervals, weights averaged", in_intervals, spent["interval"], AVERAGED))
