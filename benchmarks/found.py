@@ -70,7 +70,9 @@ def record(runs: Path) -> None:
     FOLDER.mkdir(exist_ok=True)
     if (runs / "mnist_fnn").is_dir():
         study = read_study(HERE.parent / "studies" / "mnist_fnn.toml")
-        results = replace(read_run(runs / "mnist_fnn")[0], space=study.space, epochs=study.epochs)
+        results = read_run(runs / "mnist_fnn")[0]
+        own = Trials(trial for trial in results.trials.records() if trial.epochs == study.epochs)
+        results = replace(results, space=study.space, epochs=study.epochs, trials=own)
         write_map(_gridded(results), MAP)
         write_contest(replay(read_map(MAP)), FOLDER / "contest.json")
     for folder in (runs / "mnist_fnn_80", runs / "mnist_fnn"):

@@ -1,9 +1,9 @@
 """What zones, intervals, schedules, averaging and a strong search give over the best cell of a plain grid, and cost.
 
-``python -m benchmarks.gains RUN [--seeds 20] [--into FOLDER] [--out FILE.json]`` takes what a finished run would have
-chosen at each of its stages, trains each choice with the same seeds, none of which the run has used, and holds the test
-accuracies against those of the plain grid's choice: one seed a cell, the best one taken. What is trained is kept in
-``FOLDER`` (``RUN-gains``), so that it can be stopped and goes on.
+``python -m benchmarks.gains RUN [--seeds 20] [--into FOLDER] [--out FILE.json]`` takes what a run would have chosen at
+each of the stages that it has finished, trains each choice with the same seeds, none of which the run has used, and
+holds the test accuracies against those of the plain grid's choice: one seed a cell, the best one taken. What is trained
+is kept in ``FOLDER`` (``RUN-gains``), so that it can be stopped and goes on.
 
 The strong search replays the run's own map, so that its choice is a cell of the map and costs no further training here;
 it is priced at the trainings that it asked for.
@@ -87,23 +87,27 @@ class Choice:
 
 
 def chosen(results: SearchResults) -> list[Chosen]:
-    """The choices, the plain grid's first."""
+    """The choices of the stages that are finished, the plain grid's first."""
     n_cells = results.space.n_cells
     n_seeds = _seeds_of_all(results)
+    if not n_seeds or not results.zones:
+        raise SystemExit(f"{results.name} has no map yet: let `zonesearch run` go on")
     spent = _spent(results)
-    candidates = as_candidates(results.candidates or results.zones)
     found = [Chosen("plain grid, one seed", _best_cell(results, 1).params, n_cells)]
     if n_seeds > 1:
         found.append(Chosen(f"plain grid, {n_seeds} seeds", _best_cell(results, n_seeds).params, n_seeds * n_cells))
     found.append(Chosen("zones", results.zones[0].peak, spent["grid"]))
-    in_intervals = max(candidates, key=lambda candidate: candidate.value).params
-    found.append(Chosen("intervals", in_intervals, spent["interval"]))
+    averaged = found[-1]
+    if "interval" in spent:
+        candidates = as_candidates(results.candidates or results.zones)
+        best = max(candidates, key=lambda candidate: candidate.value).params
+        averaged = Chosen("intervals", best, spent["interval"])
+        found.append(averaged)
     verdict = results.verdict
-    if verdict is None or verdict.best is None or verdict.recommended is None:
-        raise SystemExit(f"{results.name} has no verdict yet: let `zonesearch run` finish it")
-    found.append(Chosen("schedules, the best", verdict.best.finalist.params, spent["polish"]))
-    found.append(Chosen("schedules, recommended", verdict.recommended.finalist.params, spent["polish"]))
-    found.append(Chosen("intervals, weights averaged", in_intervals, spent["interval"], AVERAGED))
+    if verdict is not None and verdict.best is not None and verdict.recommended is not None:
+        found.append(Chosen("schedules, the best", verdict.best.finalist.params, spent["polish"]))
+        found.append(Chosen("schedules, recommended", verdict.recommended.finalist.params, spent["polish"]))
+    found.append(Chosen(f"{averaged.by}, weights averaged", averaged.params, averaged.spent, AVERAGED))
     found.append(Chosen(f"strong search, {STRONG_TRAININGS} trainings", _strong(results), STRONG_TRAININGS))
     return found
 
@@ -129,6 +133,8 @@ def _spent(results: SearchResults) -> dict[str, int]:
     known: set[Any] = set()
     found = {}
     for stage in results.stages:
+        if not stage.finished:
+            break
         known |= {training.identity for training in stage.wanted}
         found[stage.name] = len(known)
     return found
@@ -252,7 +258,7 @@ def read_choices(path: Path) -> list[Choice]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, help="folder of a finished run of a study file")
+    parser.add_argument("run", type=Path, help="folder of a run of a study file")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--into", type=Path, help="folder that keeps the trainings (RUN-gains)")
     parser.add_argument("--only", metavar="LIST", help="choices, by how their names begin, with commas between")

@@ -99,27 +99,26 @@ def _same_steps(values: Array) -> float:
 
 
 def _changes(picture: Picture, before: int, after: int) -> Array:
-    """How far the row of each batch size and seed moved between two epochs, beside its mean: root mean square over the
-    widths, in points; shape (n_batches * n_seeds,).
+    """How far each training moved between two epochs against the mean of its row and seed, in points; shape
+    (n_batches * n_widths * n_seeds,). They are taken as independent, though those of a row move around their mean.
     """
     moved = picture.curves[..., after - 1] - picture.curves[..., before - 1]
-    moved = moved - moved.mean(axis=1, keepdims=True)
-    found: Array = np.sqrt((moved**2).mean(axis=1)).ravel()
+    found: Array = np.abs(moved - moved.mean(axis=1, keepdims=True)).ravel()
     return found
 
 
 def differs_later(picture: Picture, before: int = 20, after: int = 40) -> Statement:
     """The picture at 20 epochs differs from the one at 40.
 
-    Held when rows move further between these epochs than from one epoch to the next, by an interval above 0 of the
-    difference paired by row.
+    Held when cells move further between these epochs than from one epoch to the next, by an interval above 0 of the
+    difference paired by training.
     """
     moved, jitter = _changes(picture, before, after), _changes(picture, after - 1, after)
     more = mean_interval(moved - jitter)
     verdict = HELD if more.low > 0 else f"{FAILED} beyond the jitter from one epoch to the next" if more.n > 1 else OPEN
     here = (
         f"cells move {mean_interval(moved).text()} points against each other from epoch {before} to {after}, and "
-        f"{mean_interval(jitter).text()} from {after - 1} to {after}: {more.text(sign=True)} more ({more.n} rows)"
+        f"{mean_interval(jitter).text()} from {after - 1} to {after}: {more.text(sign=True)} more ({more.n} trainings)"
     )
     return Statement(f"the picture at {before} epochs differs from that at {after}", here, verdict)
 
@@ -127,8 +126,7 @@ def differs_later(picture: Picture, before: int = 20, after: int = 40) -> Statem
 def settles(longer: Picture) -> Statement:
     """It settles by 60 to 80 epochs (at batch 64).
 
-    Held when rows move less from 60 to 80 than from 20 to 40, by an interval of the paired difference; did not hold
-    when they move as far as from one epoch to the next in both.
+    Held when cells move less from 60 to 80 than from 20 to 40, by an interval of the difference paired by training.
     """
     early, late, jitter = (_changes(longer, a, b) for a, b in ((20, 40), (60, 80), (79, 80)))
     less, beyond = mean_interval(early - late), mean_interval(late - jitter)
