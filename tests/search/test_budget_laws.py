@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from zonesearch import Study, Training, Trial, Trials
 from zonesearch.run.pipeline import next_round
 
-FEW = settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 AXES: dict[str, Any] = {
     "rate": {"low": 0.001, "high": 1.0, "scale": "log", "row": 5},
     "width": {"low": 8, "high": 256, "scale": "log", "row": "doubling"},
@@ -22,7 +22,7 @@ AXES: dict[str, Any] = {
 
 @st.composite
 def spaces(draw: st.DrawFn) -> tuple[dict[str, Any], list[str]]:
-    names = draw(st.lists(st.sampled_from(sorted(AXES)), min_size=1, max_size=2, unique=True))
+    names = draw(st.lists(st.sampled_from(sorted(AXES)), min_size=1, max_size=3, unique=True))
     space = {name: AXES[name] for name in names}
     if draw(st.booleans()):
         space["kind"] = {"choices": ["a", "b"]}

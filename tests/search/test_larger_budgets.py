@@ -28,7 +28,7 @@ def height(params: Params, seed: int) -> float:
     known: Any = {name: params[name] for name in ("width", "batch", "kind") if name in params}
     noise = random.Random(repr((sorted(known.items()), seed))).gauss(0, 0.004)
     apart = (math.log2(known["width"]) - 7.3) ** 2 / 9 + (math.log2(known.get("batch", 64)) - 6) ** 2 / 12
-    return 0.9 - 0.2 * apart - 0.05 * (known.get("kind") == "b") + noise
+    return float(0.9 - 0.2 * apart - 0.05 * (known.get("kind") == "b") + noise)
 
 
 def trained(training: Training) -> Trial:
