@@ -137,17 +137,25 @@ def test_merge_refuses_newer_records(tmp_path: Path, monkeypatch: pytest.MonkeyP
         merge([tmp_path / "a"], tmp_path / "into")
 
 
-def test_merge_of_runs_that_look_for_different_things_takes_the_newest_settings(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("dates", [("2026-05-01", "2026-04-01"), ("2026-04-01", "2026-05-01"), ("2026-04-01",) * 2])
+@pytest.mark.parametrize("n", [(1, 2), (2, 1), (2, 2)], ids=str)
+def test_merge_of_runs_that_look_for_different_things_takes_the_settings_with_most_trainings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dates: tuple[str, str], n: tuple[int, int]
 ) -> None:
-    made = {"a": ("2026-05-01", SETTINGS), "b": ("2026-04-01", {**SETTINGS, "stages": []})}
-    for i, (name, (now, wanted)) in enumerate(made.items()):
+    settings = (SETTINGS, {**SETTINGS, "stages": []})
+    for name, now, wanted, many, start in zip("ab", dates, settings, n, (0, 50), strict=True):
         monkeypatch.setattr("zonesearch.run.storage.run_folder._now", lambda now=now: now)
-        record_in(tmp_path / name, [trial(16 + i)], settings=wanted)
+        record_in(tmp_path / name, [trial(16 + start + i) for i in range(many)], settings=wanted)
+    found = []
     for order in ("ab", "ba"):
         merge([tmp_path / name for name in order], tmp_path / order)
-        assert len(trials_in(tmp_path / order)) == 2
-        assert RunFolder.open(tmp_path / order).settings == SETTINGS
+        assert len(trials_in(tmp_path / order)) == sum(n)
+        found.append(RunFolder.open(tmp_path / order).settings)
+    assert found[0] == found[1]
+    if n[0] != n[1]:
+        assert found[0] == settings[n[0] < n[1]]
+    merge([tmp_path / "ab"], tmp_path / "again")
+    assert RunFolder.open(tmp_path / "again").settings == found[0]
 
 
 def test_merge_leaves_the_settings_of_the_run_that_is_merged_into(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from zonesearch.core.trials import Training
 from zonesearch.core.values import Value, point
 from zonesearch.errors import StudyError
 
-__all__ = ["CELLS_MOST", "coarser", "example_cells", "examples", "listed"]
+__all__ = ["CELLS_MOST", "coarser", "example_cells", "examples", "listed", "refined"]
 
 CELLS_MOST = 100_000
 """A grid with more cells is never listed: its cells alone would take gigabytes before the first training."""
@@ -26,9 +26,12 @@ _COUNTED = 4096  # combinations of which it is looked at whether they are allowe
 _EXAMPLES = 512
 """Of a grid with more cells, as many stand for all: every row value is among them, and so are rims and middles."""
 
+_NEARLY = 0.4  # of the distance between two values of a row: nearer to another one a value says little
+
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
+@lru_cache(maxsize=256)
 def coarser(space: Space, n: int) -> Space:
     """The space with rows of cell centres, as many as make a grid of at most ``n`` cells.
 
@@ -69,6 +72,47 @@ def coarser(space: Space, n: int) -> Space:
     if not plain and not _n_allowed(axes, space.constraints):
         axes = _around(space, n)
     return replace(space, axes=axes)
+
+
+@lru_cache(maxsize=256)
+def refined(space: Space, small: Space, n: int) -> Space:
+    """A coarser grid of ``space`` with more of its row values, so many as make no more than ``n`` cells.
+
+    All cells of ``small`` are kept, and with more cells all those of fewer: values are added axis by axis, the one that
+    is farthest from what is there first, up to the first that makes too many cells. Values that are nearly there are
+    left out.
+    """
+    numeric = [axis for axis in small.axes if isinstance(axis, Axis)]
+    rows: dict[str, tuple[Any, ...]] = {axis.name: axis.row() for axis in numeric}
+    left = {axis.name: [v for v in space[axis.name].row() if v not in rows[axis.name]] for axis in numeric}
+
+    def made() -> Space:
+        return replace(
+            small,
+            axes=tuple(
+                replace(axis, row_rule=tuple(sorted(rows[axis.name]))) if isinstance(axis, Axis) else axis
+                for axis in small.axes
+            ),
+        )
+
+    before = small
+    while any(left.values()):
+        for axis in numeric:
+            places = [axis.to_unit(value) for value in rows[axis.name]]
+            apart = {v: min(abs(axis.to_unit(v) - place) for place in places) for v in left[axis.name]}
+            left[axis.name] = [v for v in left[axis.name] if apart[v] > _NEARLY / len(space[axis.name].row())]
+            if not left[axis.name]:
+                continue
+            value = max(left[axis.name], key=lambda v, apart=apart: apart[v])  # type: ignore[misc]
+            left[axis.name].remove(value)
+            rows[axis.name] = (*rows[axis.name], value)
+            after = made()
+            plain = not space.constraints and not space.conditional
+            most = math.prod(len(a.row()) for a in after.axes)
+            if most > n and (plain or most > max(n, _COUNTED) or _n_allowed(after.axes, space.constraints) > n):
+                return before
+            before = after
+    return before
 
 
 def _n_allowed(axes: tuple[AnyAxis, ...], constraints: tuple[Constraint, ...]) -> int:

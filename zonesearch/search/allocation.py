@@ -48,7 +48,11 @@ __all__ = [
 
 _PROBE = 9  # points of the first stage, with one seed each: rims and middle of two axes, where times may differ much
 _TINY = 20  # trainings: four fifths of fewer leave too few to judge more than one finalist
-_GOING_ON = ("planned", "thorough")  # settings of a search that goes on: no part of what a budget takes away
+_GOING_ON = (
+    "planned",
+    "thorough",
+    "cells_begun",
+)  # settings of a search that goes on: no part of what a budget takes away
 _UNSPENT = 0.05  # of a budget: so much may be left over without a word
 
 

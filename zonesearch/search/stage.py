@@ -16,7 +16,18 @@ from zonesearch.errors import StudyError
 from zonesearch.statistics.candidates import Candidate, Candidates
 from zonesearch.statistics.zones import Zone, Zones
 
-__all__ = ["Forecast", "Growing", "Lasting", "Output", "Plan", "Sizable", "Stage", "checked_seeds", "require"]
+__all__ = [
+    "Containing",
+    "Forecast",
+    "Growing",
+    "Lasting",
+    "Output",
+    "Plan",
+    "Sizable",
+    "Stage",
+    "checked_seeds",
+    "require",
+]
 
 
 class Output(Protocol):
@@ -136,6 +147,15 @@ class Lasting(Protocol):
 
     def further(self, n: int) -> Stage:
         """This stage with ``n`` trainings more, whose first trainings are those that it wants without them."""
+        ...
+
+
+@runtime_checkable
+class Containing(Protocol):
+    """A stage made smaller by a budget that can grow again, so that what the smaller one trained is part of it."""
+
+    def containing(self, small: Stage) -> Stage:
+        """This stage, whose trainings contain those of ``small``, which a smaller budget made of it."""
         ...
 
 

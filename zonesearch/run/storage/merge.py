@@ -15,7 +15,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
@@ -142,6 +142,11 @@ def _free_name(path: Path) -> Path:
     return free
 
 
+def _timeless(heading: Heading) -> bytes:
+    """A heading as text, without the time at which its settings were first used."""
+    return heading_line(replace(heading, since=""))
+
+
 class _Union:
     """The records seen so far, by the digest of their lines; of the trials themselves nothing is held in memory."""
 
@@ -150,6 +155,7 @@ class _Union:
         self.n_records: Counter[str] = Counter()  # by key of the training
         self.begins_with_heading = False  # what is written
         self._headings: set[bytes] = set()
+        self._keys_of: dict[bytes, set[str]] = {}  # by heading, the trainings below it
         self._first: Heading | None = None
         self._accepted: set[Any] = set()
         self._above = ""  # the study of the heading that was written last
@@ -198,6 +204,8 @@ class _Union:
                     n_records += 1
                     n_new += is_new
                     self.n_records[record["key"]] += is_new
+                    if heading is not None:
+                        self._keys_of.setdefault(_timeless(heading), set()).add(record["key"])
                 if is_new and out is not None:
                     self._write(line if line.endswith(b"\n") else line + b"\n", "heading" in record, heading, out)
                     self._digest_of_new ^= int.from_bytes(digest)
@@ -229,7 +237,10 @@ class _Union:
             self._study, self._nameless = study, place
 
     def one_heading(self) -> Heading:
-        """What the union belongs to; of runs that looked for different things, as the newest settings say.
+        """What the union belongs to; of runs that looked for different things, the settings with most trainings.
+
+        Trainings count where they stand, below the settings that they were made for; of as many those whose heading
+        comes first as text. So neither clocks nor the order of the sources decide.
 
         Raises:
             MergeError: no source has a single intact line.
@@ -243,7 +254,15 @@ class _Union:
                     f"into a run folder of that study"
                 )
             raise MergeError("the sources hold no intact line: there is nothing to merge")
-        return max(known, key=lambda heading: (bool(heading.settings), heading.since))
+        count = {line: len(keys) for line, keys in self._keys_of.items()}
+
+        def rank(heading: Heading) -> tuple[bool, int, bytes]:
+            line = _timeless(heading)
+            return not heading.settings, -count.get(line, 0), line
+
+        first = min(known, key=rank)
+        alike = [heading for heading in known if _timeless(heading) == _timeless(first)]
+        return min(alike, key=lambda heading: heading.since)
 
     def repeated(self, folder: RunFolder) -> Trials:
         """The trainings that have more than one record, which may differ; only those are read."""

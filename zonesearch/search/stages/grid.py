@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, ClassVar
 
-from zonesearch.core.coarse import coarser, examples, listed
+from zonesearch.core.coarse import CELLS_MOST, coarser, examples, listed, refined
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
@@ -22,7 +22,7 @@ from zonesearch.core.values import point
 from zonesearch.core.widening import Side, widened, widest
 from zonesearch.errors import StudyError
 from zonesearch.search.rims import to_widen, widening_notes
-from zonesearch.search.stage import Forecast, Plan, checked_seeds, require
+from zonesearch.search.stage import Forecast, Plan, Stage, checked_seeds, require
 from zonesearch.statistics.contenders import more_seeds
 from zonesearch.statistics.map import Map
 from zonesearch.statistics.noise import Cell, Noise, cell_of, measure_noise
@@ -53,6 +53,8 @@ class Grid:
         zones_min, zones_max: how many zones are kept (see :func:`zonesearch.statistics.zones.find_zones`).
         seeds_max: seeds beyond the first ones, of all cells together; the most promising get them. All by default.
         cells_max: of a space with more cells rows of equal steps are taken, as many as make no more cells than this.
+        cells_begun: the rows were begun for so many cells, by a smaller budget, and those of ``cells_max`` contain
+            them; a budget that is made larger sets this.
         rungs: epochs, rising, after which only cells that may still belong to a zone go on, to the next rung and at
             last to ``epochs`` (see :mod:`zonesearch.statistics.rungs`); none by default.
         widen: so many times at most the grid goes on beyond the rims on which peaks lie, as far as ``limit_low`` and
@@ -70,6 +72,7 @@ class Grid:
     zones_max: int = 5
     seeds_max: int | None = None
     cells_max: int | None = None
+    cells_begun: int | None = None
     rungs: tuple[int, ...] = ()
     widen: int = 3
     name: str = "grid"
@@ -83,6 +86,9 @@ class Grid:
         require(self.zones_max >= 1, self.name, "zones_max", "at least 1", self.zones_max)
         require(0 <= self.zones_min <= self.zones_max, self.name, "zones_min", "0..zones_max", self.zones_min)
         require(self.cells_max is None or self.cells_max >= 1, self.name, "cells_max", "at least 1", self.cells_max)
+        require(
+            self.cells_begun is None or self.cells_begun >= 1, self.name, "cells_begun", "at least 1", self.cells_begun
+        )
         whole = all(isinstance(rung, int) and not isinstance(rung, bool) for rung in self.rungs)
         rising = whole and list(self.rungs) == sorted({rung for rung in self.rungs if 1 <= rung <= self.epochs})
         expected = f"rising whole numbers of epochs from 1 to {self.epochs}, the length of a training"
@@ -197,8 +203,16 @@ class Grid:
         """
         listed(self._rows(None), self.name)
 
+    def containing(self, small: Stage) -> Grid:
+        """This grid, begun with the rows of a coarser one."""
+        assert isinstance(small, Grid)
+        return self if small.cells_max is None else replace(self, cells_begun=small.cells_max)
+
     def _rows(self, given: Any) -> Space:
         space = given if isinstance(given, Space) else self.space
+        if self.cells_begun is not None and self.cells_begun < space.n_cells:
+            most = CELLS_MOST if self.cells_max is None else self.cells_max
+            return refined(space, coarser(space, min(self.cells_begun, most)), most)
         return space if self.cells_max is None or space.n_cells <= self.cells_max else coarser(space, self.cells_max)
 
     def _trainings(self, space: Space, asked: Mapping[tuple[int, int], int]) -> tuple[Training, ...]:

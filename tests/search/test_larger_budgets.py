@@ -1,0 +1,123 @@
+"""A larger budget in the same folder: what the smaller one paid for counts, and the search goes on from there."""
+
+from __future__ import annotations
+
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zonesearch import Study, Training, Trial, Trials, run_pipeline
+from zonesearch.core.coarse import coarser, refined
+from zonesearch.core.space import Space
+from zonesearch.core.trials import Params
+from zonesearch.run.pipeline import Round, next_round
+from zonesearch.statistics.verdict import Verdict
+
+MAPPED = ["grid", "interval", "polish"]
+WIDTH = {"low": 16, "high": 1024, "scale": "log", "row": "doubling"}
+BATCH = {"low": 8, "high": 512, "scale": "log", "row": "doubling"}
+SPACES: dict[str, Any] = {"one": {"width": WIDTH}, "two": {"width": WIDTH, "batch": BATCH}}
+SPACES["mixed"] = {**SPACES["two"], "kind": {"choices": ["a", "b"]}}
+MANY = {"first": 1, "zone": 3}
+
+
+def height(params: Params, seed: int) -> float:
+    known: Any = {name: params[name] for name in ("width", "batch", "kind") if name in params}
+    noise = random.Random(repr((sorted(known.items()), seed))).gauss(0, 0.004)
+    apart = (math.log2(known["width"]) - 7.3) ** 2 / 9 + (math.log2(known.get("batch", 64)) - 6) ** 2 / 12
+    return float(0.9 - 0.2 * apart - 0.05 * (known.get("kind") == "b") + noise)
+
+
+def trained(training: Training) -> Trial:
+    value = height(training.params, training.seed)
+    curve = [value - 0.02 * (training.epochs - i) for i in range(1, training.epochs + 1)]
+    return Trial(training, accuracy=max(curve), curve={"validation_accuracy": curve}, seconds=1.0)
+
+
+def played(space: str, budgets: list[Any], seeds: Any, cut: int = 10**6, **settings: Any) -> tuple[list[Trial], Round]:
+    """One budget after the other on the same trials; each round is broken off after ``cut`` trainings."""
+    records: list[Trial] = []
+    for budget in budgets:
+        settings = {"stages": MAPPED} | settings
+        study = Study.of(SPACES[space], lambda params: 0.0, seeds=seeds, epochs=3, budget=budget, **settings)
+        while not (at := next_round(study.stages, Trials(records), study.budget)).finished:
+            records += [trained(training) for training in at.missing[:cut]]
+    return records, at
+
+
+def lost(records: list[Trial], at: Round) -> int:
+    wanted = {training.identity for record in at.records for training in record.wanted}
+    return sum(trial.training.identity not in wanted for trial in records)
+
+
+@pytest.mark.parametrize("seeds", [1, 2, MANY], ids=str)
+@pytest.mark.parametrize("pair", [(12, 30), (20, 50), (25, 60), (20, 25)], ids=str)
+@pytest.mark.parametrize("space", SPACES)
+def test_a_grid_goes_on_with_a_larger_budget_from_what_was_trained(space: str, pair: Any, seeds: Any) -> None:
+    small, large = ({"trainings": n} for n in pair)
+    records, at = played(space, [small, large], seeds)
+    assert isinstance(at.output, Verdict)
+    assert at.output.standings
+    assert len(records) <= pair[1]
+    assert len(records) >= 0.95 * pair[1] or f"settled after {len(records)} of {pair[1]}" in at.output.sentence
+    assert lost(records, at) <= max(1, pair[1] // 4)
+    broken, again = played(space, [small, large], seeds, cut=3)
+    if space != "mixed":  # there one that is broken off may find out sooner that a training is not needed
+        assert {trial.training.key for trial in broken} == {trial.training.key for trial in records}
+        assert again == at
+
+
+@pytest.mark.parametrize("budgets", [[12, 20, 30, 60], [20, 21, 22], [20, 150]], ids=str)
+@pytest.mark.parametrize("seeds", [1, MANY], ids=str)
+def test_budgets_that_grow_step_by_step_or_tenfold(budgets: list[int], seeds: Any) -> None:
+    records, at = played("two", [{"trainings": n} for n in budgets], seeds)
+    assert at.output.standings
+    assert len(records) <= budgets[-1]
+    assert lost(records, at) <= budgets[-1] / 3
+
+
+@pytest.mark.parametrize("pair", [(60, 150), (90, 400)], ids=str)
+def test_epochs_go_on_too(pair: Any) -> None:
+    records, at = played("two", [{"epochs": n} for n in pair], 1)
+    assert at.output.standings
+    assert 3 * len(records) <= pair[1]
+    assert lost(records, at) <= len(records) / 4
+
+
+def test_a_grid_that_was_broken_off_goes_on() -> None:
+    study = Study.of(SPACES["two"], lambda params: 0.0, seeds=1, epochs=3, budget={"trainings": 30}, stages=MAPPED)
+    records = [trained(training) for training in next_round(study.stages, Trials(), study.budget).missing[:8]]
+    more = Study.of(SPACES["two"], lambda params: 0.0, seeds=1, epochs=3, budget={"trainings": 60}, stages=MAPPED)
+    while not (at := next_round(more.stages, Trials(records), more.budget)).finished:
+        records += [trained(training) for training in at.missing]
+    assert at.output.standings
+    assert len(records) <= 60
+    assert lost(records, at) <= 8
+
+
+def test_a_run_folder_goes_on_with_a_larger_budget(tmp_path: Path) -> None:
+    into: Any = {"into": tmp_path / "run", "stages": MAPPED, "seeds": 1}
+    first = run_pipeline(SPACES["two"], objective=height, budget={"trainings": 12}, **into)
+    more = run_pipeline(SPACES["two"], objective=height, budget={"trainings": 30}, **into)
+    assert len(first.trials) <= 12 < len(more.trials) <= 30
+    assert more.verdict is not None
+    assert more.verdict.standings
+    assert "of 12" not in more.verdict.sentence
+    assert {t.training.key for t in first.trials} <= {t.training.key for t in more.trials}
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_a_refined_grid_contains_the_coarse_one_and_every_smaller_refined_one(space: str) -> None:
+    whole = Space.parse(SPACES[space])
+    small = coarser(whole, 6)
+    before = {repr(cell) for cell in small.grid()}
+    for n in range(6, 60, 5):
+        grid = refined(whole, small, n)
+        cells = {repr(cell) for cell in grid.grid()}
+        assert before <= cells
+        assert len(cells) <= max(n, small.n_cells)
+        before = cells
+    assert len(before) > 6

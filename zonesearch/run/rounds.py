@@ -1,0 +1,406 @@
+"""What a search wants next: the stages asked one after the other, within a budget and with what it leaves over.
+
+There is no "current stage" anywhere: where a search stands is found by asking the stages again. A run that goes on with
+a larger budget is played within the smaller one first, which is read off its trials.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from zonesearch.core.seeding import FRESH
+from zonesearch.core.trials import Training, Trials
+from zonesearch.errors import StudyError
+from zonesearch.search.allocation import (
+    changes,
+    cut,
+    ended_by,
+    fraction,
+    gone_on,
+    grown,
+    later_costs,
+    least_costs,
+    longer,
+    probe,
+    settled_after,
+    share_of,
+    sized,
+    unspent,
+)
+from zonesearch.search.budget import Budget, Ledger
+from zonesearch.search.stage import Containing, Plan, Sizable, Stage
+from zonesearch.statistics.search_results import StageRecord
+from zonesearch.statistics.verdict import Verdict
+from zonesearch.study.building import describe_stage
+
+__all__ = ["Round", "next_round"]
+
+
+_SECOND = 0.75  # of what is left at the end, for the search: the rest repeats what it finds
+_MOST_TRIES = 6  # to find a plan that leaves room for what was trained and is not wanted any more
+_LITTLE = 0.05  # of the budget: so much beside the plan is spared in the last stage, and makes no other one smaller
+_LOSS = 0.125  # of the budget: so much of what a smaller one paid for may be lost for a larger first stage
+_MOST_BUDGETS = 1000  # smaller ones that may have begun a search
+_MOST_BEGUN = 8  # of what they make of it, by how much of that was trained
+_MOST_PASSES = 8  # in which what is left at the end goes back to the search
+
+
+@dataclass(frozen=True)
+class Round:
+    """Where a search stands: what it wants next, or what it found.
+
+    Args:
+        stage: the position of the stage that wants trainings; the number of stages when all are finished.
+        plan: that stage's plan (the last one's, when all are finished).
+        missing: its trainings that have to be trained; empty when all stages are finished.
+        records: one per stage, in order.
+    """
+
+    stage: int
+    plan: Plan
+    missing: tuple[Training, ...]
+    records: tuple[StageRecord, ...]
+
+    @property
+    def finished(self) -> bool:
+        return not self.missing
+
+    @property
+    def output(self) -> Any:
+        """What the last stage handed on; None before it did."""
+        return self.records[-1].output
+
+
+def next_round(stages: Sequence[Stage], trials: Trials, budget: Budget | None = None) -> Round:
+    """Ask the stages, one after the other, what they want; stop at the first that wants something.
+
+    With a ``budget`` each gets its share of what is left (see :mod:`zonesearch.search.allocation`). What the last one
+    leaves goes back to the last search that can go on (to lines that did not fit, to more points), and then
+    to the last one again. All that was trained counts as spent: a run that goes on with a larger budget has the
+    difference.
+    """
+    at, ledger, beside = _gone_round(stages, trials, budget, 0.0)
+    if ledger is None or beside <= 0:
+        return at
+    if beside > _LITTLE * ledger.budget.amount:
+        resumed = _resumed(stages, trials, ledger.budget, at, beside)
+        if resumed is not None:
+            stages, at, ledger, beside = resumed
+            if beside <= 0 or _goes_on(at, ledger, trials):
+                return at
+    # What the plan would not want is spent as well: it is made for the rest.
+    for early in (True, False) if beside > _LITTLE * ledger.budget.amount else (False, True):
+        found = _sparing(stages, trials, ledger.budget, beside, early=early)
+        if found is not None:
+            return found
+    return at if _fits(at, ledger.budget, trials) else _overspent(at, ledger.budget, len(trials))
+
+
+def _resumed(
+    stages: Sequence[Stage], trials: Trials, budget: Budget, before: Round, beside: float
+) -> tuple[Sequence[Stage], Round, Ledger, float] | None:
+    """The stages as a smaller budget may have begun them, so that what it paid for counts; None where none does better.
+
+    Which one it was is read off the trials: one whose first stage they contain. That stage is grown where the rest of
+    the smaller budget is little beside the larger one; otherwise it stays, and the stages go on from where they were.
+
+    Args:
+        stages, trials, budget: as in :func:`next_round`.
+        before: where they stand if nothing was begun.
+        beside: what is lost then.
+    """
+    i = next((i for i, stage in enumerate(stages) if isinstance(stage, Sizable)), None)
+    if i is None or budget.unit == "seconds" or before.stage < i:
+        return None
+    begun = _begun(stages, i, trials, budget, before)
+    found: list[tuple[Sequence[Stage], Round, Ledger, float]] = []
+    for small, _ in begun:
+        stage = stages[i]
+        larger = stage.containing(small) if isinstance(stage, Containing) else stage
+        if larger != stage:
+            chosen = [*stages[:i], larger, *stages[i + 1 :]]
+            at, ledger, lost = _gone_round(chosen, trials, budget, 0.0)
+            assert ledger is not None
+            if lost <= _LOSS * budget.amount:
+                found.append((chosen, at, ledger, lost))
+    if not found:
+        for _, smaller in begun:
+            at, ledger, lost = _gone_round(stages, trials, budget, 0.0, begun=smaller)
+            assert ledger is not None
+            found.append((stages, at, ledger, lost))
+            if lost <= 0:
+                break
+    best = min(found, key=lambda each: each[-1], default=None)
+    return None if best is None or best[-1] > beside else best
+
+
+def _begun(
+    stages: Sequence[Stage], i: int, trials: Trials, budget: Budget, before: Round
+) -> list[tuple[Stage, Budget]]:
+    """What smaller budgets make of stage ``i``, and the largest that does; those that were trained most come first."""
+    given = before.records[i - 1].output if i else None
+    known = {trial.training.identity for trial in trials}
+    price = Ledger(budget).unit_price(getattr(stages[i], "epochs", 1))
+    n_all = Ledger(budget).affordable(budget.amount, getattr(stages[i], "epochs", 1))
+    made: dict[Stage, Budget] = {}
+    for n in range(n_all - 1, 0, -max(1, n_all // _MOST_BUDGETS)):
+        smaller = replace(budget, amount=round(n * price))
+        ledger = Ledger(smaller).paying((t for record in before.records[:i] for t in record.wanted), trials)
+        with suppress(StudyError):
+            small = sized(stages[i], given, ledger, _share(stages, i, given, ledger))
+            made.setdefault(small, smaller)
+    trained: dict[Stage, tuple[float, int]] = {}
+    for small in made:
+        first = {training.identity for training in small.plan(given, Trials()).trainings}
+        n = len(first & known)
+        if n:
+            trained[small] = n / len(first), n
+    likely = sorted(trained, key=lambda small: (trained[small], made[small].amount), reverse=True)[:_MOST_BEGUN]
+    return [(small, made[small]) for small in likely]
+
+
+def _goes_on(at: Round, ledger: Ledger, trials: Trials) -> bool:
+    """Whether a search that was begun earlier comes to a verdict within the budget, beside what it does not want."""
+    judged = not at.finished or not isinstance(at.output, Verdict) or bool(at.output.standings)
+    return judged and ledger.spent + ledger.beside <= ledger.budget.amount and _fits(at, ledger.budget, trials)
+
+
+def _fits(at: Round, budget: Budget, trials: Trials) -> bool:
+    """Whether what is wanted now can be paid beside all that was trained."""
+    wanted = (*(trial.training for trial in trials), *at.missing)
+    return not at.missing or budget.unit == "seconds" or Ledger(budget).paying(wanted, trials).spent <= budget.amount
+
+
+def _sparing(stages: Sequence[Stage], trials: Trials, budget: Budget, beside: float, *, early: bool) -> Round | None:
+    """The stages made for what is left beside trainings that they do not want; None where that leaves no verdict.
+
+    Args:
+        stages, trials, budget: as in :func:`next_round`.
+        beside: what is spent on those, if nothing is spared.
+        early: spare it from the first stage on, and not from the last one.
+    """
+    found = None
+    for i in range(2 * _MOST_TRIES):
+        at, ledger, unwanted = _gone_round(stages, trials, budget, beside, early=early)
+        assert ledger is not None
+        if unwanted <= beside and _fits(at, budget, trials):
+            found = at
+            break
+        beside = max(unwanted, i / (2 * _MOST_TRIES) * budget.amount)
+    if found is None or (isinstance(found.output, Verdict) and not found.output.standings):
+        return None
+    assert ledger is not None
+    if not early or not found.finished or not unspent(ledger):
+        return found
+    low, high = 0.0, beside  # nobody can go on: the largest plan that leaves room for what is beside it
+    for _ in range(_MOST_TRIES):
+        beside = (low + high) / 2
+        at, _, unwanted = _gone_round(stages, trials, budget, beside, early=True)
+        if unwanted <= beside and _fits(at, budget, trials):
+            found, high = at, beside
+        else:
+            low = beside
+    return found
+
+
+def _overspent(at: Round, budget: Budget, n: int) -> Round:
+    """A round of a run that holds more than its budget pays for: nothing more is trained, and it says why."""
+    note = (
+        f"The budget of {budget} is spent: the run holds {n:,} trainings already, and this plan, with another budget "
+        "or other stages, wants others. Give a larger budget or another folder."
+    )
+    records = [replace(record, notes=(note,)) if i == at.stage else record for i, record in enumerate(at.records)]
+    return Round(len(records), at.plan, (), tuple(records))
+
+
+def _beside(at: Round, ledger: Ledger, trials: Trials, before: Round | None = None) -> float:
+    """What was trained and is wanted by no stage of ``at``, or of ``before``, in the budget's unit."""
+    records = (*at.records, *(before.records if before else ()))
+    wanted = ledger.paying((training for record in records for training in record.wanted), trials)
+    return wanted.paying((trial.training for trial in trials), trials).spent - wanted.spent
+
+
+def _gone_round(
+    stages: Sequence[Stage],
+    trials: Trials,
+    budget: Budget | None,
+    beside: float,
+    *,
+    early: bool = False,
+    begun: Budget | None = None,
+) -> tuple[Round, Ledger | None, float]:
+    """The stages, and again with what they left over, until it is spent or nobody wants more.
+
+    Args:
+        stages, trials, budget: as in :func:`next_round`.
+        beside: what is thought to be spent on what these stages do not want.
+        early: whether all stages are made smaller by that, or the last one alone.
+        begun: a smaller budget, within which they are played first; what is left beyond it they go on with.
+
+    Returns:
+        Where they stand, what was spent, and what is in fact spent on what they do not want.
+    """
+    first = beside if early else 0.0
+    played = _played(stages, trials, begun or budget, first, beside)
+    at, ledger, fits = _passes(stages, trials, begun or budget, first, *played, alone=begun is not None)
+    if ledger is None:
+        return at, ledger, 0.0
+    if begun is not None and budget is not None:
+        ledger = replace(ledger, budget=budget)
+        at, ledger, fits = _passes(stages, trials, budget, first, at, ledger, fits, more=True)
+        assert ledger is not None
+        at = _said(at, ledger)
+    return at, ledger, _beside(at, ledger, trials)
+
+
+def _said(at: Round, ledger: Ledger) -> Round:
+    """Where they stand, with what the verdict says of the whole budget."""
+    if not isinstance(at.output, Verdict):
+        return at
+    sentences = (ended_by(ledger.budget, at.records, left=unspent(ledger)), settled_after(ledger, at.output))
+    last = replace(at.records[-1], output=replace(at.output, budget=" ".join(filter(None, sentences))))
+    return replace(at, records=(*at.records[:-1], last))
+
+
+def _passes(
+    stages: Sequence[Stage],
+    trials: Trials,
+    budget: Budget | None,
+    first: float,
+    at: Round,
+    ledger: Ledger | None,
+    fits: Sequence[Stage],
+    *,
+    alone: bool = False,
+    more: bool = False,
+) -> tuple[Round, Ledger | None, Sequence[Stage]]:
+    """The stages again with what they left over, until it is spent or nobody wants more.
+
+    Args:
+        stages, trials, budget: as in :func:`next_round`.
+        first: of the budget, what all stages are made smaller by.
+        at, ledger, fits: as :func:`_played` gives them.
+        alone: whether what they do not want was trained later, and does not count yet.
+        more: whether the last stage may go on too, where no other one can.
+    """
+    if ledger is None:
+        return at, ledger, fits
+    for _ in range(_MOST_PASSES):
+        assert ledger is not None
+        # what they do not want yet they may want as soon as they go on
+        if ledger.budget.unit == "seconds" or not at.finished or not unspent(replace(ledger, beside=0.0)):
+            break
+        able = [longer(stages[i], fits[i], 1) is not None for i in range(len(fits) - 1)]
+        able = [a or "zones_max" in record.budget_cut for a, record in zip(able, at.records, strict=False)]
+        last = max((i for i, a in enumerate(able) if a), default=len(stages) - 1 if more else None)
+        if last is None:
+            break
+        beside, fitting = 0.0, False
+        for _ in range(_MOST_TRIES):
+            later, ledger_later, fits_later = _played(stages, trials, budget, first, beside, (at, fits), last)
+            assert ledger_later is not None
+            unwanted = 0.0 if alone else _beside(later, ledger_later, trials, at)
+            fitting = unwanted <= beside
+            if fitting:
+                break
+            beside = unwanted
+        assert ledger_later is not None
+        if not fitting or (later.finished and ledger_later.spent <= ledger.spent):
+            break
+        at, ledger, fits = later, ledger_later, fits_later
+    if not alone and ledger is not None:
+        ledger = replace(ledger, beside=_beside(at, ledger, trials))
+    return at, ledger, fits
+
+
+def _played(
+    stages: Sequence[Stage],
+    trials: Trials,
+    budget: Budget | None,
+    early: float = 0.0,
+    late: float = 0.0,
+    before: tuple[Round, Sequence[Stage]] | None = None,
+    going_on: int = -1,
+) -> tuple[Round, Ledger | None, Sequence[Stage]]:
+    """The stages one after the other, what was spent, and the stages as they were sized.
+
+    Args:
+        stages, trials, budget: as in :func:`next_round`.
+        early, late: of the budget, spent on what an earlier plan wanted, as the stages are sized by; the last one, and
+            one that goes on, by the latter.
+        before: how they ended with some of the budget left, and how they were sized; the stage at ``going_on`` gets
+            most of that on top, and those that follow the rest. All that was wanted then is paid.
+    """
+    records = [StageRecord(stage.name, describe_stage(stage)) for stage in stages]
+    given: Any = None
+    plan = Plan(())
+    ledger = None if budget is None else Ledger(budget, beside=early)
+    fits = list(stages)
+    for i, stage in enumerate(stages):
+        if ledger is None:
+            plan = stage.plan(given, trials)
+        else:
+            n_probed = 0
+            if math.isnan(ledger.rate):
+                plan = probe(stage, given, trials, ledger)
+                missing = tuple(trials.missing(plan.trainings))
+                if missing:
+                    records[i] = replace(records[i], wanted=plan.trainings)
+                    return Round(i, plan, missing, tuple(records)), ledger, fits
+                ledger, n_probed = ledger.paying(plan.trainings, trials), len(plan.trainings)
+            last = i + 1 == len(stages)
+            if last or (before is not None and i >= going_on):
+                ledger = replace(ledger, beside=late)
+            share = ledger.left if last else _share(stages, i, given, ledger)
+            had = 0.0  # what it had before and would be counted again
+            going = before[1][i] if before is not None and i <= going_on else None
+            if before is not None and i == going_on:
+                ledger = ledger.paying((t for record in before[0].records for t in record.wanted), trials)
+                share = _SECOND * ledger.left
+                n_more = max(1, ledger.affordable(share, getattr(stage, "epochs", 1)))
+                going = longer(stage, before[1][i], n_more)
+            if before is not None and i >= going_on and going is None:
+                counted = [t for t in before[0].records[i].wanted if i == going_on or t.seed >= FRESH]
+                had = len(counted) * ledger.unit_price(getattr(stage, "epochs", 1))
+            small = sized(stage, given, ledger, share + had, n_probed) if going is None else going
+            fit = grown(small, given, trials, ledger, share + had) if i + 1 == len(stages) else small
+            if before is not None and i < going_on:
+                share = math.inf  # as much as it had
+            plan, n_refused = cut(fit, given, trials, ledger, share)
+            if before is None and i + 1 < len(stages):
+                fit, plan, n_refused = gone_on(stages[i:], fit, plan, n_refused, given, trials, ledger)
+            n_all = ledger.affordable(budget.amount, getattr(stage, "epochs", 1)) if budget is not None else math.inf
+            taken = changes(stage, small if i + 1 == len(stages) else fit, n_refused, n_all)
+            records[i] = replace(records[i], settings=describe_stage(fit), budget_cut=taken)
+            fits[i] = fit
+        missing = tuple(trials.missing(plan.trainings))
+        finished = not missing
+        records[i] = replace(records[i], wanted=plan.trainings, finished=finished)
+        if finished:
+            records[i] = replace(records[i], output=plan.output, notes=plan.notes)
+        if missing:
+            return Round(i, plan, missing, tuple(records)), ledger, fits
+        given = plan.output
+        if ledger is not None:
+            ledger = ledger.paying(plan.trainings, trials)
+            if isinstance(given, Verdict):
+                if given.standings and not given.settled:
+                    n_fresh = sum(len(standing.accuracies) for standing in given.standings)
+                    unsettled = f"{n_fresh:,} fresh seeds do not settle it"
+                    budget_cut = ", ".join(filter(None, (records[i].budget_cut, unsettled)))
+                    records[i] = replace(records[i], budget_cut=budget_cut)
+                said = (ended_by(ledger.budget, records, left=unspent(ledger)), settled_after(ledger, given))
+                given = replace(given, budget=" ".join(filter(None, said)))
+                records[i] = replace(records[i], output=given)
+    return Round(len(stages), plan, (), tuple(records)), ledger, fits
+
+
+def _share(stages: Sequence[Stage], i: int, given: Any, ledger: Ledger) -> float:
+    """What stage ``i`` may spend of what is left when it begins, in the budget's unit."""
+    part = fraction(stages[i:], ledger.affordable(ledger.left, getattr(stages[i], "epochs", 1)))
+    later, need = later_costs(stages[i:], given, ledger), least_costs([stages[i]], ledger)
+    return share_of(ledger.left, later, part, least_costs(stages[i + 1 :], ledger), need)
