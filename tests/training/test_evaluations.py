@@ -15,7 +15,9 @@ from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.errors import ObjectiveError
 from zonesearch.run.running import run_pipeline
 from zonesearch.run.storage.record import parse, to_trial, trial_line
+from zonesearch.search.stages.polish import SCHEDULES, SCHEDULES_BLIND
 from zonesearch.statistics.repeats import measure_spread
+from zonesearch.study.files import read_study
 from zonesearch.study.study import Study
 from zonesearch.training.evaluations import evaluate_every
 from zonesearch.training.recipe import Recipe
@@ -220,3 +222,23 @@ def test_a_run_from_before_the_default_changed_goes_on_with_every_epoch(tmp_path
     went_on = run_pipeline(Study.from_tables({**search, "training": training}), into=tmp_path / "run")
     assert [trial.evaluated_every for trial in went_on.results.trials] == [1, 1]
     assert any("evaluate_every" in note for note in went_on.results.notes)
+
+
+def test_default_schedules_read_no_validation_where_epochs_are_skipped(tmp_path: Path) -> None:
+    file = tmp_path / "s.toml"
+    file.write_text(STUDY_THAT_SKIPS)
+    assert [stage.schedules for stage in read_study(file).stages if hasattr(stage, "schedules")] == [SCHEDULES_BLIND]
+    recipe = Recipe.from_tables({"training": {"evaluate_every": 3}}, 0)
+    study = Study.of({"width": [4, 8]}, recipe, stages=("grid", "polish"))
+    assert study.stages[-1].schedules == SCHEDULES_BLIND  # type: ignore[attr-defined]
+    every = Study.of({"width": [4, 8]}, Recipe.from_tables({}, 0), stages=("grid", "polish"))
+    assert every.stages[-1].schedules == SCHEDULES  # type: ignore[attr-defined]
+
+
+STUDY_THAT_SKIPS = """
+name = "s"
+[space]
+width = [4, 8]
+[training]
+evaluate_every = 3
+"""

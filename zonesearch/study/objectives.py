@@ -115,6 +115,12 @@ class ObjectiveTables:
         return str(self.tables.get("training", {}).get("schedule", "constant"))
 
     @property
+    def is_evaluated_rarely(self) -> bool:
+        """Whether evaluations skip epochs, so that no schedule can read them."""
+        every = self.tables.get("training", {}).get("evaluate_every", 0)
+        return type(every) is int and every > 1
+
+    @property
     def imports(self) -> tuple[str, ...]:
         """What takes long to load of what the objective needs.
 

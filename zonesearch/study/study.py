@@ -23,6 +23,7 @@ from zonesearch.search.budget import Budget
 from zonesearch.search.controller.context import known_optimizer
 from zonesearch.search.heeding import check_heeded
 from zonesearch.search.stage import Stage
+from zonesearch.search.stages.polish import SCHEDULES_BLIND
 from zonesearch.study.auto import AUTO, auto_stages, is_auto
 from zonesearch.study.building import build_stage, describe_stage, spending, with_places
 from zonesearch.study.effects import check_axes_of
@@ -177,6 +178,8 @@ class Study:
             common |= _optimizer(space, as_table(described.tables.get("optimizer", {}), where).get("name", "adam"))
         if "schedule" in space.names or not described.has_schedules:
             common["schedules"] = ()
+        elif described.is_evaluated_rarely:
+            common["schedules"] = SCHEDULES_BLIND
         stages = tuple(
             spending(with_places(build_stage(stage, table, common, where), folder), table, search.budget)
             for stage in search.stages
@@ -273,6 +276,8 @@ class Study:
         common |= _optimizer(space, getattr(getattr(made, "optimizer", None), "name", ""))
         own = getattr(getattr(made, "training", None), "schedule", None)
         common |= {"schedules": ()} if own is None or "schedule" in space.names else {"own_schedule": own}
+        if own is not None and common.get("schedules") is None and made.training.evaluate_every > 1:  # type: ignore[attr-defined]
+            common["schedules"] = SCHEDULES_BLIND
         built = tuple(
             with_places(
                 spending(

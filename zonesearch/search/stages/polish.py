@@ -21,13 +21,16 @@ from zonesearch.statistics.race import FIRST_LOOK, Race, run_race
 from zonesearch.statistics.verdict import Repeats, judge
 from zonesearch.statistics.zones import Zone
 
-__all__ = ["SCHEDULES", "Polish"]
+__all__ = ["SCHEDULES", "SCHEDULES_BLIND", "Polish"]
 
 _ROOM = 2  # combinations that get all choosing seeds, for each that is kept
 _FEWEST = 3  # fresh seeds: with two, Student's t has one degree of freedom and tells nothing apart
 
 SCHEDULES = ("constant", "step(every=7, factor=0.5)", "plateau(patience=3)", "plateau(patience=10)")
 """No schedule; halve every 7 epochs; halve after 3, after 10 epochs without a better validation accuracy."""
+
+SCHEDULES_BLIND = SCHEDULES[:2]
+"""Those of them that read no validation, for trainings that are not evaluated after every epoch."""
 
 
 @dataclass(frozen=True)
