@@ -121,3 +121,20 @@ def test_a_refined_grid_contains_the_coarse_one_and_every_smaller_refined_one(sp
         assert len(cells) <= max(n, small.n_cells)
         before = cells
     assert len(before) > 6
+
+
+@pytest.mark.parametrize("budget", [{"trainings": 10}, {"epochs": 40}])
+def test_finished_run_keeps_its_verdict_under_a_smaller_budget(tmp_path: Path, budget: dict[str, int]) -> None:
+    space = {"x": {"low": 0.0, "high": 1.0, "row": 4}}
+    search: dict[str, Any] = {"epochs": 2, "seeds": 2, "stages": ["grid", "interval", "polish"], "progress": False}
+    whole = run_pipeline(space, objective=hill, into=tmp_path / "run", **search)
+    again = run_pipeline(space, objective=hill, into=tmp_path / "run", budget=budget, **search)
+    assert again.trials == whole.trials
+    assert again.verdict is not None
+    assert whole.verdict is not None
+    assert again.verdict.sentence == whole.verdict.sentence
+    assert any("more than the budget of" in note for note in again.results.notes)
+
+
+def hill(params: dict[str, Any], seed: int, epochs: int) -> float:
+    return 0.9 - (params["x"] - 0.4) ** 2 + 0.001 * ((7 * seed) % 5)

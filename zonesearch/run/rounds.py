@@ -46,6 +46,7 @@ _LITTLE = 0.05  # of the budget: so much beside the plan is spared in the last s
 _LOSS = 0.125  # of the budget: so much of what a smaller one paid for may be lost for a larger first stage
 _MOST_BUDGETS = 1000  # smaller ones that may have begun a search
 _MOST_BEGUN = 8  # of what they make of it, by how much of that was trained
+_MOST_LISTED = 10_000  # trainings of a plan without a budget, which is seldom complete if it wants more
 _MOST_PASSES = 8  # in which what is left at the end goes back to the search
 
 
@@ -86,6 +87,9 @@ def next_round(stages: Sequence[Stage], trials: Trials, budget: Budget | None = 
     at, ledger, beside = _gone_round(stages, trials, budget, 0.0)
     if ledger is None or beside <= 0:
         return at
+    complete = _complete(stages, trials, ledger.budget)
+    if complete is not None:
+        return complete
     if beside > _LITTLE * ledger.budget.amount:
         resumed = _resumed(stages, trials, ledger.budget, at, beside)
         if resumed is not None:
@@ -161,6 +165,40 @@ def _begun(
             trained[small] = n / len(first), n
     likely = sorted(trained, key=lambda small: (trained[small], made[small].amount), reverse=True)[:_MOST_BEGUN]
     return [(small, made[small]) for small in likely]
+
+
+def _complete(stages: Sequence[Stage], trials: Trials, budget: Budget) -> Round | None:
+    """What stands complete in a run that holds more than its budget pays for: without a budget, or with a larger one.
+
+    A budget bounds what is trained, and not what is judged: the run keeps its verdict, and it says so.
+    """
+    spent = Ledger(budget).paying((trial.training for trial in trials), trials).spent
+    if budget.unit == "seconds" or spent <= budget.amount:
+        return None
+    most = math.ceil(spent * (1 + _LITTLE))
+    for larger in (
+        None,
+        *(replace(budget, amount=n) for n in range(math.ceil(spent), int(min(most, spent + _MOST_BEGUN)) + 1)),
+    ):
+        first = stages[0].forecast(None).n_trainings if larger is None else 0
+        if first > _MOST_LISTED:
+            continue
+        with suppress(StudyError):
+            at, ledger, beside = _gone_round(stages, trials, larger, 0.0)
+            if at.finished and (ledger is None or beside <= 0):
+                return _beyond(at, budget, len(trials))
+    return None
+
+
+def _beyond(at: Round, budget: Budget, n: int) -> Round:
+    """``at`` with the note that the budget is spent, and what is judged."""
+    last = at.records[-1]
+    note = (
+        f"The run holds {n:,} trainings, more than the budget of {budget} pays for: nothing more is trained, and what "
+        "they were planned for is judged."
+    )
+    output = replace(last.output, budget="") if isinstance(last.output, Verdict) else last.output
+    return replace(at, records=(*at.records[:-1], replace(last, output=output, notes=(*last.notes, note))))
 
 
 def _goes_on(at: Round, ledger: Ledger, trials: Trials) -> bool:
