@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from zonesearch.statistics.agreement import compare_maps, rank_correlations
+from zonesearch.statistics.agreement import compare_maps, rank_correlations, spearman
 from zonesearch.statistics.noise import Cell, Noise
 
 NOISE = Noise(1e-4, 50, "seeds")  # a standard deviation of 0.01
@@ -66,3 +67,10 @@ def test_rank_correlations_of_constant_or_tiny_maps_are_nan() -> None:
     assert all(map(math.isnan, rank_correlations(np.ones(5), np.arange(5.0))))
     assert all(map(math.isnan, rank_correlations(np.arange(2.0), np.arange(2.0))))
     assert rank_correlations(np.arange(5.0), np.arange(5.0)) == (pytest.approx(1.0), pytest.approx(1.0))
+
+
+@pytest.mark.parametrize("n_values", [3, 50])
+def test_spearman_is_that_of_scipy_with_ties_and_without(n_values: int) -> None:
+    rng = np.random.default_rng(n_values)
+    one, other = (rng.integers(0, n_values, 40).astype(float) for _ in range(2))
+    assert spearman(one, other) == pytest.approx(stats.spearmanr(one, other).statistic, abs=1e-12)
