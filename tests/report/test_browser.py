@@ -51,7 +51,7 @@ def test_command_says_it_and_exits_with_2(
     shutil.copytree(Path(__file__).parents[1] / "old_runs" / "digits-part", tmp_path / "part")
     monkeypatch.setattr(shutil, "which", lambda name: None)
     assert main(["report", str(tmp_path / "part"), "--pdf", str(tmp_path / "a.pdf")]) == 2
-    assert capsys.readouterr().err.startswith("zonesearch: a PDF needs a Chromium")
+    assert capsys.readouterr().err.startswith("zonesearch: a PDF needs Chromium")
     assert not (tmp_path / "part" / "report.html").exists()
 
 

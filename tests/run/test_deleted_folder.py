@@ -139,7 +139,7 @@ def test_folder_that_is_taken_away_is_an_error_that_names_a_rescue_file(
         if moment != "at the end":
             store.append([trial(64)])
 
-    error = trouble(run, act, r"was deleted, moved or replaced|was deleted or cut short")
+    error = trouble(run, act, r"was deleted, moved or replaced|was deleted or truncated")
     expected = {8, 16} | ({32} if moment != "before the first record" else set())
     expected |= {64} if moment != "at the end" else set()
     file = rescued(error)
@@ -192,7 +192,7 @@ def test_file_of_another_shard_that_is_deleted_or_cut_is_noticed_at_the_end(tmp_
             store.append([trial(32)])
             harm(run / "trials" / "shard-2-of-2.jsonl")
 
-        error = trouble(run, act, r"shard-2-of-2\.jsonl was deleted or cut short", "shard-1-of-2")
+        error = trouble(run, act, r"shard-2-of-2\.jsonl was deleted or truncated", "shard-1-of-2")
         back = merge([rescued(error)], tmp_path / f"{run.name}-back").folder
         assert widths(Store(back, None).load().trials) == {8, 16, 32}
 

@@ -203,7 +203,7 @@ def test_merge_refuses_what_is_no_source(tmp_path: Path) -> None:
         assert not (tmp_path / "into").exists()
     with pytest.raises(MergeError, match="at least one"):
         merge([], tmp_path / "into")
-    with pytest.raises(StoreError, match="no run folder"):
+    with pytest.raises(StoreError, match="not a run folder"):
         merge([tmp_path / "run"], tmp_path / "note.txt")
 
 

@@ -203,7 +203,7 @@ class TestMlflow:
 
     def test_a_server_that_is_away_is_said_in_a_sentence(self, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-        with pytest.raises(StoreError, match=r"MLflow at http://127\.0\.0\.1:9 does not answer"):
+        with pytest.raises(StoreError, match=r"MLflow at http://127\.0\.0\.1:9 does not respond"):
             export_to_mlflow(run, "http://127.0.0.1:9")
 
 

@@ -30,7 +30,7 @@ def test_shipped_prior_is_small_and_knows_the_usual_roles() -> None:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"w2": None}, "lacks w2"),
+        ({"w2": None}, "is missing w2"),
         ({"about": np.asarray(json.dumps({"version": 99}))}, "another version"),
         ({"about": np.asarray("{")}, "does not say what it is"),
         ({"w1": np.zeros((3, 3))}, "another version"),
