@@ -106,8 +106,14 @@ def test_grid_follows_the_peak_and_says_where_it_went() -> None:
     assert (best.peak, best.rim) == ({"width": 256, "batch": 1}, ())
     assert best.intervals["width"] == (128, 512)
     notes = " ".join(result.results.notes)
-    assert "peaks on the edge of width extended the grid 3 times, from 64 to 512; it stopped because no zone has its peak" in notes
-    assert "batch made the grid go on 2 times, from 4 to 1; it stopped because 1 is as far as its limit" in notes
+    assert (
+        "peaks on the edge of width extended the grid 3 times, from 64 to 512; it stopped because no zone has its peak"
+        in notes
+    )
+    assert (
+        "peaks on the edge of batch extended the grid 2 times, from 4 to 1; it stopped because 1 is as far as its limit"
+        in notes
+    )
     assert result.results.space["width"].row()[-1] == 512
     assert MapSummary(result.results).shape == (6, 5)
     assert all(4 <= t.params["width"] <= 1024 for t in result.trials)
