@@ -236,13 +236,20 @@ def rates_table() -> str:
         cell = found.setdefault((params["width"], params["batch"]), {})
         cell.setdefault(params["learning_rate"], {})[row["seed"]] = row["test"]
     rates = sorted({rate for cell in found.values() for rate in cell})
-    rows = ["| width x batch | " + " | ".join(f"rate {rate:g}" for rate in rates) + " | seeds |"]
+    low, high = rates[0], rates[-1]
+    rows = [
+        "| width x batch | " + " | ".join(f"rate {rate:g}" for rate in rates) + f" | {high:g} less {low:g}, paired |"
+    ]
     rows.append("| --- |" + " --- |" * (len(rates) + 1))
     for (width, batch), cell in sorted(found.items()):
-        said = [mean_interval(list(cell[rate].values())) for rate in rates if rate in cell]
-        texts = (f"{one.value:.2f} ± {one.high - one.value:.2f}" for one in said)
-        rows.append(f"| {width} x {batch} | " + " | ".join(texts) + f" | {min(one.n for one in said)} |")
+        texts = [_with_n(mean_interval(list(cell.get(rate, {}).values()))) for rate in rates]
+        pairs = [cell[high][seed] - cell[low][seed] for seed in cell.get(high, {}) if seed in cell.get(low, {})]
+        rows.append(f"| {width} x {batch} | {' | '.join([*texts, _with_n(mean_interval(pairs), sign=True)])} |")
     return "\n".join(rows)
+
+
+def _with_n(found: Interval, sign: bool = False) -> str:
+    return f"{found.text(sign=sign)}, n = {found.n}" if found.n else ""
 
 
 def wide_table() -> str:
