@@ -87,6 +87,8 @@ def record(runs: Path) -> None:
             _write_whole(read_run(runs / f"mnist_fnn_{name}")[0], name)
     if (runs / "mnist_fnn_rates").is_dir():
         _write_tests(read_run(runs / "mnist_fnn_rates")[0].trials, FOLDER / "rates.json")
+    if (runs / "mnist_fnn-gains").is_dir():
+        _write_tests(read_run(runs / "mnist_fnn-gains")[0].trials, FOLDER / "fresh.json")
     if (runs / "mnist_fnn_reader").is_dir():
         _write_tests(read_run(runs / "mnist_fnn_reader")[0].trials, FOLDER / "reader_test.json")
 
@@ -128,7 +130,12 @@ def _write_whole(findings: Findings, name: str) -> None:
 def _write_tests(trials: Trials, path: Path) -> None:
     """Test accuracies in per cent: one line a training."""
     rows = [
-        {"params": dict(trial.params), "seed": trial.seed, "test": 100 * trial.test_accuracy}
+        {
+            "params": dict(trial.params),
+            "seed": trial.seed,
+            "validation": 100 * (trial.accuracy or math.nan),
+            "test": 100 * trial.test_accuracy,
+        }
         for trial in trials
         if trial.test_accuracy is not None
     ]
@@ -210,17 +217,30 @@ def optimism() -> str:
     picture = Picture.of(read_map(MAP))
     rows = ["| seed of the map | its best cell, width x batch | it shows | it is worth with other seeds | too much |"]
     rows.append("| --- | --- | --- | --- | --- |")
-    too_much = []
     for name, reading in (("best epoch", BEST), ("last epoch", LAST)):
         values = picture.read(reading)
         for seed in range(picture.n_seeds):
             i, j = np.unravel_index(int(values[..., seed].argmax()), values.shape[:2])
             shown = float(values[i, j, seed])
             worth = float(np.delete(values[i, j], seed).mean()) if picture.n_seeds > 1 else math.nan
-            too_much.append(shown - worth)
             cell = f"{picture.widths[int(j)]} x {picture.batches[int(i)]}"
             rows.append(f"| {seed}, {name} | {cell} | {shown:.2f} | {worth:.2f} | {shown - worth:+.2f} |")
+    means = picture.read(BEST).mean(axis=2)
+    i, j = np.unravel_index(int(means.argmax()), means.shape)
+    fresh = _fresh(picture.widths[int(j)], picture.batches[int(i)])
+    if fresh.n:
+        cell, shown = f"{picture.widths[int(j)]} x {picture.batches[int(i)]}", float(means[i, j])
+        worth = f"{fresh.text()}, n = {fresh.n} fresh ones"
+        rows.append(f"| all, best epoch | {cell} | {shown:.2f} | {worth} | {shown - fresh.value:+.2f} |")
     return "\n".join(rows)
+
+
+def _fresh(width: int, batch: int) -> Interval:
+    """Validation accuracy of a cell with seeds that no map has used."""
+    path = FOLDER / "fresh.json"
+    rows = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    cell = {"width": width, "batch": batch}
+    return mean_interval([row["validation"] for row in rows if row["params"] == cell])
 
 
 def map_table() -> str:
