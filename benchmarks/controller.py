@@ -143,6 +143,7 @@ def methods(context: dict[str, Any]) -> dict[str, Callable[[Surface, int], list[
         "strong": lambda s, seed: _staged(
             lambda n: Surrogate(s.space, 1, n_trainings=n, batch=1, study_seed=seed), s, True
         ),
+        "gp": lambda s, seed: _sampled(optuna.samplers.GPSampler(seed=seed), s),
         "tpe": lambda s, seed: _sampled(optuna.samplers.TPESampler(seed=seed), s),
         "random": lambda s, seed: _sampled(optuna.samplers.RandomSampler(seed=seed), s),
     }

@@ -29,6 +29,7 @@ from zonesearch.core.trials import Trial, Trials
 from zonesearch.search.stages.grid import Grid
 from zonesearch.statistics.examples import n_right
 from zonesearch.statistics.noise import Cell, Noise, measure_noise
+from zonesearch.statistics.scattered_zones import scattered_zones
 from zonesearch.statistics.zones import find_zones
 
 SPACE = Space.parse(
@@ -246,12 +247,38 @@ def seeds_tables(n_maps: int) -> None:
             )
 
 
+def pure_noise(n_points: int, n_axes: int, n_draws: int) -> float:
+    """The share of draws of points without any structure in which a zone is shown all the same."""
+    space = Space.parse({f"x{i}": {"low": 0.0, "high": 1.0} for i in range(n_axes)})
+    shown = []
+    for draw in range(n_draws):
+        rng = np.random.default_rng([draw, n_points, n_axes])
+        places = rng.random((n_points, n_axes)).tolist()
+        cells = [Cell(dict(zip(space.names, place, strict=True)), (float(rng.normal()),)) for place in places]
+        shown.append(bool(scattered_zones(space, cells).zones))
+    return float(np.mean(shown))
+
+
+def noise_table(n_draws: int) -> None:
+    """Scattered points of pure noise."""
+    print("\n| points | axes | shows a zone |")
+    print("| --- | --- | --- |")
+    for n_points, n_axes in ((30, 2), (100, 4), (100, 6), (60, 9)):
+        print(f"| {n_points} | {n_axes} | {100 * pure_noise(n_points, n_axes, n_draws):.1f} % |", flush=True)
+
+
 def main() -> None:
     """All tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--maps", type=int, default=400)
     parser.add_argument("--draws", type=int, default=40)
+    parser.add_argument(
+        "--noise", action="store_true", help="only how often scattered points of pure noise show a zone"
+    )
     options = parser.parse_args()
+    if options.noise:
+        noise_table(options.maps)
+        return
     print("| map | validation examples | seeds | in | cells | of oracle | oracle in | zones |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     for shape in SHAPES:
@@ -275,6 +302,7 @@ def main() -> None:
             f = answered(n_seeds, options.draws, known)
             print(f"| {name} | {n_seeds} | {100 * f['cells']:.0f} % | {100 * f['in']:.0f} % |", flush=True)
     seeds_tables(options.maps)
+    noise_table(options.maps)
 
 
 if __name__ == "__main__":

@@ -189,3 +189,20 @@ def test_a_contest_in_which_nothing_was_complete_says_so() -> None:
         compare_methods(study, "grid", budget=3, seeds=1)
     with pytest.raises(StudyError, match="budget of at least 1"):
         compare_methods(study, "grid", budget=0)
+
+
+def test_compare_on_a_run_of_three_trainings_asks_each_search_for_no_more_than_these(
+    command: Command, here: Path
+) -> None:
+    (here / "three.toml").write_text(
+        STUDY.replace("high = 1.0", "high = 1.0, row = 2").replace('["grid"]', '["grid"]\nseeds = 1')
+    )
+    assert command("run", "three.toml", "--quiet")[0] == 0
+    status, out, err = command("compare", "runs/hill", "--methods", "random,surrogate,grid+interval", "--json")
+    assert status == 0, err
+    contest = json.loads(out)
+    assert contest["budget"] == 3
+    assert "after 3 trainings" in contest["sentence"]
+    assert max(search["n_trainings"] for search in contest["searches"]) <= 3
+    status, out, err = command("compare", "runs/hill", "--methods", "random", "--budget", "7", "--seeds", "1", "--json")
+    assert json.loads(out)["budget"] == 7

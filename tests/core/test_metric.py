@@ -32,6 +32,55 @@ def test_known_metrics_bring_their_direction() -> None:
     assert Metric("f1", "minimise").direction == "minimize"  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "val_rmse",
+        "test_mae",
+        "validation-loss",
+        "valLoss",
+        "eval/loss",
+        "mean_test_mse",
+        "huber_loss",
+        "RMSE",
+        "ValidationMAE",
+        "log-loss",
+        "WER",
+        "latency_ms",
+        "latency.s",
+        "train.error",
+        "classification_error",
+        "final_val_loss",
+        "mean_absolute_error",
+        "cross_entropy",
+    ],
+)
+def test_a_loss_is_minimized_whatever_data_it_is_of(name: str) -> None:
+    assert Metric(name).direction == "minimize"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "val_accuracy",
+        "neg_log_loss",
+        "neg_root_mean_squared_error",
+        "mean_f1",
+        "loss_reduction",
+        "errorless",
+        "test",
+        "reward",
+        "val",
+        "lossless_ratio",
+        "error_reduction",
+        "1",
+        "+",
+    ],
+)
+def test_all_else_is_maximized(name: str) -> None:
+    assert Metric(name).direction == "maximize"
+
+
 def test_percent_is_for_shares_alone_and_never_guessed_from_the_range() -> None:
     assert ACCURACY.text(0.9831, 0.0008) == "98.31 % ± 0.08"
     assert Metric("balanced_accuracy").text(0.5) == "50.00 %"

@@ -27,6 +27,13 @@ def test_training_refuses_params_that_cannot_be_written(value: object) -> None:
         Training({"x": value})  # type: ignore[dict-item]
 
 
+@pytest.mark.parametrize("value", [1.0000001e100, -1e308, math.inf, math.nan])
+def test_a_value_that_no_variance_can_be_taken_of_has_diverged(value: float) -> None:
+    """Some return 1e300 for what went wrong; beside it no mean, noise or fit would have a meaning."""
+    assert Trial(Training({"x": 1}), accuracy=value).state == "diverged"
+    assert Trial(Training({"x": 1}), accuracy=1e100).complete
+
+
 def test_longer_trial_answers_for_a_shorter_training() -> None:
     trials = Trials([trial()])
     short = trials.get(Training({"width": 8}, 0, 1))
@@ -112,3 +119,17 @@ def test_a_pruned_trial_answers_without_a_value_and_contradicts_nothing() -> Non
     assert found.complete
     with pytest.raises(ValueError, match="a pruned trial has no accuracy"):
         Trial(training, "pruned", accuracy=0.5)
+
+
+@pytest.mark.parametrize("value", [1.0000001e100, -1e300, float("inf"), float("nan")])
+def test_a_value_that_cannot_be_squared_is_a_training_that_diverged(value: float) -> None:
+    for given in ({"accuracy": value}, {"accuracy": 0.5, "test_accuracy": value}):
+        trial = Trial(Training({"x": 1}, 0), **given)
+        assert (trial.state, trial.accuracy, trial.test_accuracy) == ("diverged", None, None)
+    assert Trial(Training({"x": 1}, 0), accuracy=-1e100).complete
+
+
+def test_a_training_that_was_good_before_its_values_exploded_answers_for_the_epochs_before() -> None:
+    trial = Trial(Training({"x": 1}, 0, 3), "diverged", curve={"validation_accuracy": (0.5, 0.7, 1e200)})
+    assert trial.at(2).accuracy == 0.7
+    assert trial.at(3).state == "diverged"

@@ -80,6 +80,7 @@ SETTINGS = {
     **{f"interval {line}": ("interval", {"method": line}) for line in LINES},
     "coordinate": ("coordinate", {"n_trainings": 40}),
     "surrogate": ("surrogate", {"n_trainings": 24}),
+    "controller": ("controller", {"n_trainings": 12}),
     "tpe": ("optuna", {"sampler": "tpe(n_startup_trials=4)", "n_trainings": 16}),
     "random": ("optuna", {"sampler": "random", "n_trainings": 12}),
 }

@@ -124,3 +124,25 @@ def test_a_browser_sees_trials_figures_and_note(run: Path) -> None:
             assert page.title() != "owned"
         with opened(browser, address.replace("?", "/trials?"), offline=False) as page:
             page.wait_for_selector("text=Trial 0", timeout=60_000)
+
+
+@pytest.mark.parametrize("kind", ["folder", "report"])
+def test_links_in_a_view_from_elsewhere_are_not_written_through(run: Path, tmp_path: Path, kind: str) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    Dashboard(copy).refresh()
+    [kept] = [path for path in (copy / "dashboard").iterdir() if path.name != "report.html"]
+    victim = tmp_path / "victim"
+    if kind == "folder":
+        shutil.move(copy / "dashboard", victim)
+        before = sorted(path.name for path in victim.iterdir())
+        (copy / "dashboard").symlink_to(victim)
+        with pytest.raises(StoreError, match="is a link to"):
+            Dashboard(copy).refresh()
+        assert sorted(path.name for path in victim.iterdir()) == before
+        return
+    kept.unlink()
+    victim.write_text("precious")
+    kept.symlink_to(victim)
+    Dashboard(copy).refresh()
+    assert victim.read_text() == "precious"

@@ -75,6 +75,7 @@ def test_scattered_points_are_whole_and_have_zones_or_a_reason(command) -> None:
     assert (status, err) == (0, "")
     assert "40 trials of study scattered are in " in out
     assert "runs/scattered (40 complete)" in out
+    assert "nothing was repeated to judge it, so there is no verdict." in out
     assert "zones are read off a Gaussian process" in out
     shown = command("status", "runs/scattered")[1]
     assert "scattered (runs/scattered): finished" in shown
@@ -181,4 +182,7 @@ def test_what_is_meant_has_to_be_said(command) -> None:
         assert said in err
         assert err.count("\n") == 1
     assert command("import", "--storage", "s.journal", "--study", "two", "--objective", "1")[0] == 0
-    assert "6 trials of 2 studies" in command("import", "--storage", "s.journal", "--study", "fold*", "--as-seeds")[1]
+    out = command("import", "--storage", "s.journal", "--study", "fold*", "--as-seeds")[1]
+    assert "6 trials of 2 studies" in out
+    assert ", the mean of 2 seeds, at " in out
+    assert "no fresh seeds judge what was picked by these, so there is no verdict." in out

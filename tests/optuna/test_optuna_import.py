@@ -321,6 +321,22 @@ class TestObjectives:
             import_study(url, objective="latency")
 
 
+def test_a_parameter_may_be_called_as_the_metric_is(tmp_path: Path) -> None:
+    """Nobody can rename the parameters of a study that is done: the metric gets another name."""
+    found = import_study(made(tmp_path, "named", lambda trial: trial.suggest_float("value", 0, 1)))
+    assert found.metric == Metric("objective_value", "maximize")
+    assert all(trial.accuracy == trial.params["value"] for trial in found.trials)
+
+
+def test_values_for_what_went_wrong_are_no_values(tmp_path: Path) -> None:
+    def objective(trial: optuna.Trial) -> float:
+        x = trial.suggest_float("x", 0, 1)
+        return 1e300 if trial.number % 3 == 0 else x
+
+    found = import_study(made(tmp_path, "penalty", objective, 9, direction="minimize"))
+    assert [trial.state for trial in found.trials].count("diverged") == 3
+
+
 class TestSeveralStudies:
     @pytest.fixture
     def url(self, tmp_path: Path) -> str:

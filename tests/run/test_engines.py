@@ -9,7 +9,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +21,10 @@ from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.errors import ObjectiveError, StudyError
 from zonesearch.run.engines.engine import order_of_work
 from zonesearch.run.engines.in_process import InProcess
+from zonesearch.run.engines.processes import Processes
 from zonesearch.run.engines.runner import open_engine
+from zonesearch.run.running import run_study
+from zonesearch.study.study import Study
 
 TRAININGS = [Training({"x": i}) for i in range(6)]
 
@@ -208,6 +213,66 @@ def test_gpus_are_taken_in_turns() -> None:
     assert {t.provenance["gpu"] for t in came} == {"4", "7"}
 
 
+@dataclass(frozen=True)
+class Knowing(Sleeper):
+    """Answers 1 where its process had loaded the module before."""
+
+    module: str = ""
+
+    def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
+        for training in bundle.trainings:
+            yield Trial(training, accuracy=float(self.module in sys.modules))
+
+
+def test_workers_load_what_they_are_to_need_before_they_are_sent_anything() -> None:
+    assert "wave" not in sys.modules
+    for modules, known in ((("no_such_module", "wave"), 1.0), ((), 0.0)):
+        came: list[Trial] = []
+        with Processes(2) as engine:
+            engine.prepare(modules)
+            objective = Knowing(0.0, 1, "wave")
+            engine.run(objective, objective.bundles(TRAININGS), came.extend)
+        assert [trial.accuracy for trial in came] == [known] * len(TRAININGS)
+
+
+def test_workers_that_were_prepared_for_nothing_end_in_silence() -> None:
+    code = (
+        "from zonesearch.run.engines.processes import Processes\n"
+        "with Processes(2) as engine:\n"
+        "    engine.prepare(['wave'])\n"
+        "    raise SystemExit('no objective')\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stderr) == (1, "no objective\n")
+
+
+@pytest.mark.parametrize(
+    ("tables", "early"),
+    [
+        ({"network": {"width": 4}}, True),
+        ({"network": {"kind": "own_parts:with_frozen_norms"}}, False),  # which may change what workers inherit
+        ({"objective": {"function": "own_parts:anything"}}, False),
+    ],
+)
+def test_workers_begin_to_load_torch_before_this_process_does(
+    tables: Any, early: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = Study.from_tables({"space": {"x" if "objective" in tables else "batch": [8, 16]}, **tables})
+    begun: list[str] = []
+
+    class StoppedError(Exception):
+        pass
+
+    def make() -> Any:
+        begun.append("objective")
+        raise StoppedError
+
+    monkeypatch.setattr(Processes, "prepare", lambda self, modules: begun.extend(modules))
+    with pytest.raises(StoppedError):
+        run_study(replace(study, make_objective=make), workers=2)
+    assert begun == (["zonesearch.training.recipe", "objective"] if early else ["objective"])
+
+
 def test_unknown_engine_is_refused() -> None:
     with pytest.raises(StudyError, match="dask://HOST:PORT"):
         open_engine("slurm")
@@ -220,7 +285,10 @@ SCRIPT = """
 import sys
 from tests.run.objectives import Sleeper
 from zonesearch.core.trials import Training
+from zonesearch.run.engines.processes import Processes
 from zonesearch.run.engines.runner import open_engine
+from zonesearch.run.running import run_study
+from zonesearch.study.study import Study
 objective = Sleeper(0.2)
 print("ready", flush=True)
 try:

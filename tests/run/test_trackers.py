@@ -212,3 +212,10 @@ def test_export_needs_exactly_one_tracker(run: Path, capsys: pytest.CaptureFixtu
         main(["export", str(run)])
     assert stopped.value.code == 2
     assert "--mlflow" in capsys.readouterr().err
+
+
+def test_choices_that_are_lists_or_nothing_are_words_to_tensorboard(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
+    space = {"widths": {"choices": [[64], [64, 32], None, "wide", True, 3]}}
+    run_pipeline(space, objective=lambda params: 0.5, stages=["grid"], seeds=1, into=tmp_path / "run")
+    assert export_to_tensorboard(tmp_path / "run", tmp_path / "board").n_new == 6

@@ -42,9 +42,19 @@ def made(**changes: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
 HEADING = {"heading": "x", "identity": {}, "settings": {}, "study_text": None, "study": "s", "format": 1}
 
 SKIPPED: dict[str, dict[str, Any]] = {
-    f"{name}={str(value)[:30]}": {name: value}
+    f"{name}={ascii(value)[:30]}": {name: value}
     for name, values in {
-        "params": [None, [], "x", {"x": [{}]}, {"x": {}}, {"x": float("nan")}, {"x": DEEP}],
+        "params": [
+            None,
+            [],
+            "x",
+            {"x": [{}]},
+            {"x": {}},
+            {"x": float("nan")},
+            {"x": DEEP},
+            {"x": 10**400},
+            {"x": "\ud800"},
+        ],
         "epochs": [0, -1, "3", 1.5, None, True, 10**30],
         "seed": [-1, "0", None, 1.0, 10**30, []],
         "test": ["yes", None],
@@ -59,7 +69,7 @@ SKIPPED: dict[str, dict[str, Any]] = {
         "seconds": ["x", None, "nan", "inf"],
         "n_parameters": ["evil", -1, 1.5, 10**30],
         "n_validation": ["evil", -1],
-        "error": [3, None, ["x"]],
+        "error": [3, None, ["x"], "\udfff"],
         "provenance": [None, [], "x", 3],
         "metric": ["", {"name": 3}, {"name": "a", "direction": "sideways"}, 5, None],
         "noted": [[1], {"a": "x"}, "x"],
@@ -85,6 +95,7 @@ HARMLESS: dict[str, dict[str, Any]] = {
     "an unknown field": {"evil": {"a": 1}},
     "negative seconds": {"seconds": -5.0},
     "an absurd accuracy": {"accuracy": -1e300},
+    "an absurd value of a curve": {"curve": {"validation_accuracy": [1e308, 0.5]}},
     "many parameters": {"n_parameters": 2**61},
     "a long error": {"state": "failed", "accuracy": None, "error": "<script>" + "no " * 1_000_000},
 }
@@ -155,6 +166,12 @@ def test_odd_record_is_read(tmp_path: Path, change: str) -> None:
     recorded = read_recorded(run(tmp_path, HARMLESS[change]))
     assert recorded.n_torn == 0
     assert len(recorded.findings.trials) == 8
+
+
+@pytest.mark.parametrize("change", [{"accuracy": 1e160}, {"curve": {"validation_accuracy": [-1e160, 0.5]}}], ids=str)
+def test_value_whose_square_is_none_diverged(tmp_path: Path, change: dict[str, Any]) -> None:
+    [trial] = [t for t in read_recorded(run(tmp_path, change)).findings.trials if t.training == NEW]
+    assert (trial.state, trial.accuracy) == ("diverged", None)
 
 
 @pytest.mark.parametrize(

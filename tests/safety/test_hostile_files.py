@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tarfile
@@ -90,6 +91,11 @@ def test_every_changed_byte_of_run_json_is_noticed_or_changes_nothing(tmp_path: 
         '{"format": 1, "study": "s", "name": "n", "identity": ' + '{"a":' * 300 + "1" + "}" * 301,
         '{"format": ' + "1" * 5000 + "}",
         "\x00" * 100,
+        '{"format": 1, "study": "s", "name": "n", "identity": {}, "versions": {"a": NaN}}',
+        '{"format": 1, "study": "s", "name": "n", "identity": {"a": [Infinity]}}',
+        '{"format": 1, "study": "s", "name": "n", "identity": {}, "history": [{"since": "x"}]}',
+        '{"format": 1, "study": "s", "name": "n", "identity": {}, "history": [3]}',
+        '{"format": 1, "study": "s", "name": "n", "identity": {}, "history": 3}',
     ],
     ids=lambda text: text[:60],
 )
@@ -270,3 +276,27 @@ def test_commands_print_visibly_to_a_terminal(tmp_path: Path, monkeypatch: pytes
     assert EVIL in piped.getvalue()  # a file gets what was recorded
     assert shown.getvalue() == visible(piped.getvalue())
     assert Visible(shown).isatty()
+
+
+@pytest.mark.parametrize("command", ["report", "train"])
+def test_file_is_not_put_in_the_place_of_a_pipe_or_a_folder(
+    tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A rename would take the place of /dev/null for the whole machine, where the user may do that."""
+    run = made(tmp_path / "run")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    for place in ("pipe", "link", "run"):
+        said = sentence(capsys, command, str(run), "--out", str(tmp_path / place))
+        assert "cannot be written: it is" in said
+    assert stat.S_ISFIFO((tmp_path / "pipe").lstat().st_mode)
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_sentence_about_megabytes_of_text_is_short(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = made(tmp_path / "run")
+    meta = json.loads((run / "run.json").read_text())
+    meta["settings"]["space"] = {"width": "8" * 3_000_000}
+    meta["checksum"] = checksum(meta)
+    (run / "run.json").write_text(json.dumps(meta))
+    assert len(sentence(capsys, "status", str(run))) < 5000

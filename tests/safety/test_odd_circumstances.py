@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
@@ -20,12 +20,12 @@ import pytest
 from tests.run.made import folder, trial
 from zonesearch import Study
 from zonesearch.cli.main import main
-from zonesearch.errors import StoreError
+from zonesearch.errors import StoreError, ZoneSearchError
 from zonesearch.run.recorded import read_run
 from zonesearch.run.running import run_study
 from zonesearch.run.shards import Shard
 from zonesearch.run.storage.merge import merge
-from zonesearch.run.storage.run_folder import RunFolder
+from zonesearch.run.storage.run_folder import RunFolder, checksum
 from zonesearch.run.storage.store import Store
 
 ROOT = Path(__file__).parents[2]
@@ -268,3 +268,42 @@ def test_shard_whose_folder_was_copied_by_hand_is_told_what_was_dealt(
         ("2/3", 0, 2),
         ("3/3", 0, 2),
     ]
+
+
+HALF = "caf\udce9"  # as Python shows the file name caf\\xe9 of an older system
+
+
+def test_error_with_half_of_a_character_is_recorded_so_that_it_can_be_printed(tmp_path: Path) -> None:
+    def fails(params: dict[str, Any]) -> float:
+        if params["x"] == 2:
+            raise FileNotFoundError(HALF)
+        return accuracy({**params, "y": 1}, 0, 1)
+
+    study = Study.of({"x": [1.0, 2.0, 3.0]}, fails, stages=("grid",), seeds=1)
+    run_study(study, into=tmp_path / "run")
+    [failed] = [t for t in read_run(tmp_path / "run")[0].trials if t.state == "failed"]
+    assert "caf\\udce9" in failed.error
+    failed.error.encode()
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: Study.of(SPACE, accuracy, name=HALF),
+        lambda: Study.of({HALF: [1, 2]}, accuracy),
+        lambda: Study.of({"x": ["a", HALF]}, accuracy),
+    ],
+    ids=["study", "axis", "choice"],
+)
+def test_name_with_half_of_a_character_is_refused(made: Callable[[], Study]) -> None:
+    with pytest.raises(ZoneSearchError, match=r"can be written, not 'caf.udce9'"):
+        made()
+
+
+def test_run_json_with_half_of_a_character_is_damaged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_study(Study.of(SPACE, accuracy, name="whole", stages=("grid",)), into=tmp_path / "run")
+    file = tmp_path / "run" / "run.json"
+    meta = {**json.loads(file.read_text()), "name": HALF}
+    file.write_text(json.dumps({**meta, "checksum": checksum(meta)}))
+    assert main(["status", str(tmp_path / "run")]) == 2
+    assert "is damaged" in capsys.readouterr().err

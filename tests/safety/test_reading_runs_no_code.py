@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from zonesearch import Study
-from zonesearch.cli.main import main
+from zonesearch.cli.main import COMMANDS, main
 from zonesearch.core.plugins import GROUPS
+from zonesearch.run.loading import load_run
 from zonesearch.run.recorded import read_run
 from zonesearch.run.running import run_study
 from zonesearch.run.shards import Shard
@@ -122,8 +123,26 @@ READING: dict[str, Callable[[str], int]] = {
     "compare": lambda run: main(["compare", run, "--methods", "random", "--budget", "4", "--seeds", "2", "--quiet"]),
     "claims": lambda run: main(["claims", run]),
     "dashboard": dashboard,
+    "export": lambda run: main(["export", run, "--tensorboard", "board"]),
     "python": lambda run: 0 * len(read_run(run)[0].trials),
+    "python load_run": lambda run: 0 * len(load_run(run)._repr_html_()),
 }
+
+TRAINING = {"plan", "run", "gallery", "submit", "lr-range"}
+"""Commands that are given a study file, and run what it names: the user says which."""
+
+TAKING_HOME = {"train"}
+"""See test_taking_home_runs_no_code.py."""
+
+WITHOUT_RUN = {"new", "schedule", "import"}
+"""Commands that read no run folder."""
+
+
+def test_every_command_is_known_to_read_or_to_train() -> None:
+    """A command that is added has to be added here too: with those that read it is tried on a stranger's run."""
+    read = {name.split()[0] for name in READING} - {"python"}
+    assert read | TRAINING | TAKING_HOME | WITHOUT_RUN == set(COMMANDS)
+    assert not read & (TRAINING | TAKING_HOME | WITHOUT_RUN)
 
 
 @pytest.mark.parametrize("command", READING)
@@ -221,6 +240,12 @@ def test_stage_that_is_not_known_here_is_named_and_what_came_before_is_shown(
         {"stages": [{"kind": "grid"}]},
         {"reading": "evil:function"},
         {"epochs": "evil"},
+        {"epochs": []},
+        {"epochs": 0},
+        {"stages": [{"kind": "polish", "name": "polish", "epochs": 0}]},
+        {"stages": [{"kind": "grid", "name": ["evil"]}]},
+        {"stages": [{"kind": "interval", "name": "interval", "method": ["evil"]}]},
+        {"space": {"width": {"low": 1, "high": 8, "integer": {"": {}}}}},
         {"metric": {"name": "evil:metric", "direction": "sideways"}},
         {"budget": {"evil": 3}},
     ],
@@ -261,6 +286,11 @@ def test_links_and_pipes_in_a_run_folder_do_no_harm(here: Path, capsys: pytest.C
     for command in (["view", str(run)],):
         assert main(command) == 2
         assert "is a link to" in capsys.readouterr().err
+    (run / "view.journal").unlink()
+    os.mkfifo(run / "view.journal")  # which would keep a reader waiting for ever
+    assert main(["view", str(run)]) == 2
+    assert "is not a regular file" in capsys.readouterr().err
+    (run / "view.journal").unlink()
     for lock in (run / "locks").glob("*.lock"):
         lock.unlink()
         lock.symlink_to(letter)

@@ -192,7 +192,7 @@ def test_time_is_shared_by_the_speed_of_what_came_before() -> None:
     records, at = played(slow, 1.0)
     taken = sum(trial.seconds for trial in records)
     assert 0.3 * 600 < taken < 1.2 * 600
-    assert "The budget of 10 minutes made the search smaller" in at.output.sentence
+    assert re.search("The budget of 10 minutes (made the search smaller|ended the search early)", at.output.sentence)
     first = next_round(slow.stages, Trials(), slow.budget)
     assert len(first.missing) == 9
     assert not first.finished
@@ -254,10 +254,8 @@ def test_a_run_with_a_budget_is_resumed_read_and_goes_on_with_another(tmp_path: 
     assert said in str(first)
     assert re.match(r"The verdict is settled after \d+ of 70 trainings\.$|The budget of 70 trainings ", said)
     more = run_pipeline(surfaces.SPACE, objective=objective, seeds=2, **into, budget={"trainings": 90})
-    wanted = {training.identity for record in more.findings.stages for training in record.wanted}
-    assert 0.95 * 90 <= len(wanted) <= 90
-    assert len(more.trials) < len(first.trials) + len(wanted)
-    assert "The budget of 90 trainings" in str(more)
+    assert 0.95 * 90 <= len(more.trials) <= 90, "what the smaller budget paid for counts"
+    assert {trial.training.key for trial in first.trials} <= {trial.training.key for trial in more.trials}
 
 
 def test_a_real_time_budget_ends_a_run() -> None:

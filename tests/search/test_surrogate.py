@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from surfaces import SPACE, noisy, plateau, two_peaks
 
 from tests.search.asking import answered, asked
+from zonesearch import run_pipeline
 from zonesearch.core.reading import BEST
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Training, Trial, Trials
@@ -450,3 +451,24 @@ def test_the_scale_is_that_of_the_space_wherever_the_points_are() -> None:
     _, after = Known(gathered).data(cube)
     assert after.centre == pytest.approx(before.centre, abs=0.1 * before.unit)
     assert after.unit == pytest.approx(before.unit, rel=0.2)
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_values_as_large_as_numbers_can_be_do_not_end_a_search(direction: str) -> None:
+    def explodes(params: dict, seed: int, epochs: int) -> float:
+        x = params["x"]
+        return (1.7e308 if params["y"] > 0.6 else (x - 0.3) ** 2) * (1 if direction == "minimize" else -1)
+
+    space = {name: {"low": 0.0, "high": 1.0} for name in ("x", "y")}
+    for stages in (["surrogate"], ["grid", "interval"]):
+        result = run_pipeline(
+            space,
+            objective=explodes,
+            metric={"name": "misfit", "direction": direction},
+            stages=stages,
+            budget={"trainings": 20},
+        )
+        states = {trial.state for trial in result.trials}
+        assert states == {"complete", "diverged"}
+        best = result.findings.zones[0] if result.findings.zones else None
+        assert best is None or best.peak["y"] <= 0.6

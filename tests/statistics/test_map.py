@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -66,5 +67,32 @@ def test_without_answers_the_limit_says_what_is_not_known() -> None:
     assert math.isnan(limit.examples)
     assert "was not recorded" in limit.sentence
     bare = [Cell(c.params, c.values, metric=Metric("latency", unit="ms")) for c in cells]
-    assert mapped(bare).limit.sentence == ""
+    assert mapped(bare).limit.sentence.startswith("The noise between seeds limits this map to ±")
+    assert mapped(bare).limit.sentence.endswith(
+        " ms; only numbers are known, and no examples behind them, so the zones count that noise alone."
+    )
     assert mapped([Cell({"x": 1}, (0.5,))]).limit.sentence == ""
+
+
+def test_a_map_of_single_seeds_does_not_blame_the_examples() -> None:
+    """One answer each does not tell what another seed would answer: the examples seem to matter more than they do."""
+    single = [
+        Cell(cell.params, cell.values[:1], cell.n_validation, right=cell.right[:1]) for cell in answered(200, 5, 0.1)
+    ]
+    limit = mapped(single).limit
+    assert not limit.measured
+    assert limit.sentence.startswith("No cell was repeated")
+    assert limit.sentence.endswith("more seeds will sharpen this map.")
+
+
+def test_answers_of_some_cells_only_are_said_to_be_of_some() -> None:
+    cells = answered(200, 5, 0.1)
+    cells[3] = replace(cells[3], right=())
+    assert "right was not recorded of every cell, so" in mapped(cells).limit.sentence
+
+
+def test_repeats_without_noise_limit_nothing() -> None:
+    cells = [Cell({"x": i}, (0.9 - 0.01 * abs(i - 4),) * 3) for i in range(10)]
+    assert mapped(cells).limit.sentence == ""
+    counted = [replace(cell, n_validation=300) for cell in cells]
+    assert mapped(counted).limit.sentence.startswith("Repeats gave the same values; which of the 300 validation")

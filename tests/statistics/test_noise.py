@@ -18,6 +18,7 @@ from zonesearch.statistics.differences import residuals
 from zonesearch.statistics.examples import Answering, crossed, n_right, shared
 from zonesearch.statistics.noise import Badness, Cell, Noise, cell_of, measure_noise
 from zonesearch.statistics.variance_trend import Slope, fit_residuals, fit_variances
+from zonesearch.statistics.zones import find_zones
 
 SPACE = Space.parse({"x": {"low": 0, "high": 9, "row": 9}, "y": {"low": 0, "high": 9, "row": 9}})
 
@@ -186,3 +187,21 @@ def test_pairs_on_the_same_examples_are_known_better_than_apart() -> None:
     bare = Noise(1e-4, 5, "seeds").gap(Cell({"x": 1}, (0.5,), 300), Cell({"x": 2}, (0.6,), 300))
     assert bare.examples == 0.0
     assert bare.se == pytest.approx(math.sqrt(2e-4))
+
+
+@pytest.mark.parametrize("unit", [1e-120, 1e-14, 1.0, 1e90])
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+@pytest.mark.parametrize("n_seeds", [1, 3])
+def test_zones_are_the_same_in_whatever_unit_values_are(unit: float, direction: str, n_seeds: int) -> None:
+    metric = Metric("bias", direction)
+    rng = np.random.default_rng(3)
+    cells = []
+    for params in SPACE.grid():
+        lack = ((params["x"] - 4) ** 2 + (params["y"] - 5) ** 2) / 20 + 2
+        values = lack * (1 + 0.05 * rng.normal(size=n_seeds))
+        cells.append(Cell(params, tuple((metric.value(-values)).tolist()), metric=metric))
+    scaled = [Cell(cell.params, tuple(v * unit for v in cell.values), metric=metric) for cell in cells]
+    plain, other = (find_zones(SPACE, each, measure_noise(each, SPACE)) for each in (cells, scaled))
+    assert 1 < len(plain[0].cells) < len(cells)
+    assert [zone.cells for zone in other] == [zone.cells for zone in plain]
+    assert other[0].se == pytest.approx(plain[0].se * unit, rel=1e-6)

@@ -6,11 +6,13 @@ import math
 import random
 
 import numpy as np
+import pytest
 
 from zonesearch.core.metric import Metric
 from zonesearch.core.space import Space
-from zonesearch.statistics.noise import Cell
+from zonesearch.statistics.noise import Cell, measure_noise
 from zonesearch.statistics.scattered_zones import scattered_zones
+from zonesearch.statistics.zones import find_zones
 
 
 def points(n, n_axes, surface, sd=0.02, seed=0, **more):
@@ -137,3 +139,43 @@ def test_a_zone_names_its_cheapest_point() -> None:
     zone = scattered_zones(space, costly)[0]
     assert zone.cheapest in zone.cells
     assert zone.cheapest["x0"] == min(params["x0"] for params in zone.cells)
+
+
+@pytest.mark.parametrize("unit", [1e-120, 1e-14, 1e90])
+def test_scattered_zones_are_the_same_in_whatever_unit_values_are(unit: float) -> None:
+    metric = Metric("gain")
+    space, cells = points(60, 3, hill, metric=metric)
+    scaled = [Cell(cell.params, (cell.values[0] * unit,), metric=metric) for cell in cells]
+    plain, other = scattered_zones(space, cells), scattered_zones(space, scaled)
+    assert plain.zones
+    assert [zone.cells for zone in other] == [zone.cells for zone in plain]
+    assert other[0].value == pytest.approx(plain[0].value * unit, rel=1e-6)
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_find_zones_takes_points_that_lie_anywhere(direction: str) -> None:
+    metric = Metric("score", direction)
+    surface = hill if metric.maximized else lambda place: -hill(place)
+    space, cells = points(60, 3, surface, metric=metric)
+    found = find_zones(space, cells, measure_noise(cells, space))
+    assert found == scattered_zones(space, cells).zones
+    assert found
+    assert math.dist((found[0].peak["x0"], found[0].peak["x1"]), (0.3, 0.3)) < 0.25
+    assert len(find_zones(space, cells, measure_noise(cells), zones_max=1)) == 1
+    assert find_zones(space, cells[:3], measure_noise(cells[:3])) == ()
+
+
+def test_find_zones_reads_a_part_of_a_grid_as_a_grid() -> None:
+    space = Space.parse({name: {"low": 0.0, "high": 1.0, "row": 6} for name in ("x", "y")})
+    rng = np.random.default_rng(0)
+    cells = [
+        Cell(params, tuple(hill(np.array(list(params.values()))) + 0.01 * rng.normal(size=3)))
+        for i, params in enumerate(space.grid())
+        if i % 5
+    ]
+    [zone, *_] = find_zones(space, cells, measure_noise(cells, space))
+    assert math.dist(tuple(zone.peak.values()), (0.3, 0.3)) < 0.3
+    beyond = [*cells, Cell({"x": 0.37, "y": 0.31}, (0.9, 0.91, 0.89))]
+    assert {"x": 0.37, "y": 0.31} in [
+        cell for zone in find_zones(space, beyond, measure_noise(beyond)) for cell in zone.cells
+    ]

@@ -9,6 +9,7 @@ from scipy import stats
 from zonesearch.core.axes import Choice
 from zonesearch.core.metric import Metric
 from zonesearch.statistics.candidates import Finalist
+from zonesearch.statistics.race import run_race
 from zonesearch.statistics.significance import holm, paired_p_value, t_interval, wilson_interval
 from zonesearch.statistics.verdict import Repeats, judge
 
@@ -217,3 +218,37 @@ def test_a_verdict_tells_values_of_different_types_apart() -> None:
     assert len(set(said)) == len(choices)
     assert [text.split(":")[0] for text in said[:4]] == ["x True", "x 1", "x 1.0", 'x "1"']
     assert said[-1].startswith("x one:")
+
+
+def of_cost(values: list[float], number: int, cost: float | None) -> Repeats:
+    return Repeats(Finalist({"x": number}, "", 0.9, 1, number), dict(enumerate(values)), {}, cost=cost)
+
+
+def test_a_margin_with_one_seed_says_that_the_noise_is_unknown_and_not_that_no_seeds_would_tell() -> None:
+    verdict = judge([of_cost([0.9], 1, None), of_cost([0.8], 2, None)], margin=0.01)
+    assert "with fewer than two seeds in common the noise is not known" in verdict.sentence
+    assert "no number of seeds" not in verdict.sentence
+    race = run_race([{0: 0.9}, {0: 0.8}], [{0}, {0}], [0], margin=0.01)
+    assert "one seed each does not tell how noisy they are" in race.sentence
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_a_real_difference_within_the_margin_parts_nobody(direction: str) -> None:
+    metric = Metric("score", direction)
+    sign = 1 if metric.maximized else -1
+    rows = [[sign * (0.9 - i * 0.001 + 1e-6 * k) for k in (0, 1, -1, 2)] for i in range(2)]
+    pair = [of_cost(rows[0], 1, 3.0), of_cost(rows[1], 2, 1.0)]
+    assert judge(pair, metric=metric).standings[1].differs
+    verdict = judge(pair, metric=metric, margin=0.002)
+    assert verdict.equal
+    assert "2 of 2 finalists are equal within 0.002 (95 %)" in verdict.sentence
+    assert verdict.recommended is not None
+    assert verdict.recommended.finalist.number == 2
+    assert judge(pair, metric=metric, margin=0.0005).standings[1].differs
+
+
+def test_nothing_is_the_cheapest_where_the_cost_of_the_best_is_not_known() -> None:
+    verdict = judge([of_cost([0.9, 0.92, 0.91], 1, None), of_cost([0.89, 0.92, 0.9], 2, 5.0)])
+    assert len(verdict.alike) == 2
+    assert verdict.cheapest is verdict.best
+    assert "cheapest" not in verdict.sentence

@@ -150,6 +150,28 @@ def test_in_a_script_counts_what_the_function_uses(here: Path) -> None:
     assert more[1] != plain[1]
 
 
+FILLED = """
+from zonesearch.training.function import FunctionObjective
+history, cache, settings = [], {}, {"slope": 1}
+
+def train(params):
+    history.append(params["x"])
+    cache[params["x"]] = 1
+    return settings["slope"] * params["x"]
+
+before = FunctionObjective(train).fingerprint()
+train({"x": 1})
+assert FunctionObjective(train).fingerprint() == before, "it is the same function after it was called"
+settings["slope"] = 2
+assert FunctionObjective(train).fingerprint() != before, "what it only reads counts"
+"""
+
+
+def test_what_a_function_fills_itself_is_no_part_of_it(here: Path) -> None:
+    (here / "script.py").write_text(FILLED)
+    subprocess.run([sys.executable, str(here / "script.py")], check=True)
+
+
 STUDY = """
 [space]
 x = [1, 2, 4]

@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from zonesearch import run_pipeline
 from zonesearch.errors import SpaceError, StudyError
 from zonesearch.study.effects import SETTINGS, TECHNIQUE_TABLES
 from zonesearch.study.files import parse_study
@@ -187,3 +188,86 @@ def test_the_keys_of_a_recipe_are_those_of_its_settings() -> None:
 def test_an_axis_is_read_as_strictly() -> None:
     with pytest.raises(SpaceError, match=r's.toml: \[space\] axis "width": unknown key "lo"; did you mean "low"'):
         read("[space.width]\nlo = 4\nhigh = 8\n")
+
+
+STAGES = """
+[space.width]
+low = 4
+high = 64
+scale = "log"
+[objective]
+function = "own_objectives:plain"
+[training]
+epochs = 2
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("[polish]\nown_schedule = 'cosine'\n", r"\[polish\] own_schedule has no effect"),
+        ("[grid]\nwiden = 2\n", r"\[grid\] widen has no effect: no axis has limit_low or limit_high"),
+        ("[grid]\nrungs = [1, 2]\n", r"\[grid\] rungs: 2 has no effect, for all trainings end after 2"),
+        ("[search]\nstages = ['polish']\n", r'"polish" begins from zones or candidates, but it comes first'),
+        ("[search]\nstages = ['interval']\n", r'"interval" begins from zones, but it comes first'),
+        (
+            "[search]\nstages = ['grid', 'i', 'j']\n[i]\nkind = 'interval'\n[j]\nkind = 'interval'\n",
+            r'"j" begins from zones, but the stage "i" before it hands on candidates',
+        ),
+        ("[search]\nstages = ['grid', 'polish', 'interval']\n", r'stage "polish" before it hands on a verdict'),
+        ("[search]\nstages = ['grid', 'grid']\n", r'names "grid" 2 times; .* kind = "grid"'),
+    ],
+)
+def test_stages_and_keys_that_do_not_go_together_are_refused(more: str, said: str) -> None:
+    with pytest.raises(StudyError, match=said) as caught:
+        read(STAGES + more)
+    assert str(caught.value).startswith("s.toml: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("stages", [["polish"], ["interval", "polish"], ["grid", "grid"], ["grid", "polish", "polish"]])
+def test_stages_that_do_not_go_together_are_refused_in_python(stages: list[str]) -> None:
+    with pytest.raises(StudyError, match=r"\[search\] stages"):
+        run_pipeline({"x": [0, 1, 2]}, objective=lambda params: 0.5, stages=stages)
+
+
+@pytest.mark.parametrize("name", ["..", ".", " . ", "a/b", ""])
+def test_a_name_that_names_no_folder_is_refused(name: str) -> None:
+    with pytest.raises(StudyError, match="name must be a string without slashes"):
+        read(f'name = "{name}"\n' + STAGES)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (STAGES.replace("plain", 'plain"\nn_validation = 0 # "'), "n_validation must be at least 1, not 0"),
+        (
+            STAGES.replace("plain", 'plain"\nn_validation = 9 # "') + "[metric]\nname = 'rmse'\n",
+            "n_validation has no effect: rmse is no share",
+        ),
+        (
+            RECIPE + "[training]\nschedule = 'cosine'\n[polish]\nown_schedule = 'constant'\n",
+            'own_schedule = "constant", but \\[training\\] schedule = "cosine"',
+        ),
+        (
+            "[space]\nschedule = ['cosine', 'constant']\n[polish]\nschedules = ['cosine']\n",
+            'schedules and the axis "schedule" set the same thing',
+        ),
+        (
+            "[space]\noptimizer = ['adam', 'sgd']\n"
+            "momentum = {low = 0.1, high = 0.9, row = 2, when = {optimizer = 'adam'}}\n",
+            'axis "momentum" has no effect: the optimizer "adam"',
+        ),
+        (RECIPE + "[network]\nkind = 'backbone'\ntune = 'head'\nbody_rate = 0.1\n", "body_rate has no effect"),
+        (RECIPE + "[optimizer]\nname = 'sgd'\ndampening = 0.5\n", "sgd without momentum dampens nothing"),
+        (RECIPE + "[optimizer]\nname = 'nesterov'\nnesterov = false\n", "nesterov has no effect"),
+        (RECIPE + "[optimizer]\nname = 'momentum'\nmomentum = 0.0\n", "0 stands for the default, 0.9"),
+        (
+            "[space.momentum]\nlow = 0.0\nhigh = 0.9\nrow = 2\n[optimizer]\nname = 'momentum'\n",
+            "0 stands for the default, 0.9",
+        ),
+    ],
+)
+def test_settings_that_contradict_or_switch_off_each_other_are_refused(text: str, said: str) -> None:
+    with pytest.raises(StudyError, match=said):
+        read(text)

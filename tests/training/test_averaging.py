@@ -160,11 +160,12 @@ def test_every_kind_of_batch_norm_is_refreshed() -> None:
 # -- frozen norms, dropout
 
 
-@pytest.mark.parametrize("kind", ["own", "backbone"])
+@pytest.mark.parametrize("kind", ["own", "own, frozen late", "backbone"])
 def test_a_frozen_norm_keeps_its_statistics_under_averaging(kind: str) -> None:
     """A network fine-tuned in its head was judged with statistics of mean 0 and variance 1, at chance."""
     tables = {
         "own": {"kind": "own_parts:with_frozen_norms"},
+        "own, frozen late": {"kind": "own_parts:freezes_in_forward"},
         "backbone": {"kind": "backbone", "backbone": "shufflenet_v2_x0_5", "tune": "head"},
     }
     recipe = Recipe.from_tables(
@@ -179,6 +180,8 @@ def test_a_frozen_norm_keeps_its_statistics_under_averaging(kind: str) -> None:
     assert mean is not run.network
     frozen, moved = [], []
     run.network.train()
+    if kind == "own, frozen late":
+        run.network(run.inputs[:4])
     for ours, theirs in zip(mean.modules(), run.network.modules(), strict=True):
         if isinstance(ours, nn.modules.batchnorm._BatchNorm):
             same = torch.equal(ours.running_mean, theirs.running_mean)
@@ -307,6 +310,10 @@ EACH = {"averaging": {"every": 1}}
         (
             {"averaging": {"kind": "ensemble"}, "training": {"epochs": 8, "schedule": "snapshot(cycles=6)"}},
             'the nearest that fits is "snapshot(cycles=8)"',
+        ),
+        (
+            {"averaging": {"every": 2}, "training": {"epochs": 8, "schedule": "sgdr(period=2)"}},
+            "every = 2 is for a schedule without cycles",
         ),
     ],
 )

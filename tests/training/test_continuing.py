@@ -28,6 +28,10 @@ KINDS: dict[str, Mapping[str, Any]] = {
     "backbone": {"kind": "backbone", "backbone": "shufflenet_v2_x0_5", "tune": "last"},
     "own": {"kind": "own_parts:with_frozen_norms"},
     "mlp": {"width": 8, "batch_norm": True},
+    "frozen": {"kind": "backbone", "backbone": "shufflenet_v2_x0_5", "tune": "head"},
+    "remembers": {"kind": "own_parts:remembers"},
+    "weight-normed": {"kind": "own_parts:weight_normed"},
+    "recurrent": {"kind": "own_parts:reads_in_order"},
 }
 WAYS: dict[str, Tables] = {
     "plateau": {"training": {"schedule": "plateau(patience=1, threshold=0.2)"}, "optimizer": {"learning_rate": 0.03}},
@@ -108,6 +112,9 @@ CASES = [
     *((kind, way) for kind in ("cnn", "backbone", "own") for way in PROMISED),
     *(("cnn", way) for way in WAYS if way not in PROMISED),
     ("mlp", "dropout"),
+    *(("remembers", way) for way in ("tested = best", "averaging", "ensemble", "evolution")),
+    *(("weight-normed", way) for way in ("tested = best", "averaging", "ensemble", "evolution")),
+    *(("recurrent", way) for way in ("tested = best", "averaging", "evolution")),
 ]
 
 
@@ -151,3 +158,31 @@ def test_a_training_that_stopped_at_its_last_epoch_is_no_beginning(
         curves.append(trial.validation_curve)
     assert curves[0] == curves[1]
     assert len(curves[1]) == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "way"),
+    [
+        ("cnn", "averaging"),  # whose first member comes later
+        ("cnn", "ensemble"),
+        ("cnn", "evolution"),
+    ],
+)
+def test_what_goes_on_from_a_single_epoch_equals_what_never_stopped(kind: str, way: str, tmp_path: Path) -> None:
+    mine = recipe(kind, WAYS[way])
+    states = States(tmp_path, 500)
+    direct = trained(mine, 4, None)
+    trained(mine, 1, states, test=False)
+    assert len(list(tmp_path.glob("*-1.pt"))) == 1
+    assert_same(trained(mine, 4, states), direct)
+
+
+@pytest.mark.parametrize(("steps", "augmented"), [(0, False), (1, False), (0, True)])
+def test_a_frozen_network_that_saw_its_images_once_is_no_beginning(steps: int, augmented: bool, tmp_path: Path) -> None:
+    """A longer training computes the frozen part once, in batches of another size: the last bits differ."""
+    augmentation = {"augmentation": {"pad": 1}} if augmented else {}
+    mine = recipe("frozen", {"training": {"steps_per_epoch": steps}, **augmentation})
+    states = States(tmp_path, 500)
+    trained(mine, 1, states, test=False)
+    assert bool(list(tmp_path.glob("*-1.pt"))) == augmented, "images that change have no features to be kept"
+    assert_same(trained(mine, 4, states), trained(mine, 4, None))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import struct
 import subprocess
 import sys
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -636,3 +639,33 @@ def test_head_and_body_have_rates_of_their_own() -> None:
             recipe.check(rates)
     with pytest.raises(StudyError, match="body_rate has no effect"):
         parse_study("[space]\nwidth = [8, 16]\n[network]\nbody_rate = 0.1\n", name="s", where="s.toml")
+
+
+def bomb() -> bytes:
+    """A picture of some hundred bytes that would be decoded to 11 GB."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    body = chunk(b"IDAT", zlib.compress(bytes(1000)))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + body + chunk(b"IEND", b"")
+
+
+def test_picture_that_would_fill_the_memory_is_left_out(tmp_path: Path) -> None:
+    write_images(tmp_path, 12)
+    (tmp_path / "zero" / "bomb.png").write_bytes(bomb())
+    with pytest.warns(UserWarning, match=r"zero/bomb\.png cannot be read .*decompression bomb"):
+        split = load(DataSettings(name="images", root=str(tmp_path)), 0)
+    assert len(split.train[1]) + len(split.validation[1]) + len(split.test[1]) == 36
+
+
+def test_archive_with_a_picture_that_unpacks_to_a_thousand_times_its_size_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zonesearch.training.data.images._LARGEST_FILE", 10_000)
+    write_images(tmp_path / "images", 12)
+    (tmp_path / "images" / "zero" / "bomb.png").write_bytes(bytes(20_000))
+    archive = shutil.make_archive(str(tmp_path / "images"), "zip", tmp_path / "images")
+    with pytest.raises(ObjectiveError, match=r"zero/bomb\.png cannot be read: it would unpack to more than"):
+        load(DataSettings(name="images", root=archive), 0)

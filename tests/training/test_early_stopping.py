@@ -44,6 +44,32 @@ def test_rise_of_a_loss_that_was_zero_is_none_until_it_leaves_zero() -> None:
     assert first_stop(EarlyStopping(rise=5.0), [1.0] * 4, [0.5, 0.0, 0.0, 1e-9]) == 4
 
 
+def test_rise_of_a_negative_loss_is_in_per_cent_of_its_size() -> None:
+    """The logarithm of a density, say: a quotient of two such losses falls while the loss rises."""
+    assert generalisation_loss([1.0, -2.0, -1.9]) == pytest.approx(5.0)
+    assert generalisation_loss([-2.0, 1.0]) == pytest.approx(150.0)
+    assert first_stop(EarlyStopping(rise=10.0), [0.5] * 4, [1.0, -2.0, -1.9, -1.7]) == 4
+
+
+def test_a_loss_of_ones_own_that_is_negative_stops_where_it_rises() -> None:
+    recipe = Recipe.from_tables(
+        {
+            "data": {"name": "own_parts:wine_alcohol", "task": "regression"},
+            "network": {"width": 16},
+            "training": {
+                "loss": "own_parts:log_density",
+                "schedule": "triangular(low=0.0003, high=0.03, half_cycle=20)",
+            },
+            "early_stopping": {"rise": 1.0},
+        }
+    )
+    (trial,) = recipe.train(Bundle((Training({}, 0, 30),)), lambda share: None)
+    losses = trial.curve["validation_loss"]
+    assert min(losses) < 0
+    assert len(losses) < 30
+    assert losses[-1] > min(losses)
+
+
 @pytest.mark.parametrize("stack", [True, False])
 def test_a_training_that_reaches_a_validation_loss_of_zero_is_complete(stack: bool, tmp_path: Path) -> None:
     y = np.arange(80) % 2

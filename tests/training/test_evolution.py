@@ -12,11 +12,14 @@ from torch import nn
 from torch.nn.utils import parameters_to_vector
 
 from tests.training.techniques import a_run, digits, small_network, train
+from zonesearch.core.objective import Bundle
+from zonesearch.core.trials import Training
 from zonesearch.errors import StudyError
 from zonesearch.training.evolution import RandomGradients, Strategies, evolution_from_table
 from zonesearch.training.evolution.children import Judge, same_norm
 from zonesearch.training.evolution.strategies import normalised
 from zonesearch.training.gradient_noise import GradientNoise
+from zonesearch.training.recipe import Recipe
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -240,6 +243,28 @@ def test_evolution_takes_the_place_of_an_epoch_and_keeps_its_own_data(phase) -> 
     assert len(history) == 6
     assert run.step == 3 * math.ceil(960 / 50)
     assert history[-1] > 0.8
+
+
+@pytest.mark.parametrize("kind", ["random_gradients", "strategies"])
+def test_evolution_takes_a_network_that_gives_values_without_a_second_dimension(kind: str) -> None:
+    tables = {
+        "data": {"name": "own_parts:wine_alcohol", "task": "regression"},
+        "network": {"kind": "own_parts:values_alone"},
+        "evolution": {"kind": kind, "every": 2, "children": 4},
+    }
+    (trial,) = Recipe.from_tables(tables).train(Bundle((Training({}, 0, 4),)), lambda share: None)
+    assert trial.complete
+
+
+def test_settling_leaves_the_weights_where_they_are() -> None:
+    """Weights that became parts of one vector would be computed with otherwise, in the last bits."""
+    network = small_network()
+    places = [parameter.data_ptr() for parameter in network.parameters()]
+    judge = Judge(network, nn.functional.cross_entropy, *digits()[:2])
+    wanted = torch.randn_like(judge.weights())
+    judge.settle(wanted)
+    assert torch.equal(judge.weights(), wanted)
+    assert [parameter.data_ptr() for parameter in network.parameters()] == places
 
 
 def test_evolution_is_the_same_for_the_same_seed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from zonesearch import ObjectiveError, Training
+from zonesearch import ObjectiveError, StoreError, Training
 from zonesearch.core.trials import Trial
 from zonesearch.run.engines.runner import open_engine
 from zonesearch.run.engines.scratch import PREFIX, remove_abandoned
@@ -269,3 +270,41 @@ def test_folder_of_a_killed_run_goes_with_the_next_one(tmp_path: Path, monkeypat
         remove_abandoned()
         assert mine.exists(), "its owner lives"
     assert not list(tmp_path.glob(f"{PREFIX}*"))
+
+
+@pytest.mark.parametrize("said", ["abc", "-1", "nan", "20 GB", "1,000"])
+def test_limit_of_the_cache_that_is_no_number_is_refused(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZONESEARCH_CACHE_MB", said)
+    with pytest.raises(StoreError, match=f"ZONESEARCH_CACHE_MB is how many megabytes .* not .{said}"):
+        read(DataSettings(name="digits", limit=50))
+
+
+@pytest.mark.parametrize("said", ["", " 100 ", "1e3", "inf"])
+def test_limit_of_the_cache_is_any_number(said: str, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    monkeypatch.setenv("ZONESEARCH_CACHE_MB", said)
+    read(DataSettings(name="digits", limit=50))
+    assert entries(cache)
+
+
+@pytest.mark.parametrize("whose", ["the folder is", "the entry is", "the entry belongs to"])
+def test_data_that_others_could_have_written_are_not_relied_on(
+    whose: str, cache: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    settings = DataSettings(name="digits", limit=50)
+    right = copy.deepcopy(read(settings))  # what is mapped would change with the file
+    [entry] = entries(cache)
+    [array] = entry.glob("train.x.npy")
+    status = array.stat()
+    poisoned = np.load(array)
+    np.save(array, -poisoned)
+    os.utime(array, ns=(status.st_atime_ns, status.st_mtime_ns))  # as it was, but for its numbers
+    if whose == "the entry belongs to":
+        if os.geteuid() != 0:
+            pytest.skip("only root gives files away")
+        os.chown(entry, 12345, -1)
+    else:
+        (cache if whose == "the folder is" else entry).chmod(0o777)
+    assert_same(read(settings), right)
+    said = [str(warning.message) for warning in recwarn if "kept" in str(warning.message)]
+    assert bool(said) == (whose == "the folder is")
+    assert all("others may write there" in words for words in said)

@@ -144,7 +144,7 @@ def test_arguments_that_cannot_work_are_refused(params: dict[str, Any], said: st
 @pytest.mark.parametrize("stack", [True, False])
 def test_early_stopping_ends_the_training_and_the_best_epoch_is_tested(stack: bool) -> None:
     """A rate at which the network soon gets worse again: the epochs after the best one are waited for, then left."""
-    training = TrainingSettings(batch=16, stack=stack)
+    training = TrainingSettings(batch=16, stack=stack, evaluate_every=1)
     recipe = Recipe(
         SMALL.data, SMALL.network, training=training, techniques=Techniques(early_stopping=EarlyStopping(3))
     )
@@ -160,7 +160,7 @@ def test_early_stopping_ends_the_training_and_the_best_epoch_is_tested(stack: bo
     last = Recipe(
         SMALL.data,
         SMALL.network,
-        training=TrainingSettings(batch=16, stack=stack, tested="last"),
+        training=TrainingSettings(batch=16, stack=stack, tested="last", evaluate_every=1),
         techniques=recipe.techniques,
     )
     assert train(last, params, epochs=40, test=True).test_accuracy != trial.test_accuracy

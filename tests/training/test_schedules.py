@@ -358,6 +358,49 @@ def test_members_of_any_snapshots_are_low_or_refused(cycles: int, epochs: int, s
         assert cycle[-1] <= min(cycle) + 0.125 * (max(rates) - min(cycle)) + 1e-12
 
 
+CYCLES = [
+    "triangular(0.001, 0.1, {0})",
+    "triangular2(0.001, 0.1, {0})",
+    "fge(low=0.001, high=0.1, cycle={0}, start=0.5)",
+    "swa(low=0.001, cycle={0}, start=0.5)",
+    "sgdr(period={0})",
+    "warmup(1, then=triangular(0.001, 0.1, {0}))",
+]
+
+
+@given(
+    spec=st.sampled_from(CYCLES),
+    length=st.sampled_from([0.5, 0.75, 1, 1.25, 1.5, 2, 3]),
+    epochs=st.integers(4, 30),
+    steps_per_epoch=st.integers(1, 9),
+)
+def test_members_are_low_or_refused_where_an_epoch_has_few_steps(
+    spec: str, length: float, epochs: int, steps_per_epoch: int
+) -> None:
+    """With two steps in a triangle every member stood at its top, the only rate that its fall had."""
+    schedule = parse(spec.format(length))
+    try:
+        found = members(schedule, epochs, steps_per_epoch, 0.1)
+    except StudyError:
+        return
+    assert found is not None
+    rates = preview(schedule, epochs, steps_per_epoch, 0.1)
+    for (peak, low), epoch in zip(schedule.falls(epochs) or (), found, strict=True):
+        first, last = math.floor(peak * steps_per_epoch + 1e-9), math.ceil(low * steps_per_epoch - 1e-9)
+        fall = rates[first : last + 1]
+        after = rates[epoch * steps_per_epoch - 1]
+        assert after <= min(fall) + (max(fall) - min(fall)) / 2 + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("spec", "steps_per_epoch"),
+    [("fge(low=0.001, high=0.1, cycle=1, start=0.5)", 2), ("triangular(0.001, 0.1, 1)", 1), ("snapshot(cycles=5)", 1)],
+)
+def test_cycles_of_few_steps_are_refused(spec: str, steps_per_epoch: int) -> None:
+    with pytest.raises(StudyError, match="where its rate is not low"):
+        members(parse(spec), 12, steps_per_epoch, 0.1)
+
+
 def test_a_schedule_without_cycles_names_no_members() -> None:
     assert members(parse("cosine"), 10, 5, 0.1) is None
     assert members(parse("sgdr(period=12)"), 10, 5, 0.1) == ()

@@ -26,6 +26,7 @@ from zonesearch.training.averaging import Averaging
 from zonesearch.training.early_stopping import EarlyStopping
 from zonesearch.training.evolution import RandomGradients, Strategies
 from zonesearch.training.gradient_noise import GradientNoise
+from zonesearch.training.noise_scale import NoiseScaleProbe
 from zonesearch.training.recipe import Recipe
 from zonesearch.training.settings import AugmentationSettings, OptimizerSettings, TrainingSettings
 
@@ -66,6 +67,7 @@ RMSPROP = {"optimizer": {"name": "rmsprop"}}
 WILD = {"optimizer": {"name": "adam", "learning_rate": 3.0}}
 STILL = {"optimizer": {"name": "sgd", "learning_rate": 1e-12}}
 RISING = {**WILD, "training": {"schedule": "triangular(low=0.001, high=20.0, half_cycle=3)"}}
+PROBE = {"noise_scale": {"batch": 16, "n_batches": 3}}
 PAD = {"augmentation": {"pad": 2}}
 OWN = {"training": {"metric": "own_parts:share_of_top_two", "direction": "maximise"}}
 UNEVEN = {"data": {"name": "own_parts:uneven_digits", "limit": 0, "validation": 0.2}}
@@ -102,6 +104,7 @@ TABLE: dict[str, Mapping[str, Entry]] = {
         "class_weights": Entry("balanced", UNEVEN),
         "stack": Entry(False, changes=False, swept="nothing"),
         "keep_mb": Entry(20, changes=False, swept="nothing"),
+        "evaluate_every": Entry(3, swept="nothing"),
     },
     "optimizer": {
         "name": Entry("rmsprop"),
@@ -163,6 +166,10 @@ TABLE: dict[str, Mapping[str, Entry]] = {
         "eta": Entry(0.3, {**SGD, "gradient_noise": {}}),
         "gamma": Entry(0.1, {**SGD, "gradient_noise": {}}),
     },
+    "noise_scale": {
+        "batch": Entry(8, PROBE, swept="noted"),
+        "n_batches": Entry(2, PROBE, swept="noted"),
+    },
 }
 CLASSES = {
     "training": TrainingSettings,
@@ -173,6 +180,7 @@ CLASSES = {
     "evolution": RandomGradients,
     "evolution, strategies": Strategies,
     "gradient_noise": GradientNoise,
+    "noise_scale": NoiseScaleProbe,
 }
 KINDS: dict[str, Mapping[str, Any]] = {
     "mlp": {"kind": "mlp", "width": 6, "batch_norm": True, "dropout": 0.2},
@@ -198,7 +206,13 @@ def recipe(*layers: Tables, stack: bool = False, keep: bool = False) -> Recipe:
         "data": dict(DATA),
         "network": {"width": 6},
         "optimizer": {"learning_rate": 0.01},
-        "training": {"batch": 32, "precision": "float64", "stack": stack, "keep_mb": 50 if keep else 0},
+        "training": {
+            "batch": 32,
+            "precision": "float64",
+            "stack": stack,
+            "keep_mb": 50 if keep else 0,
+            "evaluate_every": 1,
+        },
     }
     for layer in layers:
         for name, table in layer.items():
@@ -217,6 +231,32 @@ def trained(mine: Recipe, epochs: int = LONG, test: bool = True, **params: Any) 
 def result(trial: Trial) -> tuple[Any, ...]:
     read = trial.accuracy, trial.test_accuracy, trial.metric
     return trial.state, *read, dict(trial.curve), trial.averaged_from
+
+
+def assert_alike_on_every_path(plain: Trial, *layers: Tables, rungs: str = "") -> None:
+    """What the loop gives is what every other way through the training gives, the stack and range test left aside."""
+    # gone on with where a shorter one ended
+    kept = recipe(*layers, {"training": {"keep_mb": 50}})
+    trained(kept, SHORT, test=False)
+    assert result(trained(kept)) == result(plain)
+
+    # the rungs of a grid
+    loose = recipe(*layers)
+    if rungs:
+        with pytest.raises(ObjectiveError, match=rungs):
+            loose.continuing([{}])
+    else:
+        climbing = loose.continuing([{}])
+        trained(climbing, SHORT, test=False)
+        assert result(trained(climbing)) == result(plain)
+
+    # another process or machine, of a shard or of Dask: the same bundles of a pickled recipe
+    there = cloudpickle.loads(cloudpickle.dumps(loose))
+    wanted = [Training({}, seed, LONG, True) for seed in (0, 1)]
+    shards = [bundle for shard in deal(sorted(there.bundles(wanted), key=lambda b: b.key), 2) for bundle in shard]
+    came = {trial.training: trial for bundle in shards for trial in train_bundle(there, bundle, lambda share: None)}
+    assert came.keys() == set(wanted)
+    assert result(came[wanted[0]]) == result(plain)
 
 
 def with_value(table: str, name: str) -> tuple[Entry, Tables]:
@@ -251,28 +291,7 @@ def test_a_setting_does_on_every_path_what_it_does_in_the_plain_loop(table: str,
     else:
         assert stacked.curve != without.curve
 
-    # gone on with where a shorter one ended
-    kept = recipe(entry.needs, value, {"training": {"keep_mb": 50}})
-    trained(kept, SHORT, test=False)
-    assert result(trained(kept)) == result(plain)
-
-    # the rungs of a grid
-    loose = recipe(entry.needs, value)
-    if entry.rungs:
-        with pytest.raises(ObjectiveError, match=entry.rungs):
-            loose.continuing([{}])
-    else:
-        climbing = loose.continuing([{}])
-        trained(climbing, SHORT, test=False)
-        assert result(trained(climbing)) == result(plain)
-
-    # another process or machine, of a shard or of Dask: the same bundles of a pickled recipe
-    there = cloudpickle.loads(cloudpickle.dumps(loose))
-    wanted = [Training({}, seed, LONG, True) for seed in (0, 1)]
-    shards = [bundle for shard in deal(sorted(there.bundles(wanted), key=lambda b: b.key), 2) for bundle in shard]
-    came = {trial.training: trial for bundle in shards for trial in train_bundle(there, bundle, lambda share: None)}
-    assert came.keys() == set(wanted)
-    assert result(came[wanted[0]]) == result(plain)
+    assert_alike_on_every_path(plain, entry.needs, value, rungs=entry.rungs)
 
 
 @pytest.mark.parametrize(("table", "name"), ROWS, ids=[": ".join(row) for row in ROWS])
@@ -310,3 +329,55 @@ def test_a_setting_changes_what_it_should_for_other_kinds_of_networks(kind: str,
     network = {"network": KINDS[kind], "training": {"precision": "float32"}}
     without, plain = trained(recipe(network, entry.needs)), trained(recipe(network, entry.needs, value))
     assert (result(without) != result(plain)) == entry.changes
+
+
+OTHERS: dict[str, Tables] = {
+    "cnn": {"network": KINDS["cnn"]},
+    "backbone, frozen": {"network": KINDS["backbone"], "training": {"batch": 64}},
+    "own network": {"network": KINDS["own"]},
+    "recurrent": {"network": {"kind": "own_parts:reads_in_order"}},
+    "remembers": {"network": {"kind": "own_parts:remembers"}},
+    "texts": {
+        "data": {"name": "own_parts:sentences", "collate": "own_parts:padded", "limit": 0},
+        "network": {"kind": "own_parts:bag", "width": 8},
+    },
+    "regression": {"data": {"name": "own_parts:wine_alcohol", "task": "regression", "limit": 0}},
+    "own loss": {"training": {"loss": "own_parts:focal"}},
+    "automatic precision": {"training": {"precision": "auto"}, "network": {"kind": "own_parts:with_frozen_norms"}},
+}
+"""Kinds of trainings, each of which has code of its own somewhere."""
+NOT_OF: dict[str, tuple[str, ...]] = {
+    "texts": ("augmentation", "training: class_weights", "training: direction"),
+    "regression": ("augmentation", "training: class_weights", "training: metric", "training: loss",
+                   "training: direction", "evolution: choose_by", "evolution, strategies: choose_by"),
+    "own loss": ("augmentation", "training: loss", "training: class_weights"),
+    "remembers": ("training: precision",),
+}  # fmt: skip
+"""Rows that are of something else, or refused: a setting, or a whole table."""
+
+
+def of_kind(kind: str, table: str, name: str) -> tuple[Entry, list[Tables]]:
+    """A row, and the tables of a training of this kind with it."""
+    entry, value = with_value(table, name)
+    precision = {"training": {"precision": "float32"}}
+    return entry, [precision, entry.needs, OTHERS[kind], value]
+
+
+def is_of(kind: str, table: str, name: str) -> bool:
+    left_out = NOT_OF.get(kind, ())
+    return table not in left_out and f"{table}: {name}" not in left_out
+
+
+PAIRS = [
+    (kind, *row) for i, row in enumerate(ROWS) for j, kind in enumerate(OTHERS)
+    if (i + j) % len(OTHERS) == 0 and is_of(kind, *row) and (kind != "backbone, frozen" or i % 2)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "table", "name"), PAIRS, ids=[": ".join(pair) for pair in PAIRS])
+def test_a_setting_of_another_kind_of_training_is_the_same_on_every_path(kind: str, table: str, name: str) -> None:
+    """Nearly every setting with one of the kinds, every kind with several: all pairs would take minutes."""
+    entry, layers = of_kind(kind, table, name)
+    assert_alike_on_every_path(trained(recipe(*layers)), *layers, rungs=entry.rungs)
+    swept = trained(recipe(*layers), 1, False, schedule=SWEEP)
+    assert len(swept.curve["step_loss"]) > 2

@@ -7,18 +7,23 @@ The bound: in float64, with no rounding to speak of, every number of every epoch
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zonesearch.core.objective import Bundle
 from zonesearch.core.trials import Training, Trial
 from zonesearch.training.recipe import Recipe
+from zonesearch.training.stack import stack as stacks
+from zonesearch.training.stack.layout import Layout
 from zonesearch.training.stack.members import Member
+from zonesearch.training.stack.network import Network
+from zonesearch.training.stack.quick import Quick, is_quick
 from zonesearch.training.stack.stack import Stack
 
 Tables = Mapping[str, Mapping[str, Any]]
@@ -62,6 +67,28 @@ def assert_stack_is_reference(tables: Tables, trainings: Sequence[Training], bou
     assert not any(trial.provenance["stacked"] for trial in alone.values())
     for training in trainings:
         assert_same(stacked[training], alone[training], bound)
+
+
+@pytest.fixture(params=["numpy", "torch"])
+def road(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each road by which a stack may compute; on its end, whether it was taken is checked."""
+    taken: list[str] = []
+    steps, passes = Quick.step, Network.forward
+
+    def quick(*arguments: Any) -> None:
+        taken.append("numpy")
+        steps(*arguments)
+
+    def slow(*arguments: Any) -> None:
+        taken.append("torch")
+        passes(*arguments)
+
+    monkeypatch.setattr(Quick, "step", quick)
+    monkeypatch.setattr(Network, "forward", slow)
+    if request.param == "torch":
+        monkeypatch.setattr(stacks, "is_quick", lambda *sizes: False)
+    yield
+    assert request.param in taken
 
 
 MIXED = [
@@ -136,6 +163,7 @@ def test_early_stops_leave_one_by_one() -> None:
     assert_stack_is_reference(tables, trainings)
 
 
+@pytest.mark.usefixtures("road")
 def test_a_member_that_diverges_leaves_and_the_rest_goes_on() -> None:
     tables = {"optimizer": {"name": "sgd"}, "network": {"depth": 2, "width": 16}}
     wild = Training({"learning_rate": 1e300}, 0, 3)
@@ -146,15 +174,42 @@ def test_a_member_that_diverges_leaves_and_the_rest_goes_on() -> None:
         assert_same(trials[training], trial)
 
 
+@pytest.mark.usefixtures("road")
 def test_gradients_are_clipped_member_by_member() -> None:
     trainings = [Training({"clip": clip, "width": w}, 0, 2) for clip in (0.0, 0.05, 1.0) for w in (8, 16)]
     assert_stack_is_reference({"optimizer": {"name": "sgd", "learning_rate": 0.5}}, trainings)
 
 
+@pytest.mark.usefixtures("road")
 @pytest.mark.parametrize("batch", [1, 37, 480])
 def test_batches_that_do_not_divide_the_data(batch: int) -> None:
     few = [Training({"width": width}, seed, 1 if batch == 1 else 3) for width in (4, 8) for seed in (0, 1)]
     assert_stack_is_reference({"data": {"limit": 150 if batch == 1 else 600}}, few, batch=batch)
+
+
+@pytest.mark.usefixtures("road")
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_both_roads_give_the_reference_in_every_layout(activation: str) -> None:
+    network = {"network": {"depth": 3, "activation": activation}}
+    assert_stack_is_reference(network, [Training({"width": w}, s, 2) for w in (5, 9) for s in (0, 1)])
+    assert_stack_is_reference(
+        network, [Training({"width": 9, "weight_decay": d}, s, 2) for d in (0, 1) for s in (0, 1)]
+    )
+    assert_stack_is_reference(network, [Training({"width": w}, 0, 2) for w in (5, 9)])
+
+
+def test_the_road_is_a_matter_of_sizes() -> None:
+    def numpy_for(width: int, batch: int, dtype: torch.dtype = torch.float32, **other: Any) -> bool:
+        layout = Layout(1, ((width,),), 784, 10, other.get("batch_norm", False))
+        return is_quick(
+            layout, torch.empty(0, dtype=dtype), other.get("activation", "relu"), batch, other.get("dropout", False)
+        )
+
+    assert [numpy_for(64, 16), numpy_for(128, 16), numpy_for(1024, 8), numpy_for(4096, 4)] == [True, False, True, False]
+    assert numpy_for(8, 8, torch.float64)
+    assert not numpy_for(8, 8, torch.bfloat16)
+    for other in ({"batch_norm": True}, {"dropout": True}, {"activation": "gelu"}):
+        assert not numpy_for(8, 8, **other)
 
 
 def test_a_last_batch_of_one_example_is_not_normalised() -> None:
@@ -162,6 +217,7 @@ def test_a_last_batch_of_one_example_is_not_normalised() -> None:
     assert_stack_is_reference({"network": {"batch_norm": True}}, MIXED[:6], batch=n_train - 1)
 
 
+@pytest.mark.usefixtures("road")
 def test_a_fixed_number_of_steps() -> None:
     assert_stack_is_reference({"training": {"steps_per_epoch": 11}}, MIXED[:6])
 

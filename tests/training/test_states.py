@@ -52,3 +52,13 @@ def test_a_torn_state_is_passed_over_and_a_folder_that_cannot_be_written_costs_n
     (tmp_path / "file").write_text("no folder")
     States(tmp_path / "file" / "b", 10).save(training, state())
     assert States(tmp_path / "file" / "b", 10).load(training) is None
+
+
+def test_state_that_others_could_have_written_is_not_gone_on_from(tmp_path: Path) -> None:
+    states = States(tmp_path / "states", 10)
+    training = Training({"x": 1.0}, 0, 3)
+    states.save(training, {"epoch": 3})
+    longer = Training({"x": 1.0}, 0, 5)
+    assert states.load(longer) == {"epoch": 3}
+    (tmp_path / "states").chmod(0o777)
+    assert states.load(longer) is None

@@ -19,10 +19,13 @@ from zonesearch.run.storage.store import Store
 from zonesearch.study.files import read_study
 from zonesearch.study.study import Study
 
-__all__ = ["METHODS", "compare_methods"]
+__all__ = ["BUDGET", "METHODS", "compare_methods"]
 
 METHODS = "grid+interval,strong,coordinate,tpe,gp,random"
 """Those that are compared when none are named."""
+
+BUDGET = 50
+"""Trainings of each search when nobody says how many."""
 
 _LIVE_CHECKPOINTS = 5  # each asks for a recommendation whose truth costs trainings
 
@@ -31,7 +34,7 @@ def compare_methods(
     problem: Study | RecordedMap | str | Path,
     methods: str | Sequence[str | Method] = METHODS,
     *,
-    budget: int = 50,
+    budget: int | None = None,
     seeds: int = 10,
     rule: str = "posterior",
     truth_seeds: int = 5,
@@ -48,7 +51,8 @@ def compare_methods(
         problem: a study or the path of a study file (``.toml``): it is trained; or a recorded map, the path of one, or
             a run folder: its table answers, within seconds.
         methods: names as in ``"grid+interval,tpe"``, or methods.
-        budget: trainings of full length for each search.
+        budget: trainings of full length for each search; by default 50, or as many as the map holds where these are
+            fewer, since more only ask again what is known.
         seeds: searches by each method, each with its own noise and its own chance.
         rule: how a recommendation is read off the trials, the same for all methods: ``posterior``, the measured point
             with the highest mean of a Gaussian process through all of them (the luck of single trainings is averaged
@@ -68,12 +72,14 @@ def compare_methods(
         StoreError: the map, or the folder, cannot be read or written.
     """
     chosen = _methods(methods)
-    check_contest(chosen, budget, range(seeds), rule)
+    check_contest(chosen, 1 if budget is None else budget, range(seeds), rule)
     if workers is not None and workers < 1:
         raise StudyError(f"a comparison needs at least 1 worker, not {workers}")
     if not isinstance(problem, Study | RecordedMap):
         path = Path(problem)
         problem = read_study(path) if path.suffix == ".toml" else read_map(path)
+    if budget is None:
+        budget = min(BUDGET, problem.n_trainings) if isinstance(problem, RecordedMap) else BUDGET
     repeats = range(seeds)
     if isinstance(problem, RecordedMap):
         return compare(

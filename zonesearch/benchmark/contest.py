@@ -19,6 +19,7 @@ import numpy.typing as npt
 from zonesearch.core.lazy import Lazy
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.trials import Params
+from zonesearch.core.wording import counted
 from zonesearch.statistics.significance import holm
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ class Contest:
         rest = [s.method for s in ordered if s.method not in (best, *others)]
         n = len(self.regrets(best))
         searches = f"mean of {n} searches" if n > 1 else "one search"
-        said = f"{best} has the least regret after {self.budget} trainings ({searches})"
+        said = f"{best} has the least regret after {counted(self.budget, 'training')} ({searches})"
         if alike:
             said += f"; it cannot be told apart from {_listed(alike)}"
         if rest:

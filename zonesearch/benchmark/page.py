@@ -8,6 +8,7 @@ from pathlib import Path
 from zonesearch.benchmark.contest import Contest
 from zonesearch.benchmark.figures import ends_figure, ranks_figure, regret_figure, within_figure
 from zonesearch.benchmark.summary import curves_table, searches_table, standings_table
+from zonesearch.core.wording import counted
 from zonesearch.report.markup import Picture, Section, Table, page
 from zonesearch.report.page import replace_file
 from zonesearch.report.templating import rendered
@@ -41,7 +42,7 @@ def render_contest(contest: Contest) -> str:
     if math.isfinite(contest.scale):
         notes.append(f"A blind guess lacks {contest.scale:.3g}: the best less the median of the space.")
     head = rendered("contest_head.html", problem=contest.problem, sentence=contest.sentence, notes=notes)
-    foot = f"Made by zonesearch from {len(contest.searches)} searches of {contest.budget} trainings each."
+    foot = f"Made by zonesearch from {len(contest.searches)} searches of {counted(contest.budget, 'training')} each."
     return page(f"Search methods on {contest.problem}", head, [_curves(contest), _places(contest)], foot)
 
 
@@ -73,7 +74,7 @@ def _places(contest: Contest) -> Section:
     )
     return Section(
         "standings",
-        f"After {contest.budget} trainings",
+        f"After {counted(contest.budget, 'training')}",
         "",
         pictures,
         [standings, Table("Searches", searches_table(contest))],

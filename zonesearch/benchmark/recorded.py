@@ -110,6 +110,11 @@ class RecordedMap:
         """The fewest seeds of a cell; with one the table answers without noise."""
         return min(len(cell.curves) for cell in self.cells)
 
+    @property
+    def n_trainings(self) -> int:
+        """How many trainings it holds, those that were lost too."""
+        return sum(len(cell.curves) for cell in self.cells)
+
     @cached_property
     def noise(self) -> float:
         """The standard deviation between seeds in the better half of the cells, pooled; NaN with one seed each.

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from zonesearch.benchmark.recorded import RecordedCell, RecordedMap
-from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.metric import ACCURACY, Metric, is_usable
 from zonesearch.core.reading import Reading
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Trial
@@ -52,7 +52,7 @@ def map_of(findings: Findings) -> RecordedMap:
         if set(trial.params) == names and long_enough and findings.space.contains(trial.params):
             found.setdefault(trial.training.identity[0], []).append(trial.at(findings.epochs))
     trials = [trial for cell in found.values() for trial in cell if trial.complete]
-    curved = all(len(trial.validation_curve) == findings.epochs for trial in trials)
+    curved = all(len(trial.evaluated_epochs) == findings.epochs for trial in trials)
     cells = [_recorded(findings, sorted(cell, key=lambda trial: trial.seed), curved) for cell in found.values()]
     n_validation = next((trial.n_validation for trial in trials if trial.n_validation), None)
     epochs = findings.epochs if curved else 1
@@ -114,9 +114,10 @@ def read_map(path: str | Path) -> RecordedMap:
 
 def _cell(table: Any, unit: int) -> RecordedCell:
     params: Params = {str(name): value for name, value in table["params"].items()}
+    curves = [tuple(value / unit for value in curve or ()) for curve in table["curves"]]
     return RecordedCell(
         params,
-        tuple(tuple(value / unit for value in curve or ()) for curve in table["curves"]),
+        tuple(curve if all(map(is_usable, curve)) else () for curve in curves),
         tuple(tuple(value / _TRAIN_UNIT for value in curve or ()) for curve in table.get("train", ())),
         tuple(base64.b64decode(answers or "", validate=True) for answers in table.get("right", ())),
     )

@@ -28,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--recorded", metavar="FILE", type=Path, help="a recorded map or a run folder that answers in place of training"
     )
     parser.add_argument("--methods", metavar="LIST", help="names with commas between; stages join by +")
-    parser.add_argument("--budget", metavar="N", type=int, default=50, help="trainings for each search (50)")
+    parser.add_argument(
+        "--budget", metavar="N", type=int, help="trainings for each search (50, or all of a map that holds fewer)"
+    )
     parser.add_argument("--seeds", metavar="N", type=int, default=10, help="searches by each method (10)")
     parser.add_argument(
         "--rule",

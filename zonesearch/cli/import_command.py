@@ -39,6 +39,7 @@ def call(options: argparse.Namespace) -> None:
 
     from zonesearch.core.wording import point_text
     from zonesearch.optuna.runs import import_run
+    from zonesearch.report.summaries.state import state_sentence
     from zonesearch.run.recorded import read_run
     from zonesearch.run.result import Result
 
@@ -55,6 +56,8 @@ def call(options: argparse.Namespace) -> None:
     print(f"{len(findings.trials)} trials of {what} are in {folder.path} ({said})")
     if imported.n_skipped:
         print(f"{imported.n_skipped} running or waiting trials were left out; import again when they are done")
+    if states["complete"]:
+        print(state_sentence(findings))
     for zone in findings.zones:
         print(f"zone {zone.number}: {point_text(zone.peak)} with {findings.metric.text(zone.value)}")
     for note in findings.notes:

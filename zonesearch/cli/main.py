@@ -45,9 +45,11 @@ COMMANDS = (
     "lr-range",
     "claims",
     "compare",
+    "learn",
 )
 """Every command; ``lr-range`` lives in ``cli/lr_range_command.py``."""
 
+_LONGEST, _END = 4000, 500  # characters of an error, and those of its end, which says what to do
 _OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
@@ -120,7 +122,7 @@ def _main(arguments: Sequence[str], watch: Watch) -> int:
             status: int | None = options.call(options)
         sys.stdout.flush()
     except ZoneSearchError as error:
-        print(f"zonesearch: {visible(str(error))}", file=sys.stderr)
+        print(f"zonesearch: {visible(_short(str(error)))}", file=sys.stderr)
         return 2
     except MemoryError as error:
         reserve.clear()
@@ -143,6 +145,11 @@ def _main(arguments: Sequence[str], watch: Watch) -> int:
     return status or 0
 
 
+def _short(sentence: str) -> str:
+    """A sentence that names what it was given, which may be a text of megabytes."""
+    return sentence if len(sentence) <= _LONGEST else f"{sentence[: _LONGEST - _END]} ... {sentence[-_END:]}"
+
+
 def _print_no_more() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
@@ -152,4 +159,5 @@ def _sentence(
 ) -> str:
     """A warning of ours as a sentence; others with the place that they come from."""
     ours = filename.startswith(os.path.dirname(os.path.dirname(__file__)))
+    message = visible(str(message))
     return f"zonesearch: {message}\n" if ours else f"{filename}:{lineno}: {category.__name__}: {message}\n"

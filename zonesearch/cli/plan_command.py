@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import argparse
 import math
+from typing import TYPE_CHECKING, Any
 
 from zonesearch.cli.options import add_study, given_study
+
+if TYPE_CHECKING:
+    from zonesearch.core.space import Space
+    from zonesearch.search.controller.foresight import Foresight
 
 __all__ = ["add_arguments", "call"]
 
@@ -24,6 +29,7 @@ def call(options: argparse.Namespace) -> None:
     from zonesearch.cli.wording import duration
     from zonesearch.core.metric import ACCURACY
     from zonesearch.run.engines.limited import limited
+    from zonesearch.run.foresight import foresight_of
     from zonesearch.run.pipeline import estimate, forecast
     from zonesearch.run.running import check
 
@@ -36,6 +42,7 @@ def call(options: argparse.Namespace) -> None:
     else:
         with limited(objective, study.run.get("timeout")) as held:
             costs = estimate(study, held, workers=workers)
+    foretold = foresight_of(study, objective)
     n_trainings, n_epochs = sum(c.n_trainings for c in costs), sum(c.n_epochs for c in costs)
     seconds = math.fsum(c.seconds for c in costs)
     if options.json:
@@ -57,6 +64,7 @@ def call(options: argparse.Namespace) -> None:
             **budget,
             "stages": stages,
             "total": total,
+            "forecast": None if foretold is None else _as_json(foretold),
         }
         print(json.dumps(plan, indent=2))
         return
@@ -77,3 +85,53 @@ def call(options: argparse.Namespace) -> None:
         )
     if not math.isnan(seconds):
         print(f"Times by a short probe on this machine with {workers} worker{'s' if workers > 1 else ''}.")
+    for line in _foretold(foretold, study.space):
+        print(line)
+
+
+def _as_json(foretold: Foresight) -> dict[str, Any]:
+    from zonesearch.search.controller.foresight import MOST_EACH, PROBABILITY
+
+    each = {"trainings": foretold.each, "low": foretold.each_low, "high": foretold.each_high}
+    return {
+        "probability": PROBABILITY,
+        "axes": [
+            {"axis": a.name, "role": a.role, "low": a.low, "high": a.high, "share": a.share} for a in foretold.axes
+        ],
+        "without_role": list(foretold.unknown),
+        "separating_each": {**each, "at_most_counted": MOST_EACH},
+        "earlier_runs": list(foretold.runs),
+    }
+
+
+def _foretold(foretold: Foresight | None, space: Space) -> list[str]:
+    """The forecast in lines."""
+    from zonesearch.search.controller.foresight import MOST_EACH, PROBABILITY
+
+    if foretold is None:
+        return [
+            "No axis has a role, so nothing is foretold of where the zone lies; the usual names have theirs, and "
+            'role = "learning_rate" in [space] gives one.'
+        ]
+    runs = f" and {len(foretold.runs)} earlier runs of yours" if foretold.runs else ""
+    lines = [f"Forecast, by trainings of other networks{runs}; each best value lies there with {PROBABILITY:.0%}:"]
+    width = max(len(axis.name) for axis in foretold.axes)
+    for axis in foretold.axes:
+        whole = "   (hardly less than the axis: nothing is known)" if axis.share > PROBABILITY - 0.05 else ""
+        ends = f"{_short(axis.low, space, axis.name)} to {_short(axis.high, space, axis.name)}"
+        lines.append(f"  {axis.name:<{width}}  {ends}{whole}")
+    if foretold.unknown:
+        lines.append(f"  Nothing is foretold of {', '.join(foretold.unknown)}, without a role.")
+
+    def counted(n: int) -> str:
+        return f"{n:,}" if n < MOST_EACH else f"more than {n:,}"
+
+    lines.append(
+        f"The best two settings of different regions will be told apart by about {counted(foretold.each)} trainings of "
+        f"each ({PROBABILITY:.0%}: {counted(foretold.each_low)} to {counted(foretold.each_high)})."
+    )
+    return lines
+
+
+def _short(value: float, space: Space, name: str) -> str:
+    return f"{value:,.0f}" if getattr(space[name], "integer", False) else f"{value:.3g}"

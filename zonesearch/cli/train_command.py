@@ -47,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def call(options: argparse.Namespace) -> None:
     """Train, write, say what was written and how good it is."""
     from zonesearch.cli.options import find_own_modules
+    from zonesearch.core.outputs import check_place
     from zonesearch.errors import StudyError
     from zonesearch.run.taking_home import open_home
 
@@ -56,6 +57,8 @@ def call(options: argparse.Namespace) -> None:
         raise StudyError(f"--ensemble must be at least 1, not {options.ensemble}")
     if options.set and options.study is None:
         raise StudyError("--set replaces a key of the study file that --study names: give --study too")
+    for place in filter(None, (options.out, options.onnx)):
+        check_place(place)
     if options.study is not None:
         find_own_modules()
     home = open_home(options.run, options.setting, study=options.study, replacements=options.set)
@@ -116,16 +119,16 @@ def call(options: argparse.Namespace) -> None:
 
 def _check_place(path: Path) -> None:
     """See that a file can be written before hours are spent on what belongs into it."""
+    from zonesearch.core.outputs import check_place
     from zonesearch.errors import StoreError
 
+    check_place(path)  # RUN/network.pt too
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {error.strerror or error}") from None
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise StoreError(
-            f"{path} cannot be written: {'it is a folder' if path.is_dir() else 'its folder is read-only'}"
-        )
+    if not os.access(path.parent, os.W_OK):
+        raise StoreError(f"{path} cannot be written: its folder is read-only")
 
 
 def _say(sentence: str) -> None:

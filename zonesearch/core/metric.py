@@ -7,17 +7,19 @@ is better whatever the direction; code that records, prints or draws keeps value
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from zonesearch.errors import StudyError, did_you_mean
 
-__all__ = ["ACCURACY", "SPELLINGS", "Direction", "Metric"]
+__all__ = ["ACCURACY", "SPELLINGS", "Direction", "Metric", "is_usable"]
 
 Direction = Literal["maximize", "minimize"]
 
 _KEYS = ("name", "direction", "unit")
+_LARGEST = 1e100
 SPELLINGS: dict[str, Direction] = {
     "maximize": "maximize",
     "maximise": "maximize",
@@ -25,37 +27,103 @@ SPELLINGS: dict[str, Direction] = {
     "minimise": "minimize",
 }
 _MINIMIZED = frozenset(
-    {
+    [
+        "bits_per_byte",
+        "brier",
         "brier_score",
+        "cer",
         "cross_entropy",
+        "crossentropy",
+        "deviance",
         "error",
         "error_rate",
-        "hinge_loss",
+        "errors",
+        "fid",
+        "hinge",
         "latency",
-        "latency_ms",
         "log_loss",
         "logloss",
         "loss",
+        "losses",
         "mae",
         "mape",
+        "mase",
         "max_error",
         "mean_absolute_error",
         "mean_squared_error",
         "median_absolute_error",
         "mse",
         "msle",
+        "negative_log_likelihood",
         "nll",
+        "nrmse",
         "perplexity",
+        "ppl",
+        "regret",
         "rmse",
         "rmsle",
+        "rmspe",
         "root_mean_squared_error",
-        "test_loss",
-        "train_loss",
-        "val_loss",
-        "validation_loss",
-    }
+        "root_mean_squared_log_error",
+        "runtime",
+        "smape",
+        "wape",
+        "wer",
+    ]
 )
 """Known metrics of which less is better; every other one is maximized unless the direction is given."""
+
+_LOSSES = frozenset({"error", "errors", "loss", "losses", "latency", "mae", "mape", "mse", "perplexity", "rmse"})
+"""What a metric ends with that is minimized whatever stands before it: ``huber_loss``, ``classification error``."""
+
+_OF_WHAT = frozenset(
+    [
+        "average",
+        "avg",
+        "best",
+        "cv",
+        "dev",
+        "eval",
+        "final",
+        "held_out",
+        "holdout",
+        "last",
+        "mean",
+        "median",
+        "oob",
+        "out_of_fold",
+        "test",
+        "train",
+        "training",
+        "val",
+        "valid",
+        "validation",
+    ]
+)
+"""What only says on which data, or how, a metric was taken: ``val_rmse``, ``mean_test_mae``."""
+
+_IN_WHAT = frozenset(
+    ["gb", "h", "hours", "kb", "mb", "min", "minutes", "ms", "ns", "percent", "s", "sec", "seconds", "us"]
+)
+"""Units behind a name: ``latency_ms``."""
+
+_TURNED = ("neg", "negated")
+"""Before the name of a loss: its sign is turned, as scikit-learn does it (``neg_log_loss``)."""
+
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W_A-Z]+")
+
+
+def _known_direction(name: str) -> Direction:
+    """The direction of a metric as its name says it."""
+    words = [word.lower() for word in _WORDS.findall(name)]
+    while len(words) > 1 and words[-1] in _IN_WHAT | _OF_WHAT:
+        words = words[:-1]
+    while len(words) > 1 and words[0] in _OF_WHAT and "_".join(words) not in _MINIMIZED:
+        words = words[1:]
+    if not words:
+        return "maximize"
+    less = "_".join(words) in _MINIMIZED or words[-1] in _LOSSES
+    return "minimize" if less and words[0] not in _TURNED else "maximize"
 
 
 @dataclass(frozen=True)
@@ -64,8 +132,8 @@ class Metric:
 
     Args:
         name: what it is called in tables, CSV columns, reports and dashboards.
-        direction: "maximize" or "minimize"; None for that of a known metric (a loss or an error is minimized, all
-            else maximized).
+        direction: "maximize" or "minimize"; None for that of a known metric, on whatever data it was taken (a loss or
+            an error is minimized, as ``rmse``, ``val_rmse`` and ``huber_loss``; all else is maximized).
         unit: shown behind a value, as ``ms``; a value is never converted. Empty for none.
 
     Raises:
@@ -83,7 +151,7 @@ class Metric:
             raise StudyError(f"the unit of a metric is a string, not {self.unit!r}")
         given = self.direction
         if given is None:
-            given = "minimize" if self._plain_name in _MINIMIZED else "maximize"
+            given = _known_direction(self.name)
         if not isinstance(given, str) or given not in SPELLINGS:
             raise StudyError(f'the direction of a metric is "maximize" or "minimize", not {given!r}')
         object.__setattr__(self, "direction", SPELLINGS[given])
@@ -186,3 +254,11 @@ class Metric:
 
 ACCURACY = Metric()
 """What is searched where nothing is named: a share of right answers, to be maximized."""
+
+
+def is_usable(value: float) -> bool:
+    """Whether a value can be compared with others: finite, and not so large (1e100) that squares of it are not.
+
+    A training that comes to another one diverged.
+    """
+    return -_LARGEST <= value <= _LARGEST

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from zonesearch.core.axes import AnyAxis, Axis, Choice, Number
 from zonesearch.core.constraints import Constraint
-from zonesearch.core.values import Params, Value, point, same
+from zonesearch.core.values import Params, Value, is_text, point, same
 from zonesearch.errors import SpaceError, did_you_mean
 
 __all__ = ["AnyAxis", "Axis", "Choice", "Space", "parse_axis"]
@@ -49,6 +49,9 @@ class Space:
         if not self.axes:
             raise SpaceError("a space needs at least one axis")
         names = self.names
+        for name in names:
+            if not is_text(name):
+                raise SpaceError(f"the name of an axis must be one that can be written, not {name!a}")
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise SpaceError(f"the space has two axes named {', '.join(sorted(twice))}")
@@ -268,6 +271,8 @@ def parse_axis(name: str, table: Any) -> AnyAxis:
         raise SpaceError(f'axis "{name}": a row is "doubling", "midpoints", a number of steps or a list, not {row!r}')
     if isinstance(row, list | tuple) and not row:
         raise SpaceError(f'axis "{name}": the row is empty; give at least one value')
+    if not isinstance(table.get("integer"), bool | None):
+        raise SpaceError(f'axis "{name}": integer must be true or false, not {table["integer"]!r}')
     rims: dict[str, Any] = {}
     if isinstance(row, list | tuple) and all(isinstance(v, int | float) and v == v for v in row):
         rims = {"low": min(row), "high": max(row)}

@@ -20,10 +20,11 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from zonesearch.core.compact import Curves
+from zonesearch.core.frames import frame_of
 from zonesearch.core.log import Records
-from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.metric import ACCURACY, Metric, is_usable
 from zonesearch.core.reading import BEST, Reading
-from zonesearch.core.values import ChosenFloat, Params, Value, key_form, order, plain, told_apart
+from zonesearch.core.values import Params, Value, key_form, order, plain, told_apart
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,7 +110,8 @@ class Trial:
     Args:
         training: what was asked for; its ``epochs`` is the length that was really trained (shorter after an early
             stop is recorded in ``curve``, the wanted length stays here).
-        state: ``complete``, ``diverged`` (loss or accuracy no longer finite: a result, without accuracy), ``failed``
+        state: ``complete``, ``diverged`` (loss or accuracy no longer finite: a result, without accuracy; so is an
+            accuracy beyond 1e100, as some return it for what went wrong, which is why it is made that here), ``failed``
             (the objective raised: ``error`` holds the traceback) or ``pruned`` (stopped on purpose because it did not
             look promising: its curve is known as far as it came, its accuracy is not).
         accuracy: the metric on the validation split at the best epoch, in its own sign; None unless complete.
@@ -133,6 +135,8 @@ class Trial:
             epochs, and it answers for no shorter one.
         averaged_from: the epoch, counted from 1, from which on an average of weights or an ensemble was judged and not
             the network itself: only epochs from there on are read for the value. None where nothing was averaged.
+        evaluated_every: validation was asked after the first epoch, every so many and the last; between them its curves
+            carry on the values of the last time.
     """
 
     training: Training
@@ -154,6 +158,7 @@ class Trial:
     whole: bool = False
     n_steps: int | None = None
     averaged_from: int | None = None
+    evaluated_every: int = 1
 
     def __post_init__(self) -> None:
         if not isinstance(self.curve, Curves):
@@ -163,6 +168,11 @@ class Trial:
             object.__setattr__(self, "noted", {str(name): float(value) for name, value in self.noted.items()})
         if self.state not in get_args(State):
             raise ValueError(f"a trial is complete, diverged, failed or pruned, not {self.state!r}")
+        measured = (value for value in (self.accuracy, self.test_accuracy) if value is not None)
+        if self.state == "complete" and not all(map(is_usable, measured)):
+            object.__setattr__(self, "state", "diverged")
+            object.__setattr__(self, "accuracy", None)
+            object.__setattr__(self, "test_accuracy", None)
         if (self.accuracy is not None) != (self.state == "complete"):
             raise ValueError(f"a {self.state} trial has {'an' if self.accuracy is None else 'no'} accuracy")
 
@@ -227,8 +237,20 @@ class Trial:
 
     @property
     def follows_epochs(self) -> bool:
-        """Whether the curve has a value for every epoch, so that it answers for shorter trainings too."""
+        """Whether the curve has a value for every epoch, so that it answers for shorter trainings too: those that end
+        where it was evaluated.
+        """
         return not self.whole and len(self.validation_curve) == self.epochs
+
+    @property
+    def evaluated_epochs(self) -> tuple[int, ...]:
+        """The epochs, counted from 1, after which validation was asked."""
+        return tuple(epoch for epoch in range(1, len(self.validation_curve) + 1) if self.evaluated_after(epoch))
+
+    def evaluated_after(self, epoch: int) -> bool:
+        """Whether the value of the curve after this epoch is its own, and none that was carried on."""
+        n, every = len(self.validation_curve), self.evaluated_every
+        return epoch <= n and (epoch == 1 or epoch % every == 0 or (epoch == n and self.complete))
 
     def answers(self, training: Training) -> bool:
         """Whether nothing more has to be trained to know this ``training``."""
@@ -242,12 +264,15 @@ class Trial:
         if epochs == training.epochs and not training.test:
             return True
         if self.state == "diverged":
-            return epochs <= training.epochs or self.n_finite < training.epochs or not training.test
+            if epochs <= training.epochs or self.n_finite < training.epochs:
+                return True
+            return not training.test and self.evaluated_after(training.epochs)
         if self.state in ("failed", "pruned"):
             return epochs >= training.epochs
         if training.test and not self._tested_at(training.epochs):
             return False
-        return epochs == training.epochs or (epochs > training.epochs and self.follows_epochs)
+        longer = epochs > training.epochs and self.follows_epochs and self.evaluated_after(training.epochs)
+        return epochs == training.epochs or longer
 
     @cached_property
     def n_finite(self) -> int:
@@ -255,7 +280,7 @@ class Trial:
         n = len(self.validation_curve)
         for name in ("validation_accuracy", "validation_loss", "train_loss"):
             values = self.curve.get(name, ())[:n]
-            n = next((i for i, value in enumerate(values) if not math.isfinite(value)), n)
+            n = next((i for i, value in enumerate(values) if not is_usable(value)), n)
         return n
 
     def _tested_at(self, epochs: int) -> bool:
@@ -269,7 +294,7 @@ class Trial:
         The test accuracy stays only where validation would still choose the epoch at which it was measured. What
         diverged later than that was complete then.
         """
-        if epochs >= self.epochs or self.whole:
+        if epochs >= self.epochs or self.whole or (self.evaluated_every > 1 and not self.evaluated_after(epochs)):
             return self
         if self.state == "diverged" and epochs <= self.n_finite:
             return replace(self, state="complete", accuracy=0.0)._cut(epochs)
@@ -547,41 +572,7 @@ class Trials:
         Args:
             metric: what the values are called after; by default that of the trials.
         """
-        import pandas as pd  # loading it takes longer than most of what trials are asked for
-
-        trials = list(self)
-        value = (metric or self.metric).name
-        columns: dict[str, Any] = {}
-
-        def add(name: str, values: list[Any], prefix: str = "") -> None:
-            while name in columns:
-                name = f"{prefix}{name}"
-            columns[name] = values
-
-        for name in dict.fromkeys(name for trial in trials for name in trial.params):
-            column = [trial.params.get(name) for trial in trials]
-            columns[name] = pd.Series(column, dtype=object) if _kept_apart(column) else column
-        for name, values in (
-            (value, [trial.accuracy for trial in trials]),
-            (f"test_{value}", [trial.test_accuracy for trial in trials]),
-        ):
-            columns[name] = [math.nan if number is None else number for number in values]
-        for name in dict.fromkeys(name for trial in trials for name in trial.noted):
-            add(name, [trial.noted.get(name, math.nan) for trial in trials], "noted_")
-        add("seed", [trial.seed for trial in trials], "training_")
-        add("epochs", [trial.epochs for trial in trials], "training_")
-        add("state", [trial.state for trial in trials], "training_")
-        add("seconds", [trial.seconds for trial in trials], "training_")
-        add("n_parameters", [trial.n_parameters for trial in trials], "training_")
-        add("key", [trial.key for trial in trials], "training_")
-        return pd.DataFrame(columns)
-
-
-def _kept_apart(values: Sequence[Value]) -> bool:
-    """Whether pandas would change the type of some: whole numbers beside absent values, 1.0 that is chosen beside 1."""
-    return any(type(value) is ChosenFloat for value in values) or (
-        any(value is None for value in values) and any(isinstance(value, int) for value in values)
-    )
+        return frame_of(list(self), (metric or self.metric).name)
 
 
 def _shared_metric(metrics: Iterable[Metric]) -> Metric:

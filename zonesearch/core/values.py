@@ -16,7 +16,19 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["ChosenFloat", "Params", "Value", "canonical", "order", "plain", "point", "same", "told_apart", "unwrapped"]
+__all__ = [
+    "ChosenFloat",
+    "Params",
+    "Value",
+    "canonical",
+    "is_text",
+    "order",
+    "plain",
+    "point",
+    "same",
+    "told_apart",
+    "unwrapped",
+]
 
 Value = bool | int | float | str | tuple[Any, ...] | None
 Params = Mapping[str, Value]
@@ -49,11 +61,22 @@ def plain(value: object, depth: int = 0) -> Value:
         return tuple([plain(item, depth + 1) for item in value])
     if isinstance(value, float) and not math.isfinite(value):
         raise TypeError(f"a parameter must be a finite number, text, truth value or None, not {value!r}")
+    if isinstance(value, str) and not is_text(value):
+        raise TypeError(f"a text must be one that can be written, not {value!a}, which holds half of a character")
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(
         f"a parameter must be a number, text, truth value, None or a list of such, not {type(value).__name__}"
     )
+
+
+def is_text(value: str) -> bool:
+    """Whether ``value`` can be written as UTF-8: a lone surrogate, half of a character, cannot."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def canonical(value: float) -> float:

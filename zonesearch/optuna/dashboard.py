@@ -8,6 +8,7 @@ trials are only read.
 from __future__ import annotations
 
 import math
+import re
 import socket
 import threading
 import time
@@ -26,6 +27,7 @@ from zonesearch.report.figure_set import dashboard_figures
 from zonesearch.report.note import note
 from zonesearch.report.page import write_report
 from zonesearch.run.recorded import read_run, study_of
+from zonesearch.run.storage.files import refuse_link
 from zonesearch.run.storage.run_folder import RunFolder
 from zonesearch.statistics.findings import Findings
 
@@ -107,6 +109,7 @@ class Dashboard:
     def _store(self) -> Any:
         from optuna.artifacts import FileSystemArtifactStore
 
+        refuse_link(self._files)
         self._files.mkdir(parents=True, exist_ok=True)
         return FileSystemArtifactStore(str(self._files))
 
@@ -117,7 +120,8 @@ class Dashboard:
         store = self._store()
         made = write_report(findings, self._files / "report.html")
         with self._view.alone() as study:
-            known = [meta.artifact_id for meta in get_all_artifact_meta(study) if meta.filename == made.name]
+            named = [meta.artifact_id for meta in get_all_artifact_meta(study) if meta.filename == made.name]
+            known = [name for name in named if _is_artifact(name) and not (self._files / name).is_symlink()]
             if known:
                 with made.open("rb") as file:
                     store.write(known[0], file)
@@ -172,6 +176,11 @@ def serve(
         server.shutdown()
         serving.join()
         server.server_close()
+
+
+def _is_artifact(name: object) -> bool:
+    """Whether ``name`` is one that Optuna gives to an artifact; a view from elsewhere may name anything."""
+    return isinstance(name, str) and re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", name) is not None
 
 
 class _Server(ThreadingMixIn, WSGIServer):

@@ -24,7 +24,7 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from zonesearch.core.metric import Metric
+from zonesearch.core.metric import Metric, is_usable
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Trial, Trials
@@ -110,7 +110,7 @@ def import_study(
     metric = _metric(studies[0], which)
     where = f"the study {chosen[0]!r}" if len(chosen) == 1 else f"the {len(chosen)} studies"
     evaluations = [evaluation for study in studies for evaluation in study.finished]
-    valued = [e for e in evaluations if e.state == TrialState.COMPLETE and math.isfinite(e.values[which])]
+    valued = [e for e in evaluations if e.state == TrialState.COMPLETE and is_usable(e.values[which])]
     if not valued:
         states = Counter(e.state.name.lower() for study in studies for e in study.evaluations)
         said = ", ".join(f"{n} {_SAID.get(state, state)}" for state, n in sorted(states.items())) or "none at all"
@@ -118,6 +118,7 @@ def import_study(
     space = space_of(evaluations, ({n: parameter_value(v) for n, v in e.params.items()} for e in valued))
     if space is None:
         raise StoreError(f"{where} suggested no parameter, so there is nothing to search")
+    metric = _renamed(metric, space)
     reading, curve = _curves(valued, which, metric)
     epochs = max(len(e.intermediate_values) for e in evaluations) if curve == _CURVE else 1
     conversion = Conversion(metric, which, space, curve, max(epochs, 1), len(studies), known)
@@ -259,13 +260,21 @@ def _metric(study: ReadStudy, which: int) -> Metric:
     return Metric(study.objectives[which], "minimize" if minimized else "maximize")
 
 
+def _renamed(metric: Metric, space: Space) -> Metric:
+    """The metric under a name that no parameter has: the names of somebody else's parameters cannot be changed."""
+    name = metric.name
+    while name in space.names:
+        name = f"objective_{name}"
+    return metric.called(name)
+
+
 def _curves(evaluations: Iterable[FrozenTrial], which: int, metric: Metric) -> tuple[Reading, str]:
     """How the values follow from what was reported, and what the reports are then called.
 
     Reports that the values follow from in no way that we know (a loss reported, an accuracy returned) are kept under
     another name, and nothing is read off them.
     """
-    found = [(e.values[which], [v for v in e.intermediate_values.values() if math.isfinite(v)]) for e in evaluations]
+    found = [(e.values[which], [v for v in e.intermediate_values.values() if is_usable(v)]) for e in evaluations]
     curves = [(value, curve) for value, curve in found if curve]
     if all(math.isclose(metric.best(curve), value) for value, curve in curves):
         return BEST, _CURVE

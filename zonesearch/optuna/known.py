@@ -9,7 +9,6 @@ Values become scores, for which larger is better, and stay inside the sampler.
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from typing import Any
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from zonesearch.core.metric import Metric
+from zonesearch.core.metric import Metric, is_usable
 from zonesearch.core.trials import Params, Training, Trial, Trials, Value
 from zonesearch.optuna.constraints import violation_of
 from zonesearch.optuna.space import OptunaSpace
@@ -267,7 +266,7 @@ class _Reader:
         if evaluation.state == TrialState.PRUNED:
             return Trial(training, "pruned")
         value = evaluation.value
-        if value is None or not math.isfinite(value):
+        if value is None or not is_usable(value):
             return Trial(training, "diverged")
         violation = violation_of(evaluation)
         noted = {} if violation is None else {"violation": violation}

@@ -16,7 +16,7 @@ from zonesearch.optuna.view import LiveView, OptunaView
 from zonesearch.run.observing import Observer, Watching
 from zonesearch.run.pipeline import metric_of
 from zonesearch.run.sharing import Describe, describe_by
-from zonesearch.run.storage.files import refuse_link
+from zonesearch.run.storage.files import refuse_special
 from zonesearch.run.storage.run_folder import RunFolder
 from zonesearch.run.storage.store import Store
 from zonesearch.search.stages.imported import ImportedTrials
@@ -46,7 +46,7 @@ def open_view(
 
 def _journal(folder: RunFolder) -> str:
     path = folder.path / "view.journal"
-    refuse_link(path)
+    refuse_special(path)
     return str(path)
 
 

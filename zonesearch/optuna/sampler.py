@@ -26,6 +26,7 @@ from zonesearch.errors import StudyError
 from zonesearch.optuna.claims import Wish, claim
 from zonesearch.optuna.known import Known, read_study_trials
 from zonesearch.optuna.space import OptunaSpace, distribution_of, indistinct, narrowed, searched
+from zonesearch.run.learning import learned_stages
 from zonesearch.run.pipeline import next_round
 from zonesearch.search.believing import Belief
 from zonesearch.search.heeding import check_heeded
@@ -33,7 +34,8 @@ from zonesearch.search.stage import Stage
 from zonesearch.statistics.candidates import Candidate
 from zonesearch.statistics.noise import Cell, measure_noise
 from zonesearch.study.auto import AUTO, MAPPED, PLACED, auto_stages, is_auto
-from zonesearch.study.building import build_stage
+from zonesearch.study.building import build_stage, with_places
+from zonesearch.study.stage_effects import check_order
 
 __all__ = ["ZoneSampler"]
 
@@ -210,13 +212,15 @@ class ZoneSampler(BaseSampler):
         for name in self._settings:
             if name not in possible:
                 raise StudyError(f'[sampler] has settings for the stage "{name}", which is none of its stages')
-        stages = tuple(
-            build_stage(stage, self._settings.get(stage, {}), common, "the sampler")
+        stages: tuple[Stage, ...] = tuple(
+            with_places(build_stage(stage, self._settings.get(stage, {}), common, "the sampler"))
             if isinstance(stage, str)
             else stage
             for stage in names
         )
+        stages = learned_stages(stages, cache=False)
         try:
+            check_order(stages)
             check_heeded(space, stages)
         except StudyError as error:
             raise StudyError(f"[sampler] {error}") from None

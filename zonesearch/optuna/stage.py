@@ -114,6 +114,10 @@ class OptunaSampler:
         example = examples(self.space, self.epochs)
         return Forecast(self.n_trainings, self.epochs, self.keep, example)
 
+    def further(self, n: int) -> OptunaSampler:
+        """The same sampler, asked for ``n`` trainings more."""
+        return replace(self, n_trainings=self.n_trainings + n)
+
     def _known(self, given: Any, trials: Trials) -> _Asked:
         """The trainings of the points that the stage before handed on, where any was complete."""
         asked: _Asked = {}

@@ -11,7 +11,7 @@ from typing import Any
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from zonesearch.core.metric import Metric
+from zonesearch.core.metric import Metric, is_usable
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Training, Trial, Value
 from zonesearch.optuna.axes import parameter_value, snapped
@@ -130,14 +130,14 @@ class Conversion:
             error = str(ours.get("error") or evaluation.system_attrs.get("fail_reason") or "")
             return (state, None, "") if state in ("diverged", "pruned") else ("failed", None, error)
         value = float(evaluation.values[self._which])
-        return ("complete", value, "") if math.isfinite(value) else ("diverged", None, "")
+        return ("complete", value, "") if is_usable(value) else ("diverged", None, "")
 
     def _reports(self, evaluation: FrozenTrial) -> dict[str, list[float]]:
         """The reports in the order of their steps, and the steps where they do not just count from 0 or 1.
 
         A report that is not finite is left out: nothing can be read off it.
         """
-        found = sorted((step, v) for step, v in evaluation.intermediate_values.items() if math.isfinite(v))
+        found = sorted((step, v) for step, v in evaluation.intermediate_values.items() if is_usable(v))
         if not found:
             return {}
         steps, values = [step for step, _ in found], [float(value) for _, value in found]

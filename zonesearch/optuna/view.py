@@ -239,13 +239,14 @@ class OptunaView:
         }
         known = {name: value for name, value in attributes.items() if value not in (None, "")}
         curve = trial.validation_curve
+        asked = {epoch: curve[epoch - 1] for epoch in trial.evaluated_epochs}
         frozen = optuna.trial.create_trial(
             state=_STATES.get(trial.state, TrialState.FAIL),
             value=trial.accuracy,
             params=params,
             distributions=distributions,
             user_attrs=json.loads(json.dumps(known, default=str)),
-            intermediate_values=dict(enumerate(curve, start=1)),
+            intermediate_values=asked,
         )
         started = _time(trial.provenance.get("started"))
         if started is not None:

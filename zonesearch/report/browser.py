@@ -7,12 +7,13 @@ there (``paper.js``), so that nothing has to guess how long a large report takes
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from uuid import uuid4
 
+from zonesearch.core.outputs import check_place
 from zonesearch.errors import StoreError
 
 __all__ = ["find_browser", "photograph", "write_pdf"]
@@ -94,7 +95,8 @@ def _open(browser: str, page: str, made: Path, scratch: Path, *flags: str) -> No
 
 def _put(made: Path, path: Path) -> Path:
     """Move ``made`` to ``path`` so that a reader sees the old file or the new one, on another disk too."""
-    new = path.with_name(f".{path.name}.{os.getpid()}.new")
+    check_place(path)
+    new = path.with_name(f".{path.name}.{uuid4().hex}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(made, new)

@@ -77,7 +77,7 @@ function mapAt(view, frame, range) {
       { ...heat, z: frame.z, zmin: low, zmax: high, texttemplate },
       { ...halo, ...outline },
       { ...line, ...outline },
-      { ...badges, x: frame.corners[0], y: frame.corners[1], text: bold },
+      { ...badges, x: frame.corners[0], y: frame.corners[1], text: frame.badges.map((n) => `<b>${n}</b>`) },
       ...rest.map((trace) => (trace.name === "other trainings" ? { ...trace, marker: { ...trace.marker, cmin: low, cmax: high } } : trace)),
     ],
   };

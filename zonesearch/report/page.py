@@ -7,10 +7,11 @@ stand.
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
+from zonesearch.core.outputs import check_place
 from zonesearch.core.wording import counted
 from zonesearch.errors import StoreError
 from zonesearch.report.browser import find_browser, write_pdf
@@ -67,7 +68,8 @@ def replace_file(text: str, path: str | Path) -> Path:
         StoreError: the file cannot be written.
     """
     path = Path(path)
-    new = path.with_name(f".{path.name}.{os.getpid()}.new")
+    check_place(path, "the report ")
+    new = path.with_name(f".{path.name}.{uuid4().hex}.new")  # nobody can put a link there before
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         new.write_text(text, encoding="utf-8")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from zonesearch.core.trials import Params
 from zonesearch.errors import StudyError
+from zonesearch.run.learning import as_learned
 from zonesearch.run.running import as_recorded, identity_of
 from zonesearch.run.storage.identity import differences
 from zonesearch.run.storage.run_folder import RunFolder
@@ -53,7 +54,8 @@ def function_of(folder: RunFolder, tables: Mapping[str, Any] | None) -> str | No
     named = (tables or {}).get("objective", {})
     if isinstance(named, Mapping) and named.get("function"):
         return str(named["function"])
-    kind = str(folder.identity.get("objective", {}).get("objective", "pytorch"))
+    described = folder.identity.get("objective", {})
+    kind = str(described.get("objective", "pytorch")) if isinstance(described, Mapping) else ""
     return None if kind == "pytorch" else ""
 
 
@@ -120,6 +122,7 @@ def trainable(
             known = parse_study(folder.study_text, name=folder.name, where=f"the study of {folder.path}")
         else:
             known = Study.from_tables(tables, name=folder.name, where=f"the study of {folder.path}")
+    known = as_learned(known, folder.path, reads=False)
     recipe = known.objective()
     if not isinstance(recipe, Recipe):
         raise StudyError(f"{folder.path}: only networks are trained here, not a {type(recipe).__name__}")

@@ -23,9 +23,11 @@ from zonesearch.search.allocation import (
     cut,
     ended_by,
     fraction,
+    gone_on,
     grown,
     later_costs,
     least_costs,
+    longer,
     probe,
     settled_after,
     share_of,
@@ -42,7 +44,10 @@ from zonesearch.study.study import Study
 __all__ = ["Round", "StageCost", "advance", "estimate", "find", "forecast", "metric_of", "next_round", "round_bundles"]
 
 
-_SECOND = 0.75  # of what is left at the end, for lines that did not fit: the rest repeats what they find
+_SECOND = 0.75  # of what is left at the end, for the search: the rest repeats what it finds
+_MOST_TRIES = 6  # to find a plan that leaves room for what was trained and is not wanted any more
+_LITTLE = 0.05  # of the budget: so much beside the plan is spared in the last stage, and makes no other one smaller
+_MOST_PASSES = 8  # in which what is left at the end goes back to the search
 
 
 @dataclass(frozen=True)
@@ -75,29 +80,133 @@ def next_round(stages: Sequence[Stage], trials: Trials, budget: Budget | None = 
     """Ask the stages, one after the other, what they want; stop at the first that wants something.
 
     With a ``budget`` each gets its share of what is left (see :mod:`zonesearch.search.allocation`). What the last one
-    leaves goes back to the lines of zones that did not fit into their share, and then to the last one again.
+    leaves goes back to the last search that can go on (to lines that did not fit, to more points), and then
+    to the last one again. All that was trained counts as spent: a run that goes on with a larger budget has the
+    difference.
     """
-    at, ledger = _played(stages, trials, budget)
-    if ledger is None or ledger.budget.unit == "seconds" or not at.finished or not unspent(ledger):
+    at, ledger, beside = _gone_round(stages, trials, budget, 0.0)
+    if ledger is None or beside <= 0:
         return at
-    cut_short = next((i for i, record in enumerate(at.records[:-1]) if "zones_max" in record.rationed), None)
-    return at if cut_short is None else _played(stages, trials, budget, at, cut_short)[0]
+    # What the plan would not want is spent as well: it is made for the rest.
+    for early in (True, False) if beside > _LITTLE * ledger.budget.amount else (False, True):
+        found = _sparing(stages, trials, ledger.budget, beside, early=early)
+        if found is not None:
+            return found
+    return at if _fits(at, ledger.budget, trials) else _overspent(at, ledger.budget, len(trials))
 
 
-def _played(
-    stages: Sequence[Stage], trials: Trials, budget: Budget | None, before: Round | None = None, cut_short: int = -1
-) -> tuple[Round, Ledger | None]:
-    """The stages one after the other, and what was spent.
+def _fits(at: Round, budget: Budget, trials: Trials) -> bool:
+    """Whether what is wanted now can be paid beside all that was trained."""
+    wanted = (*(trial.training for trial in trials), *at.missing)
+    return not at.missing or budget.unit == "seconds" or Ledger(budget).paying(wanted, trials).spent <= budget.amount
+
+
+def _sparing(stages: Sequence[Stage], trials: Trials, budget: Budget, beside: float, *, early: bool) -> Round | None:
+    """The stages made for what is left beside trainings that they do not want; None where that leaves no verdict.
 
     Args:
         stages, trials, budget: as in :func:`next_round`.
-        before: how they ended with some of the budget left; the stage at ``cut_short`` gets most of that on top, and
-            those that follow the rest. All that was wanted then is paid.
+        beside: what is spent on those, if nothing is spared.
+        early: spare it from the first stage on, and not from the last one.
+    """
+    found = None
+    for i in range(2 * _MOST_TRIES):
+        at, ledger, unwanted = _gone_round(stages, trials, budget, beside, early=early)
+        assert ledger is not None
+        if unwanted <= beside and _fits(at, budget, trials):
+            found = at
+            break
+        beside = max(unwanted, i / (2 * _MOST_TRIES) * budget.amount)
+    if found is None or (isinstance(found.output, Verdict) and not found.output.standings):
+        return None
+    assert ledger is not None
+    if not early or not found.finished or not unspent(ledger):
+        return found
+    low, high = 0.0, beside  # nobody can go on: the largest plan that leaves room for what is beside it
+    for _ in range(_MOST_TRIES):
+        beside = (low + high) / 2
+        at, _, unwanted = _gone_round(stages, trials, budget, beside, early=True)
+        if unwanted <= beside and _fits(at, budget, trials):
+            found, high = at, beside
+        else:
+            low = beside
+    return found
+
+
+def _overspent(at: Round, budget: Budget, n: int) -> Round:
+    """A round of a run that holds more than its budget pays for: nothing more is trained, and it says why."""
+    note = (
+        f"The budget of {budget} is spent: the run holds {n:,} trainings already, and this plan, with another budget "
+        "or other stages, wants others. Give a larger budget or another folder."
+    )
+    records = [replace(record, notes=(note,)) if i == at.stage else record for i, record in enumerate(at.records)]
+    return Round(len(records), at.plan, (), tuple(records))
+
+
+def _beside(at: Round, ledger: Ledger, trials: Trials) -> float:
+    """What was trained and is wanted by no stage of ``at``, in the budget's unit."""
+    wanted = ledger.paying((training for record in at.records for training in record.wanted), trials)
+    return wanted.paying((trial.training for trial in trials), trials).spent - wanted.spent
+
+
+def _gone_round(
+    stages: Sequence[Stage], trials: Trials, budget: Budget | None, beside: float, *, early: bool = False
+) -> tuple[Round, Ledger | None, float]:
+    """The stages, and again with what they left over, until it is spent or nobody wants more.
+
+    Args:
+        stages, trials, budget: as in :func:`next_round`.
+        beside: what is thought to be spent on what these stages do not want.
+        early: whether all stages are made smaller by that, or the last one alone.
+
+    Returns:
+        Where they stand, what was spent, and what is in fact spent on what they do not want.
+    """
+    first = beside if early else 0.0
+    at, ledger, fits = _played(stages, trials, budget, first, beside)
+    if ledger is None:
+        return at, ledger, 0.0
+    for _ in range(_MOST_PASSES):
+        unwanted = _beside(at, ledger, trials)
+        ledger = replace(ledger, beside=unwanted)
+        if ledger.budget.unit == "seconds" or not at.finished or not unspent(ledger):
+            break
+        able = [longer(stages[i], fits[i], 1) is not None for i in range(len(fits) - 1)]
+        able = [a or "zones_max" in record.rationed for a, record in zip(able, at.records, strict=False)]
+        last = max((i for i, a in enumerate(able) if a), default=None)
+        if last is None:
+            break
+        later, ledger_later, fits_later = _played(stages, trials, budget, first, unwanted, (at, fits), last)
+        assert ledger_later is not None
+        if later.finished and ledger_later.spent <= ledger.spent:
+            break
+        at, ledger, fits = later, ledger_later, fits_later
+    return at, ledger, _beside(at, ledger, trials)
+
+
+def _played(
+    stages: Sequence[Stage],
+    trials: Trials,
+    budget: Budget | None,
+    early: float = 0.0,
+    late: float = 0.0,
+    before: tuple[Round, Sequence[Stage]] | None = None,
+    going_on: int = -1,
+) -> tuple[Round, Ledger | None, Sequence[Stage]]:
+    """The stages one after the other, what was spent, and the stages as they were sized.
+
+    Args:
+        stages, trials, budget: as in :func:`next_round`.
+        early, late: of the budget, spent on what an earlier plan wanted, as the stages are sized by; the last one, and
+            one that goes on, by the latter.
+        before: how they ended with some of the budget left, and how they were sized; the stage at ``going_on`` gets
+            most of that on top, and those that follow the rest. All that was wanted then is paid.
     """
     records = [StageRecord(stage.name, describe_stage(stage)) for stage in stages]
     given: Any = None
     plan = Plan(())
-    ledger = None if budget is None else Ledger(budget)
+    ledger = None if budget is None else Ledger(budget, beside=early)
+    fits = list(stages)
     for i, stage in enumerate(stages):
         if ledger is None:
             plan = stage.plan(given, trials)
@@ -108,33 +217,43 @@ def _played(
                 missing = tuple(trials.missing(plan.trainings))
                 if missing:
                     records[i] = replace(records[i], wanted=plan.trainings)
-                    return Round(i, plan, missing, tuple(records)), ledger
+                    return Round(i, plan, missing, tuple(records)), ledger, fits
                 ledger, n_probed = ledger.paying(plan.trainings, trials), len(plan.trainings)
             part = fraction(stages[i:], ledger.affordable(ledger.left, getattr(stage, "epochs", 1)))
             later, need = later_costs(stages[i:], given, ledger), least_costs([stage], ledger)
             least_later = least_costs(stages[i + 1 :], ledger)
             last = i + 1 == len(stages)
+            if last or (before is not None and i >= going_on):
+                ledger = replace(ledger, beside=late)
             share = ledger.left if last else share_of(ledger.left, later, part, least_later, need)
             had = 0.0  # what it had before and would be counted again
-            if before is not None and i >= cut_short:
-                if i == cut_short:
-                    ledger = ledger.paying((t for record in before.records for t in record.wanted), trials)
-                    share = _SECOND * ledger.left
-                counted = (t for t in before.records[i].wanted if i == cut_short or t.seed >= FRESH)
-                had = len(tuple(counted)) * ledger.unit_price(getattr(stage, "epochs", 1))
-            small = sized(stage, given, ledger, share + had, n_probed)
+            going = before[1][i] if before is not None and i <= going_on else None
+            if before is not None and i == going_on:
+                ledger = ledger.paying((t for record in before[0].records for t in record.wanted), trials)
+                share = _SECOND * ledger.left
+                n_more = max(1, ledger.affordable(share, getattr(stage, "epochs", 1)))
+                going = longer(stage, before[1][i], n_more)
+            if before is not None and i >= going_on and going is None:
+                counted = [t for t in before[0].records[i].wanted if i == going_on or t.seed >= FRESH]
+                had = len(counted) * ledger.unit_price(getattr(stage, "epochs", 1))
+            small = sized(stage, given, ledger, share + had, n_probed) if going is None else going
             fit = grown(small, given, trials, ledger, share + had) if i + 1 == len(stages) else small
+            if before is not None and i < going_on:
+                share = math.inf  # as much as it had
             plan, n_refused = cut(fit, given, trials, ledger, share)
+            if before is None and i + 1 < len(stages):
+                fit, plan, n_refused = gone_on(stages[i:], fit, plan, n_refused, given, trials, ledger)
             n_all = ledger.affordable(budget.amount, getattr(stage, "epochs", 1)) if budget is not None else math.inf
-            taken = changes(stage, small, n_refused, n_all)
+            taken = changes(stage, small if i + 1 == len(stages) else fit, n_refused, n_all)
             records[i] = replace(records[i], settings=describe_stage(fit), rationed=taken)
+            fits[i] = fit
         missing = tuple(trials.missing(plan.trainings))
         finished = not missing
         records[i] = replace(records[i], wanted=plan.trainings, finished=finished)
         if finished:
             records[i] = replace(records[i], output=plan.output, notes=plan.notes)
         if missing:
-            return Round(i, plan, missing, tuple(records)), ledger
+            return Round(i, plan, missing, tuple(records)), ledger, fits
         given = plan.output
         if ledger is not None:
             ledger = ledger.paying(plan.trainings, trials)
@@ -147,7 +266,7 @@ def _played(
                 said = (ended_by(ledger.budget, records, left=unspent(ledger)), settled_after(ledger, given))
                 given = replace(given, budget=" ".join(filter(None, said)))
                 records[i] = replace(records[i], output=given)
-    return Round(len(stages), plan, (), tuple(records)), ledger
+    return Round(len(stages), plan, (), tuple(records)), ledger, fits
 
 
 def advance(stages: Sequence[Stage], trials: Trials, budget: Budget | None = None) -> tuple[Training, ...] | Any:
@@ -217,14 +336,15 @@ def _notes(findings: Findings) -> tuple[str, ...]:
             f"{n_pruned} of {len(findings.trials)} trainings were pruned: their curves are kept, they have no value."
         )
     notes += findings.training_notes
-    notes += _beside(findings)
+    notes += _earlier(findings)
     rationed = any(stage.rationed for stage in findings.stages)
     if rationed and findings.verdict is None and findings.finished:
         notes.append(ended_by(Budget.parse(findings.study["budget"]), findings.stages))
     notes += [f"Conflict: {conflict}." for conflict in findings.trials.conflicts]
     notes += rounded_sentences(findings.trials.rounded)
     if findings.map is not None and not imported:
-        notes += [note for note in (*findings.map.notes, findings.map.limit.sentence) if note]
+        limit = findings.map.limit
+        notes += [note for note in (*findings.map.notes, limit.sentence if limit.measured else "") if note]
         if findings.map.noise.source != "seeds" and findings.zones:
             notes.append(
                 "Every cell has one seed, so the noise between seeds was not measured; leave [search] seeds out, or "
@@ -233,8 +353,8 @@ def _notes(findings: Findings) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _beside(findings: Findings) -> list[str]:
-    """What a folder holds beside a budget: an earlier plan trained it, and this one does not want it."""
+def _earlier(findings: Findings) -> list[str]:
+    """What a folder holds that the plan does not want: an earlier plan trained it, and its cost counts."""
     if "budget" not in findings.study or not findings.finished:
         return []
     wanted = {training.identity for stage in findings.stages for training in stage.wanted}
@@ -243,8 +363,8 @@ def _beside(findings: Findings) -> list[str]:
         return []
     budget = Budget.parse(findings.study["budget"])
     return [
-        f"{n:,} of {len(findings.trials):,} trainings are beside the budget of {budget}: an earlier plan, with another "
-        "budget or other stages, wanted them, and they do not count."
+        f"{n:,} of {len(findings.trials):,} trainings were wanted by an earlier plan, with another budget or other "
+        f"stages, and are not wanted by this one; the budget of {budget} counts them."
     ]
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from zonesearch.run.engines.engine import Engine, order_of_work
 from zonesearch.run.engines.gpus import visible_gpus
 from zonesearch.run.engines.in_process import InProcess
 from zonesearch.run.engines.runner import open_engine
+from zonesearch.run.learning import as_learned
 from zonesearch.run.observing import Observer, Silent, Watching
 from zonesearch.run.pipeline import Round, find, next_round, round_bundles
 from zonesearch.run.result import Result
@@ -50,6 +53,7 @@ __all__ = [
     "stop_when_hopeless",
 ]
 
+_TELLING = 3  # trainings of a stage that all came to nothing, after others that did not
 _HOPELESS = 5  # so many trainings that all failed, and none that did not, end a run early
 
 
@@ -194,16 +198,22 @@ def run_study(
     if watching is not None and into is not None and is_address(into):
         raise StudyError(f"a live view needs a run folder beside it, and {into} is a storage: leave out --view")
     study = study if into is None or fresh or is_address(into) else as_begun(study, into)
-    objective = study.objective()
-    check(study, objective)
+    study = as_learned(study, into, cache=shard is None, fresh=fresh)
     n_workers = workers if workers is not None else int(study.run.get("workers", 1))
     where = engine if engine is not None else str(study.run.get("engine", "local"))
     limit = time_limit(timeout if timeout is not None else study.run.get("timeout"), "timeout")
-    provenance = {"shard": str(shard)} if shard else None
     n_threads, gpus = int(study.run.get("threads", 1)), visible_gpus() if n_workers > 1 else ()
-    with open_engine(
-        where, workers=n_workers, threads=n_threads, gpus=gpus, provenance=provenance, timeout=limit, apart=apart
-    ) as crew:
+    opened = partial(
+        open_engine, where, workers=n_workers, threads=n_threads, gpus=gpus, timeout=limit, apart=apart,
+        provenance={"shard": str(shard)} if shard else None,
+    )  # fmt: skip
+    with ExitStack() as ending:
+        early = ending.enter_context(opened()) if where == "local" and study.imports else None
+        if early is not None and hasattr(early, "prepare"):
+            early.prepare(study.imports)  # while this process loads the same
+        objective = study.objective()
+        check(study, objective)
+        crew = early or ending.enter_context(opened())
         if into is None:
             memory = Memory()
             _loop(study, objective, memory, crew, observer, retry_failed, shard, wait)
@@ -262,21 +272,24 @@ def as_recorded(study: Study, objective: Objective, into: str | Path) -> tuple[O
     A default that changed makes another experiment of a study that names no value; a run that was begun goes on as it
     was meant.
     """
-    former = getattr(objective, "former", None)
-    if former is None:
+    formers = getattr(objective, "formers", None)
+    if formers is None:
         return objective, ""
     try:
         kept = (Kept if is_address(into) else RunFolder).open(into).identity  # type: ignore[arg-type]
     except ZoneSearchError:  # none there, or one that opening it to write says more about
         return objective, ""
-    now, then = identity_of(study, objective), identity_of(study, former())
-    changed = differences(then, now)
-    if not changed or differences(kept, then) or not differences(kept, now):
+    now = identity_of(study, objective)
+    if not differences(kept, now):
         return objective, ""
-    return former(), (
-        f"This run was begun with other values of what its study does not name, and goes on with them "
-        f"({'; '.join(changed)} is what a new run takes)."
-    )
+    for former in formers():
+        then = identity_of(study, former)
+        if not differences(kept, then):
+            return former, (
+                f"This run was begun with other values of what its study does not name, and goes on with them "
+                f"({'; '.join(differences(then, now))} is what a new run takes)."
+            )
+    return objective, ""
 
 
 def open_run(study: Study, objective: Objective, into: str | Path, *, fresh: bool = False) -> RunFolder | Kept:
@@ -444,9 +457,14 @@ def _stop_when_nothing_came(stage: StageRecord, trials: Trials) -> None:
     back = [trial for training in stage.wanted if (trial := trials.get(training)) is not None]
     if not back or len(back) < len(stage.wanted) or any(t.complete or t.curve.get("step_loss") for t in back):
         return
+    if len(back) < _TELLING and any(trial.complete for trial in trials):
+        return  # a fresh seed or two may be bad luck, and what was found before stays
     n_diverged = sum(trial.state == "diverged" for trial in back)
     if n_diverged == len(back):
-        reason = "all diverged (their accuracy or loss is not finite): lower the learning rate, or fix the objective"
+        reason = (
+            "all diverged (their accuracy or loss is not finite, or beyond 1e100): lower the learning rate, or fix the "
+            "objective"
+        )
     else:
         failed = next(trial for trial in back if trial.state == "failed")
         reason = f"none was complete ({n_diverged} diverged), a failed one with: {failed.reason}"

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from zonesearch.errors import ObjectiveError, StoreError, StudyError, ZoneSearchError
+from zonesearch.run.learning import as_learned
 from zonesearch.run.loading import load_run
 from zonesearch.run.pipeline import next_round, round_bundles
 from zonesearch.run.result import Result
@@ -116,8 +117,11 @@ class Job:
         if str(self.cwd) not in sys.path:
             sys.path.append(str(self.cwd))
         try:
-            if any((self.known / "trials").glob("*.jsonl")):
+            known = RunFolder.open(self.known)
+            if known.files():
                 merge([self.known], self.folder)
+            elif not (self.folder / "run.json").exists():  # what the run was begun as holds without a trial too
+                RunFolder.create(self.folder, known.heading)
             study = read_study(self.study, self.replacements)
             run_study(study, into=self.folder, workers=self.workers, shard=Shard.parse(self.shard))
         except ZoneSearchError as error:
@@ -163,7 +167,7 @@ def submit_study(
         raise StudyError(f"--n must be at least 1, not {n}")
     refuse_address(Path(into), "the jobs of a queue share a run folder")
     path, into = Path(path).resolve(), Path(into).resolve()
-    study = as_begun(read_study(path, replacements), into)
+    study = as_learned(as_begun(read_study(path, replacements), into), into, cache=False)
     objective, _ = as_recorded(study, study.objective(), into)
     folder = open_run(study, objective, into)
     assert isinstance(folder, RunFolder)

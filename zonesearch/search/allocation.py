@@ -2,9 +2,9 @@
 
 The share is half, for a search that places its trainings itself four fifths, or with fewer than 20 trainings all but
 one, a fresh seed that judges; more where those that follow cannot use the rest, by the most that they can want, and
-never so much that one of them gets nothing. What a stage leaves goes to those that follow, and the last one spends it
-on more seeds of what cannot be told apart: a budget is there to be spent, and what is left of it means that the
-verdict is settled.
+never so much that one of them gets nothing. A search that found less to judge than its share leaves for that goes on
+with the difference. What a stage leaves goes to those that follow, and the last one spends it on more seeds of what
+cannot be told apart: a budget is there to be spent, and what is left of it means that the verdict is settled.
 
 A stage is sized before it trains anything, by its share and what is known then: a grid gets coarser rows rather than
 holes, intervals are searched in fewer zones, finalists get fewer seeds, or more. A stage that has no way to be sized
@@ -24,7 +24,7 @@ from zonesearch.core.seeds import Seeds
 from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.errors import StudyError
 from zonesearch.search.budget import Budget, Ledger
-from zonesearch.search.stage import Growing, Plan, Sizable, Stage
+from zonesearch.search.stage import Growing, Lasting, Plan, Sizable, Stage
 from zonesearch.statistics.findings import StageRecord
 from zonesearch.statistics.verdict import Verdict
 
@@ -34,9 +34,11 @@ __all__ = [
     "cut",
     "ended_by",
     "fraction",
+    "gone_on",
     "grown",
     "later_costs",
     "least_costs",
+    "longer",
     "probe",
     "settled_after",
     "share_of",
@@ -46,6 +48,7 @@ __all__ = [
 
 _PROBE = 9  # points of the first stage, with one seed each: rims and middle of two axes, where times may differ much
 _TINY = 20  # trainings: four fifths of fewer leave too few to judge more than one finalist
+_GOING_ON = ("planned", "thorough")  # settings of a search that goes on: no part of what a budget takes away
 _UNSPENT = 0.05  # of a budget: so much may be left over without a word
 
 
@@ -154,6 +157,63 @@ def sized(stage: Stage, given: Any, ledger: Ledger, share: float, n_probed: int 
     return _fitting(stage, n, given, ledger, n_probed)
 
 
+def gone_on(
+    stages: Sequence[Stage], small: Stage, plan: Plan, n_refused: int, given: Any, trials: Trials, ledger: Ledger
+) -> tuple[Stage, Plan, int]:
+    """A search, gone on with what those after it cannot use, by what it found so far; as it was while it is not done.
+
+    Args:
+        stages: itself as the study has it, and those that follow.
+        small: itself as it was sized.
+        plan, n_refused: what it wants and what was refused, as :func:`cut` says.
+        given, trials: what the stage before handed on, and what is known.
+        ledger: as it was before it began.
+    """
+    if ledger.budget.unit == "seconds" or len(stages) < 2:
+        return small, plan, n_refused
+    price = ledger.unit_price(getattr(small, "epochs", 1))
+    while isinstance(small, Lasting) and not trials.missing(plan.trainings):
+        after = ledger.paying(plan.trainings, trials)
+        spare = after.left - _usable(stages[1:], plan.output, after)
+        n = ledger.affordable(spare, getattr(small, "epochs", 1)) if spare > 0 else 0
+        larger = longer(stages[0], small, n)
+        if larger is None:
+            break
+        more, refused = cut(larger, given, trials, ledger, after.spent - ledger.spent + n * price)
+        if set(more.trainings) <= set(plan.trainings):
+            break
+        small, plan, n_refused = larger, more, refused
+    return small, plan, n_refused
+
+
+def longer(stage: Stage, small: Stage, n: int) -> Stage | None:
+    """A search gone on with ``n`` trainings, as far as its own settings go; None where it cannot go on.
+
+    Args:
+        stage: as the study has it.
+        small: as it was sized, or gone on before.
+    """
+    if not isinstance(small, Lasting) or n < 1:
+        return None
+    wish, has = (getattr(each, "n_trainings", None) for each in (stage, small))
+    if wish is None or has is None:
+        return small.further(n)
+    larger = small.further(max(0, min(n, wish - has)))
+    return None if larger == small else larger
+
+
+def _usable(stages: Sequence[Stage], given: Any, ledger: Ledger) -> float:
+    """The most that ``stages`` can use, by what is handed to the first of them; in the budget's unit."""
+    able = getattr(stages[0], "usable", None)
+    if able is not None and len(stages) == 1:
+        n = able(given, ledger.paid)
+        return math.inf if math.isinf(n) else n * ledger.unit_price(getattr(stages[0], "epochs", 1))
+    n_given: Any = len(given) if isinstance(given, Sequence) else 0
+    first = stages[0].forecast(n_given)
+    cost = first.n_trainings * ledger.unit_price(first.epochs)
+    return cost + later_costs(stages, given, ledger)
+
+
 def grown(stage: Stage, given: Any, trials: Trials, ledger: Ledger, share: float) -> Stage:
     """The last stage, made so large that it can use up its ``share`` as long as it is not settled; itself otherwise."""
     n = ledger.affordable(share, getattr(stage, "epochs", 1))
@@ -230,7 +290,7 @@ def changes(stage: Stage, small: Stage, n_refused: int = 0, n_all: float = math.
     found = [f"{n_refused:,} training{'s' if n_refused > 1 else ''} fewer than it wanted"] if n_refused else []
     for field in _fields(stage) if stage is not small else ():
         before, after = getattr(stage, field.name), getattr(small, field.name)
-        if field.name == "n_trainings" and before >= n_all:
+        if (field.name == "n_trainings" and before >= n_all) or field.name in _GOING_ON:
             continue
         if before != after:
             after = f"{len(after)} of {len(before)}" if isinstance(before, tuple) else after
@@ -261,7 +321,8 @@ def settled_after(ledger: Ledger, verdict: Verdict) -> str:
     if not unspent(ledger):
         return ""
     whole = ledger.budget.unit != "seconds"
-    spent = f"{ledger.spent:,.0f}" if whole else str(Budget("seconds", ledger.spent))
+    all_spent = ledger.spent + ledger.beside
+    spent = f"{all_spent:,.0f}" if whole else str(Budget("seconds", all_spent))
     if verdict.settled:
         return f"The verdict is settled after {spent} of {ledger.budget}."
     return f"The search wanted no more than {spent} of {ledger.budget}."

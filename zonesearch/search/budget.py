@@ -78,17 +78,19 @@ class Ledger:
         spent: in the budget's unit.
         lengths: by identity the lengths that were paid, where the length is a part of what a training is: a longer
             one does not go on from a shorter one.
+        beside: what was trained and is not wanted by the present plan, in the budget's unit: an earlier plan did.
     """
 
     budget: Budget
     paid: Mapping[Any, int] = field(default_factory=dict)
     spent: float = 0.0
     lengths: Mapping[Any, frozenset[int]] = field(default_factory=dict)
+    beside: float = 0.0
 
     @property
     def left(self) -> float:
         """What may still be spent, never below 0."""
-        return max(0.0, self.budget.amount - self.spent)
+        return max(0.0, self.budget.amount - self.spent - self.beside)
 
     @property
     def rate(self) -> float:

@@ -16,7 +16,7 @@ from zonesearch.errors import StudyError
 from zonesearch.statistics.candidates import Candidate, Candidates
 from zonesearch.statistics.zones import Zone, Zones
 
-__all__ = ["Forecast", "Growing", "Output", "Plan", "Sizable", "Stage", "checked_seeds", "require"]
+__all__ = ["Forecast", "Growing", "Lasting", "Output", "Plan", "Sizable", "Stage", "checked_seeds", "require"]
 
 
 class Output(Protocol):
@@ -127,6 +127,15 @@ class Growing(Protocol):
             n, given, paid: as in :meth:`Sizable.within`.
             trials: all that is known.
         """
+        ...
+
+
+@runtime_checkable
+class Lasting(Protocol):
+    """A search that can go on where it ended, so that what others do not need of a budget goes back to it."""
+
+    def further(self, n: int) -> Stage:
+        """This stage with ``n`` trainings more, whose first trainings are those that it wants without them."""
         ...
 
 

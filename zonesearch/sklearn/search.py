@@ -23,10 +23,11 @@ from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.metaestimators import available_if
 
-from zonesearch.core.metric import Metric
+from zonesearch.core.metric import Metric, is_usable
 from zonesearch.core.seeding import stream_seed
 from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.errors import StudyError
+from zonesearch.run.learning import as_learned
 from zonesearch.run.pipeline import find, next_round
 from zonesearch.run.result import Result
 from zonesearch.search.budget import Budget
@@ -192,7 +193,7 @@ class ZoneSearchCV(BaseSearchCV):  # type: ignore[misc]
         """The loop around the stages; called by ``fit``."""
         space = ParamSpace.parse(self.space, self.constraints or ())
         entropy = self._entropy
-        study = self._study(space, entropy)
+        study = as_learned(self._study(space, entropy), cache=False)
         log = self._log = _Log(space, self._searched())
         try:
             while not (at := next_round(study.stages, log.trials, study.budget)).finished:
@@ -365,7 +366,7 @@ def _trial(training: Training, fits: Sequence[Mapping[str, Any]], searched: str)
     errors = [str(fit["fit_error"]) for fit in fits if fit.get("fit_error")]
     values = [score_of(fit, "test", searched) for fit in fits]
     value = float(np.mean(values))
-    if np.isfinite(value):
+    if is_usable(value):
         return Trial(training, accuracy=value, seconds=seconds)
     if errors:
         return Trial(training, "failed", error=errors[0], seconds=seconds)

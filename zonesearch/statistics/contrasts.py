@@ -72,13 +72,13 @@ class Contrasts:
         other = max(self.variances[j], least)
         mine = self._variances[at]
         difference, variance = self.scores[j] - self._scores[at], mine + other
-        weight = mine**2 / self._degrees[at] + other**2 / self.degrees[j]
         # Student's quantile is never below the normal one: most cells need no more to be known of them. It falls with
         # the degrees of freedom, so that those of whole degrees below and above settle most of the rest.
         open_ = (difference > 0) & (difference > t_quantile(level, math.inf) * np.sqrt(variance))
         worse = open_.copy()
         with np.errstate(divide="ignore", invalid="ignore"):
-            degrees = np.maximum(np.where(weight > 0, variance**2 / weight, np.inf)[open_], 1.0)
+            weight = (mine / variance) ** 2 / self._degrees[at] + (other / variance) ** 2 / self.degrees[j]
+            degrees = np.maximum(np.where(weight > 0, 1 / weight, np.inf)[open_], 1.0)
             ratio = difference[open_] / np.sqrt(variance[open_])
         whole, place = np.unique(np.minimum(np.floor(degrees), _MANY), return_inverse=True)
         upper = np.array([t_quantile(level, n) for n in whole.tolist()])[place]

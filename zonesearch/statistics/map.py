@@ -15,8 +15,8 @@ import numpy as np
 
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.space import Space
+from zonesearch.statistics.grid_zones import Zone, grid_zones
 from zonesearch.statistics.noise import Cell, Gap, Noise, t_quantile
-from zonesearch.statistics.zones import Zone, find_zones
 
 __all__ = ["Limit", "Map"]
 
@@ -32,12 +32,17 @@ class Limit:
             validation set makes, NaN where it is not known which examples were right.
         n_validation: number of validation examples; None when unknown.
         metric: in whose unit they are.
+        measured: whether any cell was repeated; else both parts are guesses, and that of the examples holds what
+            another seed would draw anew.
+        some: whether it is known of some cells which examples were right, where it is not of all.
     """
 
     seeds: float
     examples: float
     n_validation: int | None
     metric: Metric = ACCURACY
+    measured: bool = True
+    some: bool = False
 
     @property
     def by_examples(self) -> bool:
@@ -46,15 +51,30 @@ class Limit:
 
     @property
     def sentence(self) -> str:
-        """Which part limits the map; empty where no validation examples are known of."""
-        if self.n_validation is None or math.isnan(self.seeds):
+        """Which part limits the map, or what is not known of it; empty where nothing does."""
+        if math.isnan(self.seeds) or (self.seeds == 0.0 and not self.examples > 0.0 and self.n_validation is None):
             return ""
-        n, seeds = f"{self.n_validation:,}", _amount(self.seeds, self.metric)
-        if math.isnan(self.examples):
+        seeds = _amount(self.seeds, self.metric)
+        if not self.measured:
             return (
-                f"The noise between seeds limits this map to ±{seeds}; which of the {n} validation examples were right "
-                "was not recorded, so the zones hold for these examples."
+                "No cell was repeated, so the noise between seeds is only guessed from neighbouring cells "
+                f"(±{seeds}): more seeds will sharpen this map."
             )
+        if self.n_validation is None:
+            return (
+                f"The noise between seeds limits this map to ±{seeds}; only numbers are known, and no examples behind "
+                "them, so the zones count that noise alone."
+            )
+        n = f"{self.n_validation:,}"
+        if math.isnan(self.examples):
+            of = " of every cell" if self.some else ""
+            which = f"which of the {n} validation examples were right was not recorded{of}"
+            which += ", so the zones hold for these examples."
+            if self.seeds == 0.0:
+                return f"Repeats gave the same values; {which}"
+            return f"The noise between seeds limits this map to ±{seeds}; {which}"
+        if self.seeds == self.examples == 0.0:
+            return ""
         examples = _amount(self.examples, self.metric)
         if self.by_examples:
             return (
@@ -87,7 +107,7 @@ class Map(Sequence[Zone]):
         epochs: the length of the trainings.
         n_seeds: how many seeds each cell was asked for.
         left: cells of rungs that left early, by their place: after how many epochs, and as they were then.
-        zones_min, zones_max: how many zones are kept (see :func:`zonesearch.statistics.zones.find_zones`).
+        zones_min, zones_max: how many zones are kept (see :func:`zonesearch.statistics.grid_zones.grid_zones`).
         scattered: whether the cells are points anywhere in the space.
         notes: sentences about it that the user should read.
     """
@@ -136,7 +156,7 @@ class Map(Sequence[Zone]):
 
     def zones_of(self, cells: Sequence[Cell]) -> tuple[Zone, ...]:
         """The zones that other values of these cells would have under the same noise, as after fewer epochs."""
-        return find_zones(
+        return grid_zones(
             self.space, cells, self.noise, level=self.level, zones_min=self.zones_min, zones_max=self.zones_max
         )
 
@@ -145,12 +165,15 @@ class Map(Sequence[Zone]):
         """What limits how sharp it is: the median over the best cells, each against the very best."""
         known = sorted((cell for cell in self.cells if cell.values), key=lambda cell: -cell.score)[: _NEAR + 1]
         n_validation = next((cell.n_validation for cell in known if cell.n_validation), None)
-        if len(known) < 2:
+        measured, some = self.noise.source == "seeds", any(cell.right for cell in known)
+        if len(known) < 2 or self.noise.source == "none" or (self.scattered and not measured):
             return Limit(math.nan, math.nan, n_validation, self.metric)
         gaps = [self.noise.gap(known[0], cell) for cell in known[1:]]
         answered = all(cell.right for cell in known)
         seeds, examples = (float(np.median([_half(gap, part, self.level) for gap in gaps])) for part in _PARTS)
-        return Limit(seeds, examples if answered else math.nan, n_validation, self.metric)
+        return Limit(
+            seeds, examples if answered else math.nan, n_validation, self.metric, measured, some and not answered
+        )
 
 
 _PARTS = ("seeds", "examples")

@@ -234,11 +234,13 @@ def welch(seeds: Sequence[tuple[float, float]], examples: Shared | None = None) 
     """Degrees of freedom of a sum of variances, each with its own, and of what examples add (Welch 1947, Satterthwaite
     1946); at least 1.
     """
-    total = math.fsum(variance for variance, _ in seeds) + (examples.variance if examples else 0.0)
-    weight = math.fsum(variance**2 / degrees for variance, degrees in seeds if degrees < math.inf)
-    if examples and examples.variance > 0.0:
-        weight += examples.variance**2 / examples.degrees
-    return max(1.0, total**2 / weight) if weight > 0 else math.inf
+    parts = [*seeds, (examples.variance, examples.degrees)] if examples else seeds
+    total = math.fsum(variance for variance, _ in parts)
+    if not 0.0 < total < math.inf:
+        return math.inf
+    # Shares of the total: squares of variances may be too large or too small for numbers.
+    weight = math.fsum((variance / total) ** 2 / degrees for variance, degrees in parts if degrees < math.inf)
+    return max(1.0, 1 / weight) if weight > 0 else math.inf
 
 
 def t_quantile(level: float, degrees: float) -> float:

@@ -29,6 +29,9 @@ __all__ = ["FIRST_LOOK", "Ending", "Race", "run_race"]
 FIRST_LOOK = 3
 """Seeds before the first look: with two, Student's t has one degree of freedom and tells nothing apart."""
 
+_ALONE = 4
+"""A single finalist whose values scatter gets so many times the first seeds, where there are trainings for it."""
+
 Ending = Literal["", "best", "alike", "seeds"]
 
 
@@ -75,7 +78,9 @@ class Race:
             return f"The race ended with the best known after {counted(max(self.n_seeds), 'seed')} ({cost})."
         if self.ending == "alike":
             return f"The race ended with {counted(rest, 'finalist')} alike within {self.margin:g} ({cost})."
-        if self.more_seeds is None:
+        if self.more_seeds is None and max(self.n_seeds) < 2:
+            more = "one seed each does not tell how noisy they are"
+        elif self.more_seeds is None:
             more = "the rest is so close that 10,000 seeds would not settle it"
         else:
             more = f"about {self.more_seeds} more for each of the {rest} left would settle it"
@@ -122,6 +127,7 @@ def run_race(
         first: seeds before the first look.
         total: trainings that all finalists together may get, for a race whose length nobody knows beforehand: looks
             are planned ever further apart, by a quarter of the seeds, and the last one is as late as this pays for.
+            A single finalist whose values scatter gets some of them, for a narrower interval.
 
     Returns:
         The race; its ``n_seeds`` say what is wanted. Some of that is missing exactly when ``ending`` is empty.
@@ -146,6 +152,7 @@ def run_race(
 
     if n == 0:
         return state("best")
+    others: list[Any] = []
     for so_far in looks:
         racing = [i for i in range(n) if not gone[i]]
         if total is not None and so_far > first:
@@ -172,12 +179,16 @@ def run_race(
             left[i] = p_values[i] <= alpha
             gone[i] = left[i] or not known[i].scores  # one that lost all its seeds has nothing to race with
         rest = [i for i in racing if not gone[i]]
+        if n == 1 and total is not None and so_far < _ALONE * first and len(set(samples[0].scores.values())) > 1:
+            continue
         if len(rest) <= 1:
             return state("best")
         leader = max(rest, key=lambda i: (known[i].mean, -i))
         others = [differ(known[leader], known[i]) for i in rest if i != leader]
         if margin and all(other.within(margin, share) for other in others):
             return state("alike")
+    if n == 1:
+        return state("best")
     needed = [seeds_needed(other, alpha / len(pairs), margin, FIRST_LOOK) for other in others]
     known_seeds = max(given)
     return state("seeds", None if None in needed else max(1, max(m for m in needed if m is not None) - known_seeds))

@@ -57,8 +57,9 @@ def measure_spread(trials: Iterable[Trial]) -> list[Spread]:
 
 def _spread(repeats: Sequence[Trial]) -> Spread:
     epochs = min(trial.epochs for trial in repeats)
-    curves = np.array([trial.validation_curve[:epochs] for trial in repeats])
-    late = curves[:, -max(2, epochs // 4) :]
+    asked = [epoch - 1 for epoch in range(1, epochs + 1) if all(trial.evaluated_after(epoch) for trial in repeats)]
+    curves = np.array([[trial.validation_curve[epoch] for epoch in asked] for trial in repeats])
+    late = curves[:, -max(2, len(asked) // 4) :]
     return Spread(
         params=dict(repeats[0].params),
         n=len(repeats),

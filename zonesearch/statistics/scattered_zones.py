@@ -29,9 +29,9 @@ from zonesearch.statistics.gp.cube import Cube
 from zonesearch.statistics.gp.process import Data, Prior, fit
 from zonesearch.statistics.gp.regions import find_regions
 from zonesearch.statistics.gp.targets import Known
+from zonesearch.statistics.grid_zones import Zone
 from zonesearch.statistics.map import Map
 from zonesearch.statistics.noise import Cell, Noise, measure_noise
-from zonesearch.statistics.zones import Zone
 
 if TYPE_CHECKING:
     from scipy import special
@@ -47,7 +47,6 @@ _LEAST = 4  # points, and as many more as there are axes: fewer are no data to f
 _USUAL = 10  # points for each axis: what is asked for where nothing can be estimated
 _MOST = 600  # points that the process looks at: half of them the best, the rest spread over all by rank
 _PARTS = 5  # that the points are dealt into, each foretold from the others
-_CHUNK = 2000  # points asked about at a time
 _FAR = 10_000  # trials; what would need more is not put into a number
 
 
@@ -159,7 +158,7 @@ def _of_branch(branch: _Branch, level: float, zones_max: int) -> tuple[tuple[Zon
     params = {place: cell.params for place, cell in home.items()}
     zones = find_regions(cube, posterior, scale, params, metric, points=points, level=level, zones_max=zones_max)
     peak = np.array(_place(cube, zones[0].peak))
-    worse = np.concatenate([posterior.worse(peak, points[i : i + _CHUNK]) for i in range(0, len(points), _CHUNK)])
+    worse = posterior.worse(peak, points)
     z = float(special.ndtri(0.5 + level / 2))
     middle = float(np.median(worse))
     if middle <= z:  # half of all points may be as good as the peak
@@ -212,7 +211,7 @@ def _with_cheapest(zone: Zone, home: dict[Place, Cell], cube: Cube) -> Zone:
     cells = [home[_place(cube, params)] for params in zone.cells]
     costs = [Cost(cell.n_parameters, cell.n_steps, cell.cost) for cell in cells]
     low = min(range(len(cells)), key=lambda i: (costs[i].rank, i))
-    if not costs[low].known or costs[low].rank == costs[0].rank:
+    if not costs[low].known or not costs[0].known or costs[low].rank == costs[0].rank:
         return zone
     return replace(zone, cheapest=cells[low].params, cheapest_value=cells[low].mean, cheapest_se=math.nan)
 

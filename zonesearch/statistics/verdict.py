@@ -82,7 +82,8 @@ class Standing:
         test_interval: Wilson's interval of the mean accuracy for the finite test set; None without one.
         fresh_validation: mean validation value over the fresh seeds.
         p_value: Holm-corrected, of "as good as the best finalist"; 1 for the best itself.
-        differs: whether it can be told apart from the best at the verdict's level.
+        differs: whether it can be told apart from the best at the verdict's level, and not only by a difference that
+            lies within the margin.
         n_parameters, seconds: free parameters, mean duration of a training in seconds (shown, decides nothing).
         n_lost: fresh seeds that diverged or failed.
         cost: of the setting.
@@ -170,7 +171,9 @@ class Verdict:
         training, then what the objective says. The better of equally cheap ones, so the best where nothing is known.
         """
         alike = self.alike
-        return min(alike, key=lambda s: (s.cost.rank, alike.index(s)), default=None)
+        if not alike or not alike[0].cost.known:  # then nothing is known to be cheaper than the best
+            return self.best
+        return min(alike, key=lambda s: (s.cost.rank, alike.index(s)))
 
     @property
     def recommended(self) -> Standing | None:
@@ -231,9 +234,17 @@ class Verdict:
             return f"{of} cannot be told apart"
         if self.equal:
             return f"{of} are equal within {margin_text(self.margin, self.metric)} ({100 * self.level:g} %)"
+        if self.more_seeds is None and self._unjudged:
+            return f"{of} cannot be told apart yet: with fewer than two seeds in common the noise is not known"
         if self.more_seeds is None:
             return f"{of} cannot be told apart yet, and no number of seeds would tell"
         return f"{of} cannot be told apart yet; about {counted(self.more_seeds, 'more seed')} each would tell"
+
+    @property
+    def _unjudged(self) -> bool:
+        """Whether the best shares fewer than two seeds with one of those that are alike."""
+        best, *others = self.alike
+        return any(len(set(best.accuracies) & set(other.accuracies)) < 2 for other in others)
 
     def found(self) -> dict[str, Any]:
         """What the findings of a search have from it."""
@@ -307,6 +318,7 @@ def judge(
     pairs = list(combinations(range(len(alive)), 2))
     found = {pair: differ(samples[pair[0]], samples[pair[1]]) for pair in pairs}
     corrected = dict(zip(pairs, holm([found[pair].p_value for pair in pairs]), strict=True))
+    share = (1 - level) / max(1, len(pairs))
 
     standings = []
     for i in ranked:
@@ -315,6 +327,8 @@ def judge(
             p_value = race.p_values[places[i]]
         else:
             p_value = 1.0 if i == best else corrected[min(i, best), max(i, best)]
+        # A difference that is surely there, and as surely no larger than what matters, parts nobody.
+        same = race is None and i != best and margin > 0 and found[min(i, best), max(i, best)].within(margin, share)
         accuracies = {seed: metric.value(score) for seed, score in samples[i].scores.items()}
         values = list(accuracies.values())
         n_test = r.n_test if on_test and metric.is_share and all(0.0 <= v <= 1.0 for v in values) else None
@@ -328,7 +342,7 @@ def judge(
                 test_interval=wilson_interval(_mean(accuracies), n_test, level) if n_test else None,
                 fresh_validation=_mean(r.validation),
                 p_value=p_value,
-                differs=p_value <= 1 - level,
+                differs=p_value <= 1 - level and not same,
                 n_parameters=r.n_parameters,
                 seconds=r.seconds,
                 n_lost=r.n_lost,
@@ -340,7 +354,6 @@ def judge(
              if not s.differs]  # fmt: skip
     equal, more = False, 0 if not margin or not alike else None
     if margin and alike and race is None:
-        share = (1 - level) / len(pairs)
         equal = all(difference.within(margin, share) for difference in alike)
         needed = [seeds_needed(difference, share, margin) for difference in alike]
         if equal:

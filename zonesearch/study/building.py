@@ -7,7 +7,9 @@ plug-in stage needs no code here to be written in a study file.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, get_args
 
 from zonesearch.core import tables
@@ -21,7 +23,7 @@ from zonesearch.search.budget import Budget
 from zonesearch.search.lines.method import LineMethod
 from zonesearch.search.stage import Stage
 
-__all__ = ["READERS", "build_stage", "describe_stage", "spending"]
+__all__ = ["READERS", "build_stage", "describe_stage", "spending", "with_places"]
 
 _OF_THE_STUDY = ("space", "name")
 _MOST_SEARCHED = 300
@@ -30,6 +32,8 @@ _MOST_SEARCHED = 300
 
 def _line_method(given: Any, place: str) -> Any:
     if not isinstance(given, str):
+        if not callable(getattr(given, "propose", None)):
+            raise StudyError(f"{place} must be the name of a line method, not {given!r}")
         return given
     name, args, named = parse_call(given)
     return load("lines", name, place)(*args, **named)
@@ -109,6 +113,22 @@ def spending(stage: Stage, table: Mapping[str, Any], budget: Budget | None) -> S
     except (StudyError, ValueError):  # a stage with a limit of its own
         return stage
     return larger
+
+
+def with_places(stage: Stage, folder: Path | None = None) -> Stage:
+    """The stage with the runs that its ``learn_from`` names looked for from ``folder`` on, once and for all.
+
+    Args:
+        stage: any.
+        folder: that of the study file; None for where the process stands. An address NAME://... stays as it is.
+    """
+    named = getattr(stage, "learn_from", ())
+    if not named or not dataclasses.is_dataclass(stage):
+        return stage
+    home = (folder or Path()).absolute()
+    places = tuple(run if "://" in run else os.path.normpath(home / Path(run).expanduser()) for run in named)
+    placed: Stage = dataclasses.replace(stage, learn_from=places)
+    return placed
 
 
 def _own_words(make: Any, settings: Mapping[str, Any], where: str) -> StudyError | None:

@@ -54,7 +54,7 @@ SETTINGS = {
     "optimizer": ("name", "learning_rate", "weight_decay", *sorted(_OF_ONE_OPTIMIZER)),
     "training": (
         "batch", "schedule", "rate_rule", "reference_batch", "steps_per_epoch", "device", "tested", "precision", "clip",
-        "metric", "direction", "loss", "class_weights", "stack", "keep_mb",
+        "metric", "direction", "loss", "class_weights", "stack", "keep_mb", "evaluate_every",
     ),
     "augmentation": ("pad", "padding", "flip"),
 }  # fmt: skip
@@ -63,13 +63,16 @@ SETTINGS = {
 _CHECKED = (*SETTINGS, "averaging")
 
 
-def check_effects(tables: Tables, axes: Axes, arms: Mapping[str, Tables] | None = None) -> None:
+def check_effects(
+    tables: Tables, axes: Axes, arms: Mapping[str, Tables] | None = None, when: Mapping[str, Axes] | None = None
+) -> None:
     """Check that every key and every axis has an effect in some training.
 
     Args:
         tables: of the study, as far as they belong to a recipe.
         axes: the values of each axis, by its name.
         arms: the tables of each arm, as they are given.
+        when: of axes that do not always apply, the values of others at which they do.
 
     Raises:
         StudyError: naming the table, the key and what does not read it.
@@ -89,7 +92,8 @@ def check_effects(tables: Tables, axes: Axes, arms: Mapping[str, Tables] | None 
         table, key = setting_of(name)
         if table:
             if table in _CHECKED:
-                _refuse(f'axis "{name}"', [variant.useless(table, key) for variant in variants])
+                there = {**axes, **(when or {}).get(name, {})}
+                _refuse(f'axis "{name}"', [_Variant(v.tables, there).useless(table, key) for v in variants])
             for place, given in {table: tables, **{f"arms.{arm}": laid for arm, laid in arms.items()}}.items():
                 if key in given.get(table, {}):
                     raise StudyError(f'[{place}] {key} has no effect beside the axis "{name}"; leave out one of them')
@@ -146,6 +150,8 @@ class _Variant:
             return "" if own else f'they are of a network of your own, kind = "{_OWN}"'
         if not any(_is_own(kind) or key in _NETWORK.get(str(kind), (key,)) for kind in kinds):
             return f"a network of kind {_or(kinds)} does not read it"
+        if key == "body_rate" and set(self._values("network", "tune", "full")) == {"head"}:
+            return 'tune = "head" trains the head alone'
         widths = self.tables.get("network", {}).get("widths")
         if key in ("width", "depth") and widths and kinds == ["mlp"]:
             return "[network] widths says the hidden layers one by one"
@@ -153,6 +159,13 @@ class _Variant:
 
     def _optimizer(self, key: str) -> str:
         names = self._values("optimizer", "name", "adam")
+        if key == "nesterov" and set(names) == {"nesterov"}:
+            return 'the optimizer "nesterov" looks ahead anyway; take "sgd" or "momentum" to choose'
+        momenta = self._values("optimizer", "momentum", None)
+        if key == "momentum" and set(names) <= {"momentum", "nesterov"} and 0 in momenta:
+            return f'0 stands for the default, 0.9, of the optimizer {_or(names)}; take "sgd" for none'
+        if key == "dampening" and set(names) == {"sgd"} and not any(momenta):
+            return "sgd without momentum dampens nothing; set momentum"
         if key not in _OF_ONE_OPTIMIZER or any(key in _OPTIMIZER.get(str(name), (key,)) for name in names):
             return ""
         return f"the optimizer {_or(names)} does not read it"

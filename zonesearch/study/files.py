@@ -66,7 +66,7 @@ def read_study(path: str | Path, replacements: Iterable[str] = ()) -> Study:
         StudyError, SpaceError: the file cannot be read or understood; names the file, the key and the mend.
     """
     path = Path(path)
-    return parse_study(_text(path, replacements), name=path.stem, where=str(path))
+    return parse_study(_text(path, replacements), name=path.stem, where=str(path), folder=path.absolute().parent)
 
 
 def read_tables(path: str | Path, replacements: Iterable[str] = ()) -> dict[str, Any]:
@@ -88,13 +88,13 @@ def _text(path: Path, replacements: Iterable[str]) -> str:
     return text + (f"{replaced}\n" if replaced else "")
 
 
-def parse_study(text: str, *, name: str, where: str) -> Study:
+def parse_study(text: str, *, name: str, where: str, folder: Path | None = None) -> Study:
     """The study in the text of a study file, as :func:`read_study` kept it: replaced keys stand below it.
 
     Raises:
-        StudyError, SpaceError: as :func:`read_study`; ``where`` names the file.
+        StudyError, SpaceError: as :func:`read_study`; ``where`` names the file, ``folder`` is where it lies.
     """
-    return Study.from_tables(tables_in(text, where), name=name, text=text, where=where)
+    return Study.from_tables(tables_in(text, where), name=name, text=text, where=where, folder=folder)
 
 
 def tables_in(text: str, where: str) -> dict[str, Any]:

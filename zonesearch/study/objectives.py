@@ -115,9 +115,24 @@ class ObjectiveTables:
         return str(self.tables.get("training", {}).get("schedule", "constant"))
 
     @property
+    def imports(self) -> tuple[str, ...]:
+        """What takes long to load of what the objective needs.
+
+        Nothing where the study names code of the user's own: what that does to the environment, to be passed on to
+        workers, it does before they start.
+        """
+        own = any(isinstance(value, str) and ":" in value for table in self.tables.values() for value in table.values())
+        return ("zonesearch.training.recipe",) if self.kind == "pytorch" and not own else ()
+
+    @property
     def has_schedules(self) -> bool:
         """Whether trainings know schedules, so that polishing tries some."""
         return self.kind == "pytorch" or "schedule" in self.tables.get("training", {})
+
+    @property
+    def counts(self) -> bool:
+        """Whether a function's values are said to be shares of a number of validation examples."""
+        return "n_validation" in self.tables.get("objective", {})
 
     def check_axes(self, space: Space) -> None:
         """Check what can be said of the axes without loading the objective.
@@ -141,7 +156,8 @@ class ObjectiveTables:
             raise StudyError(f'{self.where}: [arms] has no effect: there is no axis "arm" that picks one of them')
         given = {name: table for name, table in self.tables.items() if name not in ("objective", "arms")}
         try:
-            check_effects(given, {axis.name: axis.row() for axis in space.axes}, self.tables.get("arms"))
+            when = {axis.name: dict(axis.when) for axis in space.axes if axis.when}
+            check_effects(given, {axis.name: axis.row() for axis in space.axes}, self.tables.get("arms"), when)
         except StudyError as error:
             raise StudyError(f"{self.where}: {error}") from None
 
@@ -207,6 +223,9 @@ class ObjectiveTables:
         if "function" not in table:
             raise StudyError(f'{self.where}: [objective] function must be "package.module:function", and is missing')
         tables.read(FunctionTable, table, f"{self.where}: [objective]", extra=("kind",))
+        n = table.get("n_validation")
+        if n is not None and n < 1:
+            raise StudyError(f"{self.where}: [objective] n_validation must be at least 1, not {n}")
         useless = [f"[{name}]" for name in _RECIPE_TABLES if name in self.tables]
         useless += [f"[training] {key}" for key in self.tables.get("training", {})]
         if useless:

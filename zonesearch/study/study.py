@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
 from zonesearch.core.coarse import CELLS_MOST, example_cells
@@ -14,6 +15,7 @@ from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space, read_constraints
 from zonesearch.core.tables import as_table
+from zonesearch.core.values import is_text
 from zonesearch.core.widening import widest
 from zonesearch.errors import ObjectiveError, SpaceError, StudyError, did_you_mean
 from zonesearch.search.allocation import check_budget
@@ -22,16 +24,19 @@ from zonesearch.search.controller.context import known_optimizer
 from zonesearch.search.heeding import check_heeded
 from zonesearch.search.stage import Stage
 from zonesearch.study.auto import AUTO, auto_stages, is_auto
-from zonesearch.study.building import build_stage, describe_stage, spending
+from zonesearch.study.building import build_stage, describe_stage, spending, with_places
 from zonesearch.study.measuring import metric_of_tables, with_metric
 from zonesearch.study.objectives import OBJECTIVE_TABLES, ObjectiveTables, of_function
 from zonesearch.study.search import DEFAULT_STAGES, Constraints, Run, Search, read_table
+from zonesearch.study.stage_effects import check_order, check_stage_keys
 
 __all__ = ["DEFAULT_STAGES", "Study"]
 
 _TABLES = ("space", "constraints", "search", "run", "metric", *OBJECTIVE_TABLES)
 _SEARCH_KEYS = tuple(part.name for part in fields(Search))
 _RUN_KEYS = tuple(part.name for part in fields(Run))
+
+_LONGEST = 10**12  # epochs
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,7 @@ class Study:
         text: the study file as it was read; empty without one.
         budget: what all stages together may spend (see :mod:`zonesearch.search.allocation`); None for what they want.
         metric: what is searched.
+        imports: modules that the objective needs and that take long to load, so that workers begin with them at once.
         with_stages: where the stages were left to the space and the budget (``stages = "auto"``): the same study with
             the stages of these names, for a run that was begun with them; None where they were named.
 
@@ -71,16 +77,28 @@ class Study:
     budget: Budget | None = None
     metric: Metric = ACCURACY
     with_stages: Callable[[Sequence[str]], Study] | None = field(default=None, compare=False)
+    imports: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
+        if not is_text(self.name):
+            raise StudyError(f"the name of a study must be one that can be written, not {self.name!a}")
         if self.metric.name in self.space.names:
             raise StudyError(f'the metric and an axis are both called "{self.metric.name}": name the metric otherwise')
         check_heeded(self.space, self.stages)
         check_budget(self.stages, self.budget)
 
     @classmethod
-    def from_tables(cls, tables: Mapping[str, Any], *, name: str = "study", text: str = "", where: str = "") -> Study:
-        """Build a study from the tables of a study file.
+    def from_tables(
+        cls,
+        tables: Mapping[str, Any],
+        *,
+        name: str = "study",
+        text: str = "",
+        where: str = "",
+        folder: Path | None = None,
+    ) -> Study:
+        """Build a study from the tables of a study file; runs that it names are looked for from ``folder`` on, by
+        default from where the process stands.
 
         Raises:
             StudyError, SpaceError: naming the file (``where``), the key and the mend.
@@ -94,13 +112,13 @@ class Study:
 
         def with_stages(names: Sequence[str]) -> Study:
             named = {**given, "search": {**searched, "stages": list(names)}}
-            return cls.from_tables(named, name=str(named.get("name", name)), text=text, where=where)
+            return cls.from_tables(named, name=str(named.get("name", name)), text=text, where=where, folder=folder)
 
         tables = {**tables, "search": searched}
         name = tables.pop("name", name)
         seed = tables.pop("seed", 0)
-        if not isinstance(name, str) or not name.strip() or "/" in name:
-            raise StudyError(f"{where}: name must be a string without slashes, not {name!r}")
+        if not isinstance(name, str) or not name.strip(". ") or "/" in name:
+            raise StudyError(f"{where}: name must be a string without slashes that names a folder, not {name!r}")
         if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
             raise StudyError(f"{where}: seed must be a whole number, 0 or more, not {seed!r}")
         search = read_table(Search, searched, f"{where}: [search]")
@@ -138,6 +156,10 @@ class Study:
             metric = metric_of_tables(described.kind, described.tables, measured)
         except StudyError as error:
             raise StudyError(f"{where}: {error}") from None
+        if described.counts and "name" in measured and not metric.is_share:
+            raise StudyError(
+                f"{where}: [objective] n_validation has no effect: {metric.name} is no share of validation examples"
+            )
         common = {
             "space": space,
             "epochs": described.epochs,
@@ -152,14 +174,17 @@ class Study:
         if "schedule" in space.names or not described.has_schedules:
             common["schedules"] = ()
         stages = tuple(
-            spending(build_stage(stage, table, common, where), table, search.budget)
+            spending(with_places(build_stage(stage, table, common, where), folder), table, search.budget)
             for stage in search.stages
             for table in [as_table(tables.get(stage, {}), f"{where}: [{stage}]")]
         )
         if search.level is not None and not any(hasattr(stage, "level") for stage in stages):
             raise StudyError(f"{where}: [search] level has no effect: none of the stages has a level")
         try:
+            check_order(stages)
             check_heeded(space, stages)
+            given_keys = [(stage, tables.get(key, {})) for stage, key in zip(stages, search.stages, strict=True)]
+            check_stage_keys(given_keys, space, described.schedule if described.has_schedules else None)
             check_budget(stages, search.budget)
         except StudyError as error:
             raise StudyError(f"{where}: {error}") from None
@@ -168,6 +193,7 @@ class Study:
             space=space,
             stages=stages,
             make_objective=lambda: described.objective(seed, metric, measured),
+            imports=described.imports,
             epochs=described.epochs,
             seeds=search.seeds,
             reading=search.reading,
@@ -243,11 +269,18 @@ class Study:
         own = getattr(getattr(made, "training", None), "schedule", None)
         common |= {"schedules": ()} if own is None or "schedule" in space.names else {"own_schedule": own}
         built = tuple(
-            spending(build_stage(stage, settings.get(stage, {}), common, "the study"), settings.get(stage, {}), allowed)
-            if isinstance(stage, str)
-            else stage
+            with_places(
+                spending(
+                    build_stage(stage, settings.get(stage, {}), common, "the study"), settings.get(stage, {}), allowed
+                )
+                if isinstance(stage, str)
+                else stage
+            )
             for stage in stages
         )
+        check_order(built)
+        keys = [settings.get(stage, {}) if isinstance(stage, str) else {} for stage in stages]
+        check_stage_keys(list(zip(built, keys, strict=True)), space, own)
         return cls(
             name,
             space,
@@ -316,6 +349,9 @@ class Study:
             StudyError: when one of its stages is not registered here.
         """
         space = Space.parse(settings["space"], settings.get("constraints", ()))
+        for table in settings["stages"]:
+            if not isinstance(table["name"], str):
+                raise StudyError(f"run {name}: the name of a stage must be a string, not {table['name']!r}")
         stages = tuple(
             build_stage(table["name"], {k: v for k, v in table.items() if k != "name"}, {"space": space}, f"run {name}")
             for table in settings["stages"]
@@ -323,6 +359,9 @@ class Study:
         reading = Reading.parse(settings["reading"])
         budget = Budget.parse(settings["budget"]) if "budget" in settings else None
         epochs, seeds = settings["epochs"], Seeds.parse(settings["seeds"])
+        for each in (epochs, *(getattr(stage, "epochs", 1) for stage in stages)):
+            if not isinstance(each, int) or isinstance(each, bool) or not 1 <= each <= _LONGEST:
+                raise StudyError(f"run {name}: epochs must be a whole number, at least 1, not {each!r}")
         metric = Metric.parse(settings.get("metric", "accuracy"))
         return cls(name, space, stages, None, epochs, seeds, reading, seed, text=text, budget=budget, metric=metric)
 

@@ -12,7 +12,6 @@ another network. A training that ended earlier was never averaged, and says so.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +24,7 @@ from zonesearch.errors import StudyError
 from zonesearch.training.data.collate import Batch, Inputs
 from zonesearch.training.data.collate import forward as answers
 from zonesearch.training.ensembles import Ensemble
+from zonesearch.training.networks.twins import load_whole_state, twin, whole_state
 from zonesearch.training.schedules import Schedule
 from zonesearch.training.schedules.members import members
 from zonesearch.training.step import scores_of
@@ -83,6 +83,11 @@ class Averaging:
         """As :meth:`points`, before anything trains."""
         cycles = members(schedule, epochs, steps_per_epoch, base)
         if cycles is not None:
+            if self.every > 1:
+                raise StudyError(
+                    f'every = {self.every} is for a schedule without cycles, but "{schedule}" says itself when '
+                    f"members are taken; leave out every"
+                )
             return tuple(point for point in cycles if point >= (self.start or 0.0) * epochs)
         first = (0.75 if self.start is None else self.start) * epochs
         return tuple(point for point in range(self.every, epochs + 1, self.every) if point >= first)
@@ -127,7 +132,7 @@ class _MeanWeights(_Members):
 
     def take(self, run: Run) -> None:
         if self._mean is None:
-            self._mean = AveragedModel(run.network)
+            self._mean = AveragedModel(twin(run.network))
         self._mean.update_parameters(run.network)
         statistics_pass(self._mean.module, run)
 
@@ -135,12 +140,12 @@ class _MeanWeights(_Members):
         return network if self._mean is None else self._mean.module.eval()
 
     def state(self) -> Any:
-        return None if self._mean is None else self._mean.state_dict()
+        return None if self._mean is None else whole_state(self._mean)
 
     def load(self, state: Any, run: Run) -> None:
         if state is not None:
-            self._mean = AveragedModel(run.network)
-            self._mean.load_state_dict(state)
+            self._mean = AveragedModel(twin(run.network))
+            load_whole_state(self._mean, state)
 
 
 class _Snapshots(_Members):
@@ -152,19 +157,19 @@ class _Snapshots(_Members):
         self._members: list[nn.Module] = []
 
     def take(self, run: Run) -> None:
-        self._members.append(copy.deepcopy(run.network).requires_grad_(False))
+        self._members.append(twin(run.network).requires_grad_(False))
         self._members = self._members[-(self._keep or len(self._members)) :]
 
     def judged(self, run: Run, network: nn.Module) -> nn.Module:
         return Ensemble(self._members, run.classes) if self._members else network
 
     def state(self) -> Any:
-        return [member.state_dict() for member in self._members]
+        return [whole_state(member) for member in self._members]
 
     def load(self, state: Any, run: Run) -> None:
-        for weights in state:
-            member = copy.deepcopy(run.network).requires_grad_(False)
-            member.load_state_dict(weights)
+        for whole in state or ():
+            member = twin(run.network).requires_grad_(False)
+            load_whole_state(member, whole)
             self._members.append(member)
 
 
@@ -192,10 +197,10 @@ def refresh_batch_norm(
 ) -> None:
     """Measure batch-norm statistics anew with one pass over ``inputs``; nothing happens without batch norm.
 
-    Only norms that a training moves: those that are in training mode when the network is. What is frozen keeps the
-    statistics it came with. All else stands in eval mode, as it will when the network is judged, so that nothing is
-    drawn and nothing else moves. Every batch counts alike, so the batches are of one size; the rest that does not fill
-    one (less than a batch) is left out.
+    Only norms that a training moves: those that are in training mode when the network is, and stay so while it
+    computes. What is frozen keeps the statistics it came with. All else stands in eval mode, as it will when the
+    network is judged, so that nothing is drawn and nothing else moves. Every batch counts alike, so the batches are of
+    one size; the rest that does not fill one (less than a batch) is left out.
     """
     modes = {module: module.training for module in network.modules()}
     network.train()
@@ -206,6 +211,7 @@ def refresh_batch_norm(
     network.eval()
     if norms:
         momenta = [norm.momentum for norm in norms]
+        before = [{name: buffer.clone() for name, buffer in norm.named_buffers()} for norm in norms]
         for norm in norms:
             norm.train()
             norm.reset_running_stats()
@@ -221,7 +227,10 @@ def refresh_batch_norm(
                 answers(network, x)
             else:
                 forward(x)
-        for norm, momentum in zip(norms, momenta, strict=True):
+        for norm, momentum, came_with in zip(norms, momenta, before, strict=True):
             norm.momentum = momentum
+            if not norm.num_batches_tracked:  # its network left it out, or froze it while it computed
+                for name, buffer in came_with.items():
+                    norm.get_buffer(name).copy_(buffer)
     for module, mode in modes.items():
         module.training = mode

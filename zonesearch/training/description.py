@@ -21,9 +21,9 @@ _NO_RESULT = {"data": ("root", "limit_validation", "limit_test"), "training": ("
 """Settings that say where and how quickly, and change no result; limits of a part are told by what they leave of it."""
 
 
-FORMER: dict[str, dict[str, Any]] = {"training": {"precision": "float32"}}
+FORMER: dict[str, dict[str, Any]] = {"training": {"precision": "float32", "evaluate_every": 1}}
 """Defaults as they were when an identity that leaves them out was written: a default that changes is described instead,
-so that old runs stay what they were (see ``Recipe.former``)."""
+so that old runs stay what they were (see ``Recipe.formers``). In the order in which the defaults changed."""
 
 
 def code_versions(settings: Settings, techniques: Techniques) -> dict[str, int]:

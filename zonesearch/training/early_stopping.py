@@ -21,11 +21,14 @@ def generalisation_loss(losses: Sequence[float]) -> float:
     """100 (E_va / E_opt - 1): by how many per cent the last loss lies above the lowest so far (Prechelt 1998).
 
     Where the lowest is 0, as on data that are separated without a rest, this is the limit: 0 while the loss stays
-    there, infinite once it has left.
+    there, infinite once it has left. A loss of one's own may be negative (the logarithm of a density): the rise is then
+    in per cent of its size.
     """
     last, lowest = losses[-1], min(losses)
     if last == lowest:
         return 0.0
+    if lowest < 0:
+        return 100 * (last - lowest) / -lowest
     return 100 * (last / lowest - 1) if lowest else math.inf
 
 
@@ -34,7 +37,7 @@ class EarlyStopping:
     """The table ``[early_stopping]``; each rule that is given may stop the training.
 
     Args:
-        patience: stop when validation accuracy has not improved for so many epochs.
+        patience: stop when validation accuracy has not improved for so many epochs, as far as it was evaluated.
         rise: stop when validation loss lies so many per cent above its lowest value (Prechelt's GL criterion; 5 is a
             common choice).
         least: never before so many epochs.

@@ -57,7 +57,7 @@ def once(network: nn.Module, parts: Parts, precision: str, passes: float, augmen
         network: in the state in which its training begins.
         parts: images on the device where it trains.
         precision: of products.
-        passes: how many times a training sees all of its images.
+        passes: how many times a training sees all of its images; with fewer than 2 they are left as they are.
         augmented: whether they are others each time; then they are left as they are.
     """
     if augmented or passes < 2 or not isinstance(network, Backbone) or network.halves() is None:

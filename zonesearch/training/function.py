@@ -16,7 +16,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.metric import ACCURACY, Metric, is_usable
 from zonesearch.core.objective import Bundle, Report, whole
 from zonesearch.core.trials import Training, Trial
 from zonesearch.core.values import unwrapped
@@ -36,10 +36,10 @@ class FunctionObjective:
     Args:
         function: ``function(params, seed, epochs)``; it may leave out ``epochs``, or ``seed`` and ``epochs``. It
             returns a value of the metric, or is a generator that yields one after each epoch; one that ends early is
-            taken for an early stop. NaN or an infinity means that the training diverged. A value is a number of any
-            kind (Python's, NumPy's, a tensor of one element), or a dict of several by name: the metric is searched, the
-            others are noted; one called ``cost`` is the cost of the setting too. Instead of yielding it may report
-            each epoch (:func:`zonesearch.report_epoch`) and return nothing.
+            taken for an early stop. NaN, an infinity or a value beyond 1e100 means that the training diverged. A value
+            is a number of any kind (Python's, NumPy's, a tensor of one element), or a dict of several by name: the
+            metric is searched, the others are noted; one called ``cost`` is the cost of the setting too. Instead of
+            yielding it may report each epoch (:func:`zonesearch.report_epoch`) and return nothing.
         n_validation: number of validation examples behind an accuracy, when it is a share of them; gives the binomial
             part of the noise.
         name: for reports; by default the function's own.
@@ -143,7 +143,7 @@ class FunctionObjective:
         searched = [value[metric.name] for value in values]
         shared = set(values[0]).intersection(*values) - {metric.name, _CURVE}
         curve = {_CURVE: searched, **({name: [v[name] for v in values] for name in shared} if len(values) > 1 else {})}
-        if not all(map(math.isfinite, searched)):
+        if not all(map(is_usable, searched)):
             return Trial(training, "diverged", curve=curve, seconds=seconds, metric=metric)
         best = metric.best(searched)
         noted = {name: v for name, v in values[searched.index(best)].items() if name != metric.name}
@@ -176,7 +176,7 @@ class FunctionObjective:
             metric = metric if values else self._searched(answered, training)
             values.append(self._values(answered, metric))
             report(len(values) / training.epochs)
-            if not math.isfinite(values[-1][metric.name]):
+            if not is_usable(values[-1][metric.name]):
                 break
         if not values:
             raise ObjectiveError(f"{self.name} is a generator that yielded nothing; yield one {metric.name} an epoch")

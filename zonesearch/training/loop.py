@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
 
+from zonesearch.core.metric import is_usable
 from zonesearch.core.seeding import stream_seed
 from zonesearch.core.trials import Training, Trial
 from zonesearch.training.augmentation import Augmentation
@@ -20,15 +20,17 @@ from zonesearch.training.data.collate import batch_of, forward
 from zonesearch.training.early_stopping import EarlyStopping
 from zonesearch.training.epoch import descend as _descend
 from zonesearch.training.epoch import evaluate, examine, right_answers
+from zonesearch.training.evaluations import evaluate_every, is_evaluated, is_regular
 from zonesearch.training.frozen import once
 from zonesearch.training.losses import check_own_loss
 from zonesearch.training.lr_range import swept
 from zonesearch.training.metrics import measure_of
 from zonesearch.training.networks import build, check_scores, n_parameters, seed_dropout
 from zonesearch.training.networks.backbone import Backbone
+from zonesearch.training.networks.twins import twin
 from zonesearch.training.numerics import arithmetic, autocast, dtype_of
 from zonesearch.training.optimizers import build_optimizer
-from zonesearch.training.progress import load_progress, progress_of
+from zonesearch.training.progress import judgement_of, load_progress, progress_of
 from zonesearch.training.schedules import Sweep, parse
 from zonesearch.training.settings import Settings
 from zonesearch.training.states import States
@@ -114,6 +116,7 @@ def train_one(
         right=run.right if complete else b"",
         test_right=test_right,
         averaged_from=run.averaged_from,
+        evaluated_every=run.evaluate_every,
     )
 
 
@@ -167,9 +170,9 @@ def begin_run(
     augmentation = None
     if settings.augmentation:
         augmentation = Augmentation(settings.augmentation, stream_seed(study_seed, "augmentation", seed))
-    epochs, seen = training.epochs, batch * rule.steps_per_epoch / len(labels) if rule.steps_per_epoch else 1.0
-    passes = schedule.n_steps * batch / len(labels) if isinstance(schedule, Sweep) else epochs * seen
-    held = data.validation[0]
+    held, passes = data.validation[0], _passes(training, settings, len(labels))
+    if isinstance(schedule, Sweep):
+        passes = schedule.n_steps * batch / len(labels)
     inputs, held = once(network, (inputs, held), rule.precision, passes, augmentation is not None)
     run = Run(
         network,
@@ -191,8 +194,16 @@ def begin_run(
         order=torch.Generator().manual_seed(stream_seed(study_seed, "order", seed)),
     )
     run.validation = held, data.validation[1]
+    if not isinstance(schedule, Sweep):
+        run.evaluate_every = evaluate_every(settings, len(labels), len(run.validation[1]))
     run.hooks = (techniques or Techniques()).begin(run)
     return run
+
+
+def _passes(training: Training, settings: Settings, n: int) -> float:
+    """How many times a training sees its ``n`` examples."""
+    steps = settings.training.steps_per_epoch
+    return training.epochs * (steps * settings.batch_of(n) / n if steps else 1.0)
 
 
 def train_run(
@@ -212,8 +223,10 @@ def train_run(
     data = data.seen_by(settings.network.is_factory)
     run = begin_run(training, settings, data, study_seed, techniques)
     run.curve = {name: [] for name in CURVES}
-    if length_reason(settings, techniques):
-        states = None
+    partly_frozen = isinstance(run.network, Backbone) and settings.network.tune != "full" and not run.augmentation
+    seen_once = _passes(training, settings, len(data.train[1])) < 2
+    if (partly_frozen and seen_once) or length_reason(settings, techniques):
+        states = None  # images, where a longer training sees features of them: the same but for the last bits
     begun = None if states is None else states.load(training)
     if begun is not None:
         load_progress(run, begun)
@@ -245,24 +258,39 @@ def _train_epochs(run: Run, stopping: EarlyStopping | None, report: Callable[[fl
         run.epoch += 1
         for hook in run.hooks:
             hook.after_epoch(run)
+        trained = train_value, train_loss, run.learning_rate
+        if not is_evaluated(run.epoch, run.evaluate_every, run.epochs, stopping):
+            if not math.isfinite(train_loss):
+                return False
+            _note(run.curve, (validation[-1], losses[-1], *trained))
+            report(run.epoch / run.epochs)
+            continue
+        if not is_regular(run.epoch, run.evaluate_every):
+            run.passing = judgement_of(run)
+            _note(run.passing["curve"], (validation[-1], losses[-1], *trained))
         network = judged(run.hooks, run)
         if run.averaged_from is None and network is not run.network:
             run.averaged_from = run.epoch
         seen = examine(network, *run.validation, run.measure, run.precision)
         loss, value = seen.loss, seen.value
-        if not all(map(math.isfinite, (train_loss, loss, value))):
+        if not all(map(math.isfinite, (train_loss, loss))) or not is_usable(value):
             return False
         before = validation[run.counted]
         if not before or metric.better(value, metric.best(before)):
             run.right = right_answers(seen.outputs, seen.labels, run.measure)
             if keep:
-                run.tested = copy.deepcopy(network)
-        for name, noted in zip(CURVES, (value, loss, train_value, train_loss, run.learning_rate), strict=True):
-            run.curve[name].append(noted)
+                run.tested = twin(network)
+        _note(run.curve, (value, loss, *trained))
         report(run.epoch / run.epochs)
         if stopping is not None and stopping.stops(run.scores, losses, run.counted):
             return True
     return False
+
+
+def _note(curve: Mapping[str, list[float]], values: Sequence[float]) -> None:
+    """Note an epoch, in the order of ``CURVES``."""
+    for name, value in zip(CURVES, values, strict=True):
+        curve[name].append(value)
 
 
 def _not_swept(techniques: Techniques) -> list[str]:

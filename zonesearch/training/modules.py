@@ -15,6 +15,7 @@ import json
 import site
 import sys
 import sysconfig
+import textwrap
 import types
 from collections.abc import Iterator, Mapping
 from importlib.machinery import PathFinder
@@ -24,6 +25,7 @@ from typing import Any
 __all__ = ["described", "digest", "modules_of"]
 
 _ITSELF = "zonesearch"
+_FILLING = frozenset("add append appendleft clear extend insert pop popleft remove setdefault update".split())  # noqa: SIM905
 
 
 def digest(data: bytes | str) -> str:
@@ -161,8 +163,9 @@ def _used(function: Any, seen: dict[str, str] | None = None) -> dict[str, str]:
             if inspect.isfunction(method):
                 seen.setdefault(f"{function.__qualname__}.{name}", "")
                 _used(method, seen)
+    filled = _filled(function)
     for name in sorted(names & around.keys()):
-        if name in seen:
+        if name in seen or name in filled:
             continue
         value = around[name]
         if isinstance(value, types.ModuleType):
@@ -176,6 +179,28 @@ def _used(function: Any, seen: dict[str, str] | None = None) -> dict[str, str]:
         elif value is None or isinstance(value, bool | int | float | str | tuple | list | dict | set | frozenset):
             seen[name] = digest(json.dumps(_plain(value), sort_keys=True, default=repr))
     return seen
+
+
+def _filled(function: Any) -> set[str]:
+    """Names of what the function fills itself, as a list it appends to or a dict it stores in: no constants of its."""
+    try:
+        tree = ast.parse(textwrap.dedent(_source(function)))
+    except (SyntaxError, ValueError):
+        return set()
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        place: Any = None
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _FILLING:
+            place = node.func.value
+        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
+            place = node.value
+        elif isinstance(node, ast.AugAssign):
+            place = node.target
+        while isinstance(place, ast.Subscript | ast.Attribute):
+            place = place.value
+        if isinstance(place, ast.Name):
+            found.add(place.id)
+    return found
 
 
 def _names(code: types.CodeType) -> Iterator[str]:

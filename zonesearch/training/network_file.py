@@ -6,16 +6,19 @@ whoever opens the file has to name: a file never says what is imported.
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import torch
 from torch import Tensor, nn
 
+from zonesearch.core.outputs import check_place
 from zonesearch.core.tables import read
 from zonesearch.errors import ObjectiveError, StoreError, ZoneSearchError
 from zonesearch.training.data.preprocessing import Preprocessing
@@ -45,14 +48,19 @@ def save_network(trained: TrainedNetwork, path: str | os.PathLike[str]) -> Path:
         ObjectiveError: the network keeps something outside its ``state_dict``, which a file would lose.
     """
     path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    check_place(path, "network file ")
+    part = path.with_name(f".{path.name}.{uuid4().hex}.part")
+    content = io.BytesIO()  # torch itself says of a full disk where in its own code it was
+    torch.save(_content(trained), content)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(_content(trained), part)
+        part.write_bytes(content.getbuffer())
         _check_again(trained, part)
         part.replace(path)
-    except (OSError, RuntimeError) as error:  # torch raises RuntimeError for a folder or a full disk
-        raise StoreError(f"network file {path} cannot be written: {error}") from None
+    except StoreError:
+        raise
+    except OSError as error:
+        raise StoreError(f"network file {path} cannot be written: {error.strerror or error}") from None
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
 from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import torch
 
+from zonesearch.core.outputs import check_place
 from zonesearch.errors import ObjectiveError, StoreError
 from zonesearch.training.numerics import arithmetic
 from zonesearch.training.trained import TrainedNetwork
@@ -47,7 +50,8 @@ def save_onnx(trained: TrainedNetwork, path: str | os.PathLike[str]) -> Path:
     check_onnx()
     import onnxruntime
 
-    path, part = Path(path), Path(path).with_name(f".{Path(path).name}.{os.getpid()}.part")
+    check_place(Path(path), "ONNX file ")
+    path, part = Path(path), Path(path).with_name(f".{Path(path).name}.{uuid4().hex}.part")
     if trained.preprocessing.kind == "collated":
         raise ObjectiveError("a network whose examples are collated has no one shape of inputs to be written as ONNX")
     dtype = torch.int64 if trained.preprocessing.kind == "integers" else torch.float32
@@ -59,20 +63,20 @@ def save_onnx(trained: TrainedNetwork, path: str | os.PathLike[str]) -> Path:
     if len(module.mean):
         x = x * module.deviation + module.mean
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        made = io.BytesIO()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 module,
                 (x,),
-                str(part),
+                made,  # type: ignore[arg-type]  # the older exporter takes it
                 input_names=["inputs"],
                 output_names=["outputs"],
                 dynamic_axes={"inputs": {0: "n"}, "outputs": {0: "n"}},
                 opset_version=_OPSET,
                 dynamo=False,
             )
-        session = onnxruntime.InferenceSession(str(part), providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(made.getvalue(), providers=["CPUExecutionProvider"])
         for n in (5, 2):
             [theirs] = session.run(None, {"inputs": x[:n].numpy()})
             with torch.no_grad(), arithmetic(trained.precision, torch.device("cpu")):
@@ -82,9 +86,11 @@ def save_onnx(trained: TrainedNetwork, path: str | os.PathLike[str]) -> Path:
                 worst = float(np.abs(theirs - ours).max()) if theirs.shape == ours.shape else float("nan")
                 raise ObjectiveError(f"the network gives other outputs as ONNX than here (by {worst:.2g}); the file "
                                      "is not written")  # fmt: skip
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(made.getbuffer())
         part.replace(path)
     except OSError as error:
-        raise StoreError(f"ONNX file {path} cannot be written: {error}") from None
+        raise StoreError(f"ONNX file {path} cannot be written: {error.strerror or error}") from None
     except ObjectiveError:
         raise
     except Exception as error:  # whatever a network of anybody's meets on its way

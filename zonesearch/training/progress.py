@@ -2,12 +2,12 @@
 
 Everything that decides the next step is in it: weights, the optimizer's memory, what validation said so far (schedules,
 early stopping and the choice of the best epoch read it), what techniques remember, and every stream of randomness,
-torch's own too, which the networks of others draw from. What a network keeps outside ``state_dict`` is not.
+torch's own too, which the networks of others draw from; and what those keep outside ``state_dict``
+(:mod:`zonesearch.training.networks.twins`).
 """
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
@@ -15,28 +15,36 @@ from torch import Tensor, nn
 
 from zonesearch.training.ensembles import Ensemble
 from zonesearch.training.networks import dropout_generator
+from zonesearch.training.networks.twins import load_whole_state, twin, whole_state
 from zonesearch.training.technique import Run
 
-__all__ = ["as_bytes", "as_tensor", "load_progress", "progress_of"]
+__all__ = ["as_bytes", "as_tensor", "judgement_of", "load_progress", "progress_of"]
 
 
 def progress_of(run: Run) -> dict[str, Any]:
     """All that a longer training needs to go on from here."""
-    tested = run.tested
     return {
         "epochs": run.epoch,
         "step": run.step,
-        "curve": run.curve,
-        "averaged_from": run.averaged_from,
-        "right": as_tensor(run.right),
-        "network": run.network.state_dict(),
+        "network": whole_state(run.network),
         "optimizer": run.optimizer.state_dict(),
         "hooks": [hook.state() for hook in run.hooks],
-        "tested": None if tested is None else tested.state_dict(),
-        "n_members": len(tested.members) if isinstance(tested, Ensemble) else 0,
         "streams": [stream.get_state() for stream in _streams(run)],
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state(run.inputs.device) if run.inputs.is_cuda else None,
+        **(run.passing or judgement_of(run)),
+    }
+
+
+def judgement_of(run: Run) -> dict[str, Any]:
+    """What of the progress comes from validation."""
+    tested = run.tested
+    return {
+        "curve": {name: list(values) for name, values in run.curve.items()},
+        "averaged_from": run.averaged_from,
+        "right": as_tensor(run.right),
+        "tested": None if tested is None else whole_state(tested),
+        "n_members": len(tested.members) if isinstance(tested, Ensemble) else 0,
     }
 
 
@@ -46,13 +54,13 @@ def load_progress(run: Run, progress: dict[str, Any]) -> None:
     run.curve = progress["curve"]
     run.averaged_from = progress["averaged_from"]
     run.right = as_bytes(progress["right"])
-    run.network.load_state_dict(progress["network"])
+    load_whole_state(run.network, progress["network"])
     run.optimizer.load_state_dict(progress["optimizer"])
     for hook, state in zip(run.hooks, progress["hooks"], strict=True):
         hook.load(state, run)
     if progress["tested"] is not None:
         run.tested = _twin(run, progress["n_members"])
-        run.tested.load_state_dict(progress["tested"])
+        load_whole_state(run.tested, progress["tested"])
     for stream, state in zip(_streams(run), progress["streams"], strict=True):
         stream.set_state(state)
     torch.set_rng_state(progress["torch"])
@@ -72,8 +80,8 @@ def _streams(run: Run) -> list[torch.Generator]:
 def _twin(run: Run, n_members: int) -> nn.Module:
     """A network of the kind that is judged: one, or an ensemble of ``n_members``."""
     if not n_members:
-        return copy.deepcopy(run.network)
-    return Ensemble([copy.deepcopy(run.network) for _ in range(n_members)], run.classes)
+        return twin(run.network)
+    return Ensemble([twin(run.network) for _ in range(n_members)], run.classes)
 
 
 def as_tensor(bits: bytes) -> Tensor:

@@ -24,6 +24,7 @@ from zonesearch.training.augmentation import check_augmentation
 from zonesearch.training.batch_rules import RULES, steps_in_epoch
 from zonesearch.training.data import Split, load, share
 from zonesearch.training.description import FORMER, changes, described
+from zonesearch.training.evaluations import always_every_epoch, check_evaluations, evaluate_every
 from zonesearch.training.loop import train_one
 from zonesearch.training.losses import check_loss
 from zonesearch.training.memory import saying_what_does_not_fit
@@ -125,12 +126,14 @@ class Recipe:
         """The settings that differ from their defaults, the content of the data and of the user's own code, and the
         versions of the code that trains where it changed.
         """
-        recipe = described(self._settings, self.techniques)
+        recipe = described(self._of_identity, self.techniques)
         if not self.metric.maximized:  # 0.1.0 turned the sign of its values: those trials are another experiment's
             recipe["code"] = {**recipe.get("code", {}), "sign": 2}
         if self.arms:
-            base = self._settings, self.techniques
-            recipe["arms"] = {name: changes(base, (arm._settings, arm.techniques)) for name, arm in self.arms.items()}
+            base = self._of_identity, self.techniques
+            recipe["arms"] = {
+                name: changes(base, (arm._of_identity, arm.techniques)) for name, arm in self.arms.items()
+            }
         data = self._load("cpu")
         if data.limited:
             recipe["data"] = {**recipe.get("data", {}), **data.limited}
@@ -142,12 +145,21 @@ class Recipe:
         own = own_code([self._settings, *(arm._settings for arm in self.arms.values())], self._schedules(), self.tried)
         return {"objective": "pytorch", **recipe, "content": data.digest, **own}
 
-    def former(self) -> Recipe:
-        """This recipe with what were the defaults of version 0.1.0 where nothing else was said: what it was when a run
-        that leaves them out of its identity was begun.
+    def formers(self) -> list[Recipe]:
+        """This recipe with what were the defaults before one changed, where nothing else was said, the latest first:
+        what it was when a run that leaves them out of its identity was begun.
         """
-        unsaid = {key: value for key, value in FORMER["training"].items() if key not in self.said}
-        arms = {name: arm.former() for name, arm in self.arms.items()}
+        names = list(FORMER["training"])
+        return [self._before(names[i:]) for i in reversed(range(len(names)))]
+
+    def former(self) -> Recipe:
+        """The first of :meth:`formers`: with the defaults of version 0.1.0."""
+        return self.formers()[-1]
+
+    def _before(self, names: Sequence[str]) -> Recipe:
+        """This recipe with the former defaults of these settings."""
+        unsaid = {name: FORMER["training"][name] for name in names if name not in self.said}
+        arms = {name: arm._before(names) for name, arm in self.arms.items()}
         return replace(self, training=replace(self.training, **unsaid), arms=arms)
 
     def trying(self, points: Sequence[Mapping[str, Any]]) -> Recipe:
@@ -174,6 +186,7 @@ class Recipe:
         check_metric(settings)
         check_precision(settings.training.precision)
         parse(settings.training.schedule)
+        check_evaluations(settings)
         data = self._load("cpu").seen_by(settings.network.is_factory)
         check_loss(settings, data.n_classes)
         check_measured(settings, data.validation[1], data.test[1])
@@ -297,7 +310,7 @@ class Recipe:
             if not self._stacks(settings, techniques):
                 bundles.append((training,))
                 continue
-            stackable.append((training, settings))
+            stackable.append((training, self._evaluating(settings)))
             if settings.training.precision == AUTO and self._is_large(settings, techniques):
                 larger.add(training)
         total = math.fsum(costs.values())
@@ -364,7 +377,7 @@ class Recipe:
             def share(done: float, before: int = i) -> None:
                 report((before + done) / len(wanted))
 
-            states = self._states("loop, 3") if keep is None else None
+            states = self._states("loop, 4") if keep is None else None
             taken = None if keep is None else partial(keep, training)
             yield train_one(training, settings, data, self.seed, share, techniques, states, taken)
 
@@ -385,6 +398,20 @@ class Recipe:
     @property
     def _settings(self) -> Settings:
         return Settings(self.data, self.network, self.optimizer, self.training, self.augmentation)
+
+    @property
+    def _of_identity(self) -> Settings:
+        """The settings as an identity tells them: a default that can do nothing else is what it does."""
+        data = self._load("cpu")
+        if not always_every_epoch(self._settings, len(data.train[1]), len(data.validation[1])):
+            return self._settings
+        return replace(self._settings, training=replace(self.training, evaluate_every=1))
+
+    def _evaluating(self, settings: Settings) -> Settings:
+        """Settings that say after every how many epochs they evaluate."""
+        data = self._load("cpu")
+        every = evaluate_every(settings, len(data.train[1]), len(data.validation[1]))
+        return replace(settings, training=replace(settings.training, evaluate_every=every))
 
     def settings_of(self, params: Mapping[str, Any]) -> tuple[Settings, Techniques]:
         """Settings and techniques of a training with these params.

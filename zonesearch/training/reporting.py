@@ -8,11 +8,11 @@ after the five of a rung. Outside of a search nobody collects: the same script r
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any
 
+from zonesearch.core.metric import is_usable
 from zonesearch.core.objective import Report
 from zonesearch.errors import ObjectiveError
 
@@ -108,6 +108,6 @@ def _diverged(value: Any) -> bool:
     if isinstance(value, Mapping):
         value = next(iter(value.values()), None)
     try:
-        return not math.isfinite(value)
+        return not is_usable(value)
     except (TypeError, ValueError, OverflowError):
         return False

@@ -225,6 +225,8 @@ class TrainingSettings:
         class_weights: ``balanced``, each class counting as much as any other, or a list of a weight for each class.
         stack: train networks that can share a program together; switched off, one after the other.
         keep_mb: keep the state of finished trainings, up to so many megabytes, so that longer ones go on from there.
+        evaluate_every: evaluate after the first epoch, every so many and the last; 0: after every epoch, or where there
+            are more validation than training examples so seldom that it takes about a tenth of the time.
     """
 
     batch: int = 64
@@ -242,6 +244,7 @@ class TrainingSettings:
     class_weights: str | tuple[float, ...] = ""
     stack: bool = True
     keep_mb: int = 0
+    evaluate_every: int = 0
 
 
 @dataclass(frozen=True)

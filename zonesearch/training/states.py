@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from zonesearch.core.outputs import is_own
 from zonesearch.core.trials import Training
 
 __all__ = ["States"]
@@ -34,7 +35,9 @@ class States:
     @classmethod
     def of_user(cls, experiment: str, limit_mb: int) -> States:
         """In the user's cache, one folder for all experiments; ``experiment`` (a digest) separates them."""
-        cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+        with contextlib.suppress(RuntimeError):  # a user without a home: then the folder is none that can be made
+            cache = cache.expanduser()
         return cls(cache / "zonesearch" / "states" / experiment, limit_mb)
 
     def load(self, training: Training) -> dict[str, Any] | None:
@@ -42,6 +45,8 @@ class States:
 
         One as long as that is no beginning to go on from: who asks for it wants it trained.
         """
+        if not is_own(self.folder):
+            return None
         found = []
         for path in self.folder.glob(f"{training.key}-*.pt"):
             epochs = path.stem.rpartition("-")[2]
@@ -58,7 +63,7 @@ class States:
         path = self.folder / f"{training.key}-{training.epochs}.pt"
         part = path.with_suffix(f".{os.getpid()}.part")
         with contextlib.suppress(Exception):  # neither a full disk nor a part that cannot be pickled costs the training
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             torch.save(state, part)
             part.replace(path)
             self._make_room()

@@ -58,6 +58,9 @@ class Run:
             the network; None while there is none.
         right: which validation examples were answered rightly at the best epoch so far, a bit each.
         notes: sentences the user should read.
+        evaluate_every: after every how many epochs validation is asked.
+        passing: what validation has said to a longer training that passes the end of this one without asking; empty
+            where it asks there too.
     """
 
     network: nn.Module
@@ -86,6 +89,8 @@ class Run:
     averaged_from: int | None = None
     right: bytes = b""
     notes: list[str] = field(default_factory=list)
+    evaluate_every: int = 1
+    passing: dict[str, Any] = field(default_factory=dict)
 
     @property
     def steps_per_epoch(self) -> int:

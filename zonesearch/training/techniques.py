@@ -70,6 +70,7 @@ class Techniques:
                 hooks.append(self.averaging.begin(run))
             except StudyError as error:
                 run.notes.append(f"averaging never began: {error}")
+                hooks.append(Hooks())  # in its place: a longer training that goes on from this one has it
         return hooks
 
     @property

@@ -10,7 +10,6 @@ import plotly.graph_objects as go
 
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.trials import Params
-from zonesearch.core.values import same, told_apart
 from zonesearch.core.wording import point_text
 from zonesearch.report.figures.look import (
     VERMILION,
@@ -66,16 +65,18 @@ def map_frame(view: View, step: int) -> dict[str, Any]:
     z = view.matrix(survey.history[step])
     low, high = value_range([v for row in z for v in row], view.metric)
     xs, ys = view.outlines(survey.zones_by_epoch[step])
-    peaks = [zone for zone in survey.zones_by_epoch[step] if view.shows(zone.peak) and _on_grid(view, zone.peak)]
+    peaks = [zone for zone in survey.zones_by_epoch[step] if view.shows(zone.peak) and view.on_grid(zone.peak)]
     ex, ey = edges(view.px), edges(view.py)
-    at = [_column_row(view, zone.peak) for zone in peaks]
+    at = [view.column_row(zone.peak) for zone in peaks]
     heights = [z[j][i] for i, j in at]
+    badges = [(cell, zone.number) for zone in survey.zones_by_epoch[step] for cell in view.pieces(zone)]
     return {
         "epoch": survey.epochs[step],
         "z": z,
         "range": [low, high],
         "outline": [xs, ys],
-        "corners": [[ex[i] for i, _ in at], [ey[j + 1] for _, j in at]],
+        "corners": [[ex[i] for (i, _), _ in badges], [ey[j + 1] for (_, j), _ in badges]],
+        "badges": [str(number) for _, number in badges],
         "peaks": [[view.px[i] for i, _ in at], [view.py[j] for _, j in at], heights],
         "numbers": [str(zone.number) for zone in peaks],
     }
@@ -113,7 +114,7 @@ def map_figure(view: View, step: int = -1) -> go.Figure:
     figure.add_scatter(
         x=frame["corners"][0],
         y=frame["corners"][1],
-        text=[f"<b>{n}</b>" for n in frame["numbers"]],
+        text=[f"<b>{n}</b>" for n in frame["badges"]],
         mode="markers+text",
         marker={"size": 22, "color": _HALO, "line": {"color": "white", "width": 1.5}},
         textfont={"color": "white", "size": 13},
@@ -333,12 +334,3 @@ def _wires(view: View, z: Matrix) -> tuple[list[Any], list[Any], list[Any]]:
         ys += [*view.py, None]
         zs += [*[row[i] for row in z], None]
     return xs, ys, zs
-
-
-def _on_grid(view: View, params: Params) -> bool:
-    return all(any(same(params[axis.name], value) for value in axis.row()) for axis in (view.x, view.y))
-
-
-def _column_row(view: View, params: Params) -> tuple[int, int]:
-    columns, rows = ([told_apart(value) for value in axis.row()] for axis in (view.x, view.y))
-    return columns.index(told_apart(params[view.x.name])), rows.index(told_apart(params[view.y.name]))

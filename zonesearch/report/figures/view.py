@@ -14,6 +14,7 @@ import numpy.typing as npt
 from zonesearch.core.axes import AnyAxis
 from zonesearch.core.metric import Metric
 from zonesearch.core.trials import Params
+from zonesearch.core.values import told_apart
 from zonesearch.report.figures.look import edges, number, place
 from zonesearch.report.summaries.map_tables import Mode, slice_of
 from zonesearch.report.survey import Survey
@@ -92,6 +93,33 @@ class View:
         columns = places[:, [names.index(self.x.name), names.index(self.y.name)]]
         return {(i, j) for i, j in np.unique(columns, axis=0).tolist()}
 
+    def pieces(self, zone: Zone) -> list[tuple[int, int]]:
+        """One cell (i, j) of each piece that the zone's outline falls into in this view: that of the peak first where
+        it is shown, of every other piece its upper left one.
+
+        Cells that touch at a corner are one zone, and so are cells that hang together where another plane is shown:
+        each outline then needs the zone's number.
+        """
+        left = self.zone_cells(zone)
+        found = []
+        if self.shows(zone.peak) and self.on_grid(zone.peak):
+            found.append(self.column_row(zone.peak))
+            left -= _joined(found[0], left)
+        for cell in sorted(left, key=lambda cell: (-cell[1], cell[0])):
+            if cell in left:
+                found.append(cell)
+                left -= _joined(cell, left)
+        return found
+
+    def column_row(self, params: Params) -> tuple[int, int]:
+        """The cell (i, j) at ``params``, which lie on the grid."""
+        columns, rows = ([told_apart(value) for value in axis.row()] for axis in (self.x, self.y))
+        return columns.index(told_apart(params[self.x.name])), rows.index(told_apart(params[self.y.name]))
+
+    def on_grid(self, params: Params) -> bool:
+        """Whether ``params`` has a row value on both axes."""
+        return all(told_apart(params[axis.name]) in map(told_apart, axis.row()) for axis in (self.x, self.y))
+
     def outlines(self, zones: Iterable[Zone]) -> tuple[list[float | None], list[float | None]]:
         """The borders of zones as one broken line."""
         ex, ey = edges(self.px), edges(self.py)
@@ -108,6 +136,18 @@ def views_of(survey: Survey) -> list[View]:
     """All pairs of axes, with the others held and averaged; empty for one axis."""
     modes: Sequence[Mode] = ("best", "average") if len(survey.space.axes) > 2 else ("best",)
     return [View(survey, x, y, mode) for x, y in combinations(survey.space.axes, 2) for mode in modes]
+
+
+def _joined(start: tuple[int, int], cells: set[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Those of the cells that hang together with ``start`` along sides."""
+    seen, edge = {start}, [start]
+    while edge:
+        i, j = edge.pop()
+        for other in ((i - 1, j), (i + 1, j), (i, j - 1), (i, j + 1)):
+            if other in cells and other not in seen:
+                seen.add(other)
+                edge.append(other)
+    return seen
 
 
 def outline(

@@ -52,6 +52,8 @@ def importance(survey: Survey) -> Importance | None:
     full = _filled(values, known)
     mean = full.mean()
     total = float(np.mean((full - mean) ** 2))
+    if total == 0:  # values so small that their squares are none
+        return None
     alone = {name: _margin(full, (i,)) - mean for i, name in enumerate(names)}
     axes = {name: float(np.mean(effect**2)) / total for name, effect in alone.items()}
     pairs = {}

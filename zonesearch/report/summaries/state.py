@@ -6,6 +6,7 @@ from zonesearch.core.metric import ACCURACY
 from zonesearch.core.wording import point_text
 from zonesearch.report.summaries.costs import stages_table
 from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.scattered import cells_of_trials
 
 __all__ = ["state_sentence"]
 
@@ -35,14 +36,17 @@ def state_sentence(findings: Findings) -> str:
 def _imported_sentence(findings: Findings) -> str:
     """The best of what somebody else trained, and what that does not tell."""
     metric, n = findings.metric, len(findings.trials)
-    complete = [trial for trial in findings.trials if trial.complete]
-    best = metric.best(trial.value(findings.reading) for trial in complete)
-    incumbent = next(trial for trial in complete if trial.value(findings.reading) == best)
-    names = [name for name in findings.space.names if name in incumbent.params]
-    where = point_text({name: incumbent.params[name] for name in names})
+    n_complete = sum(trial.complete for trial in findings.trials)
+    cells = [cell for cell in cells_of_trials(findings.trials, findings.reading) if cell.values]
+    best = max(cells, key=lambda cell: cell.score)
+    where = point_text({name: best.params[name] for name in findings.space.names if name in best.params})
+    repeats = len(best.values)
+    over = f", the mean of {repeats} seeds," if repeats > 1 else ""
+    repeated = any(len(cell.values) > 1 for cell in cells)
+    lacks = "no fresh seeds judge what was picked by these" if repeated else "nothing was repeated to judge it"
     n_zones = len(findings.zones)
     zones = f" {n_zones} zone{'s' if n_zones != 1 else ''} in it." if n_zones else " No zone shows yet."
     return (
-        f"Imported: {n:,} trainings, {len(complete):,} of them complete. The best has {metric.text(best)} at {where}; "
-        f"nothing was repeated to judge it, so there is no verdict.{zones}"
+        f"Imported: {n:,} trainings, {n_complete:,} of them complete. The best has {metric.text(best.mean)}{over} at "
+        f"{where}; {lacks}, so there is no verdict.{zones}"
     )

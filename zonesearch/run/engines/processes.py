@@ -15,6 +15,7 @@ recorded as failed; it is not tried again, since a second try would take as long
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import mmap
 import multiprocessing
@@ -30,6 +31,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -114,6 +116,16 @@ class Processes:
         with shares.open("r+b") as file:
             self._shares = mmap.mmap(file.fileno(), 0)
         self._sent: tuple[Objective | bytes, Path] | None = None
+        self._preparing: dict[int, Future[None]] = {}
+
+    def prepare(self, modules: Sequence[str]) -> None:
+        """Start all workers and have them load ``modules``, while this process goes on; returns at once.
+
+        A module that cannot be imported is left out: who sends what needs it says so better.
+        """
+        for worker in set(range(self.n_workers)) - self._pools.keys():
+            pool = self._pools[worker] = self._new_pool(worker)
+            self._preparing[worker] = pool.submit(_load, tuple(modules))
 
     def run(
         self,
@@ -247,6 +259,9 @@ class Processes:
         return "".join(f"  {line}\n" for line in lines)
 
     def _end(self) -> None:
+        for worker, loaded in self._preparing.items():
+            if not loaded.done() and worker in self._pools:
+                _settle(self._pools[worker])
         pools, self._pools = list(self._pools.values()), {}
         for pool in pools:
             pool.shutdown(wait=False, kill_workers=True)
@@ -330,6 +345,12 @@ def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)
+
+
+def _load(modules: Sequence[str]) -> None:
+    for module in modules:
+        with contextlib.suppress(Exception):
+            import_module(module)
 
 
 def _train(

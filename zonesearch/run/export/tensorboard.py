@@ -110,7 +110,7 @@ class TensorBoardFolder:
             info = self._api.HParamInfo(name=name)
             if all(isinstance(value, bool) for value in values):
                 info.type = self._api.DATA_TYPE_BOOL
-            elif any(isinstance(value, str | bool) for value in values):
+            elif not all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
                 info.type = self._api.DATA_TYPE_STRING
             else:
                 info.type = self._api.DATA_TYPE_FLOAT64
@@ -122,8 +122,8 @@ class TensorBoardFolder:
     def _session_start(self, training: Tracked) -> Any:
         started = self._plugin_data.SessionStartInfo(group_name=training.name, start_time_secs=training.started)
         for name, value in training.params.items():
-            kind = "bool" if isinstance(value, bool) else "string" if isinstance(value, str) else "number"
-            setattr(started.hparams[name], f"{kind}_value", value)
+            kind = "bool" if isinstance(value, bool) else "number" if isinstance(value, int | float) else "string"
+            setattr(started.hparams[name], f"{kind}_value", _text(value) if kind == "string" else value)
         return self._plugin("SESSION_START_INFO_TAG", session_start_info=started)
 
     def _plugin(self, tag: str, **content: Any) -> Any:
@@ -172,3 +172,8 @@ def _epochs_told(folder: Path) -> int:
     """How far the training in ``folder`` has been told when it was complete; 0 for not at all."""
     found = (re.search(r"\.zonesearch-(\d+)$", file.name) for file in folder.glob("events.*"))
     return max((int(match[1]) for match in found if match), default=0)
+
+
+def _text(value: Any) -> str:
+    """A value that is no number, in words: a list as its items."""
+    return value if isinstance(value, str) else json.dumps(value)

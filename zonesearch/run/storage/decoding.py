@@ -16,7 +16,7 @@ from zonesearch.core.compact import Curves, Table
 
 __all__ = ["decode_trial"]
 
-_Value = bool | int | float | str | list[Any] | None
+_Value = bool | Annotated[int, msgspec.Meta(ge=-(2**62), lt=2**62)] | float | str | list[Any] | None
 _Count = Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
 _SEAL = 21  # bytes of ``, "crc": "01234567"}`` and the line break
 
@@ -50,6 +50,7 @@ class _Record(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     pruned: bool | msgspec.UnsetType = msgspec.UNSET
     n_steps: _Count | msgspec.UnsetType = msgspec.UNSET
     averaged_from: _Count | msgspec.UnsetType = msgspec.UNSET
+    evaluated_every: _Count | msgspec.UnsetType = msgspec.UNSET
 
 
 _UNUSUAL = (
@@ -63,6 +64,7 @@ _UNUSUAL = (
     "pruned",
     "n_steps",
     "averaged_from",
+    "evaluated_every",
 )
 _DECODER = msgspec.json.Decoder(_Record)
 

@@ -13,7 +13,7 @@ from typing import IO
 
 from zonesearch.errors import StoreError
 
-__all__ = ["LONGEST_LINE", "LONGEST_META", "open_regular", "read_meta", "refuse_link"]
+__all__ = ["LONGEST_LINE", "LONGEST_META", "open_regular", "read_meta", "refuse_link", "refuse_special"]
 
 LONGEST_LINE = 2**26
 """Bytes; anything longer is not a record and is not held in memory."""
@@ -43,6 +43,13 @@ def read_meta(path: Path) -> bytes:
     if len(data) > LONGEST_META:
         raise StoreError(f"{path} is larger than {LONGEST_META // 2**20} MB, which none of zonesearch is: remove it")
     return data
+
+
+def refuse_special(path: Path) -> None:
+    """Raise a StoreError when others read and write ``path`` as a file and a link, a pipe or a device stands there."""
+    refuse_link(path)
+    if path.exists() and not path.is_file():
+        raise StoreError(f"{path} is not a regular file and cannot be used: remove it, or put the file back")
 
 
 def refuse_link(path: Path) -> None:

@@ -21,9 +21,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zonesearch.core.compact import Curves
-from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.core.metric import ACCURACY, Metric, is_usable
 from zonesearch.core.trials import Training, Trial
-from zonesearch.core.values import ChosenFloat
+from zonesearch.core.values import ChosenFloat, is_text
 from zonesearch.errors import MergeError
 from zonesearch.run.storage.decoding import decode_trial
 from zonesearch.run.storage.lengths import Looks
@@ -53,6 +53,7 @@ DEEPEST = 50
 """So many tables may stand within each other in what a run says of itself."""
 
 _LARGEST = 2**62  # of a count
+_LARGEST_PARAM = 2**1000  # a whole number that is a float too
 _MARK = b', "crc": "'
 _KEY = b', "key": "'
 _HEADING = b'{"heading": '
@@ -130,6 +131,8 @@ def _unusual(trial: Trial) -> Line:
         found["n_steps"] = trial.n_steps
     if trial.averaged_from is not None:
         found["averaged_from"] = trial.averaged_from
+    if trial.evaluated_every != 1:
+        found["evaluated_every"] = trial.evaluated_every
     return found
 
 
@@ -188,7 +191,7 @@ def _read(text: bytes) -> Line | None:
         record = json.loads(text)
     except (ValueError, RecursionError):  # a damaged line whose checksum happens to fit, or one made to do harm
         return None
-    if not isinstance(record, dict):
+    if not isinstance(record, dict) or (b"\\ud" in text.lower() and not is_text(_spoken(record))):
         return None
     version = record.get("format")
     if not isinstance(version, int) or version > FORMAT:
@@ -199,6 +202,10 @@ def _read(text: bytes) -> Line | None:
     if not isinstance(record.get("study"), str) or (not _is_heading(record) and not isinstance(record.get("key"), str)):
         return None
     return record
+
+
+def _spoken(record: Line) -> str:
+    return json.dumps(record, ensure_ascii=False)
 
 
 def _is_heading(record: Line) -> bool:
@@ -236,13 +243,17 @@ def to_trial(record: Line, looks: Looks | None = None) -> Trial:
     curve = record["curve"]
     if not isinstance(curve, Curves) and not _is_sound(record):  # those that were decoded quickly have the right types
         raise ValueError("a value of another kind than any version writes")
+    state: Any = "pruned" if record.get("pruned") else record["state"]
+    accuracy = _number(record["accuracy"])
+    if state == "complete" and not all(map(is_usable, (accuracy, *_ends(curve)))):  # type: ignore[arg-type]
+        state, accuracy = "diverged", None  # as what comes to such a value is recorded now
     params = record["params"]
     for name in record.get("chosen", ()):
         params[name] = ChosenFloat(params[name])
     return Trial(
         training=Training(params, record["seed"], record["epochs"], record["test"]),
-        state="pruned" if record.get("pruned") else record["state"],
-        accuracy=_number(record["accuracy"]),
+        state=state,
+        accuracy=accuracy,
         curve=curve if isinstance(curve, Curves) else {name: _numbers(values) for name, values in curve.items()},
         test_accuracy=_number(record["test_accuracy"]),
         seconds=float(record["seconds"]),
@@ -259,7 +270,15 @@ def to_trial(record: Line, looks: Looks | None = None) -> Trial:
         whole=bool(record.get("whole", looks is not None and looks(params))),
         n_steps=record.get("n_steps"),
         averaged_from=record.get("averaged_from"),
+        evaluated_every=_evaluated_every(record),
     )
+
+
+def _evaluated_every(record: Line) -> int:
+    every = record.get("evaluated_every", 1)
+    if type(every) is not int or not 0 < every < _LARGEST:
+        raise ValueError("a number of epochs that no version writes")
+    return every
 
 
 def sound_trial(record: Line, looks: Looks | None = None) -> Trial | None:
@@ -280,6 +299,7 @@ def _is_sound(record: Line) -> bool:
         and record["seed"] < _LARGEST
         and record["epochs"] < _LARGEST
         and all(count is None or (type(count) is int and 0 <= count < _LARGEST) for count in counts)
+        and all(abs(value) < _LARGEST_PARAM for value in record["params"].values() if isinstance(value, int))
         and isinstance(record["error"], str)
         and isinstance(record["provenance"], Mapping)
         and math.isfinite(float(record["seconds"]))
@@ -296,13 +316,21 @@ def to_heading(record: Line) -> Heading | None:
         record["heading"],
         record["identity"],
         record["settings"],
-        record["study_text"],
+        record.get("study_text"),
         str(record.get("since", "")),
     )
 
 
 def _bits(text: str | None) -> bytes:
     return b64decode(text, validate=True) if text else b""
+
+
+def _ends(curve: Mapping[str, Any]) -> tuple[float, ...]:
+    """The least and the greatest value of the curve from which a value may be read, in either order."""
+    values = curve.get("validation_accuracy", ())
+    if not values:
+        return ()
+    return (min(values), max(values)) if isinstance(curve, Curves) else tuple(map(float, values))
 
 
 def _number(value: float | str | None) -> float | None:
@@ -321,6 +349,8 @@ def _sealed(record: Line) -> bytes:
         text = json.dumps(record, allow_nan=False)
     except (TypeError, ValueError):  # rare: only then is the price of walking through the whole record paid
         text = json.dumps(_jsonable(record), allow_nan=False)
+    if "\\ud" in text and not is_text(_spoken(record)):  # of a path in an error, say: nobody could print it
+        text = json.dumps(_jsonable(record), allow_nan=False)
     body = text[:-1].encode("ascii")
     return body + _MARK + b'%08x"}\n' % zlib.crc32(body)
 
@@ -329,6 +359,8 @@ def _jsonable(value: object) -> object:
     """``value`` with its non-finite floats as words, and what is no JSON at all as its text."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
+    if isinstance(value, str) and not is_text(value):
+        return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, Mapping):
         return {str(name): _jsonable(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):

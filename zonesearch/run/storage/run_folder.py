@@ -395,12 +395,16 @@ def heading_of_meta(data: bytes, study_text: str | None, where: str) -> Heading:
             raise TypeError("a text, table or number stands where another kind of value belongs")
         if nested_deeper(meta, DEEPEST):
             raise ValueError(f"more than {DEEPEST} tables within each other")
+        if not all(isinstance(then, dict) and isinstance(then["settings"], dict) for then in meta.get("history", ())):
+            raise TypeError("its history is none")
+        json.dumps(meta, ensure_ascii=False).encode()  # fails for halves of characters
+        made = checksum(meta)  # fails for numbers that JSON does not have
     except MergeError:
         raise
     except (AttributeError, ValueError, KeyError, TypeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {str(error)[:200]}"
         raise StoreError(f"{where} is damaged ({reason}). {mend}") from error
-    if meta.get("checksum", checksum(meta)) != checksum(meta):
+    if meta.get("checksum", made) != made:
         raise StoreError(f"{where} is damaged (its checksum does not fit). {mend}")
     return heading
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from zonesearch.core.roles import ROLES, canonical
 
-__all__ = ["N_FEATURES", "OPTIMIZERS", "Context", "features", "known_optimizer"]
+__all__ = ["N_FEATURES", "OPTIMIZERS", "Context", "features", "known_optimizer", "optimizer_odds"]
 
 Array = npt.NDArray[np.float64]
 
@@ -72,3 +74,25 @@ def features(values: Mapping[str, Array], context: Context, optimizer: float, n:
 def known_optimizer(name: object) -> str:
     """``name`` where it is one of :data:`OPTIMIZERS`, else empty."""
     return name if isinstance(name, str) and name in OPTIMIZERS else ""
+
+
+def optimizer_odds(axes: Mapping[str, Any], roles: Mapping[str, str], said: str) -> list[tuple[float, float]]:
+    """The kinds of optimizer that it may be, each with its probability: by what is said of it, by an axis that only
+    one kind has, or by where the axis of the rate lies.
+
+    Args:
+        axes: numeric ones, by name.
+        roles: by axis.
+        said: one of :data:`OPTIMIZERS`, or empty.
+    """
+    if said:
+        return [(OPTIMIZERS[said], 1.0)]
+    named = {role: name for name, role in roles.items()}
+    if "momentum" in named:
+        return [(1.0, 1.0)] if "beta" in named["momentum"].lower() else [(-1.0, 1.0)]
+    if "learning_rate" not in named:
+        return [(-1.0, 0.5), (1.0, 0.5)]
+    axis = axes[named["learning_rate"]]
+    middle = 0.5 * float(np.log10(axis.low) + np.log10(axis.high))
+    adaptive = 1 / (1 + math.exp(min(max(2.5 * (middle + 1.9), -2.0), 2.0)))
+    return [(-1.0, 1 - adaptive), (1.0, adaptive)]

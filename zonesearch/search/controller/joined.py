@@ -23,7 +23,8 @@ __all__ = ["Joined", "join"]
 
 Array = npt.NDArray[np.float64]
 
-_SHARES = (0.0, 0.35, 0.7, 1.0)
+_FITTED, _OTHERS = 0.7, (0.35, 1.0)
+_FAR = 8.0  # nats; what is so much less probable with another's length-scales does not win with its own
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,14 @@ class Joined:
         see: what the network says of points.
         share: of its mean.
         log_density: of the values and the hyperparameters.
+        theta: these, as they were fitted.
     """
 
     rest: Posterior
     see: Callable[[Array], Seen]
     share: float
     log_density: float
+    theta: Array
 
     @property
     def data(self) -> Data:
@@ -75,17 +78,28 @@ class Joined:
 
 
 def join(data: Data, sees: list[Callable[[Array], Seen]]) -> Joined:
-    """The most probable of the processes with shares of the means that ``sees`` give."""
-    best: Joined | None = None
-    for i, see in enumerate(sees):
-        mean = see(data.points).mean
-        for share in _SHARES if i == 0 else _SHARES[1:]:
-            left = replace(data, means=data.means - share * mean)
-            likelihood = Likelihood(_for_fit(left), Prior())
-            theta = likelihood.most_probable
-            found = -likelihood.loss(theta)[0]
-            if best is None or found > best.log_density:
-                best = Joined(Posterior.at(left, likelihood.hyper(theta)), see, share, found)
-    assert best is not None
-    assert math.isfinite(best.log_density)
-    return best
+    """The most probable of the processes with shares of the means that ``sees`` give.
+
+    Most of each mean is fitted to; the other shares of the better one, and none of it, are tried with the length-scales
+    found for that, and fitted to where they may be more probable.
+    """
+    best = max((_fitted(data, see, _FITTED) for see in sees), key=lambda joined: joined.log_density)
+    others = [_fitted(data, best.see, share, best) for share in _OTHERS]
+    other = max(others, key=lambda joined: joined.log_density)
+    if other.log_density > best.log_density:
+        best = _fitted(data, best.see, other.share)
+    nothing = _fitted(data, sees[0], 0.0, best)
+    if nothing.log_density > best.log_density - _FAR:
+        nothing = _fitted(data, sees[0], 0.0)
+    found = nothing if nothing.log_density >= best.log_density else best
+    assert math.isfinite(found.log_density)
+    return found
+
+
+def _fitted(data: Data, see: Callable[[Array], Seen], share: float, like: Joined | None = None) -> Joined:
+    """The process of what ``share`` leaves over, with its most probable hyperparameters or those of ``like``."""
+    left = replace(data, means=data.means - share * see(data.points).mean) if share else data
+    likelihood = Likelihood(_for_fit(left), Prior())
+    theta = likelihood.most_probable if like is None else like.theta
+    rest = Posterior.at(left, likelihood.hyper(theta)) if like is None else like.rest
+    return Joined(rest, see, share, -float(likelihood.loss(theta)[0]), theta)

@@ -25,17 +25,18 @@ from zonesearch.search.controller.prior import LearnedPrior, Seen
 from zonesearch.statistics.gp.likelihood import Data
 from zonesearch.statistics.gp.targets import Scale
 
-__all__ = ["LOST", "Beliefs", "Informed", "Values", "believe"]
+__all__ = ["LOST", "RESIDUAL", "Beliefs", "Informed", "Values", "believe", "matern", "standardised"]
 
 Array = npt.NDArray[np.float64]
 
 LOST = -3.5
 """The standardised value of a training that came to nothing, and the lowest there is."""
-_RESIDUAL = 0.06  # variance of what a task has of its own, beside what the learned kernel knows
+RESIDUAL = 0.06
+"""Variance of what a task has of its own, beside what the learned kernel knows."""
 _UNITS = np.exp(np.linspace(math.log(0.12), math.log(8.0), 15))  # of a task, in spreads of its values
 _BEST = np.linspace(-1.5, 3.0, 19)  # where the best value may stand, in units from the centre
 _PLAIN = tuple((scale, noise) for scale in (0.15, 0.4, 1.0) for noise in (0.02, 0.3))
-_DOUBT = 0.1  # probability beforehand that the prior knows nothing of this surface
+_DOUBT = 0.3  # probability beforehand that the prior knows nothing of this surface
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Values:
         )
 
 
-def _matern(a: Array, b: Array, scale: float, choices: npt.NDArray[np.bool_]) -> Array:
+def matern(a: Array, b: Array, scale: float, choices: npt.NDArray[np.bool_]) -> Array:
     """Matern-5/2 on the cube with one length-scale, (n, n_axes), (m, n_axes) -> (n, m)."""
     apart = a[:, None] - b
     apart[..., choices] = np.where(np.abs(apart[..., choices]) > 1e-9, 1.0, 0.0)
@@ -103,11 +104,11 @@ class Informed:
     data: Data
 
     def _cross(self, seen: Seen, points: Array) -> Array:
-        residual = _matern(self.values.points, points, 0.4, self.values.choices)
-        return self.prior.kernel(self.seen, seen) + _RESIDUAL * residual
+        residual = matern(self.values.points, points, 0.4, self.values.choices)
+        return self.prior.kernel(self.seen, seen) + RESIDUAL * residual
 
     def _variance(self, seen: Seen) -> Array:
-        return self.prior.variance(seen) + _RESIDUAL
+        return self.prior.variance(seen) + RESIDUAL
 
     def at_points(self, points: Array) -> tuple[Array, Array]:
         """Mean and standard deviation of the standardised surface, shape (n,) each."""
@@ -132,9 +133,9 @@ class Informed:
         mean = seen.mean + cross.T @ self.alpha
         reduced = solve_triangular(self.factor, cross, lower=True, check_finite=False)
         variance = self._variance(seen) - np.einsum("ij,ij->j", reduced, reduced)
-        first = Seen(seen.mean[:1], seen.phi[:1], seen.noise[:1], seen.canonical[:1])
-        rest = Seen(seen.mean[1:], seen.phi[1:], seen.noise[1:], seen.canonical[1:])
-        shared = self.prior.kernel(first, rest)[0] + _RESIDUAL * _matern(both[:1], points, 0.4, self.values.choices)[0]
+        shared = (
+            self.prior.kernel(seen[:1], seen[1:])[0] + RESIDUAL * matern(both[:1], points, 0.4, self.values.choices)[0]
+        )
         shared = shared - reduced[:, 0] @ reduced[:, 1:]
         spread = np.maximum(variance[1:] + variance[0] - 2 * shared, 1e-12)
         apart: Array = (mean[0] - mean[1:]) / np.sqrt(spread)
@@ -203,25 +204,22 @@ def _evidence(values: Values, mean: Array, K: Array) -> tuple[float, Array, Arra
     return total, L, alpha, Scale(float(grid[best_at, 0]), float(grid[best_at, 1]))
 
 
-def believe(prior: LearnedPrior, see: Any, odds: Sequence[tuple[float, float]], values: Values, data: Data) -> Beliefs:
+def believe(
+    sights: Sequence[tuple[LearnedPrior, Any, float, float]],
+    values: Values,
+    data: Data,
+) -> Beliefs:
     """What is known, under the learned prior.
 
     Args:
-        prior: the network.
-        see: from (points, optimizer) to what the network says of them.
-        odds: the kinds of optimizer that it may be, each with its probability beforehand.
+        sights: a prior, from points to what it says of them, a kind of optimizer, and its probability beforehand, each.
         values: what became of trainings.
         data: the points as zones want them.
     """
     experts, logs = [], []
-    for optimizer, chance in odds:
-
-        def looks(points: Array, sign: float = optimizer) -> Seen:
-            seen: Seen = see(points, sign)
-            return seen
-
+    for prior, looks, optimizer, chance in sights:
         seen = looks(values.points)
-        K = prior.kernel(seen, seen) + _RESIDUAL * _matern(values.points, values.points, 0.4, values.choices)
+        K = prior.kernel(seen, seen) + RESIDUAL * matern(values.points, values.points, 0.4, values.choices)
         K[np.diag_indices(len(K))] += seen.noise + 1e-6
         log, L, alpha, scale = _evidence(values, seen.mean, K) if len(values) else (0.0, K, K, Scale(0.0, 1.0))
         experts.append(Informed(prior, looks, values, seen, L, alpha, log, scale, optimizer, data))
@@ -237,6 +235,18 @@ def believe(prior: LearnedPrior, see: Any, odds: Sequence[tuple[float, float]], 
 
 
 def _plain_evidence(values: Values, scale: float, noise: float) -> float:
-    K = _matern(values.points, values.points, scale, values.choices) + 0.5
+    K = matern(values.points, values.points, scale, values.choices) + 0.5
     K[np.diag_indices(len(K))] += noise
     return _evidence(values, np.zeros(len(values)), K)[0]
+
+
+def standardised(scores: Array, mean: Array, K: Array) -> Array:
+    """The standardised values that are expected of ``scores``, centre and unit of their task integrated out.
+
+    Args:
+        scores: larger is better; NaN of what came to nothing.
+        mean, K: of their process, noise within it.
+    """
+    values = Values(np.zeros((len(scores), 1)), scores, np.where(np.isfinite(scores), np.nan, LOST), np.zeros(1, bool))
+    _, _, alpha, _ = _evidence(values, mean, K)
+    return np.asarray(mean + K @ alpha)

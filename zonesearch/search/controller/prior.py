@@ -47,17 +47,30 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class Seen:
-    """Settings as the prior sees them: prior mean (n,), features (n, k), variance of the noise (n,), and the canonical
-    values (n, n_roles).
+    """Settings as the prior sees them.
+
+    Args:
+        mean: expected beforehand, shape (n,).
+        phi: features, (n, k).
+        noise: variance between seeds, (n,).
+        canonical: values by role, (n, n_roles).
+        base: what the network alone expects, (n,).
+        taken: of the kernel, by what earlier runs told, as factors (n, m); None without any.
     """
 
     mean: Array
     phi: Array
     noise: Array
     canonical: Array
+    base: Array
+    taken: Array | None = None
+
+    def __getitem__(self, rows: slice) -> Seen:
+        taken = None if self.taken is None else self.taken[rows]
+        return Seen(self.mean[rows], self.phi[rows], self.noise[rows], self.canonical[rows], self.base[rows], taken)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LearnedPrior:
     """The network and its kernel, as arrays by name."""
 
@@ -75,22 +88,31 @@ class LearnedPrior:
         hidden = np.tanh(np.tanh(x @ a["w1"] + a["b1"]) @ a["w2"] + a["b2"])
         mean = (hidden @ a["mean_w"] + a["mean_b"])[:, 0]
         noise = np.exp(np.clip(hidden @ a["noise_w"] + a["noise_b"], -9.0, 2.0))[:, 0]
-        return Seen(mean, hidden @ a["phi_w"] + a["phi_b"], noise, x[:, : 2 * len(ROLES) : 2])
+        return Seen(mean, hidden @ a["phi_w"] + a["phi_b"], noise, x[:, : 2 * len(ROLES) : 2], mean)
 
-    def kernel(self, a: Seen, b: Seen) -> Array:
-        """The covariance of the surfaces at two sets of settings, (n,), (m,) -> (n, m)."""
-        deep, plain, offset, slope = self.arrays["variances"]
+    def surface(self, a: Seen, b: Seen) -> Array:
+        """The part of the covariance that falls with distance, (n,), (m,) -> (n, m)."""
+        deep, plain, _, _ = self.arrays["variances"]
         scales = self.arrays["scales"]
         near = np.exp(-0.5 * _squares(a.phi, b.phi))
         r = np.sqrt(5.0 * _squares(a.canonical / scales, b.canonical / scales))
-        matern = (1 + r + r * r / 3) * np.exp(-r)
-        total: Array = deep * near + plain * matern + offset + slope * np.outer(a.mean, b.mean)
+        total: Array = deep * near + plain * (1 + r + r * r / 3) * np.exp(-r)
         return total
+
+    def of_scale(self, a: Seen, b: Seen) -> Array:
+        """The part by which a task's centre and unit differ from what is usual, (n,), (m,) -> (n, m)."""
+        _, _, offset, slope = self.arrays["variances"]
+        total: Array = offset + slope * np.outer(a.base, b.base)
+        return total
+
+    def kernel(self, a: Seen, b: Seen) -> Array:
+        """The covariance of the surfaces at two sets of settings, (n,), (m,) -> (n, m)."""
+        return self.surface(a, b) + self.of_scale(a, b)
 
     def variance(self, a: Seen) -> Array:
         """Of the surface at each setting, shape (n,)."""
         deep, plain, offset, slope = self.arrays["variances"]
-        total: Array = deep + plain + offset + slope * a.mean**2
+        total: Array = deep + plain + offset + slope * a.base**2
         return total
 
     def n_alike(self, values: Mapping[str, float], optimizer: float) -> dict[str, tuple[int, int]]:

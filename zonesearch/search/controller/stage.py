@@ -10,8 +10,7 @@ Rounds bear a seed index each, as the surrogate's do and for the same reason.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, cast
@@ -22,14 +21,16 @@ import numpy.typing as npt
 from zonesearch.core.coarse import examples
 from zonesearch.core.metric import Metric
 from zonesearch.core.reading import BEST, Reading
-from zonesearch.core.roles import canonical, roles_among
 from zonesearch.core.seeding import FRESH, stream_seed
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Training, Trial, Trials
-from zonesearch.search.controller.context import OPTIMIZERS, Context, features
-from zonesearch.search.controller.joined import Joined, join
-from zonesearch.search.controller.model import LOST, Beliefs, Informed, Values, believe
-from zonesearch.search.controller.prior import LearnedPrior, Seen, load_prior
+from zonesearch.errors import StudyError
+from zonesearch.search.controller.context import OPTIMIZERS
+from zonesearch.search.controller.joined import Joined
+from zonesearch.search.controller.lessons import MOST_LESSONS, Lesson
+from zonesearch.search.controller.model import Beliefs, Informed, Values
+from zonesearch.search.controller.prior import load_prior
+from zonesearch.search.controller.view import View
 from zonesearch.search.stage import Forecast, Plan, require
 from zonesearch.search.stages.surrogate.outcomes import Outcomes
 from zonesearch.search.stages.surrogate.proposals import log_improvement, log_worth
@@ -46,8 +47,7 @@ Array = npt.NDArray[np.float64]
 _UNIFORM, _FIRST_UNIFORM = 500, 3000  # candidates all over the cube; before anything is known
 _AROUND, _LEADERS = 60, 5  # candidates around each of so many of the best points
 _STEPS = (0.03, 0.1, 0.25)
-_JOINED = 16  # points with a value from which on a process is fitted to this task
-_PROBE = 3  # trainings after which one is far from where the prior says, so that it can be found to be wrong
+_PROBES = (3,)  # trainings after which one is far from where the prior says, so that it can be found to be wrong
 _BELIEVED = 0.5  # trust from which on the prior proposes and judges
 
 
@@ -62,6 +62,10 @@ class Controller:
         batch: points of one round; they train together.
         optimizer: of the networks, as ``sgd`` or ``adam``; by default that of the study, and where it names none (or
             searches it) it is left to be found out.
+        learn_from: run folders of earlier searches, which shift the prior; read when a run begins.
+        cache: whether what `zonesearch learn` keeps in the user's cache counts too.
+        learned: what was learned from both, as plain data (:class:`~zonesearch.search.controller.lessons.Lesson`); it
+            is part of a run's record, so that a run goes on as it began. None before anything was read.
         level, zones_max, first_seed, study_seed: as in the surrogate.
     """
 
@@ -78,6 +82,9 @@ class Controller:
     zones_max: int = 5
     first_seed: int = FIRST_SEED
     study_seed: int = 0
+    learn_from: tuple[str, ...] = ()
+    cache: bool = True
+    learned: tuple[Mapping[str, Any], ...] | None = None
     name: str = "controller"
 
     def __post_init__(self) -> None:
@@ -90,6 +97,19 @@ class Controller:
         most = (FRESH - self.first_seed - 1) * self.batch
         expected = f"at most {most} with batch = {self.batch}"
         require(self.n_trainings <= most, self.name, "n_trainings", expected, self.n_trainings)
+        named = self.learn_from
+        texts = isinstance(named, Sequence) and not isinstance(named, str) and all(isinstance(n, str) for n in named)
+        require(texts and all(named), self.name, "learn_from", "a list of run folders", named)
+        object.__setattr__(self, "learn_from", tuple(named))
+        n_learned = len(self.learned or ())
+        require(n_learned <= MOST_LESSONS, self.name, "learned", f"at most {MOST_LESSONS} runs", n_learned)
+        _ = self.lessons
+
+    @cached_property
+    def lessons(self) -> tuple[Lesson, ...]:
+        """What was learned from earlier runs."""
+        place = f"[{self.name}] learned, item"
+        return tuple(Lesson.parse(each, f"{place} {i}") for i, each in enumerate(self.learned or (), start=1))
 
     def plan(self, given: Any, trials: Trials) -> Plan:
         """What is known and the next round; the output is a tuple of zones, the first one's peak the recommendation.
@@ -99,7 +119,9 @@ class Controller:
             trials: all that is known.
         """
         cube = Cube(given if isinstance(given, Space) else self.space)
-        view = _View(self, cube, load_prior())
+        if self.learn_from and self.learned is None:
+            raise StudyError(f"[{self.name}] learn_from is read when a run begins, and nothing has read it here")
+        view = View.of(cube, load_prior(), self.epochs, self.optimizer, self.lessons)
         if not view.roles:
             plan = self._surrogate.plan(given, trials)
             return Plan(plan.trainings, plan.output, (_WITHOUT,)) if plan.output is not None else plan
@@ -118,7 +140,7 @@ class Controller:
                     return Plan((*done, *missing))
             seed += 1
         zones, notes = self._zones(view, at_first + mine, trials.metric)
-        return Plan(done, Zones(zones), notes)
+        return Plan(done, Zones(zones), (*notes, *view.learned))
 
     def forecast(self, given: Any) -> Forecast:
         """As many trainings as it may have."""
@@ -131,7 +153,7 @@ class Controller:
         own = ("space", "epochs", "seeds", "reading", "n_trainings", "batch", "level", "zones_max", "first_seed")
         return Surrogate(**{name: getattr(self, name) for name in own}, study_seed=self.study_seed, name=self.name)
 
-    def _points(self, view: _View, at_first: list[Trial], before: list[Trial], seed: int, size: int) -> Array:
+    def _points(self, view: View, at_first: list[Trial], before: list[Trial], seed: int, size: int) -> Array:
         """The points of the round with this seed by what was known before, shape (at most ``size``, n_axes)."""
         cube = view.cube
         known = at_first + before
@@ -149,7 +171,7 @@ class Controller:
             points = _candidates(cube, beliefs.leading, values.points, rng)
             if not len(points):
                 break
-            probes = len(values) == _PROBE
+            probes = len(values) in _PROBES
             scores = _apart(points, values.points) if probes else _worth(cube, beliefs, values, points)
             ranked = points[np.argsort(-scores, kind="stable")]
             point = next((p for p in ranked if not any(np.array_equal(p, c) for c in chosen)), None)
@@ -162,7 +184,7 @@ class Controller:
                 beliefs = view.beliefs(values, known, self.reading)
         return np.array(chosen).reshape(-1, cube.n_axes)
 
-    def _joined_points(self, view: _View, joined: Joined, known: Sequence[Trial], seed: int, size: int) -> Array:
+    def _joined_points(self, view: View, joined: Joined, known: Sequence[Trial], seed: int, size: int) -> Array:
         """The points of a round once there are enough values to fit a process to."""
         cube = view.cube
         chances = Outcomes(cube, known, self.reading).chances()
@@ -183,7 +205,7 @@ class Controller:
             chosen.append(point)
         return np.array(chosen).reshape(-1, cube.n_axes)
 
-    def _zones(self, view: _View, known: Sequence[Trial], metric: Metric) -> tuple[tuple[Zone, ...], tuple[str, ...]]:
+    def _zones(self, view: View, known: Sequence[Trial], metric: Metric) -> tuple[tuple[Zone, ...], tuple[str, ...]]:
         if not any(trial.complete for trial in known):
             return (), ()
         if (joined := view.joined(known, self.reading)) is not None:
@@ -198,7 +220,7 @@ class Controller:
         return zones, view.explained(zones)
 
     def _regions(
-        self, view: _View, judge: Informed | Joined, known: Sequence[Trial], metric: Metric
+        self, view: View, judge: Informed | Joined, known: Sequence[Trial], metric: Metric
     ) -> tuple[Zone, ...]:
         if judge.data.barred is not None and judge.data.barred.all():
             return ()
@@ -215,110 +237,6 @@ _WITHOUT = (
     "No axis has a role that the learned prior knows, so this was the surrogate; give roles in [space] "
     '(role = "learning_rate").'
 )
-
-
-@dataclass(frozen=True)
-class _View:
-    """The space as the learned prior sees it."""
-
-    stage: Controller
-    cube: Cube
-    prior: LearnedPrior
-
-    @cached_property
-    def roles(self) -> dict[str, str]:
-        """By axis, of those that the prior knows."""
-        return {name: role for name, role in roles_among(self.cube.space.axes).items() if role in self.prior.roles}
-
-    @cached_property
-    def odds(self) -> list[tuple[float, float]]:
-        """The kinds of optimizer that it may be, each with its probability: by what is said of it, by an axis that only
-        one kind has, or by where the axis of the rate lies.
-        """
-        if self.stage.optimizer:
-            return [(OPTIMIZERS[self.stage.optimizer], 1.0)]
-        named = {role: name for name, role in self.roles.items()}
-        if "momentum" in named:
-            return [(1.0, 1.0)] if "beta" in named["momentum"].lower() else [(-1.0, 1.0)]
-        if "learning_rate" not in named:
-            return [(-1.0, 0.5), (1.0, 0.5)]
-        axis: Any = self.cube.space[named["learning_rate"]]
-        middle = 0.5 * float(np.log10(axis.low) + np.log10(axis.high))
-        adaptive = 1 / (1 + math.exp(min(max(2.5 * (middle + 1.9), -2.0), 2.0)))
-        return [(-1.0, 1 - adaptive), (1.0, adaptive)]
-
-    def see(self, points: Array, optimizer: float) -> Seen:
-        """What the network says of points of the cube, shape (n, n_axes)."""
-        places = {name: i for i, name in enumerate(self.cube.space.names)}
-        by_role: dict[str, list[Array]] = {}
-        for name, role in self.roles.items():
-            axis: Any = self.cube.space[name]
-            u = points[:, places[name]]
-            log = axis.scale == "log" and axis.low < axis.high
-            values = axis.low * (axis.high / axis.low) ** u if log else axis.low + (axis.high - axis.low) * u
-            by_role.setdefault(role, []).append(np.asarray(values, dtype=np.float64))
-        values = {
-            role: found[0] if len(found) == 1 else np.exp(np.mean(np.log(np.maximum(found, 1e-12)), axis=0))
-            for role, found in by_role.items()
-        }
-        context = Context(epochs=self.stage.epochs)
-        return self.prior.see(features(values, context, optimizer, len(points)))
-
-    def values(self, known: Sequence[Trial], reading: Reading) -> Values:
-        """Trials as the model wants them; one that was pruned counts as far as it came."""
-        cube = self.cube
-        points, scores, fixed = [], [], []
-        for trial in known:
-            curve = trial.counted_curve if trial.state == "pruned" else ()
-            score = math.nan
-            if trial.complete:
-                score = trial.metric.score(trial.value(reading))
-            elif curve:
-                score = trial.metric.score(reading(curve, trial.metric))
-            points.append(cube.point(trial.params))
-            scores.append(score)
-            fixed.append(math.nan if math.isfinite(score) else LOST)
-        shape = np.array(points).reshape(-1, cube.n_axes)
-        return Values(shape, np.array(scores), np.array(fixed), cube.choices)
-
-    def beliefs(self, values: Values, known: Sequence[Trial], reading: Reading) -> Beliefs:
-        """What is known, under the prior."""
-        outcome = Outcomes(self.cube, known, reading).known()
-        data: Any = outcome.data(self.cube)[0] if outcome.n_complete else None
-        return believe(self.prior, self.see, self.odds, values, data)
-
-    def joined(self, known: Sequence[Trial], reading: Reading) -> Joined | None:
-        """The process that is fitted to this task; None as long as there are too few values."""
-        outcome = Outcomes(self.cube, known, reading).known()
-        if outcome.n_complete < _JOINED:
-            return None
-
-        def of(optimizer: float) -> Callable[[Array], Seen]:
-            return lambda points: self.see(points, optimizer)
-
-        return join(outcome.data(self.cube)[0], [of(optimizer) for optimizer, _ in self.odds])
-
-    def explained(self, zones: Sequence[Zone]) -> tuple[str, ...]:
-        """Why the prior likes the peak of the first zone, in a sentence."""
-        if not zones:
-            return ()
-        params = zones[0].peak
-        optimizer = max(self.odds, key=lambda each: each[1])[0]
-        values: dict[str, float] = {}
-        for name, role in self.roles.items():
-            if name in params:
-                values[role] = float(canonical(role, cast(float, params[name])))
-        counts = self.prior.n_alike(values, optimizer)
-        names = {role: name for name, role in self.roles.items()}
-        said = [
-            f"{names[role]} {_short(params[names[role]])}: among the best on {n} of {of} similar tasks"
-            for role, (n, of) in counts.items()
-        ]
-        return (f"The recommended setting: {'; '.join(said)}.",) if said else ()
-
-
-def _short(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _candidates(cube: Cube, judge: Informed | Joined, trained: Array, rng: np.random.Generator) -> Array:

@@ -41,6 +41,7 @@ class Compare:
     """
 
     heeds: ClassVar[frozenset[str]] = frozenset({"when", "constraints"})
+    gives: ClassVar[str] = "outcomes of claims"
 
     space: Space
     epochs: int

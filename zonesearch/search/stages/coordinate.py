@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
 from itertools import islice, product
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -65,6 +65,8 @@ class Coordinate:
             seed, noise makes extrema of its own.
         n_trainings: it ends after so many at the latest, those included that were known before.
         zones_max: the best extrema that are handed on; all of them by default.
+        thorough: go on, where nothing is left to climb, until every cell of the rows is known; a budget that has more
+            for it sets this.
     """
 
     heeds: ClassVar[frozenset[str]] = frozenset({"when", "constraints"})
@@ -75,6 +77,7 @@ class Coordinate:
     reading: Reading = BEST
     n_trainings: int = 100
     zones_max: int | None = None
+    thorough: bool = False
     name: str = "coordinate"
 
     def __post_init__(self) -> None:
@@ -100,7 +103,8 @@ class Coordinate:
             return space.branch({axis.name: row[i] for axis, row, i in zip(space.axes, rows, place, strict=True)})
 
         sizes, ordered = [len(row) for row in rows], [axis.ordered for axis in space.axes]
-        way = climb(_starts(given, space), sizes, ordered, extrema, branch if space.conditional else None)
+        apart = branch if space.conditional else None
+        way = climb(_starts(given, space), sizes, ordered, extrema, apart, thorough=self.thorough)
         asked: dict[Place, Params] = {}
         told: dict[Hashable, Place] = {}
         trainings: list[Training] = []
@@ -135,6 +139,10 @@ class Coordinate:
         n_zones = min(self.zones_max or n_extrema, n_extrema)
         return Forecast(n_trainings, self.epochs, n_zones, examples(self.space, self.epochs))
 
+    def further(self, n: int) -> Coordinate:
+        """The same climb, with ``n`` trainings more, that also looks at the cells near those it knows."""
+        return replace(self, n_trainings=self.n_trainings + n, thorough=True)
+
     def _cells(self, points: Sequence[Params], trials: Trials) -> list[Any]:
         return map_cells(points, trials, seeds=range(self.seeds), epochs=self.epochs, reading=self.reading)
 
@@ -163,6 +171,8 @@ def climb(
     ordered: Sequence[bool],
     extrema: list[Place],
     branch: Callable[[Place], Hashable] | None = None,
+    *,
+    thorough: bool = False,
 ) -> Generator[Place, float, None]:
     """Yields the cells whose values it wants, each once, and is sent the values; notes what it found in ``extrema``.
 
@@ -172,6 +182,7 @@ def climb(
         extrema: is filled with local extrema in the order of their finding.
         branch: no step leads from one branch to another, where there are several: what is best in one of them says
             little of the other, so each has extrema of its own.
+        thorough: whether it goes on until every cell is known, those farthest from known ones first.
     """
     values: dict[Place, float] = {}
     moves = [
@@ -232,7 +243,7 @@ def climb(
 
     for start in starts:
         yield from note(start, {})
-    n_left = 0
+    n_left, reach = 0, _REACH
     while True:
         while n_left < len(extrema):
             for move in _in_turn(noted[extrema[n_left]], moves):
@@ -241,15 +252,18 @@ def climb(
                     foot = yield from rising(left, move)
                     left = None if foot is None else (yield from note(foot, {**noted[left], move[0]: move}))
             n_left += 1
-        unknown = _farthest(frozenset(values), tuple(sizes), tuple(ordered))
-        if unknown is None:
+        unknown = _farthest(frozenset(values), tuple(sizes), tuple(ordered), reach)
+        if unknown is not None:
+            yield from note(unknown, {})
+        elif not thorough or reach == 0:
             return
-        yield from note(unknown, {})
+        else:
+            reach -= 1
 
 
 @lru_cache(maxsize=1024)  # every plan plays the same climb from its start
-def _farthest(known: frozenset[Place], sizes: tuple[int, ...], ordered: tuple[bool, ...]) -> Place | None:
-    """The cell farthest from all that are known, in steps; None when none is more than ``_REACH`` steps away.
+def _farthest(known: frozenset[Place], sizes: tuple[int, ...], ordered: tuple[bool, ...], reach: int) -> Place | None:
+    """The cell farthest from all that are known, in steps; None when none is more than ``reach`` steps away.
 
     The distance of two cells is that of the axis on which they are farthest apart, then the sum over the axes; two
     choices are one step more than ``_REACH`` apart.
@@ -263,7 +277,7 @@ def _farthest(known: frozenset[Place], sizes: tuple[int, ...], ordered: tuple[bo
         steps[:, choice] = np.where(steps[:, choice] > 0, _REACH + 1, 0)
         nearest = np.minimum(nearest, steps.max(axis=1))
         farness = np.minimum(farness, steps.max(axis=1) + steps.sum(axis=1) / (1 + sum(sizes)))
-    if nearest.max() <= _REACH:
+    if nearest.max() <= reach:
         return None
     return tuple(int(i) for i in cells[int(np.argmax(np.round(farness, 9)))])
 

@@ -43,6 +43,8 @@ class Interval:
     """
 
     heeds: ClassVar[frozenset[str]] = frozenset({"when", "constraints"})
+    takes: ClassVar[tuple[str, ...]] = ("zones",)
+    gives: ClassVar[str] = "candidates"
 
     space: Space
     epochs: int

@@ -34,6 +34,7 @@ class LrRange:
     """
 
     heeds: ClassVar[frozenset[str]] = frozenset({"when", "constraints"})
+    gives: ClassVar[str] = "a narrower space"
 
     space: Space
     axis: str = "learning_rate"

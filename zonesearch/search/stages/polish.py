@@ -58,6 +58,8 @@ class Polish:
     """
 
     heeds: ClassVar[frozenset[str]] = frozenset({"when", "constraints"})
+    takes: ClassVar[tuple[str, ...]] = ("zones", "candidates")
+    gives: ClassVar[str] = "a verdict"
 
     space: Space
     epochs: int
@@ -232,6 +234,18 @@ class Polish:
         if self.repeats_max is not None or n <= n_finalists * self.repeats:
             return self
         return replace(self, repeats_max=n)
+
+    def usable(self, given: Sequence[Zone | Candidate], paid: Container[Any]) -> float:
+        """How many trainings it can use at most: without end where finalists may have to be told apart."""
+        n_candidates = len(self._candidates(given))
+        combinations = self._combinations(self._candidates(given))
+        if n_candidates > 1 or len(combinations) > 1:
+            return math.inf
+        if not n_candidates:
+            return 0.0
+        choosing = self._choosing(given)
+        further = 0 if not choosing else self._n_further(1)
+        return sum(training.identity not in paid for training in choosing) + further + self.repeats
 
     def forecast(self, given: int) -> Forecast:
         """All combinations of ``given`` candidates, and the repeats of as many finalists as are kept."""

@@ -21,6 +21,8 @@ from zonesearch.statistics.gp.likelihood import JITTER, Data, Likelihood, Prior
 
 __all__ = ["Data", "Posterior", "Prior", "fit", "fit_draws", "leaders"]
 
+_CHUNK = 2000  # points asked about at a time: a matrix of all of them beside all that are known fills the memory
+
 Array = npt.NDArray[np.float64]
 
 _FIT_POINTS = 64  # hyperparameters need no more points than this; the posterior uses all of them
@@ -89,6 +91,9 @@ class Posterior:
 
     def at_points(self, points: Array) -> tuple[Array, Array]:
         """Posterior mean and standard deviation of the function (without noise) at points, shape (m,) each."""
+        if len(points) > _CHUNK:
+            found = [self.at_points(points[i : i + _CHUNK]) for i in range(0, len(points), _CHUNK)]
+            return np.concatenate([means for means, _ in found]), np.concatenate([sds for _, sds in found])
         cross = self.kernel(self.data.points, points)
         means = self.mean + cross.T @ self.alpha
         reduced = solve_triangular(self.factor, cross, lower=True, check_finite=False)
@@ -103,6 +108,8 @@ class Posterior:
 
     def worse(self, place: Array, points: Array) -> Array:
         """By how many standard deviations the function at ``points`` is worse than at ``place``, shape (m,)."""
+        if len(points) > _CHUNK:
+            return np.concatenate([self.worse(place, points[i : i + _CHUNK]) for i in range(0, len(points), _CHUNK)])
         both = np.vstack([place[None], points])
         cross = self.kernel(self.data.points, both)
         means = self.mean + cross.T @ self.alpha

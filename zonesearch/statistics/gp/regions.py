@@ -20,7 +20,7 @@ from zonesearch.core.trials import Params, Value
 from zonesearch.statistics.gp.cube import Cube
 from zonesearch.statistics.gp.process import Posterior, leaders
 from zonesearch.statistics.gp.targets import Scale
-from zonesearch.statistics.zones import Zone, peak_zone
+from zonesearch.statistics.grid_zones import Zone, peak_zone
 
 if TYPE_CHECKING:
     from scipy import stats

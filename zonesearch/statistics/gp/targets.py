@@ -76,7 +76,7 @@ def _over_space(cube: Cube, places: Sequence[Place], values: Sequence[Sequence[f
 
 @dataclass(frozen=True)
 class Scale:
-    """value -> z = (value - centre) / unit, and -1 - log(-z) where z < -1."""
+    """value -> z = (value - centre) / unit, and -1 - log(-z) where z < -1: the same z in whatever unit values are."""
 
     centre: float
     unit: float
@@ -86,8 +86,10 @@ class Scale:
         """Centre: the median. Unit: the root mean square above it; 1 where nothing lies above."""
         centre = float(np.median(values))
         above = values[values >= centre] - centre
-        unit = float(np.sqrt(np.mean(above**2)))
-        return cls(centre, unit if unit > 1e-12 * max(1.0, abs(centre)) else 1.0)
+        most = float(above.max())
+        if not most > 1e-12 * abs(centre):  # all the same, up to rounding
+            return cls(centre, 1.0)
+        return cls(centre, most * float(np.sqrt(np.mean((above / most) ** 2))))
 
     def forth(self, values: Array) -> Array:
         """Scores to standardised values."""

@@ -89,4 +89,4 @@ def _frame(path: Path) -> pd.DataFrame:
     try:
         return readers[path.suffix](path)
     except (OSError, ValueError, ImportError) as error:
-        raise ObjectiveError(f"{path} cannot be read: {error}") from None
+        raise ObjectiveError(f"{path} cannot be read: {str(error).strip()}") from None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from zonesearch.training.data.raw import Indices, Lazy, Pixels, Raw
 from zonesearch.training.settings import DataSettings
 
 __all__ = ["read_images"]
+
+_LARGEST_FILE = 2**30  # bytes of one image
 
 _KINDS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 _Named = tuple[str, str]
@@ -108,7 +111,13 @@ def _opened(root: Path) -> Iterator[tuple[list[str], Callable[[str], bytes]]]:
     except (zipfile.BadZipFile, OSError) as error:
         raise ObjectiveError(f"{root} is neither a folder nor a zip of images: {error}") from None
     with archive:
-        yield archive.namelist(), archive.read
+
+        def content(name: str) -> bytes:
+            if archive.getinfo(name).file_size > _LARGEST_FILE:
+                raise OSError(f"it would unpack to more than {_LARGEST_FILE // 2**20} MB")
+            return archive.read(name)
+
+        yield archive.namelist(), content
 
 
 def _readable(
@@ -124,11 +133,16 @@ def _readable(
     for name in wanted:
         try:
             file = content(name)
-        except (OSError, zipfile.BadZipFile) as error:  # of the disk, not of the image: next time it may be there
+        except (
+            OSError,
+            RuntimeError,
+            zipfile.BadZipFile,
+            zlib.error,
+        ) as error:  # of the disk: next time it may be there
             raise ObjectiveError(f"{root}: {name} cannot be read: {error}") from None
         try:
             kept[name] = _picture(file, size)
-        except (OSError, ValueError, SyntaxError) as error:
+        except Exception as error:  # a file that was made to do harm raises whatever it leads Pillow to
             lost[name] = "no image that Pillow knows" if "BytesIO" in str(error) else str(error)
     if not lost:
         return kept

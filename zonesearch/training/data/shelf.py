@@ -6,7 +6,8 @@ was mapped, and the next one makes it anew. Maps are private (copy on write): pa
 who writes into an array of theirs changes nobody else's, and not the file.
 
 An entry that is not as it was written (another size, another time of change, a header or facts that say something else)
-is damaged: it is thrown away and made anew. Nothing is ever unpickled.
+is damaged: it is thrown away and made anew. So is one that another user made, or could have changed. Nothing is ever
+unpickled.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import errno
 import fcntl
 import hashlib
 import json
+import math
 import os
 import shutil
 import time
@@ -27,7 +29,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Entry", "Shelf"]
+from zonesearch.core.outputs import is_own
+from zonesearch.errors import StoreError
+
+__all__ = ["Entry", "Shelf", "cache_limit_mb"]
 
 _FACTS = "facts.json"
 _ABANDONED_S = 86_400.0  # what is half written since then, nobody writes on
@@ -69,26 +74,28 @@ class Shelf:
 
     @classmethod
     def of_user(cls) -> Shelf:
-        """In the user's cache. ``ZONESEARCH_CACHE_MB`` bounds it: 20,000 by default, 0 keeps nothing."""
+        """In the user's cache. ``ZONESEARCH_CACHE_MB`` bounds it: 20,000 by default, 0 keeps nothing.
+
+        Raises:
+            StoreError: that variable holds no such number.
+        """
         cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
         with contextlib.suppress(RuntimeError):  # a user without a home: then the folder is none that can be made
             cache = cache.expanduser()
-        try:
-            limit = float(os.environ.get("ZONESEARCH_CACHE_MB") or 20_000)
-        except ValueError:
-            limit = 20_000.0
-        return cls(cache / "zonesearch" / "data", limit)
+        return cls(cache / "zonesearch" / "data", cache_limit_mb())
 
     def find(self, key: str) -> Entry | None:
         """The entry, mapped; None where there is none, or a damaged one."""
         place = self.folder / key
+        if not (is_own(self.folder) and is_own(place)):
+            return None
         try:
             found = json.loads((place / _FACTS).read_text())
             arrays = {name: _mapped(place / f"{name}.npy", written) for name, written in found["arrays"].items()}
             facts = dict(found["facts"])
             if found["check"] != _check(found["arrays"], facts):
                 return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
         with contextlib.suppress(OSError):  # it was asked for now; a cache that can only be read does without
             os.utime(place)
@@ -104,6 +111,8 @@ class Shelf:
         if n_bytes > self.limit_mb * 1e6:
             raise OSError(errno.ENOSPC, f"{n_bytes / 1e6:,.0f} MB are more than the {self.limit_mb:,.0f} MB allowed")
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not is_own(self.folder):
+            raise OSError(errno.EPERM, "others may write there")
         if shutil.disk_usage(self.folder).free < 1.1 * n_bytes + 1e6:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         part = self.folder / f"{key}.{os.getpid()}.{time.monotonic_ns()}.part"
@@ -159,6 +168,25 @@ class Shelf:
             if path.name != besides:
                 shutil.rmtree(path, ignore_errors=True)
                 left -= size
+
+
+def cache_limit_mb() -> float:
+    """What the user's cache may take, in millions of bytes: ``ZONESEARCH_CACHE_MB``, 20,000 where it is empty or unset.
+
+    Raises:
+        StoreError: it is no number of 0 or more.
+    """
+    said = os.environ.get("ZONESEARCH_CACHE_MB", "").strip()
+    try:
+        limit = float(said or 20_000)
+    except ValueError:
+        limit = math.nan
+    if not limit >= 0:
+        raise StoreError(
+            f'ZONESEARCH_CACHE_MB is how many megabytes kept data may take, 0 or more, not "{said[:100]}": set it to a '
+            "number (0 keeps none), or unset it"
+        )
+    return limit
 
 
 def _wait_for(lock: int) -> None:

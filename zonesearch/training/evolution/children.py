@@ -5,12 +5,13 @@ The weights that evolve are those that descent trains: what is frozen stays as i
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
-from torch.nn.utils import parameters_to_vector, vector_to_parameters
+from torch.nn.utils import parameters_to_vector
 
 from zonesearch.training.data.collate import Batch, Inputs, pieces
 from zonesearch.training.memory import is_out_of_memory
@@ -56,8 +57,10 @@ class Judge:
 
     def settle(self, weights: Tensor) -> None:
         """Give the network these weights."""
-        with torch.no_grad():
-            vector_to_parameters(weights, self._parameters)
+        with torch.no_grad():  # in place: a weight that became a part of the vector would be computed with otherwise
+            pieces = torch.split(weights, [parameter.numel() for parameter in self._parameters])
+            for parameter, piece in zip(self._parameters, pieces, strict=True):
+                parameter.copy_(piece.view_as(parameter))
 
     @torch.no_grad()
     def __call__(self, children: Tensor) -> tuple[Tensor, Tensor]:
@@ -70,7 +73,10 @@ class Judge:
             with autocast(self._precision, labels.device):
                 handed = inputs if isinstance(inputs, tuple) else (inputs,)
                 outputs = functional_call(self._network, {**weights, **buffers}, handed)
-                return self._loss(outputs, labels), (outputs.argmax(1) == labels).float().mean()
+                loss = self._loss(outputs, labels)
+                if labels.is_floating_point():  # values are neither right nor wrong
+                    return loss, torch.zeros_like(loss, dtype=torch.float32)
+                return loss, (outputs.argmax(1) == labels).float().mean()
 
         losses = children.new_zeros(len(children))
         accuracies = children.new_zeros(len(children))
@@ -101,7 +107,9 @@ class Judge:
         """
         if self._stacks:
             try:
-                return vmap(one, in_dims=(0, None, None))(stacked, inputs, labels)
+                with warnings.catch_warnings():
+                    warnings.filterwarnings("ignore", "There is a performance drop", UserWarning)
+                    return vmap(one, in_dims=(0, None, None))(stacked, inputs, labels)
             except RuntimeError as error:
                 if is_out_of_memory(error):
                     raise

@@ -8,7 +8,7 @@ rate has hardly risen, and a schedule whose rate is not low there is refused wit
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from zonesearch.errors import StudyError
@@ -17,6 +17,7 @@ from zonesearch.training.schedules.schedule import Fall, Schedule
 __all__ = ["members"]
 
 _LOW = 1 / 8  # of the way from the lowest to the highest rate of a fall: lower is the low end
+_COARSE = 1 / 2  # of a fall of few steps, whose last one stands above its low end: as far as it may
 _SAMPLES = 64  # rates of a fall that are looked at
 
 
@@ -50,15 +51,23 @@ def _lowest(schedule: Schedule, fall: Fall, epochs: int, n: int, base: float) ->
     def rate(step: float) -> float:
         return schedule.rate(base, min(max(0, int(step)), epochs * n - 1), n, epochs)
 
-    first, last = math.ceil(peak * n - 1e-9), max(math.ceil(low * n - 1e-9) - 1, 0)
+    last = max(math.ceil(low * n - 1e-9) - 1, 0)
+    first = min(math.floor(peak * n + 1e-9), last)  # of few steps, the one in which the fall begins is its peak
     rates = [rate(first + (last - first) * i / _SAMPLES) for i in range(_SAMPLES + 1)]
     near = {epoch for epoch in (math.floor(low + 1e-9), math.ceil(low - 1e-9)) if 1 <= epoch <= epochs}
     if not near:
         return 0, math.inf
     after = {epoch: rate(epoch * n - 1) for epoch in near}
     epoch = min(near, key=lambda epoch: (after[epoch], epoch))
-    lowest, highest = min(*rates, after[epoch]), max(rates)
-    return epoch, (after[epoch] - lowest) / (highest - lowest) if highest > lowest else 0.0
+    low_end = rate(last + 1)  # of a triangle the step that follows; of a cycle that begins anew it is the next peak
+    coarse = _height(after[epoch], [*rates, low_end])
+    return epoch, coarse if coarse > _COARSE + 1e-9 else _height(after[epoch], rates)
+
+
+def _height(rate: float, rates: Sequence[float]) -> float:
+    """How high ``rate`` stands, 0 to 1, between the lowest and the highest of all."""
+    lowest, highest = min(*rates, rate), max(*rates, rate)
+    return (rate - lowest) / (highest - lowest) if highest > lowest else 0.0
 
 
 def _refusal(schedule: Schedule, fall: Fall, epochs: int, steps_per_epoch: int, base: float) -> str:

@@ -24,11 +24,17 @@ _BYTES = 2_000_000_000  # of a stack in memory
 
 
 def kind_of(settings: Settings, is_large: bool = False) -> tuple[Any, ...]:
-    """What the members of a stack have in common; ``is_large`` tells what ``auto`` may compute in bfloat16 apart."""
+    """What the members of a stack have in common.
+
+    Args:
+        settings: with the number of epochs between evaluations.
+        is_large: tells what ``auto`` may compute in bfloat16 apart.
+    """
     network, training = settings.network, settings.training
     return (
         training.batch,
         training.steps_per_epoch,
+        training.evaluate_every,
         training.precision,
         is_large,
         settings.optimizer.name,

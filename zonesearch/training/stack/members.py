@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from zonesearch.core.metric import is_usable
 from zonesearch.core.seeding import stream_seed
 from zonesearch.core.trials import Training
 from zonesearch.training.batch_rules import tied_rate
 from zonesearch.training.data import Split
 from zonesearch.training.early_stopping import EarlyStopping
+from zonesearch.training.evaluations import evaluate_every, is_evaluated, is_regular
 from zonesearch.training.loop import CURVES
 from zonesearch.training.networks import build, seed_dropout
 from zonesearch.training.numerics import dtype_of
@@ -63,6 +65,9 @@ class Member:
         right: which validation examples were answered rightly at the best epoch so far, a bit each.
         seconds: its share of the time so far.
         state: ``running`` until it has ended.
+        every: after every how many epochs it is evaluated.
+        passing: (curve, tested, right) as a longer training has them that is not evaluated where this one ends; None
+            where it is.
     """
 
     training: Training
@@ -76,13 +81,16 @@ class Member:
     right: bytes = b""
     seconds: float = 0.0
     state: Literal["running", "complete", "diverged"] = "running"
+    every: int = 1
+    passing: tuple[dict[str, list[float]], Snapshot | None, bytes] | None = None
 
     @classmethod
-    def of(cls, training: Training, settings: Settings, stopping: EarlyStopping | None) -> Member:
+    def of(cls, training: Training, settings: Settings, stopping: EarlyStopping | None, data: Split) -> Member:
         """A member at its beginning."""
         rule = settings.training
         base = tied_rate(settings.optimizer.learning_rate, rule.batch, rule.rate_rule, rule.reference_batch)
-        return cls(training, settings, parse(rule.schedule), base, stopping)
+        every = evaluate_every(settings, len(data.train[1]), len(data.validation[1]))
+        return cls(training, settings, parse(rule.schedule), base, stopping, every=every)
 
     @property
     def n_epochs(self) -> int:
@@ -108,22 +116,42 @@ class Member:
         self.dropout = seed_dropout(network, stream_seed(study_seed, "noise", seed) + 1, device)
         return network
 
-    def note(self, values: Sequence[float]) -> bool:
-        """Note an epoch, in the order of ``CURVES``; end the training where that is due.
+    @property
+    def is_due(self) -> bool:
+        """Whether it is to be evaluated after the epoch under way."""
+        return is_evaluated(self.n_epochs + 1, self.every, self.training.epochs, self.stopping)
+
+    def note(self, trained: Sequence[float], validated: Sequence[float] | None) -> bool:
+        """Note an epoch; end the training where that is due.
+
+        Args:
+            trained: training accuracy and loss, and the learning rate.
+            validated: accuracy and loss; None where it is not evaluated: the last ones stand on.
 
         Returns:
             Whether validation was never better. A loss that is not finite is not noted and ends the training.
         """
-        if not all(map(math.isfinite, values)):
+        if not all(map(math.isfinite, (*(validated or ()), *trained))) or (validated and not is_usable(validated[0])):
             self.state = "diverged"
             return False
         accuracies = self.curve["validation_accuracy"]
-        better = values[0] > max(accuracies, default=-math.inf)
-        for name, value in zip(CURVES, values, strict=True):
-            self.curve[name].append(value)
+        carried = (accuracies[-1], self.curve["validation_loss"][-1]) if accuracies else ()
+        if validated is None:
+            self._add(self.curve, (*carried, *trained))
+            return False
+        if not is_regular(self.n_epochs + 1, self.every):
+            self.passing = {name: list(values) for name, values in self.curve.items()}, self.tested, self.right
+            self._add(self.passing[0], (*carried, *trained))
+        better = validated[0] > max(accuracies, default=-math.inf)
+        self._add(self.curve, (*validated, *trained))
         if self.stopped or len(accuracies) == self.training.epochs:
             self.state = "complete"
         return better
+
+    @staticmethod
+    def _add(curve: Mapping[str, list[float]], values: Sequence[float]) -> None:
+        for name, value in zip(CURVES, values, strict=True):
+            curve[name].append(value)
 
 
 def products(members: Iterable[Member]) -> list[list[list[Member]]]:

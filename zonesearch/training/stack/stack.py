@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -23,7 +24,8 @@ from zonesearch.training.stack.judging import judge, losses
 from zonesearch.training.stack.layout import Layout
 from zonesearch.training.stack.members import Member, Snapshot
 from zonesearch.training.stack.network import Network, infer, make_norms
-from zonesearch.training.stack.updates import UPDATES, clip
+from zonesearch.training.stack.quick import Quick, is_quick
+from zonesearch.training.stack.updates import UPDATES, Count, clip
 
 __all__ = ["Prepared", "Stack"]
 
@@ -106,6 +108,8 @@ class Stack:
         self._products = torch.zeros_like(self._weights) if self._low else self._gradients
         self._norms = make_norms(self.layout, self._weights, self._products)
         self._networks: dict[int, Network] = {}
+        self._quick: dict[int, Quick | None] = {}
+        self._count = Count(torch.zeros((), device=device))
         self.orders = [torch.Generator() for _ in grid]
         self._dropout = any(member.settings.network.dropout for row in grid for member in row)
         self._clips = any(member.settings.training.clip for row in grid for member in row)
@@ -172,11 +176,11 @@ class Stack:
     def state(self, seed: int, column: int) -> dict[str, Any]:
         """All that a longer training of a member needs to go on from here."""
         member, now = self.grid[seed][column], self.snapshot(seed, column)
-        tested = member.tested
+        curve, tested, right = member.passing or (member.curve, member.tested, member.right)
         return {
             "step": self.n_steps,
-            "curve": member.curve,
-            "right": as_tensor(member.right),
+            "curve": curve,
+            "right": as_tensor(right),
             "parameters": now.parameters,
             "norms": now.norms,
             "buffers": [[t.clone() for t in self.layout.member(flat, seed, column)] for flat in self.buffers],
@@ -249,20 +253,29 @@ class Stack:
         right: Tensor,
     ) -> None:
         """Steps over ``order``, (seeds, a multiple of the batch) indices; adds to loss and right answers."""
-        layout, network = self.layout, self._network(batch)
+        layout = self.layout
         n_seeds, k = layout.n_seeds, self._data.n_classes
         n = order.shape[1] // batch
         chosen = order.view(n_seeds, n, batch).transpose(0, 1)
         labels = self._data.train[1][chosen]
         wanted = functional.one_hot(labels, k).transpose(2, 3).to(self.flat.dtype)[:, :, None]
         scores = self.flat.new_empty(n, layout.n_members, k, batch)
+        turns = zip(chosen.reshape(n, -1).unbind(0), wanted.unbind(0), scores.unbind(0), strict=True)
+        quick = self._quickly(batch)
+        if quick is not None:
+            with np.errstate(all="ignore"):  # what diverges is seen in its loss
+                for turn in turns:
+                    quick.step(*(each.numpy() for each in turn))
+                    self._update_weights(groups, n_steps)
+            self._add_up(scores, labels, loss, right)
+            return
+        network = self._network(batch)
         low = network.g.new_empty(network.g.shape) if self._low else None
         g = torch.empty_like(scores[0]) if self._low else network.g
         by_seed = g.view(*layout.by_seed, k, batch)
         inputs = self._data.train[0]
         share = 1 / batch
-        update = self._update.step
-        for these, ones, score in zip(chosen.reshape(n, -1).unbind(0), wanted.unbind(0), scores.unbind(0), strict=True):
+        for these, ones, score in turns:
             torch.index_select(inputs, 0, these, out=network.x)
             if self._dropout:
                 self._drop(network)
@@ -279,17 +292,28 @@ class Stack:
             network.backward()
             if self._low:
                 self._gradients.copy_(self._products)
-            if self._clips:
-                self._clip()
-            self.n_steps += 1
-            for group, _ in groups:
-                rate = group.rate_at(self.n_steps - 1, n_steps)
-                settings = group.member.settings.optimizer
-                update(group.parameters, group.gradients, group.buffers, settings, rate, self.n_steps)
+            self._update_weights(groups, n_steps)
             if self._low:
                 self._weights.copy_(self.flat)
-        unfolded = scores.view(n, *layout.by_seed, k, batch)
-        right_ones = labels.view(n, 1, n_seeds, 1, batch)
+        self._add_up(scores, labels, loss, right)
+
+    def _update_weights(self, groups: Sequence[tuple[_Group, list[Member]]], n_steps: int) -> None:
+        """The optimizer's step, from the gradients."""
+        if self._clips:
+            self._clip()
+        self.n_steps += 1
+        self._count.set(self.n_steps)
+        update = self._update.step
+        for group, _ in groups:
+            rate = group.rate_at(self.n_steps - 1, n_steps)
+            settings = group.member.settings.optimizer
+            update(group.parameters, group.gradients, group.buffers, settings, rate, self._count)
+
+    def _add_up(self, scores: Tensor, labels: Tensor, loss: Tensor, right: Tensor) -> None:
+        """Add losses and right answers of some steps: scores (steps, members, classes, batch)."""
+        n, _, k, batch = scores.shape
+        unfolded = scores.view(n, *self.layout.by_seed, k, batch)
+        right_ones = labels.view(n, 1, self.layout.n_seeds, 1, batch)
         loss += losses(unfolded, right_ones).sum((0, -1), dtype=torch.float64)
         right += unfolded.argmax(-2).eq(right_ones).sum((0, -1))
 
@@ -299,6 +323,15 @@ class Stack:
                 self.layout, self._weights, self._products, self._norms, self._activation, batch, self._dropout
             )
         return self._networks[batch]
+
+    def _quickly(self, batch: int) -> Quick | None:
+        if batch not in self._quick:
+            layout, name = self.layout, self.grid[0][0].settings.network.activation
+            fits = not self._low and is_quick(layout, self._weights, name, batch, self._dropout)
+            inputs = self._data.train[0]
+            quick = Quick(layout, self._weights, self._products, name, batch, inputs) if fits else None
+            self._quick[batch] = quick
+        return self._quick[batch]
 
     def _drop(self, network: Network) -> None:
         """Fill the masks of a batch, each member from its own stream."""

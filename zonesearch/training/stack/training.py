@@ -79,7 +79,7 @@ def _train(
     device = data.train[0].device
     precision = wanted[0][1].training.precision
     prepared = Prepared.of(data, precision)
-    members = [Member.of(*each) for each in wanted]
+    members = [Member.of(*each, data) for each in wanted]
     kept = {}
     for member in members:
         state = states.load(member.training) if states is not None and not member.schedule.uses_horizon else None
@@ -128,10 +128,14 @@ def _train(
 
 def _epoch(stack: Stack, states: States | None) -> None:
     train_loss, train_accuracy, rates = stack.epoch()
-    loss, accuracy, right = stack.evaluate()
+    validated: list[tuple[float, float]] = []
+    if any(member.is_due for _, member in stack.places()):
+        loss, accuracy, right = stack.evaluate()  # of all: what is not due costs nothing beside what is
+        validated = list(zip(accuracy, loss, strict=True))
     for place, member in stack.places():
         row = stack.layout.row(*place)
-        better = member.note((accuracy[row], loss[row], train_accuracy[row], train_loss[row], rates[row]))
+        trained = train_accuracy[row], train_loss[row], rates[row]
+        better = member.note(trained, validated[row] if member.is_due else None)
         if better:
             member.right = right[row]
         keep = member.training.test or states is not None
@@ -159,4 +163,5 @@ def _trial(stack: Stack, place: tuple[int, int], member: Member, data: Split, st
         provenance={**where_computed(device, precision), "stacked": True},
         right=member.right if complete else b"",
         test_right=test_right,
+        evaluated_every=member.every,
     )

@@ -6,7 +6,6 @@ bookkeeping around them: a fused pass where torch has one, otherwise in-place op
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,10 +14,30 @@ from torch import Tensor
 
 from zonesearch.training.settings import OptimizerSettings
 
-__all__ = ["UPDATES", "Update", "clip"]
+__all__ = ["UPDATES", "Count", "Update", "clip"]
 
 Tensors = list[Tensor]
-Step = Callable[[Tensors, Tensors, list[Tensors], OptimizerSettings, float, int], None]
+
+
+@dataclass
+class Count:
+    """The number of a step, counted from 1, also where the optimizer's kernel reads it: nothing is copied there.
+
+    Args:
+        on_device: a scalar of float32.
+        number: the same.
+    """
+
+    on_device: Tensor
+    number: int = 0
+
+    def set(self, number: int) -> None:
+        """Say another one."""
+        self.number = number
+        self.on_device.fill_(number)
+
+
+Step = Callable[[Tensors, Tensors, list[Tensors], OptimizerSettings, float, Count], None]
 
 
 @dataclass(frozen=True)
@@ -35,31 +54,24 @@ class Update:
     step: Step
 
 
-def _count(step: int, n: int) -> list[Tensor]:
-    return [torch.tensor(float(step))] * n
-
-
 def _adam(decoupled: bool) -> Step:
     fused = torch._fused_adamw_ if decoupled else torch._fused_adam_
 
-    def update(p: Tensors, g: Tensors, buffers: list[Tensors], o: OptimizerSettings, rate: float, step: int) -> None:
+    def update(p: Tensors, g: Tensors, buffers: list[Tensors], o: OptimizerSettings, rate: float, step: Count) -> None:
         mean, square = buffers
-        steps = _count(step, len(p))
-        if p[0].is_cuda:
-            steps = [steps[0].to(p[0].device)] * len(p)
         fused(
-            p, g, mean, square, [], steps, lr=rate, beta1=o.beta1, beta2=o.beta2, weight_decay=o.weight_decay,
-            eps=o.epsilon, amsgrad=False, maximize=False,
+            p, g, mean, square, [], [step.on_device] * len(p), lr=rate, beta1=o.beta1, beta2=o.beta2,
+            weight_decay=o.weight_decay, eps=o.epsilon, amsgrad=False, maximize=False,
         )  # fmt: skip
 
     return update
 
 
-def _sgd(p: Tensors, g: Tensors, buffers: list[Tensors], o: OptimizerSettings, rate: float, step: int) -> None:
+def _sgd(p: Tensors, g: Tensors, buffers: list[Tensors], o: OptimizerSettings, rate: float, step: Count) -> None:
     momentum = o.inertia
     torch._fused_sgd_(
         p, g, buffers[0] if momentum else [], weight_decay=o.weight_decay, momentum=momentum, lr=rate,
-        dampening=o.dampening, nesterov=o.looks_ahead, maximize=False, is_first_step=step == 1,
+        dampening=o.dampening, nesterov=o.looks_ahead, maximize=False, is_first_step=step.number == 1,
     )  # fmt: skip
 
 
@@ -67,13 +79,13 @@ def _decayed(p: Tensors, g: Tensors, o: OptimizerSettings) -> Tensors:
     return list(torch._foreach_add(g, p, alpha=o.weight_decay)) if o.weight_decay else g
 
 
-def _adagrad(p: Tensors, g: Tensors, buffers: list[Tensors], o: OptimizerSettings, rate: float, step: int) -> None:
+def _adagrad(p: Tensors, g: Tensors, buffers: list[Tensors], o: OptimizerSettings, rate: float, step: Count) -> None:
     for w, d, total in zip(p, _decayed(p, g, o), buffers[0], strict=True):
         total.addcmul_(d, d)
         w.addcdiv_(d, total.sqrt().add_(o.epsilon), value=-rate)
 
 
-def _rmsprop(p: Tensors, g: Tensors, buffers: list[Tensors], o: OptimizerSettings, rate: float, step: int) -> None:
+def _rmsprop(p: Tensors, g: Tensors, buffers: list[Tensors], o: OptimizerSettings, rate: float, step: Count) -> None:
     for w, d, square, velocity in zip(p, _decayed(p, g, o), *buffers, strict=True):
         square.mul_(o.forgetting).addcmul_(d, d, value=1 - o.forgetting)
         size = square.sqrt().add_(o.epsilon)
@@ -84,7 +96,7 @@ def _rmsprop(p: Tensors, g: Tensors, buffers: list[Tensors], o: OptimizerSetting
             w.addcdiv_(d, size, value=-rate)
 
 
-def _adadelta(p: Tensors, g: Tensors, buffers: list[Tensors], o: OptimizerSettings, rate: float, step: int) -> None:
+def _adadelta(p: Tensors, g: Tensors, buffers: list[Tensors], o: OptimizerSettings, rate: float, step: Count) -> None:
     for w, d, square, moved in zip(p, _decayed(p, g, o), *buffers, strict=True):
         square.mul_(o.forgetting).addcmul_(d, d, value=1 - o.forgetting)
         delta = moved.add(o.epsilon).sqrt_().div_(square.add(o.epsilon).sqrt_()).mul_(d)
@@ -108,6 +120,4 @@ UPDATES = {
 def clip(gradients: Tensors, limit: float) -> None:
     """Scale one member's gradients to a norm of at most ``limit``, as ``torch.nn.utils.clip_grad_norm_`` does."""
     norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-    share = limit / (float(norm) + 1e-6)
-    if share < 1 or math.isnan(share):
-        torch._foreach_mul_(gradients, share)
+    torch._foreach_mul_(gradients, torch.clamp(limit / (norm + 1e-6), max=1.0))  # the host need not know it

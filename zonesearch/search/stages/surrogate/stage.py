@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -69,6 +69,9 @@ class Surrogate:
         zones_max: zones that are handed on.
         first_seed: the seed index of the first round; another one for a second such stage in the same study.
         study_seed: of the design and of the proposals.
+        planned: where it goes on beyond what it was meant for, the numbers of trainings at which it was to end before,
+            rising; the first one is what the first design and the repeats are made for. A budget that has more for it
+            sets this.
     """
 
     heeds: ClassVar[frozenset[str]] = frozenset({"when", "constraints", "prior"})
@@ -85,6 +88,7 @@ class Surrogate:
     zones_max: int = 5
     first_seed: int = FIRST_SEED
     study_seed: int = 0
+    planned: tuple[int, ...] = ()
     name: str = "surrogate"
 
     def __post_init__(self) -> None:
@@ -97,6 +101,9 @@ class Surrogate:
         most = (FRESH - self.first_seed - 1) * self.batch
         expected = f"at most {most} with batch = {self.batch}"
         require(self.n_trainings <= most, self.name, "n_trainings", expected, self.n_trainings)
+        ends = (*self.planned, self.n_trainings)
+        fits = list(ends) == sorted(ends) and ends[0] >= 1
+        require(fits, self.name, "planned", "rising whole numbers up to n_trainings", self.planned)
 
     def plan(self, given: Any, trials: Trials) -> Plan:
         """What is known and the next round; the output is a tuple of zones.
@@ -107,7 +114,7 @@ class Surrogate:
             trials: all that is known.
         """
         cube = Cube(given if isinstance(given, Space) else self.space)
-        mine = self._mine(cube.space, trials)
+        mine = self._mine(cube.space, trials)[: self.n_trainings]
         at_first = _at_points(given, self.seeds, self.epochs, cube.space, trials)
         done = tuple(trial.training for trial in mine)
         seed = max((training.seed for training in done), default=self.first_seed)
@@ -130,6 +137,16 @@ class Surrogate:
         example = examples(self.space, self.epochs, self.first_seed)
         return Forecast(self.n_trainings, self.epochs, self.zones_max, example)
 
+    def further(self, n: int) -> Surrogate:
+        """The same search, with ``n`` trainings more after those that it was planned with."""
+        if not n:
+            return self
+        return replace(self, n_trainings=self.n_trainings + n, planned=(*self.planned, self.n_trainings))
+
+    @property
+    def _planned(self) -> int:
+        return (*self.planned, self.n_trainings)[0]
+
     def _mine(self, space: Space, trials: Trials) -> list[Trial]:
         """The trials of this stage's rounds, as long as it wants them, in a fixed order."""
         found = []
@@ -142,14 +159,16 @@ class Surrogate:
         return sorted(found, key=lambda trial: (trial.seed, trial.training.key))
 
     def _n_first(self, n_axes: int) -> int:
-        least = min(n_axes + 5, self.n_trainings // 2)  # of a small budget a fifth says too little
-        return min(self.n_trainings, max(math.ceil(self.first * self.n_trainings), least, 3))
+        n = self._planned
+        least = min(n_axes + 5, n // 2)  # of a small budget a fifth says too little
+        return min(n, max(math.ceil(self.first * n), least, 3))
 
     def _size(self, seed: int, n_before: int) -> int:
         """How many trainings the round has."""
         if seed == self.first_seed:
             return self._n_first(len(self.space.axes))
-        return min(self.batch, self.n_trainings - n_before)
+        end = next((end for end in self.planned if n_before < end), self.n_trainings)
+        return min(self.batch, end - n_before)
 
     def _points(self, cube: Cube, at_first: list[Trial], before: list[Trial], seed: int, size: int) -> Array:
         """The points of the round with this seed by what was known before, shape (at most ``size``, n_axes)."""
@@ -163,15 +182,15 @@ class Surrogate:
             return cube.allowed(drawn)[:size]
         posterior = fit(values.data(cube)[0], Prior())
         chances = outcomes.chances()
-        n_repeats = math.floor(self.repeats * self.n_trainings)
+        n_repeats = math.floor(self.repeats * self._planned)
         chosen: list[Array] = []
         for i in range(size):
             under_way = np.array(chosen).reshape(-1, cube.n_axes)
             believed = posterior.believing(under_way)
-            if len(before) + i >= self.n_trainings - n_repeats:
+            if self._planned - n_repeats <= len(before) + i < self._planned:
                 ranked = challenger(believed)
             else:
-                spare = self.n_trainings >= _SPARE * cube.n_axes**2
+                spare = self._planned >= _SPARE * cube.n_axes**2
                 trust = _TRUST / max(1, len(values)) if any(getattr(a, "prior", None) for a in cube.space.axes) else 0.0
                 n_known = _OUTSIDE[(len(before) + i) % len(_OUTSIDE)] if spare else 0
                 ranked = Search().ranked(

@@ -1,0 +1,238 @@
+"""Learning at home: what earlier runs of the user's teach the stage ``controller``, read once when a run begins.
+
+A run that is learned from may come from anybody. So nothing that it names is imported or called: its space, its metric
+and its numbers are read as any reader reads them, and what is kept is numbers by role
+(:class:`zonesearch.search.controller.lessons.Lesson`). What was learned stands among the settings in the new run's
+run.json, so that it goes on as it began, whatever becomes of the runs behind it or of the cache.
+
+The cache is a folder of one JSON file a run, ``zonesearch/learned`` in the user's cache (``XDG_CACHE_HOME``). With
+shards, on queues, in Optuna's sampler and in scikit-learn it does not count, because it differs between machines.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from zonesearch.core.reading import Reading
+from zonesearch.core.space import Space
+from zonesearch.errors import MergeError, StoreError, StudyError, ZoneSearchError
+from zonesearch.run.storage.kept import Kept
+from zonesearch.run.storage.run_folder import RunFolder, store_errors, write_atomically
+from zonesearch.run.storage.storage import is_address
+from zonesearch.run.storage.store import Store
+from zonesearch.search.controller.context import known_optimizer
+from zonesearch.search.controller.lessons import MOST_LESSONS, Lesson, lesson_of
+from zonesearch.search.controller.stage import Controller
+from zonesearch.search.stage import Stage
+from zonesearch.study.study import Study
+
+__all__ = ["Cached", "Learned", "as_learned", "learned_stages", "read_lesson"]
+
+_FORMAT = 1
+_LARGEST = 1_000_000  # bytes of a file in the cache; a lesson takes some kilobytes
+_ODD = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
+
+
+def read_lesson(run: str | Path) -> Lesson:
+    """What the run in the folder ``run``, or at the address of a storage, teaches.
+
+    Raises:
+        StoreError, MergeError: there is none, or it cannot be read.
+        StudyError: it cannot be understood, has no axis with a role, or too few trainings with a value.
+    """
+    opened = Kept.open(str(run)) if is_address(run) else RunFolder.open(run)
+    store = opened if isinstance(opened, Kept) else Store(opened, writer=None)
+    settings = opened.settings
+    try:
+        space = Space.parse(settings["space"])
+        reading, epochs = Reading.parse(settings["reading"]), int(settings["epochs"])
+        objective = opened.identity.get("objective")
+        table = objective.get("optimizer") if isinstance(objective, Mapping) else None
+        optimizer = known_optimizer(table.get("name")) if isinstance(table, Mapping) else ""
+        searched = {"optimizer", "optimizer.name", "arm"} & set(space.names)
+        return lesson_of(opened.name, space, store.load().trials, reading, epochs, "" if searched else optimizer)
+    except ZoneSearchError:
+        raise
+    except _ODD as error:
+        raise StudyError(
+            f"nothing can be learned from {run}: what it says that it looks for cannot be understood "
+            f"({type(error).__name__}: {str(error)[:200]})"
+        ) from None
+
+
+@dataclass(frozen=True)
+class Cached:
+    """A run in the cache.
+
+    Args:
+        source: its folder or address, by which it is known.
+        lesson: what it taught.
+    """
+
+    source: str
+    lesson: Lesson
+
+
+@dataclass(frozen=True)
+class Learned:
+    """The user's cache of lessons.
+
+    Args:
+        folder: made when the first is kept.
+    """
+
+    folder: Path
+
+    @classmethod
+    def of_user(cls) -> Learned:
+        """Below ``XDG_CACHE_HOME``, by default ``~/.cache``."""
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+        try:
+            cache = cache.expanduser()
+        except RuntimeError:  # a user without a home
+            raise StoreError("there is no home folder to keep a cache in: set XDG_CACHE_HOME") from None
+        return cls(cache / "zonesearch" / "learned")
+
+    def all(self) -> list[Cached]:
+        """What is kept, by source.
+
+        Raises:
+            StoreError: a file cannot be read or is damaged; names it.
+        """
+        if not self.folder.is_dir():
+            return []
+        with store_errors(f"the cache {self.folder} cannot be read"):
+            files = sorted(self.folder.glob("*.json"))
+        return sorted((self._read(file) for file in files), key=lambda each: each.source)
+
+    def keep(self, run: str | Path) -> Cached:
+        """Learn from a run; what was learned from it before is replaced. Raises as :func:`read_lesson`."""
+        source = _source(run)
+        found = Cached(source, read_lesson(run))
+        n_kept = len([each for each in self.all() if each.source != source])
+        if n_kept >= MOST_LESSONS:
+            raise StudyError(
+                f"{n_kept} runs are in the cache, and {MOST_LESSONS} are the most: `zonesearch learn --forget RUN`"
+            )
+        plain = {"format": _FORMAT, "source": source, "lesson": found.lesson.describe()}
+        with store_errors(f"the cache {self.folder} cannot be written"):
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            write_atomically(self._file(source), json.dumps(plain, indent=1) + "\n")
+        return found
+
+    def forget(self, run: str | Path) -> str:
+        """Take a run out: by its folder or address, or by the name of its file; gives what it was known by.
+
+        Raises:
+            StoreError: it is not in the cache, or its file cannot be removed.
+        """
+        file = self._file(_source(run))
+        named = self.folder / f"{Path(str(run)).name.removesuffix('.json')}.json"
+        file = file if file.exists() or not named.is_file() else named
+        if not file.exists():
+            raise StoreError(f"{run} is not among what was learned; `zonesearch learn --list` says what is")
+        with store_errors(f"{file} cannot be removed"):
+            file.unlink()
+        return str(run)
+
+    def _file(self, source: str) -> Path:
+        return self.folder / f"{hashlib.sha256(source.encode()).hexdigest()[:16]}.json"
+
+    def _read(self, file: Path) -> Cached:
+        mend = f"`zonesearch learn --forget {file.stem}` removes it"
+        try:
+            if file.stat().st_size > _LARGEST:
+                raise ValueError("it is too large")
+            plain = json.loads(file.read_bytes())
+            if plain["format"] != _FORMAT:
+                raise ValueError(f"it has format {plain['format']!r}")
+            return Cached(str(plain["source"]), Lesson.parse(plain["lesson"], str(file)))
+        except (OSError, StudyError, *_ODD) as error:
+            reason = getattr(error, "strerror", None) or str(error)[:200]
+            raise StoreError(f"{file} in the cache of what was learned cannot be read ({reason}): {mend}") from None
+
+
+def as_learned(
+    study: Study, into: str | Path | None = None, *, cache: bool = True, fresh: bool = False, reads: bool = True
+) -> Study:
+    """The study with what its stages ``controller`` have to learn.
+
+    Args:
+        study: as it was read.
+        into: where it runs: a run that was begun there goes on with what it had learned then, also where that was
+            nothing, unless ``learn_from`` or ``cache`` were changed.
+        cache: whether the user's cache may count.
+        fresh: whether a run that is there does not count.
+        reads: whether runs and the cache may be read; else only what the run in ``into`` says counts.
+
+    Raises:
+        StudyError, StoreError, MergeError: a run of ``learn_from``, or the cache, cannot be read.
+    """
+    if not any(isinstance(stage, Controller) for stage in study.stages):
+        return study
+    begun = [] if into is None or fresh else _begun(into)
+    if not reads:
+        known = {str(table.get("name")): tuple(table.get("learned") or ()) for table in begun}
+        stages = (
+            replace(stage, learned=known.get(stage.name, ())) if isinstance(stage, Controller) else stage
+            for stage in study.stages
+        )
+        return replace(study, stages=tuple(stages))
+    return replace(study, stages=learned_stages(study.stages, cache=cache, into=into, begun=begun))
+
+
+def learned_stages(
+    stages: Sequence[Stage], *, cache: bool, into: str | Path | None = None, begun: Sequence[Mapping[str, Any]] = ()
+) -> tuple[Stage, ...]:
+    """Stages with what those called ``controller`` have to learn; see :func:`as_learned`."""
+    return tuple(
+        _taught(stage, cache, into, begun) if isinstance(stage, Controller) and stage.learned is None else stage
+        for stage in stages
+    )
+
+
+def _begun(into: str | Path) -> list[Mapping[str, Any]]:
+    """The stages that the run in ``into`` was begun with."""
+    try:
+        settings = (Kept.open(str(into)) if is_address(into) else RunFolder.open(into)).settings
+    except (StoreError, MergeError, StudyError):  # none there, or one that opening it to write says more about
+        return []
+    return [table for table in settings.get("stages", ()) if isinstance(table, Mapping)]
+
+
+def _taught(stage: Controller, cache: bool, into: str | Path | None, begun: Sequence[Mapping[str, Any]]) -> Controller:
+    before = next((table for table in begun if table.get("name") == stage.name), None)
+    if before is not None:
+        same = list(before.get("learn_from", ())) == list(stage.learn_from) and before.get("cache", True) == stage.cache
+        if same:
+            return replace(stage, learned=tuple(before.get("learned") or ()))
+    own = None if into is None else _source(into)
+    lessons: dict[str, Lesson] = {}
+    for run in stage.learn_from:
+        if _source(run) == own:
+            raise StudyError(f"[{stage.name}] learn_from names {run}, which is the run itself")
+        try:
+            lessons[_source(run)] = read_lesson(run)
+        except ZoneSearchError as error:
+            raise type(error)(f"[{stage.name}] learn_from: {error}") from None
+    if cache and stage.cache:
+        for each in Learned.of_user().all():
+            if each.source != own:
+                lessons.setdefault(each.source, each.lesson)
+    if len(lessons) > MOST_LESSONS:
+        raise StudyError(
+            f"[{stage.name}] {len(lessons)} runs are to be learned from, in learn_from and the cache together, and "
+            f"{MOST_LESSONS} are the most"
+        )
+    different = {lesson.digest: lesson for lesson in lessons.values()}
+    return replace(stage, learned=tuple(lesson.describe() for lesson in different.values()))
+
+
+def _source(run: str | Path) -> str:
+    return str(run) if is_address(run) else str(Path(run).expanduser().resolve())

@@ -1,0 +1,166 @@
+"""What the learned prior foretells of a search before anything is trained.
+
+Surfaces are drawn from the prior at points spread over the space. Where their best points lie says where the zone
+probably is; how far the best of each lies above the best one in another region, against the noise between seeds, says
+how many trainings will tell the two apart. Draws have a fixed seed, so the same study gets the same forecast anywhere.
+
+The shares of draws are not quite the frequencies with which held-out tasks kept to them: rates lay outside more often,
+and many tasks had one best region that stands far above the others. So intervals are as wide as made the frequencies
+right on 36 tasks, which 30 others then confirmed or not (docs/controller.md).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from zonesearch.core.axes import Axis
+from zonesearch.core.lazy import Lazy
+from zonesearch.search.controller.view import View
+from zonesearch.statistics.gp.cube import Cube
+
+if TYPE_CHECKING:
+    from scipy import special
+    from scipy.stats import qmc
+else:
+    special = Lazy("scipy.special")
+    qmc = Lazy("scipy.stats.qmc")
+
+__all__ = ["PROBABILITY", "AxisForecast", "Foresight", "foresee", "shortest", "trainings_to_separate"]
+
+Array = npt.NDArray[np.float64]
+
+PROBABILITY = 0.8
+"""Of every interval."""
+_WITHIN = {"learning_rate": 0.9}
+_WITHIN_USUALLY = 0.82  # share of the draws within the interval of an axis
+_SEPARATING = (0.1, 0.5, 0.9)  # shares of the draws below the numbers of trainings that are said
+_EASIER = 2.5  # by how much farther from the middle, in logarithms, the lowest of these numbers lies than among draws
+_POINTS, _DRAWS = 512, 600
+_APART = 0.25  # of an axis: settings that differ more, on some axis, lie in different regions
+_POWER = 0.8  # with which a test at the level tells the two apart
+MOST_EACH = 1000
+"""Trainings of a setting beyond which it is said only that there are more."""
+
+
+@dataclass(frozen=True)
+class AxisForecast:
+    """Where the best value of an axis probably lies.
+
+    Args:
+        name, role: of the axis.
+        low, high: the ends of the interval, in the unit of the axis.
+        share: of the axis' range that the interval takes; near :data:`PROBABILITY` nothing is known of it.
+    """
+
+    name: str
+    role: str
+    low: float
+    high: float
+    share: float
+
+
+@dataclass(frozen=True)
+class Foresight:
+    """What is foretold.
+
+    Args:
+        axes: those that have a role, each with an interval that holds its best value with :data:`PROBABILITY`.
+        unknown: the names of the others.
+        each: trainings of each of the best two settings of different regions that tell them apart, in the middle.
+        each_low, each_high: between which that number lies with :data:`PROBABILITY`; ``MOST_EACH`` stands for more.
+        runs: the names of earlier runs that shifted the prior.
+    """
+
+    axes: tuple[AxisForecast, ...]
+    unknown: tuple[str, ...]
+    each: int
+    each_low: int
+    each_high: int
+    runs: tuple[str, ...] = ()
+
+
+def foresee(view: View, level: float = 0.95) -> Foresight | None:
+    """What is foretold of the space that ``view`` sees; None where no axis has a role.
+
+    Args:
+        view: the space under the prior.
+        level: at which two settings are to be told apart.
+    """
+    if not view.roles:
+        return None
+    cube = view.cube
+    points = spread_points(cube)
+    rng = np.random.default_rng(2)
+    best: list[Array] = []
+    needed: list[Array] = []
+    apart = differing(cube, points)
+    for sight in view.sights:
+        n = round(_DRAWS * sight[3])
+        if not n or not len(points):
+            continue
+        surfaces, noise = view.drawn(points, sight, n, rng)
+        top = np.argmax(surfaces, axis=1)
+        best.append(top)
+        rivals = np.where(apart[top], surfaces, -np.inf)
+        gaps = surfaces[np.arange(n), top] - rivals.max(1)
+        second = np.argmax(rivals, axis=1)
+        needed.append(trainings_to_separate(gaps, 0.5 * (noise[top] + noise[second]), level))
+    tops = points[np.concatenate(best)]
+    numbers = np.concatenate(needed)
+    axes = tuple(_on_axis(cube, name, role, tops) for name, role in view.roles.items() if cube.space[name].ordered)
+    low, middle, high = np.quantile(numbers, _SEPARATING)
+    low, middle, high = (
+        min(MOST_EACH, max(2, math.ceil(q))) for q in (middle * (low / middle) ** _EASIER, middle, high)
+    )
+    unknown = tuple(name for name in cube.space.names if name not in view.roles)
+    shifted = tuple(lesson.run for lesson in view.lessons) if view.is_shifted else ()
+    return Foresight(axes, unknown, middle, low, high, shifted)
+
+
+def spread_points(cube: Cube) -> Array:
+    """Allowed points, spread evenly, the same for every study with this space; shape (n, n_axes)."""
+    drawn = qmc.Sobol(cube.n_axes, scramble=False).random(_POINTS)
+    found: Array = np.unique(cube.allowed(cube.snap(drawn)), axis=0)
+    return found
+
+
+def differing(cube: Cube, points: Array) -> npt.NDArray[np.bool_]:
+    """Which points lie in different regions, shape (n, n)."""
+    return np.asarray(np.abs(points[:, None] - points[None]).max(2) > _APART)
+
+
+def trainings_to_separate(gaps: Array, noise: Array, level: float) -> Array:
+    """Trainings of each of two settings with which a two-sided test at ``level`` finds a gap four times in five.
+
+    Args:
+        gaps: of their expected values, shape (n,).
+        noise: the variance of a training, shape (n,).
+    """
+    z = float(special.ndtri(1 - (1 - level) / 2) + special.ndtri(_POWER))
+    needed = 2 * z**2 * noise / np.maximum(gaps, 1e-9) ** 2
+    return np.asarray(np.clip(needed, 2.0, 10.0 * MOST_EACH))
+
+
+def shortest(values: Array, share: float) -> tuple[float, float]:
+    """The ends of the shortest interval that holds this share of ``values``."""
+    ordered = np.sort(values)
+    n = min(len(ordered), max(1, math.ceil(share * len(ordered))))
+    widths = ordered[n - 1 :] - ordered[: len(ordered) - n + 1]
+    start = int(np.argmin(widths))
+    return float(ordered[start]), float(ordered[start + n - 1])
+
+
+def _on_axis(cube: Cube, name: str, role: str, tops: Array) -> AxisForecast:
+    axis: Any = cube.space[name]
+    assert isinstance(axis, Axis)
+    where = tops
+    if cube.space.conditional:
+        where = np.array([top for top in tops if name in cube.space.branch(cube.params(top))]).reshape(-1, cube.n_axes)
+    column = where[:, cube.space.names.index(name)] if len(where) else np.array([0.0, 1.0])
+    low, high = shortest(column, _WITHIN.get(role, _WITHIN_USUALLY))
+    return AxisForecast(name, role, float(axis.from_unit(low)), float(axis.from_unit(high)), high - low)
