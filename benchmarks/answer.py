@@ -37,7 +37,7 @@ import numpy as np
 from benchmarks.answer_searches import OURS, SEEDS_A_POINT, TASKS, WAYS, Task, file_of, read
 from zonesearch.benchmark.recommending import recommend
 from zonesearch.core.trials import Params, Training, Trial
-from zonesearch.statistics.incumbent import Leader
+from zonesearch.statistics.incumbent import Incumbent
 
 POINTS = 0.1
 """What a recommendation may lack, in points (100 x accuracy)."""
@@ -64,7 +64,7 @@ def steps(task: Task, way: str, records: Sequence[Mapping[str, Any]]) -> list[St
 
 def _of_script(records: Sequence[Mapping[str, Any]]) -> Iterable[Step]:
     """The best mean of all seeds of a point; what was pruned has none."""
-    best, leader, bests = -math.inf, None, []
+    best, incumbent, bests = -math.inf, None, []
     for record in records:
         if "curve" not in record:
             continue
@@ -72,12 +72,12 @@ def _of_script(records: Sequence[Mapping[str, Any]]) -> Iterable[Step]:
         bests.append(max(record["curve"]))
         whole = len(bests) == SEEDS_A_POINT and not record["pruned"]
         if whole and sum(bests) / len(bests) > best:
-            best, leader = sum(bests) / len(bests), record["params"]
-        yield record["cpu"], record["wall"], leader
+            best, incumbent = sum(bests) / len(bests), record["params"]
+        yield record["cpu"], record["wall"], incumbent
 
 
 def _of_ours(task: Task, way: str, records: Sequence[Mapping[str, Any]]) -> Iterable[Step]:
-    leader, came = Leader(), []
+    incumbent, came = Incumbent(), []
     for record in records:
         new = [
             Trial(
@@ -88,8 +88,8 @@ def _of_ours(task: Task, way: str, records: Sequence[Mapping[str, Any]]) -> Iter
             for each in record.get("trials", ())
         ]
         came.extend(new)
-        leader.add(new)
-        point = leader.params
+        incumbent.add(new)
+        point = incumbent.params
         if "best" in record:
             point = record["best"]
         elif way == "strong":
@@ -150,11 +150,11 @@ class Truth:
         """Train what is missing; whether nothing is."""
         recipe = self.task.recipe()
         while missing := self.missing(settings):
-            for bundle in recipe.bundles(missing):
+            for job in recipe.jobs(missing):
                 if time.perf_counter() > until:
                     return False
                 with self.path.open("a", encoding="utf-8") as file:
-                    for trial in recipe.train(bundle, lambda share: None):
+                    for trial in recipe.train(job, lambda share: None):
                         value = 0.0 if trial.accuracy is None else trial.accuracy
                         record = {"params": dict(trial.params), "seed": trial.seed, "accuracy": value}
                         file.write(json.dumps(record) + "\n")

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from zonesearch.core.objective import Bundle, Report
+from zonesearch.core.objective import Job, Report
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Trial, Trials
 from zonesearch.training.recipe import Recipe
@@ -120,9 +120,9 @@ class Reseeded(Recipe):
 
     shift: int = 0
 
-    def train(self, bundle: Bundle, report: Report, keep: Any = None) -> Iterator[Trial]:
-        moved = tuple(replace(training, seed=training.seed + self.shift) for training in bundle.trainings)
-        for trial in super().train(Bundle(moved, bundle.cost), report, keep):
+    def train(self, job: Job, report: Report, keep: Any = None) -> Iterator[Trial]:
+        moved = tuple(replace(training, seed=training.seed + self.shift) for training in job.trainings)
+        for trial in super().train(Job(moved, job.cost), report, keep):
             yield replace(trial, training=replace(trial.training, seed=trial.training.seed - self.shift))
 
 
@@ -265,10 +265,10 @@ class _Watching:
 
     clocked: Clocked
 
-    def round_begins(self, at: Any, bundles: Sequence[Any], n_stages: int) -> None:
+    def round_begins(self, at: Any, jobs: Sequence[Any], n_stages: int) -> None:
         """Nothing to note."""
 
-    def bundle_moves(self, key: str, share: float) -> None:
+    def job_moves(self, key: str, share: float) -> None:
         """Nothing to note."""
 
     def ended(self) -> None:

@@ -34,7 +34,7 @@ from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 
-from zonesearch.core.objective import Bundle
+from zonesearch.core.objective import Job
 from zonesearch.core.trials import Training
 from zonesearch.training import frozen, loop
 from zonesearch.training.networks import build
@@ -124,7 +124,7 @@ def recipe(network: dict[str, Any], batch: int, precision: str, n: int = N_TRAIN
 
 def train(made: Recipe, epochs: int, seed: int = 0) -> float:
     """The accuracy of a training."""
-    (trial,) = made.train(Bundle((Training({}, seed, epochs),)), lambda share: None)
+    (trial,) = made.train(Job((Training({}, seed, epochs),)), lambda share: None)
     return trial.accuracy or 0.0
 
 

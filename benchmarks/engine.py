@@ -113,8 +113,8 @@ def accuracies(recipe: Recipe, trainings: Sequence[Training]) -> list[float]:
 
 
 def stacked(recipe: Recipe, trainings: Sequence[Training]) -> list[Trial]:
-    """(c), (d) What an engine does with the bundles of these trainings."""
-    return [trial for bundle in recipe.bundles(trainings) for trial in recipe.train(bundle, lambda share: None)]
+    """(c), (d) What an engine does with the jobs of these trainings."""
+    return [trial for job in recipe.jobs(trainings) for trial in recipe.train(job, lambda share: None)]
 
 
 def images() -> tuple[tuple[Any, Any], tuple[Any, Any]]:

@@ -44,7 +44,7 @@ from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Trials
 from zonesearch.run.recorded import read_run
-from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.search_results import SearchResults
 from zonesearch.study.files import read_study
 
 __all__ = ["FOLDER", "MAP", "main", "tables"]
@@ -71,10 +71,10 @@ def record(runs: Path) -> None:
     FOLDER.mkdir(exist_ok=True)
     if (runs / "mnist_fnn").is_dir():
         study = read_study(HERE.parent / "studies" / "mnist_fnn.toml")
-        findings = read_run(runs / "mnist_fnn")[0]
-        own = Trials(trial for trial in findings.trials.records() if trial.epochs == study.epochs)
-        findings = replace(findings, space=study.space, epochs=study.epochs, trials=own)
-        write_map(_gridded(findings), MAP)
+        results = read_run(runs / "mnist_fnn")[0]
+        own = Trials(trial for trial in results.trials.records() if trial.epochs == study.epochs)
+        results = replace(results, space=study.space, epochs=study.epochs, trials=own)
+        write_map(_gridded(results), MAP)
         write_contest(replay(read_map(MAP)), FOLDER / "contest.json")
     for folder in (runs / "mnist_fnn_80", runs / "mnist_fnn"):
         if folder.is_dir():
@@ -93,10 +93,10 @@ def record(runs: Path) -> None:
         _write_tests(read_run(runs / "mnist_fnn_reader")[0].trials, FOLDER / "reader_test.json")
 
 
-def _gridded(findings: Findings, name: str = "mnist_full") -> RecordedMap:
+def _gridded(results: SearchResults, name: str = "mnist_full") -> RecordedMap:
     """The cells of the grid alone, those that have a training."""
-    rows = {axis.name: set(axis.row()) for axis in findings.space.axes}
-    whole = map_of(findings)
+    rows = {axis.name: set(axis.row()) for axis in results.space.axes}
+    whole = map_of(results)
     cells = [cell for cell in whole.cells if all(cell.params[axis] in row for axis, row in rows.items())]
     cells.sort(key=lambda cell: (cell.params["batch"], cell.params["width"]))
     return replace(whole, cells=tuple(cells), name=name)
@@ -106,23 +106,23 @@ def _space(widths: Sequence[int], batches: Sequence[int]) -> Space:
     return Space.parse({"width": list(widths), "batch": list(batches)})
 
 
-def _part(findings: Findings, space: Space, epochs: int, name: str) -> RecordedMap | None:
+def _part(results: SearchResults, space: Space, epochs: int, name: str) -> RecordedMap | None:
     """The cells of ``space`` whose trainings are so long; None where some cell has none."""
-    long_enough = Trials(trial for trial in findings.trials if trial.epochs >= epochs)
-    found = replace(findings, space=space, epochs=epochs, trials=long_enough)
+    long_enough = Trials(trial for trial in results.trials if trial.epochs >= epochs)
+    found = replace(results, space=space, epochs=epochs, trials=long_enough)
     if not any(space.contains(trial.params) for trial in long_enough):
         return None
     recorded = _gridded(found, name)
     return recorded if len(recorded.cells) == space.n_cells else None
 
 
-def _write_whole(findings: Findings, name: str) -> None:
+def _write_whole(results: SearchResults, name: str) -> None:
     """The widths of a run that are trained, with as many seeds as all of them have."""
-    lengths = {trial.epochs for trial in findings.trials if trial.complete}
-    done = {int(trial.params["width"]) for trial in findings.trials if trial.complete}
-    batches = {int(trial.params["batch"]) for trial in findings.trials if trial.complete}
+    lengths = {trial.epochs for trial in results.trials if trial.complete}
+    done = {int(trial.params["width"]) for trial in results.trials if trial.complete}
+    batches = {int(trial.params["batch"]) for trial in results.trials if trial.complete}
     if done:
-        recorded = _part(findings, _space(sorted(done), sorted(batches)), max(lengths), f"mnist_{name}")
+        recorded = _part(results, _space(sorted(done), sorted(batches)), max(lengths), f"mnist_{name}")
         if recorded is not None:
             write_map(recorded, FOLDER / f"{name}.json")
 

@@ -32,8 +32,8 @@ from zonesearch.run.recorded import read_run
 from zonesearch.run.running import run_study
 from zonesearch.search.stage import Forecast, Plan
 from zonesearch.statistics.candidates import as_candidates
-from zonesearch.statistics.findings import Findings
 from zonesearch.statistics.noise import Cell, map_cells
+from zonesearch.statistics.search_results import SearchResults
 from zonesearch.study.files import read_study
 from zonesearch.study.study import Study
 
@@ -86,53 +86,53 @@ class Choice:
     values: tuple[float, ...] = ()
 
 
-def chosen(findings: Findings) -> list[Chosen]:
+def chosen(results: SearchResults) -> list[Chosen]:
     """The choices of the stages that are finished, the plain grid's first."""
-    n_cells = findings.space.n_cells
-    n_seeds = _seeds_of_all(findings)
-    if not n_seeds or not findings.zones:
-        raise SystemExit(f"{findings.name} has no map yet: let `zonesearch run` go on")
-    spent = _spent(findings)
-    found = [Chosen("plain grid, one seed", _best_cell(findings, 1).params, n_cells)]
+    n_cells = results.space.n_cells
+    n_seeds = _seeds_of_all(results)
+    if not n_seeds or not results.zones:
+        raise SystemExit(f"{results.name} has no map yet: let `zonesearch run` go on")
+    spent = _spent(results)
+    found = [Chosen("plain grid, one seed", _best_cell(results, 1).params, n_cells)]
     if n_seeds > 1:
-        found.append(Chosen(f"plain grid, {n_seeds} seeds", _best_cell(findings, n_seeds).params, n_seeds * n_cells))
-    found.append(Chosen("zones", findings.zones[0].peak, spent["grid"]))
+        found.append(Chosen(f"plain grid, {n_seeds} seeds", _best_cell(results, n_seeds).params, n_seeds * n_cells))
+    found.append(Chosen("zones", results.zones[0].peak, spent["grid"]))
     averaged = found[-1]
     if "interval" in spent:
-        candidates = as_candidates(findings.candidates or findings.zones)
+        candidates = as_candidates(results.candidates or results.zones)
         best = max(candidates, key=lambda candidate: candidate.value).params
         averaged = Chosen("intervals", best, spent["interval"])
         found.append(averaged)
-    verdict = findings.verdict
+    verdict = results.verdict
     if verdict is not None and verdict.best is not None and verdict.recommended is not None:
         found.append(Chosen("schedules, the best", verdict.best.finalist.params, spent["polish"]))
         found.append(Chosen("schedules, recommended", verdict.recommended.finalist.params, spent["polish"]))
     found.append(Chosen(f"{averaged.by}, weights averaged", averaged.params, averaged.spent, AVERAGED))
-    found.append(Chosen(f"strong search, {STRONG_TRAININGS} trainings", _strong(findings), STRONG_TRAININGS))
+    found.append(Chosen(f"strong search, {STRONG_TRAININGS} trainings", _strong(results), STRONG_TRAININGS))
     return found
 
 
-def _best_cell(findings: Findings, n_seeds: int) -> Cell:
+def _best_cell(results: SearchResults, n_seeds: int) -> Cell:
     """Of a plain grid with so many seeds a cell."""
-    points = list(findings.space.grid())
-    known = map_cells(points, findings.trials, seeds=range(n_seeds), epochs=findings.epochs, reading=findings.reading)
+    points = list(results.space.grid())
+    known = map_cells(points, results.trials, seeds=range(n_seeds), epochs=results.epochs, reading=results.reading)
     return max((cell for cell in known if cell.values), key=lambda cell: cell.score)
 
 
-def _seeds_of_all(findings: Findings) -> int:
+def _seeds_of_all(results: SearchResults) -> int:
     """How many seeds every cell has."""
     n = 0
-    points = [Training(point, 0, findings.epochs) for point in findings.space.grid()]
-    while not findings.trials.missing([replace(point, seed=n) for point in points]):
+    points = [Training(point, 0, results.epochs) for point in results.space.grid()]
+    while not results.trials.missing([replace(point, seed=n) for point in points]):
         n += 1
     return n
 
 
-def _spent(findings: Findings) -> dict[str, int]:
+def _spent(results: SearchResults) -> dict[str, int]:
     """Trainings until the end of each stage."""
     known: set[Any] = set()
     found = {}
-    for stage in findings.stages:
+    for stage in results.stages:
         if not stage.finished:
             break
         known |= {training.identity for training in stage.wanted}
@@ -140,17 +140,17 @@ def _spent(findings: Findings) -> dict[str, int]:
     return found
 
 
-def _strong(findings: Findings) -> Params:
+def _strong(results: SearchResults) -> Params:
     """What the strong search recommends on the map of the run."""
-    recorded = map_of(findings)
-    gridded = replace(recorded, cells=tuple(cell for cell in recorded.cells if _on_grid(cell.params, findings)))
+    recorded = map_of(results)
+    gridded = replace(recorded, cells=tuple(cell for cell in recorded.cells if _on_grid(cell.params, results)))
     found = search(method("strong"), gridded, budget=min(STRONG_TRAININGS, len(gridded.cells))).recommended
     assert found is not None
     return gridded.cells[gridded.nearest(found)].params
 
 
-def _on_grid(params: Params, findings: Findings) -> bool:
-    return all(params[axis.name] in axis.row() for axis in findings.space.axes)
+def _on_grid(params: Params, results: SearchResults) -> bool:
+    return all(params[axis.name] in axis.row() for axis in results.space.axes)
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ def measure(
             trials = read_run(folder)[0].trials
         else:
             observer = None if folder is None else ProgressBars(measured, folder)
-            trials = run_study(measured, into=folder, observer=observer).findings.trials
+            trials = run_study(measured, into=folder, observer=observer).results.trials
         for choice in choices:
             if choice.overrides == overrides:
                 own = [trials.get(training) for training in replace(stage, points=(choice.params,)).trainings]
@@ -279,9 +279,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the result as JSON too")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    findings, _ = read_run(options.run)
+    results, _ = read_run(options.run)
     path = options.run / "study.toml"
-    choices = chosen(findings)
+    choices = chosen(results)
     if options.only:
         names = tuple(name.strip() for name in options.only.split(","))
         choices = [c for c in choices if c is choices[0] or c.by.startswith(names)]

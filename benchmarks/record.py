@@ -36,7 +36,7 @@ def main() -> None:
     study = gridded(read_study(wanted.study), wanted.seeds)
     folder = wanted.into or Path("runs") / f"{study.name}-recorded"
     result = run_study(study, into=folder, workers=wanted.workers, observer=ProgressBars(study, folder))
-    found = map_of(result.findings)
+    found = map_of(result.results)
     size = write_map(found, wanted.out)
     print(f"{wanted.out}: {len(found.cells)} cells, {wanted.seeds} seeds, {found.epochs} epochs, {size / 1000:.0f} kB")
 

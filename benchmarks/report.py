@@ -50,8 +50,8 @@ def main() -> None:
         seconds, pages = [], []
         for _ in range(3):
             start = time.perf_counter()
-            findings, _ = read_run(run)
-            page = render(findings)
+            results, _ = read_run(run)
+            page = render(results)
             seconds.append(time.perf_counter() - start)
             pages.append(hashlib.sha256(page.encode()).hexdigest())
     figures = {

@@ -2,7 +2,7 @@
 
 Trainings sleep, so that one machine can play many: what is measured is the engine, not the processor. The ideal time is
 that of the sleeps alone, perfectly packed; efficiency is the ideal over the measured time; overhead is what an empty
-training costs. Workers are started, and have trained one bundle each, before the clock runs.
+training costs. Workers are started, and have trained one job each, before the clock runs.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zonesearch.core.objective import Bundle, Report
+from zonesearch.core.objective import Job, Report
 from zonesearch.core.trials import Training, Trial
 from zonesearch.run.engines.engine import Engine
 from zonesearch.run.engines.runner import open_engine
@@ -34,10 +34,10 @@ EPOCHS = 40
 
 @dataclass(frozen=True)
 class Sleeper:
-    """Sleeps for each bundle, then gives every training a curve as long as a real one."""
+    """Sleeps for each job, then gives every training a curve as long as a real one."""
 
     seconds: float
-    per_bundle: int = 1
+    per_job: int = 1
 
     def fingerprint(self) -> Mapping[str, Any]:
         return {"sleeper": self.seconds}
@@ -45,14 +45,14 @@ class Sleeper:
     def check(self, params: Mapping[str, Any]) -> None:
         pass
 
-    def bundles(self, trainings: Sequence[Training]) -> list[Bundle]:
-        step = self.per_bundle
-        return [Bundle(tuple(trainings[i : i + step])) for i in range(0, len(trainings), step)]
+    def jobs(self, trainings: Sequence[Training]) -> list[Job]:
+        step = self.per_job
+        return [Job(tuple(trainings[i : i + step])) for i in range(0, len(trainings), step)]
 
-    def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
+    def train(self, job: Job, report: Report) -> Iterator[Trial]:
         time.sleep(self.seconds)
         report(1.0)
-        for training in bundle.trainings:
+        for training in job.trainings:
             yield trial(training)
 
 
@@ -64,32 +64,32 @@ def trial(training: Training) -> Trial:
     return Trial(training, accuracy=max(accuracies), curve=curve, provenance={"host": "benchmark", "shard": "1/1"})
 
 
-def seconds_for(engine: Engine, objective: Sleeper, n_bundles: int, folder: Path, seed: int) -> float:
-    """Wall time to train and record ``n_bundles`` bundles."""
-    trainings = [Training({"x": i}, seed, EPOCHS) for i in range(n_bundles * objective.per_bundle)]
+def seconds_for(engine: Engine, objective: Sleeper, n_jobs: int, folder: Path, seed: int) -> float:
+    """Wall time to train and record ``n_jobs`` jobs."""
+    trainings = [Training({"x": i}, seed, EPOCHS) for i in range(n_jobs * objective.per_job)]
     with Store(RunFolder.create_or_open(folder / f"run-{seed}", objective.fingerprint())) as store:
-        bundles = objective.bundles(trainings)
+        jobs = objective.jobs(trainings)
         begun = time.perf_counter()
-        engine.run(objective, bundles, store.append)
+        engine.run(objective, jobs, store.append)
         return time.perf_counter() - begun
 
 
 def measure(where: str, workers: int, sleep_s: float, folder: Path) -> dict[str, Any]:
-    """Efficiency with ``workers`` and overhead per training, alone and in bundles of ten."""
+    """Efficiency with ``workers`` and overhead per training, alone and in jobs of ten."""
     with open_engine(where, workers=workers) as engine:
         seconds_for(engine, Sleeper(0.2), 2 * workers, folder, 0)  # every worker is up and has the objective
         n = 8 * workers
         took = seconds_for(engine, Sleeper(sleep_s), n, folder, 1)
         single = seconds_for(engine, Sleeper(0.0), 500, folder, 2) / 500
-        bundled = seconds_for(engine, Sleeper(0.0, per_bundle=10), 50, folder, 3) / 500
+        bundled = seconds_for(engine, Sleeper(0.0, per_job=10), 50, folder, 3) / 500
     return {
         "engine": where,
         "workers": workers,
         "sleep_s": sleep_s,
-        "bundles": n,
+        "jobs": n,
         "efficiency": 8 * sleep_s / took,
         "overhead_ms_per_training": 1000 * single,
-        "overhead_ms_per_training_in_bundles_of_10": 1000 * bundled,
+        "overhead_ms_per_training_in_jobs_of_10": 1000 * bundled,
     }
 
 
@@ -143,7 +143,7 @@ def main() -> None:
                 print(
                     f"{where:14} {workers:3} workers: efficiency {row['efficiency']:6.1%}, overhead "
                     f"{row['overhead_ms_per_training']:.2f} ms a training, "
-                    f"{row['overhead_ms_per_training_in_bundles_of_10']:.2f} ms in bundles of 10",
+                    f"{row['overhead_ms_per_training_in_jobs_of_10']:.2f} ms in jobs of 10",
                     flush=True,
                 )
     if given.trials:

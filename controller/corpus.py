@@ -46,8 +46,8 @@ def train_turn(task: Task, turn: int, size: int = TURN) -> dict[str, npt.NDArray
     drawn = [draw(task, number) for number in numbers]
     trainings = [Training(params, seed, task.epochs) for params in drawn for seed in range(N_SEEDS)]
     trials: dict[Training, Trial] = {}
-    for bundle in recipe.bundles(trainings):
-        for trial in recipe.train(bundle, lambda share: None):
+    for job in recipe.jobs(trainings):
+        for trial in recipe.train(job, lambda share: None):
             trials[trial.training] = trial
     shape = len(drawn), N_SEEDS, task.epochs
     accuracy, loss = np.full(shape, LOST, dtype=np.uint16), np.full(shape, np.nan, dtype=np.float16)

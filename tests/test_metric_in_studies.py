@@ -13,7 +13,7 @@ import pytest
 from zonesearch import Metric, ObjectiveError, StudyError, Training, Trial, read_study, run_pipeline
 from zonesearch.cli.main import main
 from zonesearch.core.metric import ACCURACY
-from zonesearch.core.objective import Bundle
+from zonesearch.core.objective import Job
 from zonesearch.run.recorded import read_run
 from zonesearch.run.running import as_recorded, open_run
 from zonesearch.run.storage.run_folder import RunFolder
@@ -99,9 +99,9 @@ def test_every_command_shows_the_metric_in_its_own_sign(here: Path, capsys: pyte
     status = json.loads(capsys.readouterr().out)
     assert status["metric"] == {"name": "rmse", "direction": "minimize", "unit": "m"}
     assert status["best"] == {"params": {"width": 16}, "rmse": 50.0}
-    findings = read_run(here / "it")[0]
-    assert findings.metric == Metric("rmse", unit="m")
-    best = min(findings.candidates, key=lambda candidate: candidate.value)
+    results = read_run(here / "it")[0]
+    assert results.metric == Metric("rmse", unit="m")
+    best = min(results.candidates, key=lambda candidate: candidate.value)
     assert (best.params, best.value) == ({"width": 16}, pytest.approx(50.05))
 
 
@@ -118,7 +118,7 @@ def test_a_run_is_resumed_by_the_same_metric_and_refused_by_another(here: Path, 
 def test_a_named_accuracy_is_found_among_the_values_of_a_function(here: Path) -> None:
     text = ERRORS.replace("fitted:rmse", "fitted:both")
     named = text.replace('name = "rmse"\ndirection = "minimize"\nunit = "m"', 'name = "accuracy"')
-    [trial] = study(named, here).objective().train(Bundle((Training({"width": 4}),)), lambda share: None)
+    [trial] = study(named, here).objective().train(Job((Training({"width": 4}),)), lambda share: None)
     assert (trial.accuracy, trial.noted) == (0.5, {"latency_ms": 7.0})
     with pytest.raises(ObjectiveError, match='must give "rmse", which is searched, but gave latency_ms, accuracy'):
         run_pipeline(study(text, here, "other"), into=here / "other")
@@ -136,7 +136,7 @@ def test_a_network_is_searched_for_what_it_measures(here: Path) -> None:
     assert study(TABLE, here).metric == Metric("r2")
     named = study(TABLE + '[metric]\nname = "r2"\n', here)
     assert named.objective().fingerprint() == study(TABLE, here).objective().fingerprint()
-    [trial] = by_metric.objective().train(Bundle((Training({"width": 4}, epochs=2),)), lambda share: None)
+    [trial] = by_metric.objective().train(Job((Training({"width": 4}, epochs=2),)), lambda share: None)
     assert trial.metric == Metric("rmse", unit="m")
     assert trial.accuracy == min(trial.validation_curve) > 0
 
@@ -148,7 +148,7 @@ def test_a_metric_of_the_users_own_is_named_beside_a_network(here: Path) -> None
     table = '[metric]\nname = "price"\ndirection = "minimize"\nunit = "EUR"\n'
     made = study(TABLE + 'metric = "fitted:cost"\n' + table, here)
     assert made.metric == Metric("price", "minimize", "EUR")
-    [trial] = made.objective().train(Bundle((Training({"width": 4}, epochs=2),)), lambda share: None)
+    [trial] = made.objective().train(Job((Training({"width": 4}, epochs=2),)), lambda share: None)
     assert trial.metric == made.metric
     assert trial.accuracy == min(trial.validation_curve) > 0
     assert study(TABLE + 'metric = "fitted:cost"\ndirection = "minimise"\n', here).metric == Metric("cost", "minimize")
@@ -161,7 +161,7 @@ def test_a_metric_of_the_users_own_is_named_beside_a_network(here: Path) -> None
         ('[metric]\nname = "rmse"\ndirection = "maximize"\n', "rmse is to be minimized; leave it out"),
         ('metric = "rmse"\ndirection = "maximise"\n', "rmse is to be minimized; leave it out"),
         ('[metric]\nname = "rsme"\n', 'did you mean "rmse"'),
-        ('[metric]\nname = "width"\n', "nothing that a network measures"),
+        ('[metric]\nname = "width"\n', "not something a network measures"),
         ('[space.arm]\nvalues = ["a"]\n[arms.a]\ntraining.metric = "mae"\n', "\\[arms.a\\] measures mae, the study r2"),
     ],
 )
@@ -192,11 +192,11 @@ def test_old_runs_are_the_same_experiment_but_for_turned_errors(here: Path) -> N
 
 
 def test_old_errors_are_shown_as_they_were_recorded() -> None:
-    findings = read_run(OLD / "errors-old")[0]
-    assert findings.metric == findings.trials.metric == ACCURACY
-    assert all(trial.accuracy < 0 for trial in findings.trials)
-    assert "%" not in findings.metric.text(findings.zones[0].value)
-    assert any(said.startswith("An older version recorded rmse with its sign turned") for said in findings.notes)
+    results = read_run(OLD / "errors-old")[0]
+    assert results.metric == results.trials.metric == ACCURACY
+    assert all(trial.accuracy < 0 for trial in results.trials)
+    assert "%" not in results.metric.text(results.zones[0].value)
+    assert any(said.startswith("An older version recorded rmse with its sign turned") for said in results.notes)
     assert not any("sign turned" in said for said in read_run(OLD / "digits-old")[0].notes)
 
 
@@ -212,11 +212,11 @@ class Plain:
     def check(self, params) -> None:
         pass
 
-    def bundles(self, trainings):
-        return [Bundle((training,)) for training in trainings]
+    def jobs(self, trainings):
+        return [Job((training,)) for training in trainings]
 
-    def train(self, bundle, report):
-        for training in bundle.trainings:
+    def train(self, job, report):
+        for training in job.trainings:
             yield Trial(training, accuracy=(training.params["x"] - 2.0) ** 2)
 
 
@@ -226,7 +226,7 @@ def test_an_objective_that_does_not_know_its_metric_is_told() -> None:
     assert found.zones[0].peak == {"x": 2}
     plain = run_pipeline({"x": [0, 1, 2, 3]}, objective=Plain(), stages=["coordinate"])
     assert plain.zones[0].peak == {"x": 0}
-    assert plain.findings.fingerprint != found.findings.fingerprint
+    assert plain.results.fingerprint != found.results.fingerprint
 
 
 def test_an_objective_that_knows_its_metric_is_not_called_otherwise() -> None:

@@ -149,7 +149,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         assert result.verdict is not None
         assert capsys.readouterr().out.strip() == result.verdict.sentence
         assert set(result.frame()["state"]) == {"complete"}
-        assert [stage.name for stage in result.findings.stages] == ["grid", "interval", "polish"]
+        assert [stage.name for stage in result.results.stages] == ["grid", "interval", "polish"]
         assert result.verdict.sentence in Path("run/report.html").read_text()
         return result
 

@@ -43,7 +43,7 @@ def test_the_small_map_says_what_zones_and_schedules_give(tmp_path: Path) -> Non
     polish = ["polish.keep=2", "polish.repeats=2", "run.workers=1"]
     study = read_study(STUDIES / "mnist_fnn_small.toml", [*DIGITS, *fewer, *polish])
     result = run_study(study, into=tmp_path / "run")
-    choices = chosen(result.findings)
+    choices = chosen(result.results)
     assert [choice.by for choice in choices] == [
         "plain grid, one seed", "plain grid, 2 seeds", "zones", "intervals", "schedules, the best",
         "schedules, recommended", "intervals, weights averaged", "strong search, 25 trainings"

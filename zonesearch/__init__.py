@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from zonesearch.benchmark.comparing import compare_methods
     from zonesearch.core.axes import Axis, Choice
     from zonesearch.core.metric import Metric
-    from zonesearch.core.objective import Bundle, Objective
+    from zonesearch.core.objective import Job, Objective
     from zonesearch.core.space import Space
     from zonesearch.core.trials import Training, Trial, Trials
     from zonesearch.errors import (
@@ -43,7 +43,7 @@ __version__ = "0.2.0"
 
 __all__ = [
     "Axis",
-    "Bundle",
+    "Job",
     "Choice",
     "MergeError",
     "Metric",
@@ -75,7 +75,7 @@ _HOMES = {
     "zonesearch.benchmark.comparing": ("compare_methods",),
     "zonesearch.core.axes": ("Axis", "Choice"),
     "zonesearch.core.metric": ("Metric",),
-    "zonesearch.core.objective": ("Bundle", "Objective"),
+    "zonesearch.core.objective": ("Job", "Objective"),
     "zonesearch.core.space": ("Space",),
     "zonesearch.core.trials": ("Training", "Trial", "Trials"),
     "zonesearch.errors": (

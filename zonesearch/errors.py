@@ -63,4 +63,4 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     near = get_close_matches(word.lower(), small, n=1, cutoff=0.6)
     if near:
         return f'did you mean "{small[near[0]]}"?'
-    return "known: " + ", ".join(names) if names else "none is known here"
+    return "known: " + ", ".join(names) if names else "none is available here"

@@ -156,7 +156,7 @@ def test_a_finished_run_is_a_map(tmp_path: Path) -> None:
         into=tmp_path / "run",
     )
     recorded = read_map(tmp_path / "run")
-    assert recorded == map_of(result.findings)
+    assert recorded == map_of(result.results)
     assert recorded.n_seeds == 3
     assert len(recorded.cells) > 10  # the grid's, and those between
     assert recorded.truth({"x": 0.25, "batch": 16}) == pytest.approx(0.9 - 0.05**2 + 0.001)

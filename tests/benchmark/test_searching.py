@@ -80,9 +80,9 @@ def test_compare_scores_all_methods_on_the_same_repeats() -> None:
 
 
 def test_unknown_method_names_the_nearest() -> None:
-    with pytest.raises(StudyError, match=r'no search method "gird".*did you mean "grid"'):
+    with pytest.raises(StudyError, match=r'unknown search method "gird".*did you mean "grid"'):
         method("gird+interval")
-    with pytest.raises(StudyError, match="wants names"):
+    with pytest.raises(StudyError, match="takes names"):
         methods(" , ")
 
 

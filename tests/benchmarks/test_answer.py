@@ -65,8 +65,8 @@ def test_another_search_trains_the_same_points_with_other_seeds_and_the_truth_wi
     curves = []
     for number in (None, 0, 0, 1):
         recipe = TASKS["tiny"].recipe(number)
-        [bundle] = recipe.bundles([asked])
-        [trial] = recipe.train(bundle, lambda share: None)
+        [job] = recipe.jobs([asked])
+        [trial] = recipe.train(job, lambda share: None)
         assert trial.training == asked
         curves.append(tuple(trial.curve["validation_loss"]))
     assert curves[1] == curves[2]

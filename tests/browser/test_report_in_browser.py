@@ -13,9 +13,9 @@ import pytest
 
 from tests.browser.chromium import chromium, opened
 from tests.report.made import SPACE, diverging, searched
+from zonesearch.report.map_summary import MapSummary
 from zonesearch.report.page import write_report
 from zonesearch.report.summaries.map_tables import slice_of
-from zonesearch.report.survey import Survey
 
 pytestmark = pytest.mark.browser
 EVIL = "<script>document.title='owned'</script>"
@@ -101,7 +101,7 @@ def test_play_runs_to_the_last_epoch_and_stops(page: Any) -> None:
 
 def test_any_two_axes_can_be_shown_held_or_averaged(browser: Any, tmp_path: Path) -> None:
     found = searched(CUBE, interval={"method": "split(2)"}, epochs=3)
-    survey = Survey(found)
+    summary = MapSummary(found)
     with opened(browser, write_report(found, tmp_path / "report.html").as_uri()) as page:
         drawn(page)
         for x, y in (("width", "batch"), ("width", "rate"), ("batch", "rate")):
@@ -109,7 +109,7 @@ def test_any_two_axes_can_be_shown_held_or_averaged(browser: Any, tmp_path: Path
             for mode in ("best", "average"):
                 page.locator("#map-others").select_option(mode)
                 shown = json.loads(page.locator("#plot-map").evaluate("e => JSON.stringify(e.data[0].z)"))
-                np.testing.assert_allclose(shown, slice_of(survey, survey.means, x, y, mode), atol=1e-6)
+                np.testing.assert_allclose(shown, slice_of(summary, summary.means, x, y, mode), atol=1e-6)
         assert page.errors == []
 
 

@@ -96,7 +96,7 @@ def test_signal_that_asks_to_end_is_obeyed_as_ctrl_c_is(
 ) -> None:
     returned, errors = ended(name, "--workers", workers, "--quiet", to_group=to_group)
     assert returned == status
-    assert errors == "zonesearch: stopped; what was finished is kept, the same command goes on\n"
+    assert errors == "zonesearch: stopped; finished trainings are kept, and the same command continues\n"
     assert len(read_run(name)[0].trials) >= 1
 
 
@@ -108,7 +108,7 @@ def test_training_that_takes_a_single_worker_with_it_costs_itself_alone(here: Pa
     )
     done = shell("zonesearch run study.toml --into run --fresh")
     assert done.returncode == 0, done.stderr
-    assert "ended in the middle of a training (it left with exit status 0; out of memory?)" in done.stderr
+    assert "ended in the middle of a training (it exited with status 0; out of memory?)" in done.stderr
     assert "1 of 4 trainings failed, the first with: the process that trained this ended" in done.stdout
     states = {t.params["x"]: t.state for t in read_run("run")[0].trials}
     assert states == {1: "complete", 2: "complete", 3: "failed", 4: "complete"}

@@ -159,18 +159,18 @@ def test_a_killed_live_comparison_goes_on_and_trains_nothing_twice(command: Comm
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("hill.toml", "--methods", "gird+interval"), 'there is no search method "gird"; did you mean "grid"?'),
-        (("hill.toml", "--methods", "grid,grid"), "a contest wants methods, each once, not grid, grid"),
-        (("hill.toml", "--budget", "0"), "a contest needs a budget of at least 1 training, not 0"),
-        (("hill.toml", "--seeds", "0"), "a contest needs at least 1 search by each method (--seeds)"),
-        (("hill.toml", "--rule", "postrior"), 'there is no rule "postrior" to recommend by; did you mean "posterior"?'),
+        (("hill.toml", "--methods", "gird+interval"), 'unknown search method "gird"; did you mean "grid"?'),
+        (("hill.toml", "--methods", "grid,grid"), "a comparison needs one or more distinct methods, not grid, grid"),
+        (("hill.toml", "--budget", "0"), "a comparison needs a budget of at least 1 training, not 0"),
+        (("hill.toml", "--seeds", "0"), "a comparison needs at least 1 search per method (--seeds)"),
+        (("hill.toml", "--rule", "postrior"), 'unknown rule "postrior" to recommend by; did you mean "posterior"?'),
         (("hill.toml", "--truth-seeds", "1"), "the truth of a point needs 2 to 1000 fresh seeds, not 1"),
-        ((DIGITS, "--workers", "0"), "a comparison needs at least 1 worker, not 0"),
+        ((DIGITS, "--workers", "0"), "the comparison needs at least 1 worker, not 0"),
         (("none.toml",), "study file none.toml cannot be read"),
         (("none.json",), "recorded map none.json cannot be read"),
         (("hill.toml", "--recorded", "none"), "recorded map none cannot be read"),
         (("hill.toml", "--recorded", DIGITS), "is a map of width, batch, but the study searches x"),
-        ((), "compare wants a study file, a run folder or a recorded map"),
+        ((), "compare takes a study file, a run folder or a recorded map"),
     ],
 )
 def test_compare_refuses_in_one_sentence(command: Command, here: Path, arguments: tuple[str, ...], said: str) -> None:

@@ -61,7 +61,7 @@ def test_schedule_draws_in_the_terminal_and_into_a_file(typed, tmp_path) -> None
         (["lr-range", "small.toml", "--seeds", "0"], "--seeds must be at least 1"),
         (["lr-range", "small.toml", "--low", "2", "--high", "1"], "from a low to a higher rate"),
         (["lr-range", "small.toml", "--at", "widht=3"], 'did you mean "width"'),
-        (["lr-range", "small.toml", "--at", "width"], "--at wants NAME=VALUE"),
+        (["lr-range", "small.toml", "--at", "width"], "--at takes NAME=VALUE"),
     ],
 )
 def test_what_cannot_be_shown_is_refused_in_one_sentence(typed, arguments, said: str) -> None:

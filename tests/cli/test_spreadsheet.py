@@ -43,7 +43,7 @@ def test_texts_are_escaped_and_numbers_are_not(tmp_path: Path, capsys: pytest.Ca
     assert head[0] == "=word"
     assert sorted(row[0] for row in found) == sorted(EVIL)
     assert main(["trials", str(tmp_path / "run"), "--raw"]) == 2
-    assert "give --csv too" in capsys.readouterr().err
+    assert "needs --csv" in capsys.readouterr().err
 
 
 def test_numbers_among_texts_stay_numbers() -> None:

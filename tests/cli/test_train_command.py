@@ -140,7 +140,7 @@ def test_options_that_make_no_sense_are_refused_in_one_sentence(here: Path, caps
     assert "there is no finalist 99" in refused(capsys, "run", "--setting", "99")
     assert "--seed must be 0 or more" in refused(capsys, "run", "--seed", "-1")
     assert "--ensemble must be at least 1" in refused(capsys, "run", "--ensemble", "0")
-    assert "give --study too" in refused(capsys, "run", "--set", "seed=1")
+    assert "add --study" in refused(capsys, "run", "--set", "seed=1")
     assert "cannot be read" in refused(capsys, "run", "--study", "nowhere.toml")
     assert "nowhere" in refused(capsys, "nowhere")
     assert "is another experiment than the run" in refused(

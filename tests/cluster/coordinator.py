@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.run.objectives import Sleeper
-from zonesearch.core.objective import Bundle, Report
+from zonesearch.core.objective import Job, Report
 from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.errors import ZoneSearchError
 from zonesearch.run.engines.runner import open_engine
@@ -27,12 +27,12 @@ class Logged(Sleeper):
 
     log: str = ""
 
-    def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
-        for training in bundle.trainings:
+    def train(self, job: Job, report: Report) -> Iterator[Trial]:
+        for training in job.trainings:
             descriptor = os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
             os.write(descriptor, f"{training.key}\n".encode())
             os.close(descriptor)
-        yield from super().train(bundle, report)
+        yield from super().train(job, report)
 
     def fingerprint(self) -> Mapping[str, Any]:
         return {"logged": 1}
@@ -57,8 +57,8 @@ def run(folder: Path, objective: Sleeper, where: str, workers: int, shard: Shard
     ):
         store.load()
         while True:
-            bundles = objective.bundles(wanted(store.trials))
-            mine = deal(bundles, shard.n)[shard.index - 1] if shard else bundles
+            jobs = objective.jobs(wanted(store.trials))
+            mine = deal(jobs, shard.n)[shard.index - 1] if shard else jobs
             todo = remaining(mine, store.trials)
             if not todo:
                 return
@@ -74,10 +74,10 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--shard", type=Shard.parse)
     parser.add_argument("--seconds", type=float, default=0.05)
-    parser.add_argument("--per-bundle", type=int, default=2)
+    parser.add_argument("--per-job", type=int, default=2)
     parser.add_argument("--log", default=os.devnull)
     given = parser.parse_args()
-    objective = Logged(given.seconds, given.per_bundle, given.log)
+    objective = Logged(given.seconds, given.per_job, given.log)
     try:
         run(given.folder, objective, given.engine, given.workers, given.shard)
     except ZoneSearchError as error:

@@ -65,7 +65,7 @@ def said(process: Process) -> str:
 
 
 @pytest.mark.slow
-def test_worker_that_is_killed_loses_only_its_bundle(start: Start, cluster: Cluster, tmp_path: Path) -> None:
+def test_worker_that_is_killed_loses_only_its_job(start: Start, cluster: Cluster, tmp_path: Path) -> None:
     folder, log = tmp_path / "run", tmp_path / "begun"
     process = coordinate(start, cluster, folder, "--log", log)
     until(lambda: n_recorded(folder) >= 4)
@@ -75,7 +75,7 @@ def test_worker_that_is_killed_loses_only_its_bundle(start: Start, cluster: Clus
     assert said(process) == ""
     assert results(trials_in(folder)) == unbroken()
     assert recorded_once(folder)
-    # Lost with the worker: the bundle under way and, at most, one that was done and not yet fetched.
+    # Lost with the worker: the job under way and, at most, one that was done and not yet fetched.
     assert sum(Counter(log.read_text().split()).values()) <= N_ALL + 4
     assert len({t.provenance["worker"] for t in trials_in(folder)}) >= 3
 
@@ -122,7 +122,7 @@ def test_scheduler_that_dies_while_a_result_is_fetched_fails_no_training(
         open_engine(cluster.address) as engine,
         pytest.raises(StoreError, match=r"the connection to the Dask scheduler at .* is lost"),
     ):
-        engine.run(objective, objective.bundles(TRAININGS), came.extend)
+        engine.run(objective, objective.jobs(TRAININGS), came.extend)
     assert came == []
 
 
@@ -140,7 +140,7 @@ def test_trainings_that_wait_for_a_first_worker_say_so_and_go_on_once_it_comes(
         open_engine(cluster.address) as engine,
         pytest.warns(UserWarning, match=r"no worker is connected .*`dask worker") as said_once,
     ):
-        engine.run(objective, objective.bundles(TRAININGS), came.extend)
+        engine.run(objective, objective.jobs(TRAININGS), came.extend)
     later.join()
     assert len(said_once) == 1
     assert len(came) == len(TRAININGS)
@@ -172,31 +172,31 @@ def test_dask_engine_behaves_as_the_others_do(start: Start, free_port: int) -> N
         cluster.worker()
     came: list[Trial] = []
     with open_engine(cluster.address, provenance={"shard": "1/1"}) as engine:
-        objective = Troubled(per_bundle=2, raises=(1,), silent=(4,))
-        engine.run(objective, objective.bundles(TRAININGS), came.extend)
+        objective = Troubled(per_job=2, raises=(1,), silent=(4,))
+        engine.run(objective, objective.jobs(TRAININGS), came.extend)
         assert states(came) == states(run(objective))
         assert {t.provenance["shard"] for t in came} == {"1/1"}
 
         shares: list[float] = []
-        slow = Sleeper(0.4, per_bundle=6)
-        engine.run(slow, slow.bundles(TRAININGS), lambda trials: None, lambda key, share: shares.append(share))
+        slow = Sleeper(0.4, per_job=6)
+        engine.run(slow, slow.jobs(TRAININGS), lambda trials: None, lambda key, share: shares.append(share))
         assert shares == sorted(shares)
         assert max(shares) > 0.3
 
         hopeless = Troubled(hopeless=(2,))
         with pytest.raises(ObjectiveError, match="/data is missing"):
-            engine.run(hopeless, hopeless.bundles(TRAININGS), lambda trials: None)
+            engine.run(hopeless, hopeless.jobs(TRAININGS), lambda trials: None)
 
         def full(trials: list[Trial]) -> None:
             raise OSError("disk full")
 
         with pytest.raises(OSError, match="disk full"):
-            engine.run(slow, slow.bundles(TRAININGS), full)
+            engine.run(slow, slow.jobs(TRAININGS), full)
 
         came.clear()
         quick = Sleeper()
         many = [Training({"x": i}, seed=3) for i in range(200)]
-        engine.run(quick, quick.bundles(many), came.extend)
+        engine.run(quick, quick.jobs(many), came.extend)
         assert sorted(t.training.key for t in came) == sorted(t.key for t in many)
 
 
@@ -205,24 +205,24 @@ def test_training_that_kills_every_worker_is_a_failed_trial_and_all_others_are_n
     import dask
 
     came: list[Trial] = []
-    objective = Troubled(per_bundle=2, dies=(3,))
+    objective = Troubled(per_job=2, dies=(3,))
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 1}),
         open_engine("dask://local", workers=2) as engine,
     ):
-        engine.run(objective, objective.bundles(TRAININGS), came.extend)
+        engine.run(objective, objective.jobs(TRAININGS), came.extend)
     assert states(came) == {x: "failed" if x == 3 else "complete" for x in range(6)}
 
 
 @pytest.mark.slow
-def test_bundles_go_to_workers_that_offer_a_gpu(start: Start, free_port: int) -> None:
+def test_jobs_go_to_workers_that_offer_a_gpu(start: Start, free_port: int) -> None:
     cluster = Cluster(start, free_port)
     cluster.worker()
     cluster.worker("--resources", "GPU=1", "--name", "with-gpu")
     came: list[Trial] = []
     with open_engine(cluster.address) as engine:
         until(lambda: engine.n_workers == 2)
-        engine.run(Sleeper(0.05), Sleeper().bundles(TRAININGS), came.extend)
+        engine.run(Sleeper(0.05), Sleeper().jobs(TRAININGS), came.extend)
     assert len({t.provenance["worker"] for t in came}) == 1
 
 

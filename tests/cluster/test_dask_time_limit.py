@@ -35,7 +35,7 @@ def test_hanging_and_dying_trainings_cost_themselves_and_no_worker(
     with open_engine(cluster.address, timeout=1, provenance={"shard": "1/1"}) as engine:
         for objective in (Hanging(where=(0, 1, 3)), Hanging(trouble="leave", where=(8,))):
             trainings = TRAININGS if 3 in objective.where else [type(TRAININGS[0])({"x": x}) for x in (7, 8)]
-            engine.run(objective, objective.bundles(trainings), came.extend)
+            engine.run(objective, objective.jobs(trainings), came.extend)
         assert states(came) == {x: "failed" if x in (0, 1, 3, 8) else "complete" for x in (*range(6), 7, 8)}
         assert {t.reason for t in came if t.params["x"] in (0, 1, 3)} == {
             "timed out after 1 s: its process was ended ([run] timeout, --timeout)"
@@ -56,5 +56,5 @@ def test_workers_under_a_nanny_may_have_children_too_beside_another_cluster() ->
     with suppress(OSError):  # whoever else is there has it: what matters is that it is taken
         taken.enter_context(socket.create_server(("127.0.0.1", 8787)))
     with taken, open_engine("dask://local", workers=2, timeout=1) as engine:
-        engine.run(objective, objective.bundles(TRAININGS), came.extend)
+        engine.run(objective, objective.jobs(TRAININGS), came.extend)
     assert states(came) == {x: "failed" if x == 3 else "complete" for x in range(6)}

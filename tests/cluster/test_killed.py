@@ -45,7 +45,7 @@ def test_run_that_is_killed_at_ten_moments_equals_an_unbroken_one(start: Start, 
     assert results(trials_in(folder)) == unbroken()
     assert recorded_once(folder)
     begun = Counter(log.read_text().split())
-    under_way = workers * 2  # a bundle has two trainings
+    under_way = workers * 2  # a job has two trainings
     assert sum(begun.values()) <= N_ALL + (kills + 1) * under_way
     again = sum(begun.values())
     ended(start(*call))

@@ -89,7 +89,7 @@ def test_view_is_written_live_through_an_outage_that_training_does_not_notice(
                 server.start()
                 started_at = n
 
-        engine.run(objective, objective.bundles(trainings), came)
+        engine.run(objective, objective.jobs(trainings), came)
         assert len(store.trials) == 100
     assert started_at
     assert live.close(timeout_s=60) == 0, live.trouble
@@ -103,8 +103,8 @@ def test_view_that_fell_behind_is_topped_up_and_read_by_dashboard_and_import(
 ) -> None:
     objective = Sleeper()
     trials = [
-        next(objective.train(bundle, lambda share: None))
-        for bundle in objective.bundles([Training({"x": i}) for i in range(12)])
+        next(objective.train(job, lambda share: None))
+        for job in objective.jobs([Training({"x": i}) for i in range(12)])
     ]
     OptunaView(server.url, "digits", "f", SPACE).top_up(trials[:5])
     server.stop()
@@ -132,7 +132,7 @@ def test_viewers_at_the_same_time_show_each_training_once(server: PostgreSQL) ->
 
 
 def test_lock_of_a_view_waits_for_others_and_goes_with_its_connection(server: PostgreSQL) -> None:
-    with one_writer(server.url), pytest.raises(StoreError, match="was written by others for 0 s"):
+    with one_writer(server.url), pytest.raises(StoreError, match="was locked by others for 0 s"):
         one_writer(server.url, 0.2).__enter__()
     command = [sys.executable, "-c", HOLDER, server.url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:

@@ -62,10 +62,10 @@ def zonesearch(folder: Path, *arguments: str) -> str:
 
 def outcome(folder: Path) -> tuple[str, str]:
     """The table of trials without durations, to the last bit, and what the verdict says of each finalist."""
-    findings, _ = read_run(folder)
-    assert findings.verdict is not None
-    table = Result(findings).frame().drop(columns="seconds").to_csv(index=False, float_format=float.hex)
-    return table, json.dumps(findings.verdict.describe()["finalists"], sort_keys=True)
+    results, _ = read_run(folder)
+    assert results.verdict is not None
+    table = Result(results).frame().drop(columns="seconds").to_csv(index=False, float_format=float.hex)
+    return table, json.dumps(results.verdict.describe()["finalists"], sort_keys=True)
 
 
 @pytest.mark.cluster

@@ -64,7 +64,7 @@ def test_jobs_train_what_one_machine_would_and_a_lost_job_is_made_up_for(
     assert main(["submit", "own.toml", "--n", "2", "--executor", "local", "--into", "run"]) == 0
     said = capsys.readouterr().out
     assert "Stage grid: 8 trainings in 2 jobs" in said
-    assert "1 of 2 jobs did not end as they should" in said
+    assert "1 of 2 jobs did not end properly" in said
     assert (here / "died").exists()
     monkeypatch.delenv("DIE_ONCE")
     alone = run_pipeline(read_study(here / "own.toml"))

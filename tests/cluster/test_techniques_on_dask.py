@@ -6,7 +6,7 @@ import pytest
 
 from tests.cluster.conftest import Start
 from tests.cluster.test_dask import Cluster
-from zonesearch.core.objective import Bundle
+from zonesearch.core.objective import Job
 from zonesearch.core.trials import Training, Trial
 from zonesearch.run.engines.runner import open_engine
 from zonesearch.training.recipe import Recipe
@@ -42,9 +42,9 @@ def test_a_worker_trains_what_is_trained_here(start: Start, free_port: int) -> N
         came.update((trial.training, trial) for trial in trials)
 
     with open_engine(cluster.address, workers=2) as engine:
-        engine.run(RECIPE, RECIPE.bundles(WANTED), note)
+        engine.run(RECIPE, RECIPE.jobs(WANTED), note)
     for training in WANTED:
-        (here,) = RECIPE.train(Bundle((training,)), lambda share: None)
+        (here,) = RECIPE.train(Job((training,)), lambda share: None)
         there = came[training]
         assert there.curve == here.curve
         assert (there.accuracy, there.test_accuracy) == (here.accuracy, here.test_accuracy)

@@ -51,12 +51,12 @@ def test_points_of_the_cube_are_points_of_the_space(u: list[float]) -> None:
     ("tables", "said"),
     [
         ({"a": [1, 2], "b": {"low": 1, "high": 2, "when": {"c": 1}}}, "is not an axis"),
-        ({"a": ["x", "y"], "b": {"low": 1, "high": 2, "when": {"a": "z"}}}, "which it never has"),
-        ({"a": ["x", "y"], "b": {"low": 1, "high": 2, "when": "a"}}, "when is a table"),
+        ({"a": ["x", "y"], "b": {"low": 1, "high": 2, "when": {"a": "z"}}}, "which is not one of its values"),
+        ({"a": ["x", "y"], "b": {"low": 1, "high": 2, "when": "a"}}, "when must be a table"),
         ({"a": ["x", "y"], "b": {"low": 1, "high": 2, "when": {"a": []}}}, "names no value"),
         (
             {"a": {"values": ["x"], "when": {"b": "y"}}, "b": {"values": ["y"], "when": {"a": "x"}}},
-            "lead back to itself",
+            "form a circle",
         ),
     ],
 )

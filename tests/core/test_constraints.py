@@ -65,8 +65,8 @@ def test_anything_else_is_refused_in_a_sentence(expression: str) -> None:
         (["widht < 3"], 'did you mean "width"'),
         (["width < 3"], "no cell of the grid is allowed"),
         (["kind < 3"], "at {"),
-        ("width < 300", "list of texts"),
-        ([3], "a constraint is a text"),
+        ("width < 300", "list of strings"),
+        ([3], "a constraint must be a string"),
     ],
 )
 def test_constraints_that_do_not_fit_the_space_are_refused(constraints: Any, said: str) -> None:

@@ -175,12 +175,12 @@ def test_six_choices_are_searched_recorded_and_found_again(tmp_path: Path) -> No
     assert not any(type(value).__module__ != "builtins" for value in seen)
     assert result.verdict is not None
     assert result.verdict.standings[0].finalist.params == {"x": "None", "y": 0.1}
-    assert not result.findings.trials.conflicts
+    assert not result.results.trials.conflicts
     n = len(seen)
     assert n == len(set(result.frame()["key"]))
     again = search()
     assert len(seen) == n
-    assert again.findings.trials == result.findings.trials
+    assert again.results.trials == result.results.trials
 
 
 @pytest.mark.parametrize("value", Choice("x", SIX).row())

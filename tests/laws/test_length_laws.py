@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from zonesearch import Bundle, Training, Trial, Trials
+from zonesearch import Job, Training, Trial, Trials
 from zonesearch.core.objective import whole
-from zonesearch.run.engines.worker import train_bundle
+from zonesearch.run.engines.worker import train_job
 from zonesearch.run.storage.record import parse, to_trial, trial_line
 from zonesearch.training.function import FunctionObjective
 from zonesearch.training.recipe import Recipe
@@ -62,7 +62,7 @@ def test_every_schedule_and_technique_is_under_the_law() -> None:
 
 def come(objective: Any, epochs: int, test: bool = False) -> Trial:
     wanted = Training({"learning_rate": 0.01}, 1, epochs, test)
-    (trial,) = train_bundle(objective, Bundle((wanted,)), lambda share: None)
+    (trial,) = train_job(objective, Job((wanted,)), lambda share: None)
     record = parse(trial_line(trial, "study"))
     assert record is not None
     return to_trial(record)  # as a run would know it

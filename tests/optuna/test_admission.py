@@ -105,7 +105,7 @@ def test_names_of_loopback_are_answered(shown: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/dashboard", "/dashboard/studies/0", "/api/studies", "/api/studies/0", "/csv/0", "/static/bundle.js"]
+    "path", ["/", "/dashboard", "/dashboard/studies/0", "/api/studies", "/api/studies/0", "/csv/0", "/static/job.js"]
 )
 @pytest.mark.parametrize("known", ["", "?token=", "?token=wrong", "?tokens=TOKEN", "?token=wrong&token="])
 def test_without_the_token_nothing_is_answered(shown: str, path: str, known: str) -> None:

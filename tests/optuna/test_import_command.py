@@ -112,15 +112,15 @@ def test_everything_that_looks_at_a_run_looks_at_points_on_no_grid(command) -> N
         run = f"runs/{name}"
         assert command("view", run)[1].startswith("40 trials added")
         assert command("report", run)[0] == 0
-        findings, _ = read_run(run)
-        result = Result(findings)
-        said = "in it" if findings.zones else "No zone shows yet"
+        results, _ = read_run(run)
+        result = Result(results)
+        said = "in it" if results.zones else "No zone shows yet"
         assert said in str(result)
-        assert said in note(findings)
+        assert said in note(results)
         assert said in result._repr_html_()
-        assert "zonesearch-points" in dashboard_figures(findings)
-        figures = FigureSet(findings)
-        assert figures.points(findings.space.names[-1]).data
+        assert "zonesearch-points" in dashboard_figures(results)
+        figures = FigureSet(results)
+        assert figures.points(results.space.names[-1]).data
         for make in (figures.heatmap, figures.surface, figures.profiles, figures.importance, figures.agreement):
             with pytest.raises(StudyError):
                 make()

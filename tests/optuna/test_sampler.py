@@ -502,7 +502,7 @@ class TestSettings:
             ZoneSampler(afterwards="tpe")
         with pytest.raises(StudyError, match="gird"):
             ZoneSampler(stages=["gird"])
-        with pytest.raises(StudyError, match=r"interval.*none of its stages"):
+        with pytest.raises(StudyError, match=r"interval.*not one of its stages"):
             ZoneSampler(stages=["grid"], interval={"method": "golden"})
         with pytest.raises(StudyError, match="zones_mn"):
             ZoneSampler(grid={"zones_mn": 3})

@@ -133,7 +133,7 @@ def test_writers_take_turns_and_one_that_waits_too_long_says_so(url: str) -> Non
     for thread in threads:
         thread.join()
     assert held == [1, 0] * 3
-    with one_writer(url), pytest.raises(StoreError, match="was written by others for 0 s"):
+    with one_writer(url), pytest.raises(StoreError, match="was locked by others for 0 s"):
         one_writer(url, 0.1).__enter__()
 
 
@@ -149,7 +149,7 @@ def test_command_says_what_it_repaired(tmp_path: Path, url: str, capsys: pytest.
     made.add_trials(made.trials[:2])
     capsys.readouterr()
     assert main(["view", str(tmp_path / "run"), "--storage", url]) == 0
-    assert "2 trials stood there twice and were removed" in capsys.readouterr().out
+    assert "2 duplicate trials were removed" in capsys.readouterr().out
     assert set(shown(url).values()) == {1}
 
 

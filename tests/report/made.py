@@ -10,7 +10,7 @@ import numpy as np
 
 from zonesearch import Study, Training, Trial, Trials
 from zonesearch.run.pipeline import find, next_round
-from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.search_results import SearchResults
 
 SPACE: dict[str, Any] = {
     "width": {"low": 32, "high": 2048, "scale": "log", "row": "doubling"},
@@ -77,8 +77,8 @@ def searched(
     epochs: int = EPOCHS,
     seeds: int = 2,
     **settings: Any,
-) -> Findings:
-    """The findings of a search.
+) -> SearchResults:
+    """The results of a search.
 
     Args:
         space: by default two axes with two known zones.

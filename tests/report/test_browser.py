@@ -14,13 +14,13 @@ from zonesearch.report.browser import photograph, write_pdf
 from zonesearch.report.comparison import write_comparison
 from zonesearch.report.page import write_report
 from zonesearch.run.result import Result
-from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.search_results import SearchResults
 
 MADE = """for argument; do case "$argument" in --print-to-pdf=*) printf made > "${argument#*=}";; esac; done"""
 
 
 @pytest.fixture(scope="module")
-def findings() -> Findings:
+def results() -> SearchResults:
     return searched({"width": SPACE["width"]}, epochs=2)
 
 
@@ -34,14 +34,14 @@ def pretend(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
 
 
 def test_no_browser_is_one_sentence_and_nothing_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, findings: Findings
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, results: SearchResults
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    said = "^a PDF needs a Chromium, and none is on the PATH: install chromium or Google Chrome$"
+    said = "^a PDF needs Chromium, and none is on the PATH: install chromium or Google Chrome$"
     with pytest.raises(StoreError, match=said):
-        Result(findings).report(tmp_path / "a.html", pdf=tmp_path / "a.pdf")
+        Result(results).report(tmp_path / "a.html", pdf=tmp_path / "a.pdf")
     with pytest.raises(StoreError, match=said):
-        write_comparison({"a": findings, "b": findings}, tmp_path / "a.html", tmp_path / "a.pdf")
+        write_comparison({"a": results, "b": results}, tmp_path / "a.html", tmp_path / "a.pdf")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -77,18 +77,18 @@ def test_browser_that_makes_nothing_is_one_sentence(
 
 
 def test_pdf_replaces_an_old_one_in_a_folder_that_is_made(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, findings: Findings
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, results: SearchResults
 ) -> None:
     pretend(tmp_path, monkeypatch, MADE)
     for _ in range(2):
-        made = write_report(findings, tmp_path / "new" / "a.html", tmp_path / "new" / "a.pdf")
+        made = write_report(results, tmp_path / "new" / "a.html", tmp_path / "new" / "a.pdf")
         assert made == tmp_path / "new" / "a.html"
         assert sorted(path.name for path in made.parent.iterdir()) == ["a.html", "a.pdf"]
     assert (tmp_path / "new" / "a.pdf").read_text() == "made"
 
 
 def test_pdf_that_cannot_be_put_there_is_one_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, findings: Findings
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, results: SearchResults
 ) -> None:
     pretend(tmp_path, monkeypatch, MADE)
     (tmp_path / "taken").write_text("")
@@ -96,5 +96,5 @@ def test_pdf_that_cannot_be_put_there_is_one_sentence(
         with pytest.raises(StoreError, match="cannot be written"):
             write_pdf("<p>page", path)
     with pytest.raises(StoreError, match="cannot both be"):
-        write_report(findings, tmp_path / "a.html", tmp_path / "bin" / ".." / "a.html")
+        write_report(results, tmp_path / "a.html", tmp_path / "bin" / ".." / "a.html")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bin", "taken"]

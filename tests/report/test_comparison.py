@@ -14,9 +14,9 @@ from tests import preloaded
 from tests.report.made import SPACE, failing, searched, trained
 from zonesearch import Training, Trial
 from zonesearch.report.comparison import render_comparison
+from zonesearch.report.map_summary import MapSummary
 from zonesearch.report.summaries.comparison import differences, differences_table, rank_agreement, runs_table
-from zonesearch.report.survey import Survey
-from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.search_results import SearchResults
 
 ONE = {"width": SPACE["width"]}
 
@@ -30,27 +30,27 @@ def lifted(training: Training) -> Trial:
 
 
 @pytest.fixture(scope="module")
-def first() -> Findings:
+def first() -> SearchResults:
     return searched(name="first")
 
 
 @pytest.fixture(scope="module")
-def second() -> Findings:
+def second() -> SearchResults:
     return searched(train=lifted, name="second <b>")
 
 
-def test_a_run_does_not_differ_from_itself(first: Findings) -> None:
-    found = differences(Survey(first), Survey(first))
+def test_a_run_does_not_differ_from_itself(first: SearchResults) -> None:
+    found = differences(MapSummary(first), MapSummary(first))
     assert len(found) == 49
     assert all(d.difference == 0 and d.p_value == 1 for d in found)
     assert rank_agreement(found) == pytest.approx(1)
 
 
-def test_cells_that_differ_for_sure_are_found(first: Findings, second: Findings) -> None:
-    found = differences(Survey(first), Survey(second))
+def test_cells_that_differ_for_sure_are_found(first: SearchResults, second: SearchResults) -> None:
+    found = differences(MapSummary(first), MapSummary(second))
     assert {d.params["batch"] for d in found if d.p_value < 0.05} == {8}
     assert sum(d.p_value < 0.05 for d in found) == 7
-    back = differences(Survey(second), Survey(first))
+    back = differences(MapSummary(second), MapSummary(first))
     assert [d.difference for d in back] == [-d.difference for d in found]
     assert [d.p_value for d in back] == [d.p_value for d in found]
     table = differences_table(found, "first", "second")
@@ -58,14 +58,14 @@ def test_cells_that_differ_for_sure_are_found(first: Findings, second: Findings)
     assert table["difference"].abs().is_monotonic_decreasing
 
 
-def test_a_page_shows_maps_differences_and_verdicts(first: Findings, second: Findings) -> None:
+def test_a_page_shows_maps_differences_and_verdicts(first: SearchResults, second: SearchResults) -> None:
     page = render_comparison({"first": first, "second <b>": second})
     assert page == render_comparison({"first": first, "second <b>": second})
     assert "7 of 49 shared cells differ significantly" in page
     assert "second <b>" not in page
     assert first.verdict is not None
     assert first.verdict.sentence.split(";")[0] in page
-    assert list(runs_table({"a": Survey(first), "b": Survey(second)})["run"]) == ["a", "b"]
+    assert list(runs_table({"a": MapSummary(first), "b": MapSummary(second)})["run"]) == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -97,5 +97,5 @@ def test_the_command_compares_run_folders(tmp_path: Path) -> None:
     twice = preloaded.run("zonesearch", "report", "a", "a", cwd=tmp_path)
     assert (twice.returncode, twice.stderr) == (
         2,
-        "zonesearch: a is named twice: a run is compared with other runs\n",
+        "zonesearch: a is given twice: a run is compared with other runs\n",
     )

@@ -10,7 +10,7 @@ from zonesearch import StudyError
 from zonesearch.report.figure_set import FigureSet, dashboard_figures, notebook_html
 from zonesearch.report.note import note
 from zonesearch.run.result import Result
-from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.search_results import SearchResults
 
 NAMES = [
     "surface",
@@ -28,12 +28,12 @@ NAMES = [
 
 
 @pytest.fixture(scope="module")
-def finished() -> Findings:
+def finished() -> SearchResults:
     return searched(train=diverging)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_picture_is_a_figure_of_its_own_that_can_be_restyled(finished: Findings, name: str) -> None:
+def test_every_picture_is_a_figure_of_its_own_that_can_be_restyled(finished: SearchResults, name: str) -> None:
     figures = Result(finished).figures
     figure = getattr(figures, name)()
     assert len(figure.data) >= 1
@@ -41,7 +41,7 @@ def test_every_picture_is_a_figure_of_its_own_that_can_be_restyled(finished: Fin
     assert getattr(figures, name)().layout.title.text != "mine"
 
 
-def test_surface_shows_the_epoch_and_the_axes_that_are_asked_for(finished: Findings) -> None:
+def test_surface_shows_the_epoch_and_the_axes_that_are_asked_for(finished: SearchResults) -> None:
     figures = FigureSet(finished)
     last, early = figures.surface(), figures.surface(epoch=1)
     heights = [np.nanmax(np.array(figure.data[0].z, dtype=float)) for figure in (early, last)]
@@ -51,7 +51,7 @@ def test_surface_shows_the_epoch_and_the_axes_that_are_asked_for(finished: Findi
     assert figures.heatmap("batch").layout.yaxis.title.text == "width"
 
 
-def test_what_a_search_cannot_show_is_said(finished: Findings) -> None:
+def test_what_a_search_cannot_show_is_said(finished: SearchResults) -> None:
     with pytest.raises(StudyError, match='no axis "widht"; did you mean "width"'):
         FigureSet(finished).surface("widht")
     with pytest.raises(StudyError, match='two different axes, not "width" twice'):
@@ -78,12 +78,12 @@ def test_a_dashboard_shows_the_pictures_that_there_are(at_most: int) -> None:
     assert notebook_html(begun).startswith("<p")
 
 
-def test_a_run_of_failures_has_a_note(finished: Findings) -> None:
+def test_a_run_of_failures_has_a_note(finished: SearchResults) -> None:
     text = note(searched(train=failing))
     assert "failed" in text
 
 
-def test_note_and_notebook_say_the_verdict_and_keep_a_name_text(finished: Findings) -> None:
+def test_note_and_notebook_say_the_verdict_and_keep_a_name_text(finished: SearchResults) -> None:
     assert finished.verdict is not None
     text = note(finished)
     assert text == note(finished)

@@ -17,6 +17,7 @@ from zonesearch.report.figures.map import height_range, map_figure, surface_figu
 from zonesearch.report.figures.view import views_of
 from zonesearch.report.heading import heading, state_sentence
 from zonesearch.report.map_section import map_section, map_views
+from zonesearch.report.map_summary import MapSummary, running
 from zonesearch.report.note import note
 from zonesearch.report.page import render
 from zonesearch.report.sections import sections_after_map
@@ -26,7 +27,6 @@ from zonesearch.report.summaries.finalists import finalists_table, repeats_table
 from zonesearch.report.summaries.lines import interval_lines
 from zonesearch.report.summaries.map_tables import cells_table, zones_table
 from zonesearch.report.summaries.pareto import pareto_front, settings_table
-from zonesearch.report.survey import Survey, running
 
 ERROR = Metric("rmse", unit="m")
 
@@ -48,42 +48,42 @@ def erring(training) -> Trial:
 
 
 @pytest.fixture(scope="module")
-def findings():
+def results():
     return searched(train=erring, name="errors")
 
 
 @pytest.fixture(scope="module")
-def survey(findings) -> Survey:
-    return Survey(findings)
+def summary(results) -> MapSummary:
+    return MapSummary(results)
 
 
-def test_tables_are_called_after_the_metric_and_have_the_best_first(findings, survey) -> None:
-    cells = cells_table(survey)["rmse"].dropna()
+def test_tables_are_called_after_the_metric_and_have_the_best_first(results, summary) -> None:
+    cells = cells_table(summary)["rmse"].dropna()
     assert cells.is_monotonic_increasing
-    assert settings_table(findings)["rmse"].is_monotonic_increasing
-    assert "rmse" in zones_table(findings)
-    assert "test rmse" in finalists_table(findings)
-    assert "test rmse" in repeats_table(findings)
-    assert "rmse" in interval_lines(survey)[0].table
-    columns = list(trials_table(findings).columns)
+    assert settings_table(results)["rmse"].is_monotonic_increasing
+    assert "rmse" in zones_table(results)
+    assert "test rmse" in finalists_table(results)
+    assert "test rmse" in repeats_table(results)
+    assert "rmse" in interval_lines(summary)[0].table
+    columns = list(trials_table(results).columns)
     at = columns.index("rmse")
     assert columns[:2] == ["width", "batch"]
     assert columns[at : at + 4] == ["rmse", "test_rmse", "latency_ms", "seed"]
 
 
-def test_regret_of_early_maps_is_never_below_zero(survey) -> None:
-    table = agreement(survey)
+def test_regret_of_early_maps_is_never_below_zero(summary) -> None:
+    table = agreement(summary)
     assert (table["regret"] >= 0).all()
     assert table["regret"].iloc[-1] == 0
 
 
-def test_history_falls_with_the_epochs(survey) -> None:
-    assert (np.diff(survey.history, axis=0) <= 1e-12).all()
-    assert running([3.0, 1.0, 2.0], survey.findings.reading, ERROR).tolist() == [3.0, 1.0, 1.0]
+def test_history_falls_with_the_epochs(summary) -> None:
+    assert (np.diff(summary.history, axis=0) <= 1e-12).all()
+    assert running([3.0, 1.0, 2.0], summary.results.reading, ERROR).tolist() == [3.0, 1.0, 1.0]
 
 
-def test_best_values_are_brightest_and_highest(survey) -> None:
-    view = views_of(survey)[0]
+def test_best_values_are_brightest_and_highest(summary) -> None:
+    view = views_of(summary)[0]
     heat, surface = map_figure(view), surface_figure(view)
     assert heat.data[0].reversescale
     assert surface.data[0].reversescale
@@ -94,7 +94,7 @@ def test_best_values_are_brightest_and_highest(survey) -> None:
     assert surface.layout.scene.zaxis.title.text == "rmse (m)"
     assert "rmse" in heat.data[0].hovertemplate
     assert heat.data[0].colorbar.tickformat is None
-    assert map_views(survey)[0] | {"percent": False, "metric": "rmse", "unit": "m", "up": -1} == map_views(survey)[0]
+    assert map_views(summary)[0] | {"percent": False, "metric": "rmse", "unit": "m", "up": -1} == map_views(summary)[0]
 
 
 def test_front_joins_the_least_errors() -> None:
@@ -102,8 +102,8 @@ def test_front_joins_the_least_errors() -> None:
     assert pareto_front([1, 2, 3, 4], [5.0, 6.0, 3.0, 4.0]) == [0, 1]
 
 
-def test_every_figure_is_called_after_the_metric(findings) -> None:
-    figures = FigureSet(findings)
+def test_every_figure_is_called_after_the_metric(results) -> None:
+    figures = FigureSet(results)
     titles = {
         name: getattr(figures, name)().to_json()
         for name in ("heatmap", "surface", "learning", "finalists", "optimism", "profiles", "pareto")
@@ -114,16 +114,16 @@ def test_every_figure_is_called_after_the_metric(findings) -> None:
         assert "%" not in re.sub(r"%\{[^}]*\}|95 %", "", text), name
 
 
-def test_words_are_of_the_metric(findings, survey) -> None:
-    said = [heading(survey), note(findings), notebook_html(findings)]
-    for section in [*map_section(survey), *sections_after_map(survey)]:
+def test_words_are_of_the_metric(results, summary) -> None:
+    said = [heading(summary), note(results), notebook_html(results)]
+    for section in [*map_section(summary), *sections_after_map(summary)]:
         said += [section.title, section.text, section.missing]
         said += [text for picture in section.pictures for text in (picture.label, picture.reading)]
     text = unescape(" ".join(said).replace("trial.test_accuracy", "").replace("trial.accuracy", ""))
     assert "rmse" in text
     assert "accurac" not in text.lower()
     assert re.search(r"\d m\b", text)
-    assert "rmse" in render(findings)
+    assert "rmse" in render(results)
 
 
 def test_state_names_the_best_so_far_by_its_direction() -> None:
@@ -132,8 +132,8 @@ def test_state_names_the_best_so_far_by_its_direction() -> None:
     assert f"Best so far: rmse {best:.4g} m" in state_sentence(half)
 
 
-def test_runs_of_different_metrics_are_not_compared(findings) -> None:
+def test_runs_of_different_metrics_are_not_compared(results) -> None:
     other = searched(name="accuracies")
     with pytest.raises(StudyError, match="errors: rmse \\(m\\), minimize; accuracies: accuracy, maximize"):
-        render_comparison({"errors": findings, "accuracies": other})
-    assert "rmse" in render_comparison({"one": findings, "other": searched(train=erring, name="again", seeds=1)})
+        render_comparison({"errors": results, "accuracies": other})
+    assert "rmse" in render_comparison({"one": results, "other": searched(train=erring, name="again", seeds=1)})

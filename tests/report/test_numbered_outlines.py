@@ -12,7 +12,7 @@ from zonesearch import Training, Trial
 from zonesearch.report.figures.look import edges
 from zonesearch.report.figures.map import map_frame
 from zonesearch.report.figures.view import views_of
-from zonesearch.report.survey import Survey
+from zonesearch.report.map_summary import MapSummary
 
 CUBE = {**SPACE, "rate": {"low": 0.1, "high": 0.4, "scale": "log", "row": "doubling"}}
 
@@ -28,11 +28,11 @@ def diagonal(training: Training) -> Trial:
 
 @pytest.mark.parametrize("space", [SPACE, CUBE], ids=["two axes", "three axes"])
 def test_each_outline_bears_the_number_of_its_zone(space: dict) -> None:
-    survey = Survey(searched(space, train=diagonal, epochs=1))
-    [zone] = survey.findings.zones
+    summary = MapSummary(searched(space, train=diagonal, epochs=1))
+    [zone] = summary.results.zones
     assert len(zone.cells) >= 7
     n_apart = 0
-    for view in views_of(survey):
+    for view in views_of(summary):
         frame = map_frame(view, -1)
         ex, ey = edges(view.px), edges(view.py)
         corners = list(zip(*frame["corners"], strict=True))

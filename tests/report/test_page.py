@@ -15,21 +15,21 @@ import pytest
 
 from tests.report.made import SPACE, diverging, failing, searched
 from zonesearch import StoreError
+from zonesearch.report.map_summary import MapSummary
 from zonesearch.report.page import render, write_report
-from zonesearch.report.survey import Survey
-from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.search_results import SearchResults
 
 EVIL = "<script>alert(1)</script>"
 SHORT = {"method": "split(2)"}
 
 
 @pytest.fixture(scope="module")
-def finished() -> Findings:
+def finished() -> SearchResults:
     return searched(train=diverging)
 
 
 @pytest.fixture(scope="module")
-def page(finished: Findings) -> str:
+def page(finished: SearchResults) -> str:
     return render(finished)
 
 
@@ -50,7 +50,7 @@ def visible(page: str) -> str:
     return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", body)))
 
 
-def test_report_says_the_verdict_before_anything_else(finished: Findings, page: str) -> None:
+def test_report_says_the_verdict_before_anything_else(finished: SearchResults, page: str) -> None:
     assert finished.verdict
     assert visible(page).strip().startswith(f"Report of the study made {finished.verdict.sentence}")
 
@@ -93,14 +93,14 @@ def test_report_is_the_same_bytes_twice(page: str) -> None:
     assert render(searched(train=diverging)) == page
 
 
-def test_map_is_drawn_at_every_epoch_from_the_cells_means(finished: Findings, page: str) -> None:
+def test_map_is_drawn_at_every_epoch_from_the_cells_means(finished: SearchResults, page: str) -> None:
     view = data(page)["views"][0]
-    survey = Survey(finished)
+    summary = MapSummary(finished)
     assert [frame["epoch"] for frame in view["frames"]] == list(range(1, 13))
     for step, frame in enumerate(view["frames"]):
         for i in range(7):
             for j in range(7):
-                shown, mean = frame["z"][j][i], survey.history[step, i, j]
+                shown, mean = frame["z"][j][i], summary.history[step, i, j]
                 assert (shown is None and mean != mean) or shown == pytest.approx(mean, abs=1e-6)
     assert view["frames"][-1]["z"] == view["map"]["data"][0]["z"]
 
@@ -161,13 +161,15 @@ def test_one_seed_and_one_epoch_are_said_to_be_so() -> None:
     assert "No learning curve was recorded" in text
 
 
-def test_report_that_cannot_be_written_is_one_sentence(tmp_path: Path, finished: Findings) -> None:
+def test_report_that_cannot_be_written_is_one_sentence(tmp_path: Path, finished: SearchResults) -> None:
     (tmp_path / "taken").write_text("")
     with pytest.raises(StoreError, match="cannot be written"):
         write_report(finished, tmp_path / "taken" / "report.html")
 
 
-def test_report_replaces_an_old_one_and_leaves_nothing_beside(tmp_path: Path, finished: Findings, page: str) -> None:
+def test_report_replaces_an_old_one_and_leaves_nothing_beside(
+    tmp_path: Path, finished: SearchResults, page: str
+) -> None:
     (tmp_path / "report.html").write_text("old")
     assert write_report(finished, tmp_path / "report.html").read_text(encoding="utf-8") == page
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]

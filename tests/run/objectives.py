@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zonesearch.core.objective import Bundle, Report
+from zonesearch.core.objective import Job, Report
 from zonesearch.core.trials import Training, Trial
 from zonesearch.errors import ObjectiveError
 
@@ -26,7 +26,7 @@ class Sleeper:
     """An objective that sleeps and then answers with a number made of the parameters alone."""
 
     seconds: float = 0.0
-    per_bundle: int = 1
+    per_job: int = 1
 
     def fingerprint(self) -> Mapping[str, Any]:
         return {"sleeper": 1}
@@ -34,14 +34,14 @@ class Sleeper:
     def check(self, params: Mapping[str, Any]) -> None:
         pass
 
-    def bundles(self, trainings: Sequence[Training]) -> list[Bundle]:
+    def jobs(self, trainings: Sequence[Training]) -> list[Job]:
         ordered = sorted(trainings, key=lambda training: training.key)
-        return [Bundle(tuple(ordered[i : i + self.per_bundle])) for i in range(0, len(ordered), self.per_bundle)]
+        return [Job(tuple(ordered[i : i + self.per_job])) for i in range(0, len(ordered), self.per_job)]
 
-    def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
-        for i, training in enumerate(bundle.trainings, start=1):
+    def train(self, job: Job, report: Report) -> Iterator[Trial]:
+        for i, training in enumerate(job.trainings, start=1):
             time.sleep(self.seconds)
-            report(i / len(bundle.trainings))
+            report(i / len(job.trainings))
             yield answer(training)
 
 
@@ -59,8 +59,8 @@ class Troubled(Sleeper):
     silent: tuple[int, ...] = ()
     hopeless: tuple[int, ...] = ()
 
-    def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
-        for trial in super().train(bundle, report):
+    def train(self, job: Job, report: Report) -> Iterator[Trial]:
+        for trial in super().train(job, report):
             x = trial.params["x"]
             if x in self.raises:
                 raise RuntimeError(f"no {x}")
@@ -110,13 +110,13 @@ class Hanging(Sleeper):
     where: tuple[int, ...] = (3,)
     log: str = os.devnull
 
-    def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
-        for training in bundle.trainings:
+    def train(self, job: Job, report: Report) -> Iterator[Trial]:
+        for training in job.trainings:
             with Path(self.log).open("a") as log:
                 log.write(f"{training.params['x']}\n")
             if training.params["x"] in self.where:
                 TROUBLES[self.trouble]()
-            yield from super().train(Bundle((training,)), report)
+            yield from super().train(Job((training,)), report)
 
 
 def loaded_slowly() -> Sleeper:

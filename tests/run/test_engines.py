@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.run.objectives import Sleeper, Troubled, answer
-from zonesearch.core.objective import Bundle, Report
+from zonesearch.core.objective import Job, Report
 from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.errors import ObjectiveError, StudyError
 from zonesearch.run.engines.engine import order_of_work
@@ -32,7 +32,7 @@ TRAININGS = [Training({"x": i}) for i in range(6)]
 def run(objective: Sleeper, workers: int = 1, trainings: list[Training] = TRAININGS) -> list[Trial]:
     came: list[Trial] = []
     with open_engine(workers=workers) as engine:
-        engine.run(objective, objective.bundles(trainings), came.extend)
+        engine.run(objective, objective.jobs(trainings), came.extend)
     return came
 
 
@@ -42,9 +42,9 @@ def states(came: list[Trial]) -> dict[object, str]:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("per_bundle", [1, 4])
-def test_engine_brings_back_each_training_once(workers: int, per_bundle: int) -> None:
-    came = run(Sleeper(per_bundle=per_bundle), workers)
+@pytest.mark.parametrize("per_job", [1, 4])
+def test_engine_brings_back_each_training_once(workers: int, per_job: int) -> None:
+    came = run(Sleeper(per_job=per_job), workers)
     assert sorted(t.training.key for t in came) == sorted(t.key for t in TRAININGS)
     assert {t.accuracy for t in came} == {answer(t).accuracy for t in TRAININGS}
 
@@ -53,13 +53,13 @@ def test_engines_agree_on_everything_but_where_and_how_long() -> None:
     def plain(trials: list[Trial]) -> list[tuple[object, ...]]:
         return [(t.training, t.state, t.accuracy, t.curve) for t in Trials(trials)]
 
-    objective = Troubled(per_bundle=2, raises=(1,))
+    objective = Troubled(per_job=2, raises=(1,))
     assert plain(run(objective, 2)) == plain(run(objective, 1))
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_training_that_raises_is_a_failed_trial_and_the_others_of_its_bundle_are_not(workers: int) -> None:
-    came = run(Troubled(per_bundle=3, raises=(1,), silent=(4,)), workers)
+def test_training_that_raises_is_a_failed_trial_and_the_others_of_its_job_are_not(workers: int) -> None:
+    came = run(Troubled(per_job=3, raises=(1,), silent=(4,)), workers)
     assert states(came) == {0: "complete", 1: "failed", 2: "complete", 3: "complete", 4: "failed", 5: "complete"}
     errors = {t.params["x"]: t.error for t in came}
     assert "RuntimeError: no 1" in errors[1]
@@ -69,19 +69,19 @@ def test_training_that_raises_is_a_failed_trial_and_the_others_of_its_bundle_are
 
 def test_training_that_raises_once_is_tried_again(tmp_path: Path) -> None:
     class Shaky(Sleeper):
-        def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
-            tries = tmp_path / bundle.key
+        def train(self, job: Job, report: Report) -> Iterator[Trial]:
+            tries = tmp_path / job.key
             with tries.open("a") as file:
                 file.write("x")
             if len(tries.read_text()) == 1:
                 raise RuntimeError("only now")
-            yield from super().train(bundle, report)
+            yield from super().train(job, report)
 
     assert set(states(run(Shaky())).values()) == {"complete"}
 
 
 def test_training_that_kills_its_process_is_a_failed_trial_and_all_others_are_not() -> None:
-    came = run(Troubled(per_bundle=2, dies=(3,)), 2)
+    came = run(Troubled(per_job=2, dies=(3,)), 2)
     assert states(came) == {x: "failed" if x == 3 else "complete" for x in range(6)}
     assert next(t.error for t in came if t.state == "failed").startswith("the process that trained this ended")
 
@@ -101,7 +101,7 @@ def test_worker_killed_from_outside_costs_nothing() -> None:
             os.kill(workers[0], signal.SIGKILL)
 
     with open_engine(workers=2) as engine:
-        engine.run(objective, objective.bundles(TRAININGS), came.extend, kill_one)
+        engine.run(objective, objective.jobs(TRAININGS), came.extend, kill_one)
     assert killed
     assert states(came) == dict.fromkeys(range(6), "complete")
 
@@ -114,9 +114,9 @@ def _command(pid: int) -> str:
 def test_error_that_a_person_must_mend_ends_the_run_and_keeps_what_came(workers: int) -> None:
     came: list[Trial] = []
     objective = Troubled(hopeless=(2,))
-    bundles = [Bundle((t,), cost=6.0 - i) for i, t in enumerate(TRAININGS)]
+    jobs = [Job((t,), cost=6.0 - i) for i, t in enumerate(TRAININGS)]
     with pytest.raises(ObjectiveError, match="/data is missing"), open_engine(workers=workers) as engine:
-        engine.run(objective, bundles, came.extend)
+        engine.run(objective, jobs, came.extend)
     assert set(states(came).values()) <= {"complete"}
 
 
@@ -127,7 +127,7 @@ def test_what_the_recorder_raises_ends_the_run(workers: int) -> None:
 
     objective = Sleeper(0.05)
     with pytest.raises(OSError, match="disk full"), open_engine(workers=workers) as engine:
-        engine.run(objective, objective.bundles(TRAININGS), full)
+        engine.run(objective, objective.jobs(TRAININGS), full)
 
 
 def test_engine_serves_many_rounds_and_objectives() -> None:
@@ -136,7 +136,7 @@ def test_engine_serves_many_rounds_and_objectives() -> None:
         for objective in (Sleeper(), Troubled(raises=(8,))):
             for x in range(7, 10):
                 engine.run(
-                    objective, objective.bundles([Training({"x": x}, 1 + isinstance(objective, Troubled))]), came.extend
+                    objective, objective.jobs([Training({"x": x}, 1 + isinstance(objective, Troubled))]), came.extend
                 )
     assert [t.state for t in came].count("failed") == 1
     assert {t.provenance["shard"] for t in came} == {"1/2"}
@@ -147,8 +147,8 @@ def test_objective_may_be_a_closure() -> None:
     offset = 0.125
 
     class Local(Sleeper):
-        def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
-            yield from (Trial(t, accuracy=offset) for t in bundle.trainings)
+        def train(self, job: Job, report: Report) -> Iterator[Trial]:
+            yield from (Trial(t, accuracy=offset) for t in job.trainings)
 
     assert {t.accuracy for t in run(Local(), 2)} == {offset}
 
@@ -166,7 +166,7 @@ def test_objective_that_cannot_be_sent_says_so() -> None:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_progress_moves_from_zero_to_one(workers: int) -> None:
     seen: list[tuple[str, float]] = []
-    objective = Sleeper(0.2, per_bundle=6)
+    objective = Sleeper(0.2, per_job=6)
     caller = threading.get_ident()
 
     def note(key: str, share: float) -> None:
@@ -174,27 +174,27 @@ def test_progress_moves_from_zero_to_one(workers: int) -> None:
         seen.append((key, share))
 
     with open_engine(workers=workers) as engine:
-        engine.run(objective, objective.bundles(TRAININGS), lambda trials: None, note)
+        engine.run(objective, objective.jobs(TRAININGS), lambda trials: None, note)
     shares = [share for _, share in seen]
     assert shares == sorted(shares)
     assert max(shares) > 0.3
-    assert {key for key, _ in seen} == {objective.bundles(TRAININGS)[0].key}
+    assert {key for key, _ in seen} == {objective.jobs(TRAININGS)[0].key}
 
 
-def test_the_shortest_bundle_starts_first_then_the_longest() -> None:
-    bundles = [Bundle((t,), cost) for t, cost in zip(TRAININGS, [1, 3, 2, 3, 1, 2], strict=True)]
-    assert [b.cost for b in order_of_work(bundles)] == [1, 3, 3, 2, 2, 1]
-    assert order_of_work(bundles[::-1]) == order_of_work(bundles)
+def test_the_shortest_job_starts_first_then_the_longest() -> None:
+    jobs = [Job((t,), cost) for t, cost in zip(TRAININGS, [1, 3, 2, 3, 1, 2], strict=True)]
+    assert [b.cost for b in order_of_work(jobs)] == [1, 3, 3, 2, 2, 1]
+    assert order_of_work(jobs[::-1]) == order_of_work(jobs)
 
 
 def test_workers_use_the_threads_they_are_given() -> None:
     class Asking(Sleeper):
-        def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
+        def train(self, job: Job, report: Report) -> Iterator[Trial]:
             import numpy as np  # noqa: F401
             from threadpoolctl import threadpool_info
 
             n = max(pool["num_threads"] for pool in threadpool_info())
-            yield from (Trial(t, accuracy=n / 10) for t in bundle.trainings)
+            yield from (Trial(t, accuracy=n / 10) for t in job.trainings)
 
     for workers in (1, 2):
         assert {t.accuracy for t in run(Asking(), workers)} == {0.1}
@@ -202,14 +202,14 @@ def test_workers_use_the_threads_they_are_given() -> None:
 
 def test_gpus_are_taken_in_turns() -> None:
     class Asking(Sleeper):
-        def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
+        def train(self, job: Job, report: Report) -> Iterator[Trial]:
             time.sleep(0.2)
-            for t in bundle.trainings:
+            for t in job.trainings:
                 yield Trial(t, accuracy=0.5, provenance={"gpu": os.environ["CUDA_VISIBLE_DEVICES"]})
 
     came: list[Trial] = []
     with open_engine(workers=2, gpus=("4", "7")) as engine:
-        engine.run(Asking(), Asking().bundles(TRAININGS), came.extend)
+        engine.run(Asking(), Asking().jobs(TRAININGS), came.extend)
     assert {t.provenance["gpu"] for t in came} == {"4", "7"}
 
 
@@ -219,8 +219,8 @@ class Knowing(Sleeper):
 
     module: str = ""
 
-    def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
-        for training in bundle.trainings:
+    def train(self, job: Job, report: Report) -> Iterator[Trial]:
+        for training in job.trainings:
             yield Trial(training, accuracy=float(self.module in sys.modules))
 
 
@@ -231,7 +231,7 @@ def test_workers_load_what_they_are_to_need_before_they_are_sent_anything() -> N
         with Processes(2) as engine:
             engine.prepare(modules)
             objective = Knowing(0.0, 1, "wave")
-            engine.run(objective, objective.bundles(TRAININGS), came.extend)
+            engine.run(objective, objective.jobs(TRAININGS), came.extend)
         assert [trial.accuracy for trial in came] == [known] * len(TRAININGS)
 
 
@@ -293,7 +293,7 @@ objective = Sleeper(0.2)
 print("ready", flush=True)
 try:
     with open_engine(workers=int(sys.argv[1])) as engine:
-        engine.run(objective, objective.bundles([Training({"x": i}) for i in range(1000)]),
+        engine.run(objective, objective.jobs([Training({"x": i}) for i in range(1000)]),
                    lambda trials: print("came", flush=True))
 except KeyboardInterrupt:
     print("stopped", flush=True)

@@ -42,10 +42,10 @@ def outcome(folder: Path) -> tuple[list[str], str]:
     from zonesearch.run.recorded import read_run
     from zonesearch.run.result import Result
 
-    findings, _ = read_run(folder)
-    frame = Result(findings).frame().drop(columns="seconds")
-    assert findings.verdict is not None
-    described = findings.verdict.describe()
+    results, _ = read_run(folder)
+    frame = Result(results).frame().drop(columns="seconds")
+    assert results.verdict is not None
+    described = results.verdict.describe()
     return frame.to_csv(index=False).splitlines(), json.dumps(described["finalists"], sort_keys=True)
 
 

@@ -86,6 +86,6 @@ def test_result_shows_itself_in_the_forms_that_are_asked_for(tmp_path: Path) -> 
 
 def test_load_run_of_a_study_file_knows_the_study(tmp_path: Path) -> None:
     shutil.copytree(OLD / "digits-old", tmp_path / "old")
-    findings = load_run(tmp_path / "old").findings
-    assert findings.name == "digits-old"
-    assert findings.space == read_study(OLD / "digits.toml").space
+    results = load_run(tmp_path / "old").results
+    assert results.name == "digits-old"
+    assert results.space == read_study(OLD / "digits.toml").space

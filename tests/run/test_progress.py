@@ -121,7 +121,7 @@ def test_ipython_in_a_pipe_is_no_notebook(monkeypatch: pytest.MonkeyPatch, capfd
 
 
 def test_observer_and_progress_together_are_refused() -> None:
-    with pytest.raises(StudyError, match="observer= is told how it goes"):
+    with pytest.raises(StudyError, match="observer= replaces progress=True"):
         run_pipeline(SPACE, objective=accuracy, observer=Silent(), progress=True)
 
 
@@ -131,7 +131,7 @@ def test_stage_that_asks_again_makes_its_bar_longer(monkeypatch: pytest.MonkeyPa
         {"width": {"low": 8, "high": 64, "row": 4}}, objective=accuracy_of_width, seeds=1, stages=("grid", "interval"),
         interval={"method": "golden(6)"},
     )  # fmt: skip
-    n = {record.name: len(record.wanted) for record in result.findings.stages}
+    n = {record.name: len(record.wanted) for record in result.results.stages}
     text = shown[0].drawn[-1]["text/plain"]
     counts = [(int(done), int(wanted)) for done, wanted in re.findall(r"(\d+)/(\d+) trainings", text)]
     assert counts[0] == (5, 5)

@@ -78,8 +78,8 @@ def test_second_call_trains_nothing_and_says_the_same(tmp_path: Path) -> None:
     second = run_pipeline(surfaces.SPACE, objective=counted, into=tmp_path / "run", seeds=2)
     assert len(calls) == n_calls
     assert second.verdict == first.verdict
-    findings, n_torn = read_run(tmp_path / "run")
-    assert findings.verdict == first.verdict
+    results, n_torn = read_run(tmp_path / "run")
+    assert results.verdict == first.verdict
     assert n_torn == 0
 
 
@@ -183,7 +183,7 @@ def test_failures_here_and_there_are_results_and_the_run_goes_on() -> None:
     assert "a cable came loose" in next(t.error for t in result.trials if t.state == "failed")
     assert result.verdict is not None
     assert result.verdict.best is not None
-    assert any("failed" in note for note in result.findings.notes)
+    assert any("failed" in note for note in result.results.notes)
 
 
 def test_failed_trainings_are_trained_again_when_asked(tmp_path: Path) -> None:

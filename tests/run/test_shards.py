@@ -9,59 +9,59 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.run.objectives import answer
-from zonesearch.core.objective import Bundle
+from zonesearch.core.objective import Job
 from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.errors import StudyError
 from zonesearch.run.shards import Deal, Shard, deal, n_shards_in, next_commands, remaining, shard_statuses
 
 
-def bundles_of(costs: list[float]) -> list[Bundle]:
-    return [Bundle((Training({"x": i}, 0), Training({"x": i}, 1)), cost) for i, cost in enumerate(costs)]
+def jobs_of(costs: list[float]) -> list[Job]:
+    return [Job((Training({"x": i}, 0), Training({"x": i}, 1)), cost) for i, cost in enumerate(costs)]
 
 
 costs = st.lists(st.floats(0.5, 100), max_size=30)
 
 
 @given(costs, st.integers(1, 9))
-def test_deal_gives_each_bundle_to_exactly_one_shard(costs: list[float], n: int) -> None:
-    bundles = bundles_of(costs)
-    shards = deal(bundles, n)
+def test_deal_gives_each_job_to_exactly_one_shard(costs: list[float], n: int) -> None:
+    jobs = jobs_of(costs)
+    shards = deal(jobs, n)
     assert len(shards) == n
-    assert sorted(b.key for shard in shards for b in shard) == sorted(b.key for b in bundles)
+    assert sorted(b.key for shard in shards for b in shard) == sorted(b.key for b in jobs)
 
 
 @given(costs, st.integers(1, 9), st.randoms())
-def test_deal_does_not_depend_on_the_order_of_the_bundles(costs: list[float], n: int, random: object) -> None:
-    bundles = bundles_of(costs)
-    shuffled = list(bundles)
+def test_deal_does_not_depend_on_the_order_of_the_jobs(costs: list[float], n: int, random: object) -> None:
+    jobs = jobs_of(costs)
+    shuffled = list(jobs)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert deal(shuffled, n) == deal(bundles, n)
+    assert deal(shuffled, n) == deal(jobs, n)
 
 
 @given(costs, st.integers(1, 9))
-def test_deal_is_balanced_to_within_the_dearest_bundle(costs: list[float], n: int) -> None:
-    loads = [sum(b.cost for b in shard) for shard in deal(bundles_of(costs), n)]
+def test_deal_is_balanced_to_within_the_dearest_job(costs: list[float], n: int) -> None:
+    loads = [sum(b.cost for b in shard) for shard in deal(jobs_of(costs), n)]
     assert max(loads) - min(loads) <= max(costs, default=0) * (1 + 1e-9)
 
 
 def test_deal_takes_every_nth_in_key_order_when_costs_are_equal() -> None:
-    bundles = sorted(bundles_of([1.0] * 16), key=lambda b: b.key)
-    assert deal(bundles, 8) == [bundles[i::8] for i in range(8)]
+    jobs = sorted(jobs_of([1.0] * 16), key=lambda b: b.key)
+    assert deal(jobs, 8) == [jobs[i::8] for i in range(8)]
 
 
 @given(st.integers(0, 8))
 def test_remaining_is_what_the_trials_do_not_answer(n_done: int) -> None:
-    bundles = bundles_of([2.0] * 4)
-    trainings = [t for b in bundles for t in b.trainings]
+    jobs = jobs_of([2.0] * 4)
+    trainings = [t for b in jobs for t in b.trainings]
     done = Trials(answer(t) for t in trainings[:n_done])
-    left = remaining(bundles, done)
+    left = remaining(jobs, done)
     assert [t for b in left for t in b.trainings] == trainings[n_done:]
     assert sum(b.cost for b in left) == pytest.approx(8 - n_done)
 
 
 def test_shard_statuses_count_what_came_of_each_part() -> None:
-    bundles = bundles_of([1.0] * 4)
-    parts = deal(bundles, 2)
+    jobs = jobs_of([1.0] * 4)
+    parts = deal(jobs, 2)
     first = [t for b in parts[0] for t in b.trainings]
     trials = Trials(
         [
@@ -71,25 +71,25 @@ def test_shard_statuses_count_what_came_of_each_part() -> None:
             answer(Training({"y": 1})),
         ]
     )
-    wanted = [t for b in bundles for t in b.trainings]
+    wanted = [t for b in jobs for t in b.trainings]
     one, two = shard_statuses(wanted, [Deal.of(parts)], trials)
     assert (str(one.shard), one.n_done, one.n_missing, one.n_diverged, one.n_failed) == ("1/2", 3, 1, 1, 1)
     assert (str(two.shard), two.n_done, two.n_missing, two.n_trainings) == ("2/2", 0, 4, 4)
 
 
 def test_next_commands_are_those_of_the_unfinished_shards() -> None:
-    bundles = bundles_of([1.0] * 4)
-    parts = deal(bundles, 2)
-    done = Trials(replace(answer(t), provenance={"shard": "1/2"}) for bundle in parts[0] for t in bundle.trainings)
+    jobs = jobs_of([1.0] * 4)
+    parts = deal(jobs, 2)
+    done = Trials(replace(answer(t), provenance={"shard": "1/2"}) for job in parts[0] for t in job.trainings)
     assert n_shards_in(done) == 2
     assert n_shards_in(Trials()) == 1
-    wanted = [t for b in bundles for t in b.trainings]
+    wanted = [t for b in jobs for t in b.trainings]
     dealt = [Deal.of(parts)]
     assert next_commands(shard_statuses(wanted, dealt, done), "digits.toml", "runs/all") == [
         "zonesearch run digits.toml --shard 2/2",
         "zonesearch merge RUN... --into runs/all",
     ]
-    rest = Trials(answer(t) for bundle in parts[1] for t in bundle.trainings)
+    rest = Trials(answer(t) for job in parts[1] for t in job.trainings)
     assert next_commands(shard_statuses(wanted, dealt, done | rest), "digits.toml", "runs/all") == [
         "zonesearch run digits.toml --into runs/all"
     ]

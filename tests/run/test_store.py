@@ -207,5 +207,5 @@ def test_reader_needs_no_lock_and_cannot_write(tmp_path: Path) -> None:
 
 
 def test_writer_name_is_a_file_name(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="made of letters"):
+    with pytest.raises(ValueError, match="may hold letters"):
         Store(folder(tmp_path), "../main")

@@ -29,7 +29,7 @@ from zonesearch.study.files import parse_study
 def came(objective: Sleeper, workers: int, timeout: float | None = 1.0, where: str = "local") -> list[Trial]:
     found: list[Trial] = []
     with open_engine(where, workers=workers, timeout=timeout) as engine:
-        engine.run(objective, objective.bundles(TRAININGS), found.extend)
+        engine.run(objective, objective.jobs(TRAININGS), found.extend)
     return found
 
 
@@ -52,19 +52,19 @@ def test_more_hanging_trainings_than_workers_do_not_stop_a_run() -> None:
     assert time.monotonic() - began < 60
 
 
-def test_a_bundle_has_as_many_limits_as_trainings_and_is_then_taken_apart(tmp_path: Path) -> None:
+def test_a_job_has_as_many_limits_as_trainings_and_is_then_taken_apart(tmp_path: Path) -> None:
     """Six trainings of 0.3 s are slower than the limit together, and none of them alone."""
-    slow = Hanging(seconds=0.3, per_bundle=6, where=())
+    slow = Hanging(seconds=0.3, per_job=6, where=())
     assert set(states(came(slow, 1)).values()) == {"complete"}
-    found = came(Hanging(per_bundle=3, log=str(tmp_path / "log")), 2, timeout=0.5)
+    found = came(Hanging(per_job=3, log=str(tmp_path / "log")), 2, timeout=0.5)
     assert states(found) == {x: "failed" if x == 3 else "complete" for x in range(6)}
-    assert Counter((tmp_path / "log").read_text().split())["3"] == 2, "in its bundle, and alone"
+    assert Counter((tmp_path / "log").read_text().split())["3"] == 2, "in its job, and alone"
 
 
 @pytest.mark.parametrize(
     ("workers", "trouble", "how"),
     [
-        (3, "leave", r"\(it left with exit status 7\), 2 times"),
+        (3, "leave", r"\(it exited with status 7\), 2 times"),
         (2, "crash", r"\(killed by SIGSEGV\), 2 times"),
         (2, "be_killed", r"\(killed by SIGKILL\), 2 times"),
     ],
@@ -75,7 +75,7 @@ def test_training_that_ends_its_worker_costs_itself_alone(
     found = came(Hanging(seconds=0.05, trouble=trouble), workers, timeout=None)
     assert states(found) == {x: "failed" if x == 3 else "complete" for x in range(6)}
     (lost,) = (trial for trial in found if trial.state == "failed")
-    assert lost.reason.startswith("the process that trained this ended without an answer")
+    assert lost.reason.startswith("the process that trained this ended without a result")
     assert re.search(how, lost.error)
     assert ("Segmentation fault" in lost.error) == (trouble == "crash")
     assert ("in crash" in lost.error) == (trouble == "crash"), "where it was"
@@ -105,9 +105,9 @@ def test_what_a_worker_needs_to_start_is_no_trainings_time() -> None:
 
 def test_progress_is_told_with_a_limit_too() -> None:
     shares: list[float] = []
-    slow = Sleeper(0.3, per_bundle=6)
+    slow = Sleeper(0.3, per_job=6)
     with open_engine(timeout=5) as engine:
-        engine.run(slow, slow.bundles(TRAININGS), lambda trials: None, lambda key, share: shares.append(share))
+        engine.run(slow, slow.jobs(TRAININGS), lambda trials: None, lambda key, share: shares.append(share))
     assert shares == sorted(shares)
     assert max(shares) > 0.3
 

@@ -85,7 +85,7 @@ HARMLESS: dict[str, dict[str, Any]] = {
     "params that are not searched": {"params": {"x": 4.0, "word": "b", "evil": "<script>alert(1)</script>"}},
     "params missing": {"params": {"x": 4.0}},
     "nothing for a value": {"params": {"x": None, "word": "b"}},  # a choice may be None
-    "another kind of value": {"params": {"x": "<b>four", "word": 5}},
+    "wrong type": {"params": {"x": "<b>four", "word": 5}},
     "a value out of the space": {"params": {"x": -1e300, "word": "b"}},
     "a curve longer than its epochs": {"curve": {"validation_accuracy": [0.1] * 1000}},
     "a curve of words for numbers": {"curve": {"validation_accuracy": ["nan", "inf"]}},
@@ -125,8 +125,8 @@ def run(path: Path, *changes: dict[str, Any]) -> Path:
 def test_absurd_record_is_skipped_and_its_training_wanted_again(tmp_path: Path, change: str) -> None:
     recorded = read_recorded(run(tmp_path, SKIPPED[change]))
     assert recorded.n_torn == 1
-    assert len(recorded.findings.trials) == 7
-    assert NEW not in recorded.findings.trials
+    assert len(recorded.results.trials) == 7
+    assert NEW not in recorded.results.trials
 
 
 @pytest.mark.parametrize("name", ["params", "accuracy", "seed", "epochs", "state", "curve", "error", "key", "study"])
@@ -137,7 +137,7 @@ def test_record_that_lacks_something_is_skipped(tmp_path: Path, name: str) -> No
     record = json.loads(lines[-1])
     file.write_bytes(b"".join([*lines[:-1], sealed({k: v for k, v in record.items() if k not in (name, "crc")})]))
     recorded = read_recorded(path)
-    assert (recorded.n_torn, len(recorded.findings.trials)) == (1, 7)
+    assert (recorded.n_torn, len(recorded.results.trials)) == (1, 7)
 
 
 def test_every_command_goes_on_with_all_absurd_records_at_once(
@@ -165,12 +165,12 @@ def test_every_command_goes_on_with_all_absurd_records_at_once(
 def test_odd_record_is_read(tmp_path: Path, change: str) -> None:
     recorded = read_recorded(run(tmp_path, HARMLESS[change]))
     assert recorded.n_torn == 0
-    assert len(recorded.findings.trials) == 8
+    assert len(recorded.results.trials) == 8
 
 
 @pytest.mark.parametrize("change", [{"accuracy": 1e160}, {"curve": {"validation_accuracy": [-1e160, 0.5]}}], ids=str)
 def test_value_whose_square_is_none_diverged(tmp_path: Path, change: dict[str, Any]) -> None:
-    [trial] = [t for t in read_recorded(run(tmp_path, change)).findings.trials if t.training == NEW]
+    [trial] = [t for t in read_recorded(run(tmp_path, change)).results.trials if t.training == NEW]
     assert (trial.state, trial.accuracy) == ("diverged", None)
 
 
@@ -195,7 +195,7 @@ def test_line_that_is_no_record_is_counted_and_skipped(tmp_path: Path, line: byt
     with (path / "trials" / "main.jsonl").open("ab") as file:
         file.write(line)
     recorded = read_recorded(path)
-    assert (recorded.n_torn, len(recorded.findings.trials)) == (1, 7)
+    assert (recorded.n_torn, len(recorded.results.trials)) == (1, 7)
     assert main(["merge", str(path), "--into", str(tmp_path / "merged")]) == 0
 
 

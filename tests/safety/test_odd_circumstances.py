@@ -107,7 +107,7 @@ def test_hosts_on_a_file_system_without_locks_lose_nothing_and_are_told(
     with Store(here) as one, Store(here) as two:
         one.append([trial(1)])
         two.append([trial(2)])
-        with pytest.warns(UserWarning, match="another process writes into .*main.jsonl"):
+        with pytest.warns(UserWarning, match="another process is also writing to .*main.jsonl"):
             one.append([trial(3)])
         one.append([trial(4)])  # said once
         with pytest.warns(UserWarning, match="no locks between machines"):
@@ -154,14 +154,14 @@ def test_errors_of_three_megabytes_are_shortened_and_said_briefly(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_study(Study.of(SPACE, failing, stages=("grid",), seeds=1), into=tmp_path / "run")
-    findings, n_torn = read_run(tmp_path / "run")
-    failed = [t for t in findings.trials if t.state == "failed"]
+    results, n_torn = read_run(tmp_path / "run")
+    failed = [t for t in results.trials if t.state == "failed"]
     assert (n_torn, len(failed)) == (0, 2)
     for trial_of_it in failed:
         assert len(trial_of_it.error) < 5_000
         assert "RuntimeError: <script>no memory" in trial_of_it.error
         assert trial_of_it.error.rstrip().endswith("no memory")
-    assert all(len(note) < 2000 for note in findings.notes)
+    assert all(len(note) < 2000 for note in results.notes)
     for command in ("status", "trials", "report"):
         assert main([command, str(tmp_path / "run")]) == 0
         assert len(capsys.readouterr().out) < 10_000

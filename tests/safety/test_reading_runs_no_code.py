@@ -316,7 +316,7 @@ def test_study_file_that_is_no_utf8_is_left_out_with_a_note(here: Path, capsys: 
     run = plant(here)
     (run / "study.toml").write_bytes(b'name = "caf\xe9"\n')
     assert main(["status", str(run)]) == 0
-    assert "study.toml was left out: it is no UTF-8" in capsys.readouterr().out
+    assert "study.toml was left out: it is not UTF-8" in capsys.readouterr().out
     assert main(["report", str(run)]) == 0
 
 

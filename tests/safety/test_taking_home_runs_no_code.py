@@ -132,8 +132,8 @@ def test_pickled_network_file_runs_nothing(here: Path) -> None:
             return os.system, ("touch $MARKER",)
 
     Path("net.pt").write_bytes(pickle.dumps(OnLoad()))
-    with pytest.raises(ZoneSearchError, match="no network file"):
+    with pytest.raises(ZoneSearchError, match="not a zonesearch network file"):
         load_network("net.pt")
     torch.save({"weights": OnLoad(), "format": 1}, "net.pt")
-    with pytest.raises(ZoneSearchError, match="no network file"):
+    with pytest.raises(ZoneSearchError, match="not a zonesearch network file"):
         load_network("net.pt")

@@ -219,7 +219,7 @@ def test_spaces_are_read_as_randomized_search_takes_them() -> None:
         ({"C": []}, SpaceError, "row is empty"),
         ({"C": {"low": 1}}, SpaceError, '"high" is missing'),
         ({"C": 3}, SpaceError, "give a table"),
-        ({"C": type("Odd", (), {"rvs": lambda self: 1})()}, SpaceError, "neither ends nor scale"),
+        ({"C": type("Odd", (), {"rvs": lambda self: 1})()}, SpaceError, "the ends and scale of"),
     ],
 )
 def test_a_space_that_makes_no_sense_is_refused_in_a_sentence(space: Any, error: Any, said: str) -> None:
@@ -245,13 +245,13 @@ def test_losses_are_reported_with_the_sign_of_scikit_learn() -> None:
         assert found.best_score_ < 0
         assert found.best_params_["alpha"] < 10
         assert found.score(data, target) < 0
-    assert search(Ridge(), {"alpha": [0.1, 1.0]}).fit(data, target).result_.findings.metric.name == "r2"
+    assert search(Ridge(), {"alpha": [0.1, 1.0]}).fit(data, target).result_.results.metric.name == "r2"
 
 
 def test_of_several_scores_refit_names_the_searched_one() -> None:
     several = {"scoring": ["accuracy", "f1_macro"]}
     found = search(LogisticRegression(), {"C": [0.001, 1.0]}, refit="f1_macro", **several).fit(X, Y)
-    assert found.result_.findings.metric.name == "f1_macro"
+    assert found.result_.results.metric.name == "f1_macro"
     assert found.best_score_ == found.cv_results_["mean_test_f1_macro"][found.best_index_]
     assert "split0_seed0_test_accuracy" in found.cv_results_
     with pytest.raises(ValueError, match="refit must"):

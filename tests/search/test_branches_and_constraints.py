@@ -14,7 +14,7 @@ from zonesearch.optuna.sampler import ZoneSampler
 from zonesearch.optuna.view import OptunaView
 from zonesearch.report.figures.map import map_figure
 from zonesearch.report.figures.view import views_of
-from zonesearch.report.survey import Survey
+from zonesearch.report.map_summary import MapSummary
 from zonesearch.study.files import parse_study
 
 TABLES: dict[str, Any] = {
@@ -70,7 +70,7 @@ def test_cells_that_are_not_allowed_are_hatched() -> None:
         objective=lambda params: -abs(params["width"] - 64.0),
         metric="score", stages=["grid"], seeds=1, constraints=CONSTRAINTS,
     )  # fmt: skip
-    [view] = views_of(Survey(result.findings))
+    [view] = views_of(MapSummary(result.results))
     assert view.forbidden == {(4, 1), (4, 2), (3, 2)}
     assert "not allowed" in [trace.name for trace in map_figure(view).data]
 
@@ -87,13 +87,13 @@ def test_what_reports_a_violation_is_no_peak(stages: list[str]) -> None:
     assert all(zone.peak["x"] <= 5 for zone in result.zones)
     assert all(finalist.params["x"] <= 5 for finalist in result.finalists)
     assert result.finalists
-    assert "report a violation" in " ".join(result.findings.notes)
+    assert "report a violation" in " ".join(result.results.notes)
 
 
 def test_stage_that_knows_no_conditions_refuses_them() -> None:
-    with pytest.raises(StudyError, match="stage optuna does not heed when"):
+    with pytest.raises(StudyError, match="stage optuna does not support when"):
         Study.of(TABLES, surface, stages=["optuna", "polish"])
-    with pytest.raises(StudyError, match="stage optuna does not heed constraints"):
+    with pytest.raises(StudyError, match="stage optuna does not support constraints"):
         Study.of({"width": [1, 2]}, surface, stages=["optuna"], constraints=["width < 2"])
 
 
@@ -125,7 +125,7 @@ def test_nothing_is_told_of_conditions_that_are_not_there() -> None:
 
 def test_view_shows_branches(tmp_path: Path) -> None:
     result = run_pipeline(TABLES, objective=surface, metric="score", stages=["grid"], constraints=CONSTRAINTS, seeds=1)
-    view = OptunaView(str(tmp_path / "view.journal"), "run", "print", SPACE, metric=result.findings.metric)
+    view = OptunaView(str(tmp_path / "view.journal"), "run", "print", SPACE, metric=result.results.metric)
     assert view.top_up(result.trials) == len(result.trials)
     assert all(("momentum" in t.params) == (t.params["opt"] == "sgd") for t in view.study.trials)
 

@@ -70,7 +70,7 @@ def test_a_training_is_paid_once_and_a_longer_one_costs_what_it_adds() -> None:
 def test_time_is_when_anything_ran() -> None:
     assert busy(ran(1, 0, 10), ran(2, 100, 10)) == pytest.approx(20)  # a pause between
     assert busy(ran(1, 0, 10, worker="a"), ran(2, 5, 10, worker="b")) == pytest.approx(15)  # side by side
-    assert busy(ran(1, 0, 10), ran(2, 0, 10)) == pytest.approx(20)  # one bundle, one after the other
+    assert busy(ran(1, 0, 10), ran(2, 0, 10)) == pytest.approx(20)  # one job, one after the other
     assert busy(ran(1, 0, 10), Trial(Training({"x": 3}, 0, 10), accuracy=0.5, seconds=7)) == pytest.approx(17)
 
 

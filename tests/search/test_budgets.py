@@ -15,7 +15,7 @@ import surfaces
 from zonesearch import Plan, Study, StudyError, Training, Trial, Trials, run_pipeline
 from zonesearch.cli.main import main
 from zonesearch.core.trials import Params
-from zonesearch.report.survey import Survey
+from zonesearch.report.map_summary import MapSummary
 from zonesearch.run.pipeline import find, forecast, next_round
 from zonesearch.run.recorded import read_run
 from zonesearch.search.budget import Budget
@@ -89,7 +89,7 @@ def test_a_budget_is_never_exceeded_and_the_verdict_says_that_it_ended_the_searc
     assert isinstance(at.output, Verdict)
     assert at.output.standings
     assert at.output.best is not None
-    cut = [record.name for record in at.records if record.rationed]
+    cut = [record.name for record in at.records if record.budget_cut]
     if cut:
         left = (n_trainings if unit == "trainings" else n_epochs) < 0.95 * budget[unit]
         did = "made the search smaller" if left else "ended the search early"
@@ -174,15 +174,15 @@ def test_a_grid_gets_coarser_rows_and_no_holes() -> None:
     widths, batches = ({cell[i] for cell in cells} for i in (0, 1))
     assert cells == set(itertools.product(batches, widths)) or cells == set(itertools.product(widths, batches))
     assert 12 <= len(cells) <= 20
-    survey = Survey(find(study, Trials(records)))
-    assert survey.n_mapped == len(survey.points) == len(cells)
+    summary = MapSummary(find(study, Trials(records)))
+    assert summary.n_mapped == len(summary.points) == len(cells)
 
 
 def test_what_a_stage_leaves_over_goes_to_the_next() -> None:
     study = study_of({"trainings": 100}, stages=["coordinate", "polish"], coordinate={"n_trainings": 20})
     records, at = played(study)
     assert len(at.records[0].wanted) == 20
-    assert spent(records)[0] > 60 or not at.records[1].rationed
+    assert spent(records)[0] > 60 or not at.records[1].budget_cut
 
 
 def test_time_is_shared_by_the_speed_of_what_came_before() -> None:
@@ -224,7 +224,7 @@ def test_a_plug_in_gets_the_first_of_what_it_wants(budget: Any, n: int) -> None:
     records, at = played(study)
     assert spent(records)[0] == n
     assert at.output == n
-    assert f"{60 - n} trainings fewer" in at.records[0].rationed
+    assert f"{60 - n} trainings fewer" in at.records[0].budget_cut
     assert any(f"The budget of {study.budget} ended the search early" in n for n in find(study, Trials(records)).notes)
 
 
@@ -342,4 +342,4 @@ def test_a_range_test_before_a_grid_with_rungs_within_a_budget(tmp_path: Path, m
     assert result.verdict is not None
     assert [t.state for t in result.trials if "sweep" in str(t.params.get("schedule"))] == ["diverged"]
     assert spent(list(result.trials.records()))[1] <= 150
-    assert any("% of the epochs saved" in note for note in result.findings.notes)
+    assert any("% of the epochs saved" in note for note in result.results.notes)

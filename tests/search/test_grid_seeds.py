@@ -137,7 +137,7 @@ def test_a_pipeline_with_the_defaults_runs_to_its_verdict() -> None:
         return float(two_peaks(params) + np.random.default_rng([seed, *map(int, params.values())]).normal(0, 0.001))
 
     result = run_pipeline(SPACE, objective=objective, polish={"keep": 3, "repeats": 3})
-    assert result.findings.map is not None
-    assert result.zones == result.findings.map.zones
+    assert result.results.map is not None
+    assert result.zones == result.results.map.zones
     assert result.verdict is not None
     assert {zone.number for zone in result.zones} >= {s.finalist.zone for s in result.verdict.standings}

@@ -102,7 +102,7 @@ def test_what_a_settled_verdict_leaves_goes_back_to_the_zones_whose_lines_were_c
         assert verdict is not None
         if "is settled" in verdict.sentence:
             assert "ended the search early" not in verdict.sentence
-    interval = next(stage for stage in result.findings.stages if stage.name == "interval")
+    interval = next(stage for stage in result.results.stages if stage.name == "interval")
     assert interval.wanted, "64 pay for lines, once the verdict is settled without them"
 
 
@@ -127,14 +127,14 @@ def test_trainings_of_an_earlier_budget_are_named(tmp_path: Path) -> None:
     settings: dict[str, Any] = {"objective": _bowl, "seeds": 1, "into": tmp_path / "run"}
     first = run_pipeline(axes, budget={"trainings": 20}, **settings)
     assert len(first.trials) == 20
-    assert not any("an earlier plan" in note for note in first.findings.notes)
+    assert not any("an earlier plan" in note for note in first.results.notes)
     second = run_pipeline(axes, budget={"trainings": 30}, **settings)
-    wanted = {training.identity for record in second.findings.stages for training in record.wanted}
+    wanted = {training.identity for record in second.results.stages for training in record.wanted}
     extra = len(second.trials) - len(wanted)
     assert extra > 0
     assert len(second.trials) == 30, "20 are paid for, and 10 more make 30"
     said = f"{extra} of 30 trainings were wanted by an earlier plan"
-    assert any(note.startswith(said) and "30 trainings counts them" in note for note in second.findings.notes)
+    assert any(note.startswith(said) and "30 trainings counts them" in note for note in second.results.notes)
     third = run_pipeline(axes, budget={"trainings": 25}, **settings)
     assert third.trials == second.trials, "a smaller budget than what was spent trains nothing"
 
@@ -155,7 +155,7 @@ def test_a_larger_budget_has_the_difference_whatever_was_wanted_before(
         assert len(result.trials) <= n
         settled = result.verdict is not None and "is settled" in result.verdict.sentence
         assert settled or len(result.trials) >= 0.95 * n
-        said = any("budget of" in note and "is spent" in note for note in result.findings.notes)
+        said = any("budget of" in note and "is spent" in note for note in result.results.notes)
         assert result.verdict is not None or said, "rows of another size may leave nothing for a verdict"
 
 

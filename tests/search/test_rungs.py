@@ -12,9 +12,9 @@ import pytest
 from zonesearch import ObjectiveError, Study, StudyError, Training, Trial, Trials, run_pipeline
 from zonesearch.core.reading import Reading
 from zonesearch.core.space import Space
+from zonesearch.report.map_summary import MapSummary
 from zonesearch.report.summaries.agreement import agreement
 from zonesearch.report.summaries.map_tables import cells_table
-from zonesearch.report.survey import Survey
 from zonesearch.search.stages.grid import Grid
 
 SPACE = Space.parse({"x": {"low": 0, "high": 8, "row": 8}, "y": {"low": 0, "high": 8, "row": 8}})
@@ -77,7 +77,7 @@ def test_every_cell_trains_to_the_first_rung_and_only_some_go_on() -> None:
 def test_a_map_that_was_right_early_is_not_blamed_and_one_that_misleads_is() -> None:
     assert not any("not yet right" in note for note in grown(grid(rungs=(4,)), honest)[0].notes)
     notes = grown(grid(rungs=(2,), reading=LAST), misleading)[0].notes
-    assert any("The map after 2 epochs was not yet right" in note for note in notes)
+    assert any("The map after 2 epochs was not yet reliable" in note for note in notes)
     assert "Zones may have been missed" in notes[-1]
     assert grown(grid(), misleading)[0].notes == ()
 
@@ -99,7 +99,7 @@ def test_a_single_number_per_training_works_too() -> None:
 
     result = run_pipeline(SPACE, objective=surface, epochs=EPOCHS, seeds=2, stages=["grid"], grid={"rungs": [4]})
     assert peaks(result.zones) == {(2, 2), (6, 6)}
-    assert any("% of the epochs saved" in note for note in result.findings.notes)
+    assert any("% of the epochs saved" in note for note in result.results.notes)
 
 
 def test_what_later_stages_train_at_cells_that_left_changes_nothing() -> None:
@@ -114,24 +114,24 @@ def test_what_later_stages_train_at_cells_that_left_changes_nothing() -> None:
 def test_cells_that_left_are_no_holes_and_count_in_no_summary() -> None:
     settings = {"epochs": EPOCHS, "seeds": 2, "stages": ["grid"]}
     cut = run_pipeline(SPACE, objective=curves, **settings, grid={"rungs": [2, 4]})
-    survey = Survey(cut.findings)
-    left = sum(t.epochs < EPOCHS for t in cut.findings.stages[0].wanted if t.seed == 0)
-    assert len(survey.left) == left > 0
-    assert survey.n_mapped == SPACE.n_cells - left
-    assert np.isfinite(survey.history).all()
-    i, (epochs, value) = next(iter(survey.left.items()))
-    whole = Survey(run_pipeline(SPACE, objective=curves, **settings).findings)
-    assert survey.history.reshape(EPOCHS, -1)[epochs - 1, i] == pytest.approx(
+    summary = MapSummary(cut.results)
+    left = sum(t.epochs < EPOCHS for t in cut.results.stages[0].wanted if t.seed == 0)
+    assert len(summary.left) == left > 0
+    assert summary.n_mapped == SPACE.n_cells - left
+    assert np.isfinite(summary.history).all()
+    i, (epochs, value) = next(iter(summary.left.items()))
+    whole = MapSummary(run_pipeline(SPACE, objective=curves, **settings).results)
+    assert summary.history.reshape(EPOCHS, -1)[epochs - 1, i] == pytest.approx(
         whole.history.reshape(EPOCHS, -1)[epochs - 1, i]
     )
-    assert survey.history.reshape(EPOCHS, -1)[-1, i] == pytest.approx(value)
-    cells = cells_table(survey)
+    assert summary.history.reshape(EPOCHS, -1)[-1, i] == pytest.approx(value)
+    cells = cells_table(summary)
     assert cells["accuracy"].notna().all()
     assert cells["missing"].sum() == 0
     assert cells["left after"].notna().sum() == left
     assert "left after" not in cells_table(whole).columns
-    assert agreement(survey)["spearman"].iloc[-1] == pytest.approx(1.0)
-    assert f"{left} of 81 cells left after 2 of 16 epochs" in survey.left_sentence
+    assert agreement(summary)["spearman"].iloc[-1] == pytest.approx(1.0)
+    assert f"{left} of 81 cells left after 2 of 16 epochs" in summary.left_sentence
 
 
 def test_the_report_shows_the_map_of_a_grid_with_rungs(tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_real_trainings_go_on_instead_of_starting_again(
     from zonesearch.run.running import run_study
 
     result = run_study(study)
-    wanted = result.findings.stages[0].wanted
+    wanted = result.results.stages[0].wanted
     assert {t.epochs for t in wanted} == {2, 4}
     assert n_epochs == sum(t.epochs for t in wanted)
     plain = run_study(Study.from_tables({**RECIPE, "grid": {}, "training": {"epochs": 4, "stack": stack}}))

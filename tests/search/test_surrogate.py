@@ -470,5 +470,5 @@ def test_values_as_large_as_numbers_can_be_do_not_end_a_search(direction: str) -
         )
         states = {trial.state for trial in result.trials}
         assert states == {"complete", "diverged"}
-        best = result.findings.zones[0] if result.findings.zones else None
+        best = result.results.zones[0] if result.results.zones else None
         assert best is None or best.peak["y"] <= 0.6

@@ -18,7 +18,7 @@ from zonesearch.core.widening import beyond, widened
 from zonesearch.optuna.sampler import ZoneSampler
 from zonesearch.optuna.space import distribution_of
 from zonesearch.optuna.view import OptunaView
-from zonesearch.report.survey import Survey
+from zonesearch.report.map_summary import MapSummary
 from zonesearch.run.running import run_study
 from zonesearch.run.shards import Shard
 from zonesearch.search.stages.grid import Grid
@@ -105,21 +105,21 @@ def test_grid_follows_the_peak_and_says_where_it_went() -> None:
     best = result.zones[0]
     assert (best.peak, best.rim) == ({"width": 256, "batch": 1}, ())
     assert best.intervals["width"] == (128, 512)
-    notes = " ".join(result.findings.notes)
+    notes = " ".join(result.results.notes)
     assert "width made the grid go on 3 times, from 64 to 512; it stopped because no zone has its peak" in notes
     assert "batch made the grid go on 2 times, from 4 to 1; it stopped because 1 is as far as its limit" in notes
-    assert result.findings.space["width"].row()[-1] == 512
-    assert Survey(result.findings).shape == (6, 5)
+    assert result.results.space["width"].row()[-1] == 512
+    assert MapSummary(result.results).shape == (6, 5)
     assert all(4 <= t.params["width"] <= 1024 for t in result.trials)
 
 
 def test_rounds_are_counted() -> None:
     result = run_pipeline(WIDE, objective=hill, metric="score", grid={"widen": 1}, stages=["grid"])
-    assert result.findings.space["width"].row() == (16, 32, 64, 128)
-    assert "widen = 1 allows no more rounds" in " ".join(result.findings.notes)
-    assert "lies on the rim" in " ".join(result.findings.notes)
+    assert result.results.space["width"].row() == (16, 32, 64, 128)
+    assert "widen = 1 allows no more rounds" in " ".join(result.results.notes)
+    assert "lies on the edge" in " ".join(result.results.notes)
     still = run_pipeline(WIDE, objective=hill, metric="score", grid={"widen": 0}, stages=["grid"])
-    assert still.findings.space == Space.parse(WIDE)
+    assert still.results.space == Space.parse(WIDE)
 
 
 def test_nothing_widens_without_limits() -> None:
@@ -165,16 +165,16 @@ def test_shards_and_a_run_that_goes_on_come_to_the_same(tmp_path: Path) -> None:
     for _ in range(60):
         for i in (1, 2):
             last = run_study(study(), into=tmp_path / "shards", shard=Shard(i, 2))
-        if last.findings.finished:
+        if last.results.finished:
             break
-    assert last.findings.finished
+    assert last.results.finished
     assert {t.key for t in last.trials} == {t.key for t in whole.trials}
     assert last.zones == whole.zones
 
 
 def test_view_has_one_distribution_from_the_first_trial_on(tmp_path: Path) -> None:
     result = run_pipeline(WIDE, objective=hill, metric="score", stages=["grid"])
-    view = OptunaView(str(tmp_path / "view.journal"), "run", "print", Space.parse(WIDE), metric=result.findings.metric)
+    view = OptunaView(str(tmp_path / "view.journal"), "run", "print", Space.parse(WIDE), metric=result.results.metric)
     view.top_up(result.trials)
     seen = {str(trial.distributions["width"]) for trial in view.study.trials}
     assert len(seen) == 1

@@ -30,7 +30,7 @@ def test_the_same_order_does_not_mislead() -> None:
 def test_the_opposite_order_misleads_and_says_in_which_way() -> None:
     found = held([0.7, 0.5, 0.3, 0.1], [0.5, 0.7, 0.8, 0.9])
     assert (found.spearman, found.n_turned) == (pytest.approx(-1.0), 6)
-    assert "after 5 epochs was not yet right" in found.sentence
+    assert "after 5 epochs was not yet reliable" in found.sentence
     assert "x 0" in found.sentence
     assert "of 6 pairs of cells that differ significantly in both maps 6 changed places" in found.sentence
     assert "rank correlation -1.00 over 4 cells" in found.sentence
@@ -45,12 +45,12 @@ def test_a_plateau_in_another_order_does_not_mislead() -> None:
     assert not found.misled
 
 
-def test_a_leader_outside_the_later_zones_misleads() -> None:
+def test_a_incumbent_outside_the_later_zones_misleads() -> None:
     found = held([0.5, 0.9, 0.7, 0.1, 0.2], [0.7, 0.8, 0.9, 0.3, 0.4])
     assert found.n_turned <= 0.1 * found.n_apart or found.n_turned == 1
-    assert not found.leader_stayed
+    assert not found.incumbent_stayed
     assert found.misled
-    assert "lies in no zone after 20" in found.sentence
+    assert "is not in a zone after 20" in found.sentence
 
 
 def test_cells_without_a_value_and_empty_maps_say_nothing() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zonesearch import Training, Trial
-from zonesearch.statistics.incumbent import Leader
+from zonesearch.statistics.incumbent import Incumbent
 
 
 def trial(width: int, accuracy: float | None, seed: int = 0, n: int | None = None) -> Trial:
@@ -17,9 +17,9 @@ def trial(width: int, accuracy: float | None, seed: int = 0, n: int | None = Non
 
 
 def said(*trials: Trial) -> str:
-    leader = Leader(["width", "batch"])
-    leader.add(trials)
-    return leader.text()
+    incumbent = Incumbent(["width", "batch"])
+    incumbent.add(trials)
+    return incumbent.text()
 
 
 def test_nothing_is_said_before_a_training_was_complete() -> None:
@@ -45,10 +45,10 @@ def test_a_training_that_goes_on_counts_once_at_its_full_length() -> None:
 
 
 def test_its_point_is_known_as_parameters() -> None:
-    leader = Leader()
-    assert leader.params is None
-    leader.add([trial(4, 0.9), trial(8, 0.95)])
-    assert leader.params == trial(8, 0.95).params
+    incumbent = Incumbent()
+    assert incumbent.params is None
+    incumbent.add([trial(4, 0.9), trial(8, 0.95)])
+    assert incumbent.params == trial(8, 0.95).params
 
 
 @given(
@@ -56,7 +56,7 @@ def test_its_point_is_known_as_parameters() -> None:
     st.integers(0, 6),
 )
 def test_order_and_portions_do_not_matter(trials: list[Trial], cut: int) -> None:
-    leader = Leader(["width", "batch"])
-    leader.add(trials[:cut])
-    leader.add(trials[cut:])
-    assert leader.text().endswith("at 8 x 8")
+    incumbent = Incumbent(["width", "batch"])
+    incumbent.add(trials[:cut])
+    incumbent.add(trials[cut:])
+    assert incumbent.text().endswith("at 8 x 8")

@@ -99,7 +99,7 @@ def test_read_sweep_stops_where_the_first_seed_diverged(bad: float) -> None:
 
 def test_read_sweep_says_which_phase_is_missing() -> None:
     high = sweep_rates(8e-3, 1, 100)
-    assert "begin the sweep at a lower rate" in read_sweep(high, [three_phases(high)]).warnings[0]
+    assert "start the sweep at a lower rate" in read_sweep(high, [three_phases(high)]).warnings[0]
     low = sweep_rates(1e-5, 2e-2, 100)
     assert "end the sweep at a higher rate" in read_sweep(low, [three_phases(low)]).warnings[0]
     rising = list(np.linspace(1, 2, 100))

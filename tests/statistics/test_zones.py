@@ -66,7 +66,7 @@ def test_ridge_on_the_diagonal_is_one_zone() -> None:
 def test_peak_on_the_rim_says_which_axis_to_widen() -> None:
     zones = find_zones(SPACE, mapped(surfaces.rim), Noise())
     assert zones[0].rim == ("width",)
-    assert "the peak lies on the rim: widen this axis (width)" in zones[0].advice
+    assert "the peak lies on the edge of the search range: widen this axis (width)" in zones[0].advice
     assert zones[0].intervals["width"] == (2048, 4096)
 
 

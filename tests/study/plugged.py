@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from zonesearch import Bundle, Plan, Space, Training, Trial, Trials
+from zonesearch import Job, Plan, Space, Training, Trial, Trials
 from zonesearch.core.metric import Metric
 from zonesearch.search.stage import Forecast
 from zonesearch.statistics.candidates import Candidate
@@ -44,11 +44,11 @@ class Four:
     def check(self, params: Mapping[str, Any]) -> None:
         pass
 
-    def bundles(self, trainings: Sequence[Training]) -> list[Bundle]:
-        return [Bundle((training,)) for training in trainings]
+    def jobs(self, trainings: Sequence[Training]) -> list[Job]:
+        return [Job((training,)) for training in trainings]
 
-    def train(self, bundle: Bundle, report: Any) -> Iterator[Trial]:
-        for training in bundle.trainings:
+    def train(self, job: Job, report: Any) -> Iterator[Trial]:
+        for training in job.trainings:
             yield Trial(training, accuracy=self.slope * float(training.params["x"]) / 10)  # type: ignore[arg-type]
 
 

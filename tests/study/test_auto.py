@@ -98,7 +98,7 @@ def test_a_run_keeps_the_stages_that_it_was_begun_with(tmp_path: Path) -> None:
     assert len(again.trials) == len(old.trials)
     assert again.verdict == old.verdict
     fresh = run_pipeline(space, objective=height, seeds=1, into=into, fresh=True, surrogate={"n_trainings": 12})
-    assert [record.name for record in fresh.findings.stages] == list(PLACED)
+    assert [record.name for record in fresh.results.stages] == list(PLACED)
 
 
 def test_a_run_goes_on_with_a_budget_as_it_was_begun(tmp_path: Path) -> None:
@@ -106,15 +106,15 @@ def test_a_run_goes_on_with_a_budget_as_it_was_begun(tmp_path: Path) -> None:
     old = run_pipeline(space, objective=height, seeds=1, stages=MAPPED, into=into)
     again = run_pipeline(space, objective=height, seeds=1, into=into, budget={"trainings": len(old.trials) + 200})
     assert {trial.training.key for trial in old.trials} <= {trial.training.key for trial in again.trials}
-    assert [record.name for record in again.findings.stages] == list(MAPPED)
+    assert [record.name for record in again.results.stages] == list(MAPPED)
 
 
 def test_a_climb_that_was_begun_goes_on_as_one_with_a_larger_budget(tmp_path: Path) -> None:
     space, into = axes(6, row=4), tmp_path / "run"
     old = run_pipeline(space, objective=height, into=into, budget={"trainings": 11})
-    assert [record.name for record in old.findings.stages] == list(CLIMBED)
+    assert [record.name for record in old.results.stages] == list(CLIMBED)
     again = run_pipeline(space, objective=height, into=into, budget={"trainings": 40})
-    assert [record.name for record in again.findings.stages] == list(CLIMBED)
+    assert [record.name for record in again.results.stages] == list(CLIMBED)
     assert {trial.training.key for trial in old.trials} <= {trial.training.key for trial in again.trials}
 
 
@@ -124,5 +124,5 @@ def test_of_few_trainings_one_judges_and_the_verdict_says_what_that_means(n_axes
     fresh = [trial for trial in result.trials if trial.seed >= FRESH]
     assert (len(result.trials), len(fresh)) == (n, 1)
     assert result.verdict is not None
-    assert "with one fresh seed, which says nothing of the noise" in result.verdict.sentence
+    assert "with one fresh seed, which says nothing about the noise" in result.verdict.sentence
     assert "repeats = 1 (not 5)" in result.verdict.budget

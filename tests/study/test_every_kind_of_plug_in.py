@@ -102,8 +102,8 @@ def test_each_kind_of_part_works_from_a_plug_in(here: Path, capsys: pytest.Captu
     assert main(["run", "plugged.toml", "--into", place, "--quiet"]) == 0
     assert not (here / "runs").exists()
     result = load_run(place)
-    assert [stage.name for stage in result.findings.stages] == ["first-cell", "grid", "polish"]
-    assert (result.findings.metric.name, str(result.findings.metric.direction)) == ("top3_error", "minimize")
+    assert [stage.name for stage in result.results.stages] == ["first-cell", "grid", "polish"]
+    assert (result.results.metric.name, str(result.results.metric.direction)) == ("top3_error", "minimize")
     assert {trial.provenance["room"] for trial in result.trials} == {"attic"}
     trial = next(iter(result.trials))
     assert trial.curve["learning_rate"] == pytest.approx([0.001, 0.001 / 1.5])
@@ -158,7 +158,7 @@ def test_what_a_storage_cannot_do_is_one_sentence(here: Path, capsys: pytest.Cap
         ([*run, place, "--set", "training.epochs=3", "--set", "data.limit=130"], "is another experiment: objective."),
         ([*run, "onefil://x"], 'no "onefil" among the storages; did you mean "onefile"?'),
         (["status", "nowhere://x"], 'there is no "nowhere" among the storages'),
-        (["status", f"onefile://{here}/none.sqlite"], "no run is kept at onefile://"),
+        (["status", f"onefile://{here}/none.sqlite"], "there is no run at onefile://"),
         (["view", place], "copies it to one"),
         (["export", place, "--tensorboard", "logs"], "copies it to one"),
         (["submit", "plugged.toml", "--into", place, "--n", "2", "--executor", "local"], "copies it to one"),
@@ -254,7 +254,7 @@ def test_metric_of_a_plug_in_may_be_named_in_its_own_table(here: Path) -> None:
         text + '[metric]\nname = "top3_error"\ndirection = "minimize"\nunit = "share"\n', name="s", where="s.toml"
     )
     result = run_pipeline(named)
-    assert (result.findings.metric.name, result.findings.metric.unit) == ("top3_error", "share")
+    assert (result.results.metric.name, result.results.metric.unit) == ("top3_error", "share")
 
 
 def test_broken_parts_of_a_plug_in_are_one_sentence(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -296,7 +296,7 @@ def test_engine_that_is_none_or_cannot_do_what_is_asked_is_one_sentence(here: Pa
 def test_engine_that_brings_nothing_back_ends_the_run(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     room = importlib.import_module("extra.engine").Room
     monkeypatch.setattr(room, "run", lambda self, *given: None)
-    with pytest.raises(StudyError, match="the engine brought no trial back"):
+    with pytest.raises(StudyError, match="the engine returned no trial"):
         run_pipeline(Space.parse({"x": [1, 2]}), objective=lambda params, seed, epochs: 0.5, engine="room")
 
 
@@ -315,9 +315,9 @@ def test_no_package_replaces_what_ships(here: Path) -> None:
     (here / "shipped.toml").write_text(text)
     assert main(["run", "shipped.toml", "--quiet"]) == 0
     result = load_run("runs/plugged")
-    assert "extra" not in str(dict(result.findings.study))
+    assert "extra" not in str(dict(result.results.study))
     assert "room" not in next(iter(result.trials)).provenance
-    assert result.findings.metric.name == "accuracy"
+    assert result.results.metric.name == "accuracy"
     assert "extra.engine" not in sys.modules
     assert main(["status", "runs/plugged"]) == 0
     assert "extra.command" not in sys.modules

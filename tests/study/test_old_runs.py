@@ -50,17 +50,17 @@ def trials_of(folder: Path) -> Any:
 
 @pytest.mark.parametrize(("run", "study"), RUNS.items())
 def test_an_old_run_is_read_and_goes_on_without_a_training(old: Path, run: str, study: str) -> None:
-    findings, n_torn = read_run(old / run)
+    results, n_torn = read_run(old / run)
     assert n_torn == 0
-    assert findings.finished
-    assert findings.verdict is not None
-    assert not findings.trials.conflicts
+    assert results.finished
+    assert results.verdict is not None
+    assert not results.trials.conflicts
     before = n_lines(old / run)
     again = run_study(read_study(study), into=old / run)
     assert n_lines(old / run) == before
     assert again.verdict is not None
-    assert repr(again.verdict.standings) == repr(findings.verdict.standings)
-    assert again.findings.fingerprint == json.loads((OLD / run / "run.json").read_text())["study"]
+    assert repr(again.verdict.standings) == repr(results.verdict.standings)
+    assert again.results.fingerprint == json.loads((OLD / run / "run.json").read_text())["study"]
 
 
 @pytest.mark.parametrize(("run", "study"), RUNS.items())
@@ -108,12 +108,12 @@ def test_a_run_of_today_and_an_old_one_are_merged_in_either_direction(old: Path)
 def test_an_old_run_goes_on_in_the_precision_that_was_the_default(old: Path) -> None:
     result = run_study(read_study("digits.toml", ["polish.keep=3"]), into=old / "digits-old")
     assert "precision" not in RunFolder.open(old / "digits-old").identity["objective"].get("training", {})
-    assert any("begun with other values" in note and '"float32" -> "auto"' in note for note in result.findings.notes)
-    assert all("precision_asked" not in trial.provenance for trial in result.findings.trials)
+    assert any("begun with other values" in note and '"float32" -> "auto"' in note for note in result.results.notes)
+    assert all("precision_asked" not in trial.provenance for trial in result.results.trials)
     with pytest.raises(StudyError, match=r'precision: "float32" -> "auto"'):
         run_study(read_study("digits.toml", ["training.precision=auto"]), into=old / "digits-old")
     fresh = run_study(read_study("digits.toml"), into=old / "new")
-    assert all(trial.provenance["precision_asked"] == "auto" for trial in fresh.findings.trials)
+    assert all(trial.provenance["precision_asked"] == "auto" for trial in fresh.results.trials)
     with pytest.raises(MergeError, match=r'precision: .*"auto"'):
         merge([old / "new"], old / "digits-part")
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from zonesearch import Training
-from zonesearch.core.objective import Bundle
+from zonesearch.core.objective import Job
 from zonesearch.errors import ObjectiveError, StudyError
 from zonesearch.run.running import open_run, run_study
 from zonesearch.study.files import parse_study
@@ -219,7 +219,7 @@ def test_arguments_reach_the_function(define: str, arguments: dict[str, Any], re
     made: dict[str, Callable[..., Any]] = {}
     exec(define, made)
     objective = FunctionObjective(made["f"], arguments=arguments)
-    (trial,) = objective.train(Bundle((Training({"x": 2}, 5, 7),)), lambda share: None)
+    (trial,) = objective.train(Job((Training({"x": 2}, 5, 7),)), lambda share: None)
     assert trial.accuracy == result
 
 
@@ -237,7 +237,7 @@ def test_arguments_and_version_in_a_study_file() -> None:
     head = '[space]\nx = [1, 2, 4]\n[objective]\nfunction = "ow_args:f"\n'
     text = head + 'arguments = { scale = 3, names = ["a"] }\nversion = "2026-05"\n'
     study = parse_study(text, name="s", where="s.toml")
-    found = {trial.params["x"]: trial.accuracy for trial in run_study(study, into="run").findings.trials}
+    found = {trial.params["x"]: trial.accuracy for trial in run_study(study, into="run").results.trials}
     assert {x: found[x] for x in (1, 2, 4)} == {1: 4.0, 2: 7.0, 4: 13.0}
     assert "modules" not in study.objective().fingerprint()
     with pytest.raises(StudyError, match=r"objective.arguments.scale: 3 -> 4"):

@@ -54,7 +54,7 @@ def study(text: str) -> Any:
 
 
 def values(text: str) -> dict[Any, float]:
-    trials = run_study(study(text)).findings.trials
+    trials = run_study(study(text)).results.trials
     return {trial.params["x"]: trial.value() for trial in trials}
 
 
@@ -77,7 +77,7 @@ def test_an_objective_needs_four_methods_and_nothing_else() -> None:
     assert values('[objective]\nkind = "four"\n')[2] == pytest.approx(0.2)
     with pytest.raises(StudyError, match="slope"):
         study('[objective]\nkind = "four"\nslope = 2.0\n').objective()
-    with pytest.raises(ObjectiveError, match="has no fingerprint, check, bundles, train"):
+    with pytest.raises(ObjectiveError, match="has no fingerprint, check, jobs, train"):
         study('[objective]\nkind = "nothing"\n').objective()
 
 
@@ -120,7 +120,7 @@ schedules = ["{schedule}", "constant"]
 keep = 2
 repeats = 2
 """
-    trials = run_study(parse_study(text, name="s", where="s.toml")).findings.trials
+    trials = run_study(parse_study(text, name="s", where="s.toml")).results.trials
     assert all(trial.complete for trial in trials)
     own = [trial for trial in trials if trial.params.get("schedule") != "constant"]
     assert own

@@ -15,7 +15,7 @@ from torch import nn
 
 from tests.training.techniques import a_run, digits, small_network, train
 from zonesearch.cli.status_command import status_of
-from zonesearch.core.objective import Bundle
+from zonesearch.core.objective import Job
 from zonesearch.core.reading import Reading
 from zonesearch.core.trials import Training, Trial
 from zonesearch.errors import ObjectiveError, StudyError
@@ -199,7 +199,7 @@ def test_averaging_with_dropout_and_batch_norm_does_not_disturb_the_training() -
             {"data": {"limit": 200}, "network": {"width": 8, "batch_norm": True, "dropout": 0.3},
              "training": {"stack": False, "batch": 32}, **table}
         )  # fmt: skip
-        (trial,) = recipe.train(Bundle((Training({}, 0, 4),)), lambda share: None)
+        (trial,) = recipe.train(Job((Training({}, 0, 4),)), lambda share: None)
         curves.append(trial.curve["train_loss"])
     assert curves[0] == curves[1]
 
@@ -225,7 +225,7 @@ def test_statistics_are_measured_on_the_batches_that_training_sees() -> None:
 def averaged(tables: dict[str, Any], epochs: int, **params: Any) -> Trial:
     merged = {"data": {"limit": 200}, "network": {"width": 8}, **tables}
     recipe = Recipe.from_tables(merged)
-    (trial,) = recipe.train(Bundle((Training(params, 0, epochs, test=True),)), lambda share: None)
+    (trial,) = recipe.train(Job((Training(params, 0, epochs, test=True),)), lambda share: None)
     return trial
 
 
@@ -283,7 +283,7 @@ def test_a_training_that_stops_before_its_first_average_says_so(tmp_path: Path) 
     assert all(trial.averaged_from is None for trial in result.trials)
     n = len(result.trials)
     said = f"{n} of {n} trainings: averaging never began: the first member is taken at epoch 36, and it stopped before."
-    assert said in result.findings.notes
+    assert said in result.results.notes
     status = status_of(tmp_path / "run")
     assert said in status["notes"]
     lines = [line for file in (tmp_path / "run" / "trials").glob("*.jsonl") for line in file.read_text().splitlines()]
@@ -346,5 +346,5 @@ def test_an_ensemble_of_a_regression_answers_with_the_mean_of_its_members() -> N
         {"data": {"name": "own_parts:wine_alcohol", "task": "regression"}, "network": {"width": 16},
          "optimizer": {"learning_rate": 0.01}, "averaging": {"kind": "ensemble", "start": 0.5}}
     )  # fmt: skip
-    (trial,) = recipe.train(Bundle((Training({}, 0, 12),)), lambda share: None)
+    (trial,) = recipe.train(Job((Training({}, 0, 12),)), lambda share: None)
     assert trial.accuracy > 0.3

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from zonesearch.core.objective import Bundle
+from zonesearch.core.objective import Job
 from zonesearch.core.trials import Training, Trial
 from zonesearch.training import loop
 from zonesearch.training.recipe import Recipe
@@ -138,7 +138,7 @@ def test_the_end_of_what_goes_on_is_kept_and_no_choosing_seed_is_tested(
     mine = recipe("mlp", {"training": {"stack": stack, "keep_mb": 50}})
     for epochs in (2, 4, 6):
         training = Training({}, 0, epochs)
-        (trial,) = mine.train(Bundle((training,)), lambda share: None)
+        (trial,) = mine.train(Job((training,)), lambda share: None)
         assert trial.test_accuracy is None
         assert len(trial.validation_curve) == epochs
         assert len(list(tmp_path.rglob(f"{training.key}-{epochs}.pt"))) == 1
@@ -154,7 +154,7 @@ def test_a_training_that_stopped_at_its_last_epoch_is_no_beginning(
     mine = recipe("mlp", tables)
     curves = []
     for epochs in (3, 6):
-        (trial,) = mine.train(Bundle((Training({}, 0, epochs),)), lambda share: None)
+        (trial,) = mine.train(Job((Training({}, 0, epochs),)), lambda share: None)
         curves.append(trial.validation_curve)
     assert curves[0] == curves[1]
     assert len(curves[1]) == 3

@@ -24,7 +24,7 @@ from sklearn.datasets import load_digits, load_wine
 
 from zonesearch import ObjectiveError, StudyError, Training, Trial
 from zonesearch.core.metric import Metric
-from zonesearch.core.objective import Bundle
+from zonesearch.core.objective import Job
 from zonesearch.study.files import parse_study
 from zonesearch.training.data import Split, load
 from zonesearch.training.data.preprocessing import Preprocessing
@@ -38,7 +38,7 @@ IMAGES = bool(os.environ.get("ZONESEARCH_DATA"))
 
 
 def train(recipe: Recipe, params: dict[str, Any], epochs: int = 3) -> Trial:
-    (trial,) = recipe.train(Bundle((Training(params, 0, epochs, True),)), lambda share: None)
+    (trial,) = recipe.train(Job((Training(params, 0, epochs, True),)), lambda share: None)
     return trial
 
 
@@ -351,7 +351,7 @@ from zonesearch.training.recipe import Recipe
 from zonesearch.errors import ObjectiveError
 from zonesearch.core.trials import Training
 recipe = Recipe.from_tables({"data": {"name": "digits", "limit": 200}})
-(job,) = recipe.bundles([Training({"learning_rate": 0.01, "width": 8, "batch": 64}, 0, 1)])
+(job,) = recipe.jobs([Training({"learning_rate": 0.01, "width": 8, "batch": 64}, 0, 1)])
 print(*(trial.state for trial in recipe.train(job, lambda share: None)))
 try: Recipe.from_tables({"data": {"name": "digits"}, "training": {"metric": "f1_macro"}}).check({"batch": 64})
 except ObjectiveError as error: print(error)

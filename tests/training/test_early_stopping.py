@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zonesearch.core.objective import Bundle
+from zonesearch.core.objective import Job
 from zonesearch.core.trials import Training
 from zonesearch.errors import StudyError
 from zonesearch.training.early_stopping import EarlyStopping, generalisation_loss
@@ -63,7 +63,7 @@ def test_a_loss_of_ones_own_that_is_negative_stops_where_it_rises() -> None:
             "early_stopping": {"rise": 1.0},
         }
     )
-    (trial,) = recipe.train(Bundle((Training({}, 0, 30),)), lambda share: None)
+    (trial,) = recipe.train(Job((Training({}, 0, 30),)), lambda share: None)
     losses = trial.curve["validation_loss"]
     assert min(losses) < 0
     assert len(losses) < 30
@@ -85,7 +85,7 @@ def test_a_training_that_reaches_a_validation_loss_of_zero_is_complete(stack: bo
             "early_stopping": {"rise": 5.0},
         }
     )
-    (trial,) = recipe.train(Bundle((Training({}, 0, 12),)), lambda share: None)
+    (trial,) = recipe.train(Job((Training({}, 0, 12),)), lambda share: None)
     assert trial.complete
     assert 0.0 in trial.curve["validation_loss"]
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zonesearch.core.objective import Bundle
+from zonesearch.core.objective import Job
 from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.errors import ObjectiveError
 from zonesearch.run.running import run_pipeline
@@ -34,7 +34,7 @@ def made(stack: bool = True, **tables: Any) -> Recipe:
 def trained(recipe: Recipe, *trainings: Training) -> list[Trial]:
     for training in trainings:
         recipe.check(training.params)
-    came = {trial.training: trial for trial in recipe.train(Bundle(trainings), lambda share: None)}
+    came = {trial.training: trial for trial in recipe.train(Job(trainings), lambda share: None)}
     return [came[training] for training in trainings]
 
 
@@ -93,7 +93,7 @@ def test_stack_and_loop_agree_and_members_of_other_lengths_change_nothing() -> N
 
 def test_trainings_evaluated_at_other_epochs_are_no_stack() -> None:
     wanted = [Training({"evaluate_every": every}, 0, 4) for every in (1, 2, 1, 2)]
-    assert len(made().bundles(wanted)) == 2
+    assert len(made().jobs(wanted)) == 2
 
 
 @PATHS
@@ -207,10 +207,10 @@ def test_rungs_that_end_between_evaluations_are_evaluated_too(tmp_path: Path, mo
     study = Study.from_tables(tables)
     run_pipeline(study, into=tmp_path / "run", progress=False)
     again = run_pipeline(study, into=tmp_path / "run", progress=False)
-    found = {(trial.epochs, trial.evaluated_epochs) for trial in again.findings.trials.records()}
+    found = {(trial.epochs, trial.evaluated_epochs) for trial in again.results.trials.records()}
     assert found == {(2, (1, 2)), (5, (1, 3, 5))}
-    assert not again.findings.trials.conflicts
-    assert len(list(again.findings.trials.records())) <= 8
+    assert not again.results.trials.conflicts
+    assert len(list(again.results.trials.records())) <= 8
 
 
 def test_a_run_from_before_the_default_changed_goes_on_with_every_epoch(tmp_path: Path) -> None:
@@ -218,5 +218,5 @@ def test_a_run_from_before_the_default_changed_goes_on_with_every_epoch(tmp_path
     training = {"epochs": 12, "batch": 32}
     run_pipeline(Study.from_tables({**search, "training": {**training, "evaluate_every": 1}}), into=tmp_path / "run")
     went_on = run_pipeline(Study.from_tables({**search, "training": training}), into=tmp_path / "run")
-    assert [trial.evaluated_every for trial in went_on.findings.trials] == [1, 1]
-    assert any("evaluate_every" in note for note in went_on.findings.notes)
+    assert [trial.evaluated_every for trial in went_on.results.trials] == [1, 1]
+    assert any("evaluate_every" in note for note in went_on.results.notes)

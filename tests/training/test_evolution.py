@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.utils import parameters_to_vector
 
 from tests.training.techniques import a_run, digits, small_network, train
-from zonesearch.core.objective import Bundle
+from zonesearch.core.objective import Job
 from zonesearch.core.trials import Training
 from zonesearch.errors import StudyError
 from zonesearch.training.evolution import RandomGradients, Strategies, evolution_from_table
@@ -252,7 +252,7 @@ def test_evolution_takes_a_network_that_gives_values_without_a_second_dimension(
         "network": {"kind": "own_parts:values_alone"},
         "evolution": {"kind": kind, "every": 2, "children": 4},
     }
-    (trial,) = Recipe.from_tables(tables).train(Bundle((Training({}, 0, 4),)), lambda share: None)
+    (trial,) = Recipe.from_tables(tables).train(Job((Training({}, 0, 4),)), lambda share: None)
     assert trial.complete
 
 
@@ -279,7 +279,7 @@ def test_evolution_is_the_same_for_the_same_seed() -> None:
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ({"kind": "strategy"}, 'there is no kind "strategy"; did you mean "strategies"?'),
+        ({"kind": "strategy"}, 'unknown kind "strategy"; did you mean "strategies"?'),
         ({"kind": "strategies", "temperature": 1.0}, '[evolution] has no key "temperature"'),
         ({"children": 0}, "children must be a whole number, at least 1, not 0"),
         ({"share": 1.0}, "share of the training data must lie between 0 and 1"),

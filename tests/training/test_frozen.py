@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from zonesearch.core.objective import Bundle
+from zonesearch.core.objective import Job
 from zonesearch.core.trials import Training, Trial
 from zonesearch.training import frozen, loop
 from zonesearch.training.lr_range import lr_range
@@ -31,7 +31,7 @@ def recipe(tune: str = "last", backbone: str = "shufflenet_v2_x0_5", **tables: A
 
 def trained(made: Recipe, epochs: int = 2, seed: int = 0, **params: Any) -> tuple[Trial, nn.Module | None]:
     networks: list[nn.Module] = []
-    wanted = Bundle((Training(params, seed, epochs, test=True),))
+    wanted = Job((Training(params, seed, epochs, test=True),))
     (trial,) = made.train(wanted, lambda share: None, lambda training, network: networks.append(network))
     return trial, (networks or [None])[0]
 
@@ -173,7 +173,7 @@ def test_a_longer_training_goes_on_with_or_without_features(
     made = recipe("head", training={"keep_mb": 100})
 
     def run(epochs: int) -> Trial:
-        (trial,) = made.train(Bundle((Training({}, 0, epochs),)), lambda share: None)
+        (trial,) = made.train(Job((Training({}, 0, epochs),)), lambda share: None)
         return trial
 
     straight = run(3)

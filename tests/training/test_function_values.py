@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from zonesearch import Metric, ObjectiveError, Training, run_pipeline
-from zonesearch.core.objective import Bundle
+from zonesearch.core.objective import Job
 from zonesearch.training.function import FunctionObjective
 
 
@@ -43,7 +43,7 @@ def giving(value):
 
 def trained(function, epochs: int = 1, **settings):
     objective = FunctionObjective(function, **settings)
-    [trial] = objective.train(Bundle((Training({"x": 1.0}, 0, epochs),)), lambda share: None)
+    [trial] = objective.train(Job((Training({"x": 1.0}, 0, epochs),)), lambda share: None)
     return trial
 
 
@@ -93,9 +93,9 @@ def test_named_value_is_searched_wherever_it_stands() -> None:
     found = run_pipeline({"x": [0, 1]}, objective=both, metric="accuracy", stages=["grid"])
     assert {trial.metric.name for trial in found.trials} == {"accuracy"}
     found = run_pipeline({"x": [0, 1]}, objective=both, direction="maximize", stages=["grid"])
-    assert found.findings.metric == Metric("latency_ms", "maximize"), "a direction that is given holds"
+    assert found.results.metric == Metric("latency_ms", "maximize"), "a direction that is given holds"
     found = run_pipeline({"y": [0, 1]}, objective=lambda p: {"f1": p["y"]}, direction="minimize", stages=["coordinate"])
-    assert (found.findings.metric, found.zones[0].peak) == (Metric("f1", "minimize"), {"y": 0})
+    assert (found.results.metric, found.zones[0].peak) == (Metric("f1", "minimize"), {"y": 0})
 
 
 def test_values_without_the_searched_one_are_one_sentence() -> None:
@@ -131,7 +131,7 @@ def test_search_minimizes_what_a_function_calls_an_error() -> None:
     assert best.params == {"x": 3.0}
     assert best.value == 1.0
     assert list(found.frame().columns[:4]) == ["x", "rmse", "test_rmse", "cost"]
-    assert found.findings.metric == Metric("rmse", "minimize")
+    assert found.results.metric == Metric("rmse", "minimize")
 
 
 def test_an_objective_that_gives_something_else_than_before_is_one_sentence() -> None:

@@ -250,8 +250,8 @@ def test_workers_train_on_the_data_of_the_process_that_started_them(
     recipe.check(trainings[0].params)
     came: list[Trial] = []
     with open_engine(workers=2) as engine:
-        engine.run(recipe, recipe.bundles(trainings), came.extend)
-    here = [trial for bundle in recipe.bundles(trainings) for trial in recipe.train(bundle, lambda share: None)]
+        engine.run(recipe, recipe.jobs(trainings), came.extend)
+    here = [trial for job in recipe.jobs(trainings) for trial in recipe.train(job, lambda share: None)]
     assert {t.key: t.accuracy for t in came} == {t.key: t.accuracy for t in here}
     if name != "digits":
         assert (tmp_path / "log").read_text() == "read\n", "workers do not call it again"

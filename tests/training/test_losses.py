@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from zonesearch import ObjectiveError, Training, Trial
 from zonesearch.core.metric import Metric
-from zonesearch.core.objective import Bundle
+from zonesearch.core.objective import Job
 from zonesearch.training.description import described
 from zonesearch.training.losses import class_weights, is_default, loss_of
 from zonesearch.training.metrics import METRICS
@@ -33,7 +33,7 @@ def settings(loss: str = "", task: str = "classification", **training: Any) -> S
 def train(recipe: Recipe, epochs: int = 3, **params: Any) -> Trial:
     training = Training(params, 0, epochs, True)
     recipe.check(params)
-    (trial,) = recipe.train(Bundle((training,)), lambda share: None)
+    (trial,) = recipe.train(Job((training,)), lambda share: None)
     return trial
 
 
@@ -96,7 +96,7 @@ def test_only_the_loss_of_the_task_is_stacked() -> None:
 @pytest.mark.parametrize(
     ("training", "said"),
     [
-        ({"loss": "crossentropy"}, 'there is no loss "crossentropy"; did you mean "cross_entropy"'),
+        ({"loss": "crossentropy"}, 'unknown loss "crossentropy"; did you mean "cross_entropy"'),
         ({"loss": "cross_entropy(smoothing=0.1)"}, 'no argument "smoothing"; did you mean "label_smoothing"'),
         ({"loss": "cross_entropy(label_smoothing=1.5)"}, "label_smoothing is a share"),
         ({"loss": "cross_entropy(label_smoothing='a')"}, "label_smoothing must be a number"),
@@ -108,7 +108,7 @@ def test_only_the_loss_of_the_task_is_stacked() -> None:
         ({"class_weights": "even"}, 'class_weights is "balanced" or a list'),
         ({"class_weights": (1.0, 2.0)}, "class_weights must be 10 numbers above 0"),
         ({"class_weights": (0.0,) * 10}, "class_weights must be 10 numbers above 0"),
-        ({"class_weights": "balanced", "loss": "own_parts:focal"}, "class_weights are of cross_entropy and bce"),
+        ({"class_weights": "balanced", "loss": "own_parts:focal"}, "class_weights are for cross_entropy and bce"),
     ],
 )
 def test_losses_that_cannot_be_used_are_named(training: dict[str, Any], said: str) -> None:

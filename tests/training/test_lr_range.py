@@ -10,7 +10,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
-from zonesearch.core.objective import Bundle
+from zonesearch.core.objective import Job
 from zonesearch.core.trials import Training, Trial
 from zonesearch.statistics.lr_range import sweep_rates
 from zonesearch.training.lr_range import range_test, sweep_losses
@@ -148,7 +148,7 @@ def swept(tables: dict[str, Any], **params: Any) -> Trial:
     recipe = Recipe.from_tables({"data": {"limit": 300}, "network": {"width": 8}, **tables})
     params = {"schedule": "sweep(low=0.001, high=0.3, n_steps=20)", **params}
     recipe.check(params)
-    (trial,) = recipe.train(Bundle((Training(params, 0, 1),)), lambda share: None)
+    (trial,) = recipe.train(Job((Training(params, 0, 1),)), lambda share: None)
     return trial
 
 
@@ -169,7 +169,7 @@ def test_a_range_test_takes_the_steps_of_a_training_under_the_same_rates(digits)
     as_triangle = "triangular(low=0.001, high=0.3, half_cycle=0.95)"
     line = swept({**tables}, schedule="sweep(low=0.001, high=0.3, n_steps=20, kind='linear')")
     recipe = Recipe.from_tables({"data": {"limit": 300}, "network": {"width": 8}, **tables})
-    (trial,) = recipe.train(Bundle((Training({"schedule": as_triangle}, 0, 1),)), lambda share: None)
+    (trial,) = recipe.train(Job((Training({"schedule": as_triangle}, 0, 1),)), lambda share: None)
     losses = line.curve["step_loss"]
     assert sum(losses) / 20 == pytest.approx(trial.curve["train_loss"][0], rel=1e-5)
     assert line.accuracy == trial.accuracy

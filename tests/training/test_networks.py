@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from zonesearch import ObjectiveError, Training, Trial
-from zonesearch.core.objective import Bundle
+from zonesearch.core.objective import Job
 from zonesearch.training.networks import build, check_network, n_parameters, seed_dropout
 from zonesearch.training.recipe import Recipe
 from zonesearch.training.settings import DataSettings, NetworkSettings
@@ -19,7 +19,7 @@ PHOTO = (3, 32, 32)
 
 
 def train(recipe: Recipe, params: dict[str, Any], epochs: int = 2, test: bool = False) -> Trial:
-    (trial,) = recipe.train(Bundle((Training(params, 0, epochs, test),)), lambda share: None)
+    (trial,) = recipe.train(Job((Training(params, 0, epochs, test),)), lambda share: None)
     return trial
 
 

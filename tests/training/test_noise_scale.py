@@ -51,7 +51,7 @@ def test_measuring_leaves_the_network_as_it_was() -> None:
 def test_a_batch_beyond_the_critical_one_is_warned_of() -> None:
     scale = NoiseScale(squared_norm=0.1, trace=20.0)
     assert scale.warning(200) == ""
-    assert "a batch of 512 lies beyond the critical batch of about 200 examples" in scale.warning(512)
+    assert "a batch of 512 is above the critical batch of about 200 examples" in scale.warning(512)
     drowned = NoiseScale(squared_norm=-0.1, trace=20.0)
     assert drowned.critical_batch == math.inf
     assert drowned.warning(10**6) == ""

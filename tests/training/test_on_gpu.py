@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from zonesearch.core.objective import Bundle
+from zonesearch.core.objective import Job
 from zonesearch.core.trials import Training, Trial
 from zonesearch.training.recipe import Recipe
 from zonesearch.training.stack.stack import Stack
@@ -34,7 +34,7 @@ KINDS = pytest.mark.parametrize(
 def trained(tables: Mapping[str, Mapping[str, Any]], device: str) -> dict[Training, Trial]:
     training = {"batch": 32, "precision": "float64", "device": device, **tables.get("training", {})}
     recipe = Recipe.from_tables({"data": {"limit": 200}, **tables, "training": training})
-    return {trial.training: trial for trial in recipe.train(Bundle(WANTED), lambda share: None)}
+    return {trial.training: trial for trial in recipe.train(Job(WANTED), lambda share: None)}
 
 
 @KINDS

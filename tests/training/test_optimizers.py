@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from zonesearch import ObjectiveError, Training, Trial
-from zonesearch.core.objective import Bundle
+from zonesearch.core.objective import Job
 from zonesearch.training.early_stopping import EarlyStopping
 from zonesearch.training.optimizers import NAMES, build_optimizer
 from zonesearch.training.recipe import Recipe
@@ -20,7 +20,7 @@ SMALL = Recipe(data=DataSettings(limit=200), network=NetworkSettings(width=16))
 
 
 def train(recipe: Recipe, params: dict[str, Any], epochs: int = 2, test: bool = False) -> Trial:
-    (trial,) = recipe.train(Bundle((Training(params, 0, epochs, test),)), lambda share: None)
+    (trial,) = recipe.train(Job((Training(params, 0, epochs, test),)), lambda share: None)
     return trial
 
 

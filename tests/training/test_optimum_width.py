@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from zonesearch.core.objective import Bundle
+from zonesearch.core.objective import Job
 from zonesearch.core.trials import Training
 from zonesearch.training.loop import evaluate
 from zonesearch.training.optimum_width import optimum_width, trained_network
@@ -23,7 +23,7 @@ RECIPE = Recipe.from_tables(
 @pytest.mark.parametrize("arm", ["sgd", "swa"])
 def test_the_network_made_again_is_the_one_that_was_tested(arm: str) -> None:
     training = Training({"arm": arm}, seed=3, epochs=4, test=True)
-    (trial,) = RECIPE.train(Bundle((training,)), lambda share: None)
+    (trial,) = RECIPE.train(Job((training,)), lambda share: None)
     assert evaluate(trained_network(RECIPE, training), *RECIPE.split().test)[1] == trial.test_accuracy
 
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from zonesearch import ObjectiveError, Training, Trial
-from zonesearch.core.objective import Bundle
-from zonesearch.run.engines.worker import train_bundle
+from zonesearch.core.objective import Job
+from zonesearch.run.engines.worker import train_job
 from zonesearch.training.averaging import refresh_batch_norm
 from zonesearch.training.data import load
 from zonesearch.training.data.collate import Collated
@@ -47,7 +47,7 @@ def train(mine: Recipe, epochs: int = 4, **params: Any) -> Trial:
     training = Training(params, 0, epochs, True)
     mine.check(params)
     mine.check_length(training)
-    (trial,) = mine.train(Bundle((training,)), lambda share: None)
+    (trial,) = mine.train(Job((training,)), lambda share: None)
     return trial
 
 
@@ -117,8 +117,8 @@ def test_own_examples_go_on_where_they_stopped_and_train_alike_elsewhere(name: s
     train(kept, 2)
     assert train(kept).curve == plain.curve
     there = cloudpickle.loads(cloudpickle.dumps(recipe(BOTH[name])))
-    (bundle,) = there.bundles([Training({}, 0, 4, True)])
-    (trial,) = train_bundle(there, bundle, lambda share: None)
+    (job,) = there.jobs([Training({}, 0, 4, True)])
+    (trial,) = train_job(there, job, lambda share: None)
     assert (trial.curve, trial.right, trial.test_right) == (plain.curve, plain.right, plain.test_right)
     swept = train(recipe(BOTH[name]), 1, schedule="sweep(low=0.001, high=0.5, n_steps=14)")
     assert len(swept.curve["step_loss"]) > 5
@@ -162,7 +162,7 @@ def test_texts_may_be_examples_and_the_function_is_part_of_the_experiment() -> N
         ({"data": {"collate": "own_parts:nothing"}}, "cannot be imported"),
         ({"data": {"collate": "own_parts:raises"}}, "ended in TypeError.*must give \\(inputs, targets\\)"),
         ({"data": {"collate": "own_parts:inputs_alone"}}, "must give \\(inputs, targets\\), .*not \\(Tensor\\)"),
-        ({"data": {"collate": "own_parts:other_targets"}}, "must give back the targets that it was given"),
+        ({"data": {"collate": "own_parts:other_targets"}}, "must return the targets that it was given"),
         ({"augmentation": {"pad": 1}}, r"\[augmentation\] is for images"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

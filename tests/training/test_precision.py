@@ -27,7 +27,7 @@ def with_instructions(monkeypatch: pytest.MonkeyPatch, present: bool) -> None:
 
 def trained(recipe: Recipe, *params: dict[str, Any]) -> list[Trial]:
     trainings = [Training(each, 0, 1) for each in params]
-    return [trial for bundle in recipe.bundles(trainings) for trial in recipe.train(bundle, lambda share: None)]
+    return [trial for job in recipe.jobs(trainings) for trial in recipe.train(job, lambda share: None)]
 
 
 def used(trials: list[Trial]) -> dict[Any, Any]:
@@ -50,7 +50,7 @@ def test_machines_with_and_without_the_instructions_form_the_same_stacks(monkeyp
     found = []
     for present in (True, False):
         with_instructions(monkeypatch, present)
-        found.append([bundle.trainings for bundle in made().bundles(trainings)])
+        found.append([job.trainings for job in made().jobs(trainings)])
     assert found[0] == found[1]
 
 
@@ -91,8 +91,8 @@ def test_a_continued_training_is_computed_alike(monkeypatch: pytest.MonkeyPatch,
     recipe = made(keep_mb=50)
     for epochs in (1, 2):
         training = Training(LARGE, 0, epochs)
-        trial = next(iter(recipe.train(recipe.bundles([training])[0], lambda share: None)))
-    (whole,) = made().train(made().bundles([training])[0], lambda share: None)
+        trial = next(iter(recipe.train(recipe.jobs([training])[0], lambda share: None)))
+    (whole,) = made().train(made().jobs([training])[0], lambda share: None)
     assert trial.curve == whole.curve
     assert trial.provenance["precision"] == "bf16"
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from zonesearch import ObjectiveError, StudyError, Training, Trial
-from zonesearch.core.objective import Bundle
+from zonesearch.core.objective import Job
 from zonesearch.training.data import load
 from zonesearch.training.networks import build, n_parameters
 from zonesearch.training.recipe import Recipe
@@ -21,7 +21,7 @@ MNIST = bool(os.environ.get("ZONESEARCH_DATA"))
 
 
 def train(recipe: Recipe, params: dict[str, Any], seed: int = 0, epochs: int = 5, test: bool = False) -> Trial:
-    (trial,) = recipe.train(Bundle((Training(params, seed, epochs, test),)), lambda share: None)
+    (trial,) = recipe.train(Job((Training(params, seed, epochs, test),)), lambda share: None)
     return trial
 
 

@@ -244,7 +244,7 @@ def test_plateau_equals_torch_with_a_patience_one_shorter(history: list[float], 
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        ("stpe(every=7)", 'there is no schedule "stpe"; did you mean "step"?'),
+        ("stpe(every=7)", 'unknown schedule "stpe"; did you mean "step"?'),
         ("step(evry=7)", 'schedule "step" has no argument "evry"; did you mean "every"?'),
         ("step(every=0)", 'schedule "step": every must be a number above 0, not 0'),
         ("step(every='7')", "every must be a number above 0, not '7'"),
@@ -257,7 +257,7 @@ def test_plateau_equals_torch_with_a_patience_one_shorter(history: list[float], 
         ("warmup(epochs=1, then=3)", "then must be a schedule"),
         ("0.5", "is neither a name nor a call"),
         ("a.b(1)", "is neither a name nor a call"),
-        ("__import__('os')", 'there is no schedule "__import__"'),
+        ("__import__('os')", 'unknown schedule "__import__"'),
         ("snapshot(cycles=2.5)", "cycles must be a whole number"),
     ],
 )

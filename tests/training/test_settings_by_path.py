@@ -17,10 +17,10 @@ import cloudpickle
 import pytest
 import torch
 
-from zonesearch.core.objective import Bundle
+from zonesearch.core.objective import Job
 from zonesearch.core.trials import Training, Trial
 from zonesearch.errors import ObjectiveError
-from zonesearch.run.engines.worker import train_bundle
+from zonesearch.run.engines.worker import train_job
 from zonesearch.run.shards import deal
 from zonesearch.training.averaging import Averaging
 from zonesearch.training.early_stopping import EarlyStopping
@@ -224,7 +224,7 @@ def trained(mine: Recipe, epochs: int = LONG, test: bool = True, **params: Any) 
     training = Training(params, 0, epochs, test)
     mine.check(training.params)
     mine.check_length(training)
-    (trial,) = mine.train(Bundle((training,)), lambda share: None)
+    (trial,) = mine.train(Job((training,)), lambda share: None)
     return trial
 
 
@@ -250,11 +250,11 @@ def assert_alike_on_every_path(plain: Trial, *layers: Tables, rungs: str = "") -
         trained(climbing, SHORT, test=False)
         assert result(trained(climbing)) == result(plain)
 
-    # another process or machine, of a shard or of Dask: the same bundles of a pickled recipe
+    # another process or machine, of a shard or of Dask: the same jobs of a pickled recipe
     there = cloudpickle.loads(cloudpickle.dumps(loose))
     wanted = [Training({}, seed, LONG, True) for seed in (0, 1)]
-    shards = [bundle for shard in deal(sorted(there.bundles(wanted), key=lambda b: b.key), 2) for bundle in shard]
-    came = {trial.training: trial for bundle in shards for trial in train_bundle(there, bundle, lambda share: None)}
+    shards = [job for shard in deal(sorted(there.jobs(wanted), key=lambda b: b.key), 2) for job in shard]
+    came = {trial.training: trial for job in shards for trial in train_job(there, job, lambda share: None)}
     assert came.keys() == set(wanted)
     assert result(came[wanted[0]]) == result(plain)
 
@@ -313,8 +313,8 @@ def test_every_kind_of_network_trains_alike_on_every_path(kind: str) -> None:
         trained(keeping, SHORT, test=False)
         assert result(trained(keeping)) == result(plain)
     there = cloudpickle.loads(cloudpickle.dumps(recipe(network)))
-    (bundle,) = there.bundles([Training({}, 0, LONG, True)])
-    (trial,) = train_bundle(there, bundle, lambda share: None)
+    (job,) = there.jobs([Training({}, 0, LONG, True)])
+    (trial,) = train_job(there, job, lambda share: None)
     assert result(trial) == result(plain)
     sweep = trained(recipe(network), 1, False, schedule=SWEEP)
     assert len(sweep.curve["step_loss"]) > 5

@@ -16,7 +16,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zonesearch.core.objective import Bundle
+from zonesearch.core.objective import Job
 from zonesearch.core.trials import Training, Trial
 from zonesearch.training.recipe import Recipe
 from zonesearch.training.stack import stack as stacks
@@ -38,7 +38,7 @@ def recipe(tables: Tables = NOTHING, *, stack: bool = True, precision: str = "fl
 
 
 def trained(recipe: Recipe, trainings: Sequence[Training]) -> dict[Training, Trial]:
-    return {trial.training: trial for trial in recipe.train(Bundle(tuple(trainings)), lambda share: None)}
+    return {trial.training: trial for trial in recipe.train(Job(tuple(trainings)), lambda share: None)}
 
 
 def assert_same(ours: Trial, theirs: Trial, bound: float = 1e-9) -> None:
@@ -256,18 +256,18 @@ def test_companions_do_not_matter(chosen: set[int], one: int) -> None:
 
 @given(st.permutations([Training({"width": w, "batch": b}, s, 3) for w in (8, 64) for b in (16, 64) for s in (0, 1)]))
 @settings(max_examples=20, deadline=None)
-def test_bundles_are_a_function_of_the_set(trainings: list[Training]) -> None:
-    bundles = {frozenset(bundle.trainings): bundle.cost for bundle in recipe().bundles(trainings)}
-    assert bundles == {frozenset(b.trainings): b.cost for b in recipe().bundles(sorted(trainings, key=lambda t: t.key))}
-    assert sorted(t.key for members in bundles for t in members) == sorted(t.key for t in trainings)
-    assert any(len(members) > 1 for members in bundles)
-    assert all(len({t.params["batch"] for t in members}) == 1 for members in bundles)
+def test_jobs_are_a_function_of_the_set(trainings: list[Training]) -> None:
+    jobs = {frozenset(job.trainings): job.cost for job in recipe().jobs(trainings)}
+    assert jobs == {frozenset(b.trainings): b.cost for b in recipe().jobs(sorted(trainings, key=lambda t: t.key))}
+    assert sorted(t.key for members in jobs for t in members) == sorted(t.key for t in trainings)
+    assert any(len(members) > 1 for members in jobs)
+    assert all(len({t.params["batch"] for t in members}) == 1 for members in jobs)
 
 
 def test_large_networks_train_alone_and_work_is_left_for_several_workers() -> None:
-    assert len(recipe().bundles([Training({"width": 100_000}, seed, 1) for seed in (0, 1)])) == 2
-    assert len(recipe().bundles([Training({"width": 32}, seed, 1000) for seed in range(64)])) >= 8
-    assert len(recipe().bundles([Training({"width": 32}, seed, 1) for seed in range(64)])) == 1, "too short to be cut"
+    assert len(recipe().jobs([Training({"width": 100_000}, seed, 1) for seed in (0, 1)])) == 2
+    assert len(recipe().jobs([Training({"width": 32}, seed, 1000) for seed in range(64)])) >= 8
+    assert len(recipe().jobs([Training({"width": 32}, seed, 1) for seed in range(64)])) == 1, "too short to be cut"
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_large_networks_train_alone_and_work_is_left_for_several_workers() -> No
 def test_what_cannot_be_stacked_trains_one_by_one(tables: Tables) -> None:
     trainings = [Training({}, seed, 2) for seed in (0, 1)]
     mine = recipe(tables, precision="float32")
-    assert [len(bundle.trainings) for bundle in mine.bundles(trainings)] == [1, 1]
+    assert [len(job.trainings) for job in mine.jobs(trainings)] == [1, 1]
     assert all(trial.complete for trial in trained(mine, trainings).values())
 
 

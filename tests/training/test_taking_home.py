@@ -93,8 +93,8 @@ schedules = ["constant", "cosine"]
 
 
 def test_every_recorded_training_comes_back_to_the_last_bit(searched: Path, tmp_path: Path) -> None:
-    findings = load_run(searched).findings
-    trials = [trial for trial in findings.trials if trial.complete]
+    results = load_run(searched).results
+    trials = [trial for trial in results.trials if trial.complete]
     assert all(trial.provenance["stacked"] for trial in trials)
     assert {trial.seed >= 1000 for trial in trials} == {True, False}
     home = open_home(searched)
@@ -166,7 +166,7 @@ def test_network_of_every_path_is_the_recorded_one_and_answers_raw_examples(
     study = tmp_path / "study.toml" if path == "own network" else None
     home = open_home(run, study=study)
     network = at_home(home, tmp_path / "net.pt")
-    before = recorded(home.findings, wanted(home.findings, home.settled.params, network.about["seeds"][0]))
+    before = recorded(home.results, wanted(home.results, home.settled.params, network.about["seeds"][0]))
     assert before is not None
     assert network.about["validation"] == [before.accuracy]
     assert network.about["test"] == [before.test_accuracy]
@@ -265,7 +265,7 @@ def test_all_data_are_trained_as_long_as_validation_chose(
     )
     home = open_home(run)
     network = at_home(home, tmp_path / "net.pt", all_data=True)
-    trials = home.findings.trials.of(home.settled.params)
+    trials = home.results.trials.of(home.settled.params)
     chosen = sorted(chosen_epoch(trial, "best") for trial in trials)
     assert network.about["epochs"] == [chosen[0]], "the median of two is the lower"
     assert network.about["validation"] == []
@@ -321,14 +321,14 @@ def test_file_that_is_damaged_or_something_else_gives_one_sentence(searched: Pat
     whole = path.read_bytes()
     with pytest.raises(StoreError, match=r"nowhere.pt cannot be read"):
         load_network(tmp_path / "nowhere.pt")
-    with pytest.raises(StoreError, match="no network file"):
+    with pytest.raises(StoreError, match="not a zonesearch network file"):
         load_network(tmp_path / "study.toml" if (tmp_path / "study.toml").exists() else __file__)
     for cut in (0, 100, len(whole) // 2, len(whole) - 50):
         path.write_bytes(whole[:cut])
-        with pytest.raises(StoreError, match=r"no network file|cannot be read"):
+        with pytest.raises(StoreError, match=r"not a zonesearch network file|cannot be read"):
             load_network(path)
     torch.save({"a": torch.zeros(2)}, path)
-    with pytest.raises(StoreError, match="no network file"):
+    with pytest.raises(StoreError, match="not a zonesearch network file"):
         load_network(path)
     (tmp_path / "whole.pt").write_bytes(whole)
     content = torch.load(tmp_path / "whole.pt", weights_only=True)
@@ -416,8 +416,8 @@ def test_setting_that_is_asked_for_is_the_one_that_is_settled(searched: Path) ->
     assert verdict is not None
     assert verdict.best is not None
     assert verdict.cheapest is not None
-    assert settle(result.findings, "best").params == verdict.best.finalist.params
-    assert settle(result.findings, "cheapest").params == verdict.cheapest.finalist.params
+    assert settle(result.results, "best").params == verdict.best.finalist.params
+    assert settle(result.results, "cheapest").params == verdict.cheapest.finalist.params
     for standing in verdict.standings:
-        assert settle(result.findings, str(standing.finalist.number)).params == standing.finalist.params
+        assert settle(result.results, str(standing.finalist.number)).params == standing.finalist.params
     assert math.isfinite(verdict.best.mean)

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from zonesearch.core.objective import Bundle
+from zonesearch.core.objective import Job
 from zonesearch.core.trials import Training, Trial
 from zonesearch.errors import ObjectiveError, StudyError
 from zonesearch.training.recipe import Recipe
@@ -22,7 +22,7 @@ TABLES = {
 def trained(tables, epochs: int = 4, seed: int = 0, test: bool = False, **params) -> Trial:
     recipe = Recipe.from_tables({**TABLES, **tables})
     recipe.check(params)
-    (trial,) = recipe.train(Bundle((Training(params, seed, epochs, test),)), lambda share: None)
+    (trial,) = recipe.train(Job((Training(params, seed, epochs, test),)), lambda share: None)
     return trial
 
 
@@ -136,7 +136,7 @@ def test_a_wrong_arm_is_a_clear_error(arms, said: str) -> None:
 
 
 def test_an_unknown_arm_is_a_clear_error() -> None:
-    with pytest.raises(ObjectiveError, match='there is no arm "swaa"; did you mean "swa"'):
+    with pytest.raises(ObjectiveError, match='unknown arm "swaa"; did you mean "swa"'):
         Recipe.from_tables({**TABLES, **ARMS}).check({"arm": "swaa"})
 
 
@@ -186,7 +186,7 @@ def test_the_last_network_is_tested_where_that_is_asked_for() -> None:
 def test_a_fixed_number_of_steps_makes_batch_sizes_take_equal_steps() -> None:
     recipe = Recipe.from_tables({**TABLES, "training": {"steps_per_epoch": 30}})
     for batch in (16, 50, 1000):
-        (trial,) = recipe.train(Bundle((Training({"batch": batch}, 0, 3),)), lambda share: None)
+        (trial,) = recipe.train(Job((Training({"batch": batch}, 0, 3),)), lambda share: None)
         assert trial.accuracy > 0.5
         assert all(map(math.isfinite, trial.curve["train_loss"]))
     one_pass = {"training": {"batch": 64, "steps_per_epoch": math.ceil(1150 / 64)}}

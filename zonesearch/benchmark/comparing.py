@@ -74,7 +74,7 @@ def compare_methods(
     chosen = _methods(methods)
     check_contest(chosen, 1 if budget is None else budget, range(seeds), rule)
     if workers is not None and workers < 1:
-        raise StudyError(f"a comparison needs at least 1 worker, not {workers}")
+        raise StudyError(f"the comparison needs at least 1 worker, not {workers}")
     if not isinstance(problem, Study | RecordedMap):
         path = Path(problem)
         problem = read_study(path) if path.suffix == ".toml" else read_map(path)

@@ -173,15 +173,15 @@ class Contest:
         rest = [s.method for s in ordered if s.method not in (best, *others)]
         n = len(self.regrets(best))
         searches = f"mean of {n} searches" if n > 1 else "one search"
-        said = f"{best} has the least regret after {counted(self.budget, 'training')} ({searches})"
+        said = f"{best} has the lowest regret after {counted(self.budget, 'training')} ({searches})"
         if alike:
             said += f"; it cannot be told apart from {_listed(alike)}"
         if rest:
             said += f"; {_listed(rest)} {'is' if len(rest) == 1 else 'are'} significantly worse (95 %)"
         if unjudged and n < FEWEST:
-            said += f"; so few searches do not say how sure that is: at least {FEWEST} do"
+            said += f"; too few searches to say how certain that is: it takes at least {FEWEST}"
         elif unjudged:
-            said += f"; against {_listed(unjudged)} every search gives the same, which says nothing about chance"
+            said += f"; against {_listed(unjudged)} every search gives the same result, which says nothing about chance"
         return f"{said}."
 
     def describe(self) -> dict[str, Any]:

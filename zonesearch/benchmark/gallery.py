@@ -12,7 +12,7 @@ from zonesearch.report.browser import find_browser, photograph
 from zonesearch.report.gallery import front_page, map_page
 from zonesearch.report.page import replace_file, write_report
 from zonesearch.run.running import Observer, Silent, run_study
-from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.search_results import SearchResults
 from zonesearch.study.study import Study
 
 __all__ = ["make_gallery"]
@@ -43,17 +43,17 @@ def make_gallery(
     into, runs = Path(into).absolute(), Path(runs).absolute()  # an objective may change the working directory
     if pictures:
         find_browser("a picture")  # said before hours of training, not after
-    reports: dict[str, Findings] = {}
+    reports: dict[str, SearchResults] = {}
     shown: dict[str, str] = {}
     failed: dict[str, Exception] = {}
     for study in studies:
         try:
             result = run_study(study, into=runs / study.name, observer=observe(study, runs / study.name))
-            made = write_report(result.findings, into / f"{study.name}.html")
-            reports[made.name] = result.findings
+            made = write_report(result.results, into / f"{study.name}.html")
+            reports[made.name] = result.results
             if pictures:
                 with suppress(StudyError):  # no surface, no picture
-                    picture = photograph(map_page(result.findings), into / f"{study.name}.png")
+                    picture = photograph(map_page(result.results), into / f"{study.name}.png")
                     shown[made.name] = f"data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"
         except Exception as error:  # raised again below
             failed[study.name] = error
@@ -66,4 +66,4 @@ def make_gallery(
             raise problem
     said = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
     first = next(iter(failed.values()))
-    raise type(first)(f"{len(failed)} of {len(studies)} studies failed, the others are in {front}. {said}")
+    raise type(first)(f"{len(failed)} of {len(studies)} studies failed; the others are in {front}. {said}")

@@ -91,7 +91,7 @@ class LiveProblem:
             ObjectiveError: all trainings failed so far; StoreError: they cannot be recorded.
         """
         if any(training.seed >= _OWN for training in trainings):
-            raise StudyError(f"a method in a contest uses seeds below {_OWN}")
+            raise StudyError(f"a search method may only use seeds below {_OWN}")
         own = [replace(training, seed=training.seed + _OWN * (repeat + 1)) for training in trainings]
         self._train(own)
         found = [self.store.trials.get(training) for training in own]
@@ -118,13 +118,14 @@ class LiveProblem:
             tuple(cell.mean if cell.values else worst for cell in cells),
             metric.best(known) if known else math.nan,
             math.sqrt(noise.seed_variance) if noise.degrees else math.nan,
-            source=f"The true mean of a point is that of {self.truth_seeds} fresh seeds, trained for it alone; the "
-            f"best point is the best one that any method recommended.",
+            source=f"The true mean of a point is that of {self.truth_seeds} fresh seeds, trained for this "
+            f"purpose only; "
+            f"the best point is the best one that any method recommended.",
         )
 
     def _train(self, trainings: Sequence[Training]) -> None:
         """Train what is missing, and record it."""
-        todo = remaining(sorted(self.objective.bundles(trainings), key=lambda b: b.key), self.store.trials)
+        todo = remaining(sorted(self.objective.jobs(trainings), key=lambda b: b.key), self.store.trials)
 
         def came(new: list[Trial]) -> None:
             new = [whole(trial, self.objective) for trial in new]

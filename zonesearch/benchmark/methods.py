@@ -53,7 +53,7 @@ def methods(names: str) -> tuple[Method, ...]:
     """
     found = tuple(method(name.strip()) for name in names.split(",") if name.strip())
     if not found:
-        raise StudyError("--methods wants names, as grid+interval,tpe,random")
+        raise StudyError("--methods takes names separated by commas, such as grid+interval,tpe,random")
     return found
 
 
@@ -69,7 +69,7 @@ def method(name: str) -> Method:
     for kind in kinds:
         if kind not in registered("stages"):
             known = [*PRESETS, *registered("stages")]
-            raise StudyError(f'there is no search method "{kind}"; {did_you_mean(kind, known)} (stages join by +)')
+            raise StudyError(f'unknown search method "{kind}"; {did_you_mean(kind, known)} (join stages with +)')
 
     def build(space: Space, budget: int, epochs: int, seed: int) -> Stages:
         return tuple(_stage(kind, space, budget, epochs, seed) for kind in kinds)

@@ -33,14 +33,14 @@ def write_contest(contest: Contest, path: str | Path) -> Path:
 def render_contest(contest: Contest) -> str:
     """The page as HTML; the same contest gives the same bytes."""
     notes = [
-        f"Regret is what the recommended point lacks to the best one, in true mean {contest.metric.name}"
+        f"Regret is how far the recommended point falls short of the best one, in true mean {contest.metric.name}"
         f"{contest.metric.unit and f' ({contest.metric.unit})'}. {contest.source}",
-        f"Every method recommends by one rule: {_RULES.get(contest.rule, contest.rule)}.",
+        f"Every method uses the same rule to recommend a point: {_RULES.get(contest.rule, contest.rule)}.",
     ]
     if math.isfinite(contest.noise):
-        notes.append(f"One training scatters with a standard deviation of {contest.noise:.3g}.")
+        notes.append(f"A single training has a standard deviation of {contest.noise:.3g}.")
     if math.isfinite(contest.scale):
-        notes.append(f"A blind guess lacks {contest.scale:.3g}: the best less the median of the space.")
+        notes.append(f"A blind guess falls short by {contest.scale:.3g}: the best less the median of the space.")
     head = rendered("contest_head.html", problem=contest.problem, sentence=contest.sentence, notes=notes)
     foot = f"Made by zonesearch from {len(contest.searches)} searches of {counted(contest.budget, 'training')} each."
     return page(f"Search methods on {contest.problem}", head, [_curves(contest), _places(contest)], foot)
@@ -65,12 +65,13 @@ def _places(contest: Contest) -> Section:
         Picture("ranks", ranks_figure(contest), "Mean rank of each method.", "Ties share their ranks."),
     ]
     if math.isfinite(contest.noise):
-        reading = "Searches whose recommendation lacks no more than one standard deviation of a training."
+        reading = "Searches whose recommendation is within one standard deviation of a single training."
         pictures.append(Picture("within", within_figure(contest), "Share within the noise of the best.", reading))
     standings = Table(
         "Standings",
         standings_table(contest),
-        "p: paired t-test against the method with the least regret, not corrected; the sentence on top corrects.",
+        "p: paired t-test against the method with the least regret, not corrected; the sentence at the top "
+        "is corrected.",
     )
     return Section(
         "standings",

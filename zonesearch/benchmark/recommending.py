@@ -64,7 +64,7 @@ def known_rule(rule: str) -> None:
         StudyError: there is no such rule.
     """
     if rule not in RULES:
-        raise StudyError(f'there is no rule "{rule}" to recommend by; {did_you_mean(rule, RULES)}')
+        raise StudyError(f'unknown rule "{rule}" to recommend by; {did_you_mean(rule, RULES)}')
 
 
 def recommend(space: Space, trials: Iterable[Trial], rule: str = "posterior", reading: Reading = BEST) -> Params | None:

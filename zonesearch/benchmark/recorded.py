@@ -181,7 +181,7 @@ class RecordedMap:
         if not curve:
             return Trial(training, "diverged", metric=self.metric)
         if training.epochs > self.epochs:
-            raise StudyError(f"the map {self.name} ends at {self.epochs} epochs, and {training.epochs} are asked for")
+            raise StudyError(f"the map {self.name} ends at {self.epochs} epochs, but {training.epochs} were requested")
         known = curve[: training.epochs]
         return Trial(
             training,

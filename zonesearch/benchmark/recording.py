@@ -25,7 +25,7 @@ from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Trial
 from zonesearch.errors import StoreError, StudyError
 from zonesearch.run.storage.storage import refuse_address
-from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.search_results import SearchResults
 
 __all__ = ["map_of", "read_map", "write_map"]
 
@@ -36,7 +36,7 @@ _DIGITS = 6
 _EXACT = 1e-6  # of an example
 
 
-def map_of(findings: Findings) -> RecordedMap:
+def map_of(results: SearchResults) -> RecordedMap:
     """The map of a run: every point of its space that was trained to full length, with all its seeds.
 
     Points with further parameters (the schedules of a polish) are left out. Where the objective gave no learning
@@ -45,31 +45,29 @@ def map_of(findings: Findings) -> RecordedMap:
     Raises:
         StudyError: no training of full length was complete.
     """
-    names = set(findings.space.names)
+    names = set(results.space.names)
     found: dict[Any, list[Trial]] = {}
-    for trial in findings.trials:
-        long_enough = trial.epochs >= findings.epochs or trial.state == "diverged"
-        if set(trial.params) == names and long_enough and findings.space.contains(trial.params):
-            found.setdefault(trial.training.identity[0], []).append(trial.at(findings.epochs))
+    for trial in results.trials:
+        long_enough = trial.epochs >= results.epochs or trial.state == "diverged"
+        if set(trial.params) == names and long_enough and results.space.contains(trial.params):
+            found.setdefault(trial.training.identity[0], []).append(trial.at(results.epochs))
     trials = [trial for cell in found.values() for trial in cell if trial.complete]
-    curved = all(len(trial.evaluated_epochs) == findings.epochs for trial in trials)
-    cells = [_recorded(findings, sorted(cell, key=lambda trial: trial.seed), curved) for cell in found.values()]
+    curved = all(len(trial.evaluated_epochs) == results.epochs for trial in trials)
+    cells = [_recorded(results, sorted(cell, key=lambda trial: trial.seed), curved) for cell in found.values()]
     n_validation = next((trial.n_validation for trial in trials if trial.n_validation), None)
-    epochs = findings.epochs if curved else 1
-    return RecordedMap(
-        findings.name, findings.space, epochs, tuple(cells), findings.reading, n_validation, findings.metric
-    )
+    epochs = results.epochs if curved else 1
+    return RecordedMap(results.name, results.space, epochs, tuple(cells), results.reading, n_validation, results.metric)
 
 
-def _recorded(findings: Findings, trials: list[Trial], curved: bool) -> RecordedCell:
+def _recorded(results: SearchResults, trials: list[Trial], curved: bool) -> RecordedCell:
     """A cell; training accuracies and answers where all its complete trainings have them."""
     complete = [trial for trial in trials if trial.complete] if curved else []
     train = [tuple(trial.curve.get("train_accuracy", ())) if trial.complete else () for trial in trials]
-    has_train = complete and all(len(trial.curve.get("train_accuracy", ())) == findings.epochs for trial in complete)
+    has_train = complete and all(len(trial.curve.get("train_accuracy", ())) == results.epochs for trial in complete)
     has_right = complete and all(trial.right for trial in complete)
     return RecordedCell(
-        {name: trials[0].params[name] for name in findings.space.names},
-        tuple(_curve(trial, findings.reading, curved) for trial in trials),
+        {name: trials[0].params[name] for name in results.space.names},
+        tuple(_curve(trial, results.reading, curved) for trial in trials),
         tuple(train) if has_train else (),
         tuple(trial.right for trial in trials) if has_right else (),
     )
@@ -96,7 +94,7 @@ def read_map(path: str | Path) -> RecordedMap:
     try:
         tables = json.loads(path.read_text(encoding="utf-8"))
         if tables["format"] > _FORMAT:
-            raise StudyError(f"{path} was written by a newer zonesearch (format {tables['format']}): update this one")
+            raise StudyError(f"{path} was written by a newer zonesearch (format {tables['format']}): update zonesearch")
         metric = Metric.parse(tables.get("metric", "accuracy"))
         unit = 1 if "metric" in tables else tables.get("unit", _UNIT)
         cells = tuple(_cell(table, unit) for table in tables["cells"])

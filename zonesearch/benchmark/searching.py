@@ -35,12 +35,12 @@ def check_contest(methods: Sequence[Method], budget: int, repeats: Sequence[int]
         StudyError: a budget below 1, no repeat, no method or the same one twice, an unknown rule.
     """
     if budget < 1:
-        raise StudyError(f"a contest needs a budget of at least 1 training, not {budget}")
+        raise StudyError(f"a comparison needs a budget of at least 1 training, not {budget}")
     if not repeats:
-        raise StudyError("a contest needs at least 1 search by each method (--seeds)")
+        raise StudyError("a comparison needs at least 1 search per method (--seeds)")
     names = [method.name for method in methods]
     if not names or len(set(names)) < len(names):
-        raise StudyError(f"a contest wants methods, each once, not {', '.join(names) or 'none'}")
+        raise StudyError(f"a comparison needs one or more distinct methods, not {', '.join(names) or 'none'}")
     known_rule(rule)
 
 
@@ -140,7 +140,7 @@ def score(problem: Problem, sought: Sequence[Sought]) -> tuple[list[Search], Tru
     """
     places = {Training(params).identity[0]: params for one in sought for params in one.shown if params is not None}
     if not places:
-        raise ObjectiveError(f"{problem.name}: no training of any search was complete, so there is nothing to compare")
+        raise ObjectiveError(f"{problem.name}: no training of any search was completed, so there is nothing to compare")
     truths = problem.truths(list(places.values()))
     known = dict(zip(places, truths.values, strict=True))
     metric = _metric(problem)

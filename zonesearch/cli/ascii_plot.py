@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-__all__ = ["sketch"]
+__all__ = ["ascii_plot"]
 
 
-def sketch(
+def ascii_plot(
     values: Sequence[float],
     *,
     x_from: str = "",

@@ -11,7 +11,9 @@ __all__ = ["add_arguments", "call"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """RUN [--spread] [--json]."""
     parser.add_argument("run", metavar="RUN", type=Path, help="the run folder of a study with a stage compare")
-    parser.add_argument("--spread", action="store_true", help="also how far the repeats of each cell differ, and why")
+    parser.add_argument(
+        "--spread", action="store_true", help="also show how far the repeats of each cell differ, and why"
+    )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
 
 
@@ -29,7 +31,7 @@ def call(options: argparse.Namespace) -> None:
     study = study_of(RunFolder.open(options.run))
     stages = [stage for stage in study.stages if isinstance(stage, Compare)]
     if not stages:
-        raise StudyError(f"study {study.name} makes no claims: it has no stage compare")
+        raise StudyError(f"study {study.name} makes no claims: it has no compare stage")
     trials = read_run(options.run)[0].trials
     outcomes = [outcome for stage in stages for outcome in stage.check_claims(trials)]
     spreads = measure_spread(trials) if options.spread else []

@@ -22,20 +22,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="STUDY",
         type=Path,
         nargs="?",
-        help="a study file (its networks are trained), a finished run folder or a recorded map (its table answers)",
+        help="a study file (networks are trained), or a finished run folder or recorded map (results are looked up)",
     )
     parser.add_argument(
-        "--recorded", metavar="FILE", type=Path, help="a recorded map or a run folder that answers in place of training"
+        "--recorded",
+        metavar="FILE",
+        type=Path,
+        help="look results up in this recorded map or run folder instead of training",
     )
-    parser.add_argument("--methods", metavar="LIST", help="names with commas between; stages join by +")
+    parser.add_argument("--methods", metavar="LIST", help="names separated by commas; join stages with +")
     parser.add_argument(
         "--budget", metavar="N", type=int, help="trainings for each search (50, or all of a map that holds fewer)"
     )
-    parser.add_argument("--seeds", metavar="N", type=int, default=10, help="searches by each method (10)")
+    parser.add_argument("--seeds", metavar="N", type=int, default=10, help="searches per method (10)")
     parser.add_argument(
         "--rule",
         default="posterior",
-        help="how all methods recommend: posterior, the highest mean of a Gaussian process (default), or observed",
+        help="how every method recommends: posterior, the highest mean of a Gaussian process (default), or observed",
     )
     parser.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], help="replace one key of the study file"
@@ -48,10 +51,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--workers", metavar="N", type=int, help="processes on this machine (default: the study's, else 1)"
     )
     parser.add_argument("--engine", metavar="WHERE", help="of a study: local, dask://HOST:PORT or dask://local")
-    parser.add_argument("--fresh", action="store_true", help="of a study: move an old FOLDER aside and begin anew")
+    parser.add_argument("--fresh", action="store_true", help="of a study: move an old FOLDER aside and start again")
     parser.add_argument("--page", metavar="FILE", type=Path, help="the page (default: NAME-compare.html here)")
     parser.add_argument("--json", action="store_true", help="print everything as JSON, and nothing else")
-    parser.add_argument("--quiet", action="store_true", help="print nothing but the table")
+    parser.add_argument("--quiet", action="store_true", help="print only the table")
 
 
 def call(options: argparse.Namespace) -> None:
@@ -102,7 +105,7 @@ def _problem(options: argparse.Namespace) -> Study | RecordedMap:
     from zonesearch.study.files import read_study
 
     if options.study is None and options.recorded is None:
-        raise StudyError("compare wants a study file, a run folder or a recorded map")
+        raise StudyError("compare takes a study file, a run folder or a recorded map")
     study = None
     if options.study is not None and options.study.suffix == ".toml":
         find_own_modules()

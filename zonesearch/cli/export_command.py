@@ -12,7 +12,9 @@ __all__ = ["add_arguments", "call"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """RUN (--mlflow URI [--experiment NAME] | --tensorboard DIR)."""
-    parser.add_argument("run", metavar="RUN", type=Path, help="the run folder; asked again, only what is new is added")
+    parser.add_argument(
+        "run", metavar="RUN", type=Path, help="the run folder; on repeated exports only new trainings are added"
+    )
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--mlflow", metavar="URI", help="an MLflow tracking server or store, as http://HOST:PORT")
     where.add_argument("--tensorboard", metavar="DIR", type=Path, help="a folder that TensorBoard shows")

@@ -13,8 +13,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("studies", metavar="STUDY.toml", type=Path, nargs="+", help="the study files")
     parser.add_argument("--into", metavar="FOLDER", type=Path, default=Path("reports"), help="default: reports")
     parser.add_argument("--runs", metavar="FOLDER", type=Path, default=Path("runs"), help="default: runs")
-    parser.add_argument("--pictures", action="store_true", help="also a picture of each map (needs a Chromium)")
-    parser.add_argument("--quiet", action="store_true", help="print nothing but the front page's name")
+    parser.add_argument("--pictures", action="store_true", help="also save a picture of each map (needs Chromium)")
+    parser.add_argument("--quiet", action="store_true", help="print only the path of the front page")
 
 
 def call(options: argparse.Namespace) -> None:

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--study",
         metavar="NAME",
-        help="the study, needed when there are several; with --as-seeds a pattern, as 'fold*'",
+        help="the study, required when there are several; with --as-seeds a pattern such as 'fold*'",
     )
     parser.add_argument(
         "--objective",
@@ -47,22 +47,22 @@ def call(options: argparse.Namespace) -> None:
     imported, folder = import_run(
         options.storage, options.study, into, objective=options.objective, as_seeds=options.as_seeds
     )
-    findings, _ = read_run(folder.path)
-    states = Counter(trial.state for trial in findings.trials)
+    results, _ = read_run(folder.path)
+    states = Counter(trial.state for trial in results.trials)
     said = ", ".join(
         f"{states[state]} {state}" for state in ("complete", "pruned", "diverged", "failed") if states[state]
     )
     what = f"study {imported.name}" if len(imported.studies) == 1 else f"{len(imported.studies)} studies"
-    print(f"{len(findings.trials)} trials of {what} are in {folder.path} ({said})")
+    print(f"{len(results.trials)} trials of {what} are in {folder.path} ({said})")
     if imported.n_skipped:
-        print(f"{imported.n_skipped} running or waiting trials were left out; import again when they are done")
+        print(f"{imported.n_skipped} running or waiting trials were skipped; import again when they are done")
     if states["complete"]:
-        print(state_sentence(findings))
-    for zone in findings.zones:
-        print(f"zone {zone.number}: {point_text(zone.peak)} with {findings.metric.text(zone.value)}")
-    for note in findings.notes:
+        print(state_sentence(results))
+    for zone in results.zones:
+        print(f"zone {zone.number}: {point_text(zone.peak)} with {results.metric.text(zone.value)}")
+    for note in results.notes:
         print(note)
-    print(f"Report: {Result(findings, folder.path).report(folder.path / 'report.html')}")
+    print(f"Report: {Result(results, folder.path).report(folder.path / 'report.html')}")
 
 
 def _folder_name(study: str) -> str:

@@ -19,22 +19,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         action="append",
         default=[],
-        help="a parameter of the tested point, as width=512; by default the middle of each axis; may be repeated",
+        help="a parameter of the tested point, such as width=512; by default the middle of each axis; may be repeated",
     )
     parser.add_argument("--seeds", type=int, default=5, help="sweeps, whose losses are averaged (5)")
-    parser.add_argument("--low", type=float, help="the first learning rate (1e-6 for a step, behind the batch rule)")
-    parser.add_argument("--high", type=float, help="the last learning rate (10 for a step, behind the batch rule)")
-    parser.add_argument("--steps", type=int, default=175, help="optimizer steps of a sweep (175)")
-    parser.add_argument("--sweep", choices=("exponential", "linear"), default="exponential", help="how the rate rises")
+    parser.add_argument("--low", type=float, help="the first learning rate (1e-6 per step, after the batch rule)")
+    parser.add_argument("--high", type=float, help="the last learning rate (10 per step, after the batch rule)")
+    parser.add_argument("--steps", type=int, default=175, help="optimizer steps per sweep (175)")
+    parser.add_argument(
+        "--sweep", choices=("exponential", "linear"), default="exponential", help="how the rate increases"
+    )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
-    parser.add_argument("--html", metavar="FILE", type=Path, help="draw the test into an HTML file")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="also write a plot to an HTML file")
 
 
 def call(options: argparse.Namespace) -> None:
     """Sweep, print the suggestion and the bounds."""
     import json
 
-    from zonesearch.cli.ascii_plot import sketch
+    from zonesearch.cli.ascii_plot import ascii_plot
     from zonesearch.errors import StudyError
     from zonesearch.run.engines.limited import limited
     from zonesearch.training.lr_range import lr_range
@@ -66,7 +68,7 @@ def call(options: argparse.Namespace) -> None:
     rates = list(found.learning_rates)
     print(f"{study.name}, range test at {', '.join(f'{name} {value}' for name, value in params.items())}")
     print(
-        sketch(
+        ascii_plot(
             found.smoothed,
             x_from=f"{rates[0]:.2g}",
             x_to=f"{rates[-1]:.2g}",
@@ -90,7 +92,7 @@ def _given(text: str) -> tuple[str, Any]:
 
     name, equals, raw = text.partition("=")
     if not equals or not name.strip():
-        raise StudyError(f"--at wants NAME=VALUE, as width=512, not {text!r}")
+        raise StudyError(f"--at takes NAME=VALUE, such as width=512, not {text!r}")
     try:
         return name.strip(), tomllib.loads(f"value = {raw}")["value"]
     except tomllib.TOMLDecodeError:

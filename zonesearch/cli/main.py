@@ -57,7 +57,7 @@ def parser(wanted: str = "") -> argparse.ArgumentParser:
     """The whole command line, for documents and tests too; without plug-ins where the command ``wanted`` ships."""
     root = argparse.ArgumentParser(
         prog="zonesearch",
-        description="Find the zones of hyperparameters where a network works best, and say how sure that is.",
+        description="Find the zones of hyperparameters where a network works best, and say how certain that is.",
     )
     root.add_argument("--version", action="version", version=f"zonesearch {__version__}")
     commands = root.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -95,7 +95,7 @@ def _add_plugged(commands: Any, name: str) -> None:
         raise broken
 
     if name not in commands.choices:
-        sub = commands.add_parser(name, help="(a plug-in that is broken)", add_help=False, prefix_chars="\0")
+        sub = commands.add_parser(name, help="(a broken plug-in)", add_help=False, prefix_chars="\0")
         sub.add_argument("rest", nargs=argparse.REMAINDER)
     commands.choices[name].set_defaults(call=call)
 
@@ -127,11 +127,11 @@ def _main(arguments: Sequence[str], watch: Watch) -> int:
     except MemoryError as error:
         reserve.clear()
         error.__traceback__ = error.__context__ = None  # lets go of what filled the memory
-        print("zonesearch: there is not enough memory: raise the limit or take a larger machine", file=sys.stderr)
+        print("zonesearch: out of memory: raise the limit or use a larger machine", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
         with suppress(OSError):  # the terminal may be what has gone
-            print("zonesearch: stopped; what was finished is kept, the same command goes on", file=sys.stderr)
+            print("zonesearch: stopped; finished trainings are kept, and the same command continues", file=sys.stderr)
         return 128 + (stop.number if isinstance(stop, Stopped) else 2)
     except BrokenPipeError:
         _print_no_more()  # the reader of our output left: no traceback

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         help="run folders, .jsonl files, archives, folders of these, or NAME://ADDRESS of a storage",
     )
-    parser.add_argument("--into", metavar="RUN", type=Path, required=True, help="the run folder that gets the union")
+    parser.add_argument("--into", metavar="RUN", type=Path, required=True, help="the run folder to merge into")
 
 
 def call(options: argparse.Namespace) -> None:

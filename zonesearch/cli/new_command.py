@@ -22,12 +22,12 @@ def call(options: argparse.Namespace) -> None:
     path = Path(options.name).with_suffix(".toml")
     name = path.stem
     if not name or not name.replace("-", "").replace("_", "").isalnum():
-        raise StudyError(f"a study is named with letters, digits, - and _, not {options.name!r}")
+        raise StudyError(f"a study name may hold letters, digits, - and _ only, not {options.name!r}")
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(TEMPLATE.format(name=name))
     except FileExistsError:
-        raise StudyError(f"{path} is there already; choose another name") from None
+        raise StudyError(f"{path} already exists; choose another name") from None
     except OSError as error:
         raise StudyError(f"{path} cannot be written: {error.strerror}") from None
     print(f"Wrote {path}. Next: zonesearch plan {path}, then zonesearch run {path}")

@@ -22,7 +22,7 @@ def add_study(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         action="append",
         default=[],
-        help="replace one key of the study file, as training.epochs=5; may be repeated",
+        help="override a key of the study file, such as training.epochs=5; may be repeated",
     )
 
 

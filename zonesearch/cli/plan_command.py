@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """STUDY.toml [--set KEY=VALUE] [--json] [--no-probe]."""
     add_study(parser)
     parser.add_argument("--json", action="store_true", help="print the plan as JSON")
-    parser.add_argument("--no-probe", action="store_true", help="train nothing at all; no times")
+    parser.add_argument("--no-probe", action="store_true", help="train nothing; no time estimates")
 
 
 def call(options: argparse.Namespace) -> None:
@@ -84,7 +84,9 @@ def call(options: argparse.Namespace) -> None:
             "the last one may spend all."
         )
     if not math.isnan(seconds):
-        print(f"Times by a short probe on this machine with {workers} worker{'s' if workers > 1 else ''}.")
+        print(
+            f"Times are estimated from a short probe on this machine with {workers} worker{'s' if workers > 1 else ''}."
+        )
     for line in _foretold(foretold, study.space):
         print(line)
 

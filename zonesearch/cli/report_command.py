@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         help="the file (default: RUN/report.html, or STUDY.html; comparison.html for several)",
     )
-    parser.add_argument("--pdf", metavar="FILE", type=Path, help="print it into a PDF too (needs a Chromium)")
+    parser.add_argument("--pdf", metavar="FILE", type=Path, help="also save as PDF (needs Chromium)")
 
 
 def call(options: argparse.Namespace) -> None:
@@ -36,7 +36,7 @@ def call(options: argparse.Namespace) -> None:
 
     twice = [run for run in options.runs if options.runs.count(run) > 1]
     if twice:
-        raise StoreError(f"{twice[0]} is named twice: a run is compared with other runs")
+        raise StoreError(f"{twice[0]} is given twice: a run is compared with other runs")
     found = [read_run(run)[0] for run in options.runs]
     if len(found) == 1:
         [run] = options.runs
@@ -47,7 +47,7 @@ def call(options: argparse.Namespace) -> None:
         return
     from zonesearch.report.comparison import write_comparison
 
-    names = [findings.name for findings in found]
+    names = [results.name for results in found]
     shown = names if len(set(names)) == len(names) else [str(run) for run in options.runs]
     print(write_comparison(dict(zip(shown, found, strict=True)), options.out or Path("comparison.html"), options.pdf))
     _say(options.pdf)

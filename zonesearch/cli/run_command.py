@@ -23,12 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--into", metavar="RUN", type=place_of, help="run folder or NAME://ADDRESS of a storage (default: runs/<study>)"
     )
-    parser.add_argument("--quiet", action="store_true", help="print nothing but the verdict")
+    parser.add_argument("--quiet", action="store_true", help="print only the verdict")
     parser.add_argument(
         "--json", action="store_true", help="print the outcome as JSON, as status does, and nothing else"
     )
-    parser.add_argument("--fresh", action="store_true", help="move an old run in the folder aside and begin anew")
-    parser.add_argument("--retry-failed", action="store_true", help="train those again that failed before")
+    parser.add_argument("--fresh", action="store_true", help="move an old run in the folder aside and start again")
+    parser.add_argument("--retry-failed", action="store_true", help="retry trainings that failed before")
     parser.add_argument("--workers", metavar="N", type=int, help="processes on this machine (default: the study's)")
     parser.add_argument(
         "--engine",
@@ -41,8 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         help="end a training that takes longer and record it as failed (default: the study's, else no limit)",
     )
-    parser.add_argument("--shard", metavar="I/N", help="train only part I of N of what is wanted now")
-    parser.add_argument("--wait", action="store_true", help="with --shard: wait for the other shards, then go on")
+    parser.add_argument("--shard", metavar="I/N", help="train only part I of N of what is currently wanted")
+    parser.add_argument("--wait", action="store_true", help="with --shard: wait for the other shards, then continue")
     parser.add_argument("--view", metavar="URL", help="keep an Optuna study at this storage up to date while it runs")
 
 
@@ -93,15 +93,15 @@ def call(options: argparse.Namespace) -> None:
         print(json.dumps(status_of(home), indent=2))
         return
     if isinstance(observer, ProgressBars) and observer.n_trained == 0:
-        print("Nothing to train: everything wanted is there already.")
+        print("Nothing to train: all results are already there.")
     if result.verdict is None and shard is not None:
         print(f"Shard {shard} is done. Merge the shards' folders, then run the next round:")
         print(f"  zonesearch merge FOLDER... --into {folder}")
         print(f"  zonesearch status {folder}")
         return
-    for note in () if options.quiet else result.findings.notes:
+    for note in () if options.quiet else result.results.notes:
         print(note)
-    print(result.verdict.sentence if result.verdict else state_sentence(result.findings))
+    print(result.verdict.sentence if result.verdict else state_sentence(result.results))
     report.complain()
     if report.written and not options.quiet:
         print(f"Report: {report.shown}")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zonesearch.cli.ascii_plot import sketch
+from zonesearch.cli.ascii_plot import ascii_plot
 
 if TYPE_CHECKING:
     from zonesearch.training.schedules import Preview
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps-per-epoch", type=int, default=100, help="optimizer steps in an epoch (100)")
     parser.add_argument("--lr", type=float, default=1e-3, help="the base learning rate (0.001)")
     parser.add_argument("--json", action="store_true", help="print the rates, one per step, and the members as JSON")
-    parser.add_argument("--html", metavar="FILE", type=Path, help="draw them into an HTML file")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="also write a plot to an HTML file")
 
 
 def call(options: argparse.Namespace) -> None:
@@ -41,7 +41,7 @@ def call(options: argparse.Namespace) -> None:
 
 def picture(preview: Preview, width: int = 72, height: int = 12) -> str:
     """The rates as text: epochs to the right, the rate upwards."""
-    drawn = sketch(preview.learning_rates, x_from="epoch 0", x_to=str(preview.epochs), width=width, height=height)
+    drawn = ascii_plot(preview.learning_rates, x_from="epoch 0", x_to=str(preview.epochs), width=width, height=height)
     stored = f"members of an average or ensemble after epochs {_epochs(preview.members)}" if preview.members else ""
     return "\n".join(line for line in (preview.schedule, drawn, stored, preview.note) if line)
 

@@ -10,7 +10,7 @@ from zonesearch.run.storage.storage import place_of
 
 if TYPE_CHECKING:
     from zonesearch.run.recorded import Recorded
-    from zonesearch.statistics.findings import StageRecord
+    from zonesearch.statistics.search_results import StageRecord
 
 __all__ = ["add_arguments", "call", "status_of"]
 
@@ -71,9 +71,9 @@ def _shards(recorded: Recorded, run: str | Path) -> tuple[list[dict[str, Any]], 
     from zonesearch.run.shards import n_shards_in, next_commands
     from zonesearch.run.sharing import shards_of
 
-    trials = recorded.findings.trials
+    trials = recorded.results.trials
     n = n_shards_in(trials)
-    if n < 2 or recorded.findings.finished:
+    if n < 2 or recorded.results.finished:
         return [], []
     statuses = shards_of(recorded.study, recorded.deals, trials)
     shown = [
@@ -99,10 +99,10 @@ def status_of(run: str | Path) -> dict[str, Any]:
     from zonesearch.run.recorded import read_recorded
 
     recorded = read_recorded(run)
-    findings, n_torn = recorded.findings, recorded.n_torn
-    trials = findings.trials
+    results, n_torn = recorded.results, recorded.n_torn
+    trials = results.trials
     stages = []
-    for record in findings.stages:
+    for record in results.stages:
         back = [trial for training in record.wanted if (trial := trials.get(training)) is not None]
         states = [trial.state for trial in back]
         stages.append(
@@ -120,13 +120,13 @@ def status_of(run: str | Path) -> dict[str, Any]:
     shards, commands = _shards(recorded, run)
     states = [trial.state for trial in trials]
     complete = [trial for trial in trials if trial.accuracy is not None and trial.feasible]
-    metric = findings.metric
+    metric = results.metric
     best = max(complete, key=lambda trial: metric.score(trial.accuracy or 0.0), default=None)
     return {
-        "name": findings.name,
-        "study": findings.fingerprint,
-        "finished": findings.finished,
-        "stage": next((record.name for record in findings.stages if not record.finished), "finished"),
+        "name": results.name,
+        "study": results.fingerprint,
+        "finished": results.finished,
+        "stage": next((record.name for record in results.stages if not record.finished), "finished"),
         "done": len(trials),
         "missing": sum(stage["missing"] for stage in stages),
         "diverged": states.count("diverged"),
@@ -135,12 +135,12 @@ def status_of(run: str | Path) -> dict[str, Any]:
         "conflicts": [str(conflict) for conflict in trials.conflicts],
         "torn_lines": n_torn,
         "metric": metric.describe(),
-        "notes": list(findings.notes),
+        "notes": list(results.notes),
         "best": {"params": dict(best.params), metric.name: best.accuracy} if best else None,
-        "zones": [zone.describe() for zone in findings.zones],
+        "zones": [zone.describe() for zone in results.zones],
         "stages": stages,
         "shards": shards,
         "next": commands,
-        "imported": [note for record in findings.stages if _is_import(record) for note in record.notes],
-        "verdict": findings.verdict.describe() if findings.verdict else None,
+        "imported": [note for record in results.stages if _is_import(record) for note in record.notes],
+        "verdict": results.verdict.describe() if results.verdict else None,
     }

@@ -14,22 +14,29 @@ __all__ = ["add_arguments", "call"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """STUDY.toml --n N [--partition P] and what each job asks for."""
     add_study(parser)
-    parser.add_argument("--n", metavar="N", type=int, required=True, help="shards: at most so many jobs at a time")
+    parser.add_argument(
+        "--n", metavar="N", type=int, required=True, help="number of shards, and the most jobs that run at a time"
+    )
     parser.add_argument("--partition", metavar="P", help="of Slurm (default: the cluster's)")
     parser.add_argument("--into", metavar="FOLDER", type=Path, help="the run folder (default: runs/<study>)")
     parser.add_argument("--workers", metavar="N", type=int, help="processes of each job (default: the study's)")
-    parser.add_argument("--cpus", metavar="N", type=int, help="processors of each job")
-    parser.add_argument("--gpus", metavar="N", type=int, help="GPUs of each job")
-    parser.add_argument("--timeout-min", metavar="M", type=int, default=240, help="minutes of each job (default: 240)")
+    parser.add_argument("--cpus", metavar="N", type=int, help="processors per job")
+    parser.add_argument("--gpus", metavar="N", type=int, help="GPUs per job")
+    parser.add_argument(
+        "--timeout-min", metavar="M", type=int, default=240, help="time limit of each job in minutes (default: 240)"
+    )
     parser.add_argument(
         "--slurm",
         metavar="KEY=VALUE",
         action="append",
         default=[],
-        help="a further option of sbatch, as account=physics; may be repeated",
+        help="a further option of sbatch, such as account=physics; may be repeated",
     )
     parser.add_argument(
-        "--executor", choices=["slurm", "local"], default="slurm", help="local: processes here, to try it out"
+        "--executor",
+        choices=["slurm", "local"],
+        default="slurm",
+        help="local: processes on this machine, to try it out",
     )
 
 
@@ -41,7 +48,7 @@ def call(options: argparse.Namespace) -> None:
     more = [text.partition("=") for text in options.slurm]
     for key, equals, value in more:
         if not (key and equals and value):
-            raise StudyError(f"--slurm wants KEY=VALUE, as account=physics, not {key + equals + value!r}")
+            raise StudyError(f"--slurm takes KEY=VALUE, such as account=physics, not {key + equals + value!r}")
     queue = Queue(
         options.executor,
         options.partition,
@@ -60,7 +67,7 @@ def call(options: argparse.Namespace) -> None:
         workers=options.workers,
         say=lambda sentence: print(sentence, flush=True),
     )
-    for note in result.findings.notes:
+    for note in result.results.notes:
         print(note)
-    print(result.verdict.sentence if result.verdict else state_sentence(result.findings))
+    print(result.verdict.sentence if result.verdict else state_sentence(result.results))
     print(f"Report: {result.report(folder / 'report.html')}")

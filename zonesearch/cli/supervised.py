@@ -60,10 +60,10 @@ def supervised(run: Callable[[Watch], int]) -> int:
     status, was_lost = _in_child(run, apart=False)
     if not was_lost:
         return _plain(status)
-    how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"it left with exit status {status}"
+    how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"it exited with status {status}"
     sys.stderr.write(
-        f"zonesearch: the process of the run ended in the middle of a training ({how}; out of memory?). What was "
-        f"finished is kept; it goes on with trainings in a process of their own\n"
+        f"zonesearch: the run's process ended in the middle of a training ({how}; out of memory?). Finished trainings "
+        f"are kept; the run continues with each training in its own process\n"
     )
     sys.stderr.flush()
     status, _ = _in_child(run, apart=True)

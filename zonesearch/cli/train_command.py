@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--setting",
         metavar="best|cheapest|N",
-        help="best, cheapest (of those that cannot be told apart from it) or the number of a finalist "
+        help="best, cheapest (of those that cannot be told apart from the best) or the number of a finalist "
         "(default: what the verdict recommends)",
     )
     parser.add_argument("--out", metavar="FILE", type=Path, help="the file (default: RUN/network.pt)")
@@ -27,20 +27,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     seeds = parser.add_mutually_exclusive_group()
     seeds.add_argument("--seed", metavar="S", type=int, help="the seed (default: the first that judged the setting)")
-    seeds.add_argument(
-        "--ensemble", metavar="K", type=int, help="train K seeds into the file, whose probabilities are averaged"
-    )
-    parser.add_argument("--onnx", metavar="FILE", type=Path, help="write the network as ONNX too, checked")
-    parser.add_argument("--toml", metavar="FILE", type=Path, help="write a study file of the setting too")
+    seeds.add_argument("--ensemble", metavar="K", type=int, help="train K seeds and average their probabilities")
+    parser.add_argument("--onnx", metavar="FILE", type=Path, help="also write the network as ONNX, and check it")
+    parser.add_argument("--toml", metavar="FILE", type=Path, help="also write a study file of the setting")
     parser.add_argument(
-        "--study", metavar="STUDY.toml", type=Path, help="the study file, where the run's names code of your own"
+        "--study", metavar="STUDY.toml", type=Path, help="the study file, needed if the run uses your own code"
     )
     parser.add_argument(
         "--set",
         metavar="KEY=VALUE",
         action="append",
         default=[],
-        help="with --study: replace one key of it, as for run",
+        help="with --study: override one of its keys, as in run",
     )
 
 
@@ -56,7 +54,7 @@ def call(options: argparse.Namespace) -> None:
     if options.ensemble is not None and options.ensemble < 1:
         raise StudyError(f"--ensemble must be at least 1, not {options.ensemble}")
     if options.set and options.study is None:
-        raise StudyError("--set replaces a key of the study file that --study names: give --study too")
+        raise StudyError("--set replaces a key of the study file that --study names: add --study")
     for place in filter(None, (options.out, options.onnx)):
         check_place(place)
     if options.study is not None:
@@ -72,7 +70,7 @@ def call(options: argparse.Namespace) -> None:
         if useless is not None:
             raise StudyError(
                 f"--{useless.replace('_', '-')} is for networks, but the objective of this run is a function, which "
-                "trains by itself; `zonesearch train RUN` prints its call"
+                "does its own training; `zonesearch train RUN` prints its call"
             )
         if options.toml is not None:
             print(f"Study file: {options.toml}")
@@ -94,10 +92,10 @@ def call(options: argparse.Namespace) -> None:
     onnx = options.onnx and options.onnx.absolute()  # code of the user's may change the working directory
     for place in filter(None, (out, onnx)):
         _check_place(place)
-    with share_bar(f"{home.findings.name}: {home.settled.why}") as report:
+    with share_bar(f"{home.results.name}: {home.settled.why}") as report:
         trained = home.train(all_data=options.all_data, seeds=seeds, report=report, say=_say)
     print(f"{point_text(home.settled.params)}: {home.settled.why}")
-    about, metric = trained.about, home.findings.metric
+    about, metric = trained.about, home.results.metric
     said = ", ".join(
         f"{metric.name} on {name} {metric.text(sum(about[name]) / len(about[name]))}"
         for name in ("validation", "test")

@@ -12,11 +12,11 @@ __all__ = ["add_arguments", "call"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """RUN [--csv [--raw]]."""
     parser.add_argument("run", metavar="RUN", type=place_of, help="the run folder, or NAME://ADDRESS of a storage")
-    parser.add_argument("--csv", action="store_true", help="comma-separated values, one line a trial")
+    parser.add_argument("--csv", action="store_true", help="comma-separated values, one line per trial")
     parser.add_argument(
         "--raw",
         action="store_true",
-        help="with --csv: texts that look like formulas as they are too",
+        help="with --csv: do not escape text that looks like a formula",
     )
 
 
@@ -28,7 +28,7 @@ def call(options: argparse.Namespace) -> None:
     from zonesearch.run.result import Result
 
     if options.raw and not options.csv:
-        raise StudyError("--raw says how comma-separated values are written: give --csv too")
+        raise StudyError("--raw needs --csv")
 
     frame = Result(read_trials(options.run)).frame()
     if options.csv and not options.raw:

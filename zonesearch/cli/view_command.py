@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--storage", metavar="URL", help="an Optuna storage, as postgresql://... (default: RUN/view.journal)"
     )
-    parser.add_argument("--rebuild", action="store_true", help="remove the study of that name there and write it anew")
+    parser.add_argument("--rebuild", action="store_true", help="delete the study of that name and rebuild it")
 
 
 def call(options: argparse.Namespace) -> None:
@@ -30,4 +30,4 @@ def call(options: argparse.Namespace) -> None:
     place = options.storage or options.run / "view.journal"
     print(f"{n_new} trials added to study {folder.name} in {place}; {len(trials)} in all")
     if view.n_repaired:
-        print(f"{view.n_repaired} trials stood there twice and were removed")
+        print(f"{view.n_repaired} duplicate trials were removed")

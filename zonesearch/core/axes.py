@@ -42,12 +42,12 @@ def read_when(name: str, given: Any) -> When:
     if isinstance(given, tuple) and all(isinstance(item, tuple) and len(item) == 2 for item in given):
         return given
     if not isinstance(given, Mapping) or not given:
-        raise SpaceError(f'axis "{name}": when is a table as {{opt = "sgd"}}, not {given!r}')
+        raise SpaceError(f'axis "{name}": when must be a table such as {{opt = "sgd"}}, not {given!r}')
     found = []
     for other, values in given.items():
         several = values if isinstance(values, list | tuple) else [values]
         if not several:
-            raise SpaceError(f'axis "{name}": when names no value of {other}')
+            raise SpaceError(f'axis "{name}": when does not name a value of {other}')
         try:
             found.append((str(other), tuple(plain(value) for value in several)))
         except TypeError as error:
@@ -231,7 +231,8 @@ class Axis:
         for a, b in pairwise(ordered):
             if canonical(a) == canonical(b) or b - a <= _NEAR * max(abs(a), abs(b)):
                 raise SpaceError(
-                    f'axis "{self.name}": {a!r} and {b!r} differ by less than two billionths; give one of them'
+                    f'axis "{self.name}": {a!r} and {b!r} differ by less than two parts in a billion; give '
+                    f"only one of them"
                 )
 
     def _listed(self, value: object) -> float:
@@ -369,7 +370,7 @@ class Choice:
         object.__setattr__(self, "values", _kept_apart(values))
         object.__setattr__(self, "when", read_when(self.name, self.when))
         if len(self._places) < len(values):
-            raise SpaceError(f'axis "{self.name}": a choice stands twice in {list(values)}')
+            raise SpaceError(f'axis "{self.name}": a choice appears twice in {list(values)}')
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Choice):
@@ -392,7 +393,7 @@ class Choice:
         try:
             return self._places[told_apart(value)]
         except (KeyError, TypeError):
-            raise ValueError(f"{value!r} is none of {list(self.values)}") from None
+            raise ValueError(f"{value!r} is not one of {list(self.values)}") from None
 
     @property
     def ordered(self) -> bool:

@@ -41,7 +41,7 @@ class Belief:
             return given
         place = f'axis "{name}": prior'
         if not isinstance(given, Mapping):
-            raise SpaceError(f"{place} is a table as {{center = 0.003, spread = 3}}, not {given!r}")
+            raise SpaceError(f"{place}must be a table such as {{center = 0.003, spread = 3}}, not {given!r}")
         for key in given:
             if key not in _KEYS:
                 raise SpaceError(f'{place} has no key "{key}"; {did_you_mean(str(key), _KEYS)}')

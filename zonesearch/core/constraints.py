@@ -88,7 +88,7 @@ class Constraint:
 
     def __post_init__(self) -> None:
         if not isinstance(self.expression, str) or not self.expression.strip():
-            raise SpaceError(f'a constraint is a text as "width * depth <= 4096", not {self.expression!r}')
+            raise SpaceError(f'a constraint must be a string such as "width * depth <= 4096", not {self.expression!r}')
         if len(self.expression) > _LONGEST:
             raise SpaceError(f"a constraint has at most {_LONGEST:,} characters, not {len(self.expression):,}")
         try:
@@ -165,7 +165,7 @@ class Constraint:
             or isinstance(node, ast.BoolOp | ast.List | ast.Tuple)
         )
         if not allowed:
-            raise self._refused(f"{ast.unparse(node)} is not understood in a constraint")
+            raise self._refused(f"{ast.unparse(node)} is not allowed in a constraint")
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.expr):
                 self._check(child)
@@ -176,7 +176,7 @@ class Constraint:
             return node.id
         if isinstance(node, ast.Attribute):
             return f"{self._name(node.value)}.{node.attr}"
-        raise self._refused(f"{ast.unparse(node)} is not understood in a constraint")
+        raise self._refused(f"{ast.unparse(node)} is not allowed in a constraint")
 
     def _collect(self, node: ast.AST, found: list[str]) -> None:
         if isinstance(node, ast.Name | ast.Attribute):

@@ -54,8 +54,8 @@ def own_or_built_in(task: str, metric: str, table: Mapping[str, Any]) -> str:
     if name not in BUILT_IN and not is_plug_in("metrics", str(name), BUILT_IN):
         known = [*BUILT_IN, *registered("metrics")]
         raise StudyError(
-            f'[metric] name = "{name}" is nothing that a network measures; {did_you_mean(str(name), known)} (one of '
-            f'your own is set by [training] metric = "package.module:function", and named here)'
+            f'[metric] name = "{name}" is not something a network measures; {did_you_mean(str(name), known)} (set your '
+            f'own metric with [training] metric = "package.module:function" and name it here)'
         )
     if metric and metric != name:
         raise StudyError(f'[metric] name = "{name}", but [training] metric = "{metric}"; say which one it is')

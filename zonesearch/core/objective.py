@@ -1,7 +1,7 @@
 """The seam between what is searched and what is trained.
 
-An objective turns trainings into trials. It decides which trainings may run as one program (a bundle) and trains a
-bundle; it knows nothing of zones. Built in are PyTorch recipes, a Python function and a recorded table.
+An objective turns trainings into trials. It decides which trainings may run as one program (a job) and trains a
+job; it knows nothing of zones. Built in are PyTorch recipes, a Python function and a recorded table.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from zonesearch.core.trials import Params, Training, Trial
 
 __all__ = [
     "SHARED_DATA",
-    "Bundle",
+    "Job",
     "ChecksLength",
     "Continuing",
     "LooksAtLength",
@@ -32,16 +32,16 @@ SHARED_DATA = "ZONESEARCH_SHARED_DATA"
 """The environment variable that tells a worker process in which folder the data of its run are shared."""
 
 Report = Callable[[float], None]
-"""Called now and then by a bundle under way with the share of it that is done, 0 to 1."""
+"""Called now and then by a job under way with the share of it that is done, 0 to 1."""
 
 
 @dataclass(frozen=True)
-class Bundle:
+class Job:
     """Trainings that run as one program on one worker, and come back together.
 
     Args:
         trainings: at least one.
-        cost: how long it takes compared with other bundles of this objective (any unit).
+        cost: how long it takes compared with other jobs of this objective (any unit).
     """
 
     trainings: tuple[Training, ...]
@@ -49,11 +49,11 @@ class Bundle:
 
     def __post_init__(self) -> None:
         if not self.trainings:
-            raise ValueError("a bundle holds at least one training")
+            raise ValueError("a job needs at least one training")
 
     @property
     def key(self) -> str:
-        """The smallest key of its trainings: what bundles are sorted by."""
+        """The smallest key of its trainings: what jobs are sorted by."""
         return min(training.key for training in self.trainings)
 
 
@@ -79,11 +79,11 @@ class Objective(Protocol):
         """
         ...
 
-    def bundles(self, trainings: Sequence[Training]) -> list[Bundle]:
-        """Which of ``trainings`` run together: each in exactly one bundle; a function of the set alone."""
+    def jobs(self, trainings: Sequence[Training]) -> list[Job]:
+        """Which of ``trainings`` run together: each in exactly one job; a function of the set alone."""
         ...
 
-    def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
+    def train(self, job: Job, report: Report) -> Iterator[Trial]:
         """Train; yield one trial per training, as they finish. A training that diverges or raises is a trial too."""
         ...
 
@@ -170,11 +170,11 @@ class Measured:
         """As the objective does."""
         self.objective.check(params)
 
-    def bundles(self, trainings: Sequence[Training]) -> list[Bundle]:
+    def jobs(self, trainings: Sequence[Training]) -> list[Job]:
         """Those of the objective."""
-        return self.objective.bundles(trainings)
+        return self.objective.jobs(trainings)
 
-    def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
+    def train(self, job: Job, report: Report) -> Iterator[Trial]:
         """The objective's trials, each with its metric."""
-        for trial in self.objective.train(bundle, report):
+        for trial in self.objective.train(job, report):
             yield replace(trial, metric=self.metric) if trial.metric == ACCURACY else trial

@@ -67,7 +67,7 @@ def load(kind: str, name: str, where: str, built_in: Mapping[str, str] | None = 
         return getattr(import_module(module), attribute)
     points = registered(kind)
     if name not in points:
-        raise StudyError(f'{where}: there is no "{name}" among the {kind}; {did_you_mean(name, [*built_in, *points])}')
+        raise StudyError(f'{where}: unknown name "{name}" among the {kind}; {did_you_mean(name, [*built_in, *points])}')
     try:
         return points[name].load()
     except (Exception, SystemExit) as error:  # a package of anybody's may raise anything

@@ -74,7 +74,9 @@ class Space:
                     raise SpaceError(f'axis "{axis.name}": when names "{name}", which is not an axis; {near}')
                 for value in values:
                     if not self[name].contains(value):
-                        raise SpaceError(f'axis "{axis.name}": when asks for {name} = {value!r}, which it never has')
+                        raise SpaceError(
+                            f'axis "{axis.name}": when asks for {name} = {value!r}, which is not one of its values'
+                        )
                     if not self[name].takes(value):
                         raise SpaceError(
                             f'axis "{axis.name}": when asks for {name} = {value!r}, which a search of real numbers '
@@ -84,7 +86,7 @@ class Space:
             while open_:
                 parents = [name for name, _ in self[open_.pop()].when]
                 if axis.name in parents:
-                    raise SpaceError(f'axis "{axis.name}": its conditions lead back to itself')
+                    raise SpaceError(f'axis "{axis.name}": its conditions form a circle')
                 open_ += [name for name in parents if name not in seen]
                 seen |= set(parents)
 
@@ -107,7 +109,7 @@ class Space:
         ('width', 'batch')
         """
         if not isinstance(tables, Mapping):
-            raise SpaceError(f"a space is a table of axes, not {type(tables).__name__}")
+            raise SpaceError(f"the space must be a table of axes, not {type(tables).__name__}")
         axes = tuple(parse_axis(str(name), table) for name, table in tables.items())
         return cls(axes, read_constraints(constraints))
 
@@ -215,7 +217,7 @@ class Space:
         return self.bare(params) if self.conditional else params
 
     def found(self) -> dict[str, Any]:
-        """What the findings of a search have from a stage that hands on a narrower space: nothing of its own."""
+        """What the results of a search have from a stage that hands on a narrower space: nothing of its own."""
         return {}
 
     def describe(self) -> dict[str, Any]:
@@ -235,7 +237,7 @@ def read_constraints(given: Any) -> tuple[Constraint, ...]:
         SpaceError: it is none.
     """
     if isinstance(given, str) or not isinstance(given, Sequence):
-        raise SpaceError(f'constraints are a list of texts as ["width * depth <= 4096"], not {given!r}')
+        raise SpaceError(f'constraints must be a list of strings such as ["width * depth <= 4096"], not {given!r}')
     return tuple(each if isinstance(each, Constraint) else Constraint(each) for each in given)
 
 

@@ -206,5 +206,5 @@ def _fixed(given: Any, place: str, error: type[Exception]) -> Any:
     if isinstance(given, list | tuple):
         return tuple(_fixed(item, place, error) for item in given)
     if isinstance(given, Mapping):
-        raise error(f"{place} holds numbers, texts and lists of them, no tables, not {dict(given)!r}")
+        raise error(f"{place} may hold numbers, strings and lists of these, but not {dict(given)!r}")
     return given

@@ -118,7 +118,7 @@ class Trial:
         curve: one tuple per recorded quantity, one number per epoch: ``validation_accuracy`` first of all, and
             where the objective has them ``validation_loss``, ``train_accuracy``, ``train_loss``, ``learning_rate``.
         test_accuracy: on the test split at the epoch that validation chose; None unless it was asked for.
-        seconds: duration of this training in seconds of wall time (its share, when it ran in a bundle).
+        seconds: duration of this training in seconds of wall time (its share, when it ran in a job).
         n_parameters: number of free parameters of the network, where it has any.
         n_validation: number of validation examples behind ``accuracy``; None when the binomial error is unknown.
         n_test: number of test examples behind ``test_accuracy``.

@@ -60,13 +60,13 @@ def plain(value: object, depth: int = 0) -> Value:
     if isinstance(value, list | tuple) and depth < _DEEPEST:
         return tuple([plain(item, depth + 1) for item in value])
     if isinstance(value, float) and not math.isfinite(value):
-        raise TypeError(f"a parameter must be a finite number, text, truth value or None, not {value!r}")
+        raise TypeError(f"a parameter must be a finite number, string, boolean or None, not {value!r}")
     if isinstance(value, str) and not is_text(value):
         raise TypeError(f"a text must be one that can be written, not {value!a}, which holds half of a character")
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(
-        f"a parameter must be a number, text, truth value, None or a list of such, not {type(value).__name__}"
+        f"a parameter must be a number, string, boolean, None or a list of these, not {type(value).__name__}"
     )
 
 

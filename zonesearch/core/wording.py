@@ -58,6 +58,6 @@ def rounded_sentences(rounded: Sequence[Conflict]) -> tuple[str, ...]:
     if not rounded:
         return ()
     return (
-        f"{counted(len(rounded), 'training')} came back with other values from other machines, as may be under "
+        f"{counted(len(rounded), 'training')} gave different values on different machines, which can happen under "
         f'precision = "auto"; of each the most exact counts. The first: {rounded[0]}.',
     )

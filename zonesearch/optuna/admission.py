@@ -93,16 +93,16 @@ class Admission:
         """Status and sentence of a refusal; an empty sentence for what is admitted."""
         forbidden = "403 Forbidden"
         if not self._is_our_name(str(environ.get("HTTP_HOST", ""))):
-            return forbidden, f"this server is to be asked as {self.address}, not by another name (--host names one)"
+            return forbidden, f"this server must be addressed as {self.address}, not by another name (--host names one)"
         method = environ.get("REQUEST_METHOD", "")
         if method not in _READS + _WRITES:
-            return "405 Method Not Allowed", f"{method} is not answered"
+            return "405 Method Not Allowed", f"{method} is not allowed"
         if not self._is_known(environ):
             return forbidden, "open the address that `zonesearch dashboard` printed: it ends with a token"
         if method in _READS:
             return "", ""
         if not self.writable:
-            return forbidden, "this dashboard only shows; `zonesearch dashboard RUN --writable` lets it change its view"
+            return forbidden, "this dashboard is read-only; `zonesearch dashboard RUN --writable` allows changes"
         if not self._is_own_page(environ):
             return forbidden, "a change must come from a page of this server"
         return "", ""

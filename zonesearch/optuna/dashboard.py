@@ -29,7 +29,7 @@ from zonesearch.report.page import write_report
 from zonesearch.run.recorded import read_run, study_of
 from zonesearch.run.storage.files import refuse_link
 from zonesearch.run.storage.run_folder import RunFolder
-from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.search_results import SearchResults
 
 __all__ = ["Dashboard", "serve"]
 
@@ -53,7 +53,7 @@ class Dashboard:
         try:
             import optuna_dashboard  # noqa: F401
         except ImportError as error:
-            raise StoreError("the dashboard is a package of its own: pip install 'zonesearch[dashboard]'") from error
+            raise StoreError("the dashboard is a separate package: pip install 'zonesearch[dashboard]'") from error
         self._run = Path(run)
         self._files = self._run / "dashboard"
         self._url = storage
@@ -81,16 +81,16 @@ class Dashboard:
         due = time.monotonic() - drawn_at > _DRAW_AGAIN_S
         if sizes == self._seen and (shown == sizes or not due):
             return False
-        findings = read_run(self._run)[0]
+        results = read_run(self._run)[0]
         if sizes != self._seen:
-            self._view = self._open(findings)
-            self._view.top_up(findings.trials)
-            n_finished = sum(record.finished for record in findings.stages)
+            self._view = self._open(results)
+            self._view.top_up(results.trials)
+            n_finished = sum(record.finished for record in results.stages)
             due = due or n_finished != self._n_finished
             self._n_finished = n_finished
         if due:
-            self._view.show(dashboard_figures(findings), note(findings))
-            self._keep_report(findings)
+            self._view.show(dashboard_figures(results), note(results))
+            self._keep_report(results)
             self._drawn = time.monotonic(), sizes
         self._seen = sizes
         return True
@@ -102,9 +102,9 @@ class Dashboard:
         application: Callable[..., Any] = wsgi(self._view.study._storage, artifact_store=self._store())
         return application
 
-    def _open(self, findings: Findings, rebuild: bool = False) -> OptunaView:
+    def _open(self, results: SearchResults, rebuild: bool = False) -> OptunaView:
         folder = RunFolder.open(self._run)
-        return open_view(study_of(folder), folder, findings.trials, self._url, rebuild=rebuild)
+        return open_view(study_of(folder), folder, results.trials, self._url, rebuild=rebuild)
 
     def _store(self) -> Any:
         from optuna.artifacts import FileSystemArtifactStore
@@ -113,12 +113,12 @@ class Dashboard:
         self._files.mkdir(parents=True, exist_ok=True)
         return FileSystemArtifactStore(str(self._files))
 
-    def _keep_report(self, findings: Findings) -> None:
+    def _keep_report(self, results: SearchResults) -> None:
         """One report beside the study, replaced in place so that the dashboard lists it once."""
         from optuna.artifacts import get_all_artifact_meta, upload_artifact
 
         store = self._store()
-        made = write_report(findings, self._files / "report.html")
+        made = write_report(results, self._files / "report.html")
         with self._view.alone() as study:
             named = [meta.artifact_id for meta in get_all_artifact_meta(study) if meta.filename == made.name]
             known = [name for name in named if _is_artifact(name) and not (self._files / name).is_symlink()]

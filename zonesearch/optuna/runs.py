@@ -130,7 +130,7 @@ class _Viewed:
         self._observer = observer
         self._view = view
         self.round_begins = observer.round_begins
-        self.bundle_moves = observer.bundle_moves
+        self.job_moves = observer.job_moves
         view.add(known)
 
     def trials_came(self, new: Sequence[Trial], trials: Trials) -> None:

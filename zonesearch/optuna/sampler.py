@@ -211,7 +211,7 @@ class ZoneSampler(BaseSampler):
         possible = {*names, *MAPPED, *PLACED, "coordinate"} if self._names is None else set(names)
         for name in self._settings:
             if name not in possible:
-                raise StudyError(f'[sampler] has settings for the stage "{name}", which is none of its stages')
+                raise StudyError(f'[sampler] has settings for the stage "{name}", which is not one of its stages')
         stages: tuple[Stage, ...] = tuple(
             with_places(build_stage(stage, self._settings.get(stage, {}), common, "the sampler"))
             if isinstance(stage, str)
@@ -270,8 +270,8 @@ class ZoneSampler(BaseSampler):
 
         None where there is nothing of the kind: repeats show no noise, or there is no other point.
         """
-        leaders, others = _leaders(known, space.space, epochs)
-        if repeats and not leaders:
+        top_points, others = _top_points(known, space.space, epochs)
+        if repeats and not top_points:
             return None
 
         def again(points: Sequence[Params]) -> Wish | None:
@@ -284,9 +284,9 @@ class ZoneSampler(BaseSampler):
             new = (Training(params, known.fresh(params), epochs) for params in points)
             return next((Wish(training) for training in new if known.is_free(training)), None)
 
-        found = (again(leaders) if repeats else None) or anew() or again([*leaders, *others])
+        found = (again(top_points) if repeats else None) or anew() or again([*top_points, *others])
         if repeats and found is None:  # somebody is at every point
-            found = Wish(Training(leaders[0], known.fresh(leaders[0]), epochs), alone=False)
+            found = Wish(Training(top_points[0], known.fresh(top_points[0]), epochs), alone=False)
         return found
 
     def _new_point(self, known: Known, space: OptunaSpace, epochs: int) -> Wish | None:
@@ -349,11 +349,11 @@ def _check_choices(name: str, distribution: BaseDistribution) -> None:
     if same is not None:
         raise StudyError(
             f'parameter "{name}" has the choices {same[0]!r} and {same[1]!r}, which Optuna cannot tell apart because '
-            "they are equal: give one of them as text"
+            "they are equal: give one of them as a string"
         )
 
 
-def _leaders(known: Known, space: Space, epochs: int) -> tuple[list[Params], list[Params]]:
+def _top_points(known: Known, space: Space, epochs: int) -> tuple[list[Params], list[Params]]:
     """The points by the upper ends of their intervals, highest first: those that may be the best, which reach as high
     as the best mean, and the others. None when repeats show no noise at all.
     """

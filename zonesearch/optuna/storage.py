@@ -125,7 +125,7 @@ def storage_errors(url: str) -> Iterator[None]:
             ) from error
         line = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
         raise StoreError(
-            f"the Optuna storage {shown_url(url)} does not answer as it should: {line}. The trials of a run are in "
+            f"the Optuna storage {shown_url(url)} does not respond as expected: {line}. The trials of a run are in "
             f"its folder and need no database; fix the URL or the database and try again"
         ) from error
 

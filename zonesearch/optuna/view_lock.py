@@ -147,5 +147,5 @@ def _names(parsed: URL, kind: str) -> dict[str, Any]:
 
 def _busy(url: str, patience_s: float) -> StoreError:
     return StoreError(
-        f"the Optuna storage {shown_url(url)} was written by others for {patience_s:.0f} s: try again, or end them"
+        f"the Optuna storage {shown_url(url)} was locked by others for {patience_s:.0f} s: try again, or stop them"
     )

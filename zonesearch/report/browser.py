@@ -46,7 +46,7 @@ def find_browser(purpose: str) -> str:
     """
     found = next((path for name in _BROWSERS if (path := shutil.which(name))), None)
     if found is None:
-        raise StoreError(f"{purpose} needs a Chromium, and none is on the PATH: install chromium or Google Chrome")
+        raise StoreError(f"{purpose} needs Chromium, and none is on the PATH: install chromium or Google Chrome")
     return found
 
 

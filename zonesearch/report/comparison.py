@@ -17,6 +17,7 @@ from zonesearch.report.figures.comparison import (
 )
 from zonesearch.report.figures.look import Shown
 from zonesearch.report.figures.view import View
+from zonesearch.report.map_summary import MapSummary
 from zonesearch.report.markup import Picture, Section, Table, named, page
 from zonesearch.report.page import write_page
 from zonesearch.report.summaries.comparison import (
@@ -28,16 +29,15 @@ from zonesearch.report.summaries.comparison import (
     shared_axes,
 )
 from zonesearch.report.summaries.state import state_sentence
-from zonesearch.report.survey import Survey
 from zonesearch.report.templating import rendered
-from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.search_results import SearchResults
 
 __all__ = ["render_comparison", "write_comparison"]
 
 _LEVEL = 0.95
 
 
-def write_comparison(runs: Mapping[str, Findings], path: str | Path, pdf: str | Path | None = None) -> Path:
+def write_comparison(runs: Mapping[str, SearchResults], path: str | Path, pdf: str | Path | None = None) -> Path:
     """Write the page to ``path``; gives the path.
 
     Args:
@@ -52,32 +52,32 @@ def write_comparison(runs: Mapping[str, Findings], path: str | Path, pdf: str | 
     return write_page(lambda: render_comparison(runs), path, pdf)
 
 
-def render_comparison(runs: Mapping[str, Findings]) -> str:
-    """The page as HTML; the same findings give the same bytes.
+def render_comparison(runs: Mapping[str, SearchResults]) -> str:
+    """The page as HTML; the same results give the same bytes.
 
     Raises:
         StudyError: the runs search different metrics.
     """
     _check_metrics(runs)
-    surveys = {name: Survey(findings) for name, findings in runs.items()}
-    sections = [_verdicts(surveys), *_maps(surveys), *_differences(surveys)]
-    head = rendered("comparison_head.html", runs=[(name, _said(findings)) for name, findings in runs.items()])
-    n = sum(len(findings.trials) for findings in runs.values())
+    summaries = {name: MapSummary(results) for name, results in runs.items()}
+    sections = [_verdicts(summaries), *_maps(summaries), *_differences(summaries)]
+    head = rendered("comparison_head.html", runs=[(name, _said(results)) for name, results in runs.items()])
+    n = sum(len(results.trials) for results in runs.values())
     return page(" and ".join(runs), head, sections, f"Made by zonesearch from {n:,} trainings of {len(runs)} runs.")
 
 
-def _check_metrics(runs: Mapping[str, Findings]) -> None:
-    searched = {name: findings.metric for name, findings in runs.items() if len(findings.trials)}
+def _check_metrics(runs: Mapping[str, SearchResults]) -> None:
+    searched = {name: results.metric for name, results in runs.items() if len(results.trials)}
     if len({(metric.name, metric.direction, metric.unit) for metric in searched.values()}) > 1:
         said = "; ".join(f"{name}: {m.name}{m.unit and f' ({m.unit})'}, {m.direction}" for name, m in searched.items())
         raise StudyError(f"the runs search different metrics, which cannot be compared ({said})")
 
 
-def _said(findings: Findings) -> str:
-    return findings.verdict.sentence if findings.verdict else state_sentence(findings)
+def _said(results: SearchResults) -> str:
+    return results.verdict.sentence if results.verdict else state_sentence(results)
 
 
-def _verdicts(runs: Mapping[str, Survey]) -> Section:
+def _verdicts(runs: Mapping[str, MapSummary]) -> Section:
     figure = recommended_figure(runs)
     return Section(
         "verdicts",
@@ -92,12 +92,12 @@ def _verdicts(runs: Mapping[str, Survey]) -> Section:
     )  # fmt: skip
 
 
-def _maps(runs: Mapping[str, Survey]) -> list[Section]:
+def _maps(runs: Mapping[str, MapSummary]) -> list[Section]:
     axes = shared_axes(runs)
     if not axes:
-        names = "; ".join(f"{name}: {', '.join(survey.space.names)}" for name, survey in runs.items())
-        return [Section("maps", "The maps", missing=f"The runs have different axes ({names}), so no map is shared.")]
-    mapped = {name: survey for name, survey in runs.items() if survey.n_mapped}
+        names = "; ".join(f"{name}: {', '.join(summary.space.names)}" for name, summary in runs.items())
+        return [Section("maps", "The maps", missing=f"The runs have different axes ({names}), so they share no map.")]
+    mapped = {name: summary for name, summary in runs.items() if summary.n_mapped}
     if not mapped:
         return [Section("maps", "The maps", missing="No cell of any run has a value yet.")]
     if len(axes) == 1:
@@ -106,8 +106,8 @@ def _maps(runs: Mapping[str, Survey]) -> list[Section]:
         picture = Picture("maps", lines_figure(first.space[axes[0]], mapped), label)
         return [Section("maps", "The maps", "Bars are standard errors.", [picture])]
     views = {
-        name: View(survey, survey.space[axes[0]], survey.space[axes[1]], "best" if len(axes) == 2 else "average")
-        for name, survey in mapped.items()
+        name: View(summary, summary.space[axes[0]], summary.space[axes[1]], "best" if len(axes) == 2 else "average")
+        for name, summary in mapped.items()
     }
     others = f" Averaged over {', '.join(axes[2:])}." if len(axes) > 2 else ""
     maps, surfaces = maps_figures(views), surfaces_figures(views)
@@ -130,12 +130,12 @@ def _maps(runs: Mapping[str, Survey]) -> list[Section]:
     ]
 
 
-def _differences(runs: Mapping[str, Survey]) -> list[Section]:
+def _differences(runs: Mapping[str, MapSummary]) -> list[Section]:
     axes = shared_axes(runs)
     if not axes:
         return []
     (here, first), *others = runs.items()
-    found = {there: differences(first, survey) for there, survey in others}
+    found = {there: differences(first, summary) for there, summary in others}
     shared = {there: cells for there, cells in found.items() if cells}
     if not shared:
         return [Section("differences", "Where they differ", missing="No cell has a value in two of the runs.")]
@@ -146,7 +146,7 @@ def _differences(runs: Mapping[str, Survey]) -> list[Section]:
             Picture(
                 f"difference-{i}",
                 difference_figure(first.space[axes[0]], first.space[axes[1]], cells, shown, _LEVEL),
-                f"{named(first.metric)} of {there} less that of {here}, by cell.",
+                f"{named(first.metric)} of {there}minus that of {here}, by cell.",
                 f"{there} less {here}{', in points' if shown.percent else ''}. Outlined: a significant difference.",
             )
             for i, (there, cells) in enumerate(shared.items())

@@ -22,6 +22,7 @@ from zonesearch.report.figures.map import map_figure, surface_figure
 from zonesearch.report.figures.one_axis import one_axis_figure, profiles_figure
 from zonesearch.report.figures.points import points_figure
 from zonesearch.report.figures.view import View
+from zonesearch.report.map_summary import MapSummary
 from zonesearch.report.markup import cell_text
 from zonesearch.report.plugged import figure_names, plugged_figure
 from zonesearch.report.summaries.agreement import agreement, between_seeds
@@ -33,9 +34,8 @@ from zonesearch.report.summaries.lines import interval_lines
 from zonesearch.report.summaries.map_tables import Mode
 from zonesearch.report.summaries.pareto import settings_table
 from zonesearch.report.summaries.state import state_sentence
-from zonesearch.report.survey import Survey
 from zonesearch.report.templating import rendered
-from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.search_results import SearchResults
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -44,18 +44,18 @@ __all__ = ["FigureSet", "dashboard_figures", "notebook_html"]
 
 
 class FigureSet:
-    """The figures of ``findings``, made when they are asked for.
+    """The figures of ``results``, made when they are asked for.
 
     Every method gives a plotly figure of its own and raises :class:`StudyError` with the reason where this search has
     no such picture (no surface over one axis, no finalists before the verdict, ...).
     """
 
-    def __init__(self, findings: Findings) -> None:
-        self._findings = findings
+    def __init__(self, results: SearchResults) -> None:
+        self._results = results
 
     @cached_property
-    def _survey(self) -> Survey:
-        return Survey(self._findings)
+    def _summary(self) -> MapSummary:
+        return MapSummary(self._results)
 
     def surface(
         self, x: str | None = None, y: str | None = None, *, others: Mode = "best", epoch: int | None = None
@@ -73,100 +73,100 @@ class FigureSet:
         self, x: str | None = None, y: str | None = None, *, others: Mode = "best", epoch: int | None = None
     ) -> go.Figure:
         """The map with zones, candidates and finalists, arguments as for :meth:`surface`; a line for one axis."""
-        if len(self._survey.space.axes) == 1:
+        if len(self._summary.space.axes) == 1:
             self._mapped()
-            return one_axis_figure(self._survey)
+            return one_axis_figure(self._summary)
         return map_figure(self._view(x, y, others), self._step(epoch))
 
     def intervals(self, most: int | None = None) -> go.Figure:
         """The metric along each interval of each zone, with the band of the noise; the first ``most`` of them."""
-        lines = interval_lines(self._survey)[:most]
+        lines = interval_lines(self._summary)[:most]
         if not lines:
-            raise StudyError("there are no intervals to show: no zone has two trained points on a numeric axis yet")
+            raise StudyError("no intervals to show: no zone has two trained points on a numeric axis yet")
         return lines_figure(lines)
 
     def learning(self, point: Params | None = None) -> go.Figure:
         """Learning curves under each schedule; by default at the recommended point, else at the best known one."""
-        points = [dict(point)] if point is not None else shown_points(self._findings)
+        points = [dict(point)] if point is not None else shown_points(self._results)
         for at in points:
-            named = {name: curves_of(self._findings, p) for name, p in schedules_at(self._findings, at).items()}
+            named = {name: curves_of(self._results, p) for name, p in schedules_at(self._results, at).items()}
             named = {name: table for name, table in named.items() if len(table)}
             if named:
-                return learning_figure(named, self._findings.metric)
+                return learning_figure(named, self._results.metric)
         where = f"at {point_text(points[0])}" if points else "at a candidate"
         raise StudyError(f"no learning curve was recorded {where}")
 
     def finalists(self) -> go.Figure:
         """Each fresh seed of each finalist, means and intervals."""
-        return _there(finalists_figure(self._findings), "there are no finalists yet")
+        return _there(finalists_figure(self._results), "there are no finalists yet")
 
     def optimism(self) -> go.Figure:
         """The finalists' values when chosen against fresh seeds."""
-        return _there(optimism_figure(self._findings), "there are no finalists yet")
+        return _there(optimism_figure(self._results), "there are no finalists yet")
 
     def profiles(self, axis: str | None = None) -> go.Figure:
         """The map from the side along ``axis``, after a quarter, half, three quarters and all of the epochs."""
         self._mapped()
-        return profiles_figure(self._survey, self._axis(axis, 0))
+        return profiles_figure(self._summary, self._axis(axis, 0))
 
     def agreement(self) -> go.Figure:
         """How alike the order of the cells after each epoch is to the last one."""
-        table = agreement(self._survey)
+        table = agreement(self._summary)
         if not len(table):
             raise StudyError("epochs cannot be compared: no learning curves of two cells are known")
-        return agreement_figure(table, between_seeds(self._survey))
+        return agreement_figure(table, between_seeds(self._summary))
 
     def importance(self) -> go.Figure:
         """The share of the variance of the map that each axis and pair explains."""
-        shares = importance(self._survey)
+        shares = importance(self._summary)
         if shares is None:
-            raise StudyError("the variance cannot be divided: it takes two axes and values in most of the cells")
+            raise StudyError("the variance cannot be decomposed: this takes two axes and values in most of the cells")
         return importance_figure(shares)
 
     def parallel(self) -> go.Figure:
         """Every cell as a line through all axes; for three axes and more."""
-        return _there(parallel_figure(self._survey), "parallel coordinates take three axes and three cells")
+        return _there(parallel_figure(self._summary), "parallel coordinates need at least three axes and three cells")
 
     def pareto(self, cost: str = "parameters") -> go.Figure:
         """The metric against ``parameters`` or ``seconds``, with the Pareto front."""
         if cost not in ("parameters", "seconds"):
             raise StudyError(f'a cost is "parameters" or "seconds", not "{cost}"')
-        figure = pareto_figure(self._findings, settings_table(self._findings), cost, cost)
+        figure = pareto_figure(self._results, settings_table(self._results), cost, cost)
         return _there(figure, f"the {cost} of the settings are not known, or all the same")
 
     def completeness(self) -> go.Figure:
         """Trainings by stage: done, diverged, failed, missing."""
-        if not self._findings.stages:
+        if not self._results.stages:
             raise StudyError("this search has no stages")
-        return completeness_figure(stages_table(self._findings))
+        return completeness_figure(stages_table(self._results))
 
     def points(self, axis: str | None = None) -> go.Figure:
         """Every point that was tried at its place on ``axis``, by default the first, on a grid or not."""
-        figure = points_figure(self._survey, self._survey.space[self._axis(axis, 0)])
-        return _there(figure, "no training at a value of that axis was complete")
+        figure = points_figure(self._summary, self._summary.space[self._axis(axis, 0)])
+        return _there(figure, "no training at a value of that axis was completed")
 
     def __getitem__(self, name: str) -> go.Figure:
         """The figure of a plug-in by its name."""
-        return _there(plugged_figure(name, self._findings), f'this search has no picture "{name}"')
+        return _there(plugged_figure(name, self._results), f'this search has no figure "{name}"')
 
     def _mapped(self) -> None:
-        if self._survey.scattered:
+        if self._summary.scattered:
             raise StudyError("there is no map: the points of this search lie on no grid; points() shows them")
 
     def _view(self, x: str | None, y: str | None, others: Mode) -> View:
         self._mapped()
-        if len(self._survey.space.axes) < 2:
+        if len(self._summary.space.axes) < 2:
             raise StudyError("there is no surface: the space has one axis")
         if others not in ("best", "average"):
             raise StudyError(f'other axes are held at the "best" point or "average"d over, not "{others}"')
-        first = self._axis(x, 0 if y != self._survey.space.names[0] else 1)
-        second = self._axis(y, 1 if first != self._survey.space.names[1] else 0)
+        first = self._axis(x, 0 if y != self._summary.space.names[0] else 1)
+        second = self._axis(y, 1 if first != self._summary.space.names[1] else 0)
         if first == second:
             raise StudyError(f'a surface needs two different axes, not "{first}" twice')
-        return View(self._survey, self._survey.space[first], self._survey.space[second], others)
+        return View(self._summary, self._summary.space[first], self._summary.space[second], others)
 
     def _axis(self, name: str | None, default: int) -> str:
-        names = self._survey.space.names
+        names = self._summary.space.names
         if name is None:
             return names[default]
         if name not in names:
@@ -174,17 +174,17 @@ class FigureSet:
         return name
 
     def _step(self, epoch: int | None) -> int:
-        epochs = np.array(self._survey.epochs)
+        epochs = np.array(self._summary.epochs)
         return len(epochs) - 1 if epoch is None else int(np.argmin(np.abs(epochs - epoch)))
 
 
-def dashboard_figures(findings: Findings) -> Mapping[str, go.Figure]:
+def dashboard_figures(results: SearchResults) -> Mapping[str, go.Figure]:
     """The figures that a dashboard shows beside its own, under names that stay; those that this search has."""
-    figures = FigureSet(findings)
+    figures = FigureSet(results)
     makers: Mapping[str, Callable[[], go.Figure]] = {
         "zones": figures.heatmap,
         "surface": figures.surface,
-        **({"points": figures.points} if figures._survey.scattered else {}),
+        **({"points": figures.points} if figures._summary.scattered else {}),
         "intervals": partial(figures.intervals, 4),
         "learning": figures.learning,
         "finalists": figures.finalists,
@@ -213,20 +213,20 @@ def dashboard_figures(findings: Findings) -> Mapping[str, go.Figure]:
     return found
 
 
-def notebook_html(findings: Findings) -> str:
+def notebook_html(results: SearchResults) -> str:
     """The verdict and the finalists, small, for the end of a notebook cell."""
-    sentence = findings.verdict.sentence if findings.verdict else state_sentence(findings)
-    table = finalists_table(findings)
+    sentence = results.verdict.sentence if results.verdict else state_sentence(results)
+    table = finalists_table(results)
     if len(table):
         table = table.drop(columns=[c for c in ("lost seeds", "p", "seconds") if c in table])
     shown = rendered(
         "notebook.html",
-        name=findings.name,
+        name=results.name,
         sentence=sentence,
-        notes=findings.notes,
+        notes=results.notes,
         columns=list(map(str, table.columns)),
         rows=[
-            [_value_text(findings.metric, str(column), value) for column, value in zip(table.columns, row, strict=True)]
+            [_value_text(results.metric, str(column), value) for column, value in zip(table.columns, row, strict=True)]
             for row in table.itertuples(index=False)
         ],
     )

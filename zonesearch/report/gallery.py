@@ -8,13 +8,13 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from zonesearch.report.figure_set import FigureSet
+from zonesearch.report.map_summary import MapSummary
 from zonesearch.report.markup import Picture, Section, Table, page
 from zonesearch.report.summaries.claims import claim_outcomes
 from zonesearch.report.summaries.comparison import runs_table
 from zonesearch.report.summaries.state import state_sentence
-from zonesearch.report.survey import Survey
 from zonesearch.report.templating import rendered
-from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.search_results import SearchResults
 
 __all__ = ["front_page", "map_page"]
 
@@ -35,9 +35,11 @@ class _Study(NamedTuple):
 
 
 def front_page(
-    reports: Mapping[str, Findings], pictures: Mapping[str, str] | None = None, failed: Mapping[str, str] | None = None
+    reports: Mapping[str, SearchResults],
+    pictures: Mapping[str, str] | None = None,
+    failed: Mapping[str, str] | None = None,
 ) -> str:
-    """The page as HTML; the same findings give the same bytes.
+    """The page as HTML; the same results give the same bytes.
 
     Args:
         reports: by the file of the report, as the links shall name it.
@@ -47,31 +49,31 @@ def front_page(
     failed = failed or {}
     studies = [_Study(file, f.name, _said(f), (pictures or {}).get(file, "")) for file, f in reports.items()]
     head = rendered("gallery_head.html", n=len(studies) + len(failed))
-    surveys = {findings.name: Survey(findings) for findings in reports.values()}
+    summaries = {results.name: MapSummary(results) for results in reports.values()}
     sections = [
         Section("studies", "Studies", after=rendered("gallery_list.html", studies=studies, failed=failed)),
-        Section("runs", "What they found and cost", tables=[Table("Runs", runs_table(surveys))]),
+        Section("runs", "What they found and cost", tables=[Table("Runs", runs_table(summaries))]),
     ]
     return page("zonesearch: studies", head, sections)
 
 
-def map_page(findings: Findings) -> str:
+def map_page(results: SearchResults) -> str:
     """Surface and map and nothing else.
 
     Raises:
         StudyError: this search has no surface.
     """
-    figures = FigureSet(findings)
+    figures = FigureSet(results)
     pictures = [
         Picture("surface", figures.surface(), "The surface."),
         Picture("map", figures.heatmap(), "The same from above."),
     ]
-    return page(findings.name, Markup(), [Section("maps", findings.name, pictures=pictures, columns=2)], style=_BARE)
+    return page(results.name, Markup(), [Section("maps", results.name, pictures=pictures, columns=2)], style=_BARE)
 
 
-def _said(findings: Findings) -> str:
-    said = findings.verdict.sentence if findings.verdict else state_sentence(findings)
-    outcomes = claim_outcomes(findings)
+def _said(results: SearchResults) -> str:
+    said = results.verdict.sentence if results.verdict else state_sentence(results)
+    outcomes = claim_outcomes(results)
     if not outcomes:
         return said
     held = sum(outcome.verdict == "held" for outcome in outcomes)

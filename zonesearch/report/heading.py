@@ -11,11 +11,11 @@ from markupsafe import Markup
 
 from zonesearch.core.values import Value, told_apart
 from zonesearch.core.wording import cost_text, point_text
+from zonesearch.report.map_summary import MapSummary
 from zonesearch.report.summaries.finalists import finalist_name
 from zonesearch.report.summaries.state import state_sentence
-from zonesearch.report.survey import Survey
 from zonesearch.report.templating import rendered
-from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.search_results import SearchResults
 from zonesearch.statistics.verdict import Standing, Verdict
 
 __all__ = ["heading", "state_sentence", "training_lines"]
@@ -35,41 +35,41 @@ class _ZoneLine(NamedTuple):
     text: str
 
 
-def heading(survey: Survey) -> Markup:
+def heading(summary: MapSummary) -> Markup:
     """The head as HTML."""
-    findings = survey.findings
-    limit = findings.map.limit.sentence if findings.map is not None and findings.zones else ""
+    results = summary.results
+    limit = results.map.limit.sentence if results.map is not None and results.zones else ""
     values: dict[str, Any] = {"recommended": [], "lines": "", "whence": ""}
-    if findings.verdict and findings.verdict.standings:
-        assert findings.verdict.cheapest is not None
+    if results.verdict and results.verdict.standings:
+        assert results.verdict.cheapest is not None
         values = {
-            "recommended": _recommended(findings, findings.verdict),
-            "lines": training_lines(findings, findings.verdict.cheapest),
-            "whence": _whence(findings),
+            "recommended": _recommended(results, results.verdict),
+            "lines": training_lines(results, results.verdict.cheapest),
+            "whence": _whence(results),
         }
     return rendered(
         "report_head.html",
-        name=findings.name,
-        sentence=findings.verdict.sentence if findings.verdict else state_sentence(findings),
-        zones=_zones(findings),
+        name=results.name,
+        sentence=results.verdict.sentence if results.verdict else state_sentence(results),
+        zones=_zones(results),
         limit=limit,
-        notes=[note for note in findings.notes if note != limit],
+        notes=[note for note in results.notes if note != limit],
         **values,
     )
 
 
-def training_lines(findings: Findings, standing: Standing) -> str:
+def training_lines(results: SearchResults, standing: Standing) -> str:
     """The command that trains the recommended setting into a file, and Python lines that use it; of a function, the
     call with the setting, on its first fresh seed.
     """
-    if not findings.study_text or not any("stacked" in trial.provenance for trial in findings.trials):
+    if not results.study_text or not any("stacked" in trial.provenance for trial in results.trials):
         params = json.dumps(dict(standing.finalist.params), ensure_ascii=False)
         params = params.replace(": true", ": True").replace(": false", ": False").replace(": null", ": None")
         seed = next(iter(standing.accuracies), 0)
-        value = findings.metric.name if findings.metric.name.isidentifier() else "value"
-        return f"{value} = objective({params}, seed={seed}, epochs={findings.epochs})"
-    name = findings.name.replace('"', "")
-    own = f' --study "{name}.toml"' if re.search(r"""["'][\w.]+:[\w.]+["']""", findings.study_text) else ""
+        value = results.metric.name if results.metric.name.isidentifier() else "value"
+        return f"{value} = objective({params}, seed={seed}, epochs={results.epochs})"
+    name = results.name.replace('"', "")
+    own = f' --study "{name}.toml"' if re.search(r"""["'][\w.]+:[\w.]+["']""", results.study_text) else ""
     return (
         f'# in a terminal:  zonesearch train "runs/{name}"{own} --out "{name}.pt"\n'
         "import zonesearch\n\n"
@@ -78,34 +78,34 @@ def training_lines(findings: Findings, standing: Standing) -> str:
     )
 
 
-def _whence(findings: Findings) -> str:
-    if findings.study_text:
-        name = findings.name.replace('"', "")
+def _whence(results: SearchResults) -> str:
+    if results.study_text:
+        name = results.name.replace('"', "")
         return f"runs/{name} is the run folder, {name}.toml the study file; this page holds it at its end."
     return "objective is the function or recipe that was searched."
 
 
-def _recommended(findings: Findings, verdict: Verdict) -> list[_Setting]:
+def _recommended(results: SearchResults, verdict: Verdict) -> list[_Setting]:
     """The best finalist, and the cheapest that cannot be told apart from it where that is another one."""
     best, cheapest = verdict.best, verdict.cheapest
     assert best is not None
     assert cheapest is not None
     if cheapest is best:
         return [
-            _setting(findings, verdict, best, "Recommended", "the best, and no finalist comparable to it is cheaper")
+            _setting(results, verdict, best, "Recommended", "the best, and no finalist comparable to it is cheaper")
         ]
     factor, unit = verdict.cheaper_by
     times = {"parameters": "times fewer parameters", "multiply-adds": "times fewer multiply-adds"}
     said = f"{factor:.2g} {times.get(unit, 'times cheaper')} than the best" if unit else ""
-    highest = f"{'highest' if findings.metric.maximized else 'lowest'} mean over fresh seeds"
+    highest = f"{'highest' if results.metric.maximized else 'lowest'} mean over fresh seeds"
     return [
-        _setting(findings, verdict, cheapest, "Recommended: cheapest that cannot be told apart", said),
-        _setting(findings, verdict, best, "Best", highest),
+        _setting(results, verdict, cheapest, "Recommended: cheapest that cannot be told apart", said),
+        _setting(results, verdict, best, "Best", highest),
     ]
 
 
-def _setting(findings: Findings, verdict: Verdict, chosen: Standing, title: str, why: str) -> _Setting:
-    metric = findings.metric
+def _setting(results: SearchResults, verdict: Verdict, chosen: Standing, title: str, why: str) -> _Setting:
+    metric = results.metric
     n = len(chosen.accuracies)
     facts = [
         (
@@ -121,15 +121,15 @@ def _setting(findings: Findings, verdict: Verdict, chosen: Standing, title: str,
     cost = cost_text(chosen.n_parameters)
     seconds = f"{chosen.seconds:.2g} s per training" if chosen.seconds >= 0.01 else ""
     facts += [("cost", ", ".join(filter(None, (cost, seconds))))] if cost or seconds else []
-    return _Setting(title, finalist_name(findings, chosen), facts, why)
+    return _Setting(title, finalist_name(results, chosen), facts, why)
 
 
-def _zones(findings: Findings) -> list[_ZoneLine]:
+def _zones(results: SearchResults) -> list[_ZoneLine]:
     """Each zone in a line: how far its cells reach, its peak with its standard error, and how many cells it holds."""
-    metric = findings.metric
-    n_cells = sum(1 for cell in findings.map.cells if cell.values) if findings.map is not None else 0
+    metric = results.metric
+    n_cells = sum(1 for cell in results.map.cells if cell.values) if results.map is not None else 0
     lines = []
-    for zone in findings.zones:
+    for zone in results.zones:
         reach = ", ".join(_reach(name, [cell[name] for cell in zone.cells if name in cell]) for name in zone.peak)
         share = f" ({len(zone.cells) / n_cells:.0%} of the map)" if n_cells else ""
         n = len(zone.cells)

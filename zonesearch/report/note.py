@@ -10,7 +10,7 @@ from zonesearch.report.summaries.costs import stages_table
 from zonesearch.report.summaries.finalists import finalists_table
 from zonesearch.report.summaries.map_tables import zones_table
 from zonesearch.report.summaries.state import state_sentence
-from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.search_results import SearchResults
 
 __all__ = ["note"]
 
@@ -18,22 +18,22 @@ _DETAILS = ["zone", "sd of seeds", "lost seeds", "test set from", "test set to",
 """Columns of the finalists that the report shows and a narrow note leaves out."""
 
 
-def note(findings: Findings) -> str:
-    """Verdict, notes, finalists, zones and stages; the same findings give the same text."""
-    verdict = findings.verdict
-    parts = [f"# {_plain(verdict.sentence if verdict else state_sentence(findings))}"]
-    if findings.notes:
-        parts.append("\n".join(f"- {_plain(text)}" for text in findings.notes))
+def note(results: SearchResults) -> str:
+    """Verdict, notes, finalists, zones and stages; the same results give the same text."""
+    verdict = results.verdict
+    parts = [f"# {_plain(verdict.sentence if verdict else state_sentence(results))}"]
+    if results.notes:
+        parts.append("\n".join(f"- {_plain(text)}" for text in results.notes))
     for title, table in (
-        ("Finalists", finalists_table(findings).drop(columns=_DETAILS, errors="ignore")),
-        ("Zones", zones_table(findings)),
-        ("Stages", stages_table(findings)),
+        ("Finalists", finalists_table(results).drop(columns=_DETAILS, errors="ignore")),
+        ("Zones", zones_table(results)),
+        ("Stages", stages_table(results)),
     ):
         if len(table):
             parts.append(f"## {title}\n\n{_table(table)}")
     if verdict and verdict.recommended:
         parts.append(
-            f"## To train the recommended setting\n\n```python\n{training_lines(findings, verdict.recommended)}\n```"
+            f"## To train the recommended setting\n\n```python\n{training_lines(results, verdict.recommended)}\n```"
         )
     return "\n\n".join(parts) + "\n"
 

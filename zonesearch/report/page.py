@@ -1,6 +1,6 @@
 """The report: one HTML file that needs nothing else, the verdict first.
 
-The same findings give the same bytes. It is made of a search in any state; what is missing is said where it would
+The same results give the same bytes. It is made of a search in any state; what is missing is said where it would
 stand.
 """
 
@@ -17,22 +17,22 @@ from zonesearch.errors import StoreError
 from zonesearch.report.browser import find_browser, write_pdf
 from zonesearch.report.heading import heading
 from zonesearch.report.map_section import map_section, map_views
+from zonesearch.report.map_summary import MapSummary
 from zonesearch.report.markup import page
 from zonesearch.report.plugged import plugged_section
 from zonesearch.report.sections import sections_after_map
-from zonesearch.report.survey import Survey
-from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.search_results import SearchResults
 
 __all__ = ["render", "replace_file", "write_page", "write_report"]
 
 
-def write_report(findings: Findings, path: str | Path, pdf: str | Path | None = None) -> Path:
+def write_report(results: SearchResults, path: str | Path, pdf: str | Path | None = None) -> Path:
     """Write the report to ``path``, and as a PDF to ``pdf``, replacing what is there at once; gives ``path``.
 
     Raises:
         StoreError: a file cannot be written, or a PDF is wanted where there is no Chromium.
     """
-    return write_page(lambda: render(findings), path, pdf)
+    return write_page(lambda: render(results), path, pdf)
 
 
 def write_page(make: Callable[[], str], path: str | Path, pdf: str | Path | None = None) -> Path:
@@ -52,13 +52,13 @@ def write_page(make: Callable[[], str], path: str | Path, pdf: str | Path | None
     return made
 
 
-def render(findings: Findings) -> str:
+def render(results: SearchResults) -> str:
     """The report as HTML."""
-    survey = Survey(findings)
-    sections = [*map_section(survey), *sections_after_map(survey), *plugged_section(findings)]
-    foot = f"Made by zonesearch from the {counted(len(findings.trials), 'training')} of study {findings.name}"
-    foot += f", fingerprint {findings.fingerprint}." if findings.fingerprint else "."
-    return page(findings.name, heading(survey), sections, foot, {"views": map_views(survey)})
+    summary = MapSummary(results)
+    sections = [*map_section(summary), *sections_after_map(summary), *plugged_section(results)]
+    foot = f"Made by zonesearch from the {counted(len(results.trials), 'training')} of study {results.name}"
+    foot += f", fingerprint {results.fingerprint}." if results.fingerprint else "."
+    return page(results.name, heading(summary), sections, foot, {"views": map_views(summary)})
 
 
 def replace_file(text: str, path: str | Path) -> Path:

@@ -1,6 +1,6 @@
 """Figures of plug-ins: the group ``zonesearch.figures``, drawn at the end of a report and in notebooks.
 
-A figure is a function of the findings that gives a plotly figure, or None where this search has no such picture. All
+A figure is a function of the results that gives a plotly figure, or None where this search has no such picture. All
 that are installed here are drawn; a run never names one.
 """
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from zonesearch.core.plugins import load, registered
 from zonesearch.errors import StudyError, ZoneSearchError
 from zonesearch.report.markup import Picture, Section
-from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.search_results import SearchResults
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -24,8 +24,8 @@ def figure_names() -> list[str]:
     return list(registered("figures"))
 
 
-def plugged_figure(name: str, findings: Findings) -> go.Figure | None:
-    """The figure that a plug-in draws of ``findings``; None where this search has no such picture.
+def plugged_figure(name: str, results: SearchResults) -> go.Figure | None:
+    """The figure that a plug-in draws of ``results``; None where this search has no such picture.
 
     Raises:
         StudyError: there is none of that name, or it cannot be drawn.
@@ -34,7 +34,7 @@ def plugged_figure(name: str, findings: Findings) -> go.Figure | None:
 
     draw = load("figures", name, "figures")
     try:
-        figure: Any = draw(findings)
+        figure: Any = draw(results)
     except ZoneSearchError:
         raise
     except Exception as error:  # a plug-in may raise anything
@@ -44,13 +44,13 @@ def plugged_figure(name: str, findings: Findings) -> go.Figure | None:
     return figure
 
 
-def plugged_section(findings: Findings) -> list[Section]:
+def plugged_section(results: SearchResults) -> list[Section]:
     """The section with all of them; none where no plug-in has a figure of this search. What fails is said there."""
     pictures: list[Picture] = []
     failed: list[str] = []
     for name in figure_names():
         try:
-            figure = plugged_figure(name, findings)
+            figure = plugged_figure(name, results)
         except StudyError as error:
             failed.append(f"{error}.")
             continue

@@ -9,29 +9,29 @@ import pandas as pd
 
 from zonesearch.core.wording import point_text
 from zonesearch.report.figures.points import points_figure
+from zonesearch.report.map_summary import MapSummary
 from zonesearch.report.markup import Picture, Section, Table
-from zonesearch.report.survey import Survey
 
 __all__ = ["points_table", "scattered_sections"]
 
 _MOST_AXES = 24
 
 
-def scattered_sections(survey: Survey) -> list[Section]:
+def scattered_sections(summary: MapSummary) -> list[Section]:
     """What can be said of points on no grid."""
-    table = points_table(survey)
+    table = points_table(summary)
     tables = [Table("Points", table, "Best first.")] if len(table) else []
-    known = [cell for cell in survey.tried if cell.values]
+    known = [cell for cell in summary.tried if cell.values]
     if not known:
         return [Section("points", "The points", missing="No training was complete, so no point has a value.")]
-    metric = survey.findings.metric
+    metric = summary.results.metric
     best = metric.best(cell.mean for cell in known)
-    names = survey.findings.space.names
+    names = summary.results.space.names
     incumbent = next(cell for cell in known if cell.mean == best)
     where = point_text({name: incumbent.params[name] for name in names if name in incumbent.params})
     pictures = []
-    for i, axis in enumerate(survey.findings.space.axes[:_MOST_AXES]):
-        figure = points_figure(survey, axis)
+    for i, axis in enumerate(summary.results.space.axes[:_MOST_AXES]):
+        figure = points_figure(summary, axis)
         if figure is not None:
             n_absent = sum(axis.name not in cell.params for cell in known)
             absent = f" {n_absent:,} points have no value of it." if n_absent else ""
@@ -42,20 +42,20 @@ def scattered_sections(survey: Survey) -> list[Section]:
             )
     text = (
         f"The best of {len(known):,} points is {where} with {metric.text(best)}. Each figure shows all of them along "
-        "one axis, whatever the others were; the best one is marked. The best of many is an optimistic estimate."
+        "one axis, regardless of the others; the best one is marked. The best of many is an optimistic estimate."
     )
-    why = "" if survey.findings.zones else "No zone shows yet; the notes at the top say why."
+    why = "" if summary.results.zones else "No zone shows yet; the notes at the top say why."
     n_more = len(names) - _MOST_AXES
     why += f" The last {n_more} axes are in the table alone." if n_more > 0 else ""
     return [Section("points", "The points", text, pictures, tables, missing=why, columns=2)]
 
 
-def points_table(survey: Survey) -> pd.DataFrame:
+def points_table(summary: MapSummary) -> pd.DataFrame:
     """One row per point, best first: params (nothing where one was not suggested), mean, seeds, what was lost."""
-    metric = survey.findings.metric
-    names = survey.findings.space.names
+    metric = summary.results.metric
+    names = summary.results.space.names
     cells = sorted(
-        survey.tried, key=lambda cell: (not cell.values, -metric.score(cell.mean) if cell.values else math.inf)
+        summary.tried, key=lambda cell: (not cell.values, -metric.score(cell.mean) if cell.values else math.inf)
     )
     columns: dict[str, list[object]] = {name: [cell.params.get(name) for cell in cells] for name in names}
     for name, values in (

@@ -12,6 +12,7 @@ from zonesearch.report.figures.finalists import finalists_figure, optimism_figur
 from zonesearch.report.figures.learning import learning_figure
 from zonesearch.report.figures.lines import line_figure
 from zonesearch.report.figures.look import Shown
+from zonesearch.report.map_summary import MapSummary
 from zonesearch.report.markup import Picture, Section, Table, named
 from zonesearch.report.summaries.claims import claim_outcomes, claim_table
 from zonesearch.report.summaries.columns import value_column
@@ -20,37 +21,36 @@ from zonesearch.report.summaries.finalists import finalists_table, repeats_table
 from zonesearch.report.summaries.learning import curves_of, schedules_at, shown_points
 from zonesearch.report.summaries.lines import interval_lines
 from zonesearch.report.summaries.pareto import pareto_front, settings_table
-from zonesearch.report.survey import Survey
 from zonesearch.report.templating import rendered
 from zonesearch.statistics.verdict import Verdict
 
 __all__ = ["optimism_sentence", "sections_after_map"]
 
 
-def sections_after_map(survey: Survey) -> list[Section]:
+def sections_after_map(summary: MapSummary) -> list[Section]:
     """All of them, in reading order."""
     return [
-        *_lines(survey),
-        _learning(survey),
-        _finalists(survey),
-        *_claims(survey),
-        *_worth(survey),
-        _cost(survey),
-        _provenance(survey),
+        *_lines(summary),
+        _learning(summary),
+        _finalists(summary),
+        *_claims(summary),
+        *_worth(summary),
+        _cost(summary),
+        _provenance(summary),
     ]
 
 
-def _lines(survey: Survey) -> list[Section]:
-    if not survey.findings.zones:
+def _lines(summary: MapSummary) -> list[Section]:
+    if not summary.results.zones:
         return []
-    lines = interval_lines(survey)
+    lines = interval_lines(summary)
     pictures = [
         Picture(
             f"line-{line.zone.number}-{i}",
             line_figure(line),
-            f"{named(survey.metric)} along {line.axis.name} in zone {line.zone.number}.",
-            f"Zone {line.zone.number}, the others at {_others(survey, line.zone.peak, line.axis.name)}."
-            if len(survey.space.axes) > 1
+            f"{named(summary.metric)} along {line.axis.name} in zone {line.zone.number}.",
+            f"Zone {line.zone.number}, the others at {_others(summary, line.zone.peak, line.axis.name)}."
+            if len(summary.space.axes) > 1
             else f"Zone {line.zone.number}.",
         )
         for i, line in enumerate(lines)
@@ -71,22 +71,22 @@ def _lines(survey: Survey) -> list[Section]:
     ]
 
 
-def _others(survey: Survey, peak: Params, axis: str) -> str:
-    return ", ".join(f"{name} {peak[name]}" for name in survey.space.names if name != axis and name in peak)
+def _others(summary: MapSummary, peak: Params, axis: str) -> str:
+    return ", ".join(f"{name} {peak[name]}" for name in summary.space.names if name != axis and name in peak)
 
 
-def _learning(survey: Survey) -> Section:
-    findings = survey.findings
-    points = shown_points(findings)
+def _learning(summary: MapSummary) -> Section:
+    results = summary.results
+    points = shown_points(results)
     curves = {}
     for point in points:
-        found = {name: curves_of(findings, params) for name, params in schedules_at(findings, point).items()}
+        found = {name: curves_of(results, params) for name, params in schedules_at(results, point).items()}
         found = {name: table for name, table in found.items() if len(table)}
         if found:
             curves[point_text(point)] = found
     if not curves:
         return Section("learning", "Learning curves", missing="No learning curve was recorded at a candidate.")
-    figures = {label: learning_figure(shown, survey.metric) for label, shown in curves.items()}
+    figures = {label: learning_figure(shown, summary.metric) for label, shown in curves.items()}
     first = next(iter(figures))
     n = max(map(len, curves.values()))
     tables = [
@@ -94,7 +94,7 @@ def _learning(survey: Survey) -> Section:
         for label, found in curves.items()
         for name, table in found.items()
     ]
-    text = f"Validation {survey.metric.name} by epoch, mean over the seeds; the band reaches from the lowest to the "
+    text = f"Validation {summary.metric.name} by epoch, mean over the seeds; the band reaches from the lowest to the "
     text += "highest seed."
     text += (
         " Below, the learning rate." if any("learning rate" in t for c in curves.values() for t in c.values()) else ""
@@ -110,18 +110,18 @@ def _learning(survey: Survey) -> Section:
     return Section("learning", "Learning curves and schedules", text, [picture], tables, missing=missing)
 
 
-def _finalists(survey: Survey) -> Section:
-    findings = survey.findings
-    verdict = findings.verdict
+def _finalists(summary: MapSummary) -> Section:
+    results = summary.results
+    verdict = results.verdict
     if verdict is None or not verdict.standings:
         why = "No finalist was complete." if verdict else "Finalists are repeated with fresh seeds at the end."
         return Section("finalists", "The finalists", missing=f"There is no verdict yet. {why}" if not verdict else why)
     n_seeds = max(len(s.accuracies) for s in verdict.standings)
-    drawn, optimism = finalists_figure(findings), optimism_figure(findings)
+    drawn, optimism = finalists_figure(results), optimism_figure(results)
     text = (
         f"Repeated with seeds that took no part in choosing them. {len(verdict.alike)} of {len(verdict.standings)} "
         f"cannot be told apart from the best at the {verdict.level:.0%} level (paired over seeds, Holm-corrected). "
-        + optimism_sentence(verdict, survey.metric)
+        + optimism_sentence(verdict, summary.metric)
     )
     return Section(
         "finalists",
@@ -130,13 +130,13 @@ def _finalists(survey: Survey) -> Section:
         [
             Picture("finalists", drawn, "Fresh seeds of each finalist with mean and interval.",
                     "Points are seeds; diamonds their mean with Student's interval; the star is recommended. Open and "
-                    "red: told apart from the best one; the others cannot be."),
-            Picture("optimism", optimism, f"Validation {survey.metric.name} when chosen against fresh seeds.",
+                    "red: significantly different from the best one; the others are not."),
+            Picture("optimism", optimism, f"Validation {summary.metric.name} when chosen against fresh seeds.",
                     "Open: when it was chosen. Filled: mean over fresh seeds. The gap is the optimism of choosing."),
         ],
         [
-            Table("Finalists", finalists_table(findings)),
-            Table("Fresh seeds", repeats_table(findings)),
+            Table("Finalists", finalists_table(results)),
+            Table("Fresh seeds", repeats_table(results)),
         ],
         missing="A single fresh seed gives no estimate of the spread." if n_seeds == 1 else "",
         columns=2,
@@ -147,13 +147,13 @@ def optimism_sentence(verdict: Verdict, metric: Metric = ACCURACY) -> str:
     """How much better the finalists looked when they were chosen than they are."""
     most = max(standing.optimism for standing in verdict.standings)
     if not most > 0:
-        return "None looked better when it was chosen than it is."
+        return "None of them looked better when chosen than it is."
     shown = metric.gap_text(most, "", metric.shares(s.finalist.selected for s in verdict.standings))
-    return f"Choosing made the finalists look up to {shown} better than they are."
+    return f"Being chosen made the finalists look up to {shown} better than they are."
 
 
-def _claims(survey: Survey) -> list[Section]:
-    outcomes = claim_outcomes(survey.findings)
+def _claims(summary: MapSummary) -> list[Section]:
+    outcomes = claim_outcomes(summary.results)
     if not outcomes:
         return []
     return [
@@ -168,18 +168,18 @@ def _claims(survey: Survey) -> list[Section]:
     ]
 
 
-def _worth(survey: Survey) -> list[Section]:
-    findings = survey.findings
-    table = settings_table(findings)
+def _worth(summary: MapSummary) -> list[Section]:
+    results = summary.results
+    table = settings_table(results)
     if not len(table):
         return []
-    metric, called = survey.metric, named(survey.metric)
+    metric, called = summary.metric, named(summary.metric)
     drawn = [
         Picture(f"worth-{cost}", figure, f"{called} against {title}.", f"{called} against {title}.")
         for cost, title in (("parameters", "parameters of the network"), ("seconds", "seconds per training"))
-        if (figure := pareto_figure(findings, table, cost, title)) is not None
+        if (figure := pareto_figure(results, table, cost, title)) is not None
     ]
-    text = "The front joins the settings that nothing cheaper matches."
+    text = "The front connects the settings that nothing cheaper matches."
     sizes = table["parameters"].astype(float)
     values = table[value_column(metric)].tolist()
     front = [i for i in pareto_front(sizes.tolist(), values, metric) if sizes[i] == sizes[i]]
@@ -191,23 +191,23 @@ def _worth(survey: Survey) -> list[Section]:
             f"smaller one on the front has {sizes[cheap]:,.0f} and {shown.text(values[cheap])}."
         )
     text += " These are validation values of the seeds that chose: the best of many is an optimistic estimate."
-    missing = "" if drawn else "All settings cost the same, or no cost is known."
+    missing = "" if drawn else "All settings cost the same, or their cost is unknown."
     return [
         Section("worth", f"{called} against cost", text, drawn, [Table("Settings", table)], missing=missing, columns=2)
     ]
 
 
-def _cost(survey: Survey) -> Section:
-    findings = survey.findings
-    table = stages_table(findings)
+def _cost(summary: MapSummary) -> Section:
+    results = summary.results
+    table = stages_table(results)
     if not len(table):
-        return Section("cost", "What it cost", missing="No stage is recorded.", tables=_all_trials(survey))
+        return Section("cost", "What it cost", missing="No stage is recorded.", tables=_all_trials(summary))
     came = int((table["planned"] - table["missing"]).sum())
     seconds = float(table["seconds"].sum())
     spent = f"{seconds / 3600:.1f} h" if seconds > 7200 else f"{seconds:,.0f} s"
     n_epochs = int(table["epochs"].sum())
     text = f"{counted(came, 'training')}, {counted(n_epochs, 'epoch')}, {spent} of training in all."
-    failures = failures_table(findings)
+    failures = failures_table(results)
     tables = [Table("Stages", table)]
     tables += [Table("Diverged and failed", failures)] if len(failures) else []
     unbegun = [str(name) for name in table.loc[table["state"] == "not begun", "stage"]]
@@ -220,27 +220,27 @@ def _cost(survey: Survey) -> Section:
         "What it cost, and how complete it is",
         text,
         [Picture("completeness", completeness_figure(table), "Trainings by stage and state.")],
-        [*tables, *_all_trials(survey)],
+        [*tables, *_all_trials(summary)],
         missing=missing.strip(),
     )
 
 
-def _all_trials(survey: Survey) -> list[Table]:
-    return [Table("All trainings", trials_table(survey.findings))] if len(survey.findings.trials) else []
+def _all_trials(summary: MapSummary) -> list[Table]:
+    return [Table("All trainings", trials_table(summary.results))] if len(summary.results.trials) else []
 
 
-def _provenance(survey: Survey) -> Section:
-    findings = survey.findings
-    table = provenance_table(findings)
+def _provenance(summary: MapSummary) -> Section:
+    results = summary.results
+    table = provenance_table(results)
     kinds = {key: table[key].nunique() for key in ("host", "processor", "device") if key in table}
     differed = [key for key, n in kinds.items() if n > 1]
     said = ""
     if differed:
         said = f" Hardware differed ({', '.join(differed)}): values may differ in their last digits between machines."
     identity = (
-        f"Study fingerprint {findings.fingerprint or 'none'}, seed {findings.seed}, {findings.epochs} epochs per "
-        f"training, a curve is read as {findings.reading}, seeds of a cell {', '.join(map(str, survey.seeds))}.{said}"
+        f"Study fingerprint {results.fingerprint or 'none'}, seed {results.seed}, {results.epochs} epochs per "
+        f"training, a curve is read as {results.reading}, seeds of a cell {', '.join(map(str, summary.seeds))}.{said}"
     )
-    file = rendered("study_file.html", text=findings.study_text) if findings.study_text else Markup()
+    file = rendered("study_file.html", text=results.study_text) if results.study_text else Markup()
     tables = [Table("What ran where", table)] if len(table) else []
     return Section("provenance", "Provenance", identity, tables=tables, after=file)

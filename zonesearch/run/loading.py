@@ -28,7 +28,7 @@ def load_run(folder: str | os.PathLike[str]) -> Result:
 
     Raises:
         StoreError: there is no run folder, or it cannot be read.
-        StudyError: the folder does not say what it looks for, or one of its stages is not registered here.
+        StudyError: the folder does not say what it searches for, or one of its stages is not registered here.
         MergeError: a newer version wrote it, or its files belong to different studies.
     """
     path = place_of(os.fspath(folder))

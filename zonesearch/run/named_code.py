@@ -135,7 +135,7 @@ def trainable(
     changes = differences(folder.identity, wanted)
     if changes:
         what = f"study file {study}" if study is not None else "what would be trained here"
-        raise StudyError(f"{what} is another experiment than the run in {folder.path}: {'; '.join(changes)}")
+        raise StudyError(f"{what} is a different experiment from the run in {folder.path}: {'; '.join(changes)}")
     return Trainable(recipe, known, tables, study is not None)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from zonesearch.core.objective import Bundle
+from zonesearch.core.objective import Job
 from zonesearch.core.trials import Trial, Trials
 from zonesearch.run.pipeline import Round
 from zonesearch.run.storage.run_folder import RunFolder
@@ -17,12 +17,12 @@ __all__ = ["Observer", "Silent", "Watching"]
 class Observer(Protocol):
     """Who watches a run: a progress bar, a log, a live view."""
 
-    def round_begins(self, at: Round, bundles: Sequence[Bundle], n_stages: int) -> None:
-        """A stage wants trainings; ``bundles`` are those that are still to be trained here."""
+    def round_begins(self, at: Round, jobs: Sequence[Job], n_stages: int) -> None:
+        """A stage wants trainings; ``jobs`` are those that are still to be trained here."""
         ...
 
-    def bundle_moves(self, key: str, share: float) -> None:
-        """A bundle under way is done to this share, 0..1."""
+    def job_moves(self, key: str, share: float) -> None:
+        """A job under way is done to this share, 0..1."""
         ...
 
     def trials_came(self, new: Sequence[Trial], trials: Trials) -> None:
@@ -37,10 +37,10 @@ class Observer(Protocol):
 class Silent:
     """An observer that says nothing."""
 
-    def round_begins(self, at: Round, bundles: Sequence[Bundle], n_stages: int) -> None:
+    def round_begins(self, at: Round, jobs: Sequence[Job], n_stages: int) -> None:
         """Say nothing."""
 
-    def bundle_moves(self, key: str, share: float) -> None:
+    def job_moves(self, key: str, share: float) -> None:
         """Say nothing."""
 
     def trials_came(self, new: Sequence[Trial], trials: Trials) -> None:

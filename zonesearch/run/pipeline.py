@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from zonesearch.core.metric import ACCURACY, Metric
-from zonesearch.core.objective import Bundle, Objective
+from zonesearch.core.objective import Job, Objective
 from zonesearch.core.seeding import FRESH
 from zonesearch.core.trials import Training, Trials
 from zonesearch.core.widening import has_limits
 from zonesearch.core.wording import rounded_sentences
-from zonesearch.run.engines.worker import train_bundle
+from zonesearch.run.engines.worker import train_job
 from zonesearch.search.allocation import (
     changes,
     cut,
@@ -36,12 +36,12 @@ from zonesearch.search.allocation import (
 )
 from zonesearch.search.budget import Budget, Ledger
 from zonesearch.search.stage import Plan, Stage
-from zonesearch.statistics.findings import Findings, StageRecord
+from zonesearch.statistics.search_results import SearchResults, StageRecord
 from zonesearch.statistics.verdict import Verdict
 from zonesearch.study.building import describe_stage
 from zonesearch.study.study import Study
 
-__all__ = ["Round", "StageCost", "advance", "estimate", "find", "forecast", "metric_of", "next_round", "round_bundles"]
+__all__ = ["Round", "StageCost", "advance", "estimate", "find", "forecast", "metric_of", "next_round", "round_jobs"]
 
 
 _SECOND = 0.75  # of what is left at the end, for the search: the rest repeats what it finds
@@ -172,7 +172,7 @@ def _gone_round(
         if ledger.budget.unit == "seconds" or not at.finished or not unspent(ledger):
             break
         able = [longer(stages[i], fits[i], 1) is not None for i in range(len(fits) - 1)]
-        able = [a or "zones_max" in record.rationed for a, record in zip(able, at.records, strict=False)]
+        able = [a or "zones_max" in record.budget_cut for a, record in zip(able, at.records, strict=False)]
         last = max((i for i, a in enumerate(able) if a), default=None)
         if last is None:
             break
@@ -245,7 +245,7 @@ def _played(
                 fit, plan, n_refused = gone_on(stages[i:], fit, plan, n_refused, given, trials, ledger)
             n_all = ledger.affordable(budget.amount, getattr(stage, "epochs", 1)) if budget is not None else math.inf
             taken = changes(stage, small if i + 1 == len(stages) else fit, n_refused, n_all)
-            records[i] = replace(records[i], settings=describe_stage(fit), rationed=taken)
+            records[i] = replace(records[i], settings=describe_stage(fit), budget_cut=taken)
             fits[i] = fit
         missing = tuple(trials.missing(plan.trainings))
         finished = not missing
@@ -261,8 +261,8 @@ def _played(
                 if given.standings and not given.settled:
                     n_fresh = sum(len(standing.accuracies) for standing in given.standings)
                     unsettled = f"{n_fresh:,} fresh seeds do not settle it"
-                    rationed = ", ".join(filter(None, (records[i].rationed, unsettled)))
-                    records[i] = replace(records[i], rationed=rationed)
+                    budget_cut = ", ".join(filter(None, (records[i].budget_cut, unsettled)))
+                    records[i] = replace(records[i], budget_cut=budget_cut)
                 said = (ended_by(ledger.budget, records, left=unspent(ledger)), settled_after(ledger, given))
                 given = replace(given, budget=" ".join(filter(None, said)))
                 records[i] = replace(records[i], output=given)
@@ -275,19 +275,19 @@ def advance(stages: Sequence[Stage], trials: Trials, budget: Budget | None = Non
     return at.missing if at.missing else at.output
 
 
-def round_bundles(objective: Objective, at: Round) -> list[Bundle]:
-    """The bundles of a round, ordered by key.
+def round_jobs(objective: Objective, at: Round) -> list[Job]:
+    """The jobs of a round, ordered by key.
 
     They are formed from all trainings of the stage's plan and not from what happens to be missing, so that an
-    interrupted run, a sharded one and an unbroken one train the same bundles.
+    interrupted run, a sharded one and an unbroken one train the same jobs.
     """
-    return sorted(objective.bundles(at.plan.trainings), key=lambda bundle: bundle.key)
+    return sorted(objective.jobs(at.plan.trainings), key=lambda job: job.key)
 
 
-def find(study: Study, trials: Trials, fingerprint: str = "") -> Findings:
+def find(study: Study, trials: Trials, fingerprint: str = "") -> SearchResults:
     """Everything that ``trials`` say about ``study``, in whatever state the run is."""
     at = next_round(study.stages, trials, study.budget)
-    findings = Findings(
+    results = SearchResults(
         name=study.name,
         space=study.space,
         trials=trials,
@@ -303,10 +303,10 @@ def find(study: Study, trials: Trials, fingerprint: str = "") -> Findings:
     )
     for record in at.records:
         found = getattr(record.output, "found", dict)  # nothing of what only a plug-in reads
-        findings = replace(findings, **found())
-    if findings.map is not None and has_limits(study.space):
-        findings = replace(findings, space=findings.map.space)  # as far as the grid went
-    return replace(findings, notes=_notes(findings))
+        results = replace(results, **found())
+    if results.map is not None and has_limits(study.space):
+        results = replace(results, space=results.map.space)  # as far as the grid went
+    return replace(results, notes=_notes(results))
 
 
 def metric_of(study: Study, trials: Trials) -> Metric:
@@ -315,37 +315,37 @@ def metric_of(study: Study, trials: Trials) -> Metric:
     return study.metric if named else trials.metric
 
 
-def _notes(findings: Findings) -> tuple[str, ...]:
+def _notes(results: SearchResults) -> tuple[str, ...]:
     """What the user should know, in sentences."""
-    notes = [f"Stage {stage.name}: {note}" for stage in findings.stages for note in stage.notes]
-    notes += [f"Zone {zone.number}: {zone.advice}." for zone in findings.zones if zone.advice]
-    imported = any(stage.settings.get("kind") == "imported" for stage in findings.stages)
+    notes = [f"Stage {stage.name}: {note}" for stage in results.stages for note in stage.notes]
+    notes += [f"Zone {zone.number}: {zone.advice}." for zone in results.zones if zone.advice]
+    imported = any(stage.settings.get("kind") == "imported" for stage in results.stages)
     for state, word in (("diverged", "diverged"), ("failed", "failed")):
-        n = sum(trial.state == state for trial in findings.trials)
+        n = sum(trial.state == state for trial in results.trials)
         if n:
-            reason = next((trial.reason for trial in findings.trials if trial.state == state and trial.error), "")
+            reason = next((trial.reason for trial in results.trials if trial.state == state and trial.error), "")
             said = f", the first with: {reason}" if reason else ""
-            marked = "; they are marked on the map" if not imported or findings.zones else ""
-            notes.append(f"{n} of {len(findings.trials)} trainings {word}{said}{marked}.")
-    n_violating = sum(trial.complete and not trial.feasible for trial in findings.trials)
+            marked = "; they are marked on the map" if not imported or results.zones else ""
+            notes.append(f"{n} of {len(results.trials)} trainings {word}{said}{marked}.")
+    n_violating = sum(trial.complete and not trial.feasible for trial in results.trials)
     if n_violating:
-        notes.append(f"{n_violating} of {len(findings.trials)} trainings report a violation; they cannot be peaks.")
-    n_pruned = sum(trial.state == "pruned" for trial in findings.trials)
+        notes.append(f"{n_violating} of {len(results.trials)} trainings report a violation; they cannot be peaks.")
+    n_pruned = sum(trial.state == "pruned" for trial in results.trials)
     if n_pruned:
         notes.append(
-            f"{n_pruned} of {len(findings.trials)} trainings were pruned: their curves are kept, they have no value."
+            f"{n_pruned} of {len(results.trials)} trainings were pruned: their curves are kept, they have no value."
         )
-    notes += findings.training_notes
-    notes += _earlier(findings)
-    rationed = any(stage.rationed for stage in findings.stages)
-    if rationed and findings.verdict is None and findings.finished:
-        notes.append(ended_by(Budget.parse(findings.study["budget"]), findings.stages))
-    notes += [f"Conflict: {conflict}." for conflict in findings.trials.conflicts]
-    notes += rounded_sentences(findings.trials.rounded)
-    if findings.map is not None and not imported:
-        limit = findings.map.limit
-        notes += [note for note in (*findings.map.notes, limit.sentence if limit.measured else "") if note]
-        if findings.map.noise.source != "seeds" and findings.zones:
+    notes += results.training_notes
+    notes += _earlier(results)
+    budget_cut = any(stage.budget_cut for stage in results.stages)
+    if budget_cut and results.verdict is None and results.finished:
+        notes.append(ended_by(Budget.parse(results.study["budget"]), results.stages))
+    notes += [f"Conflict: {conflict}." for conflict in results.trials.conflicts]
+    notes += rounded_sentences(results.trials.rounded)
+    if results.map is not None and not imported:
+        limit = results.map.limit
+        notes += [note for note in (*results.map.notes, limit.sentence if limit.measured else "") if note]
+        if results.map.noise.source != "seeds" and results.zones:
             notes.append(
                 "Every cell has one seed, so the noise between seeds was not measured; leave [search] seeds out, or "
                 "give 2 or more, to measure it."
@@ -353,17 +353,17 @@ def _notes(findings: Findings) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _earlier(findings: Findings) -> list[str]:
+def _earlier(results: SearchResults) -> list[str]:
     """What a folder holds that the plan does not want: an earlier plan trained it, and its cost counts."""
-    if "budget" not in findings.study or not findings.finished:
+    if "budget" not in results.study or not results.finished:
         return []
-    wanted = {training.identity for stage in findings.stages for training in stage.wanted}
-    n = len({trial.training.identity for trial in findings.trials} - wanted)
+    wanted = {training.identity for stage in results.stages for training in stage.wanted}
+    n = len({trial.training.identity for trial in results.trials} - wanted)
     if not n:
         return []
-    budget = Budget.parse(findings.study["budget"])
+    budget = Budget.parse(results.study["budget"])
     return [
-        f"{n:,} of {len(findings.trials):,} trainings were wanted by an earlier plan, with another budget or other "
+        f"{n:,} of {len(results.trials):,} trainings were wanted by an earlier plan, with another budget or other "
         f"stages, and are not wanted by this one; the budget of {budget} counts them."
     ]
 
@@ -375,7 +375,7 @@ class StageCost:
     Args:
         name: of the stage.
         n_trainings: at most; ``n_epochs`` their epochs together.
-        cost: in the unit of the objective's bundles.
+        cost: in the unit of the objective's jobs.
         seconds: on this machine, by a probe; NaN without one.
     """
 
@@ -395,8 +395,8 @@ def forecast(study: Study, objective: Objective) -> list[StageCost]:
     given: int = 0
     for stage in study.stages:
         expected = stage.forecast(given)
-        bundles = objective.bundles(expected.example)
-        mean = math.fsum(bundle.cost for bundle in bundles) / max(1, len(expected.example))
+        jobs = objective.jobs(expected.example)
+        mean = math.fsum(job.cost for job in jobs) / max(1, len(expected.example))
         n = expected.n_trainings
         costs.append(StageCost(stage.name, n, n * expected.epochs, n * mean))
         given = expected.n_output
@@ -433,9 +433,9 @@ def _value(cost: StageCost, budget: Budget) -> float:
 
 
 def estimate(study: Study, objective: Objective, *, workers: int = 1, n_probes: int = 3) -> list[StageCost]:
-    """:func:`forecast` with seconds, by training ``n_probes`` bundles of the first stage for one epoch each.
+    """:func:`forecast` with seconds, by training ``n_probes`` jobs of the first stage for one epoch each.
 
-    The probes are spread over the bundles by cost; nothing of them is kept. Each is trained twice and the quicker time
+    The probes are spread over the jobs by cost; nothing of them is kept. Each is trained twice and the quicker time
     counts, so that what is paid once (loading data, making the weights that an arm begins with) does not; nor do probes
     that fail.
     """
@@ -444,18 +444,18 @@ def estimate(study: Study, objective: Objective, *, workers: int = 1, n_probes: 
     costs = forecast(study, objective)
     example = study.stages[0].forecast(0).example
     short = [Training(training.params, training.seed, 1) for training in example]
-    bundles = sorted(objective.bundles(short), key=lambda bundle: bundle.cost)
-    places = sorted({round(i * (len(bundles) - 1) / max(1, n_probes - 1)) for i in range(n_probes)})
+    jobs = sorted(objective.jobs(short), key=lambda job: job.cost)
+    places = sorted({round(i * (len(jobs) - 1) / max(1, n_probes - 1)) for i in range(n_probes)})
     seconds = cost = 0.0
     for place in places:
         took = math.inf
         for _ in range(2):  # the first may make what the others find ready: data, pretrained weights, compiled products
             start = time.perf_counter()
-            trials = list(train_bundle(objective, bundles[place], lambda share: None))
+            trials = list(train_job(objective, jobs[place], lambda share: None))
             if any(trial.state != "failed" for trial in trials):
                 took = min(took, time.perf_counter() - start)
         if took < math.inf:
             seconds += took
-            cost += bundles[place].cost
+            cost += jobs[place].cost
     timed = [replace(stage, seconds=stage.cost * seconds / cost / workers if cost else math.nan) for stage in costs]
     return timed if study.budget is None else _within(timed, study)

@@ -17,10 +17,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from zonesearch.core.objective import Bundle
+from zonesearch.core.objective import Job
 from zonesearch.core.trials import Trial, Trials
 from zonesearch.run.pipeline import Round
-from zonesearch.statistics.incumbent import Leader
+from zonesearch.statistics.incumbent import Incumbent
 from zonesearch.study.study import Study
 
 __all__ = ["ProgressBars", "in_notebook", "is_seen", "share_bar"]
@@ -31,7 +31,7 @@ _LINE_EVERY_S = 10.0  # without a terminal: a line a stage, and one so often in 
 
 
 class ProgressBars:
-    """One bar a stage, measured in the cost of its bundles, so that the time left is right when they differ.
+    """One bar a stage, measured in the cost of its jobs, so that the time left is right when they differ.
 
     A stage that asks again, once it has seen what came, makes its bar longer.
 
@@ -47,7 +47,7 @@ class ProgressBars:
         self._progress = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(),
-            TextColumn("{task.fields[done]}/{task.fields[wanted]} trainings, bundle {task.fields[bundle]}"),
+            TextColumn("{task.fields[done]}/{task.fields[wanted]} trainings, job {task.fields[job]}"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[best]}"),
             console=self._console,
@@ -55,49 +55,49 @@ class ProgressBars:
         )
         self._costs: dict[str, float] = {}
         self._moved: dict[str, float] = {}
-        self._bundle_costs: dict[str, float] = {}
-        self._cost_done, self._n_bundles_done = 0.0, 0
+        self._job_costs: dict[str, float] = {}
+        self._cost_done, self._n_jobs_done = 0.0, 0
         self._task: TaskID | None = None
         self._at, self._tasks = -1, dict[int, tuple[TaskID, float, int]]()
         self._before = (0.0, 0)  # cost and trainings of the earlier rounds of this stage
         self._done = self._wanted = 0
         self._stage = ""
         self._last_line = time.monotonic()
-        self._leader = Leader(study.space.names, study.reading)
+        self._incumbent = Incumbent(study.space.names, study.reading)
         self._n_known = 0
         self._title = f"[bold]{escape(study.name)}[/bold]" + ("" if folder is None else f" in {escape(str(folder))}")
 
-    def round_begins(self, at: Round, bundles: Sequence[Bundle], n_stages: int) -> None:
+    def round_begins(self, at: Round, jobs: Sequence[Job], n_stages: int) -> None:
         """A new bar for a stage that begins, a longer one for a stage that asks again."""
         if self._title:
             if self._cell is None:
                 self._console.print(self._title, highlight=False, soft_wrap=True)
             self._title = ""
         self._finish()
-        self._costs = {training.key: b.cost / len(b.trainings) for b in bundles for training in b.trainings}
-        self._moved = {bundle.key: 0.0 for bundle in bundles}
-        self._bundle_costs = {bundle.key: bundle.cost for bundle in bundles}
-        self._cost_done, self._n_bundles_done = 0.0, 0
+        self._costs = {training.key: b.cost / len(b.trainings) for b in jobs for training in b.trainings}
+        self._moved = {job.key: 0.0 for job in jobs}
+        self._job_costs = {job.key: job.cost for job in jobs}
+        self._cost_done, self._n_jobs_done = 0.0, 0
         self._done, self._wanted = 0, len(self._costs)
         self._stage = f"{at.records[at.stage].name} ({at.stage + 1}/{n_stages})"
         self._line(f"{self._stage}: {self._wanted} trainings")
         self._progress.start()
-        total = sum(self._bundle_costs.values())
+        total = sum(self._job_costs.values())
         task, cost, n = self._tasks.get(at.stage, (None, 0.0, 0))
         self._before = cost, n
         if task is None:
             task = self._progress.add_task(
-                escape(self._stage), total=total, done=0, wanted=self._wanted, bundle=self._bundle(), best=""
+                escape(self._stage), total=total, done=0, wanted=self._wanted, job=self._job(), best=""
             )
         else:
             self._progress.update(
-                task, total=cost + total, completed=cost, done=n, wanted=n + self._wanted, bundle=self._bundle()
+                task, total=cost + total, completed=cost, done=n, wanted=n + self._wanted, job=self._job()
             )
         self._task, self._at = task, at.stage
         self._draw(now=True)
 
-    def bundle_moves(self, key: str, share: float) -> None:
-        """The bar moves within a bundle."""
+    def job_moves(self, key: str, share: float) -> None:
+        """The bar moves within a job."""
         if self._task is not None and key in self._moved:
             self._move(key, share)
             self._show()
@@ -109,16 +109,16 @@ class ProgressBars:
         for trial in new:
             if trial.training.key in self._moved:
                 self._move(trial.training.key, 1.0)
-        self._leader.add(new if self._n_known else trials)  # the first time also what a run before has left
+        self._incumbent.add(new if self._n_known else trials)  # the first time also what a run before has left
         self._n_known = len(trials)
-        best = self._leader.text()
-        said = f"best so far {best}" if best else "none complete so far"
+        best = self._incumbent.text()
+        said = f"best so far {best}" if best else "none completed so far"
         if self._task is not None:
             done = self._before[1] + self._done
-            self._progress.update(self._task, done=done, bundle=self._bundle(), best=escape(said))
+            self._progress.update(self._task, done=done, job=self._job(), best=escape(said))
         self._show()
         if time.monotonic() - self._last_line > _LINE_EVERY_S:
-            self._line(f"{self._stage}: {self._done} of {self._wanted} trainings, bundle {self._bundle()}, {said}")
+            self._line(f"{self._stage}: {self._done} of {self._wanted} trainings, job {self._job()}, {said}")
 
     def ended(self) -> None:
         """Leave the terminal as it was."""
@@ -127,16 +127,16 @@ class ProgressBars:
         self._draw(now=True)
 
     def _move(self, key: str, share: float) -> None:
-        """Note that a bundle is done to ``share``; sums are kept, for a round may have many thousand bundles."""
+        """Note that a job is done to ``share``; sums are kept, for a round may have many thousand jobs."""
         before = self._moved[key]
         if share > before:
             self._moved[key] = share
-            self._cost_done += self._bundle_costs[key] * (share - before)
-            self._n_bundles_done += before < 1 <= share
+            self._cost_done += self._job_costs[key] * (share - before)
+            self._n_jobs_done += before < 1 <= share
 
-    def _bundle(self) -> str:
-        """How many bundles of the round are done."""
-        return f"{self._n_bundles_done}/{len(self._moved)}"
+    def _job(self) -> str:
+        """How many jobs of the round are done."""
+        return f"{self._n_jobs_done}/{len(self._moved)}"
 
     def _show(self) -> None:
         if self._task is not None:
@@ -145,7 +145,7 @@ class ProgressBars:
 
     def _finish(self) -> None:
         if self._task is not None:
-            cost, n = self._before[0] + sum(self._bundle_costs.values()), self._before[1] + self._wanted
+            cost, n = self._before[0] + sum(self._job_costs.values()), self._before[1] + self._wanted
             if self._done >= self._wanted:
                 self._progress.update(self._task, completed=cost)
             self._tasks[self._at] = self._task, cost, n

@@ -21,7 +21,7 @@ from zonesearch.run.storage.kept import Kept
 from zonesearch.run.storage.run_folder import RunFolder
 from zonesearch.run.storage.storage import is_address
 from zonesearch.run.storage.store import Store
-from zonesearch.statistics.findings import Findings, StageRecord
+from zonesearch.statistics.search_results import SearchResults, StageRecord
 from zonesearch.study.study import Study
 
 __all__ = ["Recorded", "read_recorded", "read_run", "read_trials", "study_of"]
@@ -37,15 +37,15 @@ class Recorded:
     Args:
         folder: the folder, or what a storage keeps.
         study: what it looks for, as far as it is known here; it has no objective.
-        findings: what was found so far.
+        results: what was found so far.
         n_torn: lines that were cut or damaged and skipped.
         deals: what was dealt to shards.
-        notes: what the user should know of the folder itself, in sentences; they stand in the findings' notes too.
+        notes: what the user should know of the folder itself, in sentences; they stand in the results' notes too.
     """
 
     folder: RunFolder | Kept
     study: Study
-    findings: Findings
+    results: SearchResults
     n_torn: int
     deals: tuple[Deal, ...]
     notes: tuple[str, ...]
@@ -57,7 +57,7 @@ def study_of(folder: RunFolder | Kept) -> Study:
     It ends before the first stage that is not known here.
 
     Raises:
-        StudyError, SpaceError: the folder does not say what it looks for, or what it says cannot be understood.
+        StudyError, SpaceError: the folder does not say what it searches for, or what it says cannot be understood.
     """
     return _study_and_rest(folder)[0]
 
@@ -65,7 +65,9 @@ def study_of(folder: RunFolder | Kept) -> Study:
 def _study_and_rest(folder: RunFolder | Kept) -> tuple[Study, tuple[StageRecord, ...]]:
     """The study as far as its stages are known here, and the stages from the first on that is not."""
     if not folder.settings:
-        raise StudyError(f"{_said(folder)} does not say what it looks for; `zonesearch run STUDY.toml --into` it first")
+        raise StudyError(
+            f"{_said(folder)} does not say what it searches for; `zonesearch run STUDY.toml --into` it first"
+        )
     seed = folder.identity.get("seed", 0)
     text = folder.study_text or ""
     try:
@@ -126,32 +128,32 @@ def read_recorded(path: str | Path) -> Recorded:
     folder, store = _opened(path)
     loaded = store.load()
     study, rest = _study_and_rest(folder)
-    findings = find(study, loaded.trials, folder.study)
+    results = find(study, loaded.trials, folder.study)
     notes = [*folder.notes, *loaded.notes, *(note for record in rest for note in record.notes)]
     odd = odd_shards(loaded.trials)
     if odd:
         words = ", ".join(f'"{word}"' for word in odd[:3]) + (", ..." if len(odd) > 3 else "")
         notes.append(f"There is no shard {words}; what records say of it was ignored.")
     turned = _turned(folder.identity)
-    if turned and findings.metric == ACCURACY:
+    if turned and results.metric == ACCURACY:
         notes.append(
             f"An older version recorded {turned} with its sign turned: values are shown as they were recorded."
         )
     if rest:
-        findings = replace(findings, stages=(*findings.stages, *rest), verdict=None, study=dict(folder.settings))
-    findings = replace(findings, notes=(*findings.notes, *notes))
-    return Recorded(folder, study, findings, loaded.n_torn, store.deals, tuple(notes))
+        results = replace(results, stages=(*results.stages, *rest), verdict=None, study=dict(folder.settings))
+    results = replace(results, notes=(*results.notes, *notes))
+    return Recorded(folder, study, results, loaded.n_torn, store.deals, tuple(notes))
 
 
-def read_trials(path: str | Path) -> Findings:
+def read_trials(path: str | Path) -> SearchResults:
     """The trials in the folder ``path`` with what names them, and nothing that a stage found; raises as the others."""
     folder, store = _opened(path)
     trials = store.load().trials
     study = study_of(folder)
-    return Findings(folder.name, study.space, trials, metric=metric_of(study, trials))
+    return SearchResults(folder.name, study.space, trials, metric=metric_of(study, trials))
 
 
-def read_run(path: str | Path) -> tuple[Findings, int]:
+def read_run(path: str | Path) -> tuple[SearchResults, int]:
     """What the run in the folder ``path`` found so far, and how many torn lines were skipped.
 
     Raises:
@@ -159,7 +161,7 @@ def read_run(path: str | Path) -> tuple[Findings, int]:
         StudyError, SpaceError, MergeError: it cannot be understood here.
     """
     recorded = read_recorded(path)
-    return recorded.findings, recorded.n_torn
+    return recorded.results, recorded.n_torn
 
 
 def _turned(identity: Mapping[str, Any]) -> str:

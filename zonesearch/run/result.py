@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from zonesearch.core.trials import Trials
 from zonesearch.statistics.candidates import Candidate, Finalist
-from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.search_results import SearchResults
 from zonesearch.statistics.verdict import Verdict
 from zonesearch.statistics.zones import Zone
 
@@ -26,42 +26,42 @@ class Result:
     """The outcome of a run, or of a run so far.
 
     Args:
-        findings: everything that was found, as data.
+        results: everything that was found, as data.
         folder: the run folder; None when the run was kept in memory.
     """
 
-    findings: Findings
+    results: SearchResults
     folder: Path | None = None
 
     @property
     def trials(self) -> Trials:
         """All trainings that finished."""
-        return self.findings.trials
+        return self.results.trials
 
     @property
     def zones(self) -> tuple[Zone, ...]:
         """The zones, best first; ``.peak`` holds the parameters of a zone's best cell."""
-        return self.findings.zones
+        return self.results.zones
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
         """The points that were handed on as potentially optimal."""
-        return self.findings.candidates
+        return self.results.candidates
 
     @property
     def finalists(self) -> tuple[Finalist, ...]:
         """What was repeated with fresh seeds, by falling accuracy when it was chosen."""
-        return self.findings.finalists
+        return self.results.finalists
 
     @property
     def verdict(self) -> Verdict | None:
         """Which finalists differ for real, and which of the rest is cheapest; None before the last stage is done."""
-        return self.findings.verdict
+        return self.results.verdict
 
     def frame(self) -> pd.DataFrame:
         """One row per training, the columns (params..., value) first; the value is called after its metric."""
-        frame = self.trials.frame(self.findings.metric)
-        names = [name for name in self.findings.space.names if name in frame.columns]
+        frame = self.trials.frame(self.results.metric)
+        names = [name for name in self.results.space.names if name in frame.columns]
         return frame[[*names, *(name for name in frame.columns if name not in names)]]
 
     @property
@@ -69,7 +69,7 @@ class Result:
         """The pictures as plotly figures, to show in a notebook and restyle: ``result.figures.surface()``."""
         from zonesearch.report.figure_set import FigureSet
 
-        return FigureSet(self.findings)
+        return FigureSet(self.results)
 
     def report(self, path: str | Path, *, pdf: str | Path | None = None) -> Path:
         """Write the report, one self-contained HTML file, and as a PDF to ``pdf``; gives the path of the first.
@@ -79,20 +79,20 @@ class Result:
         """
         from zonesearch.report.page import write_report
 
-        return write_report(self.findings, path, pdf)
+        return write_report(self.results, path, pdf)
 
     def __str__(self) -> str:
-        if self.verdict is None and any(stage.settings.get("kind") == "imported" for stage in self.findings.stages):
+        if self.verdict is None and any(stage.settings.get("kind") == "imported" for stage in self.results.stages):
             from zonesearch.report.summaries.state import state_sentence
 
-            return state_sentence(self.findings)
+            return state_sentence(self.results)
         return self.verdict.sentence if self.verdict else f"{len(self.trials)} trainings so far, no verdict yet."
 
     def _repr_html_(self) -> str:
         """Verdict and finalists, as a notebook shows them."""
         from zonesearch.report.figure_set import notebook_html
 
-        return notebook_html(self.findings)
+        return notebook_html(self.results)
 
     def _repr_mimebundle_(self, include: Container[str] | None = None, exclude: Container[str] = ()) -> dict[str, str]:
         """The same in every form that a front end may ask for: HTML for a notebook, plain text for a terminal."""

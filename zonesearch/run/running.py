@@ -11,7 +11,7 @@ from typing import Any
 
 from zonesearch.core.limits import time_limit
 from zonesearch.core.metric import ACCURACY, Metric
-from zonesearch.core.objective import Bundle, ChecksLength, Objective, whole
+from zonesearch.core.objective import ChecksLength, Job, Objective, whole
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
@@ -23,7 +23,7 @@ from zonesearch.run.engines.in_process import InProcess
 from zonesearch.run.engines.runner import open_engine
 from zonesearch.run.learning import as_learned
 from zonesearch.run.observing import Observer, Silent, Watching
-from zonesearch.run.pipeline import Round, find, next_round, round_bundles
+from zonesearch.run.pipeline import Round, find, next_round, round_jobs
 from zonesearch.run.result import Result
 from zonesearch.run.shards import Deal, Shard, deal, remaining
 from zonesearch.run.storage.first_identity import FORMAT as IDENTITY_FORMAT
@@ -34,7 +34,7 @@ from zonesearch.run.storage.storage import is_address
 from zonesearch.run.storage.store import Store
 from zonesearch.search.budget import Budget
 from zonesearch.search.stage import Stage
-from zonesearch.statistics.findings import StageRecord
+from zonesearch.statistics.search_results import StageRecord
 from zonesearch.study.auto import AUTO, BEGUN, MAPPED
 from zonesearch.study.files import read_study
 from zonesearch.study.study import Study
@@ -98,8 +98,8 @@ def run_pipeline(
         timeout: the longest a training may take, in seconds; what takes longer is ended and recorded as failed. By
             default what the study says, else there is no limit. Trainings then run in processes of their own, with
             one worker too.
-        fresh: move an old run in the folder aside and begin anew.
-        retry_failed: train those again that failed before.
+        fresh: move an old run in the folder aside and start again.
+        retry_failed: retry trainings that failed before.
         observer: is told how it goes.
         progress: whether to show it: a bar a stage with the time left, in a terminal or a notebook; plain lines in a
             pipe. By default where somebody sees it, and not in a pipe.
@@ -118,7 +118,7 @@ def run_pipeline(
         study = read_study(study)
     if not isinstance(study, Study):
         if objective is None:
-            raise StudyError("a space alone cannot be trained: give objective=, a function or a recipe")
+            raise StudyError("a space alone cannot be trained: pass objective=, a function or a recipe")
         study = Study.of(
             study,
             objective,
@@ -138,9 +138,9 @@ def run_pipeline(
         of_a_space: dict[str, Any] = {**settings, "budget": budget, "metric": metric, "direction": direction}
         of_a_space["constraints"] = constraints or None
         for given in (key for key, value in of_a_space.items() if value is not None):
-            raise StudyError(f"{given}= is for a space; a study brings its own settings")
+            raise StudyError(f"{given}= is for a space; a study has its own settings")
     if progress and observer is not None:
-        raise StudyError("observer= is told how it goes, in the place of progress=True; leave out one of them")
+        raise StudyError("observer= replaces progress=True; pass only one of them")
     if observer is None:
         observer = _shown(study, into, progress)
     return run_study(
@@ -196,7 +196,7 @@ def run_study(
     if into is not None and not is_address(into):
         into = Path(into).absolute()  # an objective may change the working directory
     if watching is not None and into is not None and is_address(into):
-        raise StudyError(f"a live view needs a run folder beside it, and {into} is a storage: leave out --view")
+        raise StudyError(f"a live view needs a run folder, and {into} is a storage: leave out --view")
     study = study if into is None or fresh or is_address(into) else as_begun(study, into)
     study = as_learned(study, into, cache=shard is None, fresh=fresh)
     n_workers = workers if workers is not None else int(study.run.get("workers", 1))
@@ -230,10 +230,10 @@ def run_study(
             if isinstance(crew, InProcess):
                 in_process()
             _loop(study, objective, store, crew, observer, retry_failed, shard, wait)
-            findings = find(study, store.trials, folder.study)
+            results = find(study, store.trials, folder.study)
             if former:
-                findings = replace(findings, notes=(*findings.notes, former))
-            result = Result(findings, folder.path)
+                results = replace(results, notes=(*results.notes, former))
+            result = Result(results, folder.path)
             finish(result)
         return result
 
@@ -286,7 +286,7 @@ def as_recorded(study: Study, objective: Objective, into: str | Path) -> tuple[O
         then = identity_of(study, former)
         if not differences(kept, then):
             return former, (
-                f"This run was begun with other values of what its study does not name, and goes on with them "
+                f"This run was started with other values for settings that its study does not give, and keeps them "
                 f"({'; '.join(differences(then, now))} is what a new run takes)."
             )
     return objective, ""
@@ -357,7 +357,7 @@ def _loop(
         return Trials(t for t in store.trials.records() if t.state != "failed" or t.key not in forgotten)
 
     hopeful = False  # asked only as long as nothing but failures came: the trials are many
-    first: Bundle | None = None
+    first: Job | None = None
     n_came = 0
 
     def came(new: list[Trial]) -> None:
@@ -378,16 +378,16 @@ def _loop(
             if at.finished:
                 _stop_when_nothing_came(at.records[0], store.trials)
                 return
-            bundles = round_bundles(objective, at)
-            mine = bundles if shard is None else _part(bundles, shard, store)
+            jobs = round_jobs(objective, at)
+            mine = jobs if shard is None else _part(jobs, shard, store)
             todo = remaining(mine, known())
             observer.round_begins(at, todo, len(study.stages))
             if todo:
                 first = order_of_work(todo)[0]
                 n_before = n_came
-                crew.run(objective, todo, came, observer.bundle_moves)
-                if n_came == n_before:  # of a plug-in: the same bundles would be asked for again and again
-                    raise StudyError(f"the engine brought no trial back, of {len(todo)} bundles that it was given")
+                crew.run(objective, todo, came, observer.job_moves)
+                if n_came == n_before:  # of a plug-in: the same jobs would be asked for again and again
+                    raise StudyError(f"the engine returned no trial for the {len(todo)} jobs it was given")
             if len(at.records[at.stage].wanted) >= _HOPELESS or not _wants_more(study, at, known()):
                 _stop_when_nothing_came(at.records[at.stage], store.trials)
             if wait:
@@ -422,14 +422,14 @@ def check_metric(new: Sequence[Trial], metric: Metric, known: Trials) -> None:
             )
 
 
-def _part(bundles: Sequence[Bundle], shard: Shard, store: Store | Kept | Memory) -> Sequence[Bundle]:
+def _part(jobs: Sequence[Job], shard: Shard, store: Store | Kept | Memory) -> Sequence[Job]:
     """What falls to ``shard``; what falls to each is written down for those who look without the objective."""
-    parts = deal(bundles, shard.n)
+    parts = deal(jobs, shard.n)
     store.note_deal(Deal.of(parts))
     return parts[shard.index - 1]
 
 
-def stop_when_hopeless(trials: Trials, easiest: Bundle | None = None) -> None:
+def stop_when_hopeless(trials: Trials, easiest: Job | None = None) -> None:
     """End a run whose first few trainings all failed, ``easiest`` among them: it is the objective, not the parameters.
 
     Raises:

@@ -12,7 +12,7 @@ from zonesearch.core.seeding import FRESH
 from zonesearch.core.trials import Params, Training, Trial
 from zonesearch.errors import StudyError, did_you_mean
 from zonesearch.statistics.candidates import CHEAPEST
-from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.search_results import SearchResults
 
 __all__ = ["Settled", "chosen_epochs", "settle"]
 
@@ -39,11 +39,11 @@ class Settled:
         return (*self.seeds, *fresh)[:n]
 
 
-def settle(findings: Findings, setting: str | None = None) -> Settled:
+def settle(results: SearchResults, setting: str | None = None) -> Settled:
     """The setting that ``setting`` names.
 
     Args:
-        findings: of the run.
+        results: of the run.
         setting: ``best``, ``cheapest`` (of those that cannot be told apart from the best) or the number of a
             finalist; by default what the verdict recommends, which is the cheapest.
 
@@ -53,9 +53,9 @@ def settle(findings: Findings, setting: str | None = None) -> Settled:
     if setting is not None and setting not in ("best", "cheapest") and not setting.isdecimal():
         raise StudyError(f'--setting is best, cheapest or the number of a finalist, not "{setting}"; '
                          f"{did_you_mean(setting, ('best', 'cheapest'))}")  # fmt: skip
-    verdict = findings.verdict
+    verdict = results.verdict
     if verdict is None or not verdict.standings:
-        return _so_far(findings, setting)
+        return _so_far(results, setting)
     best, cheapest = verdict.best, verdict.cheapest
     assert best is not None
     assert cheapest is not None
@@ -73,10 +73,10 @@ def settle(findings: Findings, setting: str | None = None) -> Settled:
     note = ""
     if standing.differs:
         note = "The verdict says that this finalist differs from the best one."
-    elif not findings.finished:
+    elif not results.finished:
         note = "The run is not finished: the verdict may change."
     params = standing.finalist.params
-    return Settled(params, why, _seeds(findings, params, tuple(standing.accuracies)), note)
+    return Settled(params, why, _seeds(results, params, tuple(standing.accuracies)), note)
 
 
 def _number(place: int, number: int) -> int:
@@ -84,57 +84,57 @@ def _number(place: int, number: int) -> int:
     return number or place
 
 
-def _so_far(findings: Findings, setting: str | None) -> Settled:
+def _so_far(results: SearchResults, setting: str | None) -> Settled:
     """The best candidate, zone peak or trial of a search without a verdict."""
     if setting is not None and setting.isdecimal():
         raise StudyError(
             f"there is no finalist {setting}: the run has no verdict yet; leave out --setting, or finish it"
         )
-    metric = findings.metric
+    metric = results.metric
     found: list[tuple[Params, float, str]] = []
     if setting == "cheapest":
-        found = [(c.params, c.value, "cheapest candidate") for c in findings.candidates if c.origin == CHEAPEST]
+        found = [(c.params, c.value, "cheapest candidate") for c in results.candidates if c.origin == CHEAPEST]
         found = found or [
             (zone.cheapest, zone.cheapest_value, f"cheapest cell of zone {zone.number}")
-            for zone in findings.zones[:1]
+            for zone in results.zones[:1]
             if zone.cheapest is not None
         ]
     if not found:
-        found = [(c.params, c.value, "best candidate") for c in findings.candidates]
+        found = [(c.params, c.value, "best candidate") for c in results.candidates]
     if not found:
-        found = [(zone.peak, zone.value, f"peak of zone {zone.number}") for zone in findings.zones[:1]]
+        found = [(zone.peak, zone.value, f"peak of zone {zone.number}") for zone in results.zones[:1]]
     if not found:
-        complete = [trial for trial in findings.trials if trial.complete and trial.feasible]
-        found = [(trial.params, trial.value(findings.reading), "best training") for trial in complete]
+        complete = [trial for trial in results.trials if trial.complete and trial.feasible]
+        found = [(trial.params, trial.value(results.reading), "best training") for trial in complete]
     found = [each for each in found if math.isfinite(each[1])]
     if not found:
-        raise StudyError("there is nothing to take home: none of the run's trainings was complete without a violation")
+        raise StudyError("there is nothing to train: none of the run's trainings was completed without a violation")
     params, value, what = max(found, key=lambda each: metric.score(each[1]))
-    said = f"{metric.text(value)} on validation, flattered by the choice"
+    said = f"{metric.text(value)} on validation, optimistic, because it was chosen"
     note = f"The run has no verdict: this is the {what} so far ({said})."
-    return Settled(params, f"the {what} so far", _seeds(findings, params, ()), note)
+    return Settled(params, f"the {what} so far", _seeds(results, params, ()), note)
 
 
-def _seeds(findings: Findings, params: Params, first: tuple[int, ...]) -> tuple[int, ...]:
+def _seeds(results: SearchResults, params: Params, first: tuple[int, ...]) -> tuple[int, ...]:
     """The seeds of complete trials of a setting, ``first`` those that judged it."""
-    of_all = [trial.seed for trial in findings.trials.of(params) if trial.complete]
+    of_all = [trial.seed for trial in results.trials.of(params) if trial.complete]
     return (*first, *(seed for seed in of_all if seed not in first))
 
 
-def wanted(findings: Findings, params: Params, seed: int) -> Training:
+def wanted(results: SearchResults, params: Params, seed: int) -> Training:
     """The training of a setting and a seed, as long as the run wanted it, or others of this setting."""
     identity, same = Training(params, seed).identity, Training(params).identity[0]
-    of_stages = [training for record in findings.stages for training in record.wanted]
+    of_stages = [training for record in results.stages for training in record.wanted]
     mine = [training.epochs for training in of_stages if training.identity == identity]
     alike = [training.epochs for training in of_stages if training.identity[0] == same]
-    known = [trial.epochs for trial in findings.trials.of(params)]
-    epochs = next((max(lengths) for lengths in (mine, alike, known) if lengths), findings.epochs)
+    known = [trial.epochs for trial in results.trials.of(params)]
+    epochs = next((max(lengths) for lengths in (mine, alike, known) if lengths), results.epochs)
     return Training(params, seed, epochs, test=True)
 
 
-def recorded(findings: Findings, training: Training) -> Trial | None:
+def recorded(results: SearchResults, training: Training) -> Trial | None:
     """The complete trial of just this training; None where the run has none."""
-    records = findings.trials.records_of(training)
+    records = results.trials.records_of(training)
     return next((t for t in reversed(records) if t.complete and t.epochs == training.epochs), None)
 
 
@@ -146,14 +146,14 @@ def chosen_epoch(trial: Trial, tested: str) -> int:
     return offset + 1 + list(curve).index(trial.metric.best(curve))
 
 
-def chosen_epochs(findings: Findings, training: Training, tested: str) -> tuple[int, Trial] | None:
+def chosen_epochs(results: SearchResults, training: Training, tested: str) -> tuple[int, Trial] | None:
     """The number of epochs that validation chose for a setting: the median over its seeds, and a trial that says so.
 
     None where the run has no complete trial of this setting and length.
     """
     trials = [
         trial
-        for trial in findings.trials.of(training.params)
+        for trial in results.trials.of(training.params)
         if trial.complete and trial.epochs == training.epochs and trial.counted_curve
     ]
     if not trials:
@@ -163,6 +163,6 @@ def chosen_epochs(findings: Findings, training: Training, tested: str) -> tuple[
     return n, (mine or [trial for trial in trials if chosen_epoch(trial, tested) == n])[0]
 
 
-def describe(findings: Findings) -> Mapping[str, Any] | None:
+def describe(results: SearchResults) -> Mapping[str, Any] | None:
     """The verdict as plain data; None before there is one."""
-    return None if findings.verdict is None else findings.verdict.describe()
+    return None if results.verdict is None else results.verdict.describe()

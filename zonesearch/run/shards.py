@@ -1,8 +1,8 @@
 """Which part of the work falls to which of n machines that do not talk to each other.
 
-Every machine forms the same bundles from all trainings of the round (not from what happens to be missing) and deals
+Every machine forms the same jobs from all trainings of the round (not from what happens to be missing) and deals
 them out the same way, so the parts fit together without a word between them. What was dealt is written down beside the
-trials, because only those who have the objective can form bundles, and whoever looks at a run need not. Dealing by the
+trials, because only those who have the objective can form jobs, and whoever looks at a run need not. Dealing by the
 hash of the key modulo n would need no list, but is not balanced: 16 trainings on 8 machines fell as 1, 3, 0, 3, 1, 3,
 5, 0.
 """
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from zonesearch.core.objective import Bundle
+from zonesearch.core.objective import Job
 from zonesearch.core.trials import Training, Trials
 from zonesearch.errors import StudyError
 
@@ -101,9 +101,9 @@ class Deal:
     parts: tuple[tuple[str, ...], ...]
 
     @classmethod
-    def of(cls, parts: Sequence[Sequence[Bundle]]) -> Deal:
+    def of(cls, parts: Sequence[Sequence[Job]]) -> Deal:
         """What :func:`deal` gave."""
-        return cls(tuple(tuple(training.key for bundle in part for training in bundle.trainings) for part in parts))
+        return cls(tuple(tuple(training.key for job in part for training in job.trainings) for part in parts))
 
     @classmethod
     def parse(cls, value: object) -> Deal | None:
@@ -130,37 +130,37 @@ class Deal:
         return {key: i for i, part in enumerate(self.parts, start=1) for key in part}
 
 
-def deal(bundles: Sequence[Bundle], n: int) -> list[list[Bundle]]:
-    """The bundles of each of ``n`` shards: a partition that depends on the set of bundles alone.
+def deal(jobs: Sequence[Job], n: int) -> list[list[Job]]:
+    """The jobs of each of ``n`` shards: a partition that depends on the set of jobs alone.
 
     The dearest first, each to the shard that has least to do (the longest-processing-time rule: Graham, Bounds on
     multiprocessing timing anomalies, 1969, at most 4/3 of the best possible time). With equal costs that is every
-    n-th bundle in the order of the keys.
+    n-th job in the order of the keys.
 
     Args:
-        bundles: all of the round, in any order.
-        n: the number of shards, at least 1. Some stay empty when there are fewer bundles.
+        jobs: all of the round, in any order.
+        n: the number of shards, at least 1. Some stay empty when there are fewer jobs.
     """
     if n < 1:
-        raise ValueError(f"work is dealt to 1 shard or more, not {n}")
-    shards: list[list[Bundle]] = [[] for _ in range(n)]
+        raise ValueError(f"work is divided among at least 1 shard, not {n}")
+    shards: list[list[Job]] = [[] for _ in range(n)]
     load = [0.0] * n
-    for bundle in sorted(bundles, key=lambda bundle: (-bundle.cost, bundle.key)):
+    for job in sorted(jobs, key=lambda job: (-job.cost, job.key)):
         least = min(range(n), key=load.__getitem__)
-        shards[least].append(bundle)
-        load[least] += bundle.cost
+        shards[least].append(job)
+        load[least] += job.cost
     return shards
 
 
-def remaining(bundles: Sequence[Bundle], trials: Trials) -> list[Bundle]:
-    """What of ``bundles`` is still to be trained: each cut to its missing trainings, finished ones left out."""
+def remaining(jobs: Sequence[Job], trials: Trials) -> list[Job]:
+    """What of ``jobs`` is still to be trained: each cut to its missing trainings, finished ones left out."""
     left = []
-    for bundle in bundles:
-        missing = trials.missing(bundle.trainings)
-        if len(missing) == len(bundle.trainings):
-            left.append(bundle)
+    for job in jobs:
+        missing = trials.missing(job.trainings)
+        if len(missing) == len(job.trainings):
+            left.append(job)
         elif missing:
-            left.append(Bundle(tuple(missing), bundle.cost * len(missing) / len(bundle.trainings)))
+            left.append(Job(tuple(missing), job.cost * len(missing) / len(job.trainings)))
     return left
 
 

@@ -34,14 +34,14 @@ def shards_of(study: Study, deals: Iterable[Deal], trials: Trials) -> list[Shard
 
 def describe_by(study: Study, trials: Trials) -> Describe:
     """For the Optuna view: the stage that first wanted a training, and the zone that its parameters belong to."""
-    findings = find(study, trials)
+    results = find(study, trials)
     stages: dict[Any, str] = {}
-    for record in findings.stages:
+    for record in results.stages:
         for training in record.wanted:
             stages.setdefault(training.identity, record.name)
 
     def describe(trial: Trial) -> Mapping[str, Any]:
-        zone = next((zone for zone in findings.zones if _belongs(zone, trial.params)), None)
+        zone = next((zone for zone in results.zones if _belongs(zone, trial.params)), None)
         return {"stage": stages.get(trial.training.identity, ""), "zone": zone.number if zone else None}
 
     return describe

@@ -18,7 +18,7 @@ from typing import Any
 from zonesearch.errors import ObjectiveError, StoreError, StudyError, ZoneSearchError
 from zonesearch.run.learning import as_learned
 from zonesearch.run.loading import load_run
-from zonesearch.run.pipeline import next_round, round_bundles
+from zonesearch.run.pipeline import next_round, round_jobs
 from zonesearch.run.result import Result
 from zonesearch.run.running import as_begun, as_recorded, open_run, run_study
 from zonesearch.run.shards import Shard, deal, remaining
@@ -151,7 +151,7 @@ def submit_study(
 
     Args:
         path: the study file, on a file system that all machines share, as is ``into``.
-        into: the run folder that gets the union.
+        into: the run folder to merge into.
         n: shards of a round; no more jobs are queued than have something to do.
         queue: where.
         replacements: keys of the study file that are replaced, as ``training.epochs=5``.
@@ -179,7 +179,7 @@ def submit_study(
         at = next_round(study.stages, trials, study.budget)
         if at.finished:
             return load_run(into)
-        dealt = deal(round_bundles(objective, at), n)
+        dealt = deal(round_jobs(objective, at), n)
         todo = [Shard(i, n) for i, part in enumerate(dealt, start=1) if remaining(part, trials)]
         say(f"Stage {study.stages[at.stage].name}: {len(at.missing)} trainings in {len(todo)} jobs")
         jobs = [
@@ -190,10 +190,10 @@ def submit_study(
         _gather(shards, into)
         n_new = len(Store(folder, writer=None).load().trials) - len(trials)
         if troubles:
-            say(f"{len(troubles)} of {len(jobs)} jobs did not end as they should; the first: {troubles[0]}")
+            say(f"{len(troubles)} of {len(jobs)} jobs did not end properly; the first: {troubles[0]}")
         if n_new == 0:
-            reason = troubles[0] if troubles else "they ended without a word"
-            raise StoreError(f"none of the {len(jobs)} jobs brought a trial; {reason} (logs: {shards / 'jobs'})")
+            reason = troubles[0] if troubles else "they ended without a message"
+            raise StoreError(f"none of the {len(jobs)} jobs returned a trial; {reason} (logs: {shards / 'jobs'})")
 
 
 def _run(executor: Any, jobs: Sequence[Job]) -> list[str]:

@@ -14,17 +14,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zonesearch.core.objective import Bundle, Objective, Report
+from zonesearch.core.objective import Job, Objective, Report
 from zonesearch.core.trials import Params, Training, Trial, Trials
 from zonesearch.errors import ObjectiveError, StudyError
 from zonesearch.run.engines.runner import open_engine
 from zonesearch.run.named_code import Trainable, check_params, function_of, tables_of, trainable
-from zonesearch.run.pipeline import next_round, round_bundles
+from zonesearch.run.pipeline import next_round, round_jobs
 from zonesearch.run.recorded import read_recorded
 from zonesearch.run.settled import Settled, chosen_epoch, chosen_epochs, recorded, settle, wanted
 from zonesearch.run.shards import remaining
 from zonesearch.run.storage.run_folder import RunFolder
-from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.search_results import SearchResults
 from zonesearch.study.study import Study
 from zonesearch.study.winner import winner_study
 
@@ -46,7 +46,7 @@ class Home:
 
     Args:
         folder: of the run.
-        findings: of the run.
+        results: of the run.
         settled: the setting.
         tables: of the study file; None where there is none.
         given: the recipe; None where the objective is a function, which trains itself.
@@ -54,7 +54,7 @@ class Home:
     """
 
     folder: RunFolder
-    findings: Findings
+    results: SearchResults
     settled: Settled
     tables: Mapping[str, Any] | None
     given: Trainable | None
@@ -63,9 +63,9 @@ class Home:
     def call(self, seed: int | None = None) -> str:
         """Python lines that call the function of the study with the setting."""
         seeds = self.settled.seeds or (0,)
-        training = wanted(self.findings, self.settled.params, seeds[0] if seed is None else seed)
+        training = wanted(self.results, self.settled.params, seeds[0] if seed is None else seed)
         arguments = (self.tables or {}).get("objective", {}).get("arguments", {})
-        return call_of(self.function or "", training, self.findings.metric.name, arguments)
+        return call_of(self.function or "", training, self.results.metric.name, arguments)
 
     def study_file(self) -> str:
         """The text of a study file of the setting.
@@ -76,10 +76,10 @@ class Home:
         if self.tables is None or "space" not in self.tables:
             raise StudyError(f"the run in {self.folder.path} holds no study file to write the winner's from: name it, "
                              "--study FILE")  # fmt: skip
-        verdict = self.findings.verdict
+        verdict = self.results.verdict
         alike = [s for s in verdict.standings if s.finalist.params == self.settled.params] if verdict else []
         repeats = max((len(s.accuracies) for s in alike), default=0)
-        name = f"{self.findings.name}-winner"
+        name = f"{self.results.name}-winner"
         return winner_study(self.tables, self.settled.params, name=name, repeats=repeats, why=self.settled.why)
 
     def train(
@@ -104,7 +104,7 @@ class Home:
         from zonesearch.training.trained import taken_home
 
         if self.given is None:
-            raise ObjectiveError("the objective of this run is a function, which trains by itself")
+            raise ObjectiveError("the objective of this run is a function, which does its own training")
         seeds = tuple(seeds or self.settled.seeds_of(1))
         parts: list[tuple[Network, Trial, int]] = []
         for place, seed in enumerate(seeds):
@@ -112,19 +112,19 @@ class Home:
             def share(done: float, before: int = place) -> None:
                 report((before + done) / len(seeds))
 
-            training = wanted(self.findings, self.settled.params, seed)
+            training = wanted(self.results, self.settled.params, seed)
             parts.append(self._one(self.given, training, all_data, share, say))
         networks, trials, epochs = zip(*parts, strict=True)
-        verdict = self.findings.verdict
+        verdict = self.results.verdict
         tested = [trial.test_accuracy for trial in trials if trial.test_accuracy is not None]
         about = {
-            "study": self.findings.name,
+            "study": self.results.name,
             "fingerprint": self.folder.study,
             "is": self.settled.why,
             "seeds": seeds,
             "epochs": epochs,
             "trained_on": "training and validation" if all_data else "training",
-            "metric": self.findings.metric.name,
+            "metric": self.results.metric.name,
             "validation": [] if all_data else [trial.accuracy for trial in trials],
             "test": tested,
             "versions": {name: str(version) for name, version in trials[0].provenance.items() if name in _VERSIONS},
@@ -141,7 +141,7 @@ class Home:
         given.recipe.check(training.params)
         tested = given.recipe.settings_of(training.params)[0].training.tested
         if all_data:
-            chosen = chosen_epochs(self.findings, training, tested)
+            chosen = chosen_epochs(self.results, training, tested)
             if chosen is None:
                 say(f"Seed {training.seed}: nothing of this length is recorded, so it is trained twice: first to learn "
                     "how many epochs validation chooses.")  # fmt: skip
@@ -152,29 +152,29 @@ class Home:
             scores = [past.metric.score(value) for value in past.validation_curve]
             kept: list[Network] = []
             refitting: Any = _Refitting(given.recipe, n_epochs, tuple(scores), kept)
-            [trial] = _trained(refitting, Bundle((training,)), _threads(past, given.study), report)
+            [trial] = _trained(refitting, Job((training,)), _threads(past, given.study), report)
             return _only(kept, trial), trial, n_epochs
         network, trial = self._train(given, training, report)
-        before = recorded(self.findings, training)
+        before = recorded(self.results, training)
         if before is not None:
             _compare(before, trial, say)
         return network, trial, chosen_epoch(trial, tested)
 
     def _train(self, given: Trainable, training: Training, report: Report) -> tuple[Network, Trial]:
         """As the search trained it, where it did."""
-        before = recorded(self.findings, training)
-        recipe, bundle = given.recipe, Bundle((training,))
+        before = recorded(self.results, training)
+        recipe, job = given.recipe, Job((training,))
         if before is not None and before.provenance.get("stacked") is True:
-            found = _bundle_of(given.study, recipe, self.findings.trials, training)
+            found = _job_of(given.study, recipe, self.results.trials, training)
             if found is not None:
                 for companion in found.trainings:
                     check_params(self.folder, given, companion.params)
-                bundle = found
+                job = found
         elif before is not None:
             recipe = recipe.unstacked()
         kept: dict[Training, Network] = {}
         keeping: Any = _Keeping(recipe, kept)
-        trials = _trained(keeping, bundle, _threads(before, given.study), report)
+        trials = _trained(keeping, job, _threads(before, given.study), report)
         trial = next(trial for trial in trials if trial.training.identity == training.identity)
         return _only([network for key, network in kept.items() if key == training], trial), trial
 
@@ -194,9 +194,9 @@ class _Keeping:
             raise AttributeError(name)
         return getattr(self.recipe, name)
 
-    def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
+    def train(self, job: Job, report: Report) -> Iterator[Trial]:
         """The recipe's trials."""
-        return self.recipe.train(bundle, report, self.kept.__setitem__)
+        return self.recipe.train(job, report, self.kept.__setitem__)
 
 
 @dataclass(frozen=True)
@@ -208,16 +208,16 @@ class _Refitting:
     past: tuple[float, ...]
     kept: list[Network]
 
-    def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
-        """The one trial of the bundle."""
-        yield self.recipe.refit(bundle.trainings[0], self.n_epochs, self.past, report, self.kept.append)
+    def train(self, job: Job, report: Report) -> Iterator[Trial]:
+        """The one trial of the job."""
+        yield self.recipe.refit(job.trainings[0], self.n_epochs, self.past, report, self.kept.append)
 
 
-def _trained(objective: Objective, bundle: Bundle, n_threads: int, report: Report) -> list[Trial]:
-    """The trials of a bundle, trained here."""
+def _trained(objective: Objective, job: Job, n_threads: int, report: Report) -> list[Trial]:
+    """The trials of a job, trained here."""
     trials: list[Trial] = []
     with open_engine("local", workers=1, threads=n_threads) as crew:
-        crew.run(objective, [bundle], trials.extend, lambda key, share: report(share))
+        crew.run(objective, [job], trials.extend, lambda key, share: report(share))
     return trials
 
 
@@ -252,11 +252,11 @@ def _compare(before: Trial, now: Trial, say: Callable[[str], None]) -> None:
               if before.provenance.get(key) != now.provenance.get(key)]  # fmt: skip
     why = f" ({'; '.join(places)})" if places else ""
     say(f"Seed {now.seed}: {metric.name} on {name} is {metric.text(b)}, where the run recorded {metric.text(a)}{why}: "
-        "what is computed elsewhere or in other company is rounded otherwise.")  # fmt: skip
+        "results computed on another machine or in another stack are rounded differently.")  # fmt: skip
 
 
-def _bundle_of(study: Study, objective: Objective, trials: Trials, wanted: Training) -> Bundle | None:
-    """The bundle in which an unbroken run trained ``wanted``, which is measured on the test split here; None where the
+def _job_of(study: Study, objective: Objective, trials: Trials, wanted: Training) -> Job | None:
+    """The job in which an unbroken run trained ``wanted``, which is measured on the test split here; None where the
     trials do not tell.
     """
     known = Trials()
@@ -264,10 +264,10 @@ def _bundle_of(study: Study, objective: Objective, trials: Trials, wanted: Train
         at = next_round(study.stages, known, study.budget)
         if at.finished:
             return None
-        for bundle in remaining(round_bundles(objective, at), known):
-            for training in bundle.trainings:
+        for job in remaining(round_jobs(objective, at), known):
+            for training in job.trainings:
                 if training.identity == wanted.identity and training.epochs == wanted.epochs:
-                    return replace(bundle, trainings=tuple(wanted if t is training else t for t in bundle.trainings))
+                    return replace(job, trainings=tuple(wanted if t is training else t for t in job.trainings))
         answers = [trials.get(training) for training in at.missing]
         if None in answers:
             return None
@@ -297,19 +297,19 @@ def open_home(
     if not isinstance(folder, RunFolder):
         raise StudyError(f"{os.fspath(run)} is a storage: merge it into a run folder first, zonesearch merge")
     replacements = tuple(replacements)
-    if any(stage.settings.get("kind") == "imported" for stage in found.findings.stages):
+    if any(stage.settings.get("kind") == "imported" for stage in found.results.stages):
         raise StudyError(f"the run in {folder.path} was imported: what it holds was trained elsewhere, by code that is "
                          "not here")  # fmt: skip
-    settled = settle(found.findings, setting)
+    settled = settle(found.results, setting)
     tables = tables_of(folder, path, replacements)
     function = function_of(folder, tables)
     if function is not None:
-        return Home(folder, found.findings, settled, tables, None, function)
+        return Home(folder, found.results, settled, tables, None, function)
     if tables is None:
         raise StudyError(f"the run in {folder.path} does not say what trained it: name its study file, --study FILE")
     given = trainable(folder, path, replacements, tables)
     check_params(folder, given, settled.params)
-    return Home(folder, found.findings, settled, tables, given, None)
+    return Home(folder, found.results, settled, tables, given, None)
 
 
 def call_of(function: str, training: Training, metric: str, arguments: Mapping[str, Any] | None = None) -> str:

@@ -25,7 +25,7 @@ from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.errors import StudyError
 from zonesearch.search.budget import Budget, Ledger
 from zonesearch.search.stage import Growing, Lasting, Plan, Sizable, Stage
-from zonesearch.statistics.findings import StageRecord
+from zonesearch.statistics.search_results import StageRecord
 from zonesearch.statistics.verdict import Verdict
 
 __all__ = [
@@ -279,7 +279,7 @@ def _timed(stage: Stage, given: Any, trials: Trials, ledger: Ledger, share: floa
 
 
 def _refusal(training: Training) -> Trial:
-    return Trial(training, "failed", error="the budget does not pay for it")
+    return Trial(training, "failed", error="the budget does not cover it")
 
 
 def changes(stage: Stage, small: Stage, n_refused: int = 0, n_all: float = math.inf) -> str:
@@ -303,7 +303,7 @@ def ended_by(budget: Budget, records: Sequence[StageRecord], *, left: bool = Fal
 
     Where more than a little of it is ``left``, it made stages smaller, but did not end the search.
     """
-    cuts = [f"{record.name} ({record.rationed})" for record in records if record.rationed]
+    cuts = [f"{record.name} ({record.budget_cut})" for record in records if record.budget_cut]
     if not cuts:
         return ""
     if left:

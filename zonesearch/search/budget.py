@@ -147,10 +147,10 @@ def busy_seconds(paid: Mapping[Any, int], trials: Trials) -> float:
 
     Args:
         paid: by identity how long the trainings are; what was trained beyond that does not count.
-        trials: all that is known. Trials of one bundle ran from its start on, one after the other; those that do not
+        trials: all that is known. Trials of one job ran from its start on, one after the other; those that do not
             say when they ran count on top.
     """
-    bundles: dict[tuple[str, ...], list[float]] = defaultdict(list)
+    jobs: dict[tuple[str, ...], list[float]] = defaultdict(list)
     apart: list[float] = []
     for identity, epochs in paid.items():
         for trial in _legs(trials, identity, epochs):
@@ -158,11 +158,9 @@ def busy_seconds(paid: Mapping[Any, int], trials: Trials) -> float:
             if _time(where.get("started")) is None:
                 apart.append(trial.seconds)
             else:
-                bundles[tuple(str(where.get(k, "")) for k in ("started", "host", "worker", "shard"))].append(
-                    trial.seconds
-                )
+                jobs[tuple(str(where.get(k, "")) for k in ("started", "host", "worker", "shard"))].append(trial.seconds)
     spans = []
-    for (started, *_), seconds in bundles.items():
+    for (started, *_), seconds in jobs.items():
         begin = _time(started)
         assert begin is not None
         spans.append((begin, begin + math.fsum(seconds)))

@@ -25,7 +25,8 @@ def check_heeded(space: Space, stages: Sequence[Stage]) -> None:
     heeded: list[frozenset[str]] = [getattr(stage, "heeds", frozenset()) for stage in stages]
     if has_limits(space) and not any("limits" in each for each in heeded):
         raise StudyError(
-            "limit_low and limit_high are for the stage grid, which goes on beyond a rim, and none of the stages is "
+            "limit_low and limit_high are for the stage grid, which extends the grid beyond an edge, and "
+            "none of the stages is "
             "one: leave them out, or let low and high reach further"
         )
     believed = [axis.name for axis in space.axes if getattr(axis, "prior", None) is not None]
@@ -41,6 +42,7 @@ def check_heeded(space: Space, stages: Sequence[Stage]) -> None:
         blind = [stage.name for stage, each in zip(stages, heeded, strict=True) if there and wanted not in each]
         if blind:
             raise StudyError(
-                f"stage {blind[0]} does not heed {what}, and would train what does not apply or is not allowed: leave "
+                f"stage {blind[0]} does not support {what}, and would train settings that do not apply or "
+                f"are not allowed: leave "
                 f"them out, or take another stage"
             )

@@ -48,12 +48,12 @@ def widening_notes(base: Space, rounds: Mapping[tuple[str, Side], int], found: M
         axis = base[name]
         assert isinstance(axis, Axis)
         if not _on_side(found, name, now):
-            why = "no zone has its peak on that rim any more"
+            why = "no zone has its peak on that edge any more"
         elif len(beyond(axis, side, n + 1)) == len(beyond(axis, side, n)):
-            why = f"{now} is as far as its limit lets it go"
+            why = f"{now} is as far as its limit allows"
         else:
-            why = f"[grid] widen = {most} allows no more rounds, and a peak still lies on that rim"
+            why = f"[grid] widen = {most} allows no more rounds, and a peak still lies on that edge"
         times = "once" if n == 1 else f"{n} times"
-        went = f"peaks on the rim of {name} made the grid go on {times}, from {before} to {now}"
+        went = f"peaks on the edge of {name} extended the grid {times}, from {before} to {now}"
         notes.append(f"{went}; it stopped because {why}.")
     return tuple(notes)

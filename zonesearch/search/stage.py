@@ -26,7 +26,7 @@ class Output(Protocol):
     """
 
     def found(self) -> dict[str, Any]:
-        """The fields of :class:`zonesearch.statistics.findings.Findings` that it fills, by name."""
+        """The fields of :class:`zonesearch.statistics.search_results.SearchResults` that it fills, by name."""
         ...
 
 

@@ -202,9 +202,9 @@ class ZoneSearchCV(BaseSearchCV):  # type: ignore[misc]
                     state = stream_seed(entropy, "weights", seed) % 2**31
                     candidates = [self._candidate(space.params(t.params), state) for t in trainings]
                     self._evaluate(evaluate_candidates, trainings, candidates, state)
-            findings = find(study, log.trials)
-            self.verdict_, self.zones_ = findings.verdict, findings.zones
-            self.result_ = Result(findings)
+            results = find(study, log.trials)
+            self.verdict_, self.zones_ = results.verdict, results.zones
+            self.result_ = Result(results)
             log.finish(self._first_rows, self.verdict_)
         finally:
             del self._log
@@ -242,7 +242,7 @@ class ZoneSearchCV(BaseSearchCV):  # type: ignore[misc]
         stages, n_trainings = self.stages, self.n_trainings
         budget = None if self.budget is None else Budget.parse(self.budget)
         if budget is not None and n_trainings is not None:
-            raise StudyError(f"n_trainings = {n_trainings} and budget say the same: give one of them")
+            raise StudyError(f"n_trainings = {n_trainings} and budget mean the same: give only one of them")
         if budget is not None and budget.unit == "epochs":
             raise StudyError("budget: an estimator is fitted as a whole and has no epochs; give trainings or a time")
         if budget is not None and budget.unit == "trainings":

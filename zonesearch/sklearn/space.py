@@ -62,7 +62,7 @@ class ParamSpace:
         if isinstance(given, Space):
             return cls(replace(given, constraints=(*given.constraints, *held)) if held else given)
         if isinstance(given, list | tuple):
-            raise SpaceError("a list of spaces is not searched as one: give one table of parameters, or search each")
+            raise SpaceError("a list of spaces is not supported: give one table of parameters, or search each")
         if not isinstance(given, Mapping):
             raise SpaceError(f"a space is a table of parameters, not {type(given).__name__}")
         axes: list[AnyAxis] = []
@@ -111,7 +111,7 @@ def _axis_of(name: str, distribution: Any) -> Axis:
     kind = getattr(getattr(distribution, "dist", None), "name", "")
     if not kind or not hasattr(distribution, "ppf"):
         raise SpaceError(
-            f'axis "{name}": of {type(distribution).__name__} neither ends nor scale are known; give uniform, '
+            f'axis "{name}": the ends and scale of {type(distribution).__name__} are unknown; give uniform, '
             f"loguniform or randint of scipy.stats, or a table with low, high and scale"
         )
     low, high = (float(end) for end in distribution.support())

@@ -42,7 +42,7 @@ class MapAgreement:
         n_cells: cells that have a value in both.
         spearman: rank correlation of these; NaN with fewer than three, or where a map is constant.
         n_apart: pairs of cells that differ beyond noise in both maps; ``n_turned`` those of them that changed places.
-        leader: the best cell of the early map; ``leader_stayed`` whether it lies in a zone of the later one.
+        incumbent: the best cell of the early map; ``incumbent_stayed`` whether it lies in a zone of the later one.
     """
 
     early: int
@@ -51,13 +51,13 @@ class MapAgreement:
     spearman: float
     n_apart: int
     n_turned: int
-    leader: Params
-    leader_stayed: bool
+    incumbent: Params
+    incumbent_stayed: bool
 
     @property
     def misled(self) -> bool:
         """Whether the early map was not yet right."""
-        return self.n_cells > 1 and (not self.leader_stayed or self.n_turned > _TURNED * self.n_apart)
+        return self.n_cells > 1 and (not self.incumbent_stayed or self.n_turned > _TURNED * self.n_apart)
 
     @property
     def sentence(self) -> str:
@@ -65,15 +65,15 @@ class MapAgreement:
         if not self.misled:
             return ""
         reasons = []
-        if not self.leader_stayed:
-            reasons.append(f"its best cell ({point_text(self.leader)}) lies in no zone after {self.late}")
+        if not self.incumbent_stayed:
+            reasons.append(f"its best cell ({point_text(self.incumbent)}) is not in a zone after {self.late}")
         if self.n_turned > _TURNED * self.n_apart:
             reasons.append(
                 f"of {self.n_apart} pairs of cells that differ significantly in both maps "
                 f"{self.n_turned} changed places"
             )
         rank = "" if math.isnan(self.spearman) else f" (rank correlation {self.spearman:.2f} over {self.n_cells} cells)"
-        return f"The map after {self.early} epochs was not yet right: {' and '.join(reasons)}{rank}."
+        return f"The map after {self.early} epochs was not yet reliable: {' and '.join(reasons)}{rank}."
 
 
 def rank_correlations(one: Array, other: Array) -> tuple[float, float]:
@@ -111,7 +111,7 @@ def compare_maps(
         for means, cells, each in ((before, early, noise[0]), (after, late, noise[1]))
     ]
     upper = np.triu(np.ones((len(both), len(both)), dtype=bool), 1)
-    leader = both[int(np.argmax([metric.score(mean) for mean in before.tolist()]))] if both else 0
+    incumbent = both[int(np.argmax([metric.score(mean) for mean in before.tolist()]))] if both else 0
     return MapAgreement(
         early=epochs[0],
         late=epochs[1],
@@ -119,8 +119,8 @@ def compare_maps(
         spearman=rank_correlations(before, after)[0],
         n_apart=int((upper & (apart[0] != 0) & (apart[1] != 0)).sum()),
         n_turned=int((upper & (apart[0] * apart[1] < 0)).sum()),
-        leader=dict(early[leader].params) if both else {},
-        leader_stayed=bool(both) and in_zones[leader],
+        incumbent=dict(early[incumbent].params) if both else {},
+        incumbent_stayed=bool(both) and in_zones[incumbent],
     )
 
 

@@ -58,7 +58,7 @@ class Candidates(tuple[Candidate, ...]):
     __slots__ = ()
 
     def found(self) -> dict[str, Any]:
-        """What the findings of a search have from it."""
+        """What the results of a search have from it."""
         return {"candidates": self} if self else {}
 
 

@@ -74,7 +74,10 @@ class Zone:
         if not self.rim:
             return ""
         axes = " and ".join(self.rim)
-        return f"the peak lies on the rim: widen {'this axis' if len(self.rim) == 1 else 'these axes'} ({axes})"
+        return (
+            f"the peak lies on the edge of the search range: widen "
+            f"{'this axis' if len(self.rim) == 1 else 'these axes'} ({axes})"
+        )
 
     def describe(self) -> dict[str, Any]:
         """The zone as plain data."""
@@ -97,7 +100,7 @@ class Zones(tuple[Zone, ...]):
     __slots__ = ()
 
     def found(self) -> dict[str, Any]:
-        """What the findings of a search have from it."""
+        """What the results of a search have from it."""
         return {"zones": self} if self else {}
 
 

@@ -12,12 +12,12 @@ from zonesearch.core.trials import Params, Trial
 from zonesearch.core.wording import point_text
 from zonesearch.statistics.significance import t_interval, wilson_interval
 
-__all__ = ["Leader"]
+__all__ = ["Incumbent"]
 
 _LEVEL = 0.95
 
 
-class Leader:
+class Incumbent:
     """Trials are added as they come; :meth:`text` says which point leads.
 
     Args:

@@ -131,7 +131,7 @@ def read_sweep(
     n_steps = min(map(len, rows), default=0)
     if n_steps < _FEWEST:
         reached = f"{learning_rates[n_steps]:.2g}" if n_steps < len(learning_rates) else "the end"
-        raise StudyError(f"the range test diverged at a learning rate of {reached}; begin it lower")
+        raise StudyError(f"the range test diverged at a learning rate of {reached}; start at a lower rate")
     rates = np.asarray(learning_rates[:n_steps], dtype=float)
     raw = np.asarray([row[:n_steps] for row in rows], dtype=float)
     width = smoothing * math.log(learning_rates[-1] / learning_rates[0])
@@ -160,9 +160,9 @@ def _doubts(low: int, fell_to_the_end: bool, steepest_slope: float) -> list[str]
     """The phases that a sweep did not show."""
     doubts = []
     if steepest_slope >= 0:
-        doubts.append("the loss never fell: begin the sweep at a lower rate, or look at the network and the data")
+        doubts.append("the loss never fell: start the sweep at a lower rate, or check the network and the data")
     elif low <= 1:
-        doubts.append("the loss fell from the first step on: begin the sweep at a lower rate")
+        doubts.append("the loss fell from the first step on: start the sweep at a lower rate")
     if fell_to_the_end:
         doubts.append("the loss was still falling at the end: end the sweep at a higher rate")
     return doubts

@@ -139,7 +139,7 @@ class Map(Sequence[Zone]):
         return self.zones[at]
 
     def found(self) -> dict[str, Any]:
-        """What the findings of a search have from it."""
+        """What the results of a search have from it."""
         return {"map": self, "zones": self.zones}
 
     @property

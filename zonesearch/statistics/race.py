@@ -9,7 +9,7 @@ at most the stated probability, over all rounds and pairs together. The looks be
 of seeds after having seen the outcome spends the error a second time. (Races of configurations: Maron & Moore 1994;
 Birattari, Stützle, Paquete & Varrentrapp 2002.)
 
-"Alike at the margin" is said of a rest whose differences from the leader lie within the margin with both ends of an
+"Alike at the margin" is said of a rest whose differences from the incumbent lie within the margin with both ends of an
 interval at the same shares (two one-sided tests; Schuirmann 1987).
 """
 
@@ -81,7 +81,7 @@ class Race:
         if self.more_seeds is None and max(self.n_seeds) < 2:
             more = "one seed each does not tell how noisy they are"
         elif self.more_seeds is None:
-            more = "the rest is so close that 10,000 seeds would not settle it"
+            more = "the rest are so close that 10,000 seeds would not settle it"
         else:
             more = f"about {self.more_seeds} more for each of the {rest} left would settle it"
         its = "all that it was given" if self.capped else f"its {counted(self.most, 'seed')}"
@@ -183,8 +183,8 @@ def run_race(
             continue
         if len(rest) <= 1:
             return state("best")
-        leader = max(rest, key=lambda i: (known[i].mean, -i))
-        others = [differ(known[leader], known[i]) for i in rest if i != leader]
+        incumbent = max(rest, key=lambda i: (known[i].mean, -i))
+        others = [differ(known[incumbent], known[i]) for i in rest if i != incumbent]
         if margin and all(other.within(margin, share) for other in others):
             return state("alike")
     if n == 1:

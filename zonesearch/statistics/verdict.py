@@ -209,7 +209,7 @@ class Verdict:
             return "No finalist: no training that could be one was complete without a violation."
         text = f"{_name(best.finalist)}: {self.metric.text(best.mean, best.half_width)}"
         if len(best.accuracies) == 1:
-            text += " with one fresh seed, which says nothing of the noise"
+            text += " with one fresh seed, which says nothing about the noise"
         total, alike = len(self.standings), len(self.alike)
         if total == 1:
             return text + "; it is the only finalist."
@@ -247,7 +247,7 @@ class Verdict:
         return any(len(set(best.accuracies) & set(other.accuracies)) < 2 for other in others)
 
     def found(self) -> dict[str, Any]:
-        """What the findings of a search have from it."""
+        """What the results of a search have from it."""
         finalists = sorted((standing.finalist for standing in self.standings), key=lambda finalist: finalist.number)
         return {"verdict": self, "finalists": tuple(finalists)}
 

@@ -100,7 +100,7 @@ def check_effects(
     stopping = [variant.tables["early_stopping"] for variant in variants if "early_stopping" in variant.tables]
     rules = ("patience", "rise", "after")
     if any(not any(rule in table or f"early_stopping.{rule}" in axes for rule in rules) for table in stopping):
-        raise StudyError("[early_stopping] has no effect without a rule: give patience, rise or after")
+        raise StudyError("[early_stopping] has no effect without a rule: set patience, rise or after")
 
 
 def setting_of(name: str) -> tuple[str, str]:
@@ -147,14 +147,14 @@ class _Variant:
             return ""
         if key == "arguments":
             own = any(_is_own(kind) for kind in kinds)
-            return "" if own else f'they are of a network of your own, kind = "{_OWN}"'
+            return "" if own else f'they are for your own network, kind = "{_OWN}"'
         if not any(_is_own(kind) or key in _NETWORK.get(str(kind), (key,)) for kind in kinds):
             return f"a network of kind {_or(kinds)} does not read it"
         if key == "body_rate" and set(self._values("network", "tune", "full")) == {"head"}:
             return 'tune = "head" trains the head alone'
         widths = self.tables.get("network", {}).get("widths")
         if key in ("width", "depth") and widths and kinds == ["mlp"]:
-            return "[network] widths says the hidden layers one by one"
+            return "[network] widths gives the width of each hidden layer"
         return ""
 
     def _optimizer(self, key: str) -> str:
@@ -172,26 +172,30 @@ class _Variant:
 
     def _training(self, key: str) -> str:
         if key == "reference_batch" and self._values("training", "rate_rule", "") == [""]:  # "none" may be for a while
-            return "the rate is tied to the batch by no rule; set rate_rule"
+            return "the rate is not tied to the batch; set rate_rule"
         if key == "batch" and set(self._values("optimizer", "name", "adam")) == {"lbfgs"}:
             return "a step of lbfgs is the whole training part"
         return ""
 
     def _augmentation(self, key: str) -> str:
         if key == "padding" and not any(self._values("augmentation", "pad", 0)):
-            return "nothing is padded; set pad"
+            return "there is no padding; set pad"
         return ""
 
     def _data(self, key: str) -> str:
         name = str(self.tables.get("data", {}).get("name", "digits"))
         if key == "arguments":
-            return "" if _is_path(name) else f'they are of a function of your own, name = "{_OWN}"'
+            return "" if _is_path(name) else f'they are for your own function, name = "{_OWN}"'
         if key == "collate":
-            return "" if _is_path(name) else f'it is of a function of your own, name = "{_OWN}"'
+            return "" if _is_path(name) else f'it is for your own function, name = "{_OWN}"'
         if key == "root":
-            return "" if name != "digits" and not _is_path(name) else f'the data set "{name}" lies in no file of yours'
+            return (
+                ""
+                if name != "digits" and not _is_path(name)
+                else f'the data set "{name}" is not read from a file of yours'
+            )
         if key == "test" and name in _WITH_TEST_PART:
-            return f'the data set "{name}" has a test part of its own'
+            return f'the data set "{name}" has its own test part'
         if key in _DATA and name not in _DATA[key]:
             return f'it is of {" and ".join(_DATA[key])}, not of the data set "{name}"'
         return ""

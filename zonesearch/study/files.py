@@ -117,7 +117,7 @@ def _replace(tables: dict[str, Any], replacement: str) -> None:
     key, equals, raw = replacement.partition("=")
     parts = key.strip().split(".")
     if not equals or not all(parts):
-        raise StudyError(f"--set wants key=value, as training.epochs=5, not {replacement!r}")
+        raise StudyError(f"--set takes KEY=VALUE, such as training.epochs=5, not {replacement!r}")
     try:
         value = tomllib.loads(f"value = {raw}")["value"]
     except tomllib.TOMLDecodeError:
@@ -126,6 +126,6 @@ def _replace(tables: dict[str, Any], replacement: str) -> None:
     for part in parts[:-1]:
         inner = table.setdefault(part, {})
         if not isinstance(inner, dict):
-            raise StudyError(f"--set {replacement}: {part} is {inner!r} in the study file and no table")
+            raise StudyError(f"--set {replacement}: {part} is {inner!r} in the study file, not a table")
         table = inner
     table[parts[-1]] = value

@@ -35,7 +35,7 @@ _RECIPE_TABLES = (
 OBJECTIVE_TABLES = ("objective", "training", *_RECIPE_TABLES)
 """The tables that an objective may have, beside one of its own name."""
 
-_FACE = ("fingerprint", "check", "bundles", "train")
+_FACE = ("fingerprint", "check", "jobs", "train")
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class ObjectiveTables:
                 if key != "kind":
                     keys = [field.name for field in dataclasses.fields(FunctionTable)]
                     tables.known({key: None}, [*keys, "kind"], f"{where}: [objective]")
-                    raise StudyError(f"{where}: [objective] {key} is of a function, and none is given")
+                    raise StudyError(f"{where}: [objective] {key} is for a function, and none is given")
         return made
 
     @property
@@ -149,7 +149,7 @@ class ObjectiveTables:
             short = "optimizer" if name == "optimizer.name" else short
             if short in seen:
                 raise StudyError(
-                    f'{self.where}: [space] "{seen[short]}" and "{name}" are two axes for one setting; leave out one'
+                    f'{self.where}: [space] "{seen[short]}" and "{name}" are two axes for one setting; leave one out'
                 )
             seen[short] = name
         if "arms" in self.tables and "arm" not in space.names:
@@ -208,7 +208,7 @@ class ObjectiveTables:
         if not isinstance(made, type):
             if settings:
                 raise StudyError(f'{place} {next(iter(settings))} has no effect: "{self.kind}" takes no settings')
-            return made() if callable(made) and not hasattr(made, "bundles") else made
+            return made() if callable(made) and not hasattr(made, "jobs") else made
         if dataclasses.is_dataclass(made):
             settings = tables.read(made, settings, place)
         else:
@@ -232,7 +232,8 @@ class ObjectiveTables:
             said = " and ".join([", ".join(useless[:-1]), useless[-1]] if len(useless) > 1 else useless)
             raise StudyError(
                 f"{self.where}: {said} {'have' if len(useless) > 1 else 'has'} no effect beside [objective] function, "
-                f"which trains by itself; leave {'them' if len(useless) > 1 else 'it'} out, or hand over values as "
+                f"which does its own training; leave {'them' if len(useless) > 1 else 'it'} out, or hand "
+                f"over values as "
                 f"[objective] arguments"
             )
 

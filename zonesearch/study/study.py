@@ -258,10 +258,10 @@ class Study:
         for key in settings:
             if key not in stages:
                 known = [stage for stage in stages if isinstance(stage, str)]
-                raise StudyError(f'there is no setting and no stage "{key}"; {did_you_mean(key, known)}')
+                raise StudyError(f'unknown setting or stage "{key}"; {did_you_mean(key, known)}')
         named = Metric.parse("accuracy" if metric is None else metric, direction)
         made: Objective
-        made = objective if hasattr(objective, "bundles") else of_function(objective)  # type: ignore[assignment]
+        made = objective if hasattr(objective, "jobs") else of_function(objective)  # type: ignore[assignment]
         made, named = with_metric(made, named, named=metric is not None, directed=direction is not None)
         common: dict[str, Any] = {"space": space, "epochs": epochs, "seeds": seeds, "reading": reading}
         common["study_seed"] = seed
@@ -302,7 +302,7 @@ class Study:
             ObjectiveError: when the study was made to look at an outcome only, or the objective cannot be made.
         """
         if self.make_objective is None:
-            raise ObjectiveError(f"study {self.name} knows no objective; it can be looked at but not trained")
+            raise ObjectiveError(f"study {self.name} has no objective; it can be read but not trained")
         objective = self.make_objective()
         if isinstance(objective, Trying):
             named: list[dict[str, Any]] = [
@@ -318,7 +318,8 @@ class Study:
             map(objective.looks_at_length, example_cells(self._widest, CELLS_MOST))
         ):
             raise ObjectiveError(
-                "rungs need trainings that begin alike at any length, but the objective says that it looks at the "
+                "rungs need trainings that begin the same way at any length, but the objective says that it "
+                "looks at the "
                 "length; leave out rungs"
             )
         return objective

@@ -59,7 +59,7 @@ class Averaging:
         if self.every < 1 or (self.keep is not None and self.keep < 1):
             raise StudyError(f"[averaging] every and keep must be at least 1, not {self.every} and {self.keep}")
         if self.keep is not None and self.kind == "weights":
-            raise StudyError("[averaging] keep is for an ensemble: a mean of weights holds all of them; leave it out")
+            raise StudyError("[averaging] keep is for an ensemble: a mean of weights holds all of them; leave keep out")
 
     @classmethod
     def from_table(cls, table: dict[str, Any]) -> Averaging:

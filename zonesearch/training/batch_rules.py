@@ -30,7 +30,7 @@ def tied_rate(rate: float, batch: int, rule: str = "none", reference: int = 64) 
         StudyError: for an unknown rule.
     """
     if rule not in RULES:
-        raise StudyError(f'there is no rule "{rule}" that ties the rate to the batch; {did_you_mean(rule, RULES)}')
+        raise StudyError(f'unknown rule "{rule}" that ties the rate to the batch; {did_you_mean(rule, RULES)}')
     share = batch / reference
     return rate * {"none": 1.0, "linear": share, "sqrt": math.sqrt(share)}[rule]
 

@@ -55,7 +55,7 @@ class EarlyStopping:
         if self.patience is not None and self.patience < 1:
             raise StudyError(f"[early_stopping] patience must be at least 1, not {self.patience}")
         if self.rise is not None and not self.rise >= 0:
-            raise StudyError(f"[early_stopping] rise is a number of per cent, 0 or more, not {self.rise}")
+            raise StudyError(f"[early_stopping] rise is a percentage, 0 or more, not {self.rise}")
 
     @classmethod
     def from_table(cls, table: dict[str, Any]) -> EarlyStopping:

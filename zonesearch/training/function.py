@@ -17,7 +17,7 @@ from itertools import islice
 from typing import Any
 
 from zonesearch.core.metric import ACCURACY, Metric, is_usable
-from zonesearch.core.objective import Bundle, Report, whole
+from zonesearch.core.objective import Job, Report, whole
 from zonesearch.core.trials import Training, Trial
 from zonesearch.core.values import unwrapped
 from zonesearch.errors import ObjectiveError, StudyError, did_you_mean
@@ -116,17 +116,17 @@ class FunctionObjective:
     def check(self, params: Mapping[str, Any]) -> None:
         """Any parameters may work; the function says so itself when it is called."""
 
-    def bundles(self, trainings: Sequence[Training]) -> list[Bundle]:
-        """One training a bundle, as long as it has epochs."""
-        return [Bundle((training,), cost=training.epochs) for training in trainings]
+    def jobs(self, trainings: Sequence[Training]) -> list[Job]:
+        """One training a job, as long as it has epochs."""
+        return [Job((training,), cost=training.epochs) for training in trainings]
 
-    def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
+    def train(self, job: Job, report: Report) -> Iterator[Trial]:
         """Call the function; a call that raises is repeated once, then recorded as failed.
 
         Raises:
             ObjectiveError: the function gives something that is no number, or not what is searched.
         """
-        for training in bundle.trainings:
+        for training in job.trainings:
             trial = self._attempt(training, report)
             yield whole(trial if trial.state != "failed" else self._attempt(training, report), self)
 
@@ -207,7 +207,7 @@ class FunctionObjective:
             if name != metric.name and value is not None:
                 noted = self._number(int(value) if isinstance(value, bool) else value, f' as "{name}"')
                 if name == "violation" and not math.isfinite(noted):
-                    raise ValueError(f"{self.name} gave the violation {noted}, which says neither yes nor no")
+                    raise ValueError(f"{self.name} gave the violation {noted}, which is neither true nor false")
                 values |= {str(name): noted} if math.isfinite(noted) else {}
         return values
 

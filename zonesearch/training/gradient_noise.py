@@ -28,7 +28,7 @@ class GradientNoise:
 
     def __post_init__(self) -> None:
         if self.eta <= 0 or self.gamma < 0:
-            raise StudyError(f"[gradient_noise] wants eta above 0 and gamma of 0 or more, not {self.eta}, {self.gamma}")
+            raise StudyError(f"[gradient_noise] needs eta above 0 and gamma of 0 or more, not {self.eta}, {self.gamma}")
 
     @classmethod
     def from_table(cls, table: dict[str, Any]) -> GradientNoise:

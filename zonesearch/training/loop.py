@@ -296,7 +296,7 @@ def _note(curve: Mapping[str, list[float]], values: Sequence[float]) -> None:
 def _not_swept(techniques: Techniques) -> list[str]:
     """What of the techniques plays no part in a range test, in a sentence."""
     names = " and ".join(f"[{name}]" for name in techniques.between_epochs)
-    return [f"a range test is steps alone: {names} act between epochs and play no part in it"] if names else []
+    return [f"a range test consists of steps only: {names} act between epochs and play no part in it"] if names else []
 
 
 def where_computed(device: torch.device, precision: str) -> dict[str, Any]:

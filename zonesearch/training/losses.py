@@ -223,7 +223,7 @@ def _kind(text: str, task: str) -> Kind:
         ) from None
     if name not in LOSSES:
         raise ObjectiveError(
-            f'{place}: there is no loss "{name}"; {did_you_mean(name, LOSSES)} (or give "package.module:function")'
+            f'{place}: unknown loss "{name}"; {did_you_mean(name, LOSSES)} (or give "package.module:function")'
         )
     cls = LOSSES[name]
     if cls.task != task:
@@ -298,7 +298,7 @@ def check_loss(settings: Settings, n_classes: int) -> None:
         return
     if not isinstance(kind, CrossEntropy | Bce):
         raise ObjectiveError(
-            f"[training] class_weights are of cross_entropy and bce, not of {text or 'a regression'}; leave them out"
+            f"[training] class_weights are for cross_entropy and bce, not of {text or 'a regression'}; leave them out"
         )
     if isinstance(given, str):
         if given != "balanced":

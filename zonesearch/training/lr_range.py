@@ -15,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from zonesearch.core.objective import Bundle, Objective
+from zonesearch.core.objective import Job, Objective
 from zonesearch.core.seeding import stream_seed
 from zonesearch.core.trials import Training
 from zonesearch.errors import ObjectiveError
@@ -78,11 +78,13 @@ def lr_range(
     losses: list[Sequence[float]] = []
     notes: list[str] = []
     for i, seed in enumerate(seeds):
-        for trial in recipe.train(Bundle((Training(wanted, seed, 1),)), lambda share: None):
+        for trial in recipe.train(Job((Training(wanted, seed, 1),)), lambda share: None):
             if trial.error:
                 raise ObjectiveError(f"the range test with seed {seed} failed: {trial.error.strip().splitlines()[-1]}")
             if "step_loss" not in trial.curve:
-                raise ObjectiveError("this objective notes no losses step by step, so it has no range test")
+                raise ObjectiveError(
+                    "this objective does not record the loss of each step, so a range test is not possible"
+                )
             losses.append(trial.curve["step_loss"])
             notes += trial.provenance.get("notes", ())
         report((i + 1) / len(seeds))

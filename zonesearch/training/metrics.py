@@ -180,7 +180,7 @@ def check_metric(settings: Settings) -> None:
     elif metric and metric not in BUILT_IN:
         known = [*BUILT_IN, *registered("metrics")]
         raise ObjectiveError(
-            f'there is no metric "{metric}"; {did_you_mean(metric, known)} (or give "package.module:function")'
+            f'unknown metric "{metric}"; {did_you_mean(metric, known)} (or give "package.module:function")'
         )
     elif metric in OF_SCIKIT_LEARN and find_spec("sklearn") is None:
         raise ObjectiveError(f"metric \"{metric}\" needs scikit-learn: pip install 'zonesearch[sklearn]'")

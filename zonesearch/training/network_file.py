@@ -81,7 +81,7 @@ def _check_again(trained: TrainedNetwork, path: Path) -> None:
     module = trained.module.cpu().eval()
     if not torch.equal(torch.nan_to_num(module(x)), torch.nan_to_num(again.module(x))):
         raise ObjectiveError(
-            f"the network of {trained.settings.kind} keeps something outside its state_dict, which a file would lose: "
+            f"the network of {trained.settings.kind} keeps state outside its state_dict, which a file would lose: "
             "register it as a buffer"
         )
 
@@ -144,9 +144,9 @@ def load_network(path: str | os.PathLike[str], *, factory: Callable[..., nn.Modu
         raise StoreError(f"network file {path} cannot be read: {error.strerror or error}") from None
     except Exception as error:  # a file that is no such file raises whatever its first bytes lead to
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise StoreError(f"{path} is no network file of zonesearch: {first[:200]}") from None
+        raise StoreError(f"{path} is not a zonesearch network file: {first[:200]}") from None
     if not isinstance(content, dict) or "weights" not in content or "format" not in content:
-        raise StoreError(f"{path} is no network file of zonesearch: `zonesearch train RUN --out FILE` writes one")
+        raise StoreError(f"{path} is not a zonesearch network file: `zonesearch train RUN --out FILE` writes one")
     if content["format"] != _FORMAT:
         raise StoreError(f"{path} was written by a newer version (format {content['format']}); update zonesearch")
     try:

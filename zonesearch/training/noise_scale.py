@@ -46,8 +46,8 @@ class NoiseScale:
         if batch <= self.critical_batch:
             return ""
         return (
-            f"a batch of {batch} lies beyond the critical batch of about {self.critical_batch:.0f} examples: "
-            "larger batches hardly save steps here"
+            f"a batch of {batch} is above the critical batch of about {self.critical_batch:.0f} examples: "
+            "larger batches save hardly any steps here"
         )
 
     def describe(self) -> dict[str, Any]:

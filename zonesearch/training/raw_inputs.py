@@ -61,7 +61,7 @@ class Source:
         if is_frame(inputs):
             return inputs
         if isinstance(inputs, str | os.PathLike) or hasattr(inputs, "getbands"):
-            raise ObjectiveError("a list of examples is needed, not a single one: put it in brackets")
+            raise ObjectiveError("pass a list of examples rather than a single one: put it in brackets")
         if isinstance(inputs, list | tuple) and inputs and _is_picture(inputs[0]):
             return np.stack(self._pictures(inputs, shape))
         if hasattr(inputs, "numpy") and hasattr(inputs, "requires_grad"):
@@ -124,9 +124,7 @@ def prepared(inputs: Any, source: Source, preprocessing: Preprocessing) -> npt.N
     """
     shape = preprocessing.shape
     if preprocessing.kind == "collated":
-        raise ObjectiveError(
-            f"these examples are made into batches by {preprocessing.collate}: call .module on what it gives"
-        )
+        raise ObjectiveError(f"these examples are batched by {preprocessing.collate}: call .module on what it gives")
     x = source.read(inputs, shape)
     if preprocessing.columns is not None:
         if not is_frame(x):

@@ -16,7 +16,7 @@ from torch import nn
 
 from zonesearch.core.measured import is_own, measured_metric, own_or_built_in
 from zonesearch.core.metric import Metric
-from zonesearch.core.objective import Bundle, Report, whole
+from zonesearch.core.objective import Job, Report, whole
 from zonesearch.core.tables import laid_over
 from zonesearch.core.trials import Training, Trial
 from zonesearch.errors import ObjectiveError, StudyError, ZoneSearchError, did_you_mean
@@ -294,41 +294,42 @@ class Recipe:
                 )
             if reason := length_reason(settings, techniques):
                 raise ObjectiveError(
-                    f"rungs need trainings that begin alike at any length, but {reason}; give it its length as an "
+                    f"rungs need trainings that begin the same way at any length, but {reason}; give it its "
+                    f"length as an "
                     f"argument, or leave out rungs"
                 )
         return replace(self, training=replace(self.training, keep_mb=self.training.keep_mb or _KEEP_MB))
 
-    def bundles(self, trainings: Sequence[Training]) -> list[Bundle]:
+    def jobs(self, trainings: Sequence[Training]) -> list[Job]:
         """Networks that can train as one program together, the others one by one; priced by steps and arithmetic."""
         costs = {training: self._cost(training) for training in dict.fromkeys(trainings)}
         stackable: list[tuple[Training, Settings]] = []
-        bundles: list[tuple[Training, ...]] = []
+        jobs: list[tuple[Training, ...]] = []
         larger = set()
         for training in costs:
             settings, techniques = self.settings_of(training.params)
             if not self._stacks(settings, techniques):
-                bundles.append((training,))
+                jobs.append((training,))
                 continue
             stackable.append((training, self._evaluating(settings)))
             if settings.training.precision == AUTO and self._is_large(settings, techniques):
                 larger.add(training)
         total = math.fsum(costs.values())
-        bundles += group(stackable, costs.__getitem__, self._n_parameters, total, larger.__contains__)
-        return [Bundle(members, math.fsum(costs[training] for training in members)) for members in bundles]
+        jobs += group(stackable, costs.__getitem__, self._n_parameters, total, larger.__contains__)
+        return [Job(members, math.fsum(costs[training] for training in members)) for members in jobs]
 
-    def train(self, bundle: Bundle, report: Report, keep: Keep | None = None) -> Iterator[Trial]:
-        """Train a bundle as a stack, or one network after the other.
+    def train(self, job: Job, report: Report, keep: Keep | None = None) -> Iterator[Trial]:
+        """Train a job as a stack, or one network after the other.
 
         Args:
-            bundle: what is trained.
+            job: what is trained.
             report: is told the share that is done.
             keep: is given the network of each training that measures the test split, as that split sees it; then
                 all are trained from their beginning.
         """
         metric = self.metric
-        with saying_what_does_not_fit(lambda: self._largest(bundle.trainings)):
-            for trial in self._train(bundle, report, keep):
+        with saying_what_does_not_fit(lambda: self._largest(job.trainings)):
+            for trial in self._train(job, report, keep):
                 trial = self._noting_auto(trial)
                 yield whole(trial if trial.metric == metric else replace(trial, metric=metric), self)
 
@@ -364,9 +365,9 @@ class Recipe:
                 keep=keep,
             )  # fmt: skip
 
-    def _train(self, bundle: Bundle, report: Report, keep: Keep | None = None) -> Iterator[Trial]:
+    def _train(self, job: Job, report: Report, keep: Keep | None = None) -> Iterator[Trial]:
         data = self.split()
-        wanted = [(training, *self.computed(training.params)) for training in bundle.trainings]
+        wanted = [(training, *self.computed(training.params)) for training in job.trainings]
         if all(self._stacks(settings, techniques) for _, settings, techniques in wanted):
             members = [(training, settings, techniques.early_stopping) for training, settings, techniques in wanted]
             states = self._states("stack, 3") if keep is None else None
@@ -424,7 +425,7 @@ class Recipe:
         if self.arms and "arm" in rest:
             name = rest.pop("arm")
             if name not in self.arms:
-                raise ObjectiveError(f'there is no arm "{name}"; {did_you_mean(str(name), self.arms)}')
+                raise ObjectiveError(f'unknown arm "{name}"; {did_you_mean(str(name), self.arms)}')
             recipe = self.arms[name]
         techniques, rest = recipe.techniques.with_params(rest)
         return recipe._settings.with_params(rest), techniques

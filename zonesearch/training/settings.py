@@ -303,7 +303,8 @@ class Settings:
         for name in params:
             if name in known and named[known[name]] != name:
                 raise ObjectiveError(
-                    f'parameters "{name}" and "{named[known[name]]}" are one setting of this network; leave out one'
+                    f'parameters "{name}" and "{named[known[name]]}" are the same setting of this network; '
+                    f"leave one out"
                 )
         for name, value in params.items():
             if name not in known:
@@ -311,7 +312,9 @@ class Settings:
                 continue
             table, key = known[name]
             if table == "training" and key in ("metric", "direction"):
-                raise ObjectiveError(f'"{name}" is no axis: values of two metrics cannot be compared; set it once')
+                raise ObjectiveError(
+                    f'"{name}" cannot be an axis: values of two metrics cannot be compared; set it once'
+                )
             part = getattr(made, table)
             value = typed(hints(type(part))[key], value, f'parameter "{name}"', error=ObjectiveError)
             made = replace(made, **{table: replace(part, **{key: value})})
@@ -333,4 +336,4 @@ class Settings:
             arguments = {**dict(network.arguments), name: value}
             return replace(self, network=replace(network, arguments=tuple(sorted(arguments.items()))))
         short = [other for other in known if "." not in other]
-        raise ObjectiveError(f'axis "{name}" is no setting of this network; {did_you_mean(name, short)}')
+        raise ObjectiveError(f'axis "{name}" is not a setting of this network; {did_you_mean(name, short)}')

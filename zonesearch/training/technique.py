@@ -164,7 +164,7 @@ def take_part(run: Run, share: float) -> tuple[Inputs, Tensor]:
     n = len(run.inputs)
     taken = round(share * n)
     if not 0 < taken < n:
-        raise StudyError(f"a technique was to take a share of {share} of {n} training examples; that leaves nothing")
+        raise StudyError(f"a technique would take a share of {share} of {n} training examples, which leaves nothing")
     order = torch.randperm(n, generator=run.generator)
     mine, theirs = order[:taken].to(run.labels.device), order[taken:].to(run.labels.device)
     part = part_of(run.inputs, mine), run.labels[mine]

@@ -126,9 +126,9 @@ def length_reason(settings: Settings, techniques: Techniques) -> str:
     """
     schedule = parse(settings.training.schedule)
     if schedule.uses_horizon:
-        return f'the schedule "{settings.training.schedule}" stretches over all of it'
+        return f'the schedule "{settings.training.schedule}" depends on its whole length'
     averaging = techniques.averaging
     if averaging is not None and averaging.looks_at_length(schedule):
         return "[averaging] begins after a share of it"
     looking = next((name for name, kind in vars(techniques).items() if getattr(kind, "uses_horizon", False)), None)
-    return f"[{looking}] stretches over all of it" if looking else ""
+    return f"[{looking}] depends on its whole length" if looking else ""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from zonesearch import Bundle, Objective, StudyError
+from zonesearch import Job, Objective, StudyError
 from zonesearch.run.engines.engine import EngineOptions, OnProgress, OnTrials
-from zonesearch.run.engines.worker import train_bundle
+from zonesearch.run.engines.worker import train_job
 
 
 class Room:
@@ -21,12 +21,12 @@ class Room:
     def run(
         self,
         objective: Objective,
-        bundles: Sequence[Bundle],
+        jobs: Sequence[Job],
         on_trials: OnTrials,
         on_progress: OnProgress | None = None,
     ) -> None:
-        for bundle in bundles:
-            on_trials(list(train_bundle(objective, bundle, lambda share: None, self.provenance)))
+        for job in jobs:
+            on_trials(list(train_job(objective, job, lambda share: None, self.provenance)))
 
     def __enter__(self) -> Room:
         return self

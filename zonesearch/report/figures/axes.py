@@ -19,8 +19,8 @@ from zonesearch.report.figures.look import (
     styled,
     value_text,
 )
+from zonesearch.report.map_summary import MapSummary
 from zonesearch.report.summaries.importance import Importance
-from zonesearch.report.survey import Survey
 
 __all__ = ["agreement_figure", "importance_figure", "parallel_figure"]
 
@@ -56,11 +56,11 @@ def importance_figure(shares: Importance) -> go.Figure:
     return styled(figure, 90 + 34 * len(bars))
 
 
-def parallel_figure(survey: Survey) -> go.Figure | None:
+def parallel_figure(summary: MapSummary) -> go.Figure | None:
     """Every cell as a line through all axes and its value, in three groups; None with fewer than three axes."""
-    axes = survey.space.axes
-    metric = survey.metric
-    cells = sorted((cell for cell in survey.cells if cell.values), key=lambda cell: -metric.score(cell.mean))
+    axes = summary.space.axes
+    metric = summary.metric
+    cells = sorted((cell for cell in summary.cells if cell.values), key=lambda cell: -metric.score(cell.mean))
     if len(axes) < 3 or len(cells) < 3:
         return None
     worst, best = cells[-1].mean, cells[0].mean

@@ -25,8 +25,8 @@ from zonesearch.report.figures.look import (
 )
 from zonesearch.report.figures.map import height_range, map_figure, surface_figure, value_range
 from zonesearch.report.figures.view import View
+from zonesearch.report.map_summary import MapSummary
 from zonesearch.report.summaries.comparison import Difference
-from zonesearch.report.survey import Survey
 
 __all__ = ["difference_figure", "lines_figure", "maps_figures", "recommended_figure", "surfaces_figures"]
 
@@ -117,16 +117,16 @@ def difference_figure(
     return styled(figure, 420)
 
 
-def lines_figure(axis: AnyAxis, runs: Mapping[str, Survey]) -> go.Figure:
+def lines_figure(axis: AnyAxis, runs: Mapping[str, MapSummary]) -> go.Figure:
     """Maps of one axis as lines with standard errors."""
     figure = go.Figure()
-    values = [v for survey in runs.values() for v in survey.means.ravel().tolist()]
-    for i, (name, survey) in enumerate(runs.items()):
-        own = survey.space.axes[0]
+    values = [v for summary in runs.values() for v in summary.means.ravel().tolist()]
+    for i, (name, summary) in enumerate(runs.items()):
+        own = summary.space.axes[0]
         figure.add_scatter(
             x=[place(own, v) for v in own.row()],
-            y=[number(v) for v in survey.means.ravel().tolist()],
-            error_y={"type": "data", "array": [number(e) or 0 for e in survey.errors.ravel().tolist()]},
+            y=[number(v) for v in summary.means.ravel().tolist()],
+            error_y={"type": "data", "array": [number(e) or 0 for e in summary.errors.ravel().tolist()]},
             mode="lines+markers",
             name=said(name),
             line={"color": PALETTE[i % len(PALETTE)], "dash": DASHES[i % len(DASHES)]},
@@ -135,12 +135,12 @@ def lines_figure(axis: AnyAxis, runs: Mapping[str, Survey]) -> go.Figure:
     return styled(figure, 420)
 
 
-def recommended_figure(runs: Mapping[str, Survey]) -> go.Figure | None:
+def recommended_figure(runs: Mapping[str, MapSummary]) -> go.Figure | None:
     """The fresh seeds of what each run recommends, mean and interval; None while no run recommends anything."""
     chosen = [
         (name, verdict.recommended)
-        for name, survey in runs.items()
-        if (verdict := survey.findings.verdict) and verdict.recommended
+        for name, summary in runs.items()
+        if (verdict := summary.results.verdict) and verdict.recommended
     ]
     if not chosen:
         return None
@@ -181,7 +181,7 @@ def recommended_figure(runs: Mapping[str, Survey]) -> go.Figure | None:
 
 
 def _common(views: Mapping[str, View]) -> tuple[float, float]:
-    matrices = [np.array(view.matrix(view.survey.history[-1]), dtype=float) for view in views.values()]
+    matrices = [np.array(view.matrix(view.summary.history[-1]), dtype=float) for view in views.values()]
     values = [number(v) for matrix in matrices for v in matrix.ravel().tolist()]
     return value_range(values, next(iter(views.values())).metric)
 

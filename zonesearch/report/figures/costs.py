@@ -15,7 +15,7 @@ from zonesearch.report.summaries.columns import value_column
 from zonesearch.report.summaries.finalists import bare
 from zonesearch.report.summaries.learning import own_schedule
 from zonesearch.report.summaries.pareto import pareto_front
-from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.search_results import SearchResults
 
 __all__ = ["completeness_figure", "pareto_figure"]
 
@@ -53,11 +53,11 @@ def completeness_figure(stages: pd.DataFrame) -> go.Figure:
     return styled(figure, 120 + 36 * len(stages))
 
 
-def pareto_figure(findings: Findings, table: pd.DataFrame, cost: str, title: str) -> go.Figure | None:
+def pareto_figure(results: SearchResults, table: pd.DataFrame, cost: str, title: str) -> go.Figure | None:
     """The metric against a column of ``table`` on a log scale, the Pareto front as steps; None where no cost is known.
 
     Args:
-        findings: give the finalists and the recommended setting.
+        results: give the finalists and the recommended setting.
         table: of :func:`zonesearch.report.summaries.pareto.settings_table`.
         cost: ``parameters`` or ``seconds``.
         title: of the axis.
@@ -68,13 +68,13 @@ def pareto_figure(findings: Findings, table: pd.DataFrame, cost: str, title: str
     if len(table) < 2 or table[cost].nunique() < 2:
         return None
     costs = table[cost].astype(float).tolist()
-    metric = findings.metric
+    metric = results.metric
     values = table[value_column(metric)].tolist()
     front = pareto_front(costs, values, metric)
     shown = sorted({*range(min(len(table), _MOST_POINTS)), *front})
     written = Shown.of(metric, values)
     rows: list[Any] = table.loc[shown].to_dict("records")
-    names = [_name(findings, row) for row in rows]
+    names = [_name(results, row) for row in rows]
     figure = go.Figure()
     figure.add_scatter(
         x=[costs[i] for i in shown],
@@ -94,8 +94,8 @@ def pareto_figure(findings: Findings, table: pd.DataFrame, cost: str, title: str
         marker={"size": 9},
         hoverinfo="skip",
     )
-    chosen = findings.verdict.recommended if findings.verdict else None
-    at = _position(table, findings, dict(chosen.finalist.params)) if chosen else None
+    chosen = results.verdict.recommended if results.verdict else None
+    at = _position(table, results, dict(chosen.finalist.params)) if chosen else None
     if at is not None:
         figure.add_scatter(
             x=[costs[at]],
@@ -121,17 +121,17 @@ def _ends(scores: Sequence[float]) -> tuple[float, float]:
     return low, high + 0.06 * (high - low)
 
 
-def _name(findings: Findings, row: Params) -> str:
-    schedule = row.get("schedule") if "schedule" not in findings.space.names else ""
+def _name(results: SearchResults, row: Params) -> str:
+    schedule = row.get("schedule") if "schedule" not in results.space.names else ""
     known = {
-        name: value for name, value in bare(findings, row).items() if isinstance(value, tuple) or not pd.isna(value)
+        name: value for name, value in bare(results, row).items() if isinstance(value, tuple) or not pd.isna(value)
     }  # absent in a branch
     return said(point_text(known, str(schedule or "")))
 
 
-def _position(table: pd.DataFrame, findings: Findings, params: Params) -> int | None:
+def _position(table: pd.DataFrame, results: SearchResults, params: Params) -> int | None:
     if "schedule" in table and "schedule" not in params:
-        params = {**params, "schedule": own_schedule(findings)}
+        params = {**params, "schedule": own_schedule(results)}
     mask = pd.Series(True, index=table.index)
     for name, value in params.items():
         if name in table:

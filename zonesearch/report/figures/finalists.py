@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from zonesearch.report.figures.look import BLUE, PALETTE, VERMILION, Shown, said, styled
 from zonesearch.report.summaries.finalists import finalist_name
-from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.search_results import SearchResults
 from zonesearch.statistics.verdict import Standing
 
 __all__ = ["finalists_figure", "optimism_figure"]
@@ -16,13 +16,13 @@ __all__ = ["finalists_figure", "optimism_figure"]
 _LONGEST = 60
 
 
-def finalists_figure(findings: Findings) -> go.Figure | None:
+def finalists_figure(results: SearchResults) -> go.Figure | None:
     """Each fresh seed of each finalist as a point, the mean with Student's interval; None before the verdict."""
-    standings = findings.verdict.standings if findings.verdict else ()
-    if findings.verdict is None or not standings:
+    standings = results.verdict.standings if results.verdict else ()
+    if results.verdict is None or not standings:
         return None
     values = [a for s in standings for a in s.accuracies.values()]
-    shown = Shown.of(findings.metric, values)
+    shown = Shown.of(results.metric, values)
     figure = go.Figure()
     for i, standing in enumerate(standings):
         colour = VERMILION if standing.differs else BLUE
@@ -38,7 +38,7 @@ def finalists_figure(findings: Findings) -> go.Figure | None:
             showlegend=False,
         )
         half = standing.half_width
-        chosen = standing is findings.verdict.recommended
+        chosen = standing is results.verdict.recommended
         figure.add_scatter(
             x=[standing.mean],
             y=[i],
@@ -50,23 +50,23 @@ def finalists_figure(findings: Findings) -> go.Figure | None:
                 "color": colour,
                 "line": {"width": 2, "color": colour} if standing.differs else {"width": 1, "color": "white"},
             },
-            text=[f"{_label(findings, standing)}<br>{shown.text(standing.mean)}"],
+            text=[f"{_label(results, standing)}<br>{shown.text(standing.mean)}"],
             hoverinfo="text",
             showlegend=False,
         )
     figure.update_layout(
-        xaxis=shown.axis(f"{findings.verdict.measured_on} ", ", fresh seeds"),
+        xaxis=shown.axis(f"{results.verdict.measured_on} ", ", fresh seeds"),
     )
-    return _named(figure, findings, standings)
+    return _named(figure, results, standings)
 
 
-def optimism_figure(findings: Findings) -> go.Figure | None:
+def optimism_figure(results: SearchResults) -> go.Figure | None:
     """From the validation value when chosen to its mean over fresh seeds; None before the verdict."""
-    standings = findings.verdict.standings if findings.verdict else ()
+    standings = results.verdict.standings if results.verdict else ()
     if not standings:
         return None
     values = [v for s in standings for v in (s.finalist.selected, s.fresh_validation)]
-    shown = Shown.of(findings.metric, values)
+    shown = Shown.of(results.metric, values)
     lines_x: list[float | None] = []
     lines_y: list[float | None] = []
     for i, s in enumerate(standings):
@@ -93,17 +93,17 @@ def optimism_figure(findings: Findings) -> go.Figure | None:
     figure.update_layout(
         xaxis=shown.axis("validation "),
     )
-    return _named(figure, findings, standings)
+    return _named(figure, results, standings)
 
 
-def _named(figure: go.Figure, findings: Findings, standings: tuple[Standing, ...]) -> go.Figure:
+def _named(figure: go.Figure, results: SearchResults, standings: tuple[Standing, ...]) -> go.Figure:
     """The finalists' names above their rows, where they take no width from the picture."""
     for i, standing in enumerate(standings):
         figure.add_annotation(
             x=0,
             xref="paper",
             y=i - 0.36,
-            text=_label(findings, standing),
+            text=_label(results, standing),
             showarrow=False,
             xanchor="left",
             yanchor="middle",
@@ -113,6 +113,6 @@ def _named(figure: go.Figure, findings: Findings, standings: tuple[Standing, ...
     return styled(figure.update_layout(yaxis=rows), 80 + 66 * len(standings)).update_layout(margin={"t": 30})
 
 
-def _label(findings: Findings, standing: Standing) -> str:
-    name = finalist_name(findings, standing)
+def _label(results: SearchResults, standing: Standing) -> str:
+    name = finalist_name(results, standing)
     return said(name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…")

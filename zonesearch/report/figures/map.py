@@ -59,19 +59,19 @@ def map_frame(view: View, step: int) -> dict[str, Any]:
 
     Args:
         view: two axes.
-        step: the position in ``survey.epochs``.
+        step: the position in ``summary.epochs``.
     """
-    survey = view.survey
-    z = view.matrix(survey.history[step])
+    summary = view.summary
+    z = view.matrix(summary.history[step])
     low, high = value_range([v for row in z for v in row], view.metric)
-    xs, ys = view.outlines(survey.zones_by_epoch[step])
-    peaks = [zone for zone in survey.zones_by_epoch[step] if view.shows(zone.peak) and view.on_grid(zone.peak)]
+    xs, ys = view.outlines(summary.zones_by_epoch[step])
+    peaks = [zone for zone in summary.zones_by_epoch[step] if view.shows(zone.peak) and view.on_grid(zone.peak)]
     ex, ey = edges(view.px), edges(view.py)
     at = [view.column_row(zone.peak) for zone in peaks]
     heights = [z[j][i] for i, j in at]
-    badges = [(cell, zone.number) for zone in survey.zones_by_epoch[step] for cell in view.pieces(zone)]
+    badges = [(cell, zone.number) for zone in summary.zones_by_epoch[step] for cell in view.pieces(zone)]
     return {
-        "epoch": survey.epochs[step],
+        "epoch": summary.epochs[step],
         "z": z,
         "range": [low, high],
         "outline": [xs, ys],
@@ -222,8 +222,8 @@ def surface_figure(view: View, step: int = -1) -> go.Figure:
 
 def _add_points(figure: go.Figure, view: View, shown: Shown, value_limits: tuple[float, float]) -> None:
     """Trained points off the grid, candidates, finalists, the recommended one, and what diverged or failed."""
-    findings = view.survey.findings
-    dots = [(params, value) for params, value in view.survey.off_grid if view.shows(params)][:_MOST_DOTS]
+    results = view.summary.results
+    dots = [(params, value) for params, value in view.summary.off_grid if view.shows(params)][:_MOST_DOTS]
     if dots:
         values = [number(value) for _, value in dots]
         figure.add_scatter(
@@ -242,7 +242,7 @@ def _add_points(figure: go.Figure, view: View, shown: Shown, value_limits: tuple
             text=[shown.text(v) for v in values],
             hoverinfo="text",
         )
-    candidates = [c for c in findings.candidates if view.shows(c.params)]
+    candidates = [c for c in results.candidates if view.shows(c.params)]
     _marks(
         figure,
         view,
@@ -251,7 +251,7 @@ def _add_points(figure: go.Figure, view: View, shown: Shown, value_limits: tuple
         [f"candidate {said(point_text(c.params))}<br>{shown.text(c.value)}" for c in candidates],
         {"symbol": "x", "size": 10, "color": VERMILION, "line": {"width": 1, "color": "white"}},
     )
-    verdict = findings.verdict
+    verdict = results.verdict
     standings = [s for s in verdict.standings if view.shows(s.finalist.params)] if verdict else []
     drawn = standings if len(standings) <= _MOST_FINALISTS else []
     _marks(
@@ -271,7 +271,7 @@ def _add_points(figure: go.Figure, view: View, shown: Shown, value_limits: tuple
         [f"recommended: {said(point_text(s.finalist.params))}" for s in best],
         {"symbol": "star", "size": 17, "color": "#F0E442", "line": {"width": 1.2, "color": "black"}},
     )
-    lost = [cell for cell in view.survey.lost if view.shows(cell.params)]
+    lost = [cell for cell in view.summary.lost if view.shows(cell.params)]
     _marks(
         figure,
         view,
@@ -301,10 +301,10 @@ def _marks(figure: go.Figure, view: View, name: str, points: list[Params], label
 def _labels(view: View) -> list[list[str]]:
     """What each cell is called."""
     x, y = said(view.x.name), said(view.y.name)
-    left = np.zeros(len(view.survey.points))
-    for i, (epochs, _) in view.survey.left.items():
+    left = np.zeros(len(view.summary.points))
+    for i, (epochs, _) in view.summary.left.items():
         left[i] = epochs
-    after = view.matrix(left.reshape(view.survey.shape)) if view.mode == "best" else []
+    after = view.matrix(left.reshape(view.summary.shape)) if view.mode == "best" else []
     return [
         [
             f"{x} {value_text(vx)}, {y} {value_text(vy)}"

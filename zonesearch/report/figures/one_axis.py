@@ -8,27 +8,27 @@ from scipy import stats
 
 from zonesearch.core.axes import Axis
 from zonesearch.report.figures.look import BLUE, PALETTE, VERMILION, Shown, axis_layout, number, place, styled
-from zonesearch.report.survey import Survey
+from zonesearch.report.map_summary import MapSummary
 
 __all__ = ["one_axis_figure", "profiles_figure", "quarter_steps"]
 
 
-def one_axis_figure(survey: Survey) -> go.Figure:
+def one_axis_figure(summary: MapSummary) -> go.Figure:
     """The values along the only axis with 95 % bars of the noise, zones shaded and numbered, lost trainings below."""
-    axis = survey.space.axes[0]
+    axis = summary.space.axes[0]
     places = [place(axis, value) for value in axis.row()]
-    half = float(stats.norm.ppf(0.975)) * survey.errors
+    half = float(stats.norm.ppf(0.975)) * summary.errors
     figure = go.Figure()
     figure.add_scatter(
         x=places,
-        y=[number(v) for v in survey.means],
+        y=[number(v) for v in summary.means],
         error_y={"type": "data", "array": [number(v) or 0 for v in half], "thickness": 1.5, "width": 3},
         mode="lines+markers" if isinstance(axis, Axis) else "markers",
         line={"color": BLUE},
         marker={"size": 8},
-        name=f"{Shown(survey.metric, False).name}, 95 % of the noise",
+        name=f"{Shown(summary.metric, False).name}, 95 % of the noise",
     )
-    for zone in survey.findings.zones:
+    for zone in summary.results.zones:
         inside = [place(axis, cell[axis.name]) for cell in zone.cells if axis.name in cell]
         step = (places[-1] - places[0]) / max(1, len(places) - 1) / 2 or 0.5
         figure.add_vrect(
@@ -41,10 +41,10 @@ def one_axis_figure(survey: Survey) -> go.Figure:
             annotation_position="top left",
         )
     for name, points, symbol, line, colour in (
-        ("candidates", [(c.params, c.value) for c in survey.findings.candidates], "x", 1, "white"),
+        ("candidates", [(c.params, c.value) for c in summary.results.candidates], "x", 1, "white"),
         (
             "diverged or failed",
-            [(c.params, _worst(survey)) for c in survey.lost],
+            [(c.params, _worst(summary)) for c in summary.lost],
             "x-thin",
             2,
             VERMILION,
@@ -60,21 +60,21 @@ def one_axis_figure(survey: Survey) -> go.Figure:
             )
     figure.update_layout(
         xaxis=axis_layout(axis),
-        yaxis=Shown.of(survey.metric, survey.means.tolist()).axis(),
+        yaxis=Shown.of(summary.metric, summary.means.tolist()).axis(),
     )
     return styled(figure, 400)
 
 
-def profiles_figure(survey: Survey, name: str) -> go.Figure:
+def profiles_figure(summary: MapSummary, name: str) -> go.Figure:
     """Values along one axis after a quarter, half, three quarters and all of the epochs, best over the other axes."""
-    axis = survey.space[name]
-    i = survey.space.names.index(name)
-    others = tuple(j for j in range(len(survey.shape)) if j != i)
+    axis = summary.space[name]
+    i = summary.space.names.index(name)
+    others = tuple(j for j in range(len(summary.shape)) if j != i)
     figure = go.Figure()
-    steps = quarter_steps(survey)
+    steps = quarter_steps(summary)
     values: list[float] = []
     for n, step in enumerate(steps):
-        history, most = survey.history[step], survey.metric.maximized
+        history, most = summary.history[step], summary.metric.maximized
         filled = np.where(np.isfinite(history), history, -np.inf if most else np.inf)
         line = (filled.max(axis=others) if most else filled.min(axis=others)) if others else filled
         values += line[np.isfinite(line)].tolist()
@@ -83,22 +83,22 @@ def profiles_figure(survey: Survey, name: str) -> go.Figure:
             x=[place(axis, value) for value in axis.row()],
             y=[number(v) for v in line],
             mode="lines+markers" if isinstance(axis, Axis) else "markers",
-            name=f"epoch {survey.epochs[step]}",
+            name=f"epoch {summary.epochs[step]}",
             line={"color": BLUE if last else "#8C8C8C", "width": 2.5 if last else 1.5},
             opacity=1.0 if last else 0.45 + 0.15 * n,
             marker={"symbol": ("circle-open", "square-open", "diamond-open", "circle")[n - len(steps)], "size": 7},
         )
-    figure.update_layout(xaxis=axis_layout(axis), yaxis=Shown.of(survey.metric, values).axis())
+    figure.update_layout(xaxis=axis_layout(axis), yaxis=Shown.of(summary.metric, values).axis())
     return styled(figure, 320)
 
 
-def _worst(survey: Survey) -> float:
+def _worst(summary: MapSummary) -> float:
     """The worst value of the map, where what was lost is drawn; 0 without any."""
-    known = survey.means[np.isfinite(survey.means)].tolist()
-    return min(known, key=survey.metric.score, default=0.0)
+    known = summary.means[np.isfinite(summary.means)].tolist()
+    return min(known, key=summary.metric.score, default=0.0)
 
 
-def quarter_steps(survey: Survey) -> list[int]:
-    """The positions in ``survey.epochs`` nearest to a quarter, a half, three quarters and all of the training."""
-    epochs = np.array(survey.epochs)
+def quarter_steps(summary: MapSummary) -> list[int]:
+    """The positions in ``summary.epochs`` nearest to a quarter, a half, three quarters and all of the training."""
+    epochs = np.array(summary.epochs)
     return sorted({int(np.argmin(np.abs(epochs - share * epochs[-1]))) for share in (0.25, 0.5, 0.75, 1.0)})

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from zonesearch.core.axes import AnyAxis, Axis
 from zonesearch.core.wording import point_text
 from zonesearch.report.figures.look import BLUE, VERMILION, Shown, axis_layout, number, place, said, styled
-from zonesearch.report.survey import Survey
+from zonesearch.report.map_summary import MapSummary
 from zonesearch.statistics.noise import Cell
 
 __all__ = ["points_figure"]
@@ -19,19 +19,19 @@ _MOST_POINTS = 1500
 _JITTER = 0.3  # to each side of a choice, so that its points do not hide each other
 
 
-def points_figure(survey: Survey, axis: AnyAxis) -> go.Figure | None:
+def points_figure(summary: MapSummary, axis: AnyAxis) -> go.Figure | None:
     """The mean of each point against its value of ``axis``, the best one marked; None where none has a value there.
 
     Of very many points the best and an even share of the rest are drawn.
     """
-    metric = survey.findings.metric
-    cells = [cell for cell in survey.tried if cell.values and axis.name in cell.params]
+    metric = summary.results.metric
+    cells = [cell for cell in summary.tried if cell.values and axis.name in cell.params]
     cells = [cell for cell in cells if axis.contains(cell.params[axis.name])]
     if not cells:
         return None
     ranked = sorted(cells, key=lambda cell: -metric.score(cell.mean))
     shown = ranked if len(ranked) <= _MOST_POINTS else _thinned(ranked)
-    names = list(survey.findings.space.names)
+    names = list(summary.results.space.names)
     figure = go.Figure()
     for name, group, colour, size in (("points", shown[1:], BLUE, 6), ("best", shown[:1], VERMILION, 12)):
         figure.add_scatter(
@@ -46,7 +46,7 @@ def points_figure(survey: Survey, axis: AnyAxis) -> go.Figure | None:
     ticks = axis_layout(axis, _ticks(axis)) if isinstance(axis, Axis) else axis_layout(axis)
     figure.update_layout(
         xaxis=ticks,
-        yaxis=Shown.of(metric, [cell.mean for cell in shown]).axis() | _clipped([cell.mean for cell in shown], survey),
+        yaxis=Shown.of(metric, [cell.mean for cell in shown]).axis() | _clipped([cell.mean for cell in shown], summary),
         showlegend=False,
     )
     return styled(figure, 300)
@@ -70,9 +70,9 @@ def _ticks(axis: Axis) -> list[float]:
     return list(row) if len(row) > 1 else [axis.low, axis.high] if axis.low < axis.high else [axis.low]
 
 
-def _clipped(values: Sequence[float], survey: Survey) -> dict[str, object]:
+def _clipped(values: Sequence[float], summary: MapSummary) -> dict[str, object]:
     """The axis of the values: a few ruined points must not press the rest together."""
-    metric = survey.findings.metric
+    metric = summary.results.metric
     scores = sorted(metric.score(value) for value in values)
     best, middle, worst = scores[-1], scores[len(scores) // 2], scores[0]
     least = max(worst, best - 6 * (best - middle)) if best > middle else worst

@@ -16,8 +16,8 @@ from zonesearch.core.metric import Metric
 from zonesearch.core.trials import Params
 from zonesearch.core.values import told_apart
 from zonesearch.report.figures.look import edges, number, place
+from zonesearch.report.map_summary import MapSummary
 from zonesearch.report.summaries.map_tables import Mode, slice_of
-from zonesearch.report.survey import Survey
 from zonesearch.statistics.zones import Zone
 
 __all__ = ["View", "outline", "views_of"]
@@ -29,7 +29,7 @@ Matrix = list[list[float | None]]
 class View:
     """Two axes of a map; ``mode`` says whether the others are held at the best point or averaged over."""
 
-    survey: Survey
+    summary: MapSummary
     x: AnyAxis
     y: AnyAxis
     mode: Mode = "best"
@@ -37,17 +37,17 @@ class View:
     @property
     def metric(self) -> Metric:
         """What is drawn."""
-        return self.survey.metric
+        return self.summary.metric
 
     @cached_property
     def others(self) -> list[str]:
         """The axes that are not drawn."""
-        return [name for name in self.survey.space.names if name not in (self.x.name, self.y.name)]
+        return [name for name in self.summary.space.names if name not in (self.x.name, self.y.name)]
 
     @cached_property
     def held(self) -> dict[str, Any]:
         """Where the other axes are held; empty when they are averaged over."""
-        return {name: self.survey.held[name] for name in self.others} if self.mode == "best" else {}
+        return {name: self.summary.held[name] for name in self.others} if self.mode == "best" else {}
 
     @cached_property
     def px(self) -> list[float]:
@@ -61,20 +61,20 @@ class View:
 
     def matrix(self, values: npt.NDArray[np.float64]) -> Matrix:
         """``values`` of the whole map as z[j][i] at (px[i], py[j]); None where none is known."""
-        plane = slice_of(self.survey, values, self.x.name, self.y.name, self.mode)
+        plane = slice_of(self.summary, values, self.x.name, self.y.name, self.mode)
         return [[number(value) for value in row] for row in plane]
 
     @cached_property
     def forbidden(self) -> set[tuple[int, int]]:
         """The cells (i, j) of this view that the constraints do not allow, wherever the other axes stand in it."""
-        outside = slice_of(self.survey, self.survey.forbidden.astype(float), self.x.name, self.y.name, self.mode)
+        outside = slice_of(self.summary, self.summary.forbidden.astype(float), self.x.name, self.y.name, self.mode)
         return {(i, j) for j, row in enumerate(outside) for i, value in enumerate(row) if value >= 1.0}
 
     def shows(self, params: Params) -> bool:
         """Whether a point lies in this view."""
         if self.x.name not in params or self.y.name not in params:  # an axis that does not apply there
             return False
-        conditional = self.survey.space.conditional
+        conditional = self.summary.space.conditional
         held = {name: value for name, value in self.held.items() if name in params or not conditional}
         return self.mode == "average" or all(params.get(name) == value for name, value in held.items())
 
@@ -84,12 +84,12 @@ class View:
 
     def zone_cells(self, zone: Zone) -> set[tuple[int, int]]:
         """The cells (i, j) of this view in which the zone has cells."""
-        names = self.survey.space.names
-        places = self.survey.places(zone)
+        names = self.summary.space.names
+        places = self.summary.places(zone)
         if self.mode == "best":
             for name in self.others:
                 i = names.index(name)
-                places = places[places[:, i] == self.survey.held_at[i]]
+                places = places[places[:, i] == self.summary.held_at[i]]
         columns = places[:, [names.index(self.x.name), names.index(self.y.name)]]
         return {(i, j) for i, j in np.unique(columns, axis=0).tolist()}
 
@@ -132,10 +132,10 @@ class View:
         return xs, ys
 
 
-def views_of(survey: Survey) -> list[View]:
+def views_of(summary: MapSummary) -> list[View]:
     """All pairs of axes, with the others held and averaged; empty for one axis."""
-    modes: Sequence[Mode] = ("best", "average") if len(survey.space.axes) > 2 else ("best",)
-    return [View(survey, x, y, mode) for x, y in combinations(survey.space.axes, 2) for mode in modes]
+    modes: Sequence[Mode] = ("best", "average") if len(summary.space.axes) > 2 else ("best",)
+    return [View(summary, x, y, mode) for x, y in combinations(summary.space.axes, 2) for mode in modes]
 
 
 def _joined(start: tuple[int, int], cells: set[tuple[int, int]]) -> set[tuple[int, int]]:

@@ -12,8 +12,8 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from zonesearch.report.map_summary import MapSummary
 from zonesearch.report.summaries.map_tables import identity
-from zonesearch.report.survey import Survey
 from zonesearch.statistics.agreement import rank_correlations
 
 __all__ = ["agreement", "agreement_sentence", "between_seeds"]
@@ -22,26 +22,26 @@ _ALIKE = 0.95
 _MOST_OF_THE_MAP = 0.4
 
 
-def agreement(survey: Survey) -> pd.DataFrame:
+def agreement(summary: MapSummary) -> pd.DataFrame:
     """One row per epoch before the last and the last itself.
 
     Columns: epoch; spearman and kendall (NaN where a map is constant or has fewer than three cells); regret (by how
     much the final value of the cell that was best then is worse than that of the finally best one); ``in a final
     zone``, whether that cell lies in one of the zones found in the end.
     """
-    if len(survey.epochs) < 2 or survey.n_mapped < 2:
+    if len(summary.epochs) < 2 or summary.n_mapped < 2:
         return pd.DataFrame(columns=["epoch", "spearman", "kendall", "regret", "in a final zone"])
-    history = survey.history.reshape(len(survey.epochs), -1)
+    history = summary.history.reshape(len(summary.epochs), -1)
     if not np.isfinite(history).all(axis=0).any():  # no curve has a value at all of these epochs
         return pd.DataFrame(columns=["epoch", "spearman", "kendall", "regret", "in a final zone"])
-    known = np.asarray(np.isfinite(history).all(axis=0)) & np.isfinite(survey.means.ravel())
-    sign = survey.metric.score(1.0)
+    known = np.asarray(np.isfinite(history).all(axis=0)) & np.isfinite(summary.means.ravel())
+    sign = summary.metric.score(1.0)
     final = history[-1, known]
     most = float((sign * final).max()) if len(final) else float("nan")
-    inside = {identity(cell) for zone in survey.findings.zones for cell in zone.cells}
-    points = [point for point, is_known in zip(survey.points, known, strict=True) if is_known]
+    inside = {identity(cell) for zone in summary.results.zones for cell in zone.cells}
+    points = [point for point, is_known in zip(summary.points, known, strict=True) if is_known]
     rows = []
-    for epoch, values in zip(survey.epochs, history[:, known], strict=True):
+    for epoch, values in zip(summary.epochs, history[:, known], strict=True):
         incumbent = int(np.argmax(sign * values))
         spearman, kendall = rank_correlations(values, final)
         rows.append(
@@ -56,14 +56,14 @@ def agreement(survey: Survey) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def between_seeds(survey: Survey) -> float:
+def between_seeds(summary: MapSummary) -> float:
     """Spearman's rho between the final maps of two single seeds, averaged over all pairs; NaN with one seed.
 
     No epoch can be expected to agree better with the last one than two seeds agree with each other, but for what it
     shares with it.
     """
-    full = [cell.values for cell in survey.cells if len(cell.values) == len(survey.seeds)]
-    if len(full) < 3 or len(survey.seeds) < 2:
+    full = [cell.values for cell in summary.cells if len(cell.values) == len(summary.seeds)]
+    if len(full) < 3 or len(summary.seeds) < 2:
         return float("nan")
     values = np.array(full, dtype=float)
     pairs = combinations(range(min(values.shape[1], 6)), 2)
@@ -88,7 +88,7 @@ def agreement_sentence(table: pd.DataFrame, share_in_zones: float = 0.0) -> str:
         parts.append(
             f"The cells stand in nearly their final order (rank correlation {_ALIKE:g} or more) only at the end."
             if since >= last
-            else f"From epoch {since} of {last} on the cells stand in nearly their final order (rank correlation "
+            else f"From epoch {since} of {last} on, the cells stand in nearly their final order (rank correlation "
             f"{_ALIKE:g} or more)."
         )
     if share_in_zones > _MOST_OF_THE_MAP:
@@ -100,7 +100,7 @@ def agreement_sentence(table: pd.DataFrame, share_in_zones: float = 0.0) -> str:
         parts.append(
             "The best cell entered a final zone only at the end."
             if since >= last
-            else f"From epoch {since} on the best cell lay in one of the final zones: they were already right then."
+            else f"From epoch {since} on, the best cell lay in one of the final zones: they were already right then."
         )
     return " ".join(parts)
 

@@ -7,32 +7,32 @@ from typing import Any
 import pandas as pd
 
 from zonesearch.statistics.claims import Claim, ClaimOutcome, check_claim
-from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.search_results import SearchResults
 
 __all__ = ["claim_outcomes", "claim_table"]
 
 
-def claim_outcomes(findings: Findings) -> list[ClaimOutcome]:
+def claim_outcomes(results: SearchResults) -> list[ClaimOutcome]:
     """How the claims in the settings of the stages hold up, by the trials so far."""
     outcomes = []
-    for record in findings.stages:
+    for record in results.stages:
         tables = record.settings.get("claims") or ()
         if not tables:
             continue
         validation: dict[Any, dict[int, float]] = {}
         tested: dict[Any, dict[int, float]] = {}
         for training in record.wanted:
-            trial = findings.trials.get(training)
+            trial = results.trials.get(training)
             if trial is None or not trial.complete:
                 continue
             cell = tuple(sorted(training.params.items()))
-            validation.setdefault(cell, {})[trial.seed] = trial.value(findings.reading)
+            validation.setdefault(cell, {})[trial.seed] = trial.value(results.reading)
             if trial.test_accuracy is not None:
                 tested.setdefault(cell, {})[trial.seed] = trial.test_accuracy
         scores = {cell: tested.get(cell) or values for cell, values in validation.items()}
         level = float(record.settings.get("level", 0.95))
         claims = [Claim.parse(table, f"[{record.name}]") for table in tables]
-        outcomes += [check_claim(claim, scores, level, validation, findings.metric) for claim in claims]
+        outcomes += [check_claim(claim, scores, level, validation, results.metric) for claim in claims]
     return outcomes
 
 

@@ -10,16 +10,16 @@ import pandas as pd
 from scipy import stats
 
 from zonesearch.core.wording import cost_text
+from zonesearch.report.map_summary import MapSummary
 from zonesearch.report.summaries.columns import value_column
 from zonesearch.report.summaries.finalists import finalist_name
 from zonesearch.report.summaries.map_tables import identity
 from zonesearch.report.summaries.state import state_sentence
-from zonesearch.report.survey import Survey
 from zonesearch.statistics.significance import holm
 
 __all__ = ["Difference", "differences", "differences_table", "rank_agreement", "runs_table", "shared_axes"]
 
-Runs = Mapping[str, Survey]
+Runs = Mapping[str, MapSummary]
 """By the name under which a run is shown; the first is what the others are compared with."""
 
 
@@ -48,11 +48,11 @@ class Difference:
 
 def shared_axes(runs: Runs) -> list[str]:
     """The axes that all runs have, in the order of the first run; empty where a run has others besides."""
-    first, *others = (survey.space.names for survey in runs.values())
+    first, *others = (summary.space.names for summary in runs.values())
     return list(first) if all(set(names) == set(first) for names in others) else []
 
 
-def differences(first: Survey, other: Survey) -> list[Difference]:
+def differences(first: MapSummary, other: MapSummary) -> list[Difference]:
     """The cells that both maps have a value for, by Student's t on their noise (the normal where it was not repeated).
 
     Both runs are taken as independent. Runs on the same split of the data share the chance of its validation
@@ -103,24 +103,24 @@ def rank_agreement(found: Sequence[Difference]) -> float:
 def runs_table(runs: Runs) -> pd.DataFrame:
     """One row per run: what it recommends, how good that is on fresh seeds, what it costs, what the run cost."""
     rows = []
-    for name, survey in runs.items():
-        findings = survey.findings
-        verdict = findings.verdict
+    for name, summary in runs.items():
+        results = summary.results
+        verdict = results.verdict
         chosen = verdict.recommended if verdict else None
         rows.append(
             {
                 "run": name,
-                "recommended": finalist_name(findings, chosen) if chosen else state_sentence(findings),
-                value_column(survey.metric): chosen.mean if chosen else math.nan,
+                "recommended": finalist_name(results, chosen) if chosen else state_sentence(results),
+                value_column(summary.metric): chosen.mean if chosen else math.nan,
                 "±": chosen.half_width if chosen else math.nan,
                 "measured on": verdict.measured_on if verdict and chosen else "",
                 "its cost": cost_text(chosen.n_parameters, chosen.seconds) if chosen else "",
                 "finalists": len(verdict.standings) if verdict else 0,
                 "alike": len(verdict.alike) if verdict else 0,
-                "zones": len(findings.zones),
-                "trainings": len(findings.trials),
-                "epochs": sum(trial.epochs for trial in findings.trials),
-                "seconds": math.fsum(trial.seconds for trial in findings.trials),
+                "zones": len(results.zones),
+                "trainings": len(results.trials),
+                "epochs": sum(trial.epochs for trial in results.trials),
+                "seconds": math.fsum(trial.seconds for trial in results.trials),
             }
         )
     return pd.DataFrame(rows)

@@ -9,24 +9,24 @@ import pandas as pd
 
 from zonesearch.core.trials import Trial
 from zonesearch.core.wording import point_text
-from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.search_results import SearchResults
 
 __all__ = ["failures_table", "provenance_table", "stages_table", "trials_table"]
 
 
-def stages_table(findings: Findings) -> pd.DataFrame:
+def stages_table(results: SearchResults) -> pd.DataFrame:
     """One row per stage: planned, done, diverged, failed, missing, epochs, seconds of training; pruned where any was.
 
     A training that two stages want counts for the first. A stage that has not begun has planned nothing yet.
     """
     seen: set[Any] = set()
     rows = []
-    pruned = any(trial.state == "pruned" for trial in findings.trials)
-    for record in findings.stages:
+    pruned = any(trial.state == "pruned" for trial in results.trials)
+    for record in results.stages:
         mine = [t for t in dict.fromkeys(record.wanted) if t.identity not in seen]
         mine = list({training.identity: training for training in mine}.values())
         seen.update(training.identity for training in mine)
-        back = [trial for training in mine if (trial := findings.trials.get(training)) is not None]
+        back = [trial for training in mine if (trial := results.trials.get(training)) is not None]
         states = [trial.state for trial in back]
         rows.append(
             {
@@ -45,7 +45,7 @@ def stages_table(findings: Findings) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def failures_table(findings: Findings) -> pd.DataFrame:
+def failures_table(results: SearchResults) -> pd.DataFrame:
     """One row per training that diverged or failed, with the last line of its traceback."""
     return pd.DataFrame(
         [
@@ -55,16 +55,16 @@ def failures_table(findings: Findings) -> pd.DataFrame:
                 "state": trial.state,
                 "what": (trial.error.strip().splitlines() or [""])[-1],
             }
-            for trial in findings.trials
+            for trial in results.trials
             if trial.state in ("diverged", "failed")
         ]
     )
 
 
-def provenance_table(findings: Findings) -> pd.DataFrame:
+def provenance_table(results: SearchResults) -> pd.DataFrame:
     """What ran where: one row per distinct machine, device, precision and set of versions, with its trainings."""
     groups: dict[tuple[tuple[str, str], ...], list[Trial]] = {}
-    for trial in findings.trials:
+    for trial in results.trials:
         where = {
             k: str(v) for k, v in trial.provenance.items() if k not in ("started", "worker", "shard", "optuna_trial")
         }
@@ -76,8 +76,8 @@ def provenance_table(findings: Findings) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def trials_table(findings: Findings) -> pd.DataFrame:
+def trials_table(results: SearchResults) -> pd.DataFrame:
     """Every training that finished, the columns (params..., value) first."""
-    frame = findings.trials.frame(findings.metric)
-    names = [name for name in findings.space.names if name in frame.columns]
+    frame = results.trials.frame(results.metric)
+    names = [name for name in results.space.names if name in frame.columns]
     return frame[[*names, *(column for column in frame.columns if column not in names)]]

@@ -8,33 +8,33 @@ import pandas as pd
 
 from zonesearch.core.trials import Params, Value
 from zonesearch.core.wording import point_text
-from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.search_results import SearchResults
 from zonesearch.statistics.verdict import Standing
 
 __all__ = ["bare", "finalist_name", "finalists_table", "repeats_table"]
 
 
-def bare(findings: Findings, params: Params) -> dict[str, Value]:
+def bare(results: SearchResults, params: Params) -> dict[str, Value]:
     """The parameters of the space alone, in its order."""
-    return {name: params[name] for name in findings.space.names if name in params}
+    return {name: params[name] for name in results.space.names if name in params}
 
 
-def finalist_name(findings: Findings, standing: Standing) -> str:
+def finalist_name(results: SearchResults, standing: Standing) -> str:
     """``512 x 128 with step(every=7)``."""
-    schedule = "" if "schedule" in findings.space.names else standing.finalist.schedule
-    return point_text(bare(findings, standing.finalist.params), schedule)
+    schedule = "" if "schedule" in results.space.names else standing.finalist.schedule
+    return point_text(bare(results, standing.finalist.params), schedule)
 
 
-def finalists_table(findings: Findings) -> pd.DataFrame:
+def finalists_table(results: SearchResults) -> pd.DataFrame:
     """One row per finalist the best mean on fresh seeds first; empty before the verdict."""
-    if findings.verdict is None:
+    if results.verdict is None:
         return pd.DataFrame()
-    recommended = findings.verdict.recommended
+    recommended = results.verdict.recommended
     rows = [
         {
-            "finalist": finalist_name(findings, s),
+            "finalist": finalist_name(results, s),
             "zone": s.finalist.zone or "",
-            f"{findings.verdict.measured_on} {findings.metric.name}": s.mean,
+            f"{results.verdict.measured_on} {results.metric.name}": s.mean,
             "±": s.half_width,
             "sd of seeds": s.sd,
             "seeds": len(s.accuracies),
@@ -50,20 +50,20 @@ def finalists_table(findings: Findings) -> pd.DataFrame:
             "seconds": s.seconds,
             "recommended": "yes" if s is recommended else "",
         }
-        for s in findings.verdict.standings
+        for s in results.verdict.standings
     ]
     return pd.DataFrame(rows).dropna(axis="columns", how="all") if rows else pd.DataFrame()
 
 
-def repeats_table(findings: Findings) -> pd.DataFrame:
+def repeats_table(results: SearchResults) -> pd.DataFrame:
     """One row per finalist and fresh seed; empty before the verdict."""
-    if findings.verdict is None:
+    if results.verdict is None:
         return pd.DataFrame()
-    measured = f"{findings.verdict.measured_on} {findings.metric.name}"
+    measured = f"{results.verdict.measured_on} {results.metric.name}"
     return pd.DataFrame(
         [
-            {"finalist": finalist_name(findings, s), "seed": seed, measured: value}
-            for s in findings.verdict.standings
+            {"finalist": finalist_name(results, s), "seed": seed, measured: value}
+            for s in results.verdict.standings
             for seed, value in s.accuracies.items()
         ]
     )

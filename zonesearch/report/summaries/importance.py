@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from zonesearch.report.survey import Survey
+from zonesearch.report.map_summary import MapSummary
 
 __all__ = ["Importance", "importance", "importance_table"]
 
@@ -42,11 +42,11 @@ class Importance:
     n_filled: int
 
 
-def importance(survey: Survey) -> Importance | None:
+def importance(summary: MapSummary) -> Importance | None:
     """The shares for the final map; None with one axis, a constant map, or fewer than half of the cells known."""
-    values = survey.means
+    values = summary.means
     known = np.isfinite(values)
-    names = [axis.name for axis in survey.space.axes]
+    names = [axis.name for axis in summary.space.axes]
     if len(names) < 2 or known.sum() < max(4, values.size / 2) or np.ptp(values[known]) == 0:
         return None
     full = _filled(values, known)
@@ -61,7 +61,7 @@ def importance(survey: Survey) -> Importance | None:
         both = _margin(full, (i, j)) - mean - alone[a][:, None] - alone[b][None, :]
         pairs[a, b] = float(np.mean(both**2)) / total
     rest = max(0.0, 1.0 - sum(axes.values()) - sum(pairs.values())) if len(names) > 2 else 0.0
-    noise = float(np.mean(survey.errors[known] ** 2)) / total
+    noise = float(np.mean(summary.errors[known] ** 2)) / total
     return Importance(axes, pairs, rest, min(1.0, noise) if math.isfinite(noise) else 0.0, int((~known).sum()))
 
 

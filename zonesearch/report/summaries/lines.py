@@ -9,8 +9,8 @@ from scipy import stats
 
 from zonesearch.core.axes import Axis
 from zonesearch.core.metric import ACCURACY, Metric
+from zonesearch.report.map_summary import MapSummary
 from zonesearch.report.summaries.columns import value_column
-from zonesearch.report.survey import Survey
 from zonesearch.statistics.noise import map_cells, measure_noise
 from zonesearch.statistics.zones import Zone
 
@@ -34,13 +34,13 @@ class Line:
     metric: Metric = ACCURACY
 
 
-def interval_lines(survey: Survey) -> list[Line]:
+def interval_lines(summary: MapSummary) -> list[Line]:
     """Every line of every zone along a numeric axis; lines with fewer than two points are left out."""
-    found = survey.findings
+    found = summary.results
     z = float(stats.norm.ppf(0.975))
     lines = []
     for zone in found.zones:
-        for axis in survey.space.axes:
+        for axis in summary.space.axes:
             if not isinstance(axis, Axis) or axis.name not in zone.intervals:
                 continue
             low, high = zone.intervals[axis.name]
@@ -49,7 +49,7 @@ def interval_lines(survey: Survey) -> list[Line]:
             cells = map_cells(
                 [{**zone.peak, axis.name: value} for value in values],
                 found.trials,
-                seeds=survey.seeds,
+                seeds=summary.seeds,
                 epochs=found.epochs,
                 reading=found.reading,
             )
@@ -58,7 +58,7 @@ def interval_lines(survey: Survey) -> list[Line]:
             rows = [
                 {
                     "value": cell.params[axis.name],
-                    value_column(survey.metric): cell.mean,
+                    value_column(summary.metric): cell.mean,
                     "low": cell.mean - z * noise.se(cell),
                     "high": cell.mean + z * noise.se(cell),
                     "seeds": len(cell.values),
@@ -68,5 +68,5 @@ def interval_lines(survey: Survey) -> list[Line]:
                 if cell.values
             ]
             if len(rows) > 1:
-                lines.append(Line(zone, axis, pd.DataFrame(rows), survey.metric))
+                lines.append(Line(zone, axis, pd.DataFrame(rows), summary.metric))
     return lines

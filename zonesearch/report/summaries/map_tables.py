@@ -12,9 +12,9 @@ import pandas as pd
 
 from zonesearch.core.trials import Params
 from zonesearch.core.values import point
+from zonesearch.report.map_summary import MapSummary
 from zonesearch.report.summaries.columns import value_column
-from zonesearch.report.survey import Survey
-from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.search_results import SearchResults
 
 __all__ = ["Mode", "candidates_table", "cells_table", "identity", "interval_text", "slice_of", "zones_table"]
 
@@ -22,45 +22,45 @@ Mode = Literal["best", "average"]
 """Axes that are not drawn are held at the best point, or averaged over."""
 
 
-def cells_table(survey: Survey) -> pd.DataFrame:
+def cells_table(summary: MapSummary) -> pd.DataFrame:
     """One row per cell of the grid, best first: params, value, its standard error, seeds, lost seeds, zone.
 
     The value is called after its metric. Where cells left at a rung, also after how many epochs; their value is the one
     they had then.
     """
-    metric = survey.metric
-    zone_of = {identity(cell): zone.number for zone in reversed(survey.findings.zones) for cell in zone.cells}
+    metric = summary.metric
+    zone_of = {identity(cell): zone.number for zone in reversed(summary.results.zones) for cell in zone.cells}
     rows = [
         {
             **cell.params,
-            value_column(metric): survey.left[i][1] if i in survey.left else cell.mean,
+            value_column(metric): summary.left[i][1] if i in summary.left else cell.mean,
             "standard error": error,
             "seeds": len(cell.values),
             "diverged or failed": cell.n_lost,
-            "missing": 0 if i in survey.left else len(survey.seeds) - len(cell.values) - cell.n_lost,
-            **({"left after": survey.left[i][0] if i in survey.left else None} if survey.left else {}),
+            "missing": 0 if i in summary.left else len(summary.seeds) - len(cell.values) - cell.n_lost,
+            **({"left after": summary.left[i][0] if i in summary.left else None} if summary.left else {}),
             "zone": zone_of.get(identity(cell.params)),
             "parameters": cell.n_parameters,
         }
-        for i, (cell, error) in enumerate(zip(survey.cells, survey.errors.ravel().tolist(), strict=True))
+        for i, (cell, error) in enumerate(zip(summary.cells, summary.errors.ravel().tolist(), strict=True))
     ]
-    whole = dict.fromkeys(["zone", "parameters", *(["left after"] if survey.left else [])], "Int64")
+    whole = dict.fromkeys(["zone", "parameters", *(["left after"] if summary.left else [])], "Int64")
     table = pd.DataFrame(rows).astype(whole)
     return table.sort_values(value_column(metric), ascending=not metric.maximized, kind="stable", ignore_index=True)
 
 
 def slice_of(
-    survey: Survey, values: npt.NDArray[np.float64], x: str, y: str, mode: Mode = "best"
+    summary: MapSummary, values: npt.NDArray[np.float64], x: str, y: str, mode: Mode = "best"
 ) -> npt.NDArray[np.float64]:
     """``values`` of the whole map over two axes, shape (values of y, values of x).
 
     Args:
-        survey: says where the other axes are held.
-        values: one per cell, shape ``survey.shape``.
+        summary: says where the other axes are held.
+        values: one per cell, shape ``summary.shape``.
         x, y: the axes drawn to the right and upwards.
         mode: hold the other axes at the best point, or average over them (over the cells that are known).
     """
-    names = list(survey.space.names)
+    names = list(summary.space.names)
     others = [name for name in names if name not in (x, y)]
     if mode == "average" and others:
         places = tuple(names.index(name) for name in others)
@@ -70,32 +70,32 @@ def slice_of(
         plane = np.where(count > 0, total / np.maximum(count, 1), math.nan)
     else:
         drawn = (names.index(x), names.index(y))
-        plane = values[tuple(slice(None) if i in drawn else at for i, at in enumerate(survey.held_at))]
+        plane = values[tuple(slice(None) if i in drawn else at for i, at in enumerate(summary.held_at))]
     return plane.T if names.index(x) < names.index(y) else plane
 
 
-def zones_table(findings: Findings) -> pd.DataFrame:
+def zones_table(results: SearchResults) -> pd.DataFrame:
     """One row per zone, best first."""
     return pd.DataFrame(
         [
             {
                 "zone": zone.number,
                 **zone.peak,
-                value_column(findings.metric): zone.value,
+                value_column(results.metric): zone.value,
                 "standard error": zone.se,
                 "with neighbours": zone.smoothed,
                 "cells": len(zone.cells),
                 **{f"interval of {name}": interval_text(interval) for name, interval in zone.intervals.items()},
                 "on the rim of": ", ".join(zone.rim),
             }
-            for zone in findings.zones
+            for zone in results.zones
         ]
     )
 
 
-def candidates_table(findings: Findings) -> pd.DataFrame:
+def candidates_table(results: SearchResults) -> pd.DataFrame:
     """One row per candidate."""
-    column = value_column(findings.metric)
+    column = value_column(results.metric)
     return pd.DataFrame(
         [
             {
@@ -105,7 +105,7 @@ def candidates_table(findings: Findings) -> pd.DataFrame:
                 "standard error": c.se,
                 "found by": c.origin,
             }
-            for c in findings.candidates
+            for c in results.candidates
         ]
     )
 

@@ -14,31 +14,31 @@ from zonesearch.core.seeding import FRESH
 from zonesearch.core.trials import Trial
 from zonesearch.report.summaries.columns import value_column
 from zonesearch.report.summaries.learning import own_schedule
-from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.search_results import SearchResults
 
 __all__ = ["pareto_front", "settings_table"]
 
 
-def settings_table(findings: Findings) -> pd.DataFrame:
+def settings_table(results: SearchResults) -> pd.DataFrame:
     """One row per set of parameters that was trained to full length, best first.
 
     Columns: params, the metric by its name (validation, mean over the seeds that took part in choosing; over fresh ones
     where there are no others), seeds, n_parameters, seconds (mean of one training), stage (the first that wanted it).
     """
-    stage_of = {t.identity[0]: r.name for r in reversed(findings.stages) for t in r.wanted}
-    full = [t for t in findings.trials if t.complete and t.epochs >= findings.epochs]
+    stage_of = {t.identity[0]: r.name for r in reversed(results.stages) for t in r.wanted}
+    full = [t for t in results.trials if t.complete and t.epochs >= results.epochs]
     groups: dict[Any, list[Trial]] = {}
-    for trial in full or [t for t in findings.trials if t.complete]:
+    for trial in full or [t for t in results.trials if t.complete]:
         groups.setdefault(trial.training.identity[0], []).append(trial)
-    metric, column = findings.metric, value_column(findings.metric)
+    metric, column = results.metric, value_column(results.metric)
     rows = []
     for params, trials in groups.items():
         choosing = [t for t in trials if t.seed < FRESH] or trials
-        values = [t.value(findings.reading) for t in choosing]
+        values = [t.value(results.reading) for t in choosing]
         rows.append(
             {
-                **{name: dict(params).get(name) for name in findings.space.names},
-                **{name: value for name, value in params if name not in findings.space.names},
+                **{name: dict(params).get(name) for name in results.space.names},
+                **{name: value for name, value in params if name not in results.space.names},
                 column: math.fsum(values) / len(values),
                 "seeds": len(values),
                 "parameters": next((t.n_parameters for t in trials if t.n_parameters is not None), None),
@@ -49,8 +49,8 @@ def settings_table(findings: Findings) -> pd.DataFrame:
     if not rows:
         return pd.DataFrame()
     table = pd.DataFrame(rows).astype({"parameters": "Int64"})
-    if "schedule" in table and "schedule" not in findings.space.names:
-        table["schedule"] = table["schedule"].fillna(own_schedule(findings))
+    if "schedule" in table and "schedule" not in results.space.names:
+        table["schedule"] = table["schedule"].fillna(own_schedule(results))
     last = [column, "seeds", "parameters", "seconds", "stage"]
     table = table[[*(c for c in table.columns if c not in last), *last]]
     return table.sort_values(column, ascending=not metric.maximized, kind="stable", ignore_index=True)

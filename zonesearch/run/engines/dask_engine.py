@@ -1,13 +1,13 @@
 """Training on a Dask cluster: many machines, online.
 
 Dask owns what is hard about it: workers that come, go and die, where a task runs, and running it again elsewhere.
-Nothing of that is rebuilt here. A bundle is one task; its trials come back, and are recorded, as soon as it is done.
+Nothing of that is rebuilt here. A job is one task; its trials come back, and are recorded, as soon as it is done.
 
 When a worker dies the scheduler runs its tasks again elsewhere, and gives a task up after several such deaths
 (``distributed.scheduler.allowed-failures``). It cannot know which of the tasks on a dead worker was to blame, so what
 it gives up is tried once more at the end, one training at a time, before it is recorded as failed.
 
-With a ``timeout`` a worker has each bundle trained by a process of its own, which it can kill: Dask cannot end a task
+With a ``timeout`` a worker has each job trained by a process of its own, which it can kill: Dask cannot end a task
 that does not want to end. A training that kills that process then costs itself only, and no worker.
 """
 
@@ -34,12 +34,12 @@ from typing import Any
 import cloudpickle
 from distributed import Client, Future, KilledWorker, LocalCluster, get_worker
 
-from zonesearch.core.objective import Bundle, Objective, Report
+from zonesearch.core.objective import Job, Objective, Report
 from zonesearch.core.trials import Trial
 from zonesearch.errors import ObjectiveError, StoreError, StudyError, ZoneSearchError
 from zonesearch.run.engines.engine import THREAD_VARIABLES, EngineOptions, OnProgress, OnTrials, order_of_work
 from zonesearch.run.engines.processes import Processes, pickled
-from zonesearch.run.engines.worker import failed, train_bundle
+from zonesearch.run.engines.worker import failed, train_job
 from zonesearch.run.storage.provenance import machine
 
 __all__ = ["Dask", "open_dask"]
@@ -49,14 +49,14 @@ _SILENT_S = 10.0  # without a word for so long, it is asked whether there are wo
 _LOST = (OSError, CancelledError, RuntimeError, AttributeError)
 """What fetching a result raises when the scheduler is gone: refused or closed connections, futures cancelled meanwhile,
 and distributed's own stumbling over what it has dropped by then (``None.with_traceback``)."""
-_SAY_S = 0.5  # a bundle under way speaks at most this often
+_SAY_S = 0.5  # a job under way speaks at most this often
 
 
 class Dask:
-    """Trains on the workers of a Dask cluster, one bundle a worker process at a time.
+    """Trains on the workers of a Dask cluster, one job a worker process at a time.
 
     Workers may come and go while it runs. If any worker offers the resource ``GPU`` (``dask worker ... --resources
-    GPU=1``), each bundle takes one, so that a GPU has one bundle.
+    GPU=1``), each job takes one, so that a GPU has one job.
 
     Args:
         address: ``HOST:PORT`` of a scheduler that runs, or ``local`` for a cluster of processes on this machine.
@@ -99,7 +99,7 @@ class Dask:
         except (OSError, ValueError) as error:
             self._silence.close()
             raise StoreError(
-                f"no Dask scheduler answers at {address} ({error}). Start one there with `dask scheduler`, or mend "
+                f"no Dask scheduler answers at {address} ({error}). Start one there with `dask scheduler`, or fix "
                 f"the address of --engine dask://HOST:PORT"
             ) from error
 
@@ -111,46 +111,46 @@ class Dask:
     def run(
         self,
         objective: Objective,
-        bundles: Sequence[Bundle],
+        jobs: Sequence[Job],
         on_trials: OnTrials,
         on_progress: OnProgress | None = None,
     ) -> None:
-        """Train all ``bundles`` (see :class:`zonesearch.run.engines.engine.Engine`).
+        """Train all ``jobs`` (see :class:`zonesearch.run.engines.engine.Engine`).
 
         Raises:
             StoreError: the scheduler is lost; what came before is recorded.
         """
-        if not bundles:
+        if not jobs:
             return
-        suspects = self._run_all(objective, order_of_work(bundles), on_trials, on_progress)
-        for bundle in suspects:
-            for training in bundle.trainings:
+        suspects = self._run_all(objective, order_of_work(jobs), on_trials, on_progress)
+        for job in suspects:
+            for training in job.trainings:
                 # Twice, since a worker that dies may take with it what others had begun or were about to need.
-                alone = [Bundle((training,), bundle.cost)]
+                alone = [Job((training,), job.cost)]
                 if all(self._run_all(objective, alone, on_trials, on_progress) for _ in range(2)):
                     error = "every worker that trained this died (out of memory? the worker's log says so)"
                     on_trials([failed(training, error, self._where())])
 
     def _run_all(
-        self, objective: Objective, bundles: Sequence[Bundle], on_trials: OnTrials, on_progress: OnProgress | None
-    ) -> list[Bundle]:
-        """Train ``bundles``; those that the scheduler gave up."""
+        self, objective: Objective, jobs: Sequence[Job], on_trials: OnTrials, on_progress: OnProgress | None
+    ) -> list[Job]:
+        """Train ``jobs``; those that the scheduler gave up."""
         heard = self._heard = queue.SimpleQueue()
         if on_progress:
             self._client.subscribe_topic(_TOPIC, self._hear)
-        suspects: list[Bundle] = []
-        under_way = self._submit(objective, bundles, say=on_progress is not None)
+        suspects: list[Job] = []
+        under_way = self._submit(objective, jobs, say=on_progress is not None)
         try:
             while under_way:
                 done, shares = _drain(heard, self._say_who_is_missing)
                 came: list[Trial] = []
                 for future in done:
-                    bundle = under_way.pop(future, None)
-                    if bundle is None:
+                    job = under_way.pop(future, None)
+                    if job is None:
                         continue
-                    trials = self._came(future, bundle)
+                    trials = self._came(future, job)
                     if trials is None:
-                        suspects.append(bundle)
+                        suspects.append(job)
                     else:
                         came.extend(trials)
                 if came:
@@ -167,15 +167,15 @@ class Dask:
                     self._client.unsubscribe_topic(_TOPIC)
         return suspects
 
-    def _submit(self, objective: Objective, bundles: Sequence[Bundle], say: bool) -> dict[Future[Any], Bundle]:
+    def _submit(self, objective: Objective, jobs: Sequence[Job], say: bool) -> dict[Future[Any], Job]:
         workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
         resources = {"GPU": 1} if any(worker["resources"].get("GPU") for worker in workers) else None
         name = f"zonesearch-{uuid.uuid4().hex}"
         # One graph for all of them: the scheduler then keeps them in a queue, and hands one to each free worker.
         futures = self._client.map(
             _train,
-            bundles,
-            key=[(name, i) for i in range(len(bundles))],
+            jobs,
+            key=[(name, i) for i in range(len(jobs))],
             resources=resources,
             pure=False,
             sent=self._send(objective),
@@ -184,12 +184,12 @@ class Dask:
             timeout=self._timeout,
         )
         heard = self._heard
-        under_way = dict(zip(futures, bundles, strict=True))
+        under_way = dict(zip(futures, jobs, strict=True))
         for future in under_way:
             future.add_done_callback(heard.put)
         return under_way
 
-    def _came(self, future: Future[Any], bundle: Bundle) -> list[Trial] | None:
+    def _came(self, future: Future[Any], job: Job) -> list[Trial] | None:
         """The trials of a task that ended; None when the scheduler gave it up.
 
         Raises:
@@ -206,7 +206,7 @@ class Dask:
             raise
         except ImportError as error:
             raise ObjectiveError(
-                f"a Dask worker lacks code that the training needs ({error}). Install the same packages in the "
+                f"a Dask worker is missing code that the training needs ({error}). Install the same packages in the "
                 f"environment of every worker"
             ) from error
         except Exception as error:  # the trials could not be brought back
@@ -215,7 +215,7 @@ class Dask:
             if (future.status != "error" and isinstance(error, _LOST)) or future.status in ("cancelled", "lost"):
                 raise self._lost() from error
             text = "".join(traceback.format_exception(error))
-            return [failed(training, text, self._where()) for training in bundle.trainings]
+            return [failed(training, text, self._where()) for training in job.trainings]
         return trials
 
     def _say_who_is_missing(self) -> None:
@@ -224,14 +224,14 @@ class Dask:
         if alone and not self._alone:
             warnings.warn(
                 f"no worker is connected to the Dask scheduler at {self._address}: the trainings wait for one. Start "
-                f"some there with `dask worker {self._address}`",
+                f"some with `dask worker {self._address}`",
                 stacklevel=4,
             )
         self._alone = alone
 
     def _lost(self) -> StoreError:
         return StoreError(
-            f"the connection to the Dask scheduler at {self._address} is lost. What came back is recorded: start "
+            f"the connection to the Dask scheduler at {self._address} was lost. Finished trainings are recorded: start "
             f"the scheduler and its workers again, then run again to train the rest"
         )
 
@@ -283,7 +283,7 @@ def open_dask(address: str, options: EngineOptions) -> Dask:
 def _drain(
     heard: queue.SimpleQueue[Any], while_silent: Callable[[], None]
 ) -> tuple[list[Future[Any]], dict[str, float]]:
-    """Wait until something was heard, then take all of it: tasks that ended, and the last share of each bundle."""
+    """Wait until something was heard, then take all of it: tasks that ended, and the last share of each job."""
     done: list[Future[Any]] = []
     shares: dict[str, float] = {}
     while True:
@@ -329,7 +329,7 @@ def _hold(data: bytes) -> bytes:
     return data
 
 
-def _train(bundle: Bundle, sent: bytes, provenance: Mapping[str, Any], say: bool, timeout: float | None) -> list[Trial]:
+def _train(job: Job, sent: bytes, provenance: Mapping[str, Any], say: bool, timeout: float | None) -> list[Trial]:
     global _loaded
     worker = get_worker()
     said = time.monotonic()
@@ -339,25 +339,23 @@ def _train(bundle: Bundle, sent: bytes, provenance: Mapping[str, Any], say: bool
         nonlocal said
         if say and time.monotonic() - said > _SAY_S:
             said = time.monotonic()
-            worker.log_event(_TOPIC, (bundle.key, float(share)))
+            worker.log_event(_TOPIC, (job.key, float(share)))
 
     # Dask's workers are daemons, which may start no process; an objective may want to, for a DataLoader say.
     multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
     with _one_at_a_time:
         if timeout is not None:
-            return _train_apart(bundle, sent, provenance, report, timeout)
+            return _train_apart(job, sent, provenance, report, timeout)
         if _loaded is None or _loaded[0] != sent:
             _loaded = sent, cloudpickle.loads(sent)
-        return list(train_bundle(_loaded[1], bundle, report, provenance))
+        return list(train_job(_loaded[1], job, report, provenance))
 
 
 _crew: tuple[Any, Processes] | None = None
 """The process that trains for this worker, and what it was made for."""
 
 
-def _train_apart(
-    bundle: Bundle, sent: bytes, provenance: Mapping[str, Any], report: Report, timeout: float
-) -> list[Trial]:
+def _train_apart(job: Job, sent: bytes, provenance: Mapping[str, Any], report: Report, timeout: float) -> list[Trial]:
     """Train in a process of this worker, which lives as long as what is asked of it stays the same."""
     global _crew
     wanted = timeout, provenance
@@ -370,7 +368,7 @@ def _train_apart(
         _crew = wanted, Processes(1, int(threads) if threads.isdecimal() else 1, (), provenance, timeout)
         atexit.register(_end_crew)
     came: list[Trial] = []
-    _crew[1].run(sent, [bundle], came.extend, lambda key, share: report(share))
+    _crew[1].run(sent, [job], came.extend, lambda key, share: report(share))
     return came
 
 

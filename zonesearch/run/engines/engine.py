@@ -1,4 +1,4 @@
-"""The face of every engine: what takes bundles, has each trained somewhere, and hands the trials on as they come.
+"""The face of every engine: what takes jobs, has each trained somewhere, and hands the trials on as they come.
 
 An engine decides nothing about the search. Those that ship are ``in_process``, the twin that tests and debuggers use,
 ``processes`` and ``dask_engine``; a plug-in of the group ``zonesearch.engines`` is another. All give the same trials.
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol
 
-from zonesearch.core.objective import Bundle, Objective
+from zonesearch.core.objective import Job, Objective
 from zonesearch.core.trials import Trial
 
 __all__ = ["THREAD_VARIABLES", "Engine", "EngineOptions", "OnProgress", "OnTrials", "order_of_work"]
@@ -20,7 +20,7 @@ OnTrials = Callable[[list[Trial]], None]
 """Called, in the thread that called ``run``, with the trials that came back together; never with an empty list."""
 
 OnProgress = Callable[[str, float], None]
-"""Called, in the thread that called ``run``, with the key of a bundle under way and the share of it that is done."""
+"""Called, in the thread that called ``run``, with the key of a job under way and the share of it that is done."""
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 """The environment variables by which numerical libraries are told how many threads to use."""
@@ -49,21 +49,21 @@ class EngineOptions:
 
 
 class Engine(Protocol):
-    """Where bundles are trained. Used in a ``with`` statement, which ends its processes."""
+    """Where jobs are trained. Used in a ``with`` statement, which ends its processes."""
 
     @property
     def n_workers(self) -> int:
-        """How many bundles run at the same time (now, where that can change)."""
+        """How many jobs run at the same time (now, where that can change)."""
         ...
 
     def run(
         self,
         objective: Objective,
-        bundles: Sequence[Bundle],
+        jobs: Sequence[Job],
         on_trials: OnTrials,
         on_progress: OnProgress | None = None,
     ) -> None:
-        """Train all ``bundles``, the longest first; return when each training has been handed to ``on_trials``.
+        """Train all ``jobs``, the longest first; return when each training has been handed to ``on_trials``.
 
         A training that raises, or that takes its process with it again and again, comes back as a failed trial. What
         ``on_trials`` raises ends the run, as Ctrl-C does; trials handed on before stay.
@@ -81,11 +81,11 @@ class Engine(Protocol):
         ...
 
 
-def order_of_work(bundles: Sequence[Bundle]) -> list[Bundle]:
-    """The order in which bundles start.
+def order_of_work(jobs: Sequence[Job]) -> list[Job]:
+    """The order in which jobs start.
 
     The shortest one says soonest whether anything works here; then the longest, so that none is left for the end, when
     the other workers idle.
     """
-    ordered = sorted(bundles, key=lambda bundle: (-bundle.cost, bundle.key))
+    ordered = sorted(jobs, key=lambda job: (-job.cost, job.key))
     return ordered[-1:] + ordered[:-1]

@@ -8,15 +8,15 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
-from zonesearch.core.objective import Bundle, Objective
+from zonesearch.core.objective import Job, Objective
 from zonesearch.run.engines.engine import THREAD_VARIABLES, OnProgress, OnTrials, order_of_work
-from zonesearch.run.engines.worker import train_bundle
+from zonesearch.run.engines.worker import train_job
 
 __all__ = ["InProcess", "threads"]
 
 
 class InProcess:
-    """Trains in the calling process, one bundle after the other."""
+    """Trains in the calling process, one job after the other."""
 
     n_workers = 1
 
@@ -27,24 +27,22 @@ class InProcess:
     def run(
         self,
         objective: Objective,
-        bundles: Sequence[Bundle],
+        jobs: Sequence[Job],
         on_trials: OnTrials,
         on_progress: OnProgress | None = None,
     ) -> None:
-        """Train all ``bundles`` (see :class:`~zonesearch.run.engines.engine.Engine`)."""
+        """Train all ``jobs`` (see :class:`~zonesearch.run.engines.engine.Engine`)."""
         with threads(self._threads):
-            for bundle in order_of_work(bundles):
-                self._run_one(objective, bundle, on_trials, on_progress)
+            for job in order_of_work(jobs):
+                self._run_one(objective, job, on_trials, on_progress)
 
-    def _run_one(
-        self, objective: Objective, bundle: Bundle, on_trials: OnTrials, on_progress: OnProgress | None
-    ) -> None:
+    def _run_one(self, objective: Objective, job: Job, on_trials: OnTrials, on_progress: OnProgress | None) -> None:
         def report(share: float) -> None:
             if on_progress is not None:
-                on_progress(bundle.key, share)
+                on_progress(job.key, share)
 
-        # Handed on whole: a bundle that was cut short runs again as it was, so that it gives the same trials.
-        on_trials(list(train_bundle(objective, bundle, report, self._provenance)))
+        # Handed on whole: a job that was cut short runs again as it was, so that it gives the same trials.
+        on_trials(list(train_job(objective, job, report, self._provenance)))
 
     def __enter__(self) -> InProcess:
         return self

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from zonesearch.core.objective import Bundle, Objective, Report
+from zonesearch.core.objective import Job, Objective, Report
 from zonesearch.core.trials import Training, Trial
 from zonesearch.run.engines.engine import Engine
 from zonesearch.run.engines.runner import open_engine
@@ -36,12 +36,12 @@ class _Limited:
         self.fingerprint = objective.fingerprint
         self.check = objective.check
 
-    def bundles(self, trainings: Sequence[Training]) -> list[Bundle]:
-        return self._objective.bundles(trainings)
+    def jobs(self, trainings: Sequence[Training]) -> list[Job]:
+        return self._objective.jobs(trainings)
 
-    def train(self, bundle: Bundle, report: Report) -> Iterator[Trial]:
+    def train(self, job: Job, report: Report) -> Iterator[Trial]:
         came: list[Trial] = []
-        self._crew.run(self._objective, [bundle], came.extend, lambda key, share: report(share))
+        self._crew.run(self._objective, [job], came.extend, lambda key, share: report(share))
         return iter(came)
 
     def __getattr__(self, name: str) -> Any:

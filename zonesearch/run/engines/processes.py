@@ -1,14 +1,14 @@
 """Training in several processes of this machine.
 
 Each worker is a loky pool of its own with a single process. When a process dies (the kernel's out-of-memory killer
-does that), only its own pool is broken: which bundle was to blame is known exactly, and the other workers go on. One
+does that), only its own pool is broken: which job was to blame is known exactly, and the other workers go on. One
 pool of many processes, in contrast, gives up everything that was under way and does not say whose fault it was.
 
-A bundle whose process dies is started again; when it dies again it is taken apart, and a training that kills its
+A job whose process dies is started again; when it dies again it is taken apart, and a training that kills its
 process once more, alone, is recorded as failed.
 
-With a ``timeout`` the process of a bundle that takes longer is killed, whatever it is stuck in. The clock runs in the
-worker, from the first try on: what starting a process and loading torch take is no training's fault. A bundle of
+With a ``timeout`` the process of a job that takes longer is killed, whatever it is stuck in. The clock runs in the
+worker, from the first try on: what starting a process and loading torch take is no training's fault. A job of
 several trainings has that many times the limit, is then taken apart, and each training that is too slow alone is
 recorded as failed; it is not tried again, since a second try would take as long.
 """
@@ -40,46 +40,46 @@ import cloudpickle
 from loky import BrokenProcessPool, ProcessPoolExecutor
 from loky.process_executor import ShutdownExecutorError
 
-from zonesearch.core.objective import SHARED_DATA, Bundle, Objective, SharesData
+from zonesearch.core.objective import SHARED_DATA, Job, Objective, SharesData
 from zonesearch.core.trials import Trial
 from zonesearch.errors import ObjectiveError, ZoneSearchError
 from zonesearch.run.engines.engine import THREAD_VARIABLES, OnProgress, OnTrials, order_of_work
 from zonesearch.run.engines.scratch import PREFIX, mark_alive, remove_abandoned
-from zonesearch.run.engines.worker import failed, train_bundle
+from zonesearch.run.engines.worker import failed, train_job
 from zonesearch.run.storage.provenance import machine
 
 __all__ = ["Processes", "pickled"]
 
-_LOOK_S = 0.25  # how often the progress of bundles under way is looked at
+_LOOK_S = 0.25  # how often the progress of jobs under way is looked at
 _SHARE = struct.Struct("dd")  # the share that is done, and when the time is up (time.monotonic(); 0: never)
 _DIED = (
-    "the process that trained this ended without an answer{how}, {n} times (out of memory? the kernel log says so): "
+    "the process that trained this ended without a result{how}, {n} times (out of memory? the kernel log says so): "
     "a smaller network or batch, or fewer workers at a time, needs less"
 )
 _TIMED_OUT = "timed out after {limit:g} s: its process was ended ([run] timeout, --timeout)"
 
 
 @dataclass(frozen=True)
-class _Job:
-    """A bundle to be trained, and how often a process has died of it."""
+class _Attempt:
+    """A job to be trained, and how often a process has died of it."""
 
-    bundle: Bundle
+    job: Job
     n_deaths: int = 0
 
-    def after_death(self) -> list[_Job]:
+    def after_death(self) -> list[_Attempt]:
         """What to try next; nothing when it is a training alone that died before."""
         if self.n_deaths == 0:
-            return [_Job(self.bundle, 1)]
-        if len(self.bundle.trainings) == 1:
+            return [_Attempt(self.job, 1)]
+        if len(self.job.trainings) == 1:
             return []
         return self._apart()
 
-    def after_timeout(self) -> list[_Job]:
+    def after_timeout(self) -> list[_Attempt]:
         """What to try next; nothing for a training alone."""
-        return self._apart() if len(self.bundle.trainings) > 1 else []
+        return self._apart() if len(self.job.trainings) > 1 else []
 
-    def _apart(self) -> list[_Job]:
-        return [_Job(Bundle((training,), self.bundle.cost), self.n_deaths) for training in self.bundle.trainings]
+    def _apart(self) -> list[_Attempt]:
+        return [_Attempt(Job((training,), self.job.cost), self.n_deaths) for training in self.job.trainings]
 
 
 class Processes:
@@ -130,59 +130,61 @@ class Processes:
     def run(
         self,
         objective: Objective | bytes,
-        bundles: Sequence[Bundle],
+        jobs: Sequence[Job],
         on_trials: OnTrials,
         on_progress: OnProgress | None = None,
     ) -> None:
-        """Train all ``bundles`` (see :class:`.engine.Engine`); bytes are an objective, pickled."""
-        waiting = deque(_Job(bundle) for bundle in order_of_work(bundles))
+        """Train all ``jobs`` (see :class:`.engine.Engine`); bytes are an objective, pickled."""
+        waiting = deque(_Attempt(job) for job in order_of_work(jobs))
         if not waiting:
             return
         sent = self._send(objective)
-        under_way: dict[Future[list[Trial]], tuple[int, _Job]] = {}
+        under_way: dict[Future[list[Trial]], tuple[int, _Attempt]] = {}
         idle = list(range(self.n_workers))
         try:
             while waiting or under_way:
                 while waiting and idle:
-                    worker, job = idle.pop(), waiting.popleft()
-                    under_way[self._start(worker, job, sent)] = worker, job
+                    worker, attempt = idle.pop(), waiting.popleft()
+                    under_way[self._start(worker, attempt, sent)] = worker, attempt
                 looks = on_progress is not None or self._timeout is not None
                 done, _ = wait(under_way, timeout=_LOOK_S if looks else None, return_when=FIRST_COMPLETED)
                 late = [future for future, (worker, _) in under_way.items() if self._is_late(worker)]
                 came: list[Trial] = []
                 for future in dict.fromkeys([*done, *late]):
-                    worker, job = under_way.pop(future)
+                    worker, attempt = under_way.pop(future)
                     idle.append(worker)
-                    trials, again = self._finished(future, worker, job)
+                    trials, again = self._finished(future, worker, attempt)
                     came.extend(trials)
                     waiting.extendleft(reversed(again))
                 if came:
                     on_trials(came)
                 if on_progress:
-                    for worker, job in under_way.values():
-                        on_progress(job.bundle.key, self._share(worker))
+                    for worker, attempt in under_way.values():
+                        on_progress(attempt.job.key, self._share(worker))
         except BaseException:
             for pool in self._pools.values():
                 _settle(pool)
             self._end()  # nothing that is under way may go on, or be mistaken for the work of a later run
             raise
 
-    def _start(self, worker: int, job: _Job, sent: Path) -> Future[list[Trial]]:
+    def _start(self, worker: int, attempt: _Attempt, sent: Path) -> Future[list[Trial]]:
         self._shares[worker * _SHARE.size : (worker + 1) * _SHARE.size] = _SHARE.pack(0.0, 0.0)
-        for _ in range(2):  # an idle process may have been killed since it finished its last bundle
+        for _ in range(2):  # an idle process may have been killed since it finished its last job
             pool = self._pools.get(worker)
             if pool is None:
                 pool = self._pools[worker] = self._new_pool(worker)
             try:
                 return pool.submit(  # type: ignore[no-any-return]
-                    _train, sent, job.bundle, worker, self._provenance, self._timeout
+                    _train, sent, attempt.job, worker, self._provenance, self._timeout
                 )
             except BrokenProcessPool:
                 self._pools.pop(worker).shutdown(wait=True, kill_workers=True)
-        raise ObjectiveError("worker processes end as soon as they are started: see the messages above")
+        raise ObjectiveError("worker processes exit as soon as they start: see the messages above")
 
-    def _finished(self, future: Future[list[Trial]], worker: int, job: _Job) -> tuple[list[Trial], list[_Job]]:
-        """What came of a job: trials to record, and jobs to try again.
+    def _finished(
+        self, future: Future[list[Trial]], worker: int, attempt: _Attempt
+    ) -> tuple[list[Trial], list[_Attempt]]:
+        """What came of a attempt: trials to record, and attempts to try again.
 
         Raises:
             ZoneSearchError: what the objective raised for a person to mend.
@@ -193,22 +195,22 @@ class Processes:
                 return future.result(), []
             assert self._timeout is not None
             self._pools.pop(worker).shutdown(wait=True, kill_workers=True)
-            again = job.after_timeout()
+            again = attempt.after_timeout()
             seconds = self._timeout
             error = _TIMED_OUT.format(limit=seconds)
         except ZoneSearchError:
             raise
         except BrokenProcessPool as death:
             self._pools.pop(worker).shutdown(wait=True, kill_workers=True)
-            again = job.after_death()
-            error = self._last_words(worker) + _DIED.format(n=job.n_deaths + 1, how=_how_it_died(death))
+            again = attempt.after_death()
+            error = self._last_words(worker) + _DIED.format(n=attempt.n_deaths + 1, how=_how_it_died(death))
         except Exception as problem:  # the trials could not be brought back: a result that cannot be pickled
-            again, error = [], f"the trials could not be brought back from the worker process: {problem}"
+            again, error = [], f"the trials could not be returned from the worker process: {problem}"
         if again:
             return [], again
         began = datetime.now(UTC) - timedelta(seconds=seconds)
         where = {**machine(), **self._provenance, "started": began.isoformat(timespec="milliseconds")}
-        return [failed(training, error, where, seconds) for training in job.bundle.trainings], []
+        return [failed(training, error, where, seconds) for training in attempt.job.trainings], []
 
     def _share(self, worker: int) -> float:
         return float(_SHARE.unpack_from(self._shares, worker * _SHARE.size)[0])
@@ -284,14 +286,14 @@ def _how_it_died(death: BrokenProcessPool) -> str:
     if found is None:
         return ""
     name, code = found[1], int(found[2])
-    return f" (killed by {name})" if code < 0 else f" (it left with exit status {code})"
+    return f" (killed by {name})" if code < 0 else f" (it exited with status {code})"
 
 
 def _settle(pool: ProcessPoolExecutor, within_s: float = 5.0) -> None:
     """Return when ``pool`` has taken up all it was given, even by a call that Ctrl-C cut short.
 
-    Its manager thread prints a traceback when the pool is ended between the submission of a job and its start. Jobs
-    are taken up in order, so one more job that has begun says that those before it have.
+    Its manager thread prints a traceback when the pool is ended between the submission of a attempt and its start. Jobs
+    are taken up in order, so one more attempt that has begun says that those before it have.
     """
     try:
         last = pool.submit(os.getpid)
@@ -317,8 +319,9 @@ def pickled(objective: Objective) -> bytes:
         return bytes(cloudpickle.dumps(objective))
     except Exception as error:
         raise ObjectiveError(
-            f"the objective cannot be sent to a worker process ({type(error).__name__}: {error}). Leave out of it what "
-            f"holds open files, connections or locks, or train in this process (workers = 1, and no timeout)"
+            f"the objective cannot be sent to a worker process ({type(error).__name__}: {error}). Remove "
+            f"anything that holds open "
+            f"files, connections or locks, or train in this process (workers = 1, and no timeout)"
         ) from error
 
 
@@ -353,9 +356,7 @@ def _load(modules: Sequence[str]) -> None:
             import_module(module)
 
 
-def _train(
-    sent: Path, bundle: Bundle, worker: int, provenance: Mapping[str, Any], timeout: float | None
-) -> list[Trial]:
+def _train(sent: Path, job: Job, worker: int, provenance: Mapping[str, Any], timeout: float | None) -> list[Trial]:
     global _loaded
     if _loaded is None or _loaded[0] != sent:
         try:
@@ -382,7 +383,7 @@ def _train(
             end = time.monotonic() + n_trainings * timeout
             say()
 
-    trials = list(train_bundle(_loaded[1], bundle, report, provenance, begin))
+    trials = list(train_job(_loaded[1], job, report, provenance, begin))
     end = 0.0
     say()
     return trials

@@ -43,7 +43,7 @@ def open_engine(
             leaves the choice to the objective.
         provenance: what is recorded with each trial beside the machine: the shard, ...
         timeout: the longest a training may take, in seconds; what takes longer is ended with its process, and comes
-            back as a failed trial. A bundle of k trainings has k times as long.
+            back as a failed trial. A job of k trainings has k times as long.
         apart: train in a process of its own even with one worker.
 
     Raises:

@@ -1,7 +1,7 @@
-"""One bundle, trained to the end whatever happens: the part of an engine that runs on the worker.
+"""One job, trained to the end whatever happens: the part of an engine that runs on the worker.
 
 A training that fails is a result. An exception that escapes the objective costs a second try, one training at a time
-so that one bad training does not take its bundle with it; after that it is recorded as failed with its traceback.
+so that one bad training does not take its job with it; after that it is recorded as failed with its traceback.
 Only errors that a person has to mend (``ZoneSearchError``: data that is not there, a function that returns a word)
 go through, because the next thousand trainings would meet them too.
 """
@@ -14,29 +14,29 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from zonesearch.core.objective import Bundle, Objective, Report
+from zonesearch.core.objective import Job, Objective, Report
 from zonesearch.core.trials import Training, Trial
 from zonesearch.errors import ZoneSearchError
 from zonesearch.run.storage.provenance import machine
 
-__all__ = ["failed", "train_bundle"]
+__all__ = ["failed", "train_job"]
 
 _LONGEST_LINE, _MOST_LINES = 1_000, 200
 """Characters of a line and lines of an error that are recorded."""
 
 
-def train_bundle(
+def train_job(
     objective: Objective,
-    bundle: Bundle,
+    job: Job,
     report: Report,
     provenance: Mapping[str, Any] | None = None,
     on_try: Callable[[int], None] = lambda n_trainings: None,
 ) -> Iterator[Trial]:
-    """Exactly one trial for each training of ``bundle``, as they finish.
+    """Exactly one trial for each training of ``job``, as they finish.
 
     Args:
         objective: what trains.
-        bundle: what is trained.
+        job: what is trained.
         report: called with the share that is done, 0 to 1.
         provenance: what the engine knows about where this runs; the machine and the start are added.
         on_try: called before each try with the number of trainings in it, for whoever limits its time.
@@ -45,11 +45,11 @@ def train_bundle(
         ZoneSearchError: the objective cannot be trained as asked; nothing to be recorded.
     """
     where = {**machine(), **(provenance or {}), "started": datetime.now(UTC).isoformat(timespec="milliseconds")}
-    missing = {training.identity: training for training in bundle.trainings}
+    missing = {training.identity: training for training in job.trainings}
     error = ""
-    on_try(len(bundle.trainings))
+    on_try(len(job.trainings))
     try:
-        for trial in _asked_for(objective, bundle, report, missing):
+        for trial in _asked_for(objective, job, report, missing):
             yield _placed(trial, where)
         error = "the objective returned no trial for this training"
     except ZoneSearchError:
@@ -60,7 +60,7 @@ def train_bundle(
         alone = {training.identity: training}
         on_try(1)
         try:
-            for trial in _asked_for(objective, Bundle((training,), bundle.cost), report, alone):
+            for trial in _asked_for(objective, Job((training,), job.cost), report, alone):
                 yield _placed(trial, where)
         except ZoneSearchError:
             raise
@@ -93,9 +93,9 @@ def shortened(error: str) -> str:
     return "\n".join(lines) + ("\n" if error.endswith("\n") else "")
 
 
-def _asked_for(objective: Objective, bundle: Bundle, report: Report, missing: dict[Any, Training]) -> Iterator[Trial]:
+def _asked_for(objective: Objective, job: Job, report: Report, missing: dict[Any, Training]) -> Iterator[Trial]:
     """What the objective yields, each training once; takes it out of ``missing``."""
-    for trial in objective.train(bundle, report):
+    for trial in objective.train(job, report):
         if missing.pop(trial.training.identity, None) is not None:
             yield trial
 

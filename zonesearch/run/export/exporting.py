@@ -10,7 +10,7 @@ from zonesearch.run.export.tracked import Tracked, tracked
 from zonesearch.run.recorded import read_run, study_of
 from zonesearch.run.sharing import describe_by
 from zonesearch.run.storage.run_folder import RunFolder
-from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.search_results import SearchResults
 
 __all__ = ["Exported", "export_to_mlflow", "export_to_tensorboard"]
 
@@ -43,10 +43,10 @@ def export_to_mlflow(run: str | Path, uri: str, *, experiment: str | None = None
     """
     from zonesearch.run.export.mlflow import MlflowTracking
 
-    findings, trainings = _told(run)
+    results, trainings = _told(run)
     tracking = MlflowTracking(uri)
-    n_new = tracking.write(findings, trainings, experiment)
-    return Exported(tracking.run_id, n_new, len(findings.trials))
+    n_new = tracking.write(results, trainings, experiment)
+    return Exported(tracking.run_id, n_new, len(results.trials))
 
 
 def export_to_tensorboard(run: str | Path, folder: str | Path) -> Exported:
@@ -57,13 +57,13 @@ def export_to_tensorboard(run: str | Path, folder: str | Path) -> Exported:
     """
     from zonesearch.run.export.tensorboard import TensorBoardFolder
 
-    findings, trainings = _told(run)
+    results, trainings = _told(run)
     board = TensorBoardFolder(Path(folder))
-    n_new = board.write(findings, trainings, time.time())
-    return Exported(str(board.study_folder), n_new, len(findings.trials))
+    n_new = board.write(results, trainings, time.time())
+    return Exported(str(board.study_folder), n_new, len(results.trials))
 
 
-def _told(run: str | Path) -> tuple[Findings, list[Tracked]]:
-    findings = read_run(run)[0]
-    describe = describe_by(study_of(RunFolder.open(run)), findings.trials)
-    return findings, [tracked(trial, describe(trial), time.time()) for trial in findings.trials]
+def _told(run: str | Path) -> tuple[SearchResults, list[Tracked]]:
+    results = read_run(run)[0]
+    describe = describe_by(study_of(RunFolder.open(run)), results.trials)
+    return results, [tracked(trial, describe(trial), time.time()) for trial in results.trials]

@@ -18,7 +18,7 @@ from typing import Any
 from zonesearch.errors import StoreError
 from zonesearch.run.export.tracked import Tracked, study_facts, study_values
 from zonesearch.run.storage.urls import shown_url
-from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.search_results import SearchResults
 
 __all__ = ["MlflowTracking"]
 
@@ -55,11 +55,11 @@ class MlflowTracking:
         with self._errors():
             self._client = MlflowClient(tracking_uri=uri)
 
-    def write(self, findings: Findings, trainings: Iterable[Tracked], experiment: str | None = None) -> int:
+    def write(self, results: SearchResults, trainings: Iterable[Tracked], experiment: str | None = None) -> int:
         """Add what the server does not have yet; the number of trainings that were added or went on.
 
         Args:
-            findings: the run as it stands.
+            results: the run as it stands.
             trainings: all of its trainings.
             experiment: the name of the MLflow experiment; by default the study's.
 
@@ -67,12 +67,12 @@ class MlflowTracking:
             StoreError: the server does not answer. What was added before stays; the same call goes on later.
         """
         with self._errors():
-            place = self._experiment(experiment or findings.name)
-            self.run_id = parent = self._parent(place, findings)
+            place = self._experiment(experiment or results.name)
+            self.run_id = parent = self._parent(place, results)
             told = {training.key: training for training in trainings}
             known = self._children(place, parent, told)
             n = sum(self._training(place, parent, training, known.get(key)) for key, training in told.items())
-            self._study(parent, findings)
+            self._study(parent, results)
         return n
 
     def _experiment(self, name: str) -> str:
@@ -85,11 +85,11 @@ class MlflowTracking:
             )
         return str(found.experiment_id)
 
-    def _parent(self, place: str, findings: Findings) -> str:
-        for run in self._search(place, f"tags.`{_STUDY}` = '{findings.fingerprint}'"):
+    def _parent(self, place: str, results: SearchResults) -> str:
+        for run in self._search(place, f"tags.`{_STUDY}` = '{results.fingerprint}'"):
             return str(run.info.run_id)
-        run = self._client.create_run(place, run_name=findings.name, tags={_STUDY: findings.fingerprint})
-        facts = study_facts(findings)
+        run = self._client.create_run(place, run_name=results.name, tags={_STUDY: results.fingerprint})
+        facts = study_facts(results)
         self._log(run.info.run_id, params={name: facts[name] for name in ("space", "stages", "metric")})
         return str(run.info.run_id)
 
@@ -131,20 +131,20 @@ class MlflowTracking:
         self._client.set_terminated(run_id, "FINISHED" if training.complete else "FAILED", int(1000 * end))
         return True
 
-    def _study(self, parent: str, findings: Findings) -> None:
+    def _study(self, parent: str, results: SearchResults) -> None:
         """How the study stands now, where that is not what stands there."""
-        facts, values = study_facts(findings), study_values(findings)
+        facts, values = study_facts(results), study_values(results)
         note = f"{facts['verdict']}\n\n{facts['notes']}".strip()
         run = self._client.get_run(parent)
         changed = {name: value for name, value in values.items() if run.data.metrics.get(_name(name)) != value}
-        step = len(findings.trials)
+        step = len(results.trials)
         if changed:
             self._log(parent, metrics=[self._metric(name, value, time.time(), step) for name, value in changed.items()])
         if run.data.tags.get("mlflow.note.content") != note:
             self._log(parent, tags={"mlflow.note.content": note})
-        status = "FINISHED" if findings.finished else "RUNNING"
+        status = "FINISHED" if results.finished else "RUNNING"
         if run.info.status != status:
-            if findings.finished:
+            if results.finished:
                 self._client.set_terminated(parent, status)
             else:
                 self._client.update_run(parent, status=status)
@@ -190,7 +190,7 @@ class MlflowTracking:
         except (self._error, OSError, ValueError) as error:
             line = " ".join(str(error).split())[:300]
             raise StoreError(
-                f"MLflow at {shown_url(self._uri)} does not answer as it should: {line}. The trials of a run are in "
+                f"MLflow at {shown_url(self._uri)} does not respond as expected: {line}. The trials of a run are in "
                 f"its folder; fix the URI or the server and export again"
             ) from error
         finally:

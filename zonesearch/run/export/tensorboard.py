@@ -20,7 +20,7 @@ from typing import Any
 from zonesearch.errors import StoreError
 from zonesearch.run.export.tracked import Tracked, study_facts, study_values
 from zonesearch.run.storage.run_folder import store_errors
-from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.search_results import SearchResults
 
 __all__ = ["TensorBoardFolder"]
 
@@ -52,20 +52,20 @@ class TensorBoardFolder:
         self._hparams, self._text = hparams, text
         self.study_folder = folder
 
-    def write(self, findings: Findings, trainings: Iterable[Tracked], now: float) -> int:
+    def write(self, results: SearchResults, trainings: Iterable[Tracked], now: float) -> int:
         """Add what the folder does not have yet; the number of trainings that were added or went on.
 
         Raises:
             StoreError: it cannot be written.
         """
-        name = re.sub(r"[^\w.-]+", "-", findings.name)
-        self.study_folder = self._folder / f"{name}-{findings.fingerprint[:8]}"
+        name = re.sub(r"[^\w.-]+", "-", results.name)
+        self.study_folder = self._folder / f"{name}-{results.fingerprint[:8]}"
         told = list(trainings)
         n = 0
         with store_errors(f"TensorBoard's files in {self.study_folder} cannot be written"):
             for training in told:
-                n += self._training(self.study_folder / training.key, training, findings.metric.name)
-            self._study(findings, told, now)
+                n += self._training(self.study_folder / training.key, training, results.metric.name)
+            self._study(results, told, now)
         return n
 
     def _training(self, folder: Path, training: Tracked, metric: str) -> bool:
@@ -92,17 +92,17 @@ class TensorBoardFolder:
         self._file(folder, training.started, name, events)
         return True
 
-    def _study(self, findings: Findings, told: list[Tracked], now: float) -> None:
-        facts, values = study_facts(findings), study_values(findings)
+    def _study(self, results: SearchResults, told: list[Tracked], now: float) -> None:
+        facts, values = study_facts(results), study_values(results)
         content = json.dumps([facts, values], sort_keys=True)
         ending = f"zonesearch-study-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
         if any(file.name.endswith(ending) for file in self.study_folder.glob("events.*")):
             return
-        events = [self._at(now, 0, self._experiment(findings, told)), *self._texts(now, facts, len(told))]
+        events = [self._at(now, 0, self._experiment(results, told)), *self._texts(now, facts, len(told))]
         events += [self._scalar(now, len(told), f"study/{name}", value) for name, value in values.items()]
         self._file(self.study_folder, now, ending, events)
 
-    def _experiment(self, findings: Findings, told: list[Tracked]) -> Any:
+    def _experiment(self, results: SearchResults, told: list[Tracked]) -> Any:
         """The columns of the table of hyperparameters, and the metric beside them."""
         infos = []
         for name in dict.fromkeys(name for training in told for name in training.params):
@@ -115,8 +115,8 @@ class TensorBoardFolder:
             else:
                 info.type = self._api.DATA_TYPE_FLOAT64
             infos.append(info)
-        metric = self._api.MetricInfo(name=self._api.MetricName(tag=findings.metric.name))
-        experiment = self._api.Experiment(hparam_infos=infos, metric_infos=[metric], description=findings.name)
+        metric = self._api.MetricInfo(name=self._api.MetricName(tag=results.metric.name))
+        experiment = self._api.Experiment(hparam_infos=infos, metric_infos=[metric], description=results.name)
         return self._plugin("EXPERIMENT_TAG", experiment=experiment)
 
     def _session_start(self, training: Tracked) -> Any:

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from zonesearch.core.trials import Trial, Value
-from zonesearch.statistics.findings import Findings
+from zonesearch.statistics.search_results import SearchResults
 
 __all__ = ["Tracked", "study_facts", "study_values", "tracked"]
 
@@ -80,27 +80,27 @@ def tracked(trial: Trial, described: Mapping[str, Any], now: float) -> Tracked:
     )
 
 
-def study_facts(findings: Findings) -> dict[str, str]:
+def study_facts(results: SearchResults) -> dict[str, str]:
     """What a tracker is told of a study, as words: how it stands, what it looks for, notes."""
-    sentence = findings.verdict.sentence if findings.verdict else f"{len(findings.trials)} trainings, no verdict yet."
+    sentence = results.verdict.sentence if results.verdict else f"{len(results.trials)} trainings, no verdict yet."
     return {
         "verdict": sentence,
-        "notes": "\n".join(findings.notes),
-        "space": "; ".join(f"{name}: {table}" for name, table in findings.space.describe().items()),
-        "stages": ", ".join(stage.name for stage in findings.stages),
-        "metric": f"{findings.metric.name} ({findings.metric.direction})",
-        "fingerprint": findings.fingerprint,
+        "notes": "\n".join(results.notes),
+        "space": "; ".join(f"{name}: {table}" for name, table in results.space.describe().items()),
+        "stages": ", ".join(stage.name for stage in results.stages),
+        "metric": f"{results.metric.name} ({results.metric.direction})",
+        "fingerprint": results.fingerprint,
     }
 
 
-def study_values(findings: Findings) -> dict[str, float]:
+def study_values(results: SearchResults) -> dict[str, float]:
     """What a tracker is told of a study, as numbers: the best value, how many trainings, what the verdict measured."""
-    values = {"trainings": float(len(findings.trials)), "zones": float(len(findings.zones))}
-    known = [trial.accuracy for trial in findings.trials if trial.accuracy is not None]
+    values = {"trainings": float(len(results.trials)), "zones": float(len(results.zones))}
+    known = [trial.accuracy for trial in results.trials if trial.accuracy is not None]
     if known:
-        values[f"best_{findings.metric.name}"] = findings.metric.best(known)
-    if findings.verdict is not None and findings.verdict.best is not None:
-        values[f"verdict_{findings.metric.name}"] = findings.verdict.best.mean
+        values[f"best_{results.metric.name}"] = results.metric.best(known)
+    if results.verdict is not None and results.verdict.best is not None:
+        values[f"verdict_{results.metric.name}"] = results.verdict.best.mean
     return values
 
 

@@ -41,7 +41,9 @@ def read_meta(path: Path) -> bytes:
     with open_regular(path) as file:
         data = file.read(LONGEST_META + 1)
     if len(data) > LONGEST_META:
-        raise StoreError(f"{path} is larger than {LONGEST_META // 2**20} MB, which none of zonesearch is: remove it")
+        raise StoreError(
+            f"{path} is larger than {LONGEST_META // 2**20} MB, more than anything zonesearch writes: remove it"
+        )
     return data
 
 
@@ -56,5 +58,5 @@ def refuse_link(path: Path) -> None:
     """Raise a StoreError when something is to be written to ``path`` and it is a link to somewhere else."""
     if path.is_symlink():
         raise StoreError(
-            f"{path} is a link to {os.readlink(path)}, and what is written in a run folder stays in it: remove the link"
+            f"{path} is a link to {os.readlink(path)}, and nothing is written outside a run folder: remove the link"
         )

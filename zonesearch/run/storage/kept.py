@@ -95,7 +95,7 @@ class Kept:
         storage = open_storage(place)
         heading = _last_heading(place, storage)
         if heading is None:
-            raise StoreError(f"no run is kept at {place}; `zonesearch run STUDY.toml --into {place}` begins one")
+            raise StoreError(f"there is no run at {place}; `zonesearch run STUDY.toml --into {place}` starts one")
         return cls(place, storage, heading, _written=heading)
 
     @property
@@ -205,7 +205,7 @@ class Kept:
             self.storage.append(lines)
 
     def __enter__(self) -> Kept:
-        with _plug_in_errors(f"the storage {self.place} cannot be entered"):
+        with _plug_in_errors(f"the storage {self.place} cannot be locked"):
             self.storage.__enter__()
         if self._written != self.heading:
             self._append([heading_line(self.heading)])
@@ -213,7 +213,7 @@ class Kept:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        with _plug_in_errors(f"the storage {self.place} cannot be left"):
+        with _plug_in_errors(f"the storage {self.place} cannot be unlocked"):
             self.storage.__exit__(kind, error, tb)
 
 
@@ -241,7 +241,7 @@ def _plug_in_errors(what: str) -> Iterator[None]:
     except ZoneSearchError:
         raise
     except Exception as error:
-        raise StoreError(f"{what} ({type(error).__name__}: {error}). What was recorded before is safe") from error
+        raise StoreError(f"{what} ({type(error).__name__}: {error}). What was already recorded is safe") from error
 
 
 def _now() -> str:

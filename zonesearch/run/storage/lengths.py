@@ -1,6 +1,6 @@
 """Which records of a version that did not say so have their length as a part of what they are.
 
-Version 0.1.0 recorded a training under a schedule that stretches over all of it like any other, and read its beginning
+Version 0.1.0 recorded a training under a schedule that depends on its whole length like any other, and read its beginning
 as a shorter training. What it wrote tells enough: the schedule stands in the params or in the identity of the study.
 """
 

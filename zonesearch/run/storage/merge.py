@@ -239,7 +239,7 @@ class _Union:
         if not known:
             if self._study is not None:
                 raise MergeError(
-                    f"{self._nameless} does not say what study it belongs to (its first line is damaged): merge it "
+                    f"{self._nameless} does not say which study it belongs to (its first line is damaged): merge it "
                     f"into a run folder of that study"
                 )
             raise MergeError("the sources hold no intact line: there is nothing to merge")

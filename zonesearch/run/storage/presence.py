@@ -45,7 +45,7 @@ class Presence:
                 self._held.append((os.open(path, os.O_RDONLY | os.O_CLOEXEC), path))
         except OSError as error:
             self.close()
-            raise StoreError(f"run folder {folder} cannot be entered: {error.strerror} ({error.filename})") from error
+            raise StoreError(f"run folder {folder} cannot be locked: {error.strerror} ({error.filename})") from error
 
     def trouble(self, descriptor: int = -1, name: str = "", sizes: Mapping[Path, int] | None = None) -> str:
         """What is no longer where it was, as the beginning of a sentence; empty while all is well.
@@ -59,7 +59,7 @@ class Presence:
             held.append((descriptor, self.folder / "trials" / name))
         for held_open, path in held:
             if held_open >= 0 and not _same(held_open, path):
-                return f"{path} was deleted, moved or replaced while this run wrote into {self.folder}"
+                return f"{path} was deleted, moved or replaced while this run was writing to {self.folder}"
         for path, size in (sizes or {}).items():
             there = self.folder / "trials" / path.name
             try:
@@ -67,7 +67,7 @@ class Presence:
             except OSError:
                 is_shorter = True
             if is_shorter:
-                return f"{there} was deleted or cut short while this run wrote into {self.folder}"
+                return f"{there} was deleted or truncated while this run was writing to {self.folder}"
         return ""
 
     def close(self) -> None:
@@ -112,7 +112,7 @@ def rescue(trials: Iterable[Trial], heading: Heading, folder: Path, trouble: str
             continue
         return StoreError(
             f"{trouble}. The {len(lines):,} trials that this run knows are in {path}: `zonesearch merge {path} --into "
-            f"RUN` makes a run folder of them, or adds them to one, and the same study goes on there"
+            f"RUN` makes a run folder of them, or adds them to one, and the same study continues there"
         )
     return StoreError(
         f"{trouble}. The {len(lines):,} trials that this run knows could not be written beside it or to "

@@ -221,7 +221,7 @@ def _is_heading(record: Line) -> bool:
 
 
 def nested_deeper(value: object, depth: int) -> bool:
-    """Whether there are more than ``depth`` lists and tables within each other in ``value``, plain JSON values."""
+    """Whether there are more than ``depth`` lists and nested tables in ``value``, plain JSON values."""
     if isinstance(value, dict):
         value = list(value.values())
     if not isinstance(value, list):
@@ -242,7 +242,7 @@ def to_trial(record: Line, looks: Looks | None = None) -> Trial:
     """
     curve = record["curve"]
     if not isinstance(curve, Curves) and not _is_sound(record):  # those that were decoded quickly have the right types
-        raise ValueError("a value of another kind than any version writes")
+        raise ValueError("a value of a type that no version writes")
     state: Any = "pruned" if record.get("pruned") else record["state"]
     accuracy = _number(record["accuracy"])
     if state == "complete" and not all(map(is_usable, (accuracy, *_ends(curve)))):  # type: ignore[arg-type]

@@ -90,8 +90,8 @@ class RunFolder:
             return _files_in(self.trials_folder)
         except OSError as error:
             raise StoreError(
-                f"the trials in {self.trials_folder} cannot be read: {error.strerror or error}. Mend the permissions, "
-                f"put that folder back, or begin anew (--fresh)"
+                f"the trials in {self.trials_folder} cannot be read: {error.strerror or error}. Fix the permissions, "
+                f"restore that folder, or start again (--fresh)"
             ) from error
 
     @property
@@ -143,7 +143,7 @@ class RunFolder:
         kept, _ = _find_heading(path)
         if kept is None:
             return cls.create(path, wanted)
-        mend = "name another folder (--into), or start again with --fresh (the old trials are kept beside it)"
+        mend = "name another folder (--into), or start again with --fresh (the old trials are kept)"
         now = continued(kept, wanted, older, f"the run in {path}", mend, looks_for_more=settings is not None)
         known = (path / "run.json").exists()
         return cls(path, kept) if known and now == kept else cls.create(path, now)
@@ -215,7 +215,7 @@ class RunFolder:
             own_lock = Lock(
                 self.path / "locks" / f"{writer}.lock",
                 what=f"the part {writer} of run folder {self.path}",
-                mend="wait until it ends or stop it; or take another part",
+                mend="wait until it ends or stop it; or choose another part",
             )
         except StoreError:
             folder_lock.release()
@@ -247,7 +247,7 @@ def continued(
     if "format" in kept.identity:
         older = ()
     if changes and all(differences(kept.identity, other) for other in older):
-        raise StudyError(f"{what} is another experiment: {'; '.join(changes)}. Go on with the old values, {mend}")
+        raise StudyError(f"{what} is another experiment: {'; '.join(changes)}. Continue with the old values, {mend}")
     now = replace(kept, identity=wanted.identity)
     if not looks_for_more:
         return now
@@ -300,7 +300,7 @@ def store_errors(what: str) -> Iterator[None]:
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
         raise StoreError(
-            f"{what}: {error.strerror or error}{where}. What was recorded before is safe; make room or fix the "
+            f"{what}: {error.strerror or error}{where}. What was already recorded is safe; make room or fix the "
             f"permissions, or name another folder, then run again"
         ) from error
 
@@ -358,7 +358,7 @@ def _study_text(path: Path) -> tuple[str | None, tuple[str, ...]]:
     try:
         return read_meta(path).decode("utf-8"), ()
     except (OSError, UnicodeDecodeError) as error:
-        reason = "it is no UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror or error
+        reason = "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror or error
         return None, (f"{path} was left out: {reason}",)
 
 
@@ -392,9 +392,9 @@ def heading_of_meta(data: bytes, study_text: str | None, where: str) -> Heading:
         )
         kinds = ((version, int), (heading.study, str), (heading.name, str), (heading.identity, dict))
         if not all(isinstance(value, kind) for value, kind in (*kinds, (heading.settings, dict))):
-            raise TypeError("a text, table or number stands where another kind of value belongs")
+            raise TypeError("a value has the wrong type")
         if nested_deeper(meta, DEEPEST):
-            raise ValueError(f"more than {DEEPEST} tables within each other")
+            raise ValueError(f"more than {DEEPEST} nested tables")
         if not all(isinstance(then, dict) and isinstance(then["settings"], dict) for then in meta.get("history", ())):
             raise TypeError("its history is none")
         json.dumps(meta, ensure_ascii=False).encode()  # fails for halves of characters
@@ -425,7 +425,7 @@ def _move_aside(path: Path) -> None:
         lock = Lock(
             path / "locks" / "folder.lock",
             what=f"run folder {path}",
-            mend="stop that run before you start afresh",
+            mend="stop that run before you start again",
         )
         with lock:
             n = 1

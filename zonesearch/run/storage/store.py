@@ -110,7 +110,7 @@ class Store:
         if self.writer is None:
             return
         if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", self.writer):
-            raise ValueError(f"a writer's name is made of letters, digits and . _ -, not {self.writer!r}")
+            raise ValueError(f"a writer's name may hold letters, digits and . _ - only, not {self.writer!r}")
         self._locks = self.folder.lock(self.writer)
         try:
             self._presence = Presence(self.folder.path, self._locks)
@@ -265,7 +265,8 @@ class Store:
         if self._end not in (None, before) and not self._warned:
             self._warned = True
             warnings.warn(
-                f"another process writes into {path} too: if that is a run on another machine, this file system keeps "
+                f"another process is also writing to {path}: if that is a run on another machine, this file "
+                f"system keeps "
                 f"no locks between machines; stop one, give each machine a folder of its own and merge",
                 stacklevel=5,
             )

@@ -154,7 +154,7 @@ def load_prior(path: Path = SHIPPED) -> LearnedPrior:
         raise StudyError(f"the controller's prior {path} is broken ({type(error).__name__}: {error}); {mend}") from None
     missing = sorted(_NEEDED - set(arrays))
     if missing:
-        raise StudyError(f"the controller's prior {path} lacks {', '.join(missing)}; {mend}")
+        raise StudyError(f"the controller's prior {path} is missing {', '.join(missing)}; {mend}")
     try:
         about = json.loads(str(arrays.pop("about")))
     except ValueError:

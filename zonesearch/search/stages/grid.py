@@ -1,6 +1,6 @@
 """Stage grid: train a coarse grid and map the zones where accuracy peaks.
 
-Where the peak of a zone lies on a rim that has a limit beyond it, the grid goes on there, round by round: the map grows
+Where the peak of a zone lies on an edge that has a limit beyond it, the grid goes on there, round by round: the map grows
 by what the rule of the row gives next, and keeps all that it has. How far is read off the trials, as everything is.
 """
 

@@ -19,7 +19,7 @@ from scipy.linalg import cho_solve, solve_triangular
 from zonesearch.statistics.gp.kernel import Hyper
 from zonesearch.statistics.gp.likelihood import JITTER, Data, Likelihood, Prior
 
-__all__ = ["Data", "Posterior", "Prior", "fit", "fit_draws", "leaders"]
+__all__ = ["Data", "Posterior", "Prior", "fit", "fit_draws", "top_points"]
 
 _CHUNK = 2000  # points asked about at a time: a matrix of all of them beside all that are known fills the memory
 
@@ -135,7 +135,7 @@ class Posterior:
         return Posterior.at(data, self.hyper)
 
 
-def leaders(posterior: Posterior, n: int, apart: float) -> Array:
+def top_points(posterior: Posterior, n: int, apart: float) -> Array:
     """Trained points by falling posterior mean, none nearer than ``apart`` length-scales to a better one."""
     points = posterior.data.points[posterior.data.eligible]
     means, _ = posterior.at_points(points)

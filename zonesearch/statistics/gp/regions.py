@@ -18,7 +18,7 @@ from zonesearch.core.lazy import Lazy
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.trials import Params, Value
 from zonesearch.statistics.gp.cube import Cube
-from zonesearch.statistics.gp.process import Posterior, leaders
+from zonesearch.statistics.gp.process import Posterior, top_points
 from zonesearch.statistics.gp.targets import Scale
 from zonesearch.statistics.grid_zones import Zone, peak_zone
 
@@ -32,7 +32,7 @@ __all__ = ["find_regions"]
 Array = npt.NDArray[np.float64]
 
 _APART = 1 / 3  # length-scales
-_LOOKED_AT = 24  # leaders
+_LOOKED_AT = 24  # top_points
 _VALLEY = 0.5  # standard deviations of its depth: a valley this likely parts two zones
 _STEPS = 33  # points looked at along a way
 
@@ -61,7 +61,7 @@ def find_regions(
         zones_max: never more than this.
     """
     z = float(stats.norm.ppf(1 - (1 - level) / 2 / max(1, zones_max - 1)))
-    tops = leaders(posterior, _LOOKED_AT, _APART)
+    tops = top_points(posterior, _LOOKED_AT, _APART)
     peaks: list[Array] = []
     for top in tops:
         if peaks and posterior.worse(peaks[0], top[None])[0] > z:

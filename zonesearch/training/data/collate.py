@@ -81,14 +81,14 @@ class Collated:
         except Exception as error:  # whatever a function of the user's may raise
             raise ObjectiveError(
                 f"[data] collate = {self.path} ended in {type(error).__name__}: {error}; it is given a list of "
-                "(input, target) and must give (inputs, targets)"
+                "(input, target) and must return (inputs, targets)"
             ) from error
         inputs, given = self._read(made)
         given = given.reshape(-1) if given.shape == (len(wanted), 1) else given
         if given.shape != wanted.shape or not _alike(given, wanted):
             raise ObjectiveError(
-                f"[data] collate = {self.path} must give back the targets that it was given, {len(wanted)} of them, "
-                f"in the order of its inputs; it gave {_shown(given)} for {_shown(wanted)}"
+                f"[data] collate = {self.path} must return the targets that it was given, {len(wanted)} of them, "
+                f"in the order of its inputs; it returned {_shown(given)} for {_shown(wanted)}"
             )
         moved = tuple(self._moved(tensor) for tensor in inputs)
         return (moved[0] if len(moved) == 1 else moved), given.to(self.device, self.targets.dtype)
@@ -107,7 +107,8 @@ class Collated:
         if len(parts) < 2 or not all(isinstance(part, Tensor) for part in parts):
             kinds = ", ".join(type(part).__name__ for part in parts) or type(made).__name__
             raise ObjectiveError(
-                f"[data] collate = {self.path} must give (inputs, targets), the inputs a tensor or a tuple of tensors, "
+                f"[data] collate = {self.path} must return (inputs, targets), the inputs a tensor or a "
+                f"tuple of tensors, "
                 f"not ({kinds})"
             )
         return tuple(parts[:-1]), parts[-1]

@@ -73,6 +73,7 @@ def _bytes_of(value: Any) -> Iterator[Any]:
             yield from _bytes_of(each)
     else:
         raise ObjectiveError(
-            f"an example holds {type(value).__name__}, which cannot be told apart from another; give tensors, arrays, "
-            "numbers, texts, or lists and tables of them"
+            f"an example holds {type(value).__name__}, which cannot be compared with another; use tensors, "
+            f"arrays, numbers, "
+            "strings, or lists and tables of them"
         )

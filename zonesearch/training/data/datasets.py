@@ -93,8 +93,8 @@ def _stacked(values: Sequence[Any]) -> npt.NDArray[Any]:
     if len(shapes) > 1:
         a, b = sorted(shapes)[:2]
         raise ValueError(
-            f"examples have several shapes, {a} and {b}; name a function that makes batches of them as [data] collate "
-            '= "package.module:function", or make them alike'
+            f"examples have several shapes, {a} and {b}; name a function that batches them as [data] collate "
+            '= "package.module:function", or give them the same shape'
         )
     return np.stack(inputs)
 

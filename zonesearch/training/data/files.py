@@ -49,7 +49,7 @@ def read_table(settings: DataSettings, path: Path) -> tuple[Raw, Raw | None, lis
         ObjectiveError: naming the file, the column and the mend.
     """
     if not settings.target:
-        raise ObjectiveError('[data] name = "table" needs target, the column that is to be predicted')
+        raise ObjectiveError('[data] name = "table" needs target, the column to predict')
     paths = _train_and_test(path) if path.is_dir() else [path]
     frames = [_frame(path) for path in paths]
     for frame, each in zip(frames, paths, strict=True):

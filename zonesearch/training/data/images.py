@@ -151,7 +151,7 @@ def _readable(
     if len(lost) > 1:
         said = f"{root}: {len(lost)} of {len(wanted)} images cannot be read, the first {name} ({reason})"
     if len(lost) > _MOST_LOST * len(wanted):
-        raise ObjectiveError(f"{said}; replace what is broken, or take it away")
+        raise ObjectiveError(f"{said}; replace or remove them")
     warnings.warn(f"{said}; the run goes on without {'it' if len(lost) == 1 else 'them'}", stacklevel=2)
     return kept
 

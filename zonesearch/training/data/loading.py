@@ -104,7 +104,7 @@ def _by_origin(settings: DataSettings, seed: int, double: bool) -> tuple[Split, 
                 except OSError as trouble:
                     _say(
                         f"the data cannot be kept in {shelf.folder} ({trouble.strerror or trouble}), so each run reads "
-                        "them anew; set XDG_CACHE_HOME to a folder with room, or ZONESEARCH_CACHE_MB=0 to keep none"
+                        "them again; set XDG_CACHE_HOME to a folder with room, or ZONESEARCH_CACHE_MB=0 to keep none"
                     )
                 return _split_of(entry), entry.place
     for words in entry.facts["said"]:

@@ -64,7 +64,7 @@ class Preprocessing:
             ObjectiveError: they do not fit what the network was trained on.
         """
         if self.kind == "collated":
-            raise ObjectiveError(f"these examples are made into batches by {self.collate}; call it on them")
+            raise ObjectiveError(f"these examples are batched by {self.collate}; call it on them")
         if self.columns is not None:
             if not is_frame(inputs):
                 raise ObjectiveError(f"a table with the columns {', '.join(self.columns.names)} is needed")

@@ -119,7 +119,7 @@ def as_raw(
         shape = x.shape
     if len(shape) not in (2, 3, 4) or y.shape != (len(x),) or not len(x):
         raise ObjectiveError(
-            f"{what}: inputs of shape (n, ...) and targets of shape (n,) are needed, not {shape} and {y.shape}"
+            f"{what}: needs inputs of shape (n, ...) and targets of shape (n,), not {shape} and {y.shape}"
         )
     if isinstance(x, np.ndarray):
         x = as_inputs(x, what, keep_integers)

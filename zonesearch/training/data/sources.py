@@ -50,8 +50,7 @@ def read(settings: DataSettings) -> Read:
         train, test, classes = FILES[name](settings, _file(settings))
     else:
         raise ObjectiveError(
-            f'[data] name: there is no data set "{name}"; {did_you_mean(name, NAMES)} '
-            '(or give "package.module:function")'
+            f'[data] name: unknown data set "{name}"; {did_you_mean(name, NAMES)} (or give "package.module:function")'
         )
     if settings.collate and ":" not in name:
         raise ObjectiveError(

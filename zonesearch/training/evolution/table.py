@@ -23,6 +23,6 @@ def evolution_from_table(table: dict[str, Any]) -> Phase:
     settings = dict(table)
     kind = settings.pop("kind", RandomGradients.kind)
     if kind not in kinds:
-        raise StudyError(f'[evolution] there is no kind "{kind}"; {did_you_mean(str(kind), kinds)}')
+        raise StudyError(f'[evolution] unknown kind "{kind}"; {did_you_mean(str(kind), kinds)}')
     check_table(kinds[kind], settings, "evolution")
     return kinds[kind](**settings)

@@ -114,7 +114,7 @@ def build_backbone(settings: NetworkSettings, shape: tuple[int, ...], n_classes:
         ObjectiveError: the weights are not to be had, or do not fit.
     """
     if shape[0] not in (1, 3):
-        raise ObjectiveError(f"a torchvision network wants images of 1 or 3 channels, not {shape[0]}")
+        raise ObjectiveError(f"a torchvision network needs images of 1 or 3 channels, not {shape[0]}")
     body = _body(settings)
     path, head = _head(body)
     if isinstance(head, nn.Conv2d):
@@ -162,7 +162,7 @@ def _head(body: nn.Module) -> tuple[str, nn.Linear | nn.Conv2d]:
         found = [(name, module) for name, module in body.named_modules() if isinstance(module, kind)]
         if found:
             return found[-1]
-    raise ObjectiveError(f"{type(body).__name__} has no head to be replaced; take another [network] backbone")
+    raise ObjectiveError(f"{type(body).__name__} has no head to replace; choose another [network] backbone")
 
 
 def _freeze(body: nn.Module, head: nn.Module, tune: str) -> list[nn.Module]:

@@ -31,17 +31,17 @@ def imported(path: str, where: str, kind: str = "") -> Callable[..., Any]:
         except StudyError as error:
             raise ObjectiveError(str(error)) from error
         if not callable(function):
-            raise ObjectiveError(f'{where} = "{path}" is no function but {type(function).__name__}')
+            raise ObjectiveError(f'{where} = "{path}" is not a function but {type(function).__name__}')
         return function  # type: ignore[no-any-return]
     try:
         function = getattr(importlib.import_module(module), name)
     except (Exception, SystemExit) as error:  # a module of the user's may raise anything
         raise ObjectiveError(
             f'{where} = "{path}" cannot be imported ({type(error).__name__}: {error}); give "package.module:function" '
-            "of a module that Python finds from here"
+            "of a module that Python can import from here"
         ) from error
     if not callable(function):
-        raise ObjectiveError(f'{where} = "{path}" is no function but {type(function).__name__}')
+        raise ObjectiveError(f'{where} = "{path}" is not a function but {type(function).__name__}')
     return function  # type: ignore[no-any-return]
 
 
@@ -96,7 +96,7 @@ def check_scores(
             raise
         raise TypeError(
             f"the network of {settings.kind} gets whole numbers, as the data have them, and ended in "
-            f"{type(error).__name__}: {error}; if they are quantities and no ids, give them as floats"
+            f"{type(error).__name__}: {error}; if they are quantities rather than ids, give them as floats"
         ) from error
     right = [(n, n_outputs)] + [(n,)] * (n_outputs == 1)
     if not isinstance(scores, Tensor) or tuple(scores.shape) not in right:

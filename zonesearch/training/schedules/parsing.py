@@ -52,10 +52,10 @@ def _made_by(name: str, spec: str) -> Any:
     if name in _BUILT_IN:
         return _BUILT_IN[name]
     if name not in registered("schedules"):
-        raise StudyError(f'there is no schedule "{name}"; {did_you_mean(name, known_schedules())}')
+        raise StudyError(f'unknown schedule "{name}"; {did_you_mean(name, known_schedules())}')
     made = load("schedules", name, f'schedule "{spec}"')
     if not callable(made):
-        raise StudyError(f'schedule "{name}" of a plug-in is {type(made).__name__}, and not a class or function')
+        raise StudyError(f'schedule "{name}" of a plug-in is {type(made).__name__}, not a class or function')
     return made
 
 

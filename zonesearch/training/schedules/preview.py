@@ -66,7 +66,7 @@ class Preview:
             raise StudyError(f"the learning rate must be above 0, not {learning_rate}")
         note = ""
         if schedule.uses_history:
-            note = "cuts depend on validation accuracy; shown is a training that improves in every epoch"
+            note = "cuts depend on validation accuracy; this shows a training that improves in every epoch"
         rates = tuple(preview(schedule, epochs, steps_per_epoch, learning_rate))
         found: tuple[int, ...] = ()
         try:

@@ -2,7 +2,7 @@
 
 Noise makes the best *observation* a lucky one, so improvement is measured from the best posterior mean of the points
 that were trained (Picheny et al. 2013), and counts for less where one more noisy training says little, since much is
-known there already (Huang et al. 2006): without that, half of a budget goes into near repeats of the leader. It is
+known there already (Huang et al. 2006): without that, half of a budget goes into near repeats of the incumbent. It is
 weighed by the probability that a training there comes to something (Gelbart et al. 2014). It may be averaged over
 several draws of the hyperparameters (Snoek et al. 2012); with 25 trainings that explored too much, so the stage uses
 the most probable ones.
@@ -26,7 +26,7 @@ from scipy.optimize import minimize
 
 from zonesearch.search.stages.surrogate.outcomes import Chance
 from zonesearch.statistics.gp.cube import Cube, unique_rows
-from zonesearch.statistics.gp.process import Posterior, leaders
+from zonesearch.statistics.gp.process import Posterior, top_points
 from zonesearch.statistics.gp.stack import Stack
 
 __all__ = ["Acquisition", "Search", "challenger", "log_improvement", "log_worth"]
@@ -99,9 +99,9 @@ class Search:
 
     Args:
         n_uniform: points from the whole cube.
-        n_moves: values tried on each axis from each leader.
-        n_steps: small steps around each leader.
-        n_leaders: at most so many points are searched around; ``apart`` length-scales between them.
+        n_moves: values tried on each axis from each incumbent.
+        n_steps: small steps around each incumbent.
+        n_top_points: at most so many points are searched around; ``apart`` length-scales between them.
         outside: length-scales from the peak of a zone at which one is outside it.
         n_starts: that many of the best candidates go uphill, for at most ``n_uphill`` evaluations of their slopes.
     """
@@ -109,7 +109,7 @@ class Search:
     n_uniform: int = 200
     n_moves: int = 8
     n_steps: int = 40
-    n_leaders: int = 4
+    n_top_points: int = 4
     apart: float = 1 / 3
     outside: float = 1.0
     n_starts: int = 6
@@ -117,7 +117,7 @@ class Search:
 
     def candidates(self, cube: Cube, posterior: Posterior, rng: np.random.Generator) -> Array:
         """Allowed points, shape (n, n_axes), all different."""
-        centres = leaders(posterior, self.n_leaders, self.apart)
+        centres = top_points(posterior, self.n_top_points, self.apart)
         uniform = rng.random((self.n_uniform, cube.n_axes))
         to_rim = rng.random(uniform.shape) < 0.5 / cube.n_axes  # half of the points touch a rim
         uniform = np.where(to_rim, np.round(uniform), uniform)
@@ -166,7 +166,7 @@ class Search:
                 al. 2022); it is to fall as more is known.
         """
         trained = posterior.data.points[posterior.data.eligible]
-        zones = leaders(posterior, n_known, self.outside) if n_known else trained[:0]
+        zones = top_points(posterior, n_known, self.outside) if n_known else trained[:0]
         outside = (posterior.distance(trained, zones) > self.outside).all(axis=1)
         incumbents = stack.at_points(trained[outside] if outside.any() else trained)[0].max(axis=1)
         acquisition = Acquisition(stack, incumbents, chances)
@@ -249,8 +249,8 @@ class Search:
 def challenger(posterior: Posterior) -> Array:
     """Trained points by how much a repeat is worth, shape (n, n_axes).
 
-    First the leader (highest posterior mean) or its likeliest challenger, whichever has fewer repeats; then the other
-    one; then the rest by the probability that they are better than the leader.
+    First the incumbent (highest posterior mean) or its likeliest challenger, whichever has fewer repeats; then the other
+    one; then the rest by the probability that they are better than the incumbent.
     """
     eligible = posterior.data.eligible
     points, counts = posterior.data.points[eligible], posterior.data.counts[eligible]

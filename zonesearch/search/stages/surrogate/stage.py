@@ -3,7 +3,7 @@
 The first of the two alternatives to a full grid: the same number of measurements, but each where the approximation
 says that it is worth most. A space-filling first design; then, round by round, the points of highest expected
 improvement over the best *posterior mean* (the best observation is a lucky one), weighed by the probability that a
-training there comes to something; at last repeats of the leader or of its likeliest challenger with fresh seeds.
+training there comes to something; at last repeats of the incumbent or of its likeliest challenger with fresh seeds.
 
 A round has its own seed index, which all its trainings bear. So the set of trials says by itself what was known when a
 round was planned (the trainings of lower seeds), a round that was cut short is completed as it was meant, and what
@@ -64,7 +64,7 @@ class Surrogate:
         n_trainings: all together, those at points that were handed on not counted.
         batch: points of one round; they train together. One by one finds a little more with the same trainings.
         first: share of the trainings that make the first design; of a small budget more, one for each axis and five.
-        repeats: share of the trainings, the last ones, that repeat the leader or its challenger.
+        repeats: share of the trainings, the last ones, that repeat the incumbent or its challenger.
         level: two points count as different when their posterior difference exceeds that of chance at this level.
         zones_max: zones that are handed on.
         first_seed: the seed index of the first round; another one for a second such stage in the same study.

@@ -1,6 +1,6 @@
 """Everything a search found, as data: what a result shows, a report draws and a dashboard is fed from.
 
-Like all else it is a function of the trials: the same trials give the same findings, half-way through a run too, when
+Like all else it is a function of the trials: the same trials give the same results, half-way through a run too, when
 the later stages have no output yet.
 """
 
@@ -20,7 +20,7 @@ from zonesearch.statistics.map import Map
 from zonesearch.statistics.verdict import Verdict
 from zonesearch.statistics.zones import Zone
 
-__all__ = ["Findings", "StageRecord"]
+__all__ = ["SearchResults", "StageRecord"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class StageRecord:
         finished: whether it gave its output.
         output: that output (zones, candidates, a verdict, ...); None before.
         notes: what it says about that in sentences.
-        rationed: what a budget took away from it, as ``keep = 2 (not 5)``; empty for nothing.
+        budget_cut: what a budget took away from it, as ``keep = 2 (not 5)``; empty for nothing.
     """
 
     name: str
@@ -43,11 +43,11 @@ class StageRecord:
     finished: bool = False
     output: Any = None
     notes: tuple[str, ...] = ()
-    rationed: str = ""
+    budget_cut: str = ""
 
 
 @dataclass(frozen=True)
-class Findings:
+class SearchResults:
     """A search as it stands.
 
     Args:

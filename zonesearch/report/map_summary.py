@@ -22,39 +22,39 @@ from zonesearch.core.seeding import FRESH
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trial
 from zonesearch.core.values import point, told_apart
-from zonesearch.statistics.findings import Findings
 from zonesearch.statistics.map import Map
 from zonesearch.statistics.noise import Cell, Noise, map_cells, measure_noise
 from zonesearch.statistics.scattered import cells_of_trials, on_grid
+from zonesearch.statistics.search_results import SearchResults
 from zonesearch.statistics.zones import Zone, find_zones
 
-__all__ = ["Survey"]
+__all__ = ["MapSummary"]
 
 _MOST_VALUES = 40_000  # cells x epochs that are looked at; a longer history is thinned, its end kept
 
 Array = npt.NDArray[np.float64]
 
 
-class Survey:
-    """What ``findings`` say about the coarse map.
+class MapSummary:
+    """What ``results`` say about the coarse map.
 
     Args:
-        findings: of a search in any state; without a single trial too.
+        results: of a search in any state; without a single trial too.
     """
 
-    def __init__(self, findings: Findings) -> None:
-        self.findings = findings
-        self._places: dict[int, npt.NDArray[np.intp]] = {}  # zones live as long as the survey
+    def __init__(self, results: SearchResults) -> None:
+        self.results = results
+        self._places: dict[int, npt.NDArray[np.intp]] = {}  # zones live as long as the summary
 
     @property
     def metric(self) -> Metric:
         """What the values are of, and which of them are better."""
-        return self.findings.metric
+        return self.results.metric
 
     @cached_property
     def _map(self) -> Map | None:
         """The map of a grid, as the stage that made it handed it on; None before it did, or without a grid."""
-        found = self.findings.map
+        found = self.results.map
         return None if found is None or found.scattered else found
 
     @cached_property
@@ -64,32 +64,32 @@ class Survey:
         """
         if self._map is not None:
             return self._map.space
-        narrowed = [record.output for record in self.findings.stages if isinstance(record.output, Space)]
-        space = narrowed[-1] if narrowed else self.findings.space
-        most = next((n for r in self.findings.stages if (n := r.settings.get("cells_max")) is not None), None)
+        narrowed = [record.output for record in self.results.stages if isinstance(record.output, Space)]
+        space = narrowed[-1] if narrowed else self.results.space
+        most = next((n for r in self.results.stages if (n := r.settings.get("cells_max")) is not None), None)
         return space if most is None or space.n_cells <= most else coarser(space, most)
 
     @cached_property
     def scattered(self) -> bool:
         """Whether the points were chosen by somebody else and lie on no grid, so that there is no map of cells."""
-        if not any(record.settings.get("kind") == "imported" for record in self.findings.stages):
+        if not any(record.settings.get("kind") == "imported" for record in self.results.stages):
             return False
-        return not on_grid(self.findings.space, self.tried)
+        return not on_grid(self.results.space, self.tried)
 
     @cached_property
     def tried(self) -> list[Cell]:
         """The different points that were trained, on a grid or not, with all their seeds."""
-        return cells_of_trials(self.findings.trials, self.findings.reading)
+        return cells_of_trials(self.results.trials, self.results.reading)
 
     @cached_property
     def seeds(self) -> tuple[int, ...]:
         """The seeds of a cell: those that the first stage with trainings on the grid wanted there."""
         space = self.space
-        for record in self.findings.stages:
+        for record in self.results.stages:
             wanted = {t.seed for t in record.wanted if set(t.params) == set(space.branch(t.params))}
             if wanted:
                 return tuple(sorted(wanted))
-        return self.findings.map_seeds
+        return self.results.map_seeds
 
     @cached_property
     def points(self) -> list[dict[str, Any]]:
@@ -113,7 +113,7 @@ class Survey:
     @cached_property
     def cells(self) -> list[Cell]:
         """The cells of the grid, those without a value too."""
-        found = self.findings
+        found = self.results
         if self._map is not None and len(self._map.cells) == len(self.points):
             return list(self._map.cells)
         if self._map is not None:
@@ -127,7 +127,7 @@ class Survey:
 
         They count in no summary of the map, whose values are those after all epochs; pictures show them as they were.
         """
-        found = self.findings
+        found = self.results
         if self._map is not None:
             early_on = {point(cell.params): (epochs, cell.mean) for epochs, cell in self._map.left.values()}
             places = enumerate(map(point, self.points)) if early_on else ()
@@ -156,7 +156,7 @@ class Survey:
         when = sorted({epochs for epochs, _ in self.left.values()})
         return (
             f"{len(self.left):,} of {len(self.points):,} cells left after {' or '.join(map(str, when))} of "
-            f"{self.findings.epochs} epochs (rungs) and are shown as they were then."
+            f"{self.results.epochs} epochs (rungs) and are shown as they were then."
         )
 
     @cached_property
@@ -185,10 +185,10 @@ class Survey:
     @cached_property
     def _trials(self) -> list[list[Trial]]:
         """The complete trials of each cell, as long as they are."""
-        trials = self.findings.trials
+        trials = self.results.trials
         found = []
         for i, params in enumerate(self.points):
-            epochs = self.left[i][0] if i in self.left else self.findings.epochs
+            epochs = self.left[i][0] if i in self.left else self.results.epochs
             back = [trials.get(Training(params, seed, epochs)) for seed in self.seeds]
             found.append([trial for trial in back if trial is not None and trial.complete])
         return found
@@ -201,7 +201,7 @@ class Survey:
         """
         longest = max((len(t.validation_curve) for trials in self._trials for t in trials), default=0)
         if longest < 2:
-            return (self.findings.epochs,)
+            return (self.results.epochs,)
         n = max(2, min(longest, _MOST_VALUES // max(1, len(self.points))))
         places = {round(longest ** (i / (n - 1))) for i in range(n)} if n < longest else set(range(1, longest + 1))
         return tuple(sorted(places | {longest}))
@@ -219,7 +219,7 @@ class Survey:
             return np.where(np.isfinite(self.means), self.means, means[:, 0].reshape(self.shape))[None]
         places = np.array(self.epochs) - 1
         for i, trials in enumerate(self._trials):
-            curves = [running(trial.validation_curve, self.findings.reading, self.metric) for trial in trials]
+            curves = [running(trial.validation_curve, self.results.reading, self.metric) for trial in trials]
             curves = [curve[np.minimum(places, len(curve) - 1)] for curve in curves if len(curve)]
             if curves:
                 means[i] = np.mean(curves, axis=0)
@@ -229,10 +229,10 @@ class Survey:
     def zones_by_epoch(self) -> list[tuple[Zone, ...]]:
         """The zones that the grid stage would have found after each of ``epochs``; those it found at the last one."""
         earlier = [self._zones(values.ravel()) for values in self.history[:-1]]
-        return [*earlier, self.findings.zones]
+        return [*earlier, self.results.zones]
 
     def _zones(self, values: Array) -> tuple[Zone, ...]:
-        settings = next((r.settings for r in self.findings.stages if r.settings.get("kind") == "grid"), {})
+        settings = next((r.settings for r in self.results.stages if r.settings.get("kind") == "grid"), {})
         chosen = {key: settings[key] for key in ("level", "zones_min", "zones_max") if key in settings}
         cells = [
             replace(cell, values=(float(value),) * len(cell.values), n_lost=0)
@@ -256,7 +256,7 @@ class Survey:
         """
         rows: dict[str, set[Any]] = {axis.name: set(map(told_apart, axis.row())) for axis in self.space.axes}
         found: dict[Any, tuple[Params, list[float]]] = {}
-        for trial in self.findings.trials:
+        for trial in self.results.trials:
             params = trial.params
             counts = (
                 len(params) == len(self.space.active(params))
@@ -266,7 +266,7 @@ class Survey:
             )
             if counts and any(told_apart(value) not in rows[name] for name, value in params.items()):
                 _, values = found.setdefault(trial.training.identity[0], (params, []))
-                values.append(trial.value(self.findings.reading))
+                values.append(trial.value(self.results.reading))
         means = [(dict(params), math.fsum(values) / len(values)) for params, values in found.values()]
         return sorted(means, key=lambda point: -self.metric.score(point[1]))
 
@@ -301,8 +301,8 @@ class Survey:
         """Where axes that are not drawn are held: at the peak of the first zone, else at the best cell, else at the
         first value of the row.
         """
-        if self.findings.zones:
-            peak: Params = self.findings.zones[0].peak
+        if self.results.zones:
+            peak: Params = self.results.zones[0].peak
         elif self.n_mapped:
             best = np.nanargmax(self.means) if self.metric.maximized else np.nanargmin(self.means)
             peak = self.cells[int(best)].params
