@@ -181,7 +181,11 @@ class Measurement:
 
 
 def measure(
-    studies: Mapping[tuple[str, ...], Study], choices: Sequence[Chosen], n_seeds: int, into: Path | None = None
+    studies: Mapping[tuple[str, ...], Study],
+    choices: Sequence[Chosen],
+    n_seeds: int,
+    into: Path | None = None,
+    trained: bool = False,
 ) -> list[Choice]:
     """Every choice with the same fresh seeds, on the test split.
 
@@ -190,8 +194,9 @@ def measure(
         choices: the first one is what the others are held against.
         n_seeds: fresh seeds of each.
         into: the folder that keeps the trainings; those with overrides lie in folders of their own beside it.
+        trained: train nothing and take the seeds with which all choices have been trained.
     """
-    values = {}
+    values: dict[str, dict[int, float]] = {}
     for number, (overrides, study) in enumerate(studies.items()):
         points = tuple(choice.params for choice in choices if choice.overrides == overrides)
         if not points:
@@ -199,23 +204,30 @@ def measure(
         stage = Measurement(points, study.epochs, n_seeds)
         folder = None if into is None else into.with_name(f"{into.name}-{number}" if number else into.name)
         measured = replace(study, stages=(stage,), budget=None)
-        observer = None if folder is None else ProgressBars(measured, folder)
-        trials = run_study(measured, into=folder, observer=observer).results.trials
+        if trained and folder is not None:
+            trials = read_run(folder)[0].trials
+        else:
+            observer = None if folder is None else ProgressBars(measured, folder)
+            trials = run_study(measured, into=folder, observer=observer).results.trials
         for choice in choices:
             if choice.overrides == overrides:
                 own = [trials.get(training) for training in replace(stage, points=(choice.params,)).trainings]
-                tests = [math.nan if t is None or t.test_accuracy is None else t.test_accuracy for t in own]
-                values[choice.by] = 100 * np.array(tests)
-    plain = values[choices[0].by]
+                back = [t for t in own if t is not None]
+                values[choice.by] = {t.seed: math.nan if t.test_accuracy is None else t.test_accuracy for t in back}
+    seeds = sorted(set.intersection(*(set(mine) for mine in values.values())))
+    if not seeds:
+        raise SystemExit("there is no seed that all choices were trained with")
+    tests = {by: 100 * np.array([mine[seed] for seed in seeds]) for by, mine in values.items()}
+    plain = tests[choices[0].by]
     return [
         Choice(
             choice.by,
             choice.params,
-            float(values[choice.by].mean()),
-            half_width(values[choice.by]),
-            *_gain(values[choice.by] - plain),
+            float(tests[choice.by].mean()),
+            half_width(tests[choice.by]),
+            *_gain(tests[choice.by] - plain),
             choice.spent,
-            tuple(values[choice.by].tolist()),
+            tuple(tests[choice.by].tolist()),
         )
         for choice in choices
     ]
@@ -235,8 +247,8 @@ def _gain(differences: np.ndarray) -> tuple[float, float, float]:
 def text(choices: Sequence[Choice]) -> str:
     """The table in Markdown."""
     lines = [
-        "| chosen by | setting | trainings spent | test accuracy | gain over the plain grid |",
-        "| --- | --- | --- | --- | --- |",
+        "| chosen by | setting | trainings spent | test accuracy | gain over the plain grid | seeds |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
     for choice in choices:
         setting = ", ".join(f"{name} {value}" for name, value in choice.params.items())
@@ -246,7 +258,8 @@ def text(choices: Sequence[Choice]) -> str:
         elif choice.values and choice.values == choices[0].values:
             gain = "the same setting"
         spent = "" if choice.spent is None else choice.spent
-        lines.append(f"| {choice.by} | {setting} | {spent} | {choice.mean:.2f} % ± {choice.half:.2f} | {gain} |")
+        tested = f"{choice.mean:.2f} % ± {choice.half:.2f}"
+        lines.append(f"| {choice.by} | {setting} | {spent} | {tested} | {gain} | {len(choice.values)} |")
     return "\n".join(lines)
 
 
@@ -261,6 +274,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="folder of a run of a study file")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--into", type=Path, help="folder that keeps the trainings (RUN-gains)")
+    parser.add_argument("--trained", action="store_true", help="train nothing, take what is in that folder")
     parser.add_argument("--only", metavar="LIST", help="choices, by how their names begin, with commas between")
     parser.add_argument("--out", type=Path, help="write the result as JSON too")
     parser.add_argument("--json", action="store_true")
@@ -275,7 +289,7 @@ def main() -> None:
         overrides: read_study(path, list(overrides)) for overrides in dict.fromkeys(c.overrides for c in choices)
     }
     into = options.into or options.run.with_name(f"{options.run.name}-gains")
-    measured = measure(studies, choices, options.seeds, into)
+    measured = measure(studies, choices, options.seeds, into, options.trained)
     described = json.dumps([asdict(choice) for choice in measured], indent=1)
     if options.out:
         options.out.write_text(described + "\n", encoding="utf-8")

@@ -54,6 +54,7 @@ def test_the_small_map_says_what_zones_and_schedules_give(tmp_path: Path) -> Non
     studies = {(): study, AVERAGED: read_study(tmp_path / "run" / "study.toml", [*AVERAGED])}
     gains = measure(studies, choices, 3, tmp_path / "gains")
     assert gains == measure(studies, choices, 3, tmp_path / "gains"), "what was trained is read again"
+    assert gains == measure(studies, choices, 9, tmp_path / "gains", trained=True)
     assert gains[0].gain == 0
     assert gains[6].params == gains[3].params
     assert (tmp_path / "gains-1" / "trials").is_dir(), "averaged weights are another experiment"
