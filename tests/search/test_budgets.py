@@ -353,9 +353,9 @@ def test_run_whose_trainings_used_a_smaller_budget_up_says_so(tmp_path: Path) ->
         for epoch in range(epochs):
             yield 1 + (math.log10(params["x"]) + 2) ** 2 + 2 / (epoch + 1) + 0.01 * ((seed * 7 + epoch) % 3)
 
-    def run(**budget: Any) -> Any:
+    def run(row: int = 6, **budget: Any) -> Any:
         return run_pipeline(
-            {"x": {"low": 0.001, "high": 1.0, "row": 6}},
+            {"x": {"low": 0.001, "high": 1.0, "row": row}},
             objective=error,
             metric="rmse",
             epochs=6,
@@ -367,7 +367,8 @@ def test_run_whose_trainings_used_a_smaller_budget_up_says_so(tmp_path: Path) ->
         )
 
     before = run().verdict.sentence
-    found = run(budget={"epochs": 60})
+    assert run(budget={"epochs": 60}).verdict.sentence == before
+    found = run(row=5, budget={"epochs": 60})  # a plan that is not complete
     assert found.verdict is None
     said = state_sentence(found.results)
     assert "the budget is spent before stage grid" in said
