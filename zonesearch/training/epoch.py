@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from zonesearch.training.augmentation import Drawn
 from zonesearch.training.averaging import has_batch_norm
 from zonesearch.training.data.collate import Inputs, batch_of, pieces
 from zonesearch.training.metrics import CLASSIFICATION, Measure
 from zonesearch.training.order import epoch_order
+from zonesearch.training.recorded_steps import RecordedSteps, is_recordable
+from zonesearch.training.replay import EAGER
 from zonesearch.training.step import gradients, scores_of, update
 from zonesearch.training.technique import Run
 
@@ -23,15 +26,30 @@ _EVALUATION_BATCH = 4096
 
 def descend(run: Run) -> tuple[float, float]:
     """One epoch of steps; mean training loss and score as they were on the way."""
-    loss_sum = torch.zeros((), dtype=torch.float64, device=run.labels.device)
-    outputs, labels = [], []
-    for loss, scores, wanted in steps(run):
-        if loss is not None:
-            loss_sum += loss * len(wanted)
-        outputs.append(scores)
-        labels.append(wanted)
-    y = torch.cat(labels)
-    return float(loss_sum) / len(y), run.measure.score(torch.cat(outputs).float(), y)
+    plan = _plan(run)
+    n_whole = min(len(plan.order) // run.batch, plan.n_steps)
+    taken: list[_Taken] = []
+    left = (run.epochs - run.epoch) * plan.n_steps
+    done = 0
+    if n_whole > EAGER and is_recordable(run, left):
+        recorded = run.recorded
+        if not (isinstance(recorded, RecordedSteps) and recorded.fits(run)):
+            taken.append(_summed(run, _one_by_one(run, plan, range(EAGER))))
+            done, recorded = EAGER, None
+            if taken[0].scores.dtype in (torch.float32, torch.bfloat16):
+                recorded = run.recorded = RecordedSteps.of(run, plan.n_steps, taken[0].scores, plan.drawn)
+        if isinstance(recorded, RecordedSteps):
+            rows = range(done, n_whole)
+            examples = plan.order[done * run.batch : n_whole * run.batch].view(len(rows), run.batch)
+            rates = [_set_rate(run, plan, i) for i in rows]
+            drawn = None if plan.drawn is None else plan.drawn[done:n_whole]
+            taken.append(_Taken(*recorded.take(run, examples, rates, drawn)))
+            done = n_whole
+    if done < plan.n_steps:
+        taken.append(_summed(run, _one_by_one(run, plan, range(done, plan.n_steps))))
+    y = torch.cat([each.labels for each in taken])
+    loss = sum(float(each.loss) for each in taken)
+    return loss / len(y), run.measure.score(torch.cat([each.scores for each in taken]).float(), y)
 
 
 def steps(run: Run, limit: int | None = None) -> Iterator[tuple[Tensor | None, Tensor, Tensor]]:
@@ -45,25 +63,76 @@ def steps(run: Run, limit: int | None = None) -> Iterator[tuple[Tensor | None, T
         Mean loss, scores and labels of each batch, before its step. A batch of one example has no variance to
         normalise by: under batch norm it is only looked at, and has no loss.
     """
+    plan = _plan(run, limit)
+    yield from _one_by_one(run, plan, range(plan.n_steps if limit is None else min(limit, plan.n_steps)))
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """An epoch before its first step.
+
+    Args:
+        order: indices of examples, in the order in which they are seen.
+        drawn: for each step, what augmentation does; None without.
+        n_steps: of the epoch.
+        history: the scores so far.
+    """
+
+    order: Tensor
+    drawn: list[Drawn] | None
+    n_steps: int
+    history: list[float]
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """Steps that were taken: the sum of their losses over the examples, all scores and labels."""
+
+    loss: Tensor
+    scores: Tensor
+    labels: Tensor
+
+
+def _plan(run: Run, limit: int | None = None) -> _Plan:
     device, batch, n_steps = run.labels.device, run.batch, run.steps_per_epoch
-    permutation = epoch_order(len(run.labels), batch, n_steps, run.order).to(device)
-    history = run.scores
-    run.network.train()
-    skip_single = has_batch_norm(run.network)
-    first = run.epoch * n_steps
-    n_steps_now = n_steps if limit is None else min(limit, n_steps)
+    order = epoch_order(len(run.labels), batch, n_steps, run.order).to(device)
     drawn = None
     if run.augmentation is not None:
-        sizes = [len(chosen) for chosen in torch.split(permutation, batch)[:n_steps_now]]
+        sizes = [len(chosen) for chosen in torch.split(order, batch)[: n_steps if limit is None else limit]]
         drawn = run.augmentation.ahead(sizes, device)
-    for i in range(n_steps_now):
-        rate = run.schedule.rate(run.base_rate, first + i, n_steps, run.epochs, history)
-        for group in run.optimizer.param_groups:
-            group["lr"] = rate * group.get("lr_scale", 1.0)
-        x, wanted = batch_of(run.inputs, run.labels, permutation[i * batch : (i + 1) * batch])
-        if run.augmentation is not None and drawn is not None:
+    return _Plan(order, drawn, n_steps, run.scores)
+
+
+def _summed(run: Run, taken: Iterable[tuple[Tensor | None, Tensor, Tensor]]) -> _Taken:
+    loss_sum = torch.zeros((), dtype=torch.float64, device=run.labels.device)
+    outputs, labels = [], []
+    for loss, scores, wanted in taken:
+        if loss is not None:
+            loss_sum += loss * len(wanted)
+        outputs.append(scores)
+        labels.append(wanted)
+    return _Taken(loss_sum, torch.cat(outputs), torch.cat(labels))
+
+
+def _set_rate(run: Run, plan: _Plan, i: int) -> list[float]:
+    """Set the learning rates of step ``i`` of an epoch; gives that of every group of parameters."""
+    step = run.epoch * plan.n_steps + i
+    rate = run.schedule.rate(run.base_rate, step, plan.n_steps, run.epochs, plan.history)
+    for group in run.optimizer.param_groups:
+        group["lr"] = rate * group.get("lr_scale", 1.0)
+    return [group["lr"] for group in run.optimizer.param_groups]
+
+
+def _one_by_one(run: Run, plan: _Plan, which: Iterable[int]) -> Iterator[tuple[Tensor | None, Tensor, Tensor]]:
+    """Those steps of an epoch, as :func:`steps` gives them."""
+    run.network.train()
+    skip_single = has_batch_norm(run.network)
+    for i in which:
+        _set_rate(run, plan, i)
+        x, wanted = batch_of(run.inputs, run.labels, plan.order[i * run.batch : (i + 1) * run.batch])
+        if run.augmentation is not None and plan.drawn is not None:
             assert isinstance(x, Tensor)
-            x = run.augmentation(x, drawn[i])
+            x = run.augmentation(x, plan.drawn[i])
         if skip_single and len(wanted) == 1:
             scores = scores_of(run.network.eval(), x, run.precision)
             run.network.train()

@@ -61,6 +61,7 @@ class Run:
         evaluate_every: after every how many epochs validation is asked.
         passing: what validation has said to a longer training that passes the end of this one without asking; empty
             where it asks there too.
+        recorded: a step of descent as a GPU repeats it (:mod:`zonesearch.training.recorded_steps`).
     """
 
     network: nn.Module
@@ -91,6 +92,7 @@ class Run:
     notes: list[str] = field(default_factory=list)
     evaluate_every: int = 1
     passing: dict[str, Any] = field(default_factory=dict)
+    recorded: object = None
 
     @property
     def steps_per_epoch(self) -> int:

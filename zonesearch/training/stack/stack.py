@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -19,12 +19,14 @@ from zonesearch.training.networks.dropout import draw_kept
 from zonesearch.training.numerics import dtype_of
 from zonesearch.training.order import epoch_order
 from zonesearch.training.progress import as_bytes, as_tensor
+from zonesearch.training.replay import EAGER, is_worth
 from zonesearch.training.stack.activations import ACTIVATIONS
-from zonesearch.training.stack.judging import judge, losses
+from zonesearch.training.stack.judging import judge
 from zonesearch.training.stack.layout import Layout
 from zonesearch.training.stack.members import Member, Snapshot
 from zonesearch.training.stack.network import Network, infer, make_norms
 from zonesearch.training.stack.quick import Quick, is_quick
+from zonesearch.training.stack.recorded import Descend, Recorded, add_up
 from zonesearch.training.stack.updates import UPDATES, Count, clip
 
 __all__ = ["Prepared", "Stack"]
@@ -109,6 +111,7 @@ class Stack:
         self._norms = make_norms(self.layout, self._weights, self._products)
         self._networks: dict[int, Network] = {}
         self._quick: dict[int, Quick | None] = {}
+        self._recorded: Recorded | None = None
         self._count = Count(torch.zeros((), device=device))
         self.orders = [torch.Generator() for _ in grid]
         self._dropout = any(member.settings.network.dropout for row in grid for member in row)
@@ -253,6 +256,48 @@ class Stack:
         right: Tensor,
     ) -> None:
         """Steps over ``order``, (seeds, a multiple of the batch) indices; adds to loss and right answers."""
+        n = order.shape[1] // batch
+        left = max(member.training.epochs - member.n_epochs for _, member in self.places()) * n_steps
+        if n <= EAGER or not self._update.takes_tensors or not is_worth(left, self.flat):
+            return self._one_by_one(order, batch, groups, n_steps, loss, right)
+        recorded = self._recorded
+        key = batch, tuple((tuple(map(id, members)), group.member.settings.optimizer) for group, members in groups)
+        if recorded is None or recorded.key != key or recorded.n_steps < n:
+            self._one_by_one(order[:, : EAGER * batch], batch, groups, n_steps, loss, right)
+            order, n = order[:, EAGER * batch :], n - EAGER
+            recorded = self._recorded = self._record(key, n_steps, batch, groups)
+        rates = [[group.rate_at(self.n_steps + i, n_steps) for group, _ in groups] for i in range(n)]
+        examples = order.view(self.layout.n_seeds, n, batch).transpose(0, 1).reshape(n, -1)
+        recorded.take(examples, rates, loss, right)
+        self.n_steps += n
+        self._count.number = self.n_steps
+        return None
+
+    def _record(
+        self, key: Hashable, n_steps: int, batch: int, groups: Sequence[tuple[_Group, list[Member]]]
+    ) -> Recorded:
+        """Record the step after those that were taken."""
+
+        def update(rates: Tensor) -> None:
+            self._count.on_device.add_(1)
+            self._update_weights(groups, rates.unbind())
+
+        generators = [member.dropout for _, member in self.places() if member.dropout is not None]
+        return Recorded(
+            key, n_steps, self.layout, self._data.train[1], self._data.n_classes, batch, len(groups), self.flat,
+            self._pass(batch), update, generators,
+        )  # fmt: skip
+
+    def _one_by_one(
+        self,
+        order: Tensor,
+        batch: int,
+        groups: Sequence[tuple[_Group, list[Member]]],
+        n_steps: int,
+        loss: Tensor,
+        right: Tensor,
+    ) -> None:
+        """As :meth:`_steps`."""
         layout = self.layout
         n_seeds, k = layout.n_seeds, self._data.n_classes
         n = order.shape[1] // batch
@@ -262,20 +307,24 @@ class Stack:
         scores = self.flat.new_empty(n, layout.n_members, k, batch)
         turns = zip(chosen.reshape(n, -1).unbind(0), wanted.unbind(0), scores.unbind(0), strict=True)
         quick = self._quickly(batch)
-        if quick is not None:
-            with np.errstate(all="ignore"):  # what diverges is seen in its loss
-                for turn in turns:
-                    quick.step(*(each.numpy() for each in turn))
-                    self._update_weights(groups, n_steps)
-            self._add_up(scores, labels, loss, right)
-            return
+        with np.errstate(all="ignore"):  # what diverges is seen in its loss
+            descend = self._pass(batch) if quick is None else quick.step
+            for turn in turns:
+                descend(*(turn if quick is None else (each.numpy() for each in turn)))
+                self.n_steps += 1
+                self._count.set(self.n_steps)
+                self._update_weights(groups, [group.rate_at(self.n_steps - 1, n_steps) for group, _ in groups])
+        add_up(layout, scores, labels, loss, right)
+
+    def _pass(self, batch: int) -> Descend:
         network = self._network(batch)
         low = network.g.new_empty(network.g.shape) if self._low else None
-        g = torch.empty_like(scores[0]) if self._low else network.g
-        by_seed = g.view(*layout.by_seed, k, batch)
+        g = self.flat.new_empty(network.g.shape) if self._low else network.g
+        by_seed = g.view(*self.layout.by_seed, self._data.n_classes, batch)
         inputs = self._data.train[0]
         share = 1 / batch
-        for these, ones, score in turns:
+
+        def descend(these: Tensor, ones: Tensor, score: Tensor) -> None:
             torch.index_select(inputs, 0, these, out=network.x)
             if self._dropout:
                 self._drop(network)
@@ -292,30 +341,21 @@ class Stack:
             network.backward()
             if self._low:
                 self._gradients.copy_(self._products)
-            self._update_weights(groups, n_steps)
-            if self._low:
-                self._weights.copy_(self.flat)
-        self._add_up(scores, labels, loss, right)
 
-    def _update_weights(self, groups: Sequence[tuple[_Group, list[Member]]], n_steps: int) -> None:
-        """The optimizer's step, from the gradients."""
+        return descend
+
+    def _update_weights(
+        self, groups: Sequence[tuple[_Group, list[Member]]], rates: Sequence[float] | Sequence[Tensor]
+    ) -> None:
+        """The optimizer's step, from the gradients, with a rate for each group."""
         if self._clips:
             self._clip()
-        self.n_steps += 1
-        self._count.set(self.n_steps)
         update = self._update.step
-        for group, _ in groups:
-            rate = group.rate_at(self.n_steps - 1, n_steps)
+        for (group, _), rate in zip(groups, rates, strict=True):
             settings = group.member.settings.optimizer
             update(group.parameters, group.gradients, group.buffers, settings, rate, self._count)
-
-    def _add_up(self, scores: Tensor, labels: Tensor, loss: Tensor, right: Tensor) -> None:
-        """Add losses and right answers of some steps: scores (steps, members, classes, batch)."""
-        n, _, k, batch = scores.shape
-        unfolded = scores.view(n, *self.layout.by_seed, k, batch)
-        right_ones = labels.view(n, 1, self.layout.n_seeds, 1, batch)
-        loss += losses(unfolded, right_ones).sum((0, -1), dtype=torch.float64)
-        right += unfolded.argmax(-2).eq(right_ones).sum((0, -1))
+        if self._low:
+            self._weights.copy_(self.flat)
 
     def _network(self, batch: int) -> Network:
         if batch not in self._networks:

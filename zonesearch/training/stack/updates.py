@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from zonesearch.training.settings import OptimizerSettings
 __all__ = ["UPDATES", "Count", "Update", "clip"]
 
 Tensors = list[Tensor]
+Rate = float | Tensor
 
 
 @dataclass
@@ -37,7 +39,7 @@ class Count:
         self.on_device.fill_(number)
 
 
-Step = Callable[[Tensors, Tensors, list[Tensors], OptimizerSettings, float, Count], None]
+Step = Callable[[Tensors, Tensors, list[Tensors], OptimizerSettings, Any, Count], None]
 
 
 @dataclass(frozen=True)
@@ -48,16 +50,18 @@ class Update:
         n_buffers: how many numbers it remembers for each parameter.
         step: (parameters, gradients, for each buffer its tensors, settings, rate, step): updates in place. The
             step counts from 1. ``rate`` replaces the settings' own learning rate.
+        takes_tensors: whether ``rate`` may also be a scalar of float32 on the device of the weights.
     """
 
     n_buffers: int
     step: Step
+    takes_tensors: bool = False
 
 
 def _adam(decoupled: bool) -> Step:
     fused = torch._fused_adamw_ if decoupled else torch._fused_adam_
 
-    def update(p: Tensors, g: Tensors, buffers: list[Tensors], o: OptimizerSettings, rate: float, step: Count) -> None:
+    def update(p: Tensors, g: Tensors, buffers: list[Tensors], o: OptimizerSettings, rate: Rate, step: Count) -> None:
         mean, square = buffers
         fused(
             p, g, mean, square, [], [step.on_device] * len(p), lr=rate, beta1=o.beta1, beta2=o.beta2,
@@ -67,7 +71,7 @@ def _adam(decoupled: bool) -> Step:
     return update
 
 
-def _sgd(p: Tensors, g: Tensors, buffers: list[Tensors], o: OptimizerSettings, rate: float, step: Count) -> None:
+def _sgd(p: Tensors, g: Tensors, buffers: list[Tensors], o: OptimizerSettings, rate: Rate, step: Count) -> None:
     momentum = o.inertia
     torch._fused_sgd_(
         p, g, buffers[0] if momentum else [], weight_decay=o.weight_decay, momentum=momentum, lr=rate,
@@ -105,11 +109,11 @@ def _adadelta(p: Tensors, g: Tensors, buffers: list[Tensors], o: OptimizerSettin
 
 
 UPDATES = {
-    "adam": Update(2, _adam(decoupled=False)),
-    "adamw": Update(2, _adam(decoupled=True)),
-    "sgd": Update(1, _sgd),
-    "momentum": Update(1, _sgd),
-    "nesterov": Update(1, _sgd),
+    "adam": Update(2, _adam(decoupled=False), takes_tensors=True),
+    "adamw": Update(2, _adam(decoupled=True), takes_tensors=True),
+    "sgd": Update(1, _sgd, takes_tensors=True),
+    "momentum": Update(1, _sgd, takes_tensors=True),
+    "nesterov": Update(1, _sgd, takes_tensors=True),
     "rmsprop": Update(2, _rmsprop),
     "adagrad": Update(1, _adagrad),
     "adadelta": Update(2, _adadelta),
