@@ -45,6 +45,7 @@ def test_a_stack_gives_what_it_gives_on_a_processor(tables: Mapping[str, Mapping
             assert there[training].curve[name] == pytest.approx(values, abs=1e-9), name
 
 
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 @KINDS
 def test_steps_wait_for_nothing(tables: Mapping[str, Mapping[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
     steps, n_calls = Stack._steps, 0

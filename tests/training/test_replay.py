@@ -63,6 +63,7 @@ LOOPS: Mapping[str, Mapping[str, Any]] = {
     "body rate": {
         "network": {"kind": "backbone", "backbone": "shufflenet_v2_x0_5", "body_rate": 0.125},
         "data": {"limit": 80},
+        "optimizer": DESCENT,
     },
 }
 

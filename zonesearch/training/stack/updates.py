@@ -75,7 +75,8 @@ def _sgd(p: Tensors, g: Tensors, buffers: list[Tensors], o: OptimizerSettings, r
     momentum = o.inertia
     torch._fused_sgd_(
         p, g, buffers[0] if momentum else [], weight_decay=o.weight_decay, momentum=momentum, lr=rate,
-        dampening=o.dampening, nesterov=o.looks_ahead, maximize=False, is_first_step=step.number == 1,
+        dampening=o.dampening, nesterov=o.looks_ahead, maximize=False,
+        is_first_step=bool(momentum) and step.number == 1,
     )  # fmt: skip
 
 
