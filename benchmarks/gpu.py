@@ -47,6 +47,7 @@ Record = Mapping[str, Any]
 AIMS = {"map": 50.0, "resnet": 1.3}
 """How many times as quick we want to be."""
 PRECISIONS = ("auto", "bf16")
+TESTS = ("tests/training/test_on_gpu.py", "tests/training/test_replay.py")
 UNFINISHED = 75
 """The exit status of a piece that has more to do."""
 
@@ -141,7 +142,7 @@ def clocked(device: str, call: Callable[[], Any]) -> tuple[float, Any]:
 
 def run_tests(folder: Path) -> int:
     """Run them and keep how they ended; a run without a GPU has skipped them, and says so."""
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/training/test_on_gpu.py"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", "gpu", *TESTS]
     done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False)
     print(done.stdout, done.stderr, file=sys.stderr)
     lines = done.stdout.strip().splitlines()

@@ -27,6 +27,7 @@ from zonesearch.training.lr_range import swept
 from zonesearch.training.metrics import measure_of
 from zonesearch.training.networks import build, check_scores, n_parameters, seed_dropout
 from zonesearch.training.networks.backbone import Backbone
+from zonesearch.training.networks.convolutions import weights_last
 from zonesearch.training.networks.twins import twin
 from zonesearch.training.numerics import arithmetic, autocast, dtype_of
 from zonesearch.training.optimizers import build_optimizer
@@ -144,6 +145,8 @@ def begin_run(
     device, rule, seed = inputs.device, settings.training, training.seed
     torch.manual_seed(stream_seed(study_seed, "weights", seed))
     network = build(settings.network, data.shape, data.n_outputs).to(device, dtype_of(rule.precision))
+    if not settings.network.is_factory:
+        weights_last(network)
     measure = measure_of(settings, data.scale, labels, data.n_classes)
     if settings.network.is_factory or ":" in rule.loss:
         few, wanted = batch_of(inputs, labels, torch.arange(min(2, len(labels)), device=device))

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parameters_to_vector, vector_to_parameters
+from torch.nn.utils import vector_to_parameters
 
 __all__ = ["Rays", "along_rays", "random_direction"]
 
@@ -81,7 +81,7 @@ def along_rays(
         refresh: called on every network before it is judged, to measure batch-norm statistics anew.
     """
     walker = copy.deepcopy(network).requires_grad_(False)
-    origin = parameters_to_vector(network.parameters()).detach()
+    origin = torch.cat([parameter.detach().reshape(-1) for parameter in network.parameters()])
     generator = torch.Generator().manual_seed(seed)
     errors = []
     for _ in range(n_rays):

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
-from torch.nn.utils import parameters_to_vector
 
 from zonesearch.training.data.collate import Batch, Inputs, pieces
 from zonesearch.training.memory import is_out_of_memory
@@ -53,7 +52,7 @@ class Judge:
 
     def weights(self) -> Tensor:
         """The network's own weights as one flat vector, shape (d,)."""
-        return parameters_to_vector(self._parameters).detach()
+        return torch.cat([parameter.detach().reshape(-1) for parameter in self._parameters])
 
     def settle(self, weights: Tensor) -> None:
         """Give the network these weights."""

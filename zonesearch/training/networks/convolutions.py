@@ -1,8 +1,9 @@
 """How convolutions are computed: the same sums as torch's, by the quicker road on a processor.
 
-Images lie with their channels last (each pixel's channels side by side), as oneDNN's kernels want them; a network hands
-that order on from layer to layer, so it is enough to give it images that lie so. Weights stay as they are: the
-optimizer then finds gradients that lie as the weights do.
+Images lie with their channels last (each pixel's channels side by side), as oneDNN's kernels want them, and the tensor
+cores of a GPU; a network hands that order on from layer to layer, so it is enough to give it images that lie so. On a
+processor weights stay as they are: the optimizer then finds gradients that lie as the weights do. On a GPU they lie as
+the images do, or cuDNN would turn them in each step.
 
 Deep in a network for small images, maps are smaller than the kernels that slide over them: of a 3 x 3 kernel on a map
 of 1 x 1, padded by 1, eight of nine weights meet padding alone. These are left out, and what has one place to stand
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["Trimmed", "channels_last", "trim"]
+__all__ = ["Trimmed", "channels_last", "trim", "weights_last"]
 
 
 class Trimmed(nn.Conv2d):
@@ -65,10 +66,10 @@ def trim(network: nn.Module) -> nn.Module:
 def channels_last(x: Tensor) -> Tensor:
     """Images (n, channels, height, width) as they are quickest here; the same numbers in the same shape.
 
-    On a GPU, in double precision, and where several networks are computed as one (``vmap``, whose rules copy such
-    images to and fro) or written as ONNX, they stay as they are.
+    In double precision, and where several networks are computed as one (``vmap``, whose rules copy such images to and
+    fro) or written as ONNX, they stay as they are.
     """
-    if x.dim() != 4 or x.device.type != "cpu" or x.dtype == torch.float64:
+    if x.dim() != 4 or x.device.type not in ("cpu", "cuda") or x.dtype == torch.float64:
         return x
     if torch.onnx.is_in_onnx_export() or torch._C._functorch.peek_interpreter_stack() is not None:
         return x
@@ -77,3 +78,11 @@ def channels_last(x: Tensor) -> Tensor:
         x = x.contiguous()
         return x.as_strided(x.shape, (height * width, 1, width, 1), x.storage_offset())
     return x.contiguous(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def weights_last(network: nn.Module) -> None:
+    """Let the weights of convolutions on a GPU lie as the images do; the same numbers in the same shapes."""
+    for parameter in network.parameters():
+        if parameter.dim() == 4 and parameter.is_cuda and parameter.dtype != torch.float64:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
