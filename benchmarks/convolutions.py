@@ -18,6 +18,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from itertools import count, product
 from pathlib import Path
@@ -41,7 +42,7 @@ from zonesearch.training import frozen, loop
 from zonesearch.training.networks import build
 from zonesearch.training.numerics import arithmetic, autocast
 from zonesearch.training.recipe import Recipe
-from zonesearch.training.settings import NetworkSettings
+from zonesearch.training.settings import AugmentationSettings, NetworkSettings
 
 RATE = 0.01
 SIZES = ((8, 8), (8, 32), (8, 128), (32, 8), (32, 32))
@@ -251,7 +252,7 @@ SMALL: dict[str, tuple[str, dict[str, Any], int]] = {
         {"kind": "cnn", "channels": 32, "batch_norm": True},
         32,
     ),
-    "CIFAR-10, 2 blocks from 16, batch 32": ("cifar10", {"kind": "cnn"}, 32),
+    "CIFAR-10, 2 blocks from 16, batch 32, pad and flip": ("cifar10", {"kind": "cnn"}, 32),
     "CIFAR-10, 3 blocks from 32, batch norm, batch 64": (
         "cifar10",
         {"kind": "cnn", "channels": 32, "blocks": 3, "batch_norm": True},
@@ -275,6 +276,9 @@ def accuracy_of_bf16(seeds: int, epochs: int = 6, n: int = 2000) -> None:
         last: dict[str, list[float]] = {"float32": [], "bf16": []}
         seconds = dict.fromkeys(best, 0.0)
         made = {precision: recipe(net, batch, precision, n, n, data) for precision in best}
+        if "flip" in name:
+            seen = AugmentationSettings(pad=2, flip=True)
+            made = {precision: replace(each, augmentation=seen) for precision, each in made.items()}
         for seed in range(seeds):
             for precision, each in made.items():
                 start = time.process_time()
