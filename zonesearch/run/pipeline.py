@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from zonesearch.core.metric import ACCURACY, Metric
-from zonesearch.core.objective import Job, Objective, joined, jobs_of
+from zonesearch.core.objective import Job, Objective, jobs_of, joined
 from zonesearch.core.trials import Training, Trials
 from zonesearch.core.widening import has_limits
 from zonesearch.core.wording import rounded_sentences
