@@ -3,9 +3,9 @@
 ``script`` (the default): seconds of an epoch on CIFAR-10 (from ``ZONESEARCH_DATA``) of the script that most people
 write (torchvision's data set with ToTensor, a DataLoader, Adam, float32), and of a recipe here in float32 and bfloat16.
 ``frozen``: an epoch of a backbone tuned in its last stage or its head, with and without features computed once.
-``accuracy``: float32 against bfloat16 on a small network, the same seeds. ``together``: several networks of one shape
-stepped one after the other, and as one program of grouped operations by ``torch.func`` (``stack_module_state``,
-``vmap`` over ``grad``); a ratio above 1 says that the stack is quicker.
+``accuracy``: float32 against bfloat16 on small networks, the same seeds; ``sizes``: a step of both, by size.
+``together``: several networks of one shape stepped one after the other, and as one program of grouped operations by
+``torch.func`` (``stack_module_state``, ``vmap`` over ``grad``); a ratio above 1 says that the stack is quicker.
 
 One core, processor time; the ways take turns, medians are printed.
 """
@@ -18,8 +18,10 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from itertools import count, product
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -38,8 +40,9 @@ from zonesearch.core.objective import Job
 from zonesearch.core.trials import Training
 from zonesearch.training import frozen, loop
 from zonesearch.training.networks import build
+from zonesearch.training.numerics import arithmetic, autocast
 from zonesearch.training.recipe import Recipe
-from zonesearch.training.settings import NetworkSettings
+from zonesearch.training.settings import AugmentationSettings, NetworkSettings
 
 RATE = 0.01
 SIZES = ((8, 8), (8, 32), (8, 128), (32, 8), (32, 32))
@@ -110,11 +113,18 @@ NETWORKS: dict[str, tuple[dict[str, Any], int]] = {
 N_TRAIN, N_VALIDATION = 1000, 200
 
 
-def recipe(network: dict[str, Any], batch: int, precision: str, n: int = N_TRAIN, held: int = N_VALIDATION) -> Recipe:
-    """CIFAR-10 as the script has it: as many images for each part."""
+def recipe(
+    network: dict[str, Any],
+    batch: int,
+    precision: str,
+    n: int = N_TRAIN,
+    held: int = N_VALIDATION,
+    data: str = "cifar10",
+) -> Recipe:
+    """CIFAR-10, or other data, as the script has it: as many images for each part."""
     return Recipe.from_tables(
         {
-            "data": {"name": "cifar10", "limit": n, "limit_validation": held, "limit_test": held},
+            "data": {"name": data, "limit": n, "limit_validation": held, "limit_test": held},
             "network": network,
             "optimizer": {"name": "adam", "learning_rate": 1e-3},
             "training": {"batch": batch, "precision": precision, "device": "cpu"},
@@ -235,21 +245,104 @@ def _images(network: nn.Module, parts: frozen.Parts, *_: Any) -> frozen.Parts:
     return parts
 
 
-def accuracy_of_bf16(seeds: int, epochs: int = 6) -> None:
-    """Print the difference in points, with its 95 % interval."""
-    made = {precision: recipe({"kind": "cnn"}, 32, precision, 2000, 2000) for precision in ("float32", "bf16")}
-    found = {name: [100 * train(each, epochs, seed) for seed in range(seeds)] for name, each in made.items()}
-    differences = np.subtract(found["bf16"], found["float32"])
-    low, high = stats.t.interval(0.95, seeds - 1, loc=differences.mean(), scale=stats.sem(differences))
-    print(f"float32 {np.mean(found['float32']):.2f} %, bf16 {np.mean(found['bf16']):.2f} %; "
-          f"difference {differences.mean():+.2f} points ({low:+.2f} to {high:+.2f}), {seeds} seeds")  # fmt: skip
+SMALL: dict[str, tuple[str, dict[str, Any], int]] = {
+    "MNIST, 2 blocks from 16 channels, batch 64": ("mnist", {"kind": "cnn"}, 64),
+    "MNIST, 2 blocks from 32, batch norm, batch 32": (
+        "mnist",
+        {"kind": "cnn", "channels": 32, "batch_norm": True},
+        32,
+    ),
+    "CIFAR-10, 2 blocks from 16, batch 32, pad and flip": ("cifar10", {"kind": "cnn"}, 32),
+    "CIFAR-10, 3 blocks from 32, batch norm, batch 64": (
+        "cifar10",
+        {"kind": "cnn", "channels": 32, "blocks": 3, "batch_norm": True},
+        64,
+    ),
+}
+"""By name: data, [network], batch; of :func:`accuracy_of_bf16`."""
+
+
+def accuracy_of_bf16(seeds: int, epochs: int = 6, n: int = 2000) -> None:
+    """A row for each small network: the difference in points over pairs of seeds at the best and at the last epoch, its
+    standard error, and the processor time of both.
+    """
+    print("| data and network | float32 | bf16 minus float32, best epoch | last epoch | gain in time |")
+    print("| --- " * 5 + "|", flush=True)
+    for name, (data, net, batch) in SMALL.items():
+        if not Path(os.environ.get("ZONESEARCH_DATA", "."), data).exists():
+            print(f"| {name} | its data are not there | | | |", flush=True)
+            continue
+        best: dict[str, list[float]] = {"float32": [], "bf16": []}
+        last: dict[str, list[float]] = {"float32": [], "bf16": []}
+        seconds = dict.fromkeys(best, 0.0)
+        made = {precision: recipe(net, batch, precision, n, n, data) for precision in best}
+        if "flip" in name:
+            seen = AugmentationSettings(pad=2, flip=True)
+            made = {precision: replace(each, augmentation=seen) for precision, each in made.items()}
+        for seed in range(seeds):
+            for precision, each in made.items():
+                start = time.process_time()
+                (trial,) = each.train(Job((Training({}, seed, epochs),)), lambda share: None)
+                seconds[precision] += time.process_time() - start if seed else 0.0  # the first is for warming up
+                best[precision].append(100 * (trial.accuracy or 0.0))
+                last[precision].append(100 * (trial.curve["validation_accuracy"][-1] if trial.complete else 0.0))
+        apart = []
+        for found in (best, last):
+            differences = np.subtract(found["bf16"], found["float32"])
+            apart.append(f"{differences.mean():+.3f} ± {stats.sem(differences):.3f}")
+        gain = seconds["float32"] / seconds["bf16"] if seeds > 1 else float("nan")
+        print(f"| {name} | {np.mean(best['float32']):.2f} | {apart[0]} | {apart[1]} | {gain:.2f} |", flush=True)
+
+
+def sizes(rounds: int) -> None:
+    """Milliseconds of a step in float32 and bfloat16, by channels, pixels and batch; medians of turns."""
+    print("| channels | pixels | batch | multiplications, million | float32 | bf16 | gain |")
+    print("| --- " * 7 + "|", flush=True)
+    criterion = functional.cross_entropy
+    for channels, pixels, batch in product((8, 16, 32), (8, 16, 28), (8, 32, 128)):
+        settings = NetworkSettings(kind="cnn", channels=channels)
+        net = build(settings, (3, pixels, pixels), 10)
+        optimizer = torch.optim.Adam(net.parameters())
+        inputs, labels = torch.randn(batch, 3, pixels, pixels), torch.randint(10, (batch,))
+
+        def step(precision: str) -> None:
+            optimizer.zero_grad()  # noqa: B023
+            with autocast(precision, inputs.device):  # noqa: B023
+                loss = criterion(net(inputs), labels)  # noqa: B023
+            loss.backward()
+            optimizer.step()  # noqa: B023
+
+        repeats = max(2, 4096 // (channels * pixels * batch // 32))
+        found = {"float32": [], "bf16": []}  # type: dict[str, list[float]]
+        for _ in range(rounds + 1):
+            for precision, times in found.items():
+                with arithmetic(precision, inputs.device):
+                    start = time.process_time()
+                    for _ in range(repeats):
+                        step(precision)
+                    times.append(1000 * (time.process_time() - start) / repeats)
+        exact, low = (statistics.median(times[1:]) for times in found.values())
+        products = batch * largest_product(settings, (3, pixels, pixels))
+        print(f"| {channels} | {pixels} | {batch} | {products / 1e6:.1f} | {exact:.2f} | {low:.2f} "
+              f"| {exact / low:.2f} |", flush=True)  # fmt: skip
+
+
+def largest_product(settings: NetworkSettings, shape: tuple[int, int, int]) -> int:
+    """Multiplications of the largest convolution for one image."""
+    channels, pixels, before, most = settings.channels, shape[1] * shape[2], shape[0], 0
+    for _ in range(settings.blocks):
+        most = max(most, 9 * before * channels * pixels)
+        before, channels, pixels = channels, 2 * channels, pixels // 4
+    return most
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", nargs="?", default="script", choices=("script", "frozen", "accuracy", "together"))
+    parser.add_argument(
+        "part", nargs="?", default="script", choices=("script", "frozen", "accuracy", "sizes", "together")
+    )
     parser.add_argument("--networks", type=int, default=8)
-    parser.add_argument("--seeds", type=int, default=12)
+    parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--json", action="store_true")
@@ -264,6 +357,9 @@ def main() -> None:
         return
     if options.part == "accuracy":
         accuracy_of_bf16(options.seeds)
+        return
+    if options.part == "sizes":
+        sizes(options.rounds)
         return
     rows = []
     for channels, batch in SIZES:

@@ -1,10 +1,11 @@
 """Trainings per hour, against the script that most people write. ``python -m benchmarks.engine [--json]``.
 
-Four ways to train the same networks on one core: (a) the usual script: an Optuna objective with a torchvision data set,
-ToTensor, a DataLoader and Adam; (b) tensors in memory and a plain loop; (c) the stack; (d) the stack with products in
-bfloat16, where the processor has those. All train on 8,000 and validate on 2,000 of the same 10,000 images, for equal
-epochs. They take turns, cell by cell and round by round, so that a machine that slows down slows all of them; what is
-printed are medians of processor time, a column for each precision, accuracies beside. Cells are networks of one
+Five ways to train the same networks on one core: (a) the usual script: an Optuna objective with a torchvision data set,
+ToTensor, a DataLoader and Adam; (b) tensors in memory and a plain loop; (c) the stack in float32; (d) the stack with
+products in bfloat16, where the processor has those; (e) the stack as it is by default, with precision ``auto``. All
+train on 8,000 and validate on 2,000 of the same 10,000 images, for equal epochs. They take turns, cell by cell and
+round by round, so that a machine that slows down slows all of them; what is printed are medians of processor time, a
+column for each precision, accuracies beside. Cells are networks of one
 hidden layer, width x batch, on MNIST (from ``ZONESEARCH_DATA``); then the whole map of ``studies/digits.toml``. Each
 time is held against what the processor can do: its rate in matrix products and its rate in moving memory.
 """
@@ -43,7 +44,7 @@ CELLS = ((128, 16), (512, 64), (1024, 256), (4096, 512), (8192, 1024))
 N_TRAIN, N_VALIDATION, EPOCHS = 8000, 2000, 1
 SEEDS = 8
 """Of the smallest cell, trained together."""
-WAYS = ("script", "plain", "float32", "bf16")
+WAYS = ("script", "plain", "float32", "bf16", "auto")
 CPU = torch.device("cpu")
 DIGITS = Path(__file__).parents[1] / "studies" / "digits.toml"
 
@@ -113,7 +114,7 @@ def accuracies(recipe: Recipe, trainings: Sequence[Training]) -> list[float]:
 
 
 def stacked(recipe: Recipe, trainings: Sequence[Training]) -> list[Trial]:
-    """(c), (d) What an engine does with the jobs of these trainings."""
+    """(c), (d), (e) What an engine does with the jobs of these trainings."""
     return [trial for job in recipe.jobs(trainings) for trial in recipe.train(job, lambda share: None)]
 
 
@@ -194,7 +195,8 @@ class Cell:
 
     Args:
         name: width x batch.
-        script, plain, stack, stack_bf16: seconds a training; the last is NaN on a processor without such products.
+        script, plain, stack, stack_bf16, stack_auto: seconds a training; in bfloat16 NaN on a processor without such
+            products.
         accuracies: means, one a way to train.
         products, memory: share of the time of the stack (float32) that the products, the optimizer's pass over weights
             that no cache holds, would take at the machine's own rates.
@@ -205,6 +207,7 @@ class Cell:
     plain: float
     stack: float
     stack_bf16: float
+    stack_auto: float
     products: float
     memory: float
     accuracies: tuple[float, ...] = ()
@@ -241,7 +244,8 @@ def cells(machine: Machine, rounds: int) -> list[Cell]:
     images = torchvision.datasets.MNIST(root, train=True, transform=torchvision.transforms.ToTensor())
     train = Subset(images, range(N_TRAIN))
     validation = Subset(images, range(N_TRAIN, N_TRAIN + N_VALIDATION))
-    recipes = {precision: recipe(precision) for precision in ("float32", "bf16")[: 1 + machine.has_bf16]}
+    known = ("float32", "bf16", "auto") if machine.has_bf16 else ("float32", "auto")
+    recipes = {precision: recipe(precision) for precision in known}
     split = recipes["float32"].split()
     times: dict[tuple[str, str], list[float]] = {}
     reached: dict[tuple[str, str], list[float]] = {}
@@ -334,16 +338,17 @@ def figures(rounds: int, map_rounds: int) -> dict[str, Any]:
     gains = {"float32": [row.script / row.stack for row in rows]}
     if machine.has_bf16:
         gains["bf16"] = [row.script / row.stack_bf16 for row in rows]
-    mapped = whole_map(map_rounds)
+    gains["auto"] = [row.script / row.stack_auto for row in rows]
+    mapped = whole_map(map_rounds) if map_rounds else {}
     return {
         **{f"geomean_vs_script_{name}": geomean(gain[: len(CELLS)]) for name, gain in gains.items()},
         **{f"small_cells_vs_script_{name}": geomean([gain[0], gain[-1]]) for name, gain in gains.items()},
-        "map_vs_script": mapped["script"] / mapped["stack"],
+        **({"map_vs_script": mapped["script"] / mapped["stack"]} if mapped else {}),
         "machine": asdict(machine),
         "bf16_accuracy_percent": {"mean": mean, "low": low, "high": high},
         "cells": [
             asdict(row) | {"vs_script": row.script / row.stack, "vs_script_bf16": row.script / row.stack_bf16,
-                           "limit": row.limit}
+                           "vs_script_auto": row.script / row.stack_auto, "limit": row.limit}
             for row in rows
         ],
         "map": mapped,
@@ -360,17 +365,17 @@ def text(found: dict[str, Any]) -> str:
         "",
         f"Trainings per hour, 40 epochs of {N_TRAIN} images:",
         "",
-        "| width x batch | script | plain loop | stack | stack, bf16 | x script | bf16 | accuracies | products "
-        "| memory | limit |",
-        "| --- " * 11 + "|",
+        "| width x batch | script | plain loop | stack, float32 | bf16 | auto | x script, float32 | bf16 | auto "
+        "| accuracies | products | memory | limit |",
+        "| --- " * 13 + "|",
     ]
     for row in found["cells"]:
-        ways = ("script", "plain", "stack", "stack_bf16")
+        ways = ("script", "plain", "stack", "stack_bf16", "stack_auto")
         rates = " | ".join(f"{per_hour / row[way]:,.0f}" if math.isfinite(row[way]) else "" for way in ways)
         good = " / ".join(f"{100 * value:.1f}" for value in row["accuracies"] if math.isfinite(value))
         low = f"{row['vs_script_bf16']:.1f}" if math.isfinite(row["stack_bf16"]) else ""
         lines.append(
-            f"| {row['name']} | {rates} | {row['vs_script']:.1f} | {low} | {good} "
+            f"| {row['name']} | {rates} | {row['vs_script']:.1f} | {low} | {row['vs_script_auto']:.1f} | {good} "
             f"| {row['products']:.0%} | {row['memory']:.0%} | {row['limit']} |"
         )
     return "\n".join(
@@ -378,7 +383,9 @@ def text(found: dict[str, Any]) -> str:
             *lines,
             "",
             f"The digits map, {mapped['n_trainings']} trainings: {mapped['script']:.1f} s by the script, "
-            f"{mapped['plain']:.1f} s by the plain loop, {mapped['stack']:.1f} s stacked.",
+            f"{mapped['plain']:.1f} s by the plain loop, {mapped['stack']:.1f} s stacked."
+            if mapped
+            else "The digits map was left out.",
             f"bfloat16 changes the accuracy by {bf16['mean']:+.2f} % ({bf16['low']:+.2f} to {bf16['high']:+.2f})."
             if math.isfinite(bf16["mean"])
             else "This processor has no products in bfloat16.",
@@ -399,7 +406,7 @@ def without_nan(found: Any) -> Any:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--map-rounds", type=int, default=3)
+    parser.add_argument("--map-rounds", type=int, default=3, help="of the digits map; with 0 it is left out")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(1)

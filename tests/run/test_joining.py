@@ -12,6 +12,7 @@ from tests.run.objectives import Sleeper
 from zonesearch.core.objective import Job, Report
 from zonesearch.core.trials import Trial
 from zonesearch.run.engines.in_process import InProcess
+from zonesearch.run.pipeline import estimate
 from zonesearch.run.running import run_study
 from zonesearch.run.shards import Shard
 from zonesearch.study.study import Study
@@ -72,3 +73,11 @@ def test_workers_elsewhere_get_the_jobs_of_every_machine(monkeypatch: pytest.Mon
     joiner = Joiner()
     assert found(joiner) == found(Sleeper())
     assert (joiner.asked, joiner.trained) == ([], [2] * 6)
+
+
+def test_a_plan_is_priced_by_jobs_as_this_machine_trains_them() -> None:
+    joiner = Joiner()
+    (stage,) = estimate(study(joiner), joiner, workers=2)
+    assert joiner.asked == [(6, 2)]
+    assert set(joiner.trained) == {12}
+    assert stage.seconds > 0

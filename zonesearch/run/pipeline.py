@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from zonesearch.core.metric import ACCURACY, Metric
-from zonesearch.core.objective import Job, Objective, jobs_of
+from zonesearch.core.objective import Job, Objective, jobs_of, joined
 from zonesearch.core.trials import Training, Trials
 from zonesearch.core.widening import has_limits
 from zonesearch.core.wording import rounded_sentences
@@ -198,7 +198,8 @@ def _value(cost: StageCost, budget: Budget) -> float:
 def estimate(study: Study, objective: Objective, *, workers: int = 1, n_probes: int = 3) -> list[StageCost]:
     """:func:`forecast` with seconds, by training ``n_probes`` jobs of the first stage for one epoch each.
 
-    The probes are spread over the jobs by cost; nothing of them is kept. Each is trained twice and the quicker time
+    The probes are spread by cost over the jobs as this machine trains them, on a GPU those that its memory has room
+    for; nothing of them is kept. Each is trained twice and the quicker time
     counts, so that what is paid once (loading data, making the weights that an arm begins with) does not; nor do probes
     that fail.
     """
@@ -207,7 +208,7 @@ def estimate(study: Study, objective: Objective, *, workers: int = 1, n_probes: 
     costs = forecast(study, objective)
     example = study.stages[0].forecast(0).example
     short = [Training(training.params, training.seed, 1) for training in example]
-    jobs = sorted(jobs_of(objective, short), key=lambda job: job.cost)
+    jobs = sorted(joined(objective, jobs_of(objective, short), workers), key=lambda job: job.cost)
     places = sorted({round(i * (len(jobs) - 1) / max(1, n_probes - 1)) for i in range(n_probes)})
     seconds = cost = 0.0
     for place in places:

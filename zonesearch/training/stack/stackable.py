@@ -10,7 +10,20 @@ from zonesearch.training.stack.activations import ACTIVATIONS
 from zonesearch.training.stack.updates import UPDATES
 from zonesearch.training.techniques import Techniques
 
-__all__ = ["is_stackable"]
+__all__ = ["is_plain", "is_stackable"]
+
+
+def is_plain(settings: Settings, techniques: Techniques) -> bool:
+    """Whether it classifies by the default loss and counts right answers, with nothing around the optimizer's steps but
+    early stopping; by an optimizer that makes one step a batch.
+    """
+    return (
+        settings.optimizer.name in UPDATES
+        and not techniques.beyond_stopping
+        and is_default(settings)
+        and measure_of(settings).counts
+        and not isinstance(parse(settings.training.schedule), Sweep)
+    )
 
 
 def is_stackable(settings: Settings, techniques: Techniques) -> bool:
@@ -21,10 +34,6 @@ def is_stackable(settings: Settings, techniques: Techniques) -> bool:
         and network.kind == "mlp"
         and network.base_width == 0
         and network.activation in ACTIVATIONS
-        and settings.optimizer.name in UPDATES
         and not settings.augmentation
-        and not techniques.beyond_stopping
-        and is_default(settings)
-        and measure_of(settings).counts
-        and not isinstance(parse(settings.training.schedule), Sweep)
+        and is_plain(settings, techniques)
     )
