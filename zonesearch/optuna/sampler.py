@@ -47,6 +47,7 @@ _QUANTILE = 1.96
 _MOST_ROUNDS = 200  # in which the stages are asked for one suggestion
 _AFTERWARDS = {"n_trainings": 900, "batch": 2, "first": 0.001, "repeats": 0.0}
 _MOST_ONE_BY_ONE = FRESH - FIRST_SEED  # trainings: each round has a seed of its own
+_FIRST = 8  # trials that begin together, whose values are spread over each range
 _LEAST_TRIALS = 3
 _FEW_TRIALS = 20
 """Complete trials after which an axis that none of them suggested is looked at, and taken for never suggested."""
@@ -117,6 +118,8 @@ class ZoneSampler(BaseSampler):
         self._constraints_func = constraints_func
         self._settings = {name: dict(table) for name, table in settings.items()}
         self._random = RandomSampler(seed)
+        self._rng = np.random.default_rng(seed)
+        self._parts: dict[tuple[str, int], np.ndarray[Any, Any]] = {}
         self._built: tuple[OptunaSpace, tuple[Stage, ...]] | None = None
         self._lock = threading.RLock()
         self._stages(self._space or Space.parse({"x": [1, 2], "y": [1, 2]}))  # complains now, not in the first trial
@@ -131,6 +134,7 @@ class ZoneSampler(BaseSampler):
     def reseed_rng(self) -> None:
         """Another random state for another process; what the stages want stays the same."""
         self._random.reseed_rng()
+        self._rng = np.random.default_rng()
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """The parameters that the stages search: those of the space, or those that the trials have."""
@@ -174,7 +178,7 @@ class ZoneSampler(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """At random.
+        """At random; in trials that begin together before anything is known a Latin hypercube.
 
         Raises:
             StudyError: the study has several objectives, or choices that Optuna cannot tell apart.
@@ -182,7 +186,18 @@ class ZoneSampler(BaseSampler):
         self._check(study)
         _check_choices(param_name, param_distribution)
         with self._lock:
-            return self._random.sample_independent(study, trial, param_name, param_distribution)
+            if any(other.state.is_finished() for other in study.get_trials(deepcopy=False)):
+                return self._random.sample_independent(study, trial, param_name, param_distribution)
+            return self._first_value(trial.number, param_name, param_distribution)
+
+    def _first_value(self, number: int, name: str, distribution: BaseDistribution) -> Any:
+        """Of one of the trials that begin before anything is known: each in another part of the range, at random."""
+        block = number // _FIRST
+        if (name, block) not in self._parts:
+            self._parts[name, block] = self._rng.permutation(_FIRST)
+        u = (self._parts[name, block][number % _FIRST] + self._rng.random()) / _FIRST
+        space = OptunaSpace({name: distribution}, {})
+        return space.decode(space.space.from_unit([u]))[name]
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """Keep what ``constraints_func`` says of a trial that came to its end."""

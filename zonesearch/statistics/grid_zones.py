@@ -22,7 +22,7 @@ from typing import Any
 
 from zonesearch.core.cost import Cost
 from zonesearch.core.metric import ACCURACY, Metric
-from zonesearch.core.space import Space
+from zonesearch.core.space import AnyAxis, Space
 from zonesearch.core.values import Params, Value, told_apart
 from zonesearch.statistics.contrasts import Contrasts
 from zonesearch.statistics.noise import Cell, Noise
@@ -148,7 +148,8 @@ def grid_zones(
     grid = _Grid(space)
     known = [cell for cell in cells if cell.values and cell.feasible]
     shared = {score for score, n in Counter(cell.score for cell in known).items() if n > 1}
-    order = sorted(known, key=lambda c: (-c.score, grid.unit(c.params) if c.score in shared else ()))
+    # Of equal cells the peak is one inside: where all are the same, nothing is known to lie beyond a rim.
+    order = sorted(known, key=lambda c: (-c.score, _place(space, grid, c.params) if c.score in shared else ()))
     contrasts = Contrasts(order, noise, level)
     around = grid.around([cell.params for cell in order])
     found = []
@@ -168,6 +169,11 @@ def grid_zones(
     )
 
 
+def _place(space: Space, grid: _Grid, params: Params) -> tuple[float, ...]:
+    """On how many rims a cell lies, and its point of the unit cube."""
+    return sum(axis.on_rim(params[axis.name]) for axis in space.active(params)), *grid.unit(params)
+
+
 def on_rows(space: Space, cells: Sequence[Cell]) -> bool:
     """Whether all cells with a value are cells of the grid that the rows of ``space`` make, whole or in part."""
     rows = {axis.name: {told_apart(value) for value in axis.row()} for axis in space.axes}
@@ -184,8 +190,10 @@ def on_rows(space: Space, cells: Sequence[Cell]) -> bool:
 def _zone(space: Space, cells: Sequence[Cell], noise: Noise, smoothed: float, number: int) -> Zone:
     """The zone of ``cells``, the peak first; ``smoothed`` is its score."""
     peak = cells[0]
+    zone = peak_zone(space, peak.params, peak.mean, noise.se(peak), number, peak.metric)
     zone = replace(
-        peak_zone(space, peak.params, peak.mean, noise.se(peak), number, peak.metric),
+        zone,
+        rim=tuple(name for name in zone.rim if not _level(space[name], cells)),
         smoothed=peak.metric.value(smoothed),
         cells=tuple(cell.params for cell in cells),
     )
@@ -195,6 +203,12 @@ def _zone(space: Space, cells: Sequence[Cell], noise: Noise, smoothed: float, nu
         return zone
     cell = cells[low]
     return replace(zone, cheapest=cell.params, cheapest_value=cell.mean, cheapest_se=noise.se(cell))
+
+
+def _level(axis: AnyAxis, cells: Sequence[Cell]) -> bool:
+    """Whether the zone is as high at both ends of an axis, so that neither is better to go beyond."""
+    equal = {told_apart(cell.params.get(axis.name)) for cell in cells if cell.score == cells[0].score}
+    return {told_apart(value) for value in (axis.row()[0], axis.row()[-1])} <= equal
 
 
 def bordering(space: Space, zones: Sequence[Zone], points: Sequence[Params]) -> set[int]:

@@ -7,7 +7,7 @@ that what is judged is what would be trained.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -98,7 +98,7 @@ class Cube:
     @cached_property
     def spread(self) -> Array:
         """The same allowed points for every seed, spread evenly over the cube, shape (256, n_axes)."""
-        return self.snap(qmc.Sobol(self.n_axes, scramble=False).random(256))
+        return self.snap(_sobol(self.n_axes))
 
     @cached_property
     def _beliefs(self) -> list[tuple[int, float, float]]:
@@ -194,6 +194,12 @@ class Cube:
         apart[..., self.choices] = 0.5 * (np.abs(apart[..., self.choices]) > 1e-9)
         distances: Array = np.sqrt(np.sum(apart**2, axis=2))
         return distances
+
+
+@cache
+def _sobol(n_axes: int) -> Array:
+    points: Array = qmc.Sobol(n_axes, scramble=False).random(256)
+    return points
 
 
 def unique_rows(points: Array) -> Array:
