@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from itertools import product
@@ -22,13 +22,13 @@ from typing import Any
 
 from zonesearch.core.cost import Cost
 from zonesearch.core.metric import ACCURACY, Metric
-from zonesearch.core.space import AnyAxis, Space
+from zonesearch.core.space import Space
 from zonesearch.core.values import Params, Value, told_apart
 from zonesearch.statistics.contrasts import Contrasts
 from zonesearch.statistics.noise import Cell, Noise
 from zonesearch.statistics.significance import subset_level
 
-__all__ = ["Zone", "Zones", "bordering", "grid_zones", "on_rows", "peak_zone"]
+__all__ = ["Zone", "Zones", "bordering", "grid_zones", "level_inwards", "on_rows", "peak_zone"]
 
 _HIDDEN = 2  # so many cells are thought to compete for each that does: bad luck hides some
 _SHARED = 0.5  # where answers are compared, alike cells have alike luck, as if there were fewer
@@ -121,6 +121,23 @@ def peak_zone(
     )
 
 
+def level_inwards(zone: Zone, equal: Iterable[Params]) -> Zone:
+    """The zone, on no rim along an axis on which an ``equal`` point has another value: there it is level, so nothing
+    says that better values lie beyond.
+    """
+    if not zone.rim:
+        return zone
+    points = list(equal)
+    return replace(
+        zone,
+        rim=tuple(
+            name
+            for name in zone.rim
+            if all(told_apart(point.get(name)) == told_apart(zone.peak[name]) for point in points)
+        ),
+    )
+
+
 def _interval(axis: Any, value: Value) -> tuple[Value, ...]:
     return tuple(axis.interval(value))
 
@@ -192,8 +209,7 @@ def _zone(space: Space, cells: Sequence[Cell], noise: Noise, smoothed: float, nu
     peak = cells[0]
     zone = peak_zone(space, peak.params, peak.mean, noise.se(peak), number, peak.metric)
     zone = replace(
-        zone,
-        rim=tuple(name for name in zone.rim if not _level(space[name], cells)),
+        level_inwards(zone, [cell.params for cell in cells if cell.score == peak.score]),
         smoothed=peak.metric.value(smoothed),
         cells=tuple(cell.params for cell in cells),
     )
@@ -203,12 +219,6 @@ def _zone(space: Space, cells: Sequence[Cell], noise: Noise, smoothed: float, nu
         return zone
     cell = cells[low]
     return replace(zone, cheapest=cell.params, cheapest_value=cell.mean, cheapest_se=noise.se(cell))
-
-
-def _level(axis: AnyAxis, cells: Sequence[Cell]) -> bool:
-    """Whether the zone is as high at both ends of an axis, so that neither is better to go beyond."""
-    equal = {told_apart(cell.params.get(axis.name)) for cell in cells if cell.score == cells[0].score}
-    return {told_apart(value) for value in (axis.row()[0], axis.row()[-1])} <= equal
 
 
 def bordering(space: Space, zones: Sequence[Zone], points: Sequence[Params]) -> set[int]:
