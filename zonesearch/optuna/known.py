@@ -23,6 +23,7 @@ from zonesearch.core.metric import Metric, is_usable
 from zonesearch.core.trials import Params, Training, Trial, Trials, Value
 from zonesearch.optuna.constraints import violation_of
 from zonesearch.optuna.space import OptunaSpace
+from zonesearch.statistics.search_results import StageRecord
 
 __all__ = ["CLAIM", "Branches", "Known", "asked_of", "overdue", "read_study_trials", "what"]
 
@@ -80,6 +81,8 @@ class Known:
             trials there were.
         pending: the trainings that running trials are at, as far as they are known.
         others: parameters that complete trials have beside those of the space.
+        unasked: the trainings, running ones too, that no stage asked for: of other samplers, added or fixed by hand,
+            or from before the space was known.
     """
 
     trials: Trials
@@ -90,6 +93,7 @@ class Known:
     n_claimed: int = 0
     others: frozenset[str] = frozenset()
     pending: tuple[Training, ...] = ()
+    unasked: tuple[Training, ...] = ()
 
     def n_running(self, training: Training) -> int:
         """How many are at ``training`` now."""
@@ -103,6 +107,11 @@ class Known:
     def is_free(self, training: Training) -> bool:
         """Whether nobody is at the point of ``training``, with whatever seed."""
         return training.identity[0] not in self.running_points
+
+    def at_work(self, records: Iterable[StageRecord]) -> tuple[Training, ...]:
+        """What somebody is at of that which stages want."""
+        wanted = {what(training) for record in records for training in record.wanted}
+        return tuple(training for training in self.pending if what(training) in wanted)
 
     def fresh(self, params: Params) -> int:
         """The lowest seed that was not used at ``params`` yet."""
@@ -237,12 +246,14 @@ class _Reader:
         """What all of it says."""
         lost = [Trial(_tested(asked), "failed") for same, asked in self._lost.items() if same not in self._claimed]
         found = [*self._claimed.values(), *lost]
+        unasked = []
         middle = {axis.name: axis.row()[len(axis.row()) // 2] for axis in self._space.space.axes}
         for evaluation, point in self._rest:
             whole: dict[str, Value] = self._space.space.bare({**middle, **point})
             seeds = self._taken[Training(whole).identity[0]]
             training = Training(whole, _lowest(seeds), self._epochs)
             seeds.add(training.seed)
+            unasked.append(training)
             if evaluation.state == TrialState.RUNNING:
                 self._running[what(training)] += 1
                 self._pending.append(training)
@@ -259,6 +270,7 @@ class _Reader:
             self._n_claimed,
             frozenset(self._others),
             tuple(self._pending),
+            tuple(unasked),
         )
 
     def _trial(self, evaluation: FrozenTrial, training: Training) -> Trial:

@@ -11,6 +11,7 @@ import math
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,12 @@ from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from zonesearch.core.seeding import FRESH
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trials
 from zonesearch.errors import StudyError
+from zonesearch.optuna.begun import Begun
 from zonesearch.optuna.claims import Wish, claim
 from zonesearch.optuna.known import Known, read_study_trials
 from zonesearch.optuna.space import OptunaSpace, distribution_of, indistinct, narrowed, searched
@@ -31,6 +34,7 @@ from zonesearch.run.pipeline import next_round
 from zonesearch.search.believing import Belief
 from zonesearch.search.heeding import check_heeded
 from zonesearch.search.stage import Stage
+from zonesearch.search.stages.surrogate.stage import FIRST_SEED, Surrogate
 from zonesearch.statistics.candidates import Candidate
 from zonesearch.statistics.noise import Cell, measure_noise
 from zonesearch.study.auto import AUTO, MAPPED, PLACED, auto_stages, is_auto
@@ -42,6 +46,8 @@ __all__ = ["ZoneSampler"]
 _QUANTILE = 1.96
 _MOST_ROUNDS = 200  # in which the stages are asked for one suggestion
 _AFTERWARDS = {"n_trainings": 900, "batch": 2, "first": 0.001, "repeats": 0.0}
+_MOST_ONE_BY_ONE = FRESH - FIRST_SEED  # trainings: each round has a seed of its own
+_FIRST = 8  # trials that begin together, whose values are spread over each range
 _LEAST_TRIALS = 3
 _FEW_TRIALS = 20
 """Complete trials after which an axis that none of them suggested is looked at, and taken for never suggested."""
@@ -112,6 +118,8 @@ class ZoneSampler(BaseSampler):
         self._constraints_func = constraints_func
         self._settings = {name: dict(table) for name, table in settings.items()}
         self._random = RandomSampler(seed)
+        self._rng = np.random.default_rng(seed)
+        self._parts: dict[tuple[str, int], np.ndarray[Any, Any]] = {}
         self._built: tuple[OptunaSpace, tuple[Stage, ...]] | None = None
         self._lock = threading.RLock()
         self._stages(self._space or Space.parse({"x": [1, 2], "y": [1, 2]}))  # complains now, not in the first trial
@@ -126,6 +134,7 @@ class ZoneSampler(BaseSampler):
     def reseed_rng(self) -> None:
         """Another random state for another process; what the stages want stays the same."""
         self._random.reseed_rng()
+        self._rng = np.random.default_rng()
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """The parameters that the stages search: those of the space, or those that the trials have."""
@@ -169,7 +178,7 @@ class ZoneSampler(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """At random.
+        """At random; in trials that begin together before anything is known a Latin hypercube.
 
         Raises:
             StudyError: the study has several objectives, or choices that Optuna cannot tell apart.
@@ -177,7 +186,18 @@ class ZoneSampler(BaseSampler):
         self._check(study)
         _check_choices(param_name, param_distribution)
         with self._lock:
-            return self._random.sample_independent(study, trial, param_name, param_distribution)
+            if any(other.state.is_finished() for other in study.get_trials(deepcopy=False)):
+                return self._random.sample_independent(study, trial, param_name, param_distribution)
+            return self._first_value(trial.number, param_name, param_distribution)
+
+    def _first_value(self, number: int, name: str, distribution: BaseDistribution) -> Any:
+        """Of one of the trials that begin before anything is known: each in another part of the range, at random."""
+        block = number // _FIRST
+        if (name, block) not in self._parts:
+            self._parts[name, block] = self._rng.permutation(_FIRST)
+        u = (self._parts[name, block][number % _FIRST] + self._rng.random()) / _FIRST
+        space = OptunaSpace({name: distribution}, {})
+        return space.decode(space.space.from_unit([u]))[name]
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
         """Keep what ``constraints_func`` says of a trial that came to its end."""
@@ -213,7 +233,7 @@ class ZoneSampler(BaseSampler):
             if name not in possible:
                 raise StudyError(f'[sampler] has settings for the stage "{name}", which is not one of its stages')
         stages: tuple[Stage, ...] = tuple(
-            with_places(build_stage(stage, self._settings.get(stage, {}), common, "the sampler"))
+            with_places(build_stage(stage, self._table(stage), common, "the sampler"))
             if isinstance(stage, str)
             else stage
             for stage in names
@@ -226,6 +246,12 @@ class ZoneSampler(BaseSampler):
             raise StudyError(f"[sampler] {error}") from None
         return stages
 
+    def _table(self, name: str) -> Mapping[str, Any]:
+        """The settings of a stage; a surrogate is asked for one point at a time."""
+        table = self._settings.get(name, {})
+        one_by_one = name == "surrogate" and "batch" not in table and table.get("n_trainings", 0) < _MOST_ONE_BY_ONE
+        return {"batch": 1, **table} if one_by_one else table
+
     def _wish(self, known: Known, stages: Sequence[Stage], space: OptunaSpace, epochs: int) -> Wish | None:
         trials = known.trials
         belief = Belief(trials, space.space)
@@ -233,9 +259,20 @@ class ZoneSampler(BaseSampler):
         bounded = any(trial.state == "pruned" or trial.violation is not None for trial in trials)
         if bounded and self._names is None and self._afterwards == "repeat":
             stages = [stage for stage in stages if stage.name != "polish"]  # new points are worth more than repeats
+        rough = isinstance(stages[0], Surrogate)
+        if isinstance(stages[0], Surrogate):
+            stages = (Begun(known.unasked), replace(stages[0], begun=True), *stages[1:])
         for _ in range(_MOST_ROUNDS):
-            at = next_round(stages, trials)
+            if rough:  # where others are matters to that stage, and not what is expected of them
+                at = next_round(stages[:2], trials | Trials(belief.roughly(known.pending)))
+                if at.finished:
+                    rough, waiting = False, known.at_work(at.records)
+                    trials = trials | Trials(belief.of(known.pending))
+                    continue
+            else:
+                at = next_round(stages, trials)
             if at.finished:
+                waiting = waiting or known.at_work(at.records)
                 self._check_suggested(known, space, at_end=not waiting)
                 break
             foreign = at.missing[0].params.keys() - space.names

@@ -28,7 +28,7 @@ from zonesearch.errors import StudyError, did_you_mean
 from zonesearch.search.stage import Forecast, Plan, require
 from zonesearch.statistics.candidates import Candidate
 from zonesearch.statistics.noise import Cell, map_cells, measure_noise
-from zonesearch.statistics.zones import Zone, Zones, peak_zone
+from zonesearch.statistics.zones import Zone, Zones, level_inwards, peak_zone
 
 if TYPE_CHECKING:
     import optuna
@@ -158,7 +158,10 @@ class OptunaSampler:
         cells.sort(key=lambda cell: -trials.metric.score(cell.mean))
         names = self.space.names
         return tuple(
-            peak_zone(self.space, {n: cell.params[n] for n in names}, cell.mean, noise.se(cell), i, trials.metric)
+            level_inwards(
+                peak_zone(self.space, {n: cell.params[n] for n in names}, cell.mean, noise.se(cell), i, trials.metric),
+                [other.params for other in cells if other.mean == cell.mean],
+            )
             for i, cell in enumerate(cells[: self.keep], start=1)
         )
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trial, Trials
+from zonesearch.search.stages.surrogate.outcomes import EXPECTED
 from zonesearch.search.stages.surrogate.proposals import Search
 from zonesearch.statistics.gp.cube import Cube
 from zonesearch.statistics.gp.process import Posterior, Prior, fit
@@ -74,13 +75,16 @@ class Belief:
             for i in inside:  # another seed of a point that is known
                 seen = self._known.get(tuple(self._cube.point(trainings[i].params).tolist()))
                 scores[i] = scores[i] if seen is None else np.mean(seen)
-        return [
-            Trial(
-                Training(training.params, training.seed, training.epochs, test=True),
-                accuracy=float(self._metric.value(score)),
-            )
-            for training, score in zip(trainings, scores, strict=True)
-        ]
+        return [self._trial(training, float(score)) for training, score in zip(trainings, scores, strict=True)]
+
+    def roughly(self, trainings: Sequence[Training]) -> list[Trial]:
+        """The same with the mean of all as the value of each, for whom it is enough that somebody is there."""
+        score = float(self._values.mean()) if len(self._values) else 0.0
+        return [self._trial(training, score) for training in trainings]
+
+    def _trial(self, training: Training, score: float) -> Trial:
+        asked = Training(training.params, training.seed, training.epochs, test=True)
+        return Trial(asked, accuracy=float(self._metric.value(score)), provenance=EXPECTED)
 
     def proposals(self, pending: Sequence[Training], rng: np.random.Generator) -> list[Params]:
         """Points that are neither known nor ``pending``, by falling expected improvement when these come as expected.

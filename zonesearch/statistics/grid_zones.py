@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from itertools import product
@@ -28,7 +28,7 @@ from zonesearch.statistics.contrasts import Contrasts
 from zonesearch.statistics.noise import Cell, Noise
 from zonesearch.statistics.significance import subset_level
 
-__all__ = ["Zone", "Zones", "bordering", "grid_zones", "on_rows", "peak_zone"]
+__all__ = ["Zone", "Zones", "bordering", "grid_zones", "level_inwards", "on_rows", "peak_zone"]
 
 _HIDDEN = 2  # so many cells are thought to compete for each that does: bad luck hides some
 _SHARED = 0.5  # where answers are compared, alike cells have alike luck, as if there were fewer
@@ -121,6 +121,23 @@ def peak_zone(
     )
 
 
+def level_inwards(zone: Zone, equal: Iterable[Params]) -> Zone:
+    """The zone, on no rim along an axis on which an ``equal`` point has another value: there it is level, so nothing
+    says that better values lie beyond.
+    """
+    if not zone.rim:
+        return zone
+    points = list(equal)
+    return replace(
+        zone,
+        rim=tuple(
+            name
+            for name in zone.rim
+            if all(told_apart(point.get(name)) == told_apart(zone.peak[name]) for point in points)
+        ),
+    )
+
+
 def _interval(axis: Any, value: Value) -> tuple[Value, ...]:
     return tuple(axis.interval(value))
 
@@ -148,7 +165,8 @@ def grid_zones(
     grid = _Grid(space)
     known = [cell for cell in cells if cell.values and cell.feasible]
     shared = {score for score, n in Counter(cell.score for cell in known).items() if n > 1}
-    order = sorted(known, key=lambda c: (-c.score, grid.unit(c.params) if c.score in shared else ()))
+    # Of equal cells the peak is one inside: where all are the same, nothing is known to lie beyond a rim.
+    order = sorted(known, key=lambda c: (-c.score, _place(space, grid, c.params) if c.score in shared else ()))
     contrasts = Contrasts(order, noise, level)
     around = grid.around([cell.params for cell in order])
     found = []
@@ -168,6 +186,11 @@ def grid_zones(
     )
 
 
+def _place(space: Space, grid: _Grid, params: Params) -> tuple[float, ...]:
+    """On how many rims a cell lies, and its point of the unit cube."""
+    return sum(axis.on_rim(params[axis.name]) for axis in space.active(params)), *grid.unit(params)
+
+
 def on_rows(space: Space, cells: Sequence[Cell]) -> bool:
     """Whether all cells with a value are cells of the grid that the rows of ``space`` make, whole or in part."""
     rows = {axis.name: {told_apart(value) for value in axis.row()} for axis in space.axes}
@@ -184,8 +207,9 @@ def on_rows(space: Space, cells: Sequence[Cell]) -> bool:
 def _zone(space: Space, cells: Sequence[Cell], noise: Noise, smoothed: float, number: int) -> Zone:
     """The zone of ``cells``, the peak first; ``smoothed`` is its score."""
     peak = cells[0]
+    zone = peak_zone(space, peak.params, peak.mean, noise.se(peak), number, peak.metric)
     zone = replace(
-        peak_zone(space, peak.params, peak.mean, noise.se(peak), number, peak.metric),
+        level_inwards(zone, [cell.params for cell in cells if cell.score == peak.score]),
         smoothed=peak.metric.value(smoothed),
         cells=tuple(cell.params for cell in cells),
     )

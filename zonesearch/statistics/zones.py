@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from zonesearch.core.space import Space
-from zonesearch.statistics.grid_zones import Zone, Zones, bordering, grid_zones, on_rows, peak_zone
+from zonesearch.statistics.grid_zones import Zone, Zones, bordering, grid_zones, level_inwards, on_rows, peak_zone
 from zonesearch.statistics.noise import Cell, Noise
 
-__all__ = ["Zone", "Zones", "bordering", "find_zones", "peak_zone"]
+__all__ = ["Zone", "Zones", "bordering", "find_zones", "level_inwards", "peak_zone"]
 
 
 def find_zones(

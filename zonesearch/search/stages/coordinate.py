@@ -30,7 +30,7 @@ from zonesearch.core.values import point
 from zonesearch.search.stage import Forecast, Plan, require
 from zonesearch.statistics.candidates import Candidate
 from zonesearch.statistics.noise import map_cells, measure_noise
-from zonesearch.statistics.zones import Zone, Zones, peak_zone
+from zonesearch.statistics.zones import Zone, Zones, level_inwards, peak_zone
 
 if TYPE_CHECKING:
     from scipy.stats import qmc
@@ -160,7 +160,10 @@ class Coordinate:
         best = best[: self.zones_max]
         noise = measure_noise(list(cells.values()))
         return tuple(
-            peak_zone(space, asked[place], cells[place].mean, noise.se(cells[place]), i, trials.metric)
+            level_inwards(
+                peak_zone(space, asked[place], cells[place].mean, noise.se(cells[place]), i, trials.metric),
+                [asked[other] for other in heights if heights[other] == heights[place]],
+            )
             for i, place in enumerate(best, start=1)
         )
 

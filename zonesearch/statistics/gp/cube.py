@@ -7,7 +7,7 @@ that what is judged is what would be trained.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -98,7 +98,7 @@ class Cube:
     @cached_property
     def spread(self) -> Array:
         """The same allowed points for every seed, spread evenly over the cube, shape (256, n_axes)."""
-        return self.snap(qmc.Sobol(self.n_axes, scramble=False).random(256))
+        return self.snap(_sobol(self.n_axes))
 
     @cached_property
     def _beliefs(self) -> list[tuple[int, float, float]]:
@@ -134,7 +134,7 @@ class Cube:
             moved[0, i] = center
         return np.clip(moved, 0.0, 1.0)
 
-    def design(self, n: int, seed: int) -> Array:
+    def design(self, n: int, seed: int, beside: Array | None = None) -> Array:
         """At most ``n`` different points, spread evenly: of several Latin hypercubes that with the least crowding.
 
         Every axis is cut into ``n`` equal parts and each part has one point, in its middle (McKay, Beckman & Conover
@@ -143,7 +143,12 @@ class Cube:
         nearest two points are farthest apart is taken (Johnson, Moore & Ylvisaker 1990). The point nearest to the
         middle comes first, and then always the one farthest from those before, so that any number of the first ones is
         spread too. Fewer than ``n`` where there are not so many different points.
+
+        Points ``beside`` it, shape (m, n_axes), are a part of the design already: so many fewer are given, always the
+        one farthest from all.
         """
+        if beside is not None and len(beside):
+            return self.farthest(self.design(n, seed), beside, max(0, n - len(beside)))
         rng = np.random.default_rng(seed)
         tried = [self._hypercube(n, rng) for _ in range(_HYPERCUBES)]
         crowding = [self._apart(points, points) + 9.0 * np.eye(n) for points in tried]
@@ -169,6 +174,16 @@ class Cube:
             order.append(int(np.argmax(np.round(nearest, 9))))
         return points[order]
 
+    def farthest(self, points: Array, beside: Array, n: int) -> Array:
+        """``n`` of ``points``, always the one farthest from those ``beside`` and those before it."""
+        nearest = self._apart(points, beside).min(axis=1) if len(beside) else np.full(len(points), np.inf)
+        order: list[int] = []
+        while len(order) < min(n, len(points)):
+            order.append(int(np.argmax(np.round(nearest, 9))))
+            nearest = np.minimum(nearest, self._apart(points, points[order[-1:]])[:, 0])
+            nearest[order] = -1.0
+        return points[order]
+
     def _hypercube(self, n: int, rng: np.random.Generator) -> Array:
         parts = (np.arange(n) + 0.5) / n
         return np.stack([rng.permutation(parts) for _ in range(self.n_axes)], axis=1)
@@ -179,6 +194,12 @@ class Cube:
         apart[..., self.choices] = 0.5 * (np.abs(apart[..., self.choices]) > 1e-9)
         distances: Array = np.sqrt(np.sum(apart**2, axis=2))
         return distances
+
+
+@cache
+def _sobol(n_axes: int) -> Array:
+    points: Array = qmc.Sobol(n_axes, scramble=False).random(256)
+    return points
 
 
 def unique_rows(points: Array) -> Array:

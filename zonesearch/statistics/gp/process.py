@@ -121,16 +121,29 @@ class Posterior:
         return worse
 
     def believing(self, points: Array) -> Posterior:
-        """The posterior if the trainings at ``points`` gave what is expected (Kriging believer, Ginsbourger 2010)."""
+        """The posterior if the trainings at ``points`` gave what is expected (Kriging believer, Ginsbourger 2010).
+
+        One at a known point is another repeat there.
+        """
         if not len(points):
             return self
-        means, _ = self.at_points(points)
+        known, expected = self.data, self.at_points(points)[0]
+        means, counts = known.means.copy(), known.counts.copy()
+        places: dict[tuple[float, ...], int] = {tuple(point): i for i, point in enumerate(known.points.tolist())}
+        new: list[int] = []
+        for i, point in enumerate(points.tolist()):
+            place = places.setdefault(tuple(point), len(means) + len(new))
+            if place == len(means) + len(new):
+                new.append(i)
+            elif place < len(means):
+                means[place] += (expected[i] - means[place]) / (counts[place] + 1)
+                counts[place] += 1
         data = replace(
-            self.data,
-            points=np.vstack([self.data.points, points]),
-            means=np.concatenate([self.data.means, means]),
-            counts=np.concatenate([self.data.counts, np.ones(len(points))]),
-            barred=None if self.data.barred is None else np.append(self.data.barred, np.zeros(len(points), dtype=bool)),
+            known,
+            points=np.vstack([known.points, points[new]]),
+            means=np.concatenate([means, expected[new]]),
+            counts=np.concatenate([counts, np.ones(len(new))]),
+            barred=None if known.barred is None else np.append(known.barred, np.zeros(len(new), dtype=bool)),
         )
         return Posterior.at(data, self.hyper)
 

@@ -20,7 +20,7 @@ from zonesearch.core.trials import Params, Value
 from zonesearch.statistics.gp.cube import Cube
 from zonesearch.statistics.gp.process import Posterior, top_points
 from zonesearch.statistics.gp.targets import Scale
-from zonesearch.statistics.grid_zones import Zone, peak_zone
+from zonesearch.statistics.grid_zones import Zone, level_inwards, peak_zone
 
 if TYPE_CHECKING:
     from scipy import stats
@@ -34,6 +34,7 @@ Array = npt.NDArray[np.float64]
 _APART = 1 / 3  # length-scales
 _LOOKED_AT = 24  # top_points
 _VALLEY = 0.5  # standard deviations of its depth: a valley this likely parts two zones
+_EQUAL = 1e-9  # standardised: up to rounding
 _STEPS = 33  # points looked at along a way
 
 
@@ -77,11 +78,13 @@ def find_regions(
     for i, peak in enumerate(peaks):
         mine = points[home == i]
         alike = mine[posterior.worse(peak, mine) <= z]
-        order = np.argsort(-posterior.at_points(alike)[0], kind="stable")
+        heights = posterior.at_points(alike)[0]
+        order = np.argsort(-heights, kind="stable")
         cells = dict.fromkeys([tuple(peak.tolist()), *(tuple(alike[j].tolist()) for j in order)])
         score = scale.back(float(means[i]))
         se = max(scale.back(float(means[i] + sds[i])) - score, 0.0)
         zone = peak_zone(cube.space, params[tuple(peak.tolist())], metric.value(score), se, i + 1, metric)
+        zone = level_inwards(zone, [params[tuple(p.tolist())] for p in alike[heights >= heights.max() - _EQUAL]])
         more: dict[str, Any] = {
             "cells": tuple(dict(params[cell]) for cell in cells),
             "intervals": {

@@ -9,9 +9,9 @@ counts as far as it came, and as no better than the middle of those that were co
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,10 @@ from zonesearch.statistics.gp.success import Labels
 from zonesearch.statistics.gp.targets import Known
 from zonesearch.statistics.memory import learn, ran_out_of_memory
 
-__all__ = ["Chance", "Outcomes", "infeasible"]
+__all__ = ["EXPECTED", "Chance", "Outcomes", "expected", "infeasible"]
+
+EXPECTED: Mapping[str, Any] = {"expected": True}
+"""Provenance of a trial that is under way still, with the value that is expected of it."""
 
 Array = npt.NDArray[np.float64]
 Place = tuple[float, ...]
@@ -39,6 +42,11 @@ class Chance(Protocol):
     def slopes(self, points: Array) -> tuple[Array, Array]:
         """The same and its derivatives by the coordinates, shapes (n,) and (n, n_axes)."""
         ...
+
+
+def expected(trial: Trial) -> bool:
+    """Whether nothing came back yet, and its value is only what is expected."""
+    return bool(trial.provenance.get("expected"))
 
 
 def infeasible(trial: Trial) -> bool:

@@ -27,7 +27,7 @@ from zonesearch.core.seeding import FRESH, stream_seed
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trial, Trials
 from zonesearch.search.stage import Forecast, Plan, require
-from zonesearch.search.stages.surrogate.outcomes import Outcomes
+from zonesearch.search.stages.surrogate.outcomes import Outcomes, expected
 from zonesearch.search.stages.surrogate.proposals import Search, challenger
 from zonesearch.statistics.candidates import Candidate
 from zonesearch.statistics.gp.cube import Cube
@@ -72,6 +72,7 @@ class Surrogate:
         planned: where it goes on beyond what it was meant for, the numbers of trainings at which it was to end before,
             rising; the first one is what the first design and the repeats are made for. A budget that has more for it
             sets this.
+        begun: whether the points that are handed on are a part of the first design, which gets so many fewer.
     """
 
     heeds: ClassVar[frozenset[str]] = frozenset({"when", "constraints", "prior"})
@@ -89,6 +90,7 @@ class Surrogate:
     first_seed: int = FIRST_SEED
     study_seed: int = 0
     planned: tuple[int, ...] = ()
+    begun: bool = False
     name: str = "surrogate"
 
     def __post_init__(self) -> None:
@@ -122,7 +124,7 @@ class Surrogate:
             if seed >= FRESH:
                 break
             before = [trial for trial in mine if trial.seed < seed]
-            size = self._size(seed, len(before))
+            size = self._size(seed, len(before), len(at_first))
             if len(mine) - len(before) < size:
                 points = self._points(cube, at_first, before, seed, size)
                 round_ = [Training(cube.params(point), seed, self.epochs) for point in points]
@@ -163,24 +165,30 @@ class Surrogate:
         least = min(n_axes + 5, n // 2)  # of a small budget a fifth says too little
         return min(n, max(math.ceil(self.first * n), least, 3))
 
-    def _size(self, seed: int, n_before: int) -> int:
+    def _size(self, seed: int, n_before: int, n_at_first: int) -> int:
         """How many trainings the round has."""
         if seed == self.first_seed:
-            return self._n_first(len(self.space.axes))
+            return max(0, self._n_first(len(self.space.axes)) - (n_at_first if self.begun else 0))
         end = next((end for end in self.planned if n_before < end), self.n_trainings)
         return min(self.batch, end - n_before)
 
     def _points(self, cube: Cube, at_first: list[Trial], before: list[Trial], seed: int, size: int) -> Array:
-        """The points of the round with this seed by what was known before, shape (at most ``size``, n_axes)."""
+        """The points of the round with this seed by what was known before, shape (at most ``size``, n_axes).
+
+        What is only expected says nothing about the surface, but that nobody is needed there.
+        """
+        came = [trial for trial in at_first + before if not expected(trial)]
+        ahead = _places(cube, [trial for trial in at_first + before if expected(trial)])
         if seed == self.first_seed:
-            return cube.design(size, stream_seed(self.study_seed, "design"))
-        outcomes = Outcomes(cube, at_first + before, self.reading)
+            beside = _places(cube, at_first) if self.begun else None
+            return cube.design(size + (0 if beside is None else len(beside)), self._design_seed(), beside)[:size]
+        outcomes = Outcomes(cube, came, self.reading)
         values = outcomes.known()
-        rng = np.random.default_rng([stream_seed(self.study_seed, "design", 1), seed])
+        rng = np.random.default_rng([self._design_seed(1), seed])
         if not values.n_complete:
-            drawn = cube.snap(rng.random((size if not cube.space.constraints else 16 * size, cube.n_axes)))
-            return cube.allowed(drawn)[:size]
-        posterior = fit(values.data(cube)[0], Prior())
+            drawn = cube.allowed(cube.snap(rng.random((64 + 16 * size, cube.n_axes))))
+            return cube.farthest(drawn, np.vstack([ahead, _places(cube, came)]), size)
+        posterior = fit(values.data(cube)[0], Prior()).believing(ahead)
         chances = outcomes.chances()
         n_repeats = math.floor(self.repeats * self._planned)
         chosen: list[Array] = []
@@ -202,6 +210,9 @@ class Surrogate:
             chosen.append(point)
         return np.array(chosen)
 
+    def _design_seed(self, *of: int) -> int:
+        return stream_seed(self.study_seed, "design", *of)
+
     def _zones(self, cube: Cube, known: Sequence[Trial], metric: Metric) -> tuple[Zone, ...]:
         values = Outcomes(cube, known, self.reading).known()
         if not values.n_complete:
@@ -213,6 +224,10 @@ class Surrogate:
         names = cube.space.names
         params = {tuple(cube.point(t.params).tolist()): {n: t.params[n] for n in names if n in t.params} for t in known}
         return find_regions(cube, posterior, scale, params, metric, level=self.level, zones_max=self.zones_max)
+
+
+def _places(cube: Cube, trials: Sequence[Trial]) -> Array:
+    return np.array([cube.point(trial.params) for trial in trials]).reshape(-1, cube.n_axes)
 
 
 def _at_points(given: Any, seeds: int, epochs: int, space: Space, trials: Trials) -> list[Trial]:

@@ -1,0 +1,209 @@
+"""What asking for several trainings at a time costs: ``ZoneSampler`` one by one, and with several under way.
+
+``python -m benchmarks.parallel_asks --seeds 1100-1131 --axes 2,4 --parallel 1,4,8``: the same surfaces (or, with
+``--maps``, recorded maps) and the same noise for all; what counts is the regret at equal numbers of trainings, in units
+of best minus median, of the point with the highest posterior mean. Trainings come back in rounds (all of them, then all
+are asked for anew) or, ``--rolling``, one by one in the order in which they began, each followed by one ask: then what
+comes back last is always missing.
+
+What every search trained is appended to ``--out`` as it comes and not computed again. The ratio is that of the mean
+regrets, with an interval by a bootstrap over searches, in pairs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+
+from benchmarks.surfaces import SHAPES, make_surface
+from zonesearch import ZoneSampler
+from zonesearch.benchmark.problem import FunctionProblem, Problem
+from zonesearch.benchmark.recommending import recommend
+from zonesearch.benchmark.recording import read_map
+from zonesearch.core.trials import Params, Training, Trial
+from zonesearch.optuna.space import distribution_of
+
+_RESAMPLED = 4000
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One search.
+
+    Args:
+        problem: a surface by name, or the path of a recorded map.
+        seed: of the sampler and of the noise.
+        parallel: that many are under way at a time; ``rolling`` where they come back one by one.
+        trained: points with what came of them, in the order in which they were asked for; None where one diverged.
+        ms: processor time of one ask.
+    """
+
+    problem: str
+    seed: int
+    parallel: int
+    rolling: bool
+    trained: list[tuple[dict[str, Any], float | None]]
+    ms: float
+
+    @property
+    def task(self) -> tuple[str, int, int, bool]:
+        return self.problem, self.seed, self.parallel, self.rolling
+
+
+@cache
+def make_problem(name: str) -> Problem:
+    """The surface of that name, or the recorded map at that path."""
+    if name.endswith(".json"):
+        return read_map(name)
+    surface = make_surface(name)
+    return FunctionProblem(surface.name, surface.space, surface.mean, surface.sd, surface.best, surface.median)
+
+
+def ask(name: str, seed: int, parallel: int, n: int, *, rolling: bool = False) -> Asked:
+    """``n`` trainings, ``parallel`` of them under way at a time."""
+    problem = make_problem(name)
+    given = {axis.name: distribution_of(axis) for axis in problem.space.axes}
+    study = optuna.create_study(direction="maximize", sampler=ZoneSampler(seed=seed))
+    visits: Counter[Any] = Counter()
+    trained: list[tuple[dict[str, Any], float | None]] = []
+    waiting: deque[tuple[int, optuna.Trial]] = deque()
+    seconds = 0.0
+    while len(trained) < n or waiting:
+        begun = time.process_time()
+        while len(waiting) < parallel and len(trained) < n:
+            trial = study.ask()
+            trained.append(({}, None))
+            waiting.append((len(trained) - 1, trial))
+        seconds += time.process_time() - begun
+        for place, trial in waiting:
+            if not trained[place][0]:
+                begun = time.process_time()
+                params = {axis: trial._suggest(axis, distribution) for axis, distribution in given.items()}
+                seconds += time.process_time() - begun
+                trained[place] = params, None
+        for _ in range(1 if rolling and len(trained) < n else len(waiting)):
+            place, trial = waiting.popleft()
+            params = trained[place][0]
+            training = Training(params, visits[Training(params).identity[0]], problem.epochs)
+            visits[training.identity[0]] += 1
+            [found] = problem.answer([training], seed)
+            trained[place] = params, found.accuracy
+            study.tell(trial, found.accuracy, state=None if found.complete else optuna.trial.TrialState.FAIL)
+    return Asked(name, seed, parallel, rolling, trained, 1e3 * seconds / n)
+
+
+def regret(one: Asked, n: int) -> float:
+    """After the first ``n`` trainings, of the point with the highest posterior mean: 0 is best, 1 a blind pick."""
+    problem = make_problem(one.problem)
+    visits: Counter[Any] = Counter()
+    trials = []
+    for params, accuracy in one.trained[:n]:
+        training = Training(params, visits[Training(params).identity[0]], problem.epochs)
+        visits[training.identity[0]] += 1
+        trials.append(Trial(training, "diverged" if accuracy is None else "complete", accuracy))
+    return _lacking(problem, recommend(problem.space, trials))
+
+
+def _lacking(problem: Problem, point: Params | None) -> float:
+    truths = problem.truths([] if point is None else [point])
+    return 1.0 if point is None else (truths.best - truths.values[0]) / (truths.best - truths.median)
+
+
+def read(path: Path) -> list[Asked]:
+    """What was measured before; a torn last line is left out."""
+    found = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            found.append(Asked(**json.loads(line)))
+        except (json.JSONDecodeError, TypeError):
+            continue
+    return found
+
+
+def ratio(mine: Sequence[float], other: Sequence[float]) -> tuple[float, float, float]:
+    """Mean of the one by mean of the other, and the ends of its 95 % interval; both by search, in one order."""
+    a, b = np.array(mine), np.array(other)
+    drawn = np.random.default_rng(0).integers(len(a), size=(_RESAMPLED, len(a)))
+    low, high = np.quantile(a[drawn].mean(axis=1) / b[drawn].mean(axis=1), [0.025, 0.975])
+    return float(a.mean() / b.mean()), float(low), float(high)
+
+
+def table(found: Sequence[Asked], budgets: Sequence[int]) -> list[str]:
+    """One row per kind of problem and number of trainings."""
+    modes = sorted({(one.parallel, one.rolling) for one in found})
+    titles = [f"{k}{' rolling' if rolling else ''}" for k, rolling in modes]
+    ratios = [f"{title} / 1" for title in titles[1:]]
+    lines = [
+        f"| on | trainings | n | {' | '.join(titles)} | {' | '.join(ratios)} | {' | '.join('ms ' + t for t in titles)} |",
+        "| --- | --- | --- |" + " --- |" * (2 * len(titles) + len(ratios)),
+    ]
+    kinds: dict[str, list[Asked]] = {}
+    for one in found:
+        kinds.setdefault(_kind(one.problem), []).append(one)
+    for kind, members in sorted(kinds.items()):
+        whole = [one for one in members if len(one.trained) >= max(budgets)]
+        by: dict[Any, dict[Any, Asked]] = {}
+        for one in whole:
+            by.setdefault((one.problem, one.seed), {})[one.parallel, one.rolling] = one
+        pairs = [group for group in by.values() if set(group) >= set(modes)]
+        for n in budgets if pairs else ():
+            each = {mode: [regret(group[mode], n) for group in pairs] for mode in modes}
+            cells = [_mean(each[mode]) for mode in modes]
+            for mode in modes[1:]:
+                middle, low, high = ratio(each[mode], each[modes[0]])
+                cells.append(f"{middle:.2f} ({low:.2f} to {high:.2f})")
+            cells += [f"{np.mean([group[mode].ms for group in pairs]):.0f}" for mode in modes]
+            lines.append(f"| {kind} | {n} | {len(pairs)} | {' | '.join(cells)} |")
+    return lines
+
+
+def _kind(problem: str) -> str:
+    return Path(problem).stem if problem.endswith(".json") else f"{problem.split('#')[0].split('-')[1]} axes"
+
+
+def _mean(values: Sequence[float]) -> str:
+    return f"{np.mean(values):.4f} ± {np.std(values, ddof=1) / len(values) ** 0.5 if len(values) > 1 else 0:.4f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", default="1100-1131", help="first-last")
+    parser.add_argument("--axes", default="2,4", help="of the surfaces; empty for none")
+    parser.add_argument("--maps", default="", help="recorded maps, separated by commas")
+    parser.add_argument("--parallel", default="1,4,8")
+    parser.add_argument("--rolling", action="store_true")
+    parser.add_argument("--trainings", default="25,50,100")
+    parser.add_argument("--out", type=Path, nargs="+", default=[Path("parallel-asks.jsonl")], help="first: written")
+    parser.add_argument("--no-run", action="store_true", help="only print what --out holds")
+    wanted = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    first, last = map(int, wanted.seeds.split("-"))
+    budgets, parallel = ([int(n) for n in text.split(",")] for text in (wanted.trainings, wanted.parallel))
+    found = [one for path in wanted.out for one in read(path)]
+    done = {one.task for one in found if len(one.trained) >= max(budgets)}
+    for seed in range(first, last + 1) if not wanted.no_run else ():
+        shape = tuple(SHAPES)[seed % len(SHAPES)]
+        problems = [f"{shape}-{n}#{seed}" for n in wanted.axes.split(",") if n]
+        for problem in [*problems, *(m for m in wanted.maps.split(",") if m)]:
+            for k in parallel:
+                rolling = wanted.rolling and k > 1
+                if (problem, seed, k, rolling) not in done:
+                    found.append(ask(problem, seed, k, max(budgets), rolling=rolling))
+                    with wanted.out[0].open("a") as file:
+                        file.write(json.dumps(vars(found[-1])) + "\n")
+    chosen = [one for one in found if first <= one.seed <= last]
+    print("\n".join(table(chosen, budgets)))
+
+
+if __name__ == "__main__":
+    main()
