@@ -234,7 +234,10 @@ def train_run(
     if begun is not None:
         load_progress(run, begun)
     keep = (training.test or states is not None) and settings.training.tested == "best"
-    stopped = _train_epochs(run, techniques.early_stopping, report, keep)
+    try:
+        stopped = _train_epochs(run, techniques.early_stopping, report, keep)
+    finally:
+        run.recorded = None  # it refers to the run, and would keep the memory of both for long
     lived = len(run.curve["validation_accuracy"]) == run.epoch
     if states is not None and lived and run.epoch == run.epochs and not stopped:
         states.save(training, progress_of(run))

@@ -8,7 +8,9 @@ device, a row for each step, and the step itself counts which row is its own: th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import gc
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -65,6 +67,18 @@ class Tables:
         self.at.add_(1)
 
 
+@contextmanager
+def _nothing_destroyed() -> Iterator[None]:
+    """No garbage collection: the end of another recording would spoil the one under way."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
 class Replay:
     """A step that can be repeated.
 
@@ -82,7 +96,7 @@ class Replay:
             self._graph = torch.cuda.CUDAGraph()
             for generator in generators:
                 self._graph.register_generator_state(generator)
-            with torch.cuda.graph(self._graph):
+            with _nothing_destroyed(), torch.cuda.graph(self._graph):
                 step()
 
     def take(self, n_steps: int) -> None:

@@ -145,6 +145,10 @@ class Stack:
             order.set_state(seeds[row[0].training.seed].get_state())
         return stack
 
+    def close(self) -> None:
+        """Take no more steps: what is recorded of them refers to the stack, and would keep its memory for long."""
+        self._recorded = None
+
     def places(self) -> Iterator[tuple[tuple[int, int], Member]]:
         """((seed, column), member) of all members."""
         for seed, column in product(range(self.layout.n_seeds), range(self.layout.n_columns)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -60,6 +61,7 @@ def train_stack(
         if not is_out_of_memory(error) or len(left) == 1:
             raise
         again = list(left.values())
+        gc.collect()  # the stack that failed
     else:
         return
     half = len(again) // 2
@@ -121,6 +123,8 @@ def _train(
                 left.append(stack)
             elif len(ended) < stack.layout.n_members:
                 left += [stack.part(grid) for grid in products(m for _, m in stack.places() if m.state == "running")]
+            if ended:
+                stack.close()
         stacks = left
         done = sum(m.n_epochs if m.state == "running" else m.training.epochs for m in members)
         report(done / n_epochs)
