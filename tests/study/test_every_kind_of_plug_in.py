@@ -155,7 +155,7 @@ def test_what_a_storage_cannot_do_is_one_sentence(here: Path, capsys: pytest.Cap
     for command, said in (
         ([*run, place, "--fresh"], "--fresh moves a run folder aside"),
         ([*run, place, "--view", "sqlite:///view.db"], "leave out --view"),
-        ([*run, place, "--set", "training.epochs=3", "--set", "data.limit=130"], "is another experiment: objective."),
+        ([*run, place, "--set", "training.epochs=3", "--set", "data.limit=130"], "is another experiment: the content of the data"),
         ([*run, "onefil://x"], 'unknown name "onefil" among the storages; did you mean "onefile"?'),
         (["status", "nowhere://x"], 'unknown name "nowhere" among the storages'),
         (["status", f"onefile://{here}/none.sqlite"], "there is no run at onefile://"),

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from zonesearch.core.outputs import check_place
 from zonesearch.core.tables import read
+from zonesearch.core.wording import excerpt
 from zonesearch.errors import ObjectiveError, StoreError, ZoneSearchError
 from zonesearch.training.data.preprocessing import Preprocessing
 from zonesearch.training.description import differing
@@ -144,7 +145,7 @@ def load_network(path: str | os.PathLike[str], *, factory: Callable[..., nn.Modu
         raise StoreError(f"network file {path} cannot be read: {error.strerror or error}") from None
     except Exception as error:  # a file that is no such file raises whatever its first bytes lead to
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise StoreError(f"{path} is not a zonesearch network file: {first[:200]}") from None
+        raise StoreError(f"{path} is not a zonesearch network file: {excerpt(first, 200)}") from None
     if not isinstance(content, dict) or "weights" not in content or "format" not in content:
         raise StoreError(f"{path} is not a zonesearch network file: `zonesearch train RUN --out FILE` writes one")
     if content["format"] != _FORMAT:
@@ -155,7 +156,7 @@ def load_network(path: str | os.PathLike[str], *, factory: Callable[..., nn.Modu
         raise
     except (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
         first = (str(error).splitlines() or [""])[0]
-        raise StoreError(f"{path} is damaged: {type(error).__name__}: {first[:200]}") from None
+        raise StoreError(f"{path} is damaged: {type(error).__name__}: {excerpt(first, 200)}") from None
 
 
 def _read(content: Mapping[str, Any], path: Path, factory: Callable[..., nn.Module] | None) -> TrainedNetwork:
@@ -189,7 +190,7 @@ def _read(content: Mapping[str, Any], path: Path, factory: Callable[..., nn.Modu
             if factory is None:
                 raise
             raise ObjectiveError(f"the weights in {path} do not fit the network that the factory makes: "
-                                 f"{' '.join(str(error).split())[:300]}") from None  # fmt: skip
+                                 f"{excerpt(str(error), 300)}") from None  # fmt: skip
         networks.append(network.eval())
     if not networks:
         raise StoreError(f"{path} is damaged: it holds no weights")

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from zonesearch.core.outputs import check_place
+from zonesearch.core.wording import excerpt
 from zonesearch.errors import ObjectiveError, StoreError
 from zonesearch.training.numerics import arithmetic
 from zonesearch.training.trained import TrainedNetwork
@@ -95,7 +96,7 @@ def save_onnx(trained: TrainedNetwork, path: str | os.PathLike[str]) -> Path:
         raise
     except Exception as error:  # whatever a network of anybody's meets on its way
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ObjectiveError(f"the network cannot be written as ONNX: {first[:300]}") from None
+        raise ObjectiveError(f"the network cannot be written as ONNX: {excerpt(first, 300)}") from None
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
