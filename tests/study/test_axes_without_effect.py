@@ -18,8 +18,8 @@ from zonesearch.core.values import same
 from zonesearch.errors import StudyError
 from zonesearch.run.running import run_study
 from zonesearch.study.anywhere import Point, reason_everywhere
-from zonesearch.study.effects import _EVOLUTION
 from zonesearch.study.files import parse_study, tables_in
+from zonesearch.study.recipe_settings import EVOLUTION_KEYS
 from zonesearch.study.study import Study
 from zonesearch.study.winner import winner_study
 from zonesearch.training.evolution import RandomGradients, Strategies
@@ -222,7 +222,9 @@ def test_a_schedule_says_whether_it_reads_the_base_rate() -> None:
 def test_the_kinds_of_evolution_are_known() -> None:
     fields = {cls.kind: set(cls.__dataclass_fields__) - {"kind"} for cls in (RandomGradients, Strategies)}
     shared = fields["random_gradients"] & fields["strategies"]
-    assert {kind: set(keys) for kind, keys in _EVOLUTION.items()} == {k: keys - shared for k, keys in fields.items()}
+    assert {kind: set(keys) for kind, keys in EVOLUTION_KEYS.items()} == {
+        k: keys - shared for k, keys in fields.items()
+    }
 
 
 @given(

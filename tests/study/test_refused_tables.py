@@ -8,8 +8,8 @@ import pytest
 
 from zonesearch import run_pipeline
 from zonesearch.errors import SpaceError, StudyError
-from zonesearch.study.effects import SETTINGS, TECHNIQUE_TABLES
 from zonesearch.study.files import parse_study
+from zonesearch.study.recipe_settings import SETTINGS, TECHNIQUE_TABLES
 from zonesearch.training import techniques
 from zonesearch.training.settings import Settings
 

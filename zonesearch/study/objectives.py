@@ -19,8 +19,9 @@ from zonesearch.core.objective import Objective, makes_jobs
 from zonesearch.core.plugins import load, registered
 from zonesearch.core.space import Space
 from zonesearch.errors import ObjectiveError, StudyError, did_you_mean
-from zonesearch.study.effects import TECHNIQUE_TABLES, check_effects
+from zonesearch.study.effects import check_effects
 from zonesearch.study.measuring import with_metric
+from zonesearch.study.recipe_settings import SHORT_NAMED, TECHNIQUE_TABLES
 
 __all__ = ["OBJECTIVE_TABLES", "FunctionTable", "ObjectiveTables", "of_function"]
 
@@ -155,7 +156,7 @@ class ObjectiveTables:
         seen: dict[str, str] = {}
         for name in space.names:
             table, dot, key = name.partition(".")
-            short = key if dot and table in _BY_SHORT_NAME else name
+            short = key if dot and table in SHORT_NAMED else name
             short = "optimizer" if name == "optimizer.name" else short
             if short in seen:
                 raise StudyError(
@@ -287,10 +288,6 @@ class ObjectiveTables:
             return of_function(function, **settings)
         except ObjectiveError as error:
             raise ObjectiveError(f"{place} {error}") from None
-
-
-_BY_SHORT_NAME = ("network", "optimizer", "training", "augmentation")
-"""Tables whose settings are axes under their own names too."""
 
 
 def of_function(function: Callable[..., Any], **settings: Any) -> Objective:

@@ -67,8 +67,8 @@ def _in_study_file(key: str) -> str:
         return whole
     if rest in _SAID:
         return _SAID[rest]
-    if table == "modules" and dot:
-        return f"the code of the module {key}"
+    if table in ("modules", "own_code") and dot:
+        return f"the code of {'the module ' if table == 'modules' else ''}{key}"
     if table == "code" and dot:
         return f"the version of the code of {key}"
     if table == "arms" and key.count(".") == 2:
