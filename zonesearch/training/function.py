@@ -93,7 +93,7 @@ class FunctionObjective:
         return self._identity(code)
 
     def older_fingerprints(self) -> Sequence[Mapping[str, Any]]:
-        """The fingerprint of version 0.1.0: a hash of the function's own source, or of an empty string without source."""
+        """The fingerprint of version 0.1.0: a hash of the function's own source, or of an empty string."""
         if self.arguments or self.version:
             return []
         try:

@@ -170,7 +170,7 @@ class WeightedLoss:
 
     Args:
         kind: the loss.
-        weights: of the classes; empty where all count alike.
+        weights: of the classes; empty if all are equal.
     """
 
     kind: Kind
