@@ -148,6 +148,13 @@ def test_output_to_a_full_disk_is_one_sentence(here: Path) -> None:
     assert Path("run/report.html").exists()
 
 
+@pytest.mark.parametrize("options", ["--help", "--version", "plan --help"])
+def test_help_that_cannot_be_written_is_an_error(options: str) -> None:
+    done = shell(f"zonesearch {options} > /dev/full")
+    assert done.returncode == 2
+    assert done.stderr == "zonesearch: the output cannot be written: No space left on device\n"
+
+
 def test_progress_that_cannot_be_shown_ends_nothing(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

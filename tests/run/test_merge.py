@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.run.made import IDENTITY, SETTINGS, few_trials, folder, record_in, trial
+from zonesearch.cli.main import main
 from zonesearch.core.trials import Trial, Trials
 from zonesearch.errors import MergeError, StoreError
 from zonesearch.run.storage.merge import merge
@@ -68,6 +69,22 @@ def test_merge_may_be_grouped_in_any_way(
     merge([y, z], base / "yz")
     merge([x, base / "yz"], base / "x yz")
     assert trials_in(base / "xy z") == trials_in(base / "x yz")
+
+
+def test_merge_counts_trainings_however_many_records_each_has(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record_in(tmp_path / "a", [trial(16), trial(32)], settings=SETTINGS)
+    record_in(tmp_path / "b", [trial(32), trial(32, epochs=2), trial(64), trial(64, epochs=3)], settings=SETTINGS)
+    merged = merge([tmp_path / "a", tmp_path / "b"], tmp_path / "all")
+    assert [(s.n_trainings, s.n_new_trainings, s.n_records, s.n_new) for s in merged.sources] == [
+        (2, 2, 2, 2),
+        (2, 1, 4, 3),
+    ]
+    assert main(["merge", str(tmp_path / "b"), "--into", str(tmp_path / "a")]) == 0
+    first, last = capsys.readouterr().out.splitlines()
+    assert first == f"{tmp_path / 'b'}: 2 trainings, 1 new, 2 further new records of known trainings"
+    assert last.startswith(f"{tmp_path / 'a'} holds 3 trainings. ")
 
 
 def packed(run: Path, form: str) -> Path:

@@ -28,13 +28,36 @@ def test_changed_study_is_refused_naming_each_key(tmp_path: Path) -> None:
     with pytest.raises(StudyError) as error:
         folder(tmp_path, changed, settings={**SETTINGS, "stages": ["grid", "polish"]})
     for part in (
-        'objective.optimizer.name: "adam" -> "sgd"',
-        "objective.optimizer.rate: 0.001 -> (absent)",
+        '[optimizer] name: "adam" -> "sgd"',
+        "[optimizer] rate: 0.001 -> (absent)",
         "--fresh",
     ):
         assert part in str(error.value)
     assert "stages" not in str(error.value)
     assert RunFolder.open(tmp_path).settings == SETTINGS
+
+
+def test_refusal_names_keys_as_a_study_file_does() -> None:
+    metric = {"name": "rmse", "direction": "minimize"}
+    function = {"objective": "function", "metric": metric, "source": "1f", "arguments": {"scale": 2}}
+    assert differences({"objective": function, "seed": 0}, {"objective": {"objective": "own", "deep": {"er": 1}}}) == [
+        "[objective] arguments.scale: 2 -> (absent)",
+        "objective.deep.er: (absent) -> 1",
+        'the direction of the metric: "minimize" -> (absent)',
+        'the metric: "rmse" -> (absent)',
+        '[objective] kind: "function" -> "own"',
+        'the code of the function: "1f" -> (absent)',
+        "seed: 0 -> (absent)",
+    ]
+    recipe = {"objective": "pytorch", "training": {"batch": 8, "metric": "f1"}, "content": "1f"}
+    arms = {"slow": {"training": {"clip": 1.0}}}
+    other = {**recipe, "training": {"batch": 16, "metric": "recall"}, "arms": arms, "content": "2f"}
+    assert differences({"format": 2, "objective": recipe}, {"format": 2, "objective": other}) == [
+        "[arms.slow] training.clip: (absent) -> 1.0",
+        'the content of the data: "1f" -> "2f"',
+        "[training] batch: 8 -> 16",
+        'the metric: "f1" -> "recall"',
+    ]
 
 
 def test_refusal_names_both_values_in_full(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from zonesearch import StoreError, Trial, load_run, run_pipeline
 from zonesearch.cli.main import main
+from zonesearch.core.wording import excerpt
 from zonesearch.run.export.exporting import export_to_mlflow, export_to_tensorboard
 from zonesearch.run.storage.run_folder import RunFolder
 from zonesearch.run.storage.store import Store
@@ -205,6 +206,12 @@ class TestMlflow:
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
         with pytest.raises(StoreError, match=r"MLflow at http://127\.0\.0\.1:9 does not respond"):
             export_to_mlflow(run, "http://127.0.0.1:9")
+
+    def test_a_long_error_is_cut_between_words(self) -> None:
+        text = "the server at the other end\n  does not answer"
+        assert excerpt(text, 100) == "the server at the other end does not answer"
+        assert [excerpt(text, n) for n in (24, 22)] == ["the server at the ...", "the server at the ..."]
+        assert excerpt("a" * 50, 20) == "a" * 16 + " ..."
 
 
 def test_export_needs_exactly_one_tracker(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,8 +22,11 @@ from zonesearch.cli.main import main
 from zonesearch.cli.terminal import Visible, visible
 from zonesearch.errors import MergeError, StoreError
 from zonesearch.run.storage import sources
+from zonesearch.run.storage.identity import fingerprint
 from zonesearch.run.storage.merge import merge
+from zonesearch.run.storage.record import Heading
 from zonesearch.run.storage.run_folder import RunFolder, checksum
+from zonesearch.run.storage.store import Store
 
 ROOT = Path(__file__).parents[2]
 
@@ -257,6 +260,20 @@ def test_what_a_terminal_would_obey_is_shown(tmp_path: Path, capsys: pytest.Capt
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path)
         assert "\x1b" not in sentence(capsys, "status", EVIL.replace("\x07", ""))
+
+
+def test_a_name_of_several_lines_takes_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = "digits\nzonesearch: all is well"
+    settings = Study.of({"width": [16, 32]}, accuracy, stages=("grid",)).settings()
+    heading = Heading(fingerprint({"seed": 9}), name, {"seed": 9}, settings)
+    strange = RunFolder.create(tmp_path / "strange", heading)
+    with Store(strange, "main") as store:
+        store.append([trial(16)])
+    assert main(["status", str(strange.path)]) == 0
+    assert capsys.readouterr().out.startswith("digits zonesearch: all is well (")
+    record_in(tmp_path / "run", [trial(16)], settings=settings)
+    said = sentence(capsys, "merge", str(strange.path), "--into", str(tmp_path / "run"))
+    assert "another study (digits zonesearch: all is well)" in said
 
 
 def test_commands_print_visibly_to_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,19 +5,50 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from zonesearch import ObjectiveError, Space, run_pipeline
+from zonesearch import ObjectiveError, Plan, Space, Study, Trials, run_pipeline
 from zonesearch.cli.main import main
 from zonesearch.core.coarse import coarser
 from zonesearch.core.widening import beyond
+from zonesearch.run.pipeline import find
+from zonesearch.search.stage import Forecast
+from zonesearch.statistics.grid_zones import peak_zone
+from zonesearch.statistics.zones import Zones
 
 
 def uphill(params: Mapping[str, Any]) -> float:
     return 0.9 - abs(params["width"] - 48) / 400 - (params["x"] - 0.5) ** 2 / 10
+
+
+@dataclass(frozen=True)
+class Handing:
+    """A plug-in's stage that wants nothing and hands on ``output``."""
+
+    name: str
+    output: Any
+    taken: list[Any] = field(default_factory=list)
+
+    def plan(self, given: Any, trials: Trials) -> Plan:
+        self.taken.append(given)
+        return Plan((), self.output)
+
+    def forecast(self, given: Any) -> Forecast:
+        return Forecast(0, 1, 0)
+
+
+def test_what_only_plug_ins_read_goes_from_stage_to_stage_and_into_no_result() -> None:
+    zone = peak_zone(Space.parse({"x": [1, 2]}), {"x": 1}, 0.9)
+    stages = (Handing("a", {"mine": 1}), Handing("b", [zone]), Handing("c", 7))
+    results = find(Study.of({"x": [1, 2]}, lambda params: 0.5, stages=stages), Trials())
+    assert [stage.taken[-1] for stage in stages] == [None, {"mine": 1}, Zones([zone])]
+    assert results.zones == (zone,)
+    assert [record.given for record in results.stages] == [{"mine": 1}, (zone,), 7]
+    assert results.finished
 
 
 AXES = {"width": {"low": 4, "high": 16, "scale": "log", "limit_high": 128}, "x": {"low": 0.0, "high": 1.0}}

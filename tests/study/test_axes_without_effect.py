@@ -18,8 +18,8 @@ from zonesearch.core.values import same
 from zonesearch.errors import StudyError
 from zonesearch.run.running import run_study
 from zonesearch.study.anywhere import Point, reason_everywhere
-from zonesearch.study.effects import _EVOLUTION
 from zonesearch.study.files import parse_study, tables_in
+from zonesearch.study.recipe_settings import EVOLUTION_KEYS
 from zonesearch.study.study import Study
 from zonesearch.study.winner import winner_study
 from zonesearch.training.evolution import RandomGradients, Strategies
@@ -34,7 +34,12 @@ IDLE = [
     ("momentum", 'optimizer = ["adam", "adamw"]\nmomentum = [0.1, 0.9]', "", 'the optimizer "adam" or "adamw" does'),
     ("optimizer.momentum", '"optimizer.momentum" = [0.1, 0.9]', "", 'the optimizer "adam" does not read it'),
     ("momentum", 'arm = ["a", "b"]\nmomentum = [0.1, 0.9]', ARMS + '"adamw"', 'the optimizer "adam" does not read it'),
-    ("momentum", 'arm = ["a"]\nmomentum = [0.1, 0.9]', "[optimizer]\nname = 'sgd'\n" + ARMS + "'adamw'", "adam"),
+    (
+        "momentum",
+        'arm = ["b"]\nmomentum = [0.1, 0.9]',
+        "[optimizer]\nname = 'sgd'\n[arms.b]\noptimizer.name = 'adamw'",
+        'the optimizer "adamw" does not read it',
+    ),
     ("beta1", "beta1 = [0.8, 0.9]", "[optimizer]\nname = 'sgd'", 'the optimizer "sgd" does not read it'),
     ("history", 'optimizer = ["sgd", "adam"]\nhistory = [5, 10]', "", "does not read it"),
     ("dampening", 'optimizer = ["adam", "sgd"]\ndampening = [0.1, 0.5]', "", "sgd without momentum dampens nothing"),
@@ -91,7 +96,7 @@ ALLOWED = [
     ('optimizer = ["adam", "sgd"]\nmomentum = [0.1, 0.9]', ""),
     ('optimizer = ["adam", "rmsprop"]\nmomentum = { values = [0.1, 0.9], when = { optimizer = "rmsprop" } }', ""),
     ('arm = ["a", "b"]\nmomentum = [0.1, 0.9]', ARMS + '"sgd"'),
-    ('arm = ["b"]\nmomentum = [0.1, 0.9]', ARMS + '"sgd"'),
+    ('arm = ["b"]\nmomentum = [0.1, 0.9]', '[arms.b]\noptimizer.name = "sgd"'),
     ("momentum = [0.0, 0.9]\ndampening = [0.1, 0.5]", "[optimizer]\nname = 'sgd'"),
     ("dampening = [0.1, 0.5]\n[space.momentum]\nlow = 0.0\nhigh = 0.9\nrow = [0.0]", "[optimizer]\nname = 'sgd'"),
     ('optimizer = ["adam", "lbfgs"]\nbatch = [16, 32]', ""),
@@ -217,7 +222,9 @@ def test_a_schedule_says_whether_it_reads_the_base_rate() -> None:
 def test_the_kinds_of_evolution_are_known() -> None:
     fields = {cls.kind: set(cls.__dataclass_fields__) - {"kind"} for cls in (RandomGradients, Strategies)}
     shared = fields["random_gradients"] & fields["strategies"]
-    assert {kind: set(keys) for kind, keys in _EVOLUTION.items()} == {k: keys - shared for k, keys in fields.items()}
+    assert {kind: set(keys) for kind, keys in EVOLUTION_KEYS.items()} == {
+        k: keys - shared for k, keys in fields.items()
+    }
 
 
 @given(

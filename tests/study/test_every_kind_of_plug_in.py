@@ -155,7 +155,7 @@ def test_what_a_storage_cannot_do_is_one_sentence(here: Path, capsys: pytest.Cap
     for command, said in (
         ([*run, place, "--fresh"], "--fresh moves a run folder aside"),
         ([*run, place, "--view", "sqlite:///view.db"], "leave out --view"),
-        ([*run, place, "--set", "training.epochs=3", "--set", "data.limit=130"], "is another experiment: objective."),
+        ([*run, place, "--set", "training.epochs=3", "--set", "data.limit=130"], "is another experiment: "),
         ([*run, "onefil://x"], 'unknown name "onefil" among the storages; did you mean "onefile"?'),
         (["status", "nowhere://x"], 'unknown name "nowhere" among the storages'),
         (["status", f"onefile://{here}/none.sqlite"], "there is no run at onefile://"),
@@ -207,7 +207,7 @@ def test_edited_code_of_a_plug_in_is_another_experiment(here: Path, file: str, l
         del sys.modules[name]
     forget()
     name = {"schedule": "harmonic", "network": "skip", "metric": "top3_error"}[file]
-    with pytest.raises(StudyError, match=rf"another experiment: objective\.own_code\.{name}: "):
+    with pytest.raises(StudyError, match=rf"another experiment: the code of {name}: "):
         run_pipeline(parse_study(GRID, name="s", where="s.toml"), into="run")
 
 
@@ -234,7 +234,7 @@ def test_plug_ins_that_only_the_search_names_belong_to_the_experiment(here: Path
 def test_another_version_of_a_plug_in_is_another_experiment(here: Path) -> None:
     run_pipeline(parse_study(GRID, name="s", where="s.toml"), into="run")
     install(here.parent / "site-packages", version="1.1")
-    with pytest.raises(StudyError, match=r'own_code\.harmonic: "extra 1\.0 .*" -> "extra 1\.1 '):
+    with pytest.raises(StudyError, match=r'the code of harmonic: "extra 1\.0 .*" -> "extra 1\.1 '):
         run_pipeline(parse_study(GRID, name="s", where="s.toml"), into="run")
 
 

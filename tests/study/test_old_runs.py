@@ -130,7 +130,7 @@ def test_an_edited_function_of_an_old_run_is_refused(old: Path) -> None:
     import sys
 
     sys.modules.pop("old_function", None)
-    with pytest.raises(StudyError, match=r"another experiment: objective.source"):
+    with pytest.raises(StudyError, match=r"another experiment: the code of the function"):
         run_study(read_study("function.toml"), into=old / "function-old")
     sys.modules.pop("old_function", None)
 
@@ -139,7 +139,7 @@ def test_another_experiment_is_refused_naming_each_key_with_both_values(old: Pat
     changed = ["network.activation=tanh", "training.clip=0.5", "seed=3"]
     with pytest.raises(StudyError) as caught:
         run_study(read_study("digits.toml", changed), into=old / "digits-old")
-    assert 'objective.network.activation: "relu" -> "tanh"; objective.training.clip: 0.0 -> 0.5; ' in str(caught.value)
+    assert '[network] activation: "relu" -> "tanh"; [training] clip: 0.0 -> 0.5; ' in str(caught.value)
     assert "seed: 0 -> 3" in str(caught.value)
 
 
@@ -204,7 +204,7 @@ def test_code_that_changed_is_described_only_where_it_is_used(monkeypatch: pytes
     assert Recipe().fingerprint() == plain
     assert Recipe.from_tables(tables).fingerprint() == {**noisy, "code": {"noise": 5}}
     assert differences({"objective": noisy}, {"objective": Recipe.from_tables(tables).fingerprint()}) == [
-        "objective.code.noise: (absent) -> 5"
+        "the version of the code of noise: (absent) -> 5"
     ]
 
 

@@ -183,7 +183,7 @@ function = "ow_main:train"
 def test_an_edited_module_is_refused_naming_it_and_both_digests(here: Path) -> None:
     run_study(parse_study(STUDY, name="s", where="s.toml"), into="run")
     (here / "ow_pack" / "far.py").write_text("ONE = 3\n")
-    with pytest.raises(StudyError, match=r'another experiment: objective.modules.ow_pack.far: "\w{16}" -> "\w{16}"\. '):
+    with pytest.raises(StudyError, match=r'the code of the module ow_pack.far: "\w{16}" -> "\w{16}"\. '):
         run_study(parse_study(STUDY, name="s", where="s.toml"), into="run")
 
 
@@ -201,7 +201,7 @@ def test_an_edited_module_behind_a_network_is_refused(here: Path) -> None:
     first = opened().study
     assert opened().study == first
     (here / "ow_other.py").write_text("y = 1\n")
-    with pytest.raises(StudyError, match=r"objective.modules.ow_other: "):
+    with pytest.raises(StudyError, match=r"the code of the module ow_other: "):
         opened()
 
 
@@ -240,7 +240,7 @@ def test_arguments_and_version_in_a_study_file() -> None:
     found = {trial.params["x"]: trial.accuracy for trial in run_study(study, into="run").results.trials}
     assert {x: found[x] for x in (1, 2, 4)} == {1: 4.0, 2: 7.0, 4: 13.0}
     assert "modules" not in study.objective().fingerprint()
-    with pytest.raises(StudyError, match=r"objective.arguments.scale: 3 -> 4"):
+    with pytest.raises(StudyError, match=r"\[objective\] arguments.scale: 3 -> 4"):
         run_study(parse_study(text.replace("scale = 3", "scale = 4"), name="s", where="s.toml"), into="run")
     with pytest.raises(ObjectiveError, match=r's.toml: \[objective\] f has no argument "scal"'):
         parse_study(head + "arguments = { scal = 3 }\n", name="s", where="s.toml").objective()

@@ -8,8 +8,8 @@ import pytest
 
 from zonesearch import run_pipeline
 from zonesearch.errors import SpaceError, StudyError
-from zonesearch.study.effects import SETTINGS, TECHNIQUE_TABLES
 from zonesearch.study.files import parse_study
+from zonesearch.study.recipe_settings import SETTINGS, TECHNIQUE_TABLES
 from zonesearch.training import techniques
 from zonesearch.training.settings import Settings
 
@@ -137,6 +137,19 @@ def test_a_key_that_a_recipe_does_not_read_is_refused(more: str, said: str) -> N
     with pytest.raises(StudyError, match=said) as caught:
         read(RECIPE + more)
     assert str(caught.value).startswith("s.toml: ")
+
+
+def test_an_arm_that_no_training_takes_is_refused() -> None:
+    arms = '[space]\nwidth = [4, 8]\narm = ["slow", "fast"]\n[arms.slow]\n[arms.fsat]\noptimizer.learning_rate = 0.1\n'
+    with pytest.raises(StudyError, match=r'\[arms.fsat\] has no effect: the axis "arm" never .*did you mean "fast"'):
+        parse_study(arms, name="s", where="s.toml")
+    parse_study(arms.replace("fsat", "fast"), name="s", where="s.toml")
+
+
+def test_a_name_of_several_lines_is_refused() -> None:
+    for name in ("a\\nb", "a\\n", "a\\u2028b"):
+        with pytest.raises(StudyError, match="must be a single line"):
+            parse_study(f'name = "{name}"\n[space]\nwidth = [4, 8]\n', name="s", where="s.toml")
 
 
 @pytest.mark.parametrize("key", ['target = "y"', "size = 8", 'root = "here"', "arguments = { n = 3 }"])

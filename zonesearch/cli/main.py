@@ -20,7 +20,7 @@ from typing import Any
 from zonesearch import __version__
 from zonesearch.cli.as_process import Stopped, end_when_told, open_standard_streams
 from zonesearch.cli.supervised import Watch, supervised
-from zonesearch.cli.terminal import Visible, visible
+from zonesearch.cli.terminal import Visible, one_line
 from zonesearch.core.plugins import load, registered
 from zonesearch.errors import StudyError, ZoneSearchError
 
@@ -55,7 +55,7 @@ _OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 def parser(wanted: str = "") -> argparse.ArgumentParser:
     """The whole command line, for documents and tests too; without plug-ins where the command ``wanted`` ships."""
-    root = argparse.ArgumentParser(
+    root = _Parser(
         prog="zonesearch",
         description="Find the zones of hyperparameters where a network works best, and say how certain that is.",
     )
@@ -68,6 +68,17 @@ def parser(wanted: str = "") -> argparse.ArgumentParser:
         for name in [wanted] if wanted in plugged else plugged:
             _add_plugged(commands, name)
     return root
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose help and version are output like any other: one that cannot be written is an error."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if file is not sys.stdout:
+            super()._print_message(message, file)
+        else:
+            file.write(message)
+            file.flush()
 
 
 def _add(commands: Any, name: str, module: Any) -> None:
@@ -122,7 +133,7 @@ def _main(arguments: Sequence[str], watch: Watch) -> int:
             status: int | None = options.call(options)
         sys.stdout.flush()
     except ZoneSearchError as error:
-        print(f"zonesearch: {visible(_short(str(error)))}", file=sys.stderr)
+        print(f"zonesearch: {one_line(_short(str(error)))}", file=sys.stderr)
         return 2
     except MemoryError as error:
         reserve.clear()
@@ -159,5 +170,5 @@ def _sentence(
 ) -> str:
     """A warning of ours as a sentence; others with the place that they come from."""
     ours = filename.startswith(os.path.dirname(os.path.dirname(__file__)))
-    message = visible(str(message))
+    message = one_line(str(message))
     return f"zonesearch: {message}\n" if ours else f"{filename}:{lineno}: {category.__name__}: {message}\n"

@@ -24,14 +24,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def call(options: argparse.Namespace) -> None:
     """Print what each source brought, contradictions, and what else differs."""
+    from zonesearch.core.wording import counted
     from zonesearch.run.storage.merge import merge
 
     merged = merge(options.runs, options.into)
     for source in merged.sources:
-        torn = f", {source.n_torn} torn lines skipped" if source.n_torn else ""
-        print(f"{source.place}: {source.n_records} trials, {source.n_new} new{torn}")
+        more = source.n_new - source.n_new_trainings
+        again = f", {counted(more, 'further new record')} of known trainings" if more > 0 else ""
+        torn = f", {counted(source.n_torn, 'torn line')} skipped" if source.n_torn else ""
+        print(f"{source.place}: {counted(source.n_trainings, 'training')}, {source.n_new_trainings:,} new{again}{torn}")
     for conflict in merged.conflicts:
         print(f"conflict: {conflict}")
     for note in merged.notes:
         print(f"note: {note}")
-    print(f"{options.into} holds {merged.n_trainings} trainings. Next: zonesearch status {options.into}")
+    print(f"{options.into} holds {counted(merged.n_trainings, 'training')}. Next: zonesearch status {options.into}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, TextIO
 
-__all__ = ["Visible", "visible"]
+__all__ = ["Visible", "one_line", "visible"]
 
 _OBEYED = [*range(0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
 """Control characters, and those that turn the direction of writing."""
@@ -19,6 +19,14 @@ _SHOWN = {code: (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}") for cod
 def visible(text: str) -> str:
     """``text`` with what a terminal would obey written out in hexadecimal; line breaks and tabs stay."""
     return text.translate(_SHOWN)
+
+
+def one_line(text: str) -> str:
+    """``text`` made :func:`visible`, on a single line.
+
+    A line break, in a name from a stranger's run or in an error of a library, becomes a space.
+    """
+    return visible(" ".join(line.strip() for line in text.splitlines()))
 
 
 class Visible:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from zonesearch.core.trials import Conflict, Params, Value
 from zonesearch.core.values import ChosenFloat
 
-__all__ = ["cost_text", "counted", "point_text", "rounded_sentences"]
+__all__ = ["cost_text", "counted", "excerpt", "point_text", "rounded_sentences"]
 
 _NO_WORD = re.compile(r"\s*|True|False|None|[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|inf|nan|\[.*\]")
 """Texts that would be read as a number, a truth value, None, a list or nothing: shown in quotation marks."""
@@ -49,6 +49,20 @@ def cost_text(n_parameters: int | None, seconds: float = 0.0) -> str:
 def counted(n: int, thing: str) -> str:
     """``1 seed``, ``2 seeds``."""
     return f"{n:,} {thing}" if n == 1 else f"{n:,} {thing}s"
+
+
+def excerpt(text: str, longest: int) -> str:
+    r"""``text`` on one line, as far as whole words fit into ``longest`` characters; ``...`` says that there is more.
+
+    >>> excerpt("the server at the other end\ndoes not answer", 24)
+    'the server at the ...'
+    """
+    line = " ".join(text.split())
+    if len(line) <= longest:
+        return line
+    head = line[: longest - 3]
+    space = head.rfind(" ")
+    return f"{head[:space] if space > longest // 2 else head[:-1]} ..."
 
 
 def rounded_sentences(rounded: Sequence[Conflict]) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from typing import Any
 
 from zonesearch.core.reading import Reading
 from zonesearch.core.space import Space
+from zonesearch.core.wording import excerpt
 from zonesearch.errors import MergeError, StoreError, StudyError, ZoneSearchError
 from zonesearch.run.storage.kept import Kept
 from zonesearch.run.storage.run_folder import RunFolder, store_errors, write_atomically
@@ -62,7 +63,7 @@ def read_lesson(run: str | Path) -> Lesson:
     except _ODD as error:
         raise StudyError(
             f"nothing can be learned from {run}: what it says that it looks for cannot be understood "
-            f"({type(error).__name__}: {str(error)[:200]})"
+            f"({type(error).__name__}: {excerpt(str(error), 200)})"
         ) from None
 
 
@@ -155,7 +156,7 @@ class Learned:
             return Cached(str(plain["source"]), Lesson.parse(plain["lesson"], str(file)))
         except (OSError, StudyError, *_ODD) as error:
             plain_words = getattr(error, "strerror", None) or (str(error) if isinstance(error, StudyError) else "")
-            reason = plain_words[:200] or "it is damaged, or of another version"
+            reason = excerpt(plain_words, 200) or "it is damaged, or of another version"
             raise StoreError(f"{file} in the cache of what was learned cannot be read ({reason}): {mend}") from None
 
 

@@ -65,8 +65,7 @@ def find(study: Study, trials: Trials, fingerprint: str = "") -> SearchResults:
         metric=metric_of(study, trials),
     )
     for record in at.records:
-        found = getattr(record.output, "found", dict)  # nothing of what only a plug-in reads
-        results = replace(results, **found())
+        results = replace(results, **record.found())
     if results.map is not None and has_limits(study.space):
         results = replace(results, space=results.map.space)  # as far as the grid went
     return replace(results, notes=_notes(results))

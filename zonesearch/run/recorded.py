@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from zonesearch.core.metric import ACCURACY
+from zonesearch.core.wording import excerpt
 from zonesearch.errors import StudyError, ZoneSearchError
 from zonesearch.run.pipeline import find, metric_of
 from zonesearch.run.shards import Deal, odd_shards
@@ -87,7 +88,7 @@ def _study_and_rest(folder: RunFolder | Kept) -> tuple[Study, tuple[StageRecord,
     except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as error:
         raise StudyError(
             f"what {_said(folder)} says the run looks for cannot be understood ({type(error).__name__}: "
-            f"{str(error)[:200]}): `zonesearch run STUDY.toml --into` another folder and merge this one into it"
+            f"{excerpt(str(error), 200)}): `zonesearch run STUDY.toml --into` another folder and merge this one into it"
         ) from error
     note = "not known here, so nothing from here on is shown"
     rest = [

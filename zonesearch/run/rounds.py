@@ -33,7 +33,7 @@ from zonesearch.search.allocation import (
 )
 from zonesearch.search.budget import Budget, Ledger
 from zonesearch.search.stage import Containing, Plan, Sizable, Stage
-from zonesearch.statistics.search_results import StageRecord
+from zonesearch.statistics.search_results import StageRecord, output_of
 from zonesearch.statistics.verdict import Verdict
 from zonesearch.study.building import describe_stage
 
@@ -73,7 +73,7 @@ class Round:
     @property
     def output(self) -> Any:
         """What the last stage handed on; None before it did."""
-        return self.records[-1].output
+        return self.records[-1].given
 
 
 def next_round(stages: Sequence[Stage], trials: Trials, budget: Budget | None = None) -> Round:
@@ -146,7 +146,7 @@ def _begun(
     stages: Sequence[Stage], i: int, trials: Trials, budget: Budget, before: Round
 ) -> list[tuple[Stage, Budget]]:
     """What smaller budgets make of stage ``i``, and the largest that does; those that were trained most come first."""
-    given = before.records[i - 1].output if i else None
+    given = before.records[i - 1].given if i else None
     known = {trial.training.identity for trial in trials}
     price = Ledger(budget).unit_price(getattr(stages[i], "epochs", 1))
     n_all = Ledger(budget).affordable(budget.amount, getattr(stages[i], "epochs", 1))
@@ -419,7 +419,7 @@ def _played(
         finished = not missing
         records[i] = replace(records[i], wanted=plan.trainings, finished=finished)
         if finished:
-            records[i] = replace(records[i], output=plan.output, notes=plan.notes)
+            records[i] = replace(records[i], output=output_of(plan.output), notes=plan.notes)
         if missing:
             return Round(i, plan, missing, tuple(records)), ledger, fits
         given = plan.output

@@ -14,6 +14,7 @@ from zonesearch.core.seeds import Seeds
 from zonesearch.core.trials import Training, Trials
 from zonesearch.errors import StudyError
 from zonesearch.statistics.candidates import Candidate, Candidates
+from zonesearch.statistics.search_results import Output
 from zonesearch.statistics.zones import Zone, Zones
 
 __all__ = [
@@ -30,17 +31,6 @@ __all__ = [
 ]
 
 
-class Output(Protocol):
-    """What a stage hands on: a ``Map``, ``Zones``, ``Candidates``, a narrower ``Space`` or a ``Verdict``.
-
-    A plug-in may hand anything to a plug-in; without ``found`` nobody else reads it.
-    """
-
-    def found(self) -> dict[str, Any]:
-        """The fields of :class:`zonesearch.statistics.search_results.SearchResults` that it fills, by name."""
-        ...
-
-
 @dataclass(frozen=True)
 class Plan:
     """A stage's answer.
@@ -48,7 +38,8 @@ class Plan:
     Args:
         trainings: everything the stage wants by what it knows now, whether it came back already or not, in a fixed
             order. More may be wanted once these are known.
-        output: what it hands on; meaningful when none of ``trainings`` is missing.
+        output: what it hands on; meaningful when none of ``trainings`` is missing. A plug-in's stage may hand on
+            anything that the next one understands.
         notes: sentences about it that the user should read.
     """
 

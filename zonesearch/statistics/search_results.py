@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.reading import BEST, Reading
@@ -20,7 +20,35 @@ from zonesearch.statistics.map import Map
 from zonesearch.statistics.verdict import Verdict
 from zonesearch.statistics.zones import Zone
 
-__all__ = ["SearchResults", "StageRecord"]
+__all__ = ["Output", "PluggedOutput", "SearchResults", "StageRecord", "output_of"]
+
+
+class Output(Protocol):
+    """What a stage hands on: a ``Map``, ``Zones``, ``Candidates``, a narrower ``Space`` or a ``Verdict``."""
+
+    def found(self) -> dict[str, Any]:
+        """The fields of :class:`SearchResults` that it fills, by name."""
+        ...
+
+
+@dataclass(frozen=True)
+class PluggedOutput:
+    """What a plug-in's stage hands on that only another plug-in reads.
+
+    Args:
+        value: that.
+    """
+
+    value: Any
+
+    def found(self) -> dict[str, Any]:
+        """Nothing that the results of a search show."""
+        return {}
+
+
+def output_of(value: Any) -> Output | None:
+    """What a stage handed on, as a record keeps it."""
+    return value if value is None or hasattr(value, "found") else PluggedOutput(value)
 
 
 @dataclass(frozen=True)
@@ -32,7 +60,7 @@ class StageRecord:
         settings: its settings as plain data.
         wanted: the trainings that it wanted, as far as they are known; empty before its turn.
         finished: whether it gave its output.
-        output: that output (zones, candidates, a verdict, ...); None before.
+        output: that output; None before.
         notes: what it says about that in sentences.
         budget_cut: what a budget took away from it, as ``keep = 2 (not 5)``; empty for nothing.
     """
@@ -41,9 +69,18 @@ class StageRecord:
     settings: Mapping[str, Any] = field(default_factory=dict)
     wanted: tuple[Training, ...] = ()
     finished: bool = False
-    output: Any = None
+    output: Output | None = None
     notes: tuple[str, ...] = ()
     budget_cut: str = ""
+
+    @property
+    def given(self) -> Any:
+        """The output as the next stage is given it."""
+        return self.output.value if isinstance(self.output, PluggedOutput) else self.output
+
+    def found(self) -> dict[str, Any]:
+        """The fields of :class:`SearchResults` that the output fills, by name; none before there is one."""
+        return {} if self.output is None else self.output.found()
 
 
 @dataclass(frozen=True)

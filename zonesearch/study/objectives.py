@@ -18,9 +18,10 @@ from zonesearch.core.metric import Metric
 from zonesearch.core.objective import Objective, makes_jobs
 from zonesearch.core.plugins import load, registered
 from zonesearch.core.space import Space
-from zonesearch.errors import ObjectiveError, StudyError
-from zonesearch.study.effects import TECHNIQUE_TABLES, check_effects
+from zonesearch.errors import ObjectiveError, StudyError, did_you_mean
+from zonesearch.study.effects import check_effects
 from zonesearch.study.measuring import with_metric
+from zonesearch.study.recipe_settings import SHORT_NAMED, TECHNIQUE_TABLES
 
 __all__ = ["OBJECTIVE_TABLES", "FunctionTable", "ObjectiveTables", "of_function"]
 
@@ -155,7 +156,7 @@ class ObjectiveTables:
         seen: dict[str, str] = {}
         for name in space.names:
             table, dot, key = name.partition(".")
-            short = key if dot and table in _BY_SHORT_NAME else name
+            short = key if dot and table in SHORT_NAMED else name
             short = "optimizer" if name == "optimizer.name" else short
             if short in seen:
                 raise StudyError(
@@ -166,11 +167,28 @@ class ObjectiveTables:
             return
         if "arms" in self.tables and "arm" not in space.names:
             raise StudyError(f'{self.where}: [arms] has no effect: there is no axis "arm" that picks one of them')
+        self._check_arms(space)
         given = {name: table for name, table in self.tables.items() if name not in ("objective", "arms")}
         try:
             check_effects(given, space, self.tables.get("arms"))
         except StudyError as error:
             raise StudyError(f"{self.where}: {error}") from None
+
+    def _check_arms(self, space: Space) -> None:
+        """Refuse an arm that the axis ``arm`` never takes.
+
+        The study of a single setting keeps the arms of its search: they belong to the identity of its trainings.
+        """
+        arms = self.tables.get("arms", {})
+        if not arms or all(len(axis.row()) == 1 for axis in space.axes):
+            return
+        taken = [str(value) for axis in space.axes if axis.name == "arm" for value in axis.row()]
+        for name in arms:
+            if name not in taken:
+                raise StudyError(
+                    f'{self.where}: [arms.{name}] has no effect: the axis "arm" never takes that value '
+                    f"({did_you_mean(name, taken)}); add it there, or leave out the table"
+                )
 
     def objective(self, seed: int, metric: Metric, measured: Mapping[str, Any] | None = None) -> Objective:
         """The objective itself.
@@ -270,10 +288,6 @@ class ObjectiveTables:
             return of_function(function, **settings)
         except ObjectiveError as error:
             raise ObjectiveError(f"{place} {error}") from None
-
-
-_BY_SHORT_NAME = ("network", "optimizer", "training", "augmentation")
-"""Tables whose settings are axes under their own names too."""
 
 
 def of_function(function: Callable[..., Any], **settings: Any) -> Objective:

@@ -84,6 +84,8 @@ class Study:
     def __post_init__(self) -> None:
         if not is_text(self.name):
             raise StudyError(f"the name of a study must be one that can be written, not {self.name!a}")
+        if self.name != "".join(self.name.splitlines()):
+            raise StudyError(f"the name of a study must be a single line, not {self.name!r}")
         if self.metric.name in self.space.names:
             raise StudyError(f'the metric and an axis are both called "{self.metric.name}": name the metric otherwise')
         check_heeded(self.space, self.stages)

@@ -8,8 +8,8 @@ from typing import Any
 from zonesearch.core.plugins import registered
 from zonesearch.core.trials import Params
 from zonesearch.errors import StudyError
-from zonesearch.study.effects import setting_of
 from zonesearch.study.objectives import OBJECTIVE_TABLES
+from zonesearch.study.recipe_settings import setting_of
 
 __all__ = ["winner_study"]
 

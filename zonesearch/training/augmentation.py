@@ -1,7 +1,7 @@
-"""Augmentation of image batches on their device: pad and crop at a random place, mirror left and right.
+"""Augmentation of image batches on their device: pad, crop at a random position, flip horizontally.
 
-Padding with zeros is the usual recipe for CIFAR (He et al. 2016); padding by reflection did better in a
-re-implementation of weight averaging.
+Zero padding is the usual recipe for CIFAR (He et al. 2016); reflection padding did better in a reimplementation of
+weight averaging.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PADDINGS = ("zero", "reflect")
 
 
 def check_augmentation(settings: AugmentationSettings, shape: tuple[int, ...]) -> None:
-    """Say what cannot be done to examples of this shape.
+    """Refuse settings that do not suit examples of this shape.
 
     Raises:
         ObjectiveError: naming the setting, its value and the mend.
@@ -39,11 +39,11 @@ def check_augmentation(settings: AugmentationSettings, shape: tuple[int, ...]) -
 
 @dataclass(frozen=True)
 class Drawn:
-    """What is done to the images of a batch, where they lie.
+    """The random draws for the images of a batch, on their device.
 
     Args:
-        shifts: (2, n, 1), rows and columns by which the place cut out of the padded image is moved; None: no padding.
-        mirrored: (n,), which are mirrored; None: none.
+        shifts: (2, n, 1), row and column offsets of the crop in the padded image; None without padding.
+        mirrored: (n,), which images are flipped; None without flipping.
     """
 
     shifts: Tensor | None
@@ -51,11 +51,11 @@ class Drawn:
 
 
 class Augmentation:
-    """Draws anew for each image of each batch, from a generator of its own.
+    """Augments every image of every batch independently, from its own generator.
 
     Args:
-        settings: checked ones.
-        seed: of the training's stream ``augmentation``.
+        settings: already checked.
+        seed: of the training's ``augmentation`` stream.
     """
 
     def __init__(self, settings: AugmentationSettings, seed: int) -> None:
@@ -63,14 +63,14 @@ class Augmentation:
         self.generator = torch.Generator().manual_seed(seed)
 
     def twin(self) -> Augmentation:
-        """Another one that will draw the same: what it draws is not missed here."""
+        """A copy that will draw the same numbers; its draws do not advance this one."""
         twin = Augmentation(self._settings, 0)
         twin.generator.set_state(self.generator.get_state())
         return twin
 
     def ahead(self, sizes: Sequence[int], device: torch.device) -> list[Drawn]:
-        """Draw for several batches what they would draw one after the other, and bring it to ``device`` in one go: a
-        step on a GPU then waits for nothing from the host.
+        """Draw for several batches, in order, and copy everything to ``device`` at once, so that no step on a GPU waits
+        for the host.
         """
         shifts, mirrored = [], []
         for n in sizes:
@@ -83,11 +83,11 @@ class Augmentation:
         return [Drawn(*each) for each in zip(moved, turned, strict=True)]
 
     def __call__(self, x: Tensor, drawn: Drawn | None = None) -> Tensor:
-        """Images of shape (n, channels, height, width), changed; the same shape and device.
+        """Augmented images of shape (n, channels, height, width), on the device of ``x``.
 
         Args:
             x: the images.
-            drawn: what to do to them, of :meth:`ahead`; without, it is drawn now.
+            drawn: random draws from :meth:`ahead`; drawn now if not given.
         """
         drawn = drawn or self.ahead([len(x)], x.device)[0]
         pad = self._settings.pad

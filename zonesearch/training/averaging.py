@@ -1,13 +1,13 @@
 """One better network out of one training: the mean of its weights along the way, or an ensemble of its snapshots.
 
 Weight averaging (SWA, Izmailov et al. 2018) is the running mean of the weights once the network has come near an
-optimum; torch's ``swa_utils`` does the arithmetic. Batch-norm statistics of a mean are wrong and are measured anew
-before it is evaluated. Snapshot ensembles (Huang et al. 2017) and fast geometric ensembles (Garipov et al. 2018) keep
-the networks instead. Which epochs count is said by the schedule where it has cycles (``swa``, ``snapshot``,
+optimum; torch's ``swa_utils`` does the arithmetic. The batch-norm statistics of averaged weights are wrong, so they are
+recomputed before evaluation. Snapshot ensembles (Huang et al. 2017) and fast geometric ensembles (Garipov et al. 2018)
+keep the networks instead. Which epochs count is determined by the schedule if it has cycles (``swa``, ``snapshot``,
 ``fge``, ``sgdr``, the triangles); under any other schedule, by ``start`` and ``every``.
 
-From the first member on the average is what is judged, and only these epochs compete for the best one: before, it was
-another network. A training that ended earlier was never averaged, and says so.
+From the first member on, the average is evaluated instead of the network itself, and only these epochs compete for the
+best epoch. A training that ended before its first member was never averaged, and says so.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class Averaging:
     """The table ``[averaging]``.
 
     Args:
-        kind: ``weights`` (one network, the mean) or ``ensemble`` (all of them, the mean of their answers).
-        start: share of the training after which members are taken; by default 0.75, or as the schedule says.
+        kind: ``weights`` (one network, the mean) or ``ensemble`` (all of them, the mean of their predictions).
+        start: fraction of the training after which members are taken; by default 0.75, or what the schedule specifies.
         every: epochs between members under a schedule without cycles.
-        keep: an ensemble holds so many of the last members; all by default.
+        keep: number of most recent members that an ensemble holds; all by default.
     """
 
     kind: str = "weights"
@@ -72,10 +72,10 @@ class Averaging:
         return cls(**table)
 
     def points(self, run: Run) -> tuple[int, ...]:
-        """After which epochs a member is taken, counted from 1.
+        """The epochs, counted from 1, after which a member is taken.
 
         Raises:
-            StudyError: the schedule's cycles end where no epoch does.
+            StudyError: the schedule's cycles do not end at epoch boundaries.
         """
         return self.points_of(run.schedule, run.epochs, run.steps_per_epoch, run.base_rate)
 
@@ -93,7 +93,7 @@ class Averaging:
         return tuple(point for point in range(self.every, epochs + 1, self.every) if point >= first)
 
     def looks_at_length(self, schedule: Schedule) -> bool:
-        """Whether the members of a shorter training are others than the first ones of a longer one."""
+        """Whether a shorter training takes different members than the beginning of a longer one."""
         if self.start is None:
             return not schedule.has_members
         return self.start > 0
@@ -111,7 +111,7 @@ class Averaging:
 
 
 class _Members(Hooks):
-    """What both kinds have in common: when there is a member to take."""
+    """What both kinds share: when to take a member."""
 
     def __init__(self, points: tuple[int, ...]) -> None:
         self.points = points
@@ -121,12 +121,12 @@ class _Members(Hooks):
             self.take(run)
 
     def take(self, run: Run) -> None:
-        """Take the network as it is for a member."""
+        """Take the network in its present state as a member."""
         raise NotImplementedError
 
 
 class _MeanWeights(_Members):
-    """Judges the mean of the weights from the first member on."""
+    """Evaluates the mean of the weights from the first member on."""
 
     _mean: AveragedModel | None = None
 
@@ -149,7 +149,7 @@ class _MeanWeights(_Members):
 
 
 class _Snapshots(_Members):
-    """Judges the ensemble of the networks stored so far."""
+    """Evaluates the ensemble of the networks stored so far."""
 
     def __init__(self, points: tuple[int, ...], keep: int | None) -> None:
         super().__init__(points)
@@ -179,9 +179,10 @@ def has_batch_norm(network: nn.Module) -> bool:
 
 
 def statistics_pass(network: nn.Module, run: Run) -> None:
-    """Measure the batch-norm statistics of ``network`` on the inputs that ``run`` trains on, as it sees them.
+    """Recompute the batch-norm statistics of ``network`` on the training inputs of ``run``, as the run sees them.
 
-    Augmented as there, in the same precision; what is drawn for it is not missed by the training.
+    The inputs are augmented in the same way and computed in the same precision; the training's random streams do not
+    advance.
     """
     augmentation = None if run.augmentation is None else run.augmentation.twin()
 
@@ -195,12 +196,12 @@ def statistics_pass(network: nn.Module, run: Run) -> None:
 def refresh_batch_norm(
     network: nn.Module, inputs: Inputs, batch: int = _REFRESH_BATCH, forward: Callable[[Batch], object] | None = None
 ) -> None:
-    """Measure batch-norm statistics anew with one pass over ``inputs``; nothing happens without batch norm.
+    """Recompute batch-norm statistics with one pass over ``inputs``; does nothing without batch norm.
 
-    Only norms that a training moves: those that are in training mode when the network is, and stay so while it
-    computes. What is frozen keeps the statistics it came with. All else stands in eval mode, as it will when the
-    network is judged, so that nothing is drawn and nothing else moves. Every batch counts alike, so the batches are of
-    one size; the rest that does not fill one (less than a batch) is left out.
+    Only norms that training updates are recomputed: those that are in training mode when the network is, and stay so
+    during the forward pass. Frozen norms keep their statistics. All other modules are in eval mode, as they will be
+    when the network is evaluated, so nothing is drawn and nothing else changes. All batches have the same size, since
+    each has the same weight; the remainder (less than a batch) is left out.
     """
     modes = {module: module.training for module in network.modules()}
     network.train()
@@ -229,7 +230,7 @@ def refresh_batch_norm(
                 forward(x)
         for norm, momentum, came_with in zip(norms, momenta, before, strict=True):
             norm.momentum = momentum
-            if not norm.num_batches_tracked:  # its network left it out, or froze it while it computed
+            if not norm.num_batches_tracked:  # the network skipped it, or froze it during the forward pass
                 for name, buffer in came_with.items():
                     norm.get_buffer(name).copy_(buffer)
     for module, mode in modes.items():

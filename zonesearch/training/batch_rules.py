@@ -1,8 +1,8 @@
 """Batch size and learning rate together, and how many steps an epoch has.
 
-With a fixed rate the batch axis of a map is partly a rate axis, and at equal epochs a small batch takes many more
-steps. Tying the rate to the batch and fixing the steps are the two ways to take that apart. Neither rule always holds
-(Shallue et al. 2018), so the rate can be an axis of its own as well.
+With a fixed learning rate, the batch axis of a map is partly a rate axis, and for the same number of epochs a small
+batch takes many more steps. Tying the rate to the batch size and fixing the number of steps separate the two effects.
+Neither rule always holds (Shallue et al. 2018), so the rate can also be an axis of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def tied_rate(rate: float, batch: int, rule: str = "none", reference: int = 64) 
 
     Args:
         rate: the learning rate at batch size ``reference``.
-        batch: examples a step.
+        batch: examples per step.
         rule: ``none``; ``linear``, rate ~ batch (for SGD, with warm-up: Goyal et al. 2017); ``sqrt``, rate ~
             sqrt(batch) (for Adam: Malladi et al. 2022).
         reference: the batch size that ``rate`` is meant for.
@@ -36,7 +36,7 @@ def tied_rate(rate: float, batch: int, rule: str = "none", reference: int = 64) 
 
 
 def steps_in_epoch(n_examples: int, batch: int, fixed: int = 0) -> int:
-    """Optimizer steps in an epoch: one pass over the data with its last, smaller batch; or, unless it is 0, the same
-    ``fixed`` number at every batch size, so that equal epochs are equal steps.
+    """Optimizer steps in an epoch: one pass over the data including its last, smaller batch; or ``fixed`` steps, unless
+    that is 0, so that epochs have the same number of steps at every batch size.
     """
     return fixed or math.ceil(n_examples / batch)

@@ -1,8 +1,8 @@
-"""What a recipe says of itself in the identity of a run: only what differs from a default.
+"""The description of a recipe in the identity of a run: only what differs from a default.
 
-So an option that is added later, with a default that does what was done before, changes no identity and locks nobody
-out of their runs. Where the code gives other results than before for some settings, :func:`code_versions` names those
-settings' feature with a number; for all others nothing changes.
+So an option that is added later, with a default that keeps the previous behaviour, changes no identity, and existing
+runs can be continued. Where the code gives different results than before for some settings, :func:`code_versions` adds
+a version number for their feature; nothing changes for all others.
 """
 
 from __future__ import annotations
@@ -18,22 +18,23 @@ from zonesearch.training.techniques import Techniques
 __all__ = ["FORMER", "changes", "code_versions", "described", "differing", "full"]
 
 _NO_RESULT = {"data": ("root", "limit_validation", "limit_test"), "training": ("device", "stack", "keep_mb")}
-"""Settings that say where and how quickly, and change no result; limits of a part are told by what they leave of it."""
+"""Settings that affect only where and how fast a training runs; limits count by the resulting size of a part."""
 
 
 FORMER: dict[str, dict[str, Any]] = {"training": {"precision": "float32", "evaluate_every": 1}}
-"""Defaults as they were when an identity that leaves them out was written: a default that changes is described instead,
-so that old runs stay what they were (see ``Recipe.formers``). In the order in which the defaults changed."""
+"""Former defaults, in the order in which they changed: what an identity without these settings meant when it was
+written. A changed default is described explicitly, so old runs keep their meaning (see ``Recipe.formers``).
+"""
 
 
 def code_versions(settings: Settings, techniques: Techniques) -> dict[str, int]:
-    """By feature that these settings use the version of its code, where that gives other results than in 0.1.0.
+    """The code version of each feature that these settings use, for features whose results differ from version 0.1.0.
 
-    A change to the training code that changes a result adds a line here, so that runs with that feature are other
-    experiments from then on, and all the others go on. So far: frozen batch norms keep their statistics when weights
-    are averaged, epochs before the first member do not count, and members stand at the low end of cycles; evolution
-    and the noise scale work in the precision of training and leave frozen weights alone, the noise scale on augmented
-    batches; a backbone has the dropout that it is given.
+    A change to the training code that changes a result adds a line here, so that runs with that feature become
+    different experiments, and all others can be continued. So far: frozen batch norms keep their statistics when
+    weights are averaged, epochs before the first member do not count, and members stand at the low end of cycles;
+    evolution and the noise scale use the precision of training and leave frozen weights alone, and the noise scale uses
+    augmented batches; a backbone uses the dropout that is set.
     """
     network, other = settings.network, settings.training.precision in ("bf16", "float64")
     frozen = network.kind == "backbone" and network.tune != "full"
@@ -47,7 +48,7 @@ def code_versions(settings: Settings, techniques: Techniques) -> dict[str, int]:
 
 
 def described(settings: Settings, techniques: Techniques) -> dict[str, Any]:
-    """Tables with the settings that differ from their defaults; a technique that is on has a table in any case."""
+    """Tables with the settings that differ from their defaults; an active technique always has a table."""
     found: dict[str, Any] = {}
     settings = _plain(settings)
     for part in fields(settings):
@@ -63,7 +64,7 @@ def described(settings: Settings, techniques: Techniques) -> dict[str, Any]:
 
 
 def full(settings: Settings, techniques: Techniques) -> dict[str, Any]:
-    """All settings that change a result, defaults too, to tell what differs between two recipes."""
+    """All settings that affect a result, including defaults, to show what differs between two recipes."""
     found = asdict(_plain(settings))
     for table, names in _NO_RESULT.items():
         for name in names:
@@ -72,14 +73,14 @@ def full(settings: Settings, techniques: Techniques) -> dict[str, Any]:
 
 
 def _plain(settings: Settings) -> Settings:
-    """Settings without a loss that is that of the task, said or not."""
+    """Settings without the loss, if it is the task's default, given explicitly or not."""
     if settings.training.loss and is_task_loss(settings):
         return replace(settings, training=replace(settings.training, loss=""))
     return settings
 
 
 def changes(base: tuple[Settings, Techniques], arm: tuple[Settings, Techniques]) -> dict[str, Any]:
-    """What an arm sets otherwise than the recipe, table by table; of a technique that only the arm has, what differs
+    """What an arm sets differently from the recipe, table by table; for a technique that only the arm has, what differs
     from the defaults.
     """
     before, after, own = full(*base), full(*arm), described(*arm)
@@ -97,7 +98,7 @@ def _other(base: Mapping[str, Any], arm: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def differing(part: Any, without: tuple[str, ...] = (), before: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The fields of a part of the settings that differ from their defaults, or from what those were ``before``."""
+    """The fields of a table that differ from their defaults, or from their former defaults ``before``."""
     before = before or {}
     values = asdict(part)
     return {

@@ -1,7 +1,7 @@
-"""When a training stops before its last epoch: validation got no better, or began to get worse.
+"""When a training stops before its last epoch: validation stopped improving, or began to get worse.
 
-Pure functions of what validation said so far. The split that decides when to stop has, in a sense, taken part in
-training; what is reported of the result is measured on the test split.
+Pure functions of the validation values so far. The split that decides when to stop has, in a sense, taken part in
+training, so the result is reported on the test split.
 """
 
 from __future__ import annotations
@@ -18,11 +18,10 @@ __all__ = ["EarlyStopping", "generalisation_loss"]
 
 
 def generalisation_loss(losses: Sequence[float]) -> float:
-    """100 (E_va / E_opt - 1): by how many per cent the last loss lies above the lowest so far (Prechelt 1998).
+    """100 (E_va / E_opt - 1): how far the last loss is above the lowest so far, in per cent (Prechelt 1998).
 
-    Where the lowest is 0, as on data that are separated without a rest, this is the limit: 0 while the loss stays
-    there, infinite once it has left. A loss of one's own may be negative (the logarithm of a density): the rise is then
-    in per cent of its size.
+    If the lowest loss is 0, as on perfectly separated data, this is the limit: 0 while the loss stays there, infinite
+    afterwards. A user's loss may be negative (a log density, say): the rise is then in per cent of its absolute value.
     """
     last, lowest = losses[-1], min(losses)
     if last == lowest:
@@ -37,11 +36,11 @@ class EarlyStopping:
     """The table ``[early_stopping]``; each rule that is given may stop the training.
 
     Args:
-        patience: stop when validation accuracy has not improved for so many epochs, as far as it was evaluated.
-        rise: stop when validation loss lies so many per cent above its lowest value (Prechelt's GL criterion; 5 is a
+        patience: stop when validation accuracy has not improved for this many epochs, counting evaluated ones.
+        rise: stop when validation loss is this many per cent above its lowest value (Prechelt's GL criterion; 5 is a
             common choice).
-        least: never before so many epochs.
-        after: stop after so many epochs in any case: a shorter budget for one of several arms.
+        least: never stop before this many epochs.
+        after: always stop after this many epochs: a shorter budget for one of several arms.
     """
 
     patience: int | None = None
@@ -71,17 +70,17 @@ class EarlyStopping:
         """Whether to stop after these epochs.
 
         Args:
-            accuracies: validation of each finished epoch as a score: larger is better.
-            losses: validation loss of each; needed for ``rise``.
-            counted: the epochs that are compared with each other: an average of weights is another network than the
-                one before there was an average.
+            accuracies: validation score of each finished epoch; larger is better.
+            losses: validation loss of each finished epoch; needed for ``rise``.
+            counted: the epochs that are compared with each other; averaged weights are a different network than the one
+                before averaging began.
         """
         if self.after is not None and len(accuracies) >= self.after:
             return True
         if not accuracies or len(accuracies) < self.least:
             return False
         compared = accuracies[counted]
-        best = max(range(len(compared)), key=compared.__getitem__)  # the first of equals: an equal is no better
+        best = max(range(len(compared)), key=compared.__getitem__)  # the first of equal values: a tie is no improvement
         waited = len(compared) - 1 - best
         if self.patience is not None and waited >= self.patience:
             return True

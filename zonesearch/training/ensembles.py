@@ -1,4 +1,4 @@
-"""Several networks that answer as one: the mean of their probabilities (softmax), or of a regression's outputs."""
+"""Several networks that predict as one: the mean of their probabilities (softmax), or of a regression's outputs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["Ensemble"]
 
 
 class Ensemble(nn.Module):
-    """Networks of the same classes whose mean softmax is the answer, as snapshot ensembles and FGE are judged.
+    """Networks whose mean softmax is the prediction, as snapshot ensembles and FGE are evaluated.
 
-    The output is the logarithm of the mean probability, shape (n_examples, n_classes), so that cross-entropy and the
-    largest class work as for a single network. Of a regression it is the mean of the outputs.
+    The output is the logarithm of the mean probability, shape (n_examples, n_classes), so that cross-entropy and argmax
+    work as for a single network. For a regression it is the mean of the outputs.
 
     Args:
         members: the networks, at least one.
-        classes: whether their outputs are scores of classes.
+        classes: whether their outputs are class scores.
     """
 
     def __init__(self, members: Iterable[nn.Module], classes: bool = True) -> None:

@@ -1,4 +1,4 @@
-"""One epoch of steps, and what a network is worth on a split."""
+"""One epoch of steps, and the evaluation of a network on a split."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _EVALUATION_BATCH = 4096
 
 
 def descend(run: Run) -> tuple[float, float]:
-    """One epoch of steps; mean training loss and score as they were on the way."""
+    """Run one epoch of steps; returns mean training loss and score, as measured during the epoch."""
     plan = _plan(run)
     n_whole = min(len(plan.order) // run.batch, plan.n_steps)
     taken: list[_Taken] = []
@@ -53,15 +53,15 @@ def descend(run: Run) -> tuple[float, float]:
 
 
 def steps(run: Run, limit: int | None = None) -> Iterator[tuple[Tensor | None, Tensor, Tensor]]:
-    """The steps of an epoch, one at a time; the weights change when the next one is asked for, or the end of them.
+    """The steps of an epoch, one at a time; the weights change when the iterator advances.
 
     Args:
-        run: its order draws a new permutation for every pass over the data that the steps need.
-        limit: no more steps than this.
+        run: its ``order`` generator draws a new permutation for every pass over the data.
+        limit: the most steps to take.
 
     Yields:
-        Mean loss, scores and labels of each batch, before its step. A batch of one example has no variance to
-        normalise by: under batch norm it is only looked at, and has no loss.
+        Mean loss, scores and labels of each batch, before its step. With batch norm, a batch of one example has no
+            variance: it is yielded without a loss and without a step.
     """
     plan = _plan(run, limit)
     yield from _one_by_one(run, plan, range(plan.n_steps if limit is None else min(limit, plan.n_steps)))
@@ -146,19 +146,19 @@ def _one_by_one(run: Run, plan: _Plan, which: Iterable[int]) -> Iterator[tuple[T
 def evaluate(
     network: nn.Module, inputs: Inputs, labels: Tensor, measure: Measure = CLASSIFICATION, precision: str = "float32"
 ) -> tuple[float, float]:
-    """Mean loss and score on a split; of a classification, cross-entropy and accuracy."""
+    """Mean loss and score on a split; for classification, cross-entropy and accuracy."""
     seen = examine(network, inputs, labels, measure, precision)
     return seen.loss, seen.value
 
 
 @dataclass(frozen=True)
 class Examined:
-    """What a network says of a split.
+    """The evaluation of a network on a split.
 
     Args:
         loss: mean over the examples.
-        value: of the metric.
-        outputs, labels: of all examples, in the order in which they were judged.
+        value: the metric.
+        outputs, labels: of all examples, in the order of evaluation.
     """
 
     loss: float
@@ -169,7 +169,7 @@ class Examined:
 
 @torch.no_grad()
 def examine(network: nn.Module, inputs: Inputs, labels: Tensor, measure: Measure, precision: str) -> Examined:
-    """As :func:`evaluate`, and the outputs that the score is of."""
+    """As :func:`evaluate`, together with the outputs."""
     network.eval()
     loss, weight = 0.0, 0.0
     parts, wanted = [], []
@@ -184,7 +184,7 @@ def examine(network: nn.Module, inputs: Inputs, labels: Tensor, measure: Measure
 
 
 def right_answers(outputs: Tensor, labels: Tensor, measure: Measure) -> bytes:
-    """Which examples are answered rightly, a bit each; empty where the metric counts no right answers."""
+    """Which examples are classified correctly, one bit each; empty if the metric does not count correct answers."""
     if not measure.counts:
         return b""
     return np.packbits(outputs.argmax(1).eq(labels).cpu().numpy()).tobytes()

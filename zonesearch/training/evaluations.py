@@ -1,9 +1,9 @@
-"""After which epochs a network is evaluated: all of them, unless the validation part outweighs the training part.
+"""After which epochs a network is evaluated: all of them, unless the validation part is larger than the training part.
 
-Epochs are a matter of sizes and never of a clock, so that every machine evaluates at the same ones. A pass over the
-validation part costs its forward products; an epoch of training costs about three times as much per example, as the
-backward pass is two products for one. Between two evaluations the curve carries the last values on, and nothing is
-decided: early stopping, the best epoch and averages look at evaluated epochs alone.
+The choice depends on sizes and never on measured time, so that every machine evaluates at the same epochs. A pass over
+the validation part costs one forward pass; training costs about three times as much per example, since the backward
+pass has two products for each forward one. Between two evaluations the curve repeats the last values, and nothing is
+decided: early stopping, the best epoch and averaging consider evaluated epochs only.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from zonesearch.training.settings import Settings
 
 __all__ = ["always_every_epoch", "check_evaluations", "evaluate_every", "is_evaluated", "is_regular"]
 
-_SHARE = 0.1  # of the time of training and evaluating
-_BACKWARD = 3  # products of a step for one of a forward pass
+_SHARE = 0.1  # of the time for training and evaluation
+_BACKWARD = 3  # products of a training step per product of a forward pass
 
 
 def evaluate_every(settings: Settings, n_train: int, n_validation: int) -> int:
-    """After every how many epochs a training with these settings is evaluated: as given, or by the sizes.
+    """The number of epochs between evaluations for these settings: as given, or determined by the sizes.
 
-    By the sizes it is 1 unless there are more validation than training examples (by more than a twentieth: a limit is
-    only met as nearly as equal classes allow), and under a schedule that reads what
-    validation says; otherwise the least number with which evaluating takes no more than a tenth of the time.
+    By the sizes it is 1 unless there are more validation than training examples (by more than a twentieth, since
+    stratification meets a limit only approximately), and always 1 under a schedule that reads validation values;
+    otherwise it is the smallest number for which evaluation takes at most a tenth of the time.
 
     Args:
         settings: of the training.
-        n_train, n_validation: number of examples of the two parts.
+        n_train, n_validation: number of examples in the two parts.
     """
     given = settings.training.evaluate_every
     if given:
@@ -40,12 +40,12 @@ def evaluate_every(settings: Settings, n_train: int, n_validation: int) -> int:
         return 1
     batch, fixed = settings.batch_of(n_train), settings.training.steps_per_epoch
     seen = steps_in_epoch(n_train, batch, fixed) * batch if fixed else n_train
-    # n_validation / k <= share * (n_validation / k + 3 seen), in whole numbers to be the same everywhere
+    # n_validation / k <= share * (n_validation / k + 3 seen), in integers, to be the same everywhere
     return max(1, math.ceil(round((1 - _SHARE) / _SHARE) * n_validation / (_BACKWARD * seen)))
 
 
 def always_every_epoch(settings: Settings, n_train: int, n_validation: int) -> bool:
-    """Whether the default evaluates after every epoch whatever else is set, so that an identity need not name it."""
+    """Whether the default is to evaluate after every epoch whatever else is set; an identity then need not name it."""
     return settings.training.evaluate_every == 0 and not _outweighs(n_validation, n_train)
 
 
@@ -57,10 +57,10 @@ def is_evaluated(epoch: int, every: int, epochs: int, stopping: EarlyStopping | 
     """Whether a training is evaluated after this epoch, counted from 1: the first, each ``every``-th and the last.
 
     Args:
-        epoch: that is finished.
+        epoch: the finished epoch.
         every: as :func:`evaluate_every` gives it.
         epochs: the length of the training.
-        stopping: may end it before.
+        stopping: early stopping, which may end it before.
     """
     last = epochs if stopping is None or stopping.after is None else min(epochs, stopping.after)
     return is_regular(epoch, every) or epoch >= last

@@ -1,9 +1,9 @@
-"""The frozen part of a network computed once: its features of each image are the same in every epoch.
+"""The frozen part of a network, computed once, since its features of an image are the same in every epoch.
 
-Only where that is so: the network is cut (:mod:`zonesearch.training.networks.cut`) before the first thing that training
-changes or that draws, and augmented images are others in every epoch. The features stand in the place of the images
-from then on; the network stays whole, and takes both. They are kept for later trainings of the same frozen part, in
-memory as far as there is some to spare, else in a file without a name, which vanishes with the process.
+The network is cut (:mod:`zonesearch.training.networks.cut`) before the first operation that training changes or that is
+random; augmented images differ in every epoch, so with them nothing is computed in advance. From then on the features
+replace the images; the network stays whole, and takes both. Features are kept for later trainings of the same frozen
+part, in memory if enough is free, otherwise in an unlinked file, which disappears with the process.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from zonesearch.training.numerics import autocast
 __all__ = ["Parts", "once"]
 
 Parts = tuple[Inputs, Inputs]
-"""Inputs of the training and the validation part."""
+"""Inputs of the training and of the validation part."""
 
 _PIECE = 256  # images at a time
-_SHARE = 4  # a quarter of the memory, or of the disk, that is free
-_FEW = 4  # images on which it is tried that both halves give what the whole gives
+_SHARE = 4  # a quarter of the free memory, or of the free disk space
+_FEW = 4  # images for checking that both halves give the same result as the whole
 
 
 @dataclass(frozen=True)
 class _Kept:
-    """Features with what they were made of."""
+    """Features, and what they were computed from."""
 
     images: weakref.ref[Tensor]
     made_by: str
@@ -51,14 +51,14 @@ _kept: list[_Kept] = []
 
 @torch.no_grad()
 def once(network: nn.Module, parts: Parts, precision: str, passes: float, augmented: bool) -> Parts:
-    """Features in the place of images, where a network has a frozen part and sees its images more than once.
+    """Features in place of images, if a network has a frozen part and sees its images more than once.
 
     Args:
-        network: in the state in which its training begins.
+        network: in its state at the beginning of training.
         parts: images on the device where it trains.
         precision: of products.
-        passes: how many times a training sees all of its images; with fewer than 2 they are left as they are.
-        augmented: whether they are others each time; then they are left as they are.
+        passes: number of passes over all images; with fewer than 2, images stay as they are.
+        augmented: whether images differ in every pass; then they stay as they are.
     """
     if augmented or passes < 2 or not isinstance(network, Backbone) or network.halves() is None:
         return parts
@@ -70,7 +70,7 @@ def once(network: nn.Module, parts: Parts, precision: str, passes: float, augmen
 
 
 def _agree(network: Backbone, images: Tensor, precision: str) -> bool:
-    """Whether both halves give, to the last bit, what the whole network gives for a few images."""
+    """Whether both halves give bit for bit the same result as the whole network for a few images."""
     was_training = network.training
     network.eval()
     with autocast(precision, images.device):
@@ -82,7 +82,7 @@ def _agree(network: Backbone, images: Tensor, precision: str) -> bool:
 
 
 def _maker(network: Backbone, precision: str) -> str:
-    """A digest of all that features depend on beside the images."""
+    """A digest of everything that features depend on apart from the images."""
     halves = network.halves()
     assert halves is not None
     digest = hashlib.blake2b(f"{precision} {halves.code}".encode())
@@ -94,7 +94,7 @@ def _maker(network: Backbone, precision: str) -> str:
 
 
 def _features(network: Backbone, images: Tensor, precision: str, made_by: str) -> Features | None:
-    """Those that are kept, or new ones; None where they fit nowhere."""
+    """Cached or new features; None if they fit neither in memory nor on disk."""
     for kept in _kept:
         if kept.images() is images and kept.made_by == made_by:
             return kept.features
@@ -122,7 +122,7 @@ def _features(network: Backbone, images: Tensor, precision: str, made_by: str) -
 
 
 def _room(like: Sequence[Tensor], n: int, n_bytes: int) -> list[Tensor] | None:
-    """Empty tensors for ``n`` examples: in memory, else in a file; None where neither has the room."""
+    """Empty tensors for ``n`` examples, in memory or else in a file; None if neither has space."""
     _kept[:] = [kept for kept in _kept if kept.images() is not None]
     while True:
         if n_bytes * _SHARE <= _free(like[0].device):
@@ -136,7 +136,7 @@ def _room(like: Sequence[Tensor], n: int, n_bytes: int) -> list[Tensor] | None:
 
 
 def _mapped(like: Tensor, n: int) -> Tensor:
-    """A tensor in a file that has no name any more: it goes when nobody looks at it, however the process ends."""
+    """A tensor in an unlinked file: it is freed once nothing uses it, however the process ends."""
     shape = (n, *like.shape[1:])
     with tempfile.TemporaryFile(prefix="zonesearch-") as file:
         flat = np.memmap(file, np.uint8, "w+", shape=(prod(shape) * like.element_size(),))
@@ -144,7 +144,7 @@ def _mapped(like: Tensor, n: int) -> Tensor:
 
 
 def _free(device: torch.device) -> int:
-    """Bytes of memory that nobody uses; where that is not known, of the whole machine's."""
+    """Bytes of free memory; if that is not known, the machine's total memory."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     try:

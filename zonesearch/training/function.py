@@ -1,6 +1,6 @@
-"""A Python function as the controlled network: ``f(params, seed, epochs)`` gives a value or yields one an epoch.
+"""A Python function as the controlled network: ``f(params, seed, epochs)`` returns a value or yields one per epoch.
 
-A value is a number, or a dict of several: then one of them is searched and the others are noted beside it.
+A value is a number, or a dict of several, of which one is searched and the others are recorded with it.
 """
 
 from __future__ import annotations
@@ -31,27 +31,28 @@ _CURVE = "validation_accuracy"
 
 @dataclass(frozen=True)
 class FunctionObjective:
-    """Trainings are calls of a function.
+    """An objective whose trainings are calls of a function.
 
     Args:
-        function: ``function(params, seed, epochs)``; it may leave out ``epochs``, or ``seed`` and ``epochs``. It
-            returns a value of the metric, or is a generator that yields one after each epoch; one that ends early is
-            taken for an early stop. NaN, an infinity or a value beyond 1e100 means that the training diverged. A value
-            is a number of any kind (Python's, NumPy's, a tensor of one element), or a dict of several by name: the
-            metric is searched, the others are noted; one called ``cost`` is the cost of the setting too. Instead of
-            yielding it may report each epoch (:func:`zonesearch.report_epoch`) and return nothing.
-        n_validation: number of validation examples behind an accuracy, when it is a share of them; gives the binomial
-            part of the noise.
+        function: ``function(params, seed, epochs)``; it may omit ``epochs``, or ``seed`` and ``epochs``. It returns a
+            value of the metric, or is a generator that yields one after each epoch; if it ends early, that is an early
+            stop. NaN, an infinity or a value beyond 1e100 means that the training diverged. A value is a number of any
+            type (Python, NumPy, a tensor of one element), or a dict of several by name: the metric is searched and the
+            others are recorded; one called ``cost`` is also the cost of the setting. Instead of yielding, the function
+            may report each epoch (:func:`zonesearch.report_epoch`) and return nothing.
+        n_validation: number of validation examples, if an accuracy is a fraction of them; gives the binomial part of
+            the noise.
         name: for reports; by default the function's own.
-        metric: what the function gives.
+        metric: of the function's values.
         arguments: further arguments of the function, by name.
-        version: in place of a digest of the function's source and of the modules behind it: the function is the same
-            as long as this is, whatever was edited.
-        whole: whether the function looks at ``epochs`` for more than where to stop, as a schedule does that ends with
-            the training: then its first values are no shorter training. A function may say so itself, by an attribute
-            ``looks_at_length = True``.
-        named: whether ``metric`` was named; if not, the first value of a dict names it. ``directed``: whether it was
-            given a direction; if not, that name says it. By default what differs from accuracy was given.
+        version: replaces the digest of the function's source and of the modules that it imports: the function counts as
+            unchanged as long as this is the same, whatever was edited.
+        whole: whether the function uses ``epochs`` for more than deciding when to stop, as a schedule does that ends
+            with the training: its first values are then not those of a shorter training. A function may also declare
+            this by an attribute ``looks_at_length = True``.
+        named: whether the metric's name was given; if not, the first key of a dict names it. ``directed``: whether its
+            direction was given; if not, it follows from the name. By default, whatever differs from accuracy counts as
+            given.
     """
 
     function: Callable[..., Any]
@@ -80,9 +81,10 @@ class FunctionObjective:
             object.__setattr__(self, "directed", self.metric.direction != ACCURACY.direction)
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """The function's name, its arguments, and its version or else digests of its source and the modules behind it.
+        """The function's name, its arguments, and its version or else digests of its source and the modules that it
+        imports.
 
-        Modules count that are the user's own and that the function's module imports, directly or through others (see
+        These are the user's own modules that the function's module imports, directly or indirectly (see
         :mod:`zonesearch.training.modules`).
         """
         code = described(self.function)
@@ -91,7 +93,7 @@ class FunctionObjective:
         return self._identity(code)
 
     def older_fingerprints(self) -> Sequence[Mapping[str, Any]]:
-        """What version 0.1.0 gave: a hash of the function's own source, of nothing where that is not to be had."""
+        """The fingerprint of version 0.1.0: a hash of the function's own source, or of an empty string."""
         if self.arguments or self.version:
             return []
         try:
@@ -110,21 +112,21 @@ class FunctionObjective:
         }
 
     def looks_at_length(self, params: Mapping[str, Any]) -> bool:
-        """Whether the function said that its first values are no shorter training."""
+        """Whether the function declared that its first values are not those of a shorter training."""
         return self.whole or bool(getattr(self.function, "looks_at_length", False))
 
     def check(self, params: Mapping[str, Any]) -> None:
-        """Any parameters may work; the function says so itself when it is called."""
+        """Accept any parameters; the function itself reports bad ones when it is called."""
 
     def jobs(self, trainings: Sequence[Training]) -> list[Job]:
-        """One training a job, as long as it has epochs."""
+        """One job per training, priced by its epochs."""
         return [Job((training,), cost=training.epochs) for training in trainings]
 
     def train(self, job: Job, report: Report) -> Iterator[Trial]:
         """Call the function; a call that raises is repeated once, then recorded as failed.
 
         Raises:
-            ObjectiveError: the function gives something that is no number, or not what is searched.
+            ObjectiveError: the function returns something that is not a number, or lacks the searched metric.
         """
         for training in job.trainings:
             trial = self._attempt(training, report)
@@ -135,7 +137,7 @@ class FunctionObjective:
         try:
             metric, values = self._call(training, report)
         except ObjectiveError:
-            raise  # the next thousand calls would give no number either
+            raise  # the next thousand calls would not return a number either
         except Exception:
             seconds = time.perf_counter() - start
             return Trial(training, "failed", error=traceback.format_exc(), seconds=seconds, metric=self.metric)
@@ -159,7 +161,7 @@ class FunctionObjective:
         )
 
     def _call(self, training: Training, report: Report) -> tuple[Metric, list[dict[str, float]]]:
-        """What is searched, and after each epoch all values by name."""
+        """The searched metric, and all values by name after each epoch."""
         arguments: tuple[Any, ...] = (unwrapped(training.params), training.seed, training.epochs)
         function = self.function
         if self.arguments:
@@ -183,7 +185,7 @@ class FunctionObjective:
         return metric, values
 
     def _searched(self, answer: object, training: Training) -> Metric:
-        """What is searched of an answer: the metric, or the first value of a dict where none was named."""
+        """The searched metric of an answer: the given one, or the first key of a dict if none was named."""
         if self.named or not isinstance(answer, Mapping) or not answer:
             return self.metric
         first = next(iter(answer))
@@ -196,7 +198,7 @@ class FunctionObjective:
         return metric
 
     def _values(self, answer: object, metric: Metric) -> dict[str, float]:
-        """All values of an answer by name; one that is None, or noted and not finite, is left out."""
+        """All values of an answer by name, without None and without further values that are not finite."""
         if not isinstance(answer, Mapping):
             return {metric.name: self._number(answer)}
         if metric.name not in answer:
@@ -212,7 +214,7 @@ class FunctionObjective:
         return values
 
     def _number(self, value: Any, what: str = "") -> float:
-        """Any number as Python's; arrays and tensors of one element are the number in them."""
+        """Any number as a float; arrays and tensors of one element count as that number."""
         n_elements = value.numel() if callable(getattr(value, "numel", None)) else getattr(value, "size", 1)
         if callable(getattr(value, "item", None)) and n_elements == 1:
             value = value.item()
@@ -229,7 +231,7 @@ class FunctionObjective:
 
 
 def _parameters(function: Callable[..., Any]) -> list[str] | None:
-    """The names of the arguments that may be given by name; None where any may be."""
+    """The names of the keyword arguments; None if any name is accepted."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
@@ -240,7 +242,7 @@ def _parameters(function: Callable[..., Any]) -> list[str] | None:
 
 
 def _called_by_name(function: Callable[..., Any], named: Mapping[str, Any], *given: Any) -> Any:
-    """Call with params, seed and epochs in the places that ``named`` leaves free."""
+    """Call with params, seed and epochs for the arguments that ``named`` leaves free."""
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
@@ -255,7 +257,7 @@ def _called_by_name(function: Callable[..., Any], named: Mapping[str, Any], *giv
 
 
 def _n_arguments(function: Callable[..., Any]) -> int:
-    """How many of (params, seed, epochs) the function takes; all of them when it does not say."""
+    """How many of (params, seed, epochs) the function takes; all of them if it has no signature."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):

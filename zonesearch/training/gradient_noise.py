@@ -1,4 +1,4 @@
-"""Gradient noise that fades (Neelakantan et al. 2015, eq. 1): add N(0, eta / (1 + t)^gamma) to every gradient."""
+"""Decaying gradient noise (Neelakantan et al. 2015, eq. 1): add N(0, eta / (1 + t)^gamma) to every gradient."""
 
 from __future__ import annotations
 

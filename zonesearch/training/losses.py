@@ -1,7 +1,7 @@
-"""What a training descends on: built-in losses by name, as ``cross_entropy(label_smoothing=0.1)``, or one's own.
+"""The loss that a training minimises: a built-in one by name, as ``cross_entropy(label_smoothing=0.1)``, or the user's.
 
-All of them are torch's. A loss is a frozen value, so that a recipe can be compared, pickled and described; weights of
-classes are numbers by which the loss of each example counts, and a mean is over the sum of them, as torch has it.
+The built-in losses are torch's. A loss is a frozen value, so that a recipe can be compared, pickled and described.
+Class weights multiply the loss of each example, and a mean is divided by their sum, as in torch.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ __all__ = [
 ]
 
 Weights = tuple[float, ...]
-"""One for each class; empty where all count alike."""
+"""One weight per class; empty if all classes have the same."""
 
 
 @dataclass(frozen=True)
 class CrossEntropy:
-    """Of scores of shape (n, classes) and classes of shape (n,).
+    """Cross-entropy of scores of shape (n, classes) and class numbers of shape (n,).
 
     Args:
-        label_smoothing: share of the target that is spread over all classes (Szegedy et al. 2016, section 7).
+        label_smoothing: fraction of the target that is spread over all classes (Szegedy et al. 2016, section 7).
     """
 
     label_smoothing: float = 0.0
@@ -59,11 +59,11 @@ class CrossEntropy:
 
 @dataclass(frozen=True)
 class Bce:
-    """Binary cross-entropy of two classes: of the difference of their scores, which is the logit of the second one.
+    """Binary cross-entropy of two classes; the logit of the second class is the difference of their scores.
 
     Args:
-        pos_weight: how much more an example of the second class counts.
-        label_smoothing: a target is so much away from 0 and 1, halved.
+        pos_weight: relative weight of examples of the second class.
+        label_smoothing: targets are half of this away from 0 and 1.
     """
 
     pos_weight: float = 1.0
@@ -88,7 +88,7 @@ class Bce:
 
 @dataclass(frozen=True)
 class Mse:
-    """The mean of squares."""
+    """Mean squared error."""
 
     task: ClassVar[str] = "regression"
 
@@ -99,7 +99,7 @@ class Mse:
 
 @dataclass(frozen=True)
 class L1:
-    """The mean of absolute errors."""
+    """Mean absolute error."""
 
     task: ClassVar[str] = "regression"
 
@@ -110,10 +110,10 @@ class L1:
 
 @dataclass(frozen=True)
 class Huber:
-    """Squares of small errors, absolute values of large ones (Huber 1964).
+    """Squared error for small errors, absolute error for large ones (Huber 1964).
 
     Args:
-        delta: where one becomes the other, in deviations of the target.
+        delta: where one becomes the other, in standard deviations of the target.
     """
 
     delta: float = 1.0
@@ -132,17 +132,17 @@ class Huber:
 
 @dataclass(frozen=True)
 class Own:
-    """A function of the user's: ``(outputs, targets)`` to the mean loss of a batch, or to the loss of each example.
+    """A user's function from ``(outputs, targets)`` to the mean loss of a batch, or to the loss of each example.
 
-    Outputs are of shape (n, classes), of a regression (n,); targets of shape (n,): classes 0, 1, ..., or standardised
-    numbers. A class of torch's kind (``torch.nn:MultiMarginLoss``) is made with its defaults.
+    Outputs have shape (n, classes), for a regression (n,); targets have shape (n,): class numbers 0, 1, ..., or
+    standardised values. A torch loss class (``torch.nn:MultiMarginLoss``) is created with its defaults.
     """
 
     path: str
     task: str
 
     def of(self, outputs: Tensor, targets: Tensor, weights: Tensor | None, reduction: str) -> Tensor:
-        """The mean, or that times the number of examples."""
+        """The mean, or the mean times the number of examples."""
         given = outputs.reshape(targets.shape) if self.task == "regression" else outputs
         found: Any = _callable(self.path)(given, targets)
         if isinstance(found, Tensor) and found.shape == targets.shape:
@@ -166,22 +166,22 @@ OF_TASK = {"classification": "cross_entropy", "regression": "mse"}
 
 @dataclass(frozen=True)
 class WeightedLoss:
-    """A loss with the weights of the classes.
+    """A loss with class weights.
 
     Args:
         kind: the loss.
-        weights: of the classes; empty where all count alike.
+        weights: of the classes; empty if all are equal.
     """
 
     kind: Kind
     weights: Weights = ()
 
     def __call__(self, outputs: Tensor, targets: Tensor, reduction: str = "mean") -> Tensor:
-        """A scalar: the mean, with weights over their sum, or the sum."""
+        """A scalar: the mean (divided by the sum of the weights, if any), or the sum."""
         return self.kind.of(outputs, targets, self._tensor(outputs), reduction)
 
     def weight(self, targets: Tensor) -> float:
-        """The sum of the weights of examples: what a sum is divided by for a mean."""
+        """The sum of the examples' weights, by which a sum is divided for the mean."""
         if not self.weights:
             return float(len(targets))
         return float(_tensor(self.weights, targets.device, torch.float64)[targets].sum())
@@ -197,14 +197,14 @@ def _tensor(weights: Weights, device: torch.device, dtype: torch.dtype) -> Tenso
 
 
 def loss_of(settings: Settings, weights: Weights = ()) -> WeightedLoss:
-    """The loss that settings name.
+    """The loss that the settings name.
 
     Args:
-        settings: whose text is read.
+        settings: of the training.
         weights: of the classes.
 
     Raises:
-        ObjectiveError: naming the loss or argument that is unknown or out of range, and the nearest right one.
+        ObjectiveError: naming the loss or argument that is unknown or out of range, and the closest valid one.
     """
     return WeightedLoss(_kind(settings.training.loss, settings.data.task), weights)
 
@@ -246,24 +246,24 @@ def _kind(text: str, task: str) -> Kind:
 
 
 def is_task_loss(settings: Settings) -> bool:
-    """Whether the loss is that of the task, in whatever words."""
+    """Whether the loss is the task's default, however it is written."""
     return _kind(settings.training.loss, settings.data.task) == _kind("", settings.data.task)
 
 
 def is_default(settings: Settings) -> bool:
-    """Whether the loss is that of the task, all classes counting alike: what a stack computes."""
+    """Whether the loss is the task's default without class weights: what a stack can compute."""
     return is_task_loss(settings) and not settings.training.class_weights
 
 
 def class_weights(settings: Settings, labels: Tensor | None, n_classes: int) -> Weights:
-    """One weight for each class, as ``class_weights`` says.
+    """One weight per class, as ``class_weights`` says.
 
-    ``balanced`` is n / (n_classes n_c), as in scikit-learn: each class counts as much as any other, and an example 1 in
-    the mean.
+    ``balanced`` is n / (n_classes n_c), as in scikit-learn: all classes have the same total weight, and the mean weight
+    of an example is 1.
 
     Args:
-        settings: checked ones.
-        labels: of the training part, which ``balanced`` counts.
+        settings: already checked.
+        labels: of the training part, counted for ``balanced``.
         n_classes: number of classes.
     """
     given = settings.training.class_weights
@@ -278,11 +278,11 @@ def class_weights(settings: Settings, labels: Tensor | None, n_classes: int) -> 
 
 
 def check_loss(settings: Settings, n_classes: int) -> None:
-    """Say what cannot be descended on.
+    """Refuse a loss that cannot be used.
 
     Args:
         settings: of a training.
-        n_classes: of the data; 0 of a regression.
+        n_classes: of the data; 0 for a regression.
 
     Raises:
         ObjectiveError: naming the setting, its value and the mend.
@@ -310,14 +310,14 @@ def check_loss(settings: Settings, n_classes: int) -> None:
 
 
 def check_own_loss(loss: WeightedLoss, outputs: Tensor, targets: Tensor) -> None:
-    """Say what is wrong with a loss of the user's before the first step.
+    """Check a user's loss before the first step.
 
     Args:
-        loss: of the user's.
+        loss: the user's.
         outputs, targets: of a few examples.
 
     Raises:
-        ObjectiveError: it gives no single number, or one that does not depend on the outputs.
+        ObjectiveError: it does not return a single number, or one without a gradient.
     """
     if isinstance(loss.kind, Own) and not loss(outputs, targets).requires_grad:
         raise ObjectiveError(

@@ -1,8 +1,8 @@
-"""The learning-rate range test (Smith 2015) on any network: raise the rate after every minibatch, note the loss.
+"""The learning-rate range test (Smith 2015) on any network: raise the rate after every minibatch and record the loss.
 
-It is an ordinary training under the schedule ``sweep``: the same steps, on full minibatches. What a study does between
-epochs (averaging, early stopping, evolution's phases) plays no part in it, and it says so. The reading of the losses,
-without torch, is in :mod:`zonesearch.statistics.lr_range`.
+It is an ordinary training under the schedule ``sweep``, with the same steps on full minibatches. What a study does
+between epochs (averaging, early stopping, evolution) is skipped, with a warning. The losses are interpreted, without
+torch, in :mod:`zonesearch.statistics.lr_range`.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from zonesearch.training.technique import Loss, Run
 __all__ = ["lr_range", "range_test", "sweep_losses", "swept"]
 
 EXPLOSION = 4.0
-"""A loss so many times the first one ends a sweep."""
+"""A sweep ends when the loss is this many times the first one."""
 
-_LOW, _HIGH = 1e-6, 10.0  # rates of steps
+_LOW, _HIGH = 1e-6, 10.0  # learning rates per step
 
 Start = Callable[[int], tuple[nn.Module, torch.optim.Optimizer]]
-"""A seed in; a fresh network and its optimizer out."""
+"""From a seed to a fresh network and its optimizer."""
 
 
 @runtime_checkable
 class Tied(Protocol):
-    """An objective that knows a batch rule."""
+    """An objective with a batch rule."""
 
     def rate_tie(self, params: Mapping[str, Any]) -> float:
-        """What the batch rule multiplies the learning rate of a training with ``params`` by."""
+        """The factor by which the batch rule multiplies the learning rate of a training with ``params``."""
         ...
 
 
@@ -59,16 +59,15 @@ def lr_range(
     """The range test of a recipe at ``params``; nothing is stored.
 
     Args:
-        recipe: an objective whose trainings follow a schedule and note the loss of every step of a sweep.
-        params: the point of the space where the test is made.
-        low, high: learning rates of the study, before its batch rule; by default the steps' own rates, behind it, go
-            from 1e-6 to 10.
+        recipe: an objective whose trainings follow a schedule and record the loss of every step of a sweep.
+        params: the point of the space at which to test.
+        low, high: learning rates before the batch rule is applied; by default the rates after it range from 1e-6 to 10.
         seeds, n_steps, sweep: as in :func:`range_test`.
-        report: is told the share that is done.
+        report: called with the completed fraction.
 
     Raises:
         StudyError: for a range that is none, or a training that diverges at once.
-        ObjectiveError: for params that cannot work, or an objective that knows no sweep.
+        ObjectiveError: params cannot work, or the objective does not support sweeps.
     """
     tie = recipe.rate_tie(params or {}) if isinstance(recipe, Tied) else 1.0
     rims = (_LOW / tie if low is None else low, _HIGH / tie if high is None else high)
@@ -110,15 +109,15 @@ def range_test(
     """Sweep the rate from ``low`` to ``high`` with a fresh network for every seed, and read the result.
 
     Args:
-        start: makes a network and its optimizer from a seed; the ratio of the rates of the optimizer's parameter
-            groups is kept.
+        start: creates a network and its optimizer from a seed; the ratios between the rates of parameter groups are
+            kept.
         loss: of (outputs, labels), a scalar.
         inputs, labels: the training split, first dimension examples, in memory and on the network's device.
-        batch: examples a step.
-        n_steps: about 25 a decade are enough. A slower sweep trains the network along the way and so
-            suggests lower rates.
-        seeds: one sweep each; the losses are averaged.
-        study_seed: with a seed it gives the order of the data.
+        batch: examples per step.
+        n_steps: about 25 per decade are enough. A slower sweep trains the network along the way and so suggests lower
+            rates.
+        seeds: one sweep per seed; the losses are averaged.
+        study_seed: determines, together with a seed, the order of the data.
 
     Raises:
         StudyError: for a range that is none, or a training that diverges at once.
@@ -143,7 +142,7 @@ def sweep_losses(
     generator: torch.Generator,
     explosion: float = EXPLOSION,
 ) -> list[float]:
-    """The loss on each minibatch before its step with ``rates[i]``; ends early when it explodes. Trains ``network``."""
+    """The loss on each minibatch before the step with ``rates[i]``; ends early if it explodes. Trains ``network``."""
     first = optimizer.param_groups[0]["lr"]
     for group in optimizer.param_groups:
         group["lr_scale"] = group["lr"] / first
@@ -154,13 +153,13 @@ def sweep_losses(
 
 
 def swept(run: Run, n_steps: int, explosion: float = EXPLOSION) -> list[float]:
-    """The loss of each of ``n_steps`` steps, before it is taken; ends early when it explodes.
+    """The loss before each of ``n_steps`` steps; ends early if it explodes.
 
     Args:
-        run: at its beginning, under a schedule that gives the rate of every step. An epoch is a pass over the full
-            minibatches; a smaller last one would be noise in the curve.
-        n_steps: steps wanted.
-        explosion: a loss so many times the first one ends the sweep, as one that is not finite does.
+        run: at its beginning, with a schedule that gives the rate of every step. An epoch is a pass over full
+            minibatches; a smaller last one would add noise to the curve.
+        n_steps: number of steps.
+        explosion: the sweep ends when the loss is this many times the first one, or is not finite.
     """
     run.fixed_steps = run.fixed_steps or max(1, len(run.labels) // run.batch)
     losses: list[float] = []
@@ -173,14 +172,14 @@ def swept(run: Run, n_steps: int, explosion: float = EXPLOSION) -> list[float]:
             if not losses[-1] <= explosion * losses[0] or not math.isfinite(losses[0]):
                 return losses
         if len(losses) == before:
-            return losses  # batches of one example under batch norm: there is no step to take
+            return losses  # batches of one example with batch norm: no step can be taken
         run.epoch += 1
     return losses
 
 
 @dataclass(frozen=True)
 class _Given(Schedule):
-    """Rates one by one."""
+    """A given list of rates."""
 
     rates: tuple[float, ...]
 

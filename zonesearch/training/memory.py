@@ -1,4 +1,4 @@
-"""When memory runs short: how it is recognised on every device, and what a trial says of it."""
+"""Out of memory: how it is recognised on every device, and how a trial reports it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ __all__ = ["is_out_of_memory", "saying_what_does_not_fit"]
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory was short, on whatever device."""
+    """Whether an error means out of memory, on any device."""
     said = str(error)
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in said
 
 
 @contextmanager
 def saying_what_does_not_fit(what: Callable[[], str]) -> Iterator[None]:
-    """Put a sentence in the place of an allocator's message.
+    """Replace an allocator's message by a sentence.
 
     Args:
-        what: says what does not fit, and what to do.
+        what: returns a sentence on what does not fit and what to do.
 
     Raises:
         MemoryError: with that sentence.

@@ -1,7 +1,7 @@
-"""What a training is judged by: its loss, and the metric that is recorded.
+"""How a training is evaluated: its loss, and the metric that is recorded.
 
-Classification by cross-entropy and the share of right answers is the default. Values are recorded in their own sign;
-whoever asks which of two is better asks the metric.
+The default is classification with cross-entropy and accuracy. Values keep their own sign; the metric says which of two
+is better.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class Measure:
     """Loss and metric.
 
     Args:
-        loss: mean loss of (outputs, targets), a scalar; the sum of ``reduction="sum"`` is over examples, each with
-            the weight of its class.
-        score: of all outputs (n, scores) and targets (n,) of a split: the value of the metric, in its own sign.
-        counts: whether that is a share of n right answers, with a binomial error.
+        loss: mean loss of (outputs, targets), a scalar; ``reduction="sum"`` sums over examples, each with the weight of
+            its class.
+        score: the metric of all outputs (n, scores) and targets (n,) of a split, in its own sign.
+        counts: whether the score is a fraction of n correct answers, with a binomial error.
         metric: says which of two values is better.
     """
 
@@ -47,7 +47,7 @@ class Measure:
     metric: Metric = ACCURACY
 
     def weight(self, targets: Tensor) -> float:
-        """What a sum of losses is divided by for their mean: the number of examples, or the sum of their weights."""
+        """The divisor for the mean of summed losses: the number of examples, or the sum of their weights."""
         return self.loss.weight(targets)
 
 
@@ -56,7 +56,7 @@ def _accuracy(outputs: Tensor, targets: Tensor) -> float:
 
 
 def _balanced(outputs: Tensor, targets: Tensor) -> float:
-    """Mean over the classes of the share of each that is found."""
+    """Mean recall over the classes."""
     right = (outputs.argmax(1) == targets).double()
     n = torch.bincount(targets).double()
     found = torch.bincount(targets, weights=right)
@@ -64,7 +64,7 @@ def _balanced(outputs: Tensor, targets: Tensor) -> float:
 
 
 def _r2(outputs: Tensor, targets: Tensor) -> float:
-    """1 - residual over total sum of squares."""
+    """1 - residual sum of squares / total sum of squares."""
     y, t = outputs.squeeze(-1).double(), targets.double()
     return float(1 - (y - t).square().sum() / (t - t.mean()).square().sum())
 
@@ -92,7 +92,7 @@ CLASSIFICATION = Measure(WeightedLoss(CrossEntropy()), _accuracy, counts=True)
 
 @dataclass(frozen=True)
 class _Own:
-    """A metric of the user's, of outputs and targets in the units of the data, both on the CPU."""
+    """A user's metric of outputs and targets in the units of the data, both on the CPU."""
 
     path: str
     mean: float
@@ -137,12 +137,12 @@ def _measure(task: str, metric: str, direction: str, scale: tuple[float, float],
 def measure_of(
     settings: Settings, scale: tuple[float, float] = (0.0, 1.0), labels: Tensor | None = None, n_classes: int = 0
 ) -> Measure:
-    """The measure that settings name.
+    """The measure that the settings name.
 
     Args:
-        settings: checked ones.
-        scale: mean and deviation by which targets were standardised.
-        labels: of the training part, by which balanced weights of classes are counted; without them all count alike.
+        settings: already checked.
+        scale: mean and standard deviation by which targets were standardised.
+        labels: of the training part, for balanced class weights; without them all classes have the same weight.
         n_classes: number of classes.
     """
     loss = loss_of(settings, class_weights(settings, labels, n_classes))
@@ -150,10 +150,10 @@ def measure_of(
 
 
 def check_measured(settings: Settings, validation: Tensor, test: Tensor) -> None:
-    """Say what cannot be measured on the validation and the test part.
+    """Refuse a metric that cannot be computed on the validation or the test part.
 
     Raises:
-        ObjectiveError: a metric of one class against others, and a part has only one.
+        ObjectiveError: the metric needs several classes, and a part has only one.
     """
     if settings.training.metric in ("roc_auc", "average_precision"):
         for name, labels in (("validation", validation), ("test", test)):
@@ -165,7 +165,7 @@ def check_measured(settings: Settings, validation: Tensor, test: Tensor) -> None
 
 
 def check_metric(settings: Settings) -> None:
-    """Say what cannot be measured.
+    """Refuse a metric that cannot be computed.
 
     Raises:
         ObjectiveError: naming the setting, its value and the mend.

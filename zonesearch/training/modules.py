@@ -1,7 +1,7 @@
-"""The user's own code behind a function: its module, and the modules of the user's own that this one imports.
+"""The user's own code behind a function: its module, and the user's own modules that it imports.
 
-Who edits any of them has another experiment, even where the function itself stays as it is. What belongs to Python or
-was installed (the standard library, site-packages) does not count: versions of packages stand in each record.
+Editing any of them makes another experiment, even if the function itself is unchanged. The standard library and
+installed packages do not count: package versions are stored in each record.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def digest(data: bytes | str) -> str:
 
 
 def modules_of(function: Any) -> dict[str, str]:
-    """A digest of the source of each module of the user's own behind ``function``, by name; names ascending.
+    """Digests of the source of the user's own modules behind ``function``, by module name, ascending.
 
-    Imports are read off the source and not followed at run time, so that those inside of functions count too.
+    Imports are found in the source rather than at run time, so those inside functions count too.
     """
     return _behind(str(getattr(_named(function), "__module__", None) or ""))
 
@@ -64,11 +64,11 @@ def _behind(module: str) -> dict[str, str]:
 
 
 def described(function: Any) -> dict[str, Any]:
-    """What tells one function of the user's from another, as plain JSON values.
+    """What distinguishes one user's function from another, as plain JSON values.
 
-    Its name; arguments that are bound to it (:func:`functools.partial`), and what an object that is called holds; a
-    digest of its own source and of the modules behind it. Of a function without a module, typed into a notebook or a
-    script, what it uses there counts in place of the module, so that other lines may change.
+    Its name; bound arguments (:func:`functools.partial`) and the attributes of a callable object; digests of its own
+    source and of the modules that it imports. For a function defined in a notebook or script, only what it uses there
+    counts, not the whole file, so that other lines may change.
     """
     inner, bound = _unbound(function)
     named = _named(inner)
@@ -88,7 +88,7 @@ def described(function: Any) -> dict[str, Any]:
 
 
 def _unbound(function: Any) -> tuple[Any, dict[str, Any]]:
-    """The function inside of partials, and the arguments that they bind."""
+    """The function inside partials, and the arguments that they bind."""
     bound: dict[str, Any] = {}
     while isinstance(function, functools.partial):
         bound = {**{str(i): _plain(value) for i, value in enumerate(function.args)},
@@ -98,7 +98,7 @@ def _unbound(function: Any) -> tuple[Any, dict[str, Any]]:
 
 
 def _named(function: Any) -> Any:
-    """What has a name and a source: the function itself, the function of a method, the class of an object."""
+    """The object with a name and a source: the function itself, a method's function, an object's class."""
     function, _ = _unbound(function)
     function = inspect.unwrap(function) if callable(function) else function
     if isinstance(function, types.MethodType):
@@ -107,7 +107,7 @@ def _named(function: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """``value`` as plain JSON, what has no such form by the name of its type: an address would differ every time."""
+    """``value`` as plain JSON; anything else by its type's name, since an address would differ every time."""
     if value is None or isinstance(value, bool | int | float | str):
         return value if not isinstance(value, float) or value == value else "nan"
     if isinstance(value, Mapping):
@@ -122,7 +122,7 @@ def _plain(value: Any) -> Any:
 
 
 def _source(thing: Any) -> str:
-    """The source of a function or class; of a lambda the lambda alone; empty where it is not to be had."""
+    """The source of a function or class, for a lambda only the lambda; empty if it is not available."""
     try:
         if getattr(thing, "__name__", "") == "<lambda>":
             return _lambda(thing)
@@ -133,7 +133,7 @@ def _source(thing: Any) -> str:
 
 
 def _lambda(function: types.FunctionType) -> str:
-    """The lambdas that begin in the same line as this one, without what stands around them."""
+    """The lambdas that begin on the same line as this one, without the surrounding code."""
     lines, _ = inspect.findsource(function)
     tree = ast.parse("".join(lines))
     first = function.__code__.co_firstlineno
@@ -148,7 +148,7 @@ def _constants(code: types.CodeType) -> list[str]:
 
 
 def _used(function: Any, seen: dict[str, str] | None = None) -> dict[str, str]:
-    """What a function without a module file uses of the place it was written in: functions, classes, constants."""
+    """What a function without a module file uses of its notebook or script: functions, classes, constants."""
     seen = {} if seen is None else seen
     code = getattr(function, "__code__", None)
     names = set(_names(code)) if code is not None else set()
@@ -182,7 +182,7 @@ def _used(function: Any, seen: dict[str, str] | None = None) -> dict[str, str]:
 
 
 def _filled(function: Any) -> set[str]:
-    """Names of what the function fills itself, as a list it appends to or a dict it stores in: no constants of its."""
+    """Names of objects that the function itself fills, such as a list that it appends to: these are not constants."""
     try:
         tree = ast.parse(textwrap.dedent(_source(function)))
     except (SyntaxError, ValueError):
@@ -204,7 +204,7 @@ def _filled(function: Any) -> set[str]:
 
 
 def _names(code: types.CodeType) -> Iterator[str]:
-    """The global names in a function and in those inside of it."""
+    """The global names used in a function and its nested functions."""
     yield from code.co_names
     for const in code.co_consts:
         if isinstance(const, types.CodeType):
@@ -212,13 +212,13 @@ def _names(code: types.CodeType) -> Iterator[str]:
 
 
 def _file_of(name: str) -> Path | None:
-    """Where the module lies; None for what is built in, installed or not to be found. Nothing is imported for it."""
+    """The module's file; None if it is built in, installed or not found. Nothing is imported."""
     top, *inner = name.split(".")
     if top in sys.builtin_module_names or top in sys.stdlib_module_names:
         return None
     try:
         spec = importlib.util.find_spec(top)
-    except (ImportError, AttributeError, ValueError):  # a module that was made by hand
+    except (ImportError, AttributeError, ValueError):  # a module created by hand
         spec = None
     for i, _ in enumerate(inner, start=1):
         places = None if spec is None else spec.submodule_search_locations
@@ -232,7 +232,7 @@ def _file_of(name: str) -> Path | None:
 
 @functools.cache
 def _installed() -> tuple[Path, ...]:
-    """Where Python itself and what was installed lie."""
+    """The folders of Python itself and of installed packages."""
     places = {sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
     places |= {*site.getsitepackages(), site.getusersitepackages()} if hasattr(site, "getsitepackages") else set()
     return tuple(Path(place).resolve() for place in places if place)
@@ -245,7 +245,7 @@ def _is_own(path: Path) -> bool:
 
 
 def _imports(content: bytes, name: str, is_package: bool) -> Iterator[str]:
-    """The modules that the source of the module ``name`` imports, anywhere in it; some are none and are not found."""
+    """The names that the source of the module ``name`` imports anywhere; some are not modules and will not be found."""
     try:
         tree = ast.parse(content)
     except (SyntaxError, ValueError):

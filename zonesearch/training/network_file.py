@@ -1,7 +1,7 @@
-"""A trained network in one file that ``torch.load(weights_only=True)`` accepts: tensors, numbers and texts.
+"""A trained network in one file that ``torch.load(weights_only=True)`` accepts: tensors, numbers and strings.
 
-So a file from anybody can be opened. A network that a function of the user's makes is built by that function, which
-whoever opens the file has to name: a file never says what is imported.
+So it is safe to open a file from a stranger. A network made by a user's function is rebuilt by that function, which
+must be given when the file is opened: a file never determines what is imported.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from zonesearch.core.outputs import check_place
 from zonesearch.core.tables import read
+from zonesearch.core.wording import excerpt
 from zonesearch.errors import ObjectiveError, StoreError, ZoneSearchError
 from zonesearch.training.data.preprocessing import Preprocessing
 from zonesearch.training.description import differing
@@ -37,20 +38,20 @@ _FORMAT = 1
 
 
 def save_network(trained: TrainedNetwork, path: str | os.PathLike[str]) -> Path:
-    """Write a network with all that it takes to use it; gives the path.
+    """Write a network with everything needed to use it; returns the path.
 
-    The keys of the file: ``weights``, a state dict for each seed; ``normalisation``, with ``mean``, ``deviation``, the
+    The keys of the file: ``weights``, a state dict per seed; ``normalisation``, with ``mean``, ``deviation``, the
     columns of a table and the scale of a regression's target; ``classes``; ``setting``; ``verdict``; ``about``;
-    ``network``, how it is built; ``precision``, ``source`` and ``format``.
+    ``network``, its architecture; ``precision``, ``source`` and ``format``.
 
     Raises:
         StoreError: it cannot be written.
-        ObjectiveError: the network keeps something outside its ``state_dict``, which a file would lose.
+        ObjectiveError: the network keeps state outside its ``state_dict``, which a file would lose.
     """
     path = Path(path)
     check_place(path, "network file ")
     part = path.with_name(f".{path.name}.{uuid4().hex}.part")
-    content = io.BytesIO()  # torch itself says of a full disk where in its own code it was
+    content = io.BytesIO()  # torch reports a full disk by a location in its own code
     torch.save(_content(trained), content)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +70,7 @@ def save_network(trained: TrainedNetwork, path: str | os.PathLike[str]) -> Path:
 
 @torch.no_grad()
 def _check_again(trained: TrainedNetwork, path: Path) -> None:
-    """Read a file that was just written: the network in it must be the one that was trained."""
+    """Read a file that was just written and check that it holds the network that was trained."""
     factory = imported(trained.settings.kind, "[network] kind") if ":" in trained.settings.kind else None
     again, preprocessing = load_network(path, factory=factory), trained.preprocessing
     if preprocessing.kind == "collated":
@@ -112,14 +113,14 @@ def _on_cpu(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Plain data of Python's own types: what is loaded as weights only holds nothing else."""
+    """Data as plain Python types, the only ones allowed with ``weights_only``."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(item) for item in value]
     if hasattr(value, "item") and not isinstance(value, str | int | float):
-        value = value.item()  # of NumPy or torch
-    for kind in (bool, int, float, str):  # a subclass of one of these is no plain value
+        value = value.item()  # a NumPy or torch scalar
+    for kind in (bool, int, float, str):  # a subclass of one of these is not a plain value
         if isinstance(value, kind):
             return kind(value)
     return None if value is None else str(value)
@@ -130,21 +131,21 @@ def load_network(path: str | os.PathLike[str], *, factory: Callable[..., nn.Modu
 
     Args:
         path: the file.
-        factory: the function that makes the network, where it was one of your own (``[network] kind =
-            "package.module:function"``); the file only says its name, and nothing is imported for it.
+        factory: the function that makes the network, if it is your own (``[network] kind =
+            "package.module:function"``); the file only holds its name, and nothing is imported.
 
     Raises:
-        StoreError: there is no such file, or it is damaged or something else.
-        ObjectiveError: it holds a network of a function that is not given, or that makes another network.
+        StoreError: there is no such file, or it is damaged or not a network file.
+        ObjectiveError: its network needs a function that is not given, or the given one makes another network.
     """
     path = Path(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise StoreError(f"network file {path} cannot be read: {error.strerror or error}") from None
-    except Exception as error:  # a file that is no such file raises whatever its first bytes lead to
+    except Exception as error:  # an arbitrary file may make torch raise anything
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise StoreError(f"{path} is not a zonesearch network file: {first[:200]}") from None
+        raise StoreError(f"{path} is not a zonesearch network file: {excerpt(first, 200)}") from None
     if not isinstance(content, dict) or "weights" not in content or "format" not in content:
         raise StoreError(f"{path} is not a zonesearch network file: `zonesearch train RUN --out FILE` writes one")
     if content["format"] != _FORMAT:
@@ -155,7 +156,7 @@ def load_network(path: str | os.PathLike[str], *, factory: Callable[..., nn.Modu
         raise
     except (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
         first = (str(error).splitlines() or [""])[0]
-        raise StoreError(f"{path} is damaged: {type(error).__name__}: {first[:200]}") from None
+        raise StoreError(f"{path} is damaged: {type(error).__name__}: {excerpt(first, 200)}") from None
 
 
 def _read(content: Mapping[str, Any], path: Path, factory: Callable[..., nn.Module] | None) -> TrainedNetwork:
@@ -189,7 +190,7 @@ def _read(content: Mapping[str, Any], path: Path, factory: Callable[..., nn.Modu
             if factory is None:
                 raise
             raise ObjectiveError(f"the weights in {path} do not fit the network that the factory makes: "
-                                 f"{' '.join(str(error).split())[:300]}") from None  # fmt: skip
+                                 f"{excerpt(str(error), 300)}") from None  # fmt: skip
         networks.append(network.eval())
     if not networks:
         raise StoreError(f"{path} is damaged: it holds no weights")

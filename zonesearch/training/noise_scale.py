@@ -1,7 +1,7 @@
-"""The gradient noise scale: up to which batch size larger batches are worth their examples.
+"""The gradient noise scale: the batch size up to which larger batches pay off.
 
-B_simple = tr(Sigma) / |G|^2, with Sigma the covariance of per-example gradients and G the true gradient (McCandlish
-et al. 2018, eq. 2.9). A batch well below it wastes steps, one well beyond it wastes examples. Both terms come from the
+B_simple = tr(Sigma) / |G|^2, with Sigma the covariance of per-example gradients and G the true gradient (McCandlish et
+al. 2018, eq. 2.9). A batch size far below it wastes steps, one far above it wastes examples. Both terms come from the
 mean squared norm of gradients over small and over large batches (their appendix A.1), which is unbiased.
 """
 
@@ -29,7 +29,7 @@ class NoiseScale:
     """A measurement.
 
     Args:
-        squared_norm: estimate of |G|^2; may come out below 0 when noise drowns the gradient.
+        squared_norm: estimate of |G|^2; may be negative if noise dominates the gradient.
         trace: estimate of tr(Sigma).
     """
 
@@ -38,11 +38,11 @@ class NoiseScale:
 
     @property
     def critical_batch(self) -> float:
-        """B_simple in examples; infinite when no gradient is left above the noise."""
+        """B_simple in examples; infinite if no gradient is visible above the noise."""
         return max(0.0, self.trace) / self.squared_norm if self.squared_norm > 0 else math.inf
 
     def warning(self, batch: int) -> str:
-        """What to say about a batch size; empty while it is not beyond the critical one."""
+        """A warning about a batch size; empty unless it is above the critical one."""
         if batch <= self.critical_batch:
             return ""
         return (
@@ -51,7 +51,7 @@ class NoiseScale:
         )
 
     def describe(self) -> dict[str, Any]:
-        """The measurement as plain data; an infinite critical batch is None."""
+        """The measurement as plain data; an infinite critical batch becomes None."""
         critical = self.critical_batch if math.isfinite(self.critical_batch) else None
         return {"critical_batch": critical, "squared_norm": self.squared_norm, "trace": self.trace}
 
@@ -60,8 +60,8 @@ class NoiseScale:
 class NoiseScaleProbe:
     """The table ``[noise_scale]``: measure after every epoch.
 
-    The curve of the trial gets ``gradient_squared_norm`` and ``gradient_trace``; their quotient is the critical batch
-    (the quotient of their means over some epochs is a steadier one).
+    It adds ``gradient_squared_norm`` and ``gradient_trace`` to the trial's curve; their ratio is the critical batch
+    (the ratio of their means over several epochs is less noisy).
 
     Args:
         batch, n_batches: as in :func:`measure_noise_scale`.
@@ -123,14 +123,15 @@ def measure_noise_scale(
     precision: str = "float32",
     augmentation: Augmentation | None = None,
 ) -> NoiseScale:
-    """Measure it at the network's present weights; nothing of the network changes.
+    """Measure the noise scale at the network's present weights; the network does not change.
 
     Args:
         loss: mean loss of (outputs, labels).
         inputs, labels: the training split.
-        batch: size of the small batches, drawn without repetition as far as the data go.
-        n_batches: their number, 2 or more; together they are the large batch. The error of the result falls with it.
-        generator: of the order in which the examples are drawn.
+        batch: size of the small batches, drawn without replacement as far as the data suffice.
+        n_batches: number of small batches, 2 or more; together they form the large batch. The more, the smaller the
+            error.
+        generator: for the order of the examples.
         precision: of products.
         augmentation: changes the inputs of each batch, as training does.
     """

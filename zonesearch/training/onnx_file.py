@@ -1,4 +1,4 @@
-"""A trained network as an ONNX file, checked against the network that it was made from."""
+"""A trained network as an ONNX file, checked against the original network."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ import numpy as np
 import torch
 
 from zonesearch.core.outputs import check_place
+from zonesearch.core.wording import excerpt
 from zonesearch.errors import ObjectiveError, StoreError
 from zonesearch.training.numerics import arithmetic
 from zonesearch.training.trained import TrainedNetwork
 
 __all__ = ["check_onnx", "save_onnx"]
 
-_NEAR = 1e-3  # as a share of the largest output: other kernels round otherwise
+_NEAR = 1e-3  # relative to the largest output: other kernels round differently
 _OPSET = 17
 
 
 def check_onnx() -> None:
-    """Say that ONNX is not installed here, before anything is trained.
+    """Check that ONNX is installed, before anything is trained.
 
     Raises:
         StoreError: naming what to install.
@@ -38,14 +39,14 @@ def check_onnx() -> None:
 
 
 def save_onnx(trained: TrainedNetwork, path: str | os.PathLike[str]) -> Path:
-    """Write ``trained.module`` as ONNX; gives the path.
+    """Write ``trained.module`` as ONNX; returns the path.
 
-    Its input ``inputs`` has the shape (n, *shape) of the numbers that :meth:`TrainedNetwork.prepare` gives, with any n;
-    the normalisation is inside. Its output ``outputs`` holds scores, (n, n_classes), or values, (n,).
+    Its input ``inputs`` has shape (n, *shape), as :meth:`TrainedNetwork.prepare` returns, for any n; normalisation is
+    included. Its output ``outputs`` holds scores, (n, n_classes), or values, (n,).
 
     Raises:
         StoreError: onnx is not installed, or the file cannot be written.
-        ObjectiveError: the network has something that ONNX lacks, or gives other outputs there.
+        ObjectiveError: ONNX does not support the network, or its outputs differ there.
     """
     check_onnx()
     import onnxruntime
@@ -93,9 +94,9 @@ def save_onnx(trained: TrainedNetwork, path: str | os.PathLike[str]) -> Path:
         raise StoreError(f"ONNX file {path} cannot be written: {error.strerror or error}") from None
     except ObjectiveError:
         raise
-    except Exception as error:  # whatever a network of anybody's meets on its way
+    except Exception as error:  # a user's network may make the exporter raise anything
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ObjectiveError(f"the network cannot be written as ONNX: {first[:300]}") from None
+        raise ObjectiveError(f"the network cannot be written as ONNX: {excerpt(first, 300)}") from None
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Optimizers by name, all of them torch's own."""
+"""Optimizers by name, all from torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAMES = ("adam", "adamw", "sgd", "momentum", "nesterov", "rmsprop", "adagrad", "
 
 
 def check_optimizer(settings: OptimizerSettings) -> None:
-    """Say what cannot be built.
+    """Refuse settings that cannot be built.
 
     Raises:
         ObjectiveError: naming the setting, its value and the mend.
@@ -41,7 +41,7 @@ def check_optimizer(settings: OptimizerSettings) -> None:
 def build_optimizer(
     settings: OptimizerSettings, parameters: Iterable[nn.Parameter] | list[dict[str, Any]]
 ) -> torch.optim.Optimizer:
-    """The optimizer of ``parameters``, or of groups of them; fused into one pass where torch has that."""
+    """The optimizer of ``parameters`` or of parameter groups; fused if torch supports it."""
     lr, decay = settings.learning_rate, settings.weight_decay
     match settings.name:
         case "adam" | "adamw":

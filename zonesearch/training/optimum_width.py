@@ -1,4 +1,6 @@
-"""How wide are the optima that two ways to train find? The same rays for each, networks made again from a recipe."""
+"""How wide are the optima that different ways to train find? Each is trained again from a recipe and probed along the
+same rays.
+"""
 
 from __future__ import annotations
 
@@ -31,10 +33,10 @@ def optimum_width(
 
     Args:
         recipe: of the network.
-        ways: a name and the params of a training for each (such as ``{"arm": "swa"}``).
+        ways: by name, the params of a training (such as ``{"arm": "swa"}``).
         epochs: the length of the trainings.
         distances: in the norm of the weights.
-        seed: of the trainings and of the rays; all solutions are left in the same directions.
+        seed: of the trainings and of the rays; all solutions share the same directions.
         n_rays: number of directions.
     """
     data = recipe.split()
@@ -55,10 +57,10 @@ def optimum_width(
 
 
 def trained_network(recipe: Recipe, training: Training) -> nn.Module:
-    """The network that a training ends with, as it is tested; trials keep none, so it is trained again.
+    """The network that a training ends with, as it is tested; trials do not keep networks, so it is trained again.
 
     Raises:
-        ValueError: when the training diverges at once, so that there is none.
+        ValueError: the training diverges at once, so there is no network.
     """
     settings, techniques = recipe.computed(training.params)
     data = recipe.split()

@@ -1,7 +1,7 @@
-"""What a user may change under the same name: functions of their own, plug-ins, and weights in a file.
+"""What a user may change under the same name: their own functions, plug-ins, and weights in a file.
 
-Both belong to the identity of an experiment, by content, as the data do: trials of an edited network never mix with
-those of the one before.
+Like the data, these are part of an experiment's identity by content: trials of an edited network never mix with earlier
+ones.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ __all__ = ["own_code", "plug_ins_among"]
 def own_code(
     recipes: Iterable[Settings], schedules: Iterable[str] = (), tried: Iterable[tuple[str, str]] = ()
 ) -> dict[str, dict[str, str]]:
-    """What the settings name of the user's own: nothing where all is built in.
+    """Digests of the user's own code and files that the settings name; empty if everything is built in.
 
     Args:
-        recipes: their settings.
-        schedules: as text; those of plug-ins count too.
+        recipes: the settings of each.
+        schedules: as strings; those of plug-ins count too.
         tried: further plug-ins, as (kind, name).
 
     Returns:
@@ -40,7 +40,7 @@ def own_code(
         module of the user's own behind these functions.
 
     Raises:
-        ObjectiveError: one of them is not there.
+        ObjectiveError: one of them is missing.
     """
     found: dict[str, str] = {}
     modules: dict[str, str] = {}
@@ -56,7 +56,7 @@ def own_code(
             if ":" not in path and not (kind and path):
                 continue
             function = imported(path, where, kind)
-            if where != "[data] name":  # of data the content counts
+            if where != "[data] name":  # for data, the content counts
                 found[path] = _code_of(function, kind, path)
                 modules |= modules_of(function)
         weights = settings.network.weights
@@ -67,34 +67,36 @@ def own_code(
         made_by = load(kind, name, f"the plug-in of {kind}")
         own = modules_of(made_by)
         modules |= own
-        if kind != "schedules" or not own:  # an installed package, whose modules do not count one by one
+        if kind != "schedules" or not own:  # an installed package, whose modules do not count individually
             found[name] = _code_of(made_by, kind, name)
     made = {"own_code": found, "modules": dict(sorted(modules.items()))}
     return {name: digests for name, digests in made.items() if digests}
 
 
 def plug_ins_among(schedules: Iterable[str], networks: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """The plug-ins that schedules, as text, and kinds of networks name, as (kind, name), ascending."""
+    """The plug-ins among schedules (as strings) and kinds of networks, as (kind, name), ascending."""
     found = {("schedules", name) for schedule in schedules for name in _plugged_in(schedule)}
     found |= {("networks", kind) for kind in networks if is_plug_in("networks", kind, NETWORK_KINDS)}
     return tuple(sorted(found))
 
 
 def _plugged_in(schedule: str) -> list[str]:
-    """The names of plug-ins in a schedule; raises as :func:`parse` does."""
+    """The names of plug-ins in a schedule; raises like :func:`parse`."""
     parse(schedule)  # its mistakes
     names = [node.id for node in ast.walk(ast.parse(schedule.strip(), mode="eval")) if isinstance(node, ast.Name)]
     return [name for name in names if not ships(name)]
 
 
 def _code_of(function: Any, kind: str, name: str) -> str:
-    """A digest of the module of ``function``; of a plug-in its package and the version as well."""
+    """A digest of the module of ``function``; for a plug-in also its package and version."""
     parts = ("" if ":" in name else version_of(kind, name), _module_digest(function))
     return " ".join(part for part in parts if part)
 
 
 def _module_digest(function: Callable[..., Any]) -> str:
-    """Of the whole module, since a factory seldom holds its network itself; of nothing where there is no source."""
+    """A digest of the whole module, since a factory seldom contains its network; of an empty string if there is no
+    source.
+    """
     try:
         source = inspect.getsource(inspect.getmodule(function) or function)
     except (OSError, TypeError):

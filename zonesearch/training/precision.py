@@ -1,19 +1,19 @@
-"""Which precision ``auto`` computes in: by the size of the layers and the processor's instructions, never by a clock.
+"""The precision that ``auto`` selects: by the size of the layers and the CPU's instructions, never by measured time.
 
-Products in bfloat16 gain where two things come together: instructions for them, and products that are large beside what
-a step pays for turning weights and gradients to and fro, which does not depend on the batch. Measured on an AMD EPYC
-with AVX-512 bf16, one and two hidden layers on 64 and 784 inputs: from batches of 64 and eight million multiplications
-in the largest layer on, 1.2 to 1.9 times as quick; below, between 0.9 and 1.2 (docs/performance.md). So the size rule
-is the same everywhere, and every machine forms the same stacks; whether bfloat16 is used is its processor's matter.
+bfloat16 products pay off if the CPU has instructions for them and the products are large compared with converting
+weights and gradients, which does not depend on the batch size. Measured on an AMD EPYC with AVX-512 bf16, with one and
+two hidden layers on 64 and 784 inputs: 1.2 to 1.9 times as fast from batches of 64 and eight million multiplications in
+the largest layer; 0.9 to 1.2 times below (docs/performance.md). The size rule is the same everywhere, so every machine
+forms the same stacks; whether bfloat16 is used depends on its CPU.
 
-Of convolutional networks (``cnn``) bfloat16 gains by the size of the largest convolution: from 28 million
-multiplications of a batch on, 1.2 to 1.7 times as quick, at nine million about as quick
-(``python -m benchmarks.convolutions sizes``). On a GPU that was not compared, and they stay as they are.
+Convolutional networks (``cnn``) gain from bfloat16 by the size of the largest convolution: from 28 million
+multiplications per batch on, they are 1.2 to 1.7 times as fast, at nine million about as fast
+(``python -m benchmarks.convolutions sizes``). This was not compared on a GPU, where nothing changes for them.
 
-Only what a stack can train, and convolutional networks that are trained as plainly, are computed in bfloat16: there the
-accuracies were compared seed by seed. Averages of weights, evolution, own losses and metrics, L-BFGS and networks of
-torchvision's or of one's own stay in float32 on a processor. On a GPU what is not computed in bfloat16, small layers
-too, is computed in TensorFloat-32 where answers are classes, but for L-BFGS, whose line search compares losses
+Only what a stack can train, and convolutional networks that are trained as plainly, are computed in bfloat16, where
+accuracies were compared seed by seed. Weight averaging, evolution, user-defined losses and metrics, L-BFGS, and networks
+from torchvision or of the user's own stay in float32 on a CPU. On a GPU, what is not computed in bfloat16 (small layers
+too) uses TensorFloat-32 for classification, except for L-BFGS, whose line search compares losses
 (:mod:`zonesearch.training.gpu`).
 """
 
@@ -32,17 +32,17 @@ __all__ = ["AUTO", "capability", "has_bf16", "is_large", "is_large_convolution",
 
 AUTO = "auto"
 
-_BATCH = 64  # examples: below, turning the weights into bfloat16 costs what the products gain
-_PRODUCT = 8_000_000  # multiplications of a batch in the largest layer
-_CONVOLVED = 20_000_000  # the same of a convolution
+_BATCH = 64  # examples: for smaller batches, converting the weights to bfloat16 costs what the products gain
+_PRODUCT = 8_000_000  # multiplications per batch in the largest layer
+_CONVOLVED = 20_000_000  # the same for a convolution
 
 
 def is_large(settings: Settings, n_inputs: int, n_outputs: int) -> bool:
-    """Whether products in bfloat16 would be quicker where a processor has them.
+    """Whether products in bfloat16 would be faster on a CPU that has them.
 
     Args:
         settings: of a feed-forward network.
-        n_inputs, n_outputs: numbers of an example, and of the network's scores.
+        n_inputs, n_outputs: numbers of inputs and of scores.
     """
     batch = settings.training.batch
     return batch >= _BATCH and batch * _largest((n_inputs, *settings.network.hidden, n_outputs)) >= _PRODUCT
@@ -72,7 +72,7 @@ def is_large_convolution(settings: Settings, shape: Sequence[int]) -> bool:
 
 
 def _largest(widths: Sequence[int]) -> int:
-    """Weights of the largest layer."""
+    """Number of weights of the largest layer."""
     return max(before * after for before, after in pairwise(widths))
 
 
@@ -84,7 +84,7 @@ def capability() -> tuple[int, int]:
 
 @cache
 def has_bf16(device: str) -> bool:
-    """Whether this processor, or this GPU (``cuda``), has products in bfloat16 of its own."""
+    """Whether this CPU, or this GPU (``cuda``), has instructions for bfloat16 products."""
     if device == "cuda":
         return gpu_precision(capability(), large=True) == "bf16"
     asked = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
@@ -92,7 +92,7 @@ def has_bf16(device: str) -> bool:
 
 
 def precision_used(settings: Settings, large: bool, device: str) -> str:
-    """The precision that a training is computed in here: what its settings say, or what ``auto`` comes to."""
+    """The precision of a training on this machine: that of its settings, or what ``auto`` selects."""
     asked = settings.training.precision
     if asked != AUTO:
         return asked

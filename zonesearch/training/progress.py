@@ -1,8 +1,8 @@
-"""How far a training has come, as plain data: saved whole, loaded whole, so that what goes on is what never stopped.
+"""The whole state of a training as plain data, so that a training that continues equals one that never stopped.
 
-Everything that decides the next step is in it: weights, the optimizer's memory, what validation said so far (schedules,
-early stopping and the choice of the best epoch read it), what techniques remember, and every stream of randomness,
-torch's own too, which the networks of others draw from; and what those keep outside ``state_dict``
+It holds everything that determines the next step: weights, the optimizer's state, the validation values so far (read by
+schedules, early stopping and the choice of the best epoch), the state of techniques, every random stream including
+torch's own, which users' networks draw from, and what such networks keep outside ``state_dict``
 (:mod:`zonesearch.training.networks.twins`).
 """
 
@@ -22,7 +22,7 @@ __all__ = ["as_bytes", "as_tensor", "judgement_of", "load_progress", "progress_o
 
 
 def progress_of(run: Run) -> dict[str, Any]:
-    """All that a longer training needs to go on from here."""
+    """Everything that a longer training needs to continue from here."""
     return {
         "epochs": run.epoch,
         "step": run.step,
@@ -37,7 +37,7 @@ def progress_of(run: Run) -> dict[str, Any]:
 
 
 def judgement_of(run: Run) -> dict[str, Any]:
-    """What of the progress comes from validation."""
+    """The part of the progress that comes from validation."""
     tested = run.tested
     return {
         "curve": {name: list(values) for name, values in run.curve.items()},
@@ -49,7 +49,7 @@ def judgement_of(run: Run) -> dict[str, Any]:
 
 
 def load_progress(run: Run, progress: dict[str, Any]) -> None:
-    """Bring a run at its beginning to where ``progress`` was taken."""
+    """Bring a run from its beginning to the point at which ``progress`` was taken."""
     run.epoch, run.step = progress["epochs"], progress["step"]
     run.curve = progress["curve"]
     run.averaged_from = progress["averaged_from"]
@@ -78,14 +78,14 @@ def _streams(run: Run) -> list[torch.Generator]:
 
 
 def _twin(run: Run, n_members: int) -> nn.Module:
-    """A network of the kind that is judged: one, or an ensemble of ``n_members``."""
+    """A network as it is evaluated: a single one, or an ensemble of ``n_members``."""
     if not n_members:
         return twin(run.network)
     return Ensemble([twin(run.network) for _ in range(n_members)], run.classes)
 
 
 def as_tensor(bits: bytes) -> Tensor:
-    """Bytes as they are kept: what is loaded as weights only holds tensors."""
+    """Bytes as they are stored, since ``weights_only`` files hold tensors."""
     return torch.tensor(list(bits), dtype=torch.uint8)
 
 

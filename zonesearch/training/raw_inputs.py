@@ -1,7 +1,7 @@
-"""New examples in the form in which people have them: image files, pixels as bytes, tables, arrays.
+"""New examples in their usual forms: image files, pixels as bytes, tables, arrays.
 
-A network was trained on what its data source gave: pixels as 0..1, the columns of a table as numbers. Here the usual
-forms of the same things become that.
+A network was trained on what its data source provided: pixels in 0..1, the columns of a table as numbers. The usual
+forms of the same data are converted to that.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ _BYTES = ("mnist", "fashion-mnist", "kmnist", "cifar10", "cifar100", "images")
 
 @dataclass(frozen=True)
 class Source:
-    """Where the data came from, as far as that says how new examples may look.
+    """The source of the data, as far as it determines the form of new examples.
 
     Args:
-        white: the number that stands for the brightest pixel in the usual form (255 of bytes, 16 of the digits of
-            scikit-learn), where the source made 1 of it; 0 where it left numbers as they are.
-        size: images were resized to so many pixels a side; 0: they were not.
+        white: the value of the brightest pixel in the usual form (255 for bytes, 16 for scikit-learn's digits), if the
+            source scaled it to 1; 0 if it did not scale.
+        size: side in pixels to which images were resized; 0 if they were not.
     """
 
     white: float = 0.0
@@ -42,17 +42,16 @@ class Source:
 
     @classmethod
     def of(cls, settings: DataSettings) -> Source:
-        """That of a data set."""
+        """The source of a data set."""
         white = 16.0 if settings.name == "digits" else 255.0 if settings.name in _BYTES else 0.0
         return cls(white, settings.size if settings.name == "images" else 0)
 
     def read(self, inputs: Any, shape: tuple[int, ...]) -> Any:
-        """Examples as the data source gives them: a frame, or numbers of shape (n, *shape).
+        """Examples as the data source provides them: a frame, or numbers of shape (n, *shape).
 
         Args:
-            inputs: image files (paths) or pictures of PIL; numbers of that shape, images also with their channels last,
-                without a single channel, or flat; pixels as 0..1, or as bytes where the source made 0..1 of these; a
-                frame.
+            inputs: image files (paths) or PIL images; numbers of that shape, for images also with channels last,
+                without a single channel, or flat; pixels in 0..1, or as bytes if the source scaled those; a frame.
             shape: of one example, as the network takes it.
 
         Raises:
@@ -94,7 +93,7 @@ def _is_picture(value: Any) -> bool:
 
 
 def _pixels(given: Any, size: int) -> npt.NDArray[np.uint8]:
-    """(height, width, 1 or 3) of a file or a picture of PIL."""
+    """(height, width, 1 or 3), from a file or a PIL image."""
     if isinstance(given, str | os.PathLike):
         try:
             return _picture(Path(given).read_bytes(), size)
@@ -106,7 +105,7 @@ def _pixels(given: Any, size: int) -> npt.NDArray[np.uint8]:
 
 
 def _shaped(x: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    """Images in the order (channels, height, width), from their other usual orders."""
+    """Images in the order (channels, height, width), converted from other usual orders."""
     if len(shape) != 3 or x.shape[1:] == shape:
         return x
     if x.shape[1:] == (*shape[1:], shape[0]):
@@ -117,10 +116,10 @@ def _shaped(x: npt.NDArray[Any], shape: tuple[int, ...]) -> npt.NDArray[Any]:
 
 
 def prepared(inputs: Any, source: Source, preprocessing: Preprocessing) -> npt.NDArray[Any]:
-    """Examples as the network's own module takes them: checked, of shape (n, *shape), not yet normalised.
+    """Examples as the network's module takes them: checked, of shape (n, *shape), not yet normalised.
 
     Raises:
-        ObjectiveError: they are not what the network was trained on.
+        ObjectiveError: they do not match the network's training data.
     """
     shape = preprocessing.shape
     if preprocessing.kind == "collated":

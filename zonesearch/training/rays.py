@@ -1,7 +1,7 @@
 """How wide an optimum is: the error along random straight lines from a solution.
 
-A solution w is left along w + t d for some random unit directions d, and the error is noted at growing distances t:
-the wider the optimum, the farther the error stays low (Izmailov et al. 2018, section 3.3, with ten directions).
+From a solution w, the error is measured along w + t d for random unit directions d at increasing distances t: the wider
+the optimum, the farther the error stays low (Izmailov et al. 2018, section 3.3, with ten directions).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Rays:
         return tuple(np.mean(self.errors, 0).tolist())
 
     def reaches(self, error: float) -> tuple[float, ...]:
-        """For each ray the distance at which it first reaches ``error``, interpolated; infinity where it never does."""
+        """For each ray the interpolated distance at which it first reaches ``error``; infinity if it never does."""
         return tuple(self._reaches(row, error) for row in self.errors)
 
     def _reaches(self, row: Sequence[float], error: float) -> float:
@@ -71,14 +71,14 @@ def along_rays(
     scaling: Scaling = "sphere",
     refresh: Callable[[nn.Module], None] | None = None,
 ) -> Rays:
-    """The error of ``network`` at ``distances`` along ``n_rays`` random directions; the network itself stays as it is.
+    """The error of ``network`` at ``distances`` along ``n_rays`` random directions; the network itself does not change.
 
     Args:
         error: of a network in eval mode, such as its test error, 0 to 1.
         distances: in the norm of the weights ("sphere"), or in multiples of the filters' own norms ("filter").
-        seed: of the directions; the same seed gives the same directions to networks of the same shape.
+        seed: of the directions; the same seed gives networks of the same shape the same directions.
         scaling: see :func:`random_direction`.
-        refresh: called on every network before it is judged, to measure batch-norm statistics anew.
+        refresh: called on every network before it is evaluated, to recompute batch-norm statistics.
     """
     walker = copy.deepcopy(network).requires_grad_(False)
     origin = torch.cat([parameter.detach().reshape(-1) for parameter in network.parameters()])
@@ -100,8 +100,9 @@ def along_rays(
 def random_direction(parameters: Sequence[Tensor], generator: torch.Generator, scaling: Scaling = "sphere") -> Tensor:
     """A random direction in weight space, flat, on the device of the parameters.
 
-    "sphere": uniform on the unit sphere. "filter": each filter (row) of a weight gets the norm of that filter, biases
-    and norm layers do not move (Li et al. 2018), so that networks of different weight scales can be compared.
+    "sphere": uniform on the unit sphere. "filter": each filter (row) of the direction has the norm of that filter of
+    the weights, and biases and norm layers do not move (Li et al. 2018), so networks of different weight scales can be
+    compared.
     """
     pieces = []
     for parameter in parameters:

@@ -52,26 +52,27 @@ from zonesearch.training.techniques import TECHNIQUE_TABLES, Techniques, length_
 __all__ = ["Recipe"]
 
 Keep = Callable[[Training, nn.Module], None]
-"""Given a training and its network."""
+"""Called with a training and its network."""
 
-_KEEP_MB = 2000  # of ends of trainings, where longer trainings are to be expected
-_STEP_COST, _STACKED_STEP_COST = 2e-4, 2e-5  # of a step that computes nothing: seconds on one ordinary core
-_UPDATE_COST = 1.5e-9  # of one parameter in the optimizer's pass
+_KEEP_MB = 2000  # for states of finished trainings, if longer trainings are expected
+_STEP_COST, _STACKED_STEP_COST = 2e-4, 2e-5  # of an empty step: seconds on one ordinary core
+_UPDATE_COST = 1.5e-9  # per parameter in the optimizer's pass
 _FLOP_COST = 2e-11
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """The controlled network: data, network, optimizer and training settings; params of a training replace settings.
+    """The controlled network: settings of data, network, optimizer and training, which the params of a training
+    override.
 
     Args:
         data, network, optimizer, training: the fixed settings.
         seed: of the study.
         techniques: what happens around the optimizer's steps.
         arms: other recipes on the same data by name, for comparisons; the parameter ``arm`` picks one.
-        called: what the metric is called and its unit, where that is given: the table ``[metric]``.
-        tried: parts of plug-ins that the search names beside these settings, as (kind, name).
-        said: keys of ``[training]`` that the tables name; the others are as by default.
+        called: the table ``[metric]``: the name and unit of the metric, if given.
+        tried: plug-ins that the search names in addition to these settings, as (kind, name).
+        said: keys of ``[training]`` that are set explicitly.
     """
 
     data: DataSettings = DataSettings()
@@ -88,13 +89,13 @@ class Recipe:
 
     @classmethod
     def from_tables(cls, tables: Mapping[str, Mapping[str, Any]], seed: int = 0) -> Recipe:
-        """Read the tables of a study file: ``[data] [network] [optimizer] [training] [metric]``, techniques', arms.
+        """Read the tables of a study file: ``[data] [network] [optimizer] [training] [metric]``, techniques, arms.
 
-        A table ``[arms.NAME]`` holds settings of the other tables (``training.schedule = ...``) that replace them when
-        the parameter ``arm`` is NAME.
+        A table ``[arms.NAME]`` holds settings of other tables (``training.schedule = ...``) that apply when the
+        parameter ``arm`` is NAME.
 
         Raises:
-            StudyError: naming the table, the key and the nearest right one.
+            StudyError: naming the table, the key and the closest valid one.
         """
         tables = dict(tables)
         called = tables.pop("metric", {})
@@ -117,7 +118,9 @@ class Recipe:
         return recipe
 
     def settings_tables(self) -> dict[str, Any]:
-        """All its settings, defaults too, as :meth:`from_tables` would read them; under ``arms`` those of each arm."""
+        """All its settings including defaults, as :meth:`from_tables` would read them; under ``arms`` those of each
+        arm.
+        """
         tables: dict[str, Any] = {
             **{part: vars(table) for part, table in vars(self._settings).items()},
             **self.techniques.describe(),
@@ -126,17 +129,17 @@ class Recipe:
 
     @property
     def metric(self) -> Metric:
-        """What its trials are values of."""
-        own = is_own(self.training.metric)  # the others know their direction
+        """The metric of its trials."""
+        own = is_own(self.training.metric)  # the others have a known direction
         direction = self.training.direction if own else ""
         return measured_metric(self.data.task, self.training.metric, direction, self.called)
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """The settings that differ from their defaults, the content of the data and of the user's own code, and the
-        versions of the code that trains where it changed.
+        """The settings that differ from their defaults, digests of the data and of the user's own code, and versions of
+        training code that has changed.
         """
         recipe = described(self._of_identity, self.techniques)
-        if not self.metric.maximized:  # 0.1.0 turned the sign of its values: those trials are another experiment's
+        if not self.metric.maximized:  # 0.1.0 flipped the sign of its values: those trials belong to another experiment
             recipe["code"] = {**recipe.get("code", {}), "sign": 2}
         if self.arms:
             base = self._of_identity, self.techniques
@@ -155,14 +158,14 @@ class Recipe:
         return {"objective": "pytorch", **recipe, "content": data.digest, **own}
 
     def formers(self) -> list[Recipe]:
-        """This recipe with what were the defaults before one changed, where nothing else was said, the latest first:
-        what it was when a run that leaves them out of its identity was begun.
+        """This recipe with former defaults for settings that are not set explicitly, the latest first: what it meant
+        when a run that leaves them out of its identity was started.
         """
         names = list(FORMER["training"])
         return [self._before(names[i:]) for i in reversed(range(len(names)))]
 
     def former(self) -> Recipe:
-        """The first of :meth:`formers`: with the defaults of version 0.1.0."""
+        """The earliest of :meth:`formers`: with the defaults of version 0.1.0."""
         return self.formers()[-1]
 
     def _before(self, names: Sequence[str]) -> Recipe:
@@ -172,7 +175,9 @@ class Recipe:
         return replace(self, training=replace(self.training, **unsaid), arms=arms)
 
     def trying(self, points: Sequence[Mapping[str, Any]]) -> Recipe:
-        """This recipe for a search in which these params occur: the plug-ins that they name belong to what it is."""
+        """This recipe for a search in which these params occur; the plug-ins that they name become part of its
+        identity.
+        """
         keys = Settings.names()
         values = [(keys.get(name), value) for params in points for name, value in params.items()]
         schedules = [value for key, value in values if key == ("training", "schedule")]
@@ -183,7 +188,7 @@ class Recipe:
         return [recipe.training.schedule for recipe in (self, *self.arms.values())]
 
     def check(self, params: Mapping[str, Any]) -> None:
-        """Say what cannot work.
+        """Refuse params that cannot work.
 
         Raises:
             ObjectiveError: naming the parameter, its value and the mend.
@@ -242,7 +247,9 @@ class Recipe:
             raise ObjectiveError(f'tested is "best" or "last", not {settings.training.tested!r}')
         if settings.training.rate_rule not in RULES:
             raise ObjectiveError(f"rate_rule is one of {', '.join(RULES)}, not {settings.training.rate_rule!r}")
-        feed_forward = settings.network.kind == "mlp" or settings.network.is_factory  # of which it is seen once built
+        feed_forward = (
+            settings.network.kind == "mlp" or settings.network.is_factory
+        )  # which can be checked only once they are built
         if settings.network.base_width and not (feed_forward and settings.optimizer.name != "lbfgs"):
             raise ObjectiveError(
                 "base_width carries the learning rate of feed-forward networks over, under any optimizer but lbfgs; "
@@ -250,11 +257,11 @@ class Recipe:
             )
 
     def rate_tie(self, params: Mapping[str, Any]) -> float:
-        """What the batch rule multiplies the learning rate of a training with these params by."""
+        """The factor by which the batch rule multiplies the learning rate of a training with these params."""
         return self.settings_of(params)[0].rate_tie(len(self._load("cpu").train[1]))
 
     def check_length(self, training: Training) -> None:
-        """Say that a training as long as this one cannot be what it was meant for, where that is known beforehand.
+        """Refuse a training whose length cannot work, if that is known beforehand.
 
         Raises:
             ObjectiveError: averaging would never begin; a cycle of the schedule ends where no member can be taken.
@@ -284,15 +291,16 @@ class Recipe:
             )
 
     def looks_at_length(self, params: Mapping[str, Any]) -> bool:
-        """Whether the schedule or a technique looks at how long the training will be."""
+        """Whether the schedule or a technique depends on the length of the training."""
         return bool(length_reason(*self.settings_of(params)))
 
     def continuing(self, points: Sequence[Mapping[str, Any]]) -> Recipe:
-        """This recipe with ends of trainings kept, so that longer ones go on from there (``[training] keep_mb``).
+        """This recipe with states of finished trainings kept, so that longer ones continue from there (``[training]
+        keep_mb``).
 
         Raises:
-            ObjectiveError: the schedule or a technique at one of ``points`` looks at the length of the training, so
-                that a shorter one is another training and not the beginning of a longer one.
+            ObjectiveError: the schedule or a technique at one of ``points`` depends on the length of the training, so a
+                shorter training is not the beginning of a longer one.
         """
         for params in points:
             settings, techniques = self.settings_of(params)
@@ -310,9 +318,10 @@ class Recipe:
         return replace(self, training=replace(self.training, keep_mb=self.training.keep_mb or _KEEP_MB))
 
     def jobs(self, trainings: Sequence[Training]) -> list[Job]:
-        """Networks that can train as one program together, the others one by one; priced by steps and arithmetic.
+        """Jobs of networks that can train together as one program, and of single networks; priced by steps and
+        arithmetic.
 
-        The same on every machine, so that shards deal the same: what its device has room for, :meth:`joined` says.
+        The same on every machine, so that shards agree; :meth:`joined` adapts them to the device.
         """
         return self._jobs(trainings, Limits.of_processor)
 
@@ -349,8 +358,8 @@ class Recipe:
         Args:
             job: what is trained.
             report: is told the share that is done.
-            keep: is given the network of each training that measures the test split, as that split sees it; then
-                all are trained from their beginning.
+            keep: called with the network of each training that measures the test split, as that split sees it; all are
+                then trained from the beginning.
         """
         metric = self.metric
         with saying_what_does_not_fit(lambda: self._largest(job.trainings)):
@@ -359,7 +368,7 @@ class Recipe:
                 yield whole(trial if trial.metric == metric else replace(trial, metric=metric), self)
 
     def unstacked(self) -> Recipe:
-        """The same recipe, every network trained by itself."""
+        """The same recipe, with every network trained separately."""
         arms = {name: arm.unstacked() for name, arm in self.arms.items()}
         return replace(self, training=replace(self.training, stack=False), arms=arms)
 
@@ -371,15 +380,15 @@ class Recipe:
         report: Report,
         keep: Callable[[nn.Module], None],
     ) -> Trial:
-        """A training on the training and the validation split together, which ends after ``n_epochs`` of its epochs.
+        """Train on the training and validation splits together, for the first ``n_epochs`` epochs.
 
-        Its validation values are of examples that it has learned: only the test value says what it is worth.
+        Its validation values are for examples that it was trained on: only the test value is meaningful.
 
         Args:
-            training: with the length that schedules and techniques are to see.
-            n_epochs: as many as validation chose.
-            past: what validation said of the same setting without that split, for schedules that read it; turned
-                so that larger is better.
+            training: with the length that schedules and techniques see.
+            n_epochs: the number that validation chose.
+            past: validation scores of the same setting when that split was held out, for schedules that read them;
+                larger is better.
             report, keep: as for one training of :meth:`train`.
         """
         settings, techniques = self.computed(training.params)
@@ -408,15 +417,15 @@ class Recipe:
             yield train_one(training, settings, data, self.seed, share, techniques, states, taken)
 
     def _states(self, trained_by: str) -> States | None:
-        """Where ends of trainings are kept, if they are; the two ways to train keep other things.
+        """Where states of finished trainings are kept, if they are; the two training paths keep different states.
 
         Args:
-            trained_by: the way, and the version of what it keeps.
+            trained_by: the path, and the version of its states.
         """
         if not self.training.keep_mb:
             return None
         text = json.dumps(self.fingerprint(), sort_keys=True, default=str)
-        if AUTO in text:  # a folder that unlike machines share holds states of unlike precision
+        if AUTO in text:  # machines that share a folder may use different precisions
             trained_by = (
                 f"{trained_by} bf16={has_bf16(self._device())}{' or tf32' * (self._device() == 'cuda')}, cnn too"
             )
@@ -429,14 +438,14 @@ class Recipe:
 
     @property
     def _of_identity(self) -> Settings:
-        """The settings as an identity tells them: a default that can do nothing else is what it does."""
+        """The settings as they enter the identity: automatic ones with only one possible value are resolved."""
         data = self._load("cpu")
         if not always_every_epoch(self._settings, len(data.train[1]), len(data.validation[1])):
             return self._settings
         return replace(self._settings, training=replace(self.training, evaluate_every=1))
 
     def _evaluating(self, settings: Settings) -> Settings:
-        """Settings that say after every how many epochs they evaluate."""
+        """Settings with the number of epochs between evaluations filled in."""
         data = self._load("cpu")
         every = evaluate_every(settings, len(data.train[1]), len(data.validation[1]))
         return replace(settings, training=replace(settings.training, evaluate_every=every))
@@ -458,7 +467,7 @@ class Recipe:
         return recipe._settings.with_params(rest), techniques
 
     def computed(self, params: Mapping[str, Any]) -> tuple[Settings, Techniques]:
-        """As :meth:`settings_of`, with the precision that it is computed in on this machine in place of ``auto``."""
+        """As :meth:`settings_of`, with ``auto`` replaced by the precision that this machine uses."""
         settings, techniques = self.settings_of(params)
         if settings.training.precision != AUTO:
             return settings, techniques
@@ -475,17 +484,17 @@ class Recipe:
         return is_large(settings, math.prod(data.shape), data.n_outputs)
 
     def _noting_auto(self, trial: Trial) -> Trial:
-        """The trial, marked where the machine chose the precision."""
+        """The trial, marked if the machine chose the precision."""
         if self.settings_of(trial.params)[0].training.precision != AUTO:
             return trial
         return replace(trial, provenance={**trial.provenance, "precision_asked": AUTO})
 
     def split(self) -> Split:
-        """The data, on the device where trainings run."""
+        """The data, on the device on which trainings run."""
         return self._load(self._device())
 
     def share_data(self, folder: Path) -> None:
-        """Put the data where worker processes look for them (see :class:`zonesearch.core.objective.SharesData`)."""
+        """Put the data where workers will look for them (see :class:`zonesearch.core.objective.SharesData`)."""
         share(self.data, self.seed, folder, self.training.precision == "float64")
 
     def _load(self, device: str) -> Split:
@@ -503,7 +512,7 @@ class Recipe:
         return self._load("cpu").n_classes > 0 and is_stackable(settings, techniques)
 
     def _size(self, settings: Settings) -> int:
-        """Number of parameters; 0 when the user's factory raises: the training will fail then, and say why."""
+        """Number of parameters; 0 if the user's factory raises, in which case the training will fail and say why."""
         try:
             return self._n_parameters(settings)
         except ZoneSearchError:
@@ -516,7 +525,7 @@ class Recipe:
         return n_parameters(settings.network, data.shape, data.n_outputs)
 
     def _largest(self, trainings: Sequence[Training]) -> str:
-        """What is too large for the memory."""
+        """A sentence on what does not fit in memory."""
         settings = [self.settings_of(training.params)[0] for training in trainings]
         n, batch = max(self._size(each) for each in settings), max(each.training.batch for each in settings)
         network = f"a network of {n:,} parameters" if n else "the network"
@@ -526,7 +535,7 @@ class Recipe:
         )
 
     def _cost(self, training: Training) -> float:
-        """About how many seconds the training takes on one core."""
+        """Estimated seconds of the training on one core."""
         settings, techniques = self.settings_of(training.params)
         n, batch = len(self._load("cpu").train[1]), settings.training.batch
         weights = self._size(settings)
@@ -536,7 +545,7 @@ class Recipe:
 
 
 def _measuring(settings: Settings, called: Mapping[str, Any]) -> Settings:
-    """The settings with the metric and the direction that the table ``[metric]`` gives."""
+    """The settings with the metric and direction from the table ``[metric]``."""
     task, training = settings.data.task, settings.training
     metric = own_or_built_in(task, training.metric, called)
     direction = measured_metric(task, metric, training.direction, called).direction

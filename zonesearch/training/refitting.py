@@ -1,8 +1,8 @@
-"""The last training of a setting that is settled: on the validation split too, as long as validation chose without it.
+"""The final training of a chosen setting: on the validation split too, for the number of epochs that validation chose.
 
-Nothing is left that could say when to stop, so the number of epochs is what validation chose when it was held out. The
-training keeps the length that it was searched with, so that schedules and averages that look at it do what they did,
-and ends early; a schedule that reads what validation says is told what it said then.
+Nothing is held out to decide when to stop, so the number of epochs is the one chosen when the validation split was held
+out. The nominal length of the training stays as in the search, so that schedules and averaging that depend on it behave
+as before, and the training ends early. A schedule that reads validation values is given those of the search.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["all_data", "refitting"]
 
 
 def all_data(data: Split) -> Split:
-    """The data with the validation split behind the training split, normalised as the search did."""
+    """The data with the validation split appended to the training split, normalised as in the search."""
     (first, its), (second, others) = data.train, data.validation
     targets = torch.cat([its, others])
     given = None if data.given is None else all_data(data.given)
@@ -42,14 +42,14 @@ def _joined(first: Inputs, second: Inputs, targets: Tensor) -> Inputs:
 
 
 def refitting(techniques: Techniques, n_epochs: int, past: Sequence[float]) -> Techniques:
-    """The techniques of a training that ends after ``n_epochs``, whatever validation says."""
+    """The techniques of a training that ends after ``n_epochs``, whatever the validation values."""
     others = {field.name: getattr(techniques, field.name) for field in dataclasses.fields(Techniques)}
     return _Refit(**{**others, "early_stopping": EarlyStopping(after=n_epochs)}, past=tuple(past))
 
 
 @dataclass(frozen=True)
 class _Refit(Techniques):
-    """Techniques under which a schedule reads what validation said before."""
+    """Techniques under which a schedule reads earlier validation values."""
 
     past: tuple[float, ...] = ()
 
@@ -61,7 +61,7 @@ class _Refit(Techniques):
 
 
 class _Remembering:
-    """A schedule that is told the values of another training."""
+    """A schedule that reads the validation values of another training."""
 
     def __init__(self, inner: Schedule, past: tuple[float, ...]) -> None:
         self._inner, self._past = inner, past
@@ -72,5 +72,5 @@ class _Remembering:
         return getattr(self._inner, name)
 
     def rate(self, base: float, step: int, steps_per_epoch: int, epochs: float, history: Sequence[float] = ()) -> float:
-        """The rate of the inner schedule after as many epochs of that training."""
+        """The rate of the inner schedule, given the values of that training up to the same epoch."""
         return self._inner.rate(base, step, steps_per_epoch, epochs, self._past[: len(history)])

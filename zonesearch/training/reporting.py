@@ -1,9 +1,9 @@
-"""Values reported epoch by epoch from inside a call: for trainings that are driven by callbacks and cannot yield.
+"""Values reported after each epoch from inside a call, for trainings that are driven by callbacks and cannot yield.
 
-A function that calls ``trainer.fit`` has no place for a ``yield``. It, or a callback of its framework, calls
-:func:`report_epoch` after each epoch instead; the values are collected while the function runs and count as if they had
-been yielded. The answer says whether another epoch is wanted, so that a training that was made for forty epochs ends
-after the five of a rung. Outside of a search nobody collects: the same script runs alone.
+A function that calls ``trainer.fit`` has no place for a ``yield``. Instead it, or a callback of its framework, calls
+:func:`report_epoch` after each epoch; the values are collected while the function runs and count as if they had been
+yielded. The return value says whether to train another epoch, so that a training set up for forty epochs ends after the
+five of a rung. Outside a search nothing is collected, and the same script runs alone.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Collector:
         self._progress = progress
 
     def add(self, value: Any) -> bool:
-        """Take the value after one more epoch; whether another epoch is wanted. Values beyond the wanted are left."""
+        """Add the value of one more epoch; returns whether another epoch is wanted. Further values are ignored."""
         if len(self.values) < self._epochs:
             self.values.append(value)
             self._progress(len(self.values) / self._epochs)
@@ -41,7 +41,7 @@ class Collector:
 
 
 class _Refusing(Collector):
-    """Stands in the place of a collector while a generator is asked for its next value."""
+    """Replaces the collector while a generator computes its next value."""
 
     def add(self, value: Any) -> bool:
         raise ObjectiveError("the objective yields values and reports them with report_epoch: do one or the other")
@@ -51,31 +51,31 @@ _collector: ContextVar[Collector | None] = ContextVar("collector", default=None)
 
 
 def current_collector() -> Collector | None:
-    """Who collects here; None outside of a search. Kept by callbacks that may be called in another thread."""
+    """The active collector; None outside a search. Callbacks that may run in another thread keep it."""
     return _collector.get()
 
 
 def report_epoch(value: float | Mapping[str, float]) -> bool:
-    """Report the metric after one more epoch, from inside an objective that returns nothing.
+    """Report the metric after an epoch, from inside an objective that returns nothing.
 
     Args:
-        value: what a generator would yield: a number, or several by name.
+        value: as a generator would yield it: a number, or several by name.
 
     Returns:
-        Whether another epoch is wanted; train on for nothing when it is False. Always True outside of a search.
+        Whether another epoch is wanted; if False, further training is wasted. Always True outside a search.
 
     Raises:
-        ObjectiveError: the objective is a generator, which yields its values.
+        ObjectiveError: the objective is a generator, which must yield its values.
     """
     collector = _collector.get()
     return collector is None or collector.add(value)
 
 
 def call_collecting(function: Callable[..., Any], arguments: Sequence[Any], epochs: int, progress: Report) -> Any:
-    """What ``function`` answers; what it reported, as an iterator, where it reported anything.
+    """The return value of ``function``, or an iterator over what it reported, if it reported anything.
 
     Args:
-        function: called once with ``arguments``. What it returns beside its reports does not count.
+        function: called once with ``arguments``. If it reports, its return value is ignored.
         epochs: how many are wanted.
         progress: told the share that is done.
     """
@@ -91,7 +91,7 @@ def call_collecting(function: Callable[..., Any], arguments: Sequence[Any], epoc
 
 
 def _asked(values: Iterator[Any]) -> Iterator[Any]:
-    """``values``, asked one by one where reports are refused."""
+    """``values`` one by one, with reports refused meanwhile."""
     while True:
         token = _collector.set(_Refusing(1))
         try:
@@ -104,7 +104,7 @@ def _asked(values: Iterator[Any]) -> Iterator[Any]:
 
 
 def _diverged(value: Any) -> bool:
-    """Whether a number, or the first of several, is not finite; what is no number is judged elsewhere."""
+    """Whether a number, or the first of several, is not finite; anything that is not a number is checked elsewhere."""
     if isinstance(value, Mapping):
         value = next(iter(value.values()), None)
     try:

@@ -1,7 +1,7 @@
-"""Metrics of classes and their probabilities, computed by scikit-learn.
+"""Metrics of predicted classes and probabilities, computed by scikit-learn.
 
-Probabilities are the softmax of the scores. Of two classes ``roc_auc`` and ``average_precision`` are those of the
-second one; of more the plain mean over the classes, each against all others, those left out that have no example.
+Probabilities are the softmax of the scores. For two classes, ``roc_auc`` and ``average_precision`` are those of the
+second one; for more, the unweighted mean over one-vs-rest values, without classes that have no example.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ OF_SCIKIT_LEARN: dict[str, Callable[[Tensor, Tensor], float]] = {
     "average_precision": _average_precision,
     "log_loss": _log_loss,
 }
-"""Of outputs (n, classes) and targets (n,): the value in its own sign; NaN of outputs that are not finite."""
+"""From outputs (n, classes) and targets (n,) to the value in its own sign; NaN if outputs are not finite."""
 
 
 def _one_against_all(score: Callable[..., Any], outputs: Tensor, targets: Tensor) -> float:
-    """The mean over the classes that some examples have and others have not; NaN where there is no such class."""
+    """The mean over the classes that some but not all examples have; NaN if there is no such class."""
     shares, y = _shares(outputs), _array(targets)
     if shares is None:
         return math.nan
@@ -71,7 +71,7 @@ def _one_against_all(score: Callable[..., Any], outputs: Tensor, targets: Tensor
 
 
 def _shares(outputs: Tensor) -> Floats | None:
-    """Probabilities of the classes, rows that sum to 1; None where some are not finite."""
+    """Class probabilities, rows that sum to 1; None if some are not finite."""
     shares = torch.softmax(outputs.detach().double(), 1).cpu().numpy()
     return shares if np.isfinite(shares).all() else None
 

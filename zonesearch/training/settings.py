@@ -1,4 +1,4 @@
-"""The fixed settings of a recipe, a table of the study file each. Any of them can be an axis instead."""
+"""The fixed settings of a recipe, one class per table of the study file. Any of them can be an axis instead."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
 
 
 NETWORK_KINDS = ("mlp", "cnn", "backbone")
-"""The kinds of networks that ship."""
+"""The built-in kinds of networks."""
 
 
 @dataclass(frozen=True)
@@ -33,18 +33,18 @@ class DataSettings:
     """``[data]``.
 
     Args:
-        name: a data set that ships (``digits``) or that torchvision knows (``mnist``, ``fashion-mnist``, ``kmnist``,
-            ``cifar10``, ``cifar100``); ``images``, a folder or zip with a folder of images for each class;
+        name: the bundled data set ``digits``; a data set of torchvision (``mnist``, ``fashion-mnist``, ``kmnist``,
+            ``cifar10``, ``cifar100``); ``images``, a folder or zip file with a folder of images per class;
             ``arrays``, an .npz file; ``table``, a .csv or .parquet file; or ``package.module:function``.
         root: the folder or file of the data; empty looks where ``ZONESEARCH_DATA`` points, then downloads.
-        validation: share of the training data that validates, 0..1.
-        test: share that is set aside for testing where a data set has no test part of its own.
-        limit: use only so many training examples (0: all), the same number of each class as nearly as may be; and no
-            more than so many to validate and to test.
-        limit_validation, limit_test: at most so many of these instead; 0: as ``limit`` says.
-        target: the column of a table that is to be predicted; the name of the labels in an .npz file otherwise ``y``.
-        size: images are resized to so many pixels a side (0: as they are, all alike).
-        task: ``classification``, or ``regression``: the target is a number.
+        validation: fraction of the training data used for validation, 0..1.
+        test: fraction set aside for testing if a data set has no test set of its own.
+        limit: use only this many training examples (0: all), balanced over the classes as far as possible, and at most
+            this many for validation and for testing.
+        limit_validation, limit_test: separate limits for validation and testing; 0: the same as ``limit``.
+        target: the column of a table to predict; in an .npz file, the name of the labels (by default ``y``).
+        size: side in pixels to which images are resized (0: not resized; all must have the same size).
+        task: ``classification``, or ``regression`` if the target is a number.
         arguments: of a factory, by name.
         collate: ``package.module:function`` that makes batches of a factory's examples, as torch's ``collate_fn``.
     """
@@ -65,12 +65,12 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class AugmentationSettings:
-    """``[augmentation]`` of the training images, drawn anew for each batch.
+    """``[augmentation]`` of the training images, random for each batch.
 
     Args:
-        pad: pad so many pixels on each side and crop at random; 0: do not.
+        pad: pad by this many pixels on each side and crop at random; 0: off.
         padding: ``zero`` or ``reflect``.
-        flip: mirror left and right, half of the time.
+        flip: flip horizontally with probability 1/2.
     """
 
     pad: int = 0
@@ -78,7 +78,7 @@ class AugmentationSettings:
     flip: bool = False
 
     def __bool__(self) -> bool:
-        """Whether anything is to be done."""
+        """Whether any augmentation is on."""
         return self.pad > 0 or self.flip
 
 
@@ -88,25 +88,27 @@ class NetworkSettings:
 
     Args:
         kind: ``mlp``, feed-forward: ``depth`` hidden layers of ``width`` neurons, or ``widths``; ``cnn``,
-            convolutional; ``backbone``, a network of torchvision; ``package.module:function``, a factory; or the name
-            of a plug-in, which is one too.
-        width, depth: of an mlp; of a cnn, ``depth`` convolutions in each block.
-        widths: of the hidden layers one by one, instead of width x depth; ``width_1``, ``width_2``, ... are axes.
+            convolutional; ``backbone``, a torchvision network; ``package.module:function``, a factory; or the name of a
+            plug-in's factory.
+        width, depth: of an mlp; for a cnn, ``depth`` is the number of convolutions per block.
+        widths: of each hidden layer, instead of width x depth; as axes ``width_1``, ``width_2``, ...
         activation: ``relu``, ``tanh``, ``sigmoid``, ``gelu`` or ``silu``.
-        dropout: probability of dropping a hidden neuron (of a cnn and a backbone: of the last features), 0..1.
+        dropout: probability of dropping a hidden neuron (for a cnn or backbone, one of the last features), 0..1.
         batch_norm: normalise before each activation.
         init: ``torch`` (uniform within 1/sqrt(fan_in)) or ``keras`` (Glorot uniform, zero bias).
-        base_width: the width at which the learning rate was found, to carry it over to other widths (muP); 0: off.
-        blocks: of a cnn, each followed by pooling; ``channels`` in the first, twice as many in each next one.
-        kernel: side of the convolutions.
-        pooling: ``max``, ``mean`` or ``stride`` (the block's first convolution takes every second pixel).
+        base_width: the width at which the learning rate was tuned, to transfer it to other widths (muP); 0: off.
+        blocks: number of blocks of a cnn, each followed by pooling; the first has ``channels`` channels, each next one
+            twice as many.
+        kernel: size of the convolution kernels.
+        pooling: ``max``, ``mean`` or ``stride`` (the block's first convolution has stride 2).
         residual: add the input of a cnn's block to its output.
-        backbone: ``resnet18`` or another classification network of torchvision.
-        weights: of the backbone: ``DEFAULT`` or another name of torchvision's; a file (a state dict, a checkpoint that
-            holds one, or safetensors); ``package.module:function`` that gives its path; empty: from scratch.
+        backbone: ``resnet18`` or another torchvision classification network.
+        weights: of the backbone: ``DEFAULT`` or another name of torchvision's weights; a file (a state dict, a
+            checkpoint that holds one, or safetensors); ``package.module:function`` that returns its path; empty: from
+            scratch.
         tune: which weights of a backbone are trained: ``full``, ``last`` (its last stage and the head) or ``head``.
-        body_rate: the learning rate of all but a backbone's head, as a multiple of that of the head.
-        arguments: of a factory, by name; axes that are no setting are its arguments too.
+        body_rate: the learning rate of everything but a backbone's head, as a multiple of the head's.
+        arguments: of a factory, by name; axes that are not settings are also passed as arguments.
     """
 
     kind: str = "mlp"
@@ -147,7 +149,7 @@ _OWN = {
     "adagrad": (1e-10, 0.0),
     "adadelta": (1e-6, 0.9),
 }
-"""torch's own (eps, decay) by optimizer."""
+"""torch's default (eps, decay) by optimizer."""
 
 
 @dataclass(frozen=True)
@@ -157,13 +159,13 @@ class OptimizerSettings:
     Args:
         name: ``adam``, ``adamw``, ``rmsprop``, ``adagrad``, ``adadelta``, ``sgd``, ``momentum``, ``nesterov`` (sgd with
             a momentum of 0.9 unless one is given) or ``lbfgs`` (a step is the whole training split).
-        learning_rate: the base rate, which a schedule moves.
+        learning_rate: the base rate, which a schedule changes.
         weight_decay: L2 penalty; decoupled in adamw.
         momentum: of sgd and rmsprop, torch's form v = m v + g, w -= lr v; ``dampening`` of g; ``nesterov`` looks ahead.
         beta1, beta2: of adam and adamw.
-        eps: added to the divisor; 0: torch's own (Keras: 1e-7).
-        decay: how slowly rmsprop (torch: alpha) and adadelta (rho) forget; 0: torch's own.
-        history: updates that lbfgs remembers; ``iterations``: at most so many in each of its steps.
+        eps: added to the divisor; 0: torch's default (Keras: 1e-7).
+        decay: smoothing constant of rmsprop (torch: alpha) and adadelta (rho); 0: torch's default.
+        history: number of updates that lbfgs stores; ``iterations``: the most in each of its steps.
     """
 
     name: str = "adam"
@@ -181,22 +183,22 @@ class OptimizerSettings:
 
     @property
     def epsilon(self) -> float:
-        """``eps``, or torch's own."""
+        """``eps``, or torch's default."""
         return self.eps or _OWN[self.name][0]
 
     @property
     def forgetting(self) -> float:
-        """``decay``, or torch's own."""
+        """``decay``, or torch's default."""
         return self.decay or _OWN[self.name][1]
 
     @property
     def inertia(self) -> float:
-        """The momentum of sgd under any of its names."""
+        """The momentum of sgd, under any of its names."""
         return self.momentum or (0.9 if self.name in ("momentum", "nesterov") else 0.0)
 
     @property
     def looks_ahead(self) -> bool:
-        """Whether sgd is Nesterov's."""
+        """Whether sgd uses Nesterov momentum."""
         return self.nesterov or self.name == "nesterov"
 
 
@@ -205,28 +207,29 @@ class TrainingSettings:
     """``[training]``.
 
     Args:
-        batch: examples a step.
+        batch: examples per step.
         schedule: of the learning rate, as ``step(every=7, factor=0.5)``.
         rate_rule: ``none``, or the rate tied to the batch: ``linear`` or ``sqrt``, relative to ``reference_batch``.
-        steps_per_epoch: the same number of steps in an epoch at every batch size; 0: one pass over the data.
+        steps_per_epoch: a fixed number of steps per epoch at every batch size; 0: one pass over the data.
         device: ``auto``, ``cpu`` or ``cuda``.
-        tested: which network the test split sees: the one that validation chose, ``best``, or the ``last`` one.
+        tested: which network is tested: the one that validation chose, ``best``, or the ``last`` one.
         precision: ``float32``; ``bf16``, products in bfloat16; ``tf32`` on GPUs that have it; ``float64``; ``auto``,
-            products in bfloat16 where the processor has them and a layer is large enough to gain, else float32.
-        clip: the largest norm that a gradient may have; 0: any.
-        metric: what is measured in place of accuracy: ``accuracy``, ``balanced_accuracy``, ``r2``, ``mae``, ``rmse``,
-            ``package.module:function`` of (outputs, targets), or the name of a plug-in, which is such a function.
-            ``[metric]`` may name it as well.
-        direction: ``maximize`` or ``minimize``, of a function; by default that of its name (an error or a loss is
-            minimized, all else maximized). The built-in metrics know their own.
-        loss: what is descended on: ``cross_entropy(label_smoothing=0.1)``, ``bce(pos_weight=1.0)`` of two classes; of a
-            regression ``mse``, ``l1`` or ``huber(delta=1.0)``; or ``package.module:function`` of (outputs, targets).
-            Empty: cross-entropy, of a regression the mean of squares.
-        class_weights: ``balanced``, each class counting as much as any other, or a list of a weight for each class.
-        stack: train networks that can share a program together; switched off, one after the other.
-        keep_mb: keep the state of finished trainings, up to so many megabytes, so that longer ones go on from there.
-        evaluate_every: evaluate after the first epoch, every so many and the last; 0: after every epoch, or where there
-            are more validation than training examples so seldom that it takes about a tenth of the time.
+            products in bfloat16 if the CPU supports them and a layer is large enough to gain, else float32.
+        clip: largest gradient norm; 0: no clipping.
+        metric: measured in place of accuracy: ``accuracy``, ``balanced_accuracy``, ``r2``, ``mae``, ``rmse``,
+            ``package.module:function`` of (outputs, targets), or the name of a plug-in's function. ``[metric]`` may
+            name it as well.
+        direction: ``maximize`` or ``minimize``, for a function; by default it follows from the name (errors and losses
+            are minimized, everything else maximized). Built-in metrics have their own.
+        loss: minimised by training: ``cross_entropy(label_smoothing=0.1)``, ``bce(pos_weight=1.0)`` for two classes;
+            for a regression ``mse``, ``l1`` or ``huber(delta=1.0)``; or ``package.module:function`` of (outputs,
+            targets). Empty: cross-entropy, for a regression the mean squared error.
+        class_weights: ``balanced``, which gives all classes the same total weight, or a list of one weight per class.
+        stack: train networks together as one program where possible; otherwise one after the other.
+        keep_mb: keep the states of finished trainings, up to this many megabytes, so that longer ones continue from
+            there.
+        evaluate_every: evaluate after the first epoch, every this many epochs and the last; 0: after every epoch, or,
+            if there are more validation than training examples, so rarely that it takes about a tenth of the time.
     """
 
     batch: int = 64
@@ -258,11 +261,11 @@ class Settings:
     augmentation: AugmentationSettings = AugmentationSettings()
 
     def batch_of(self, n_train: int) -> int:
-        """Examples a step, of ``n_train`` that train: all of them for lbfgs."""
+        """Examples per step out of ``n_train``: all of them for lbfgs."""
         return n_train if self.optimizer.name == "lbfgs" else self.training.batch
 
     def rate_tie(self, n_train: int) -> float:
-        """What the batch rule multiplies a learning rate by."""
+        """The factor by which the batch rule multiplies a learning rate."""
         return tied_rate(1.0, self.batch_of(n_train), self.training.rate_rule, self.training.reference_batch)
 
     @classmethod
@@ -270,7 +273,7 @@ class Settings:
         """Read the tables of a study file.
 
         Raises:
-            StudyError: naming the table, the key and the nearest right one.
+            StudyError: naming the table, the key and the closest valid one.
         """
         made: dict[str, Any] = {}
         for part in fields(cls):
@@ -280,11 +283,11 @@ class Settings:
 
     @classmethod
     def names(cls) -> dict[str, tuple[str, str]]:
-        """What may be an axis: each setting by its own name, and by ``table.key``; gives (table, key)."""
+        """The names of possible axes: each setting by its own name and by ``table.key``, mapped to (table, key)."""
         found: dict[str, tuple[str, str]] = {}
         for part in fields(cls):
             if part.name == "data":
-                continue  # the data are the study's, not a trial's
+                continue  # the data belong to the study, not to a trial
             for field in fields(part.default):  # type: ignore[arg-type]
                 found[f"{part.name}.{field.name}"] = (part.name, field.name)
                 found[field.name] = (part.name, field.name)
@@ -292,10 +295,10 @@ class Settings:
         return found
 
     def with_params(self, params: Mapping[str, Any]) -> Settings:
-        """These settings with those replaced that a training names.
+        """These settings, overridden by the params of a training.
 
         Raises:
-            ObjectiveError: for a name that is no setting, or a value of the wrong kind.
+            ObjectiveError: a name is not a setting, or a value has the wrong type.
         """
         known = self.names()
         made = self
@@ -321,7 +324,7 @@ class Settings:
         return made
 
     def _with_other(self, name: str, value: Any, known: Iterable[str]) -> Settings:
-        """These settings with a param that is no setting: the width of one layer, or an argument of a factory."""
+        """These settings with a param that is not a setting: the width of one layer, or an argument of a factory."""
         network = self.network
         layer = re.fullmatch(r"(?:network\.)?width_([1-9]\d?)", name)
         if layer and network.kind == "mlp":

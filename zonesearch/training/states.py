@@ -1,7 +1,8 @@
-"""The ends of trainings, kept so that longer ones go on from there: bounded on disk, the oldest go first.
+"""States of finished trainings, kept so that longer ones continue from there; limited on disk, the oldest are deleted
+first.
 
-A training is a trajectory: 80 epochs begin with the 40 that somebody asked for before. Only schedules whose rates do
-not depend on the length allow that. What is lost here costs time and nothing else, so nothing here ever raises.
+A training is a trajectory: 80 epochs begin with the 40 that were trained before. This requires a schedule whose rates
+do not depend on the length. A lost state only costs time, so nothing here ever raises.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ class States:
     """A folder of states.
 
     Args:
-        folder: made when the first state is kept.
-        limit_mb: what all states of the folder together may take.
+        folder: created when the first state is saved.
+        limit_mb: the most that all states in the folder may take.
     """
 
     folder: Path
@@ -36,14 +37,14 @@ class States:
     def of_user(cls, experiment: str, limit_mb: int) -> States:
         """In the user's cache, one folder for all experiments; ``experiment`` (a digest) separates them."""
         cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
-        with contextlib.suppress(RuntimeError):  # a user without a home: then the folder is none that can be made
+        with contextlib.suppress(RuntimeError):  # a user without a home directory: the folder cannot be created
             cache = cache.expanduser()
         return cls(cache / "zonesearch" / "states" / experiment, limit_mb)
 
     def load(self, training: Training) -> dict[str, Any] | None:
-        """The longest state of this training that is shorter than what is wanted; None when there is none.
+        """The longest state of this training that is shorter than the wanted one; None if there is none.
 
-        One as long as that is no beginning to go on from: who asks for it wants it trained.
+        A state of the same length is not used: if that training is requested, it is to be trained.
         """
         if not is_own(self.folder):
             return None
@@ -53,16 +54,18 @@ class States:
             if epochs.isdecimal() and int(epochs) < training.epochs:
                 found.append((int(epochs), path))
         for _, path in sorted(found, reverse=True):
-            with contextlib.suppress(Exception):  # a torn or foreign file is no state
+            with contextlib.suppress(Exception):  # a torn or foreign file is not a state
                 state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
                 return state
         return None
 
     def save(self, training: Training, state: dict[str, Any]) -> None:
-        """Keep the state of a training that reached ``training.epochs``; makes room by dropping the oldest."""
+        """Save the state of a training that reached ``training.epochs``; deletes the oldest states to make room."""
         path = self.folder / f"{training.key}-{training.epochs}.pt"
         part = path.with_suffix(f".{os.getpid()}.part")
-        with contextlib.suppress(Exception):  # neither a full disk nor a part that cannot be pickled costs the training
+        with contextlib.suppress(
+            Exception
+        ):  # a full disk or an object that cannot be pickled does not fail the training
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             torch.save(state, part)
             part.replace(path)
@@ -71,7 +74,7 @@ class States:
             part.unlink(missing_ok=True)
 
     def _make_room(self) -> None:
-        """Drop the oldest states of all experiments of the cache until the rest is within the limit."""
+        """Delete the oldest states of all experiments in the cache until the rest is within the limit."""
         files = []
         for path in self.folder.parent.glob("*/*.pt"):
             with contextlib.suppress(OSError):

@@ -1,7 +1,7 @@
-"""The one step: a batch in, weights changed. Whatever trains outside a stack takes it.
+"""The optimization step that all training outside stacks uses.
 
-The plain loop, the range test and what goes on from a kept state take whole steps; evolution and the gradient noise
-scale need the gradient alone. All of them meet the same precision here, so that no path computes in another one.
+The plain loop, the range test and continued trainings take whole steps; evolution and the gradient noise scale only
+need the gradient. Sharing this code ensures that every path computes in the same precision.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def batch_loss(network: nn.Module, loss: Loss, x: Batch, wanted: Tensor, precisi
 
 @torch.no_grad()
 def scores_of(network: nn.Module, x: Batch, precision: str) -> Tensor:
-    """Scores of examples, in float32 where products are in bfloat16."""
+    """Scores of examples, converted to float32 if products are in bfloat16."""
     with autocast(precision, x[0].device if isinstance(x, tuple) else x.device):
         scores = forward(network, x)
     return scores.float() if scores.dtype == torch.bfloat16 else scores
@@ -36,14 +36,16 @@ def scores_of(network: nn.Module, x: Batch, precision: str) -> Tensor:
 def flat_gradient(
     network: nn.Module, loss: Loss, x: Batch, wanted: Tensor, parameters: Sequence[Tensor], precision: str
 ) -> Tensor:
-    """The gradient of the mean loss of a batch by ``parameters``, flat; the network keeps its own gradients."""
+    """The gradient of the mean loss of a batch with respect to ``parameters``, flat; the network's ``.grad`` is
+    unchanged.
+    """
     value, _ = batch_loss(network, loss, x, wanted, precision)
     found = torch.autograd.grad(value, parameters, allow_unused=True, materialize_grads=True)
     return torch.cat([gradient.flatten() for gradient in found])
 
 
 def gradients(run: Run, x: Batch, wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """The first half of a step: gradients of the mean loss of a batch; gives that loss, and the scores."""
+    """The first half of a step: gradients of the mean loss of a batch; returns that loss and the scores."""
     loss, scores = batch_loss(run.network, run.loss, x, wanted, run.precision)
     run.optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
@@ -51,9 +53,9 @@ def gradients(run: Run, x: Batch, wanted: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def update(run: Run, x: Batch, wanted: Tensor) -> None:
-    """The second half: clip the gradients, let techniques at them, move the weights.
+    """The second half: clip the gradients, let techniques modify them, and update the weights.
 
-    L-BFGS asks for loss and gradients at each point of its line search, on the same batch.
+    L-BFGS recomputes loss and gradients at each point of its line search, on the same batch.
     """
     if run.clip:
         nn.utils.clip_grad_norm_(run.network.parameters(), run.clip)

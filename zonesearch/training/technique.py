@@ -1,7 +1,7 @@
-"""A training under way, and the face between it and the techniques around it: averaging, evolution, gradient noise.
+"""The state of a running training, and the interface of techniques such as averaging, evolution and gradient noise.
 
-A technique is frozen settings, read from a table of the study file. When a training starts it gives hooks that live
-as long as the training; the loop calls them and knows nothing more.
+A technique is a frozen set of settings, read from a table of the study file. When a training starts, it creates hooks
+that live as long as the training; the loop only calls these hooks.
 """
 
 from __future__ import annotations
@@ -29,39 +29,39 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass
 class Run:
-    """A training under way with its history: all that decides how it goes on.
+    """A running training and its history: everything that determines how it continues.
 
     Args:
-        network: is trained in place.
+        network: trained in place.
         optimizer: of its parameters; its groups hold the current learning rate.
         loss: mean loss of (outputs, labels).
-        inputs, labels: the training split that descent uses; a technique may take a part away when it starts.
-        batch: examples a step.
+        inputs, labels: the training split for gradient descent; a technique may take a part of it when it starts.
+        batch: examples per step.
         epochs: the length of the whole training.
         schedule: of the learning rate.
-        generator: of all randomness of techniques.
+        generator: for all randomness of techniques.
         base_rate: the learning rate that the schedule starts from.
-        augmentation: changes the inputs of each batch; None leaves them.
+        augmentation: applied to the inputs of each batch; None for no augmentation.
         step: optimizer steps taken so far.
         epoch: epochs finished so far.
-        curve: what was noted, one number an epoch under a name; techniques add theirs.
-        measure: what the training is judged by.
-        classes: whether outputs are scores of classes; of a regression they are not.
+        curve: recorded values by name, one number per epoch; techniques add theirs.
+        measure: loss and metric of the training.
+        classes: whether outputs are class scores, as opposed to a regression.
         precision: of products.
-        clip: the largest norm of a gradient; 0: any.
-        fixed_steps: steps of an epoch; 0: one pass over the data.
+        clip: largest gradient norm; 0: no clipping.
+        fixed_steps: steps per epoch; 0: one pass over the data.
         order: draws the order of the data.
         hooks: of the techniques, in the order in which they are called.
         validation: inputs and labels of the validation split, as the network takes them.
-        tested: a copy of the network that validation chose so far; None where none is kept.
-        averaged_from: the epoch, counted from 1, after which an average or an ensemble was first judged in place of
-            the network; None while there is none.
-        right: which validation examples were answered rightly at the best epoch so far, a bit each.
+        tested: a copy of the best network by validation so far; None if none is kept.
+        averaged_from: the epoch, counted from 1, after which an average or ensemble was first evaluated in place of the
+            network; None before.
+        right: which validation examples were correct at the best epoch so far, one bit each.
         notes: sentences the user should read.
-        evaluate_every: after every how many epochs validation is asked.
-        passing: what validation has said to a longer training that passes the end of this one without asking; empty
-            where it asks there too.
-        recorded: a step of descent as a GPU repeats it (:mod:`zonesearch.training.recorded_steps`).
+        evaluate_every: number of epochs between evaluations.
+        passing: the validation part of the state of a longer training that is not evaluated at the epoch at which this
+            one ends; empty if it is.
+        recorded: a step of descent recorded for a GPU (:mod:`zonesearch.training.recorded_steps`).
     """
 
     network: nn.Module
@@ -96,22 +96,22 @@ class Run:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimizer steps in an epoch of descent."""
+        """Optimizer steps in an epoch of gradient descent."""
         return steps_in_epoch(len(self.labels), self.batch, self.fixed_steps)
 
     @property
     def scores(self) -> list[float]:
-        """The metric on the validation split after each finished epoch, turned so that larger is better."""
+        """The validation score after each finished epoch; larger is better."""
         return [self.measure.metric.score(value) for value in self.curve.get("validation_accuracy", ())]
 
     @property
     def counted(self) -> slice:
-        """The epochs that compete for the best one: from the first average on, those with an average."""
+        """The epochs that compete for the best one: from the first average on, only those with an average."""
         return slice((self.averaged_from or 1) - 1, None)
 
     @property
     def learning_rate(self) -> float:
-        """The present one, before it is scaled for a parameter group."""
+        """The present learning rate, before scaling for parameter groups."""
         group = self.optimizer.param_groups[0]
         return float(group["lr"] / group.get("lr_scale", 1.0))
 
@@ -119,42 +119,42 @@ class Run:
 class Hooks:
     """What a technique does during one training; by default nothing.
 
-    What a technique remembers of the training is its ``state``, plain data and tensors, so that a training can go on
-    from it; it draws from ``run.generator`` alone.
+    A technique keeps its memory of the training in ``state``, as plain data and tensors, so that a training can be
+    continued; it draws random numbers from ``run.generator`` only.
     """
 
     def before_step(self, run: Run) -> None:
-        """Gradients are there, the step is not taken yet."""
+        """Called when gradients are available, before the step."""
 
     def instead_of_epoch(self, run: Run) -> bool:
-        """Whether the technique has done the work of epoch ``run.epoch`` (counted from 0) itself."""
+        """Whether the technique has replaced epoch ``run.epoch`` (counted from 0) by its own work."""
         return False
 
     def after_epoch(self, run: Run) -> None:
-        """``run.epoch`` epochs are finished, the last one is not evaluated yet."""
+        """Called after ``run.epoch`` epochs, before the last one is evaluated."""
 
     def judged(self, run: Run, network: nn.Module) -> nn.Module:
-        """The network that is evaluated in place of ``network``: in eval mode, giving scores per class."""
+        """The network to evaluate in place of ``network``: in eval mode, returning class scores."""
         return network
 
     def state(self) -> Any:
-        """What is remembered; None for nothing."""
+        """The memory of the technique; None for nothing."""
         return None
 
     def load(self, state: Any, run: Run) -> None:
-        """Remember what ``state`` says; the network of ``run`` has its weights already."""
+        """Restore ``state``; the network of ``run`` already has its weights."""
 
 
 class Technique(Protocol):
-    """Frozen settings of a technique."""
+    """The frozen settings of a technique."""
 
     def begin(self, run: Run) -> Hooks:
-        """The hooks for one training; may take a part of the training data away from ``run``."""
+        """The hooks for one training; may take a part of the training data from ``run``."""
         ...
 
 
 def judged(hooks: Iterable[Hooks], run: Run) -> nn.Module:
-    """The network to evaluate, after every hook had its say."""
+    """The network to evaluate, after every hook has been applied."""
     network = run.network
     for hook in hooks:
         network = hook.judged(run, network)
@@ -162,7 +162,7 @@ def judged(hooks: Iterable[Hooks], run: Run) -> nn.Module:
 
 
 def take_part(run: Run, share: float) -> tuple[Inputs, Tensor]:
-    """A random ``share`` of the training split, which descent then does not see: (inputs, labels)."""
+    """Take a random fraction ``share`` out of the training split: (inputs, labels)."""
     n = len(run.inputs)
     taken = round(share * n)
     if not 0 < taken < n:
@@ -176,9 +176,9 @@ def take_part(run: Run, share: float) -> tuple[Inputs, Tensor]:
 
 
 def check_table(cls: type, table: Mapping[str, Any], name: str) -> None:
-    """Check that the keys of ``[name]`` are fields of the dataclass ``cls``, and the values of their kinds.
+    """Check that the keys of ``[name]`` are fields of the dataclass ``cls``, with values of the right type.
 
     Raises:
-        StudyError: naming the table, the key, and the nearest right one or what was expected.
+        StudyError: naming the table, the key, and the closest valid one or what was expected.
     """
     tables.read(cls, table, f"[{name}]")

@@ -26,7 +26,7 @@ _READERS: dict[str, Any] = {
     "early_stopping": EarlyStopping.from_table,
 }
 TECHNIQUE_TABLES = tuple(_READERS)
-"""The tables of a study file that describe techniques; one that is not there switches its technique off."""
+"""The tables of a study file that describe techniques; a technique without a table is off."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Techniques:
 
     @classmethod
     def from_tables(cls, tables: Mapping[str, Mapping[str, Any]]) -> Techniques:
-        """Read those of ``TECHNIQUE_TABLES`` that are there.
+        """Read the ``TECHNIQUE_TABLES`` that are present.
 
         Raises:
             StudyError: naming the table, the key and the mend.
@@ -49,19 +49,18 @@ class Techniques:
         return cls(**{name: read(dict(tables[name])) for name, read in _READERS.items() if name in tables})
 
     def __bool__(self) -> bool:
-        """Whether there is any, so that the plain loop is not enough."""
+        """Whether any technique is on."""
         return any(vars(self).values())
 
     @property
     def beyond_stopping(self) -> bool:
-        """Whether there is any besides early stopping, which only looks at what validation said."""
+        """Whether any is on besides early stopping, which only reads validation values."""
         return any(value for name, value in vars(self).items() if name != "early_stopping")
 
     def begin(self, run: Run) -> list[Hooks]:
         """The hooks of one training, in the order in which they are called.
 
-        A training that is too short for a member of an average trains without, and its notes say so: it may be a probe
-        of one epoch.
+        A training that is too short for averaging trains without it, and its notes say so: it may be a one-epoch probe.
         """
         order: tuple[Technique | None, ...] = (self.evolution, self.gradient_noise, self.noise_scale)
         hooks = [technique.begin(run) for technique in order if technique is not None]
@@ -70,25 +69,25 @@ class Techniques:
                 hooks.append(self.averaging.begin(run))
             except StudyError as error:
                 run.notes.append(f"averaging never began: {error}")
-                hooks.append(Hooks())  # in its place: a longer training that goes on from this one has it
+                hooks.append(Hooks())  # as a placeholder: a longer training that continues from this one has it
         return hooks
 
     @property
     def within_epochs(self) -> Techniques:
-        """Those that act on single steps, and on the data that descent sees: what a range test has of them."""
+        """Those that act on single steps, or on the data of gradient descent: the only ones that a range test uses."""
         return Techniques(evolution=self.evolution, gradient_noise=self.gradient_noise)
 
     @property
     def between_epochs(self) -> tuple[str, ...]:
-        """The names of those that are on and act between epochs."""
+        """The names of active techniques that act between epochs."""
         names = ("averaging", "early_stopping", "evolution", "noise_scale")
         return tuple(name for name in names if getattr(self, name) is not None)
 
     def with_params(self, params: Mapping[str, Any]) -> tuple[Techniques, dict[str, Any]]:
-        """These techniques with the settings replaced that params name as ``table.key``; and the rest of params.
+        """These techniques with settings overridden by params of the form ``table.key``, and the remaining params.
 
         Raises:
-            ObjectiveError: for a technique that is not switched on, a key it does not have, or a value it refuses.
+            ObjectiveError: a technique is off, has no such key, or refuses the value.
         """
         changed: dict[str, dict[str, Any]] = {}
         rest: dict[str, Any] = {}
@@ -111,7 +110,7 @@ class Techniques:
         return made, rest
 
     def describe(self) -> dict[str, Any]:
-        """The settings of the techniques that are on, as plain data."""
+        """The settings of active techniques, as plain data."""
         described = {name: asdict(technique) for name, technique in vars(self).items() if technique is not None}
         if self.evolution is not None:
             described["evolution"]["kind"] = self.evolution.kind
@@ -119,10 +118,10 @@ class Techniques:
 
 
 def length_reason(settings: Settings, techniques: Techniques) -> str:
-    """What of a training depends on its whole length, in words; empty where nothing does.
+    """What in a training depends on its whole length, in words; empty if nothing does.
 
-    Where something does, a training of 80 epochs does not begin with one of 40: it cannot go on from it, and does not
-    answer for it.
+    If something does, a training of 80 epochs does not begin like one of 40, so neither can replace or continue the
+    other.
     """
     schedule = parse(settings.training.schedule)
     if schedule.uses_horizon:

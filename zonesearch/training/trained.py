@@ -1,4 +1,4 @@
-"""A trained network as one takes it home: raw examples in, labels or values out."""
+"""A trained network for use: from raw examples to labels or values."""
 
 from __future__ import annotations
 
@@ -24,18 +24,19 @@ from zonesearch.training.step import scores_of
 
 __all__ = ["Normalised", "TrainedNetwork", "taken_home", "together"]
 
-_BATCH = 4096  # as a split is judged, so that the same examples give the same scores
+_BATCH = 4096  # the batch size of evaluation, so that the same examples give the same scores
 
 
 class Normalised(nn.Module):
-    """A network behind the normalisation that it was trained with; of a regression, in the units of the target.
+    """A network preceded by the normalisation that it was trained with; for a regression, with outputs in the units of
+    the target.
 
     Args:
         network: gives scores of classes, (n, n_classes), or standardised values, (n,) or (n, 1).
-        preprocessing: what was done to its inputs.
+        preprocessing: of its inputs.
         precision: of its numbers.
 
-    Its inputs have the shape (n, *shape), pixels as 0..1; its outputs are the scores of the classes, or values, (n,).
+    Its inputs have shape (n, *shape) with pixels in 0..1; its outputs are class scores, or values, (n,).
     """
 
     mean: Tensor
@@ -55,7 +56,7 @@ class Normalised(nn.Module):
         self.eval()
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Scores of classes, or values; of a network of several inputs, each as it is."""
+        """Class scores, or values; several inputs are passed on unchanged."""
         if self._numbers:
             x = inputs[0]
             if len(self.mean):
@@ -69,15 +70,15 @@ class Normalised(nn.Module):
 
 @dataclass(frozen=True, eq=False)
 class TrainedNetwork:
-    """A network with all that it takes to use it.
+    """A network with everything needed to use it.
 
     Args:
-        module: the network behind its normalisation, a ``torch.nn.Module`` in eval mode; of several seeds, all of them.
-        preprocessing: what is done to examples; ``.classes`` holds the labels in the order of the scores.
+        module: the network with its normalisation, a ``torch.nn.Module`` in eval mode; for several seeds, the ensemble.
+        preprocessing: of examples; ``.classes`` holds the labels in the order of the scores.
         setting: the params that it was trained with, by name.
-        verdict: the search's, as plain data; None where there was none yet.
-        about: what else is known: the study, seeds, epochs, values on validation and test, versions.
-        source: how new examples may look.
+        verdict: the search's verdict, as plain data; None if there was none yet.
+        about: further facts: study, seeds, epochs, validation and test values, versions.
+        source: the form of new examples.
         precision: of products.
         settings: of each network.
     """
@@ -98,24 +99,24 @@ class TrainedNetwork:
 
     @property
     def members(self) -> tuple[nn.Module, ...]:
-        """The networks, one for each seed, without their normalisation."""
+        """The networks, one per seed, without normalisation."""
         network = self.module.network
         several = len(self.about.get("seeds", ())) > 1 and isinstance(network, Ensemble)
         return tuple(network.members) if several else (network,)  # type: ignore[arg-type]
 
     def predict(self, inputs: Any) -> npt.NDArray[Any]:
-        """The label of each example; of a regression, the value in the units of the target.
+        """The label of each example; for a regression, the value in the units of the target.
 
         Args:
-            inputs: raw examples: numbers of shape (n, *shape) as the data source gives them, or a table of pandas with
-                the same columns. Images may be files (a list of paths), pictures of PIL, bytes or 0..1, with their
-                channels first or last.
+            inputs: raw examples: numbers of shape (n, *shape) as in the data source, or a pandas frame with the same
+                columns. Images may be files (a list of paths), PIL images, bytes or values in 0..1, with channels first
+                or last.
 
         Returns:
-            Of shape (n,).
+            An array of shape (n,).
 
         Raises:
-            ObjectiveError: the inputs are not what the network was trained on.
+            ObjectiveError: the inputs do not match the network's training data.
         """
         outputs = self._outputs(inputs)
         if not self.classes:
@@ -124,7 +125,7 @@ class TrainedNetwork:
         return labels
 
     def predict_proba(self, inputs: Any) -> npt.NDArray[np.floating[Any]]:
-        """The probability of each class, of shape (n, n_classes); of several seeds, the mean of theirs.
+        """The probability of each class, of shape (n, n_classes); for several seeds, their mean.
 
         Raises:
             ObjectiveError: it is a regression, or as :meth:`predict`.
@@ -142,7 +143,7 @@ class TrainedNetwork:
         return torch.from_numpy(prepared(inputs, self.source, self.preprocessing))
 
     def _outputs(self, inputs: Any) -> Tensor:
-        """Of the module, on the CPU."""
+        """Outputs of the module, on the CPU."""
         x = self.prepare(inputs)
         place = next((tensor.device for tensor in self.module.parameters()), torch.device("cpu"))
         was_training = self.module.training
@@ -162,7 +163,7 @@ def taken_home(
     verdict: Mapping[str, Any] | None,
     about: Mapping[str, Any],
 ) -> TrainedNetwork:
-    """Networks that ``recipe`` trained with ``params``, one for each seed, with all that it takes to use them."""
+    """Networks that ``recipe`` trained with ``params``, one per seed, with everything needed to use them."""
     settings, _ = recipe.computed(params)
     data = recipe.split().seen_by(settings.network.is_factory)
     preprocessing, precision = data.preprocessing, settings.training.precision
@@ -191,7 +192,7 @@ def together(networks: Sequence[nn.Module], classes: bool) -> nn.Module:
 
 
 def _labels(classes: Sequence[Any]) -> npt.NDArray[Any]:
-    """The labels as an array; of several kinds, as they are."""
+    """The labels as an array; labels of mixed types stay as they are."""
     if len({type(label) for label in classes}) == 1 and isinstance(classes[0], str | bool | int | float):
         return np.array(classes)
     found = np.empty(len(classes), dtype=object)

@@ -1,6 +1,6 @@
-"""Width transfer of the learning rate (muP): the best rate of a narrow network is that of a wide one, too.
+"""Width transfer of the learning rate (muP): the best rate of a narrow network is also best for a wide one.
 
-In the maximal update parametrisation every layer learns equally fast at every width (Yang et al. 2021, "Tensor
+In the maximal update parametrisation, every layer learns at the same speed at every width (Yang et al. 2021, "Tensor
 Programs V", table 8). With m = width / base width: the outputs are divided by m and the readout's initial weights are
 multiplied by sqrt(m); under Adam the rate of hidden-to-hidden weights is divided by m; under plain gradient descent the
 rates of all other weights are multiplied by m. At the base width nothing changes. Meant for feed-forward networks.
@@ -34,11 +34,11 @@ class Readout(nn.Module):
 
 
 def transfer_width(network: nn.Module, base_width: int, rate: float, adaptive: bool = True) -> list[dict[str, Any]]:
-    """Change a freshly made feed-forward network to the parametrisation, in place.
+    """Convert a freshly initialised feed-forward network to the parametrisation, in place.
 
     Args:
-        network: an ``nn.Sequential`` of linear layers with whatever lies between; the last one is the readout.
-        base_width: the width at which nothing changes: where the rate was found.
+        network: an ``nn.Sequential`` of linear layers with anything in between; the last one is the readout.
+        base_width: the width at which nothing changes, where the rate was tuned.
         rate: the base learning rate.
         adaptive: for optimizers that divide by the gradient's size (Adam and its like); False for SGD and momentum.
 
@@ -46,7 +46,7 @@ def transfer_width(network: nn.Module, base_width: int, rate: float, adaptive: b
         Parameter groups for the optimizer; each has ``lr`` and ``lr_scale``, by which a schedule's rate is multiplied.
 
     Raises:
-        ObjectiveError: when it is no such network, or has no hidden layer.
+        ObjectiveError: the network has another form, or no hidden layer.
     """
     if not isinstance(network, nn.Sequential):
         raise ObjectiveError(f"width transfer (base_width) needs a feed-forward network, not {type(network).__name__}")

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from zonesearch.core.wording import excerpt
 from zonesearch.errors import StoreError
 from zonesearch.run.export.tracked import Tracked, study_facts, study_values
 from zonesearch.run.storage.urls import shown_url
@@ -188,9 +189,9 @@ class MlflowTracking:
         except StoreError:
             raise
         except (self._error, OSError, ValueError) as error:
-            line = " ".join(str(error).split())[:300]
+            said = excerpt(str(error), 300)
             raise StoreError(
-                f"MLflow at {shown_url(self._uri)} does not respond as expected: {line}. The trials of a run are in "
+                f"MLflow at {shown_url(self._uri)} does not respond as expected: {said}. The trials of a run are in "
                 f"its folder; fix the URI or the server and export again"
             ) from error
         finally:

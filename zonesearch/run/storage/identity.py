@@ -13,10 +13,19 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from zonesearch.run.storage.first_identity import comparable
+from zonesearch.study.objectives import OBJECTIVE_TABLES
 
 __all__ = ["differences", "fingerprint", "plain_identity"]
 
 _ABSENT = object()
+_SAID = {
+    "content": "the content of the data",
+    "source": "the code of the function",
+    "objective": "[objective] kind",
+    **dict.fromkeys(("metric.name", "training.metric"), "the metric"),
+    **dict.fromkeys(("metric.direction", "training.direction"), "the direction of the metric"),
+}
+"""What keys of an identity mean that no study file has, or that it may have in one place or another."""
 
 
 def plain_identity(identity: Mapping[str, Any]) -> dict[str, Any]:
@@ -36,7 +45,7 @@ def fingerprint(identity: Mapping[str, Any]) -> str:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What differs between two identities, one entry per key, in the order of the keys: ``training.batch: 64 -> 32``.
+    """What differs between two identities, one entry per key, in the order of the keys: ``[training] batch: 64 -> 32``.
 
     Empty where they are one experiment, also where an older version wrote one of them in its own way.
     """
@@ -44,10 +53,29 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         return []
     before, after = (dict(_flat(identity)) for identity in comparable(plain_identity(old), plain_identity(new)))
     return [
-        f"{key}: {_shown(before.get(key, _ABSENT))} -> {_shown(after.get(key, _ABSENT))}"
+        f"{_in_study_file(key)}: {_shown(before.get(key, _ABSENT))} -> {_shown(after.get(key, _ABSENT))}"
         for key in sorted(before.keys() | after.keys())
         if _kind_and_value(before.get(key, _ABSENT)) != _kind_and_value(after.get(key, _ABSENT))
     ]
+
+
+def _in_study_file(key: str) -> str:
+    """A key of an identity as a study file says it; unchanged where no file does."""
+    whole, (objective, _, rest) = key, key.partition(".")
+    table, dot, key = rest.partition(".")
+    if objective != "objective":
+        return whole
+    if rest in _SAID:
+        return _SAID[rest]
+    if table in ("modules", "own_code") and dot:
+        return f"the code of {'the module ' if table == 'modules' else ''}{key}"
+    if table == "code" and dot:
+        return f"the version of the code of {key}"
+    if table == "arms" and key.count(".") == 2:
+        return f"[arms.{key.split('.')[0]}] {key.partition('.')[2]}"
+    if rest in ("function", "version") or (table == "arguments" and dot):
+        return f"[objective] {rest}"
+    return f"[{table}] {key}" if table in OBJECTIVE_TABLES and dot else whole
 
 
 def _kind_and_value(value: object) -> str | object:

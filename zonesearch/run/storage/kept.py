@@ -105,8 +105,8 @@ class Kept:
 
     @property
     def name(self) -> str:
-        """The name of the study."""
-        return self.heading.name
+        """The name of the study, on one line whoever wrote it."""
+        return " ".join(self.heading.name.splitlines())
 
     @property
     def study(self) -> str:

@@ -39,15 +39,19 @@ class SourceCount:
 
     Args:
         place: the source as it was named.
-        n_records: intact records of trials in it.
+        n_records: intact records of trials in it; a training may have several, of different lengths, say.
         n_new: of those, records that neither the run folder nor an earlier source had.
         n_torn: lines that were cut or damaged and skipped.
+        n_trainings: different trainings among the records.
+        n_new_trainings: of those, trainings that neither the run folder nor an earlier source had.
     """
 
     place: str
     n_records: int
     n_new: int
     n_torn: int
+    n_trainings: int
+    n_new_trainings: int
 
 
 @dataclass(frozen=True)
@@ -180,9 +184,11 @@ class _Union:
         if not is_address(source) and (Path(source) / "run.json").is_file():
             with suppress(ZoneSearchError):  # what was wanted of this run last may stand in none of its files
                 self._headings.add(heading_line(RunFolder.open(Path(source)).heading))
-        n_records = n_new = n_torn = 0
+        n_records = n_new = n_torn = n_new_trainings = 0
+        here: set[str] = set()
         for file in source_files(source):
             heading: Heading | None = None
+            below: set[str] | None = None  # the trainings below that heading, in any file
             is_first = True
             for line in file.lines():
                 record = parse_ending(line)
@@ -196,21 +202,25 @@ class _Union:
                 if own is not None:
                     heading = own
                     self._headings.add(heading_line(own))
+                    below = self._keys_of.setdefault(_timeless(own), set())
                 self._check(record, heading, file.place)
                 digest = hashlib.blake2b(line.rstrip(), digest_size=16).digest()
                 is_new = digest not in self._digests
                 self._digests.add(digest)
                 if "heading" not in record:
+                    key = record["key"]
                     n_records += 1
                     n_new += is_new
-                    self.n_records[record["key"]] += is_new
-                    if heading is not None:
-                        self._keys_of.setdefault(_timeless(heading), set()).add(record["key"])
+                    n_new_trainings += key not in self.n_records
+                    here.add(key)
+                    self.n_records[key] += is_new
+                    if below is not None:
+                        below.add(key)
                 if is_new and out is not None:
                     self._write(line if line.endswith(b"\n") else line + b"\n", "heading" in record, heading, out)
                     self._digest_of_new ^= int.from_bytes(digest)
                     self.n_new += "heading" not in record
-        return SourceCount(str(source), n_records, n_new, n_torn)
+        return SourceCount(str(source), n_records, n_new, n_torn, len(here), n_new_trainings)
 
     def _write(self, line: bytes, is_heading: bool, heading: Heading | None, out: IO[bytes]) -> None:
         """Write ``line`` below a heading with its study's fingerprint, which may be another version's for the same."""

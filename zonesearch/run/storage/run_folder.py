@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from zonesearch.core.wording import excerpt
 from zonesearch.errors import MergeError, StoreError, StudyError
 from zonesearch.run.storage.files import LONGEST_LINE, open_regular, read_meta, refuse_link
 from zonesearch.run.storage.identity import differences, fingerprint, plain_identity
@@ -55,7 +56,8 @@ class RunFolder:
 
     @property
     def name(self) -> str:
-        return self.heading.name
+        """The name of the study, on one line whoever wrote it."""
+        return " ".join(self.heading.name.splitlines())
 
     @property
     def study(self) -> str:
@@ -404,7 +406,7 @@ def heading_of_meta(data: bytes, study_text: str | None, where: str) -> Heading:
     except MergeError:
         raise
     except (AttributeError, ValueError, KeyError, TypeError, RecursionError) as error:
-        reason = f"{type(error).__name__}: {str(error)[:200]}"
+        reason = f"{type(error).__name__}: {excerpt(str(error), 200)}"
         raise StoreError(f"{where} is damaged ({reason}). {mend}") from error
     if meta.get("checksum", made) != made:
         raise StoreError(f"{where} is damaged (its checksum does not fit). {mend}")

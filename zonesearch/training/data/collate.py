@@ -1,9 +1,9 @@
-"""Examples of any length, which a function of the user's makes into batches: ``[data] collate``.
+"""Variable-length examples, batched by a function of the user: ``[data] collate``.
 
-The function is what ``torch.utils.data.DataLoader`` calls ``collate_fn``: it is given a list of examples as the data
-set has them, (input, target), and gives a batch: (inputs, targets), the inputs a tensor or a tuple of tensors, which
-the network is called with one by one. Targets are numbered when they come to it, 0 to n_classes - 1 (of a regression
-standardised). It may order a batch as it likes, since the targets it gives back are those that count.
+The function is what ``torch.utils.data.DataLoader`` calls ``collate_fn``: it takes a list of (input, target) examples
+as the data set has them and returns a batch (inputs, targets). The inputs are a tensor, or a tuple of tensors that are
+passed to the network as separate arguments. The targets that it receives are already class numbers 0 to n_classes - 1
+(standardised for a regression). It may reorder a batch, since the targets that it returns are used.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ __all__ = ["Batch", "Collated", "Inputs", "batch_of", "forward", "part_of", "pie
 Batch = Tensor | tuple[Tensor, ...]
 """Inputs of a batch as a network takes them."""
 
-_PIECE = 256  # collated examples judged at a time: they may be padded to the longest
+_PIECE = 256  # collated examples evaluated at a time: they may be padded to the longest
 
 
 @dataclass(frozen=True, eq=False)
 class Collated:
-    """Examples that become batches by a function.
+    """Examples that a function makes batches of.
 
     Args:
-        items: the examples without their targets: a tuple each, of one input or of several.
-        targets: of all of them, on the device.
+        items: the examples without their targets; each a tuple of one or several inputs.
+        targets: of all examples, on the device.
         path: of the function.
-        dtype: of their floating numbers.
+        dtype: of floating-point values.
         kept: all batches of :meth:`pieces`.
     """
 
@@ -59,7 +59,7 @@ class Collated:
         return self.device.type == "cuda"
 
     def part(self, indices: Tensor) -> Collated:
-        """Those of ``indices``."""
+        """The examples at ``indices``."""
         return Collated(
             [self.items[i] for i in indices.tolist()],
             self.targets[indices.to(self.device)],
@@ -68,17 +68,17 @@ class Collated:
         )
 
     def batch(self, indices: Sequence[int]) -> tuple[Batch, Tensor]:
-        """The batch of ``indices``: inputs and targets, in the order of the function, on the device.
+        """The batch of ``indices``: inputs and targets, in the order that the function gives, on the device.
 
         Raises:
-            ObjectiveError: the function raises, or gives no batch.
+            ObjectiveError: the function raises, or does not return a batch.
         """
         function = imported(self.path, "[data] collate")
         wanted = self.targets[list(indices)].cpu()
         examples = [(*self.items[i], target) for i, target in zip(indices, wanted.tolist(), strict=True)]
         try:
             made = function(examples)
-        except Exception as error:  # whatever a function of the user's may raise
+        except Exception as error:  # a user's function may raise anything
             raise ObjectiveError(
                 f"[data] collate = {self.path} ended in {type(error).__name__}: {error}; it is given a list of "
                 "(input, target) and must return (inputs, targets)"
@@ -118,8 +118,8 @@ class Collated:
 
 
 Inputs = Tensor | Collated | Features
-"""Inputs of a part of the data: a tensor whose first dimension is examples, examples that are yet to be collated, or
-what the frozen part of a network makes of examples.
+"""Inputs of a part of the data: a tensor whose first dimension is examples, examples that are collated later, or
+features that the frozen part of a network computes.
 """
 
 
@@ -133,12 +133,12 @@ def batch_of(inputs: Inputs, targets: Tensor, indices: Tensor) -> tuple[Batch, T
 
 
 def part_of(inputs: Inputs, indices: Tensor) -> Inputs:
-    """Those of ``indices`` as a part of their own."""
+    """The examples at ``indices``, as a part of the data."""
     return inputs[indices] if isinstance(inputs, Tensor) else inputs.part(indices)
 
 
 def pieces(inputs: Inputs, targets: Tensor, n: int) -> Iterator[tuple[Batch, Tensor]]:
-    """All examples in order, ``n`` at a time, fewer of collated ones: inputs and targets."""
+    """All examples in order, ``n`` at a time (fewer if they are collated): inputs and targets."""
     if isinstance(inputs, Collated):
         yield from inputs.pieces()
     elif isinstance(inputs, Features):
@@ -148,13 +148,13 @@ def pieces(inputs: Inputs, targets: Tensor, n: int) -> Iterator[tuple[Batch, Ten
 
 
 def forward(network: nn.Module, x: Batch) -> Tensor:
-    """What a network says of a batch; several inputs are handed to it one by one."""
+    """The outputs of a network for a batch; several inputs are passed as separate arguments."""
     found: Tensor = network(*x) if isinstance(x, tuple) else network(x)
     return found
 
 
 def _alike(given: Tensor, wanted: Tensor) -> bool:
-    """Whether both are the same numbers in some order."""
+    """Whether both hold the same numbers, in any order."""
     a, b = (torch.sort(tensor.detach().cpu().double()).values for tensor in (given, wanted))
     return bool(torch.allclose(a, b, rtol=1e-6, atol=1e-6))
 

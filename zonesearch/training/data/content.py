@@ -1,4 +1,4 @@
-"""The digest of what a source holds: part of the identity of an experiment, so that changed data are other data."""
+"""The digest of a source's content: part of an experiment's identity, so that changed data make another experiment."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from zonesearch.training.data.table import content
 
 __all__ = ["digest_of"]
 
-_AT_ONCE = 4096  # images that become numbers at a time
-_EXACT = 2**24  # whole numbers up to it are the same as floats of 32 bits
+_AT_ONCE = 4096  # images converted at a time
+_EXACT = 2**24  # integers up to this are exact in float32
 
 
 def digest_of(sources: Sequence[Raw], frames: bool, what: str) -> str:
     """16 hexadecimal digits of SHA-256 over inputs and targets of each source; numbers as float32.
 
     Args:
-        sources: the training source, and the test source where it is apart.
-        frames: whether they are tables, whose words are taken as the 0-1 columns of all sources together.
+        sources: the training source, and the test source if it is separate.
+        frames: whether they are tables, whose categories are encoded as 0-1 columns over all sources together.
         what: is named in messages.
     """
     digest = hashlib.sha256()
@@ -52,10 +52,10 @@ def _update(digest: hashlib._Hash, value: Any) -> None:
 
 
 def _bytes_of(value: Any) -> Iterator[Any]:
-    """An example of any plain kind."""
+    """The bytes of an example of any plain type."""
     if isinstance(value, Tensor):
         value = value.numpy(force=True)
-    if hasattr(value, "getbands"):  # a picture of PIL
+    if hasattr(value, "getbands"):  # a PIL image
         value = np.asarray(value)
     if isinstance(value, np.ndarray | np.generic | int | float | bool):
         array = np.ascontiguousarray(value)

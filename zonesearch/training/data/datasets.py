@@ -1,4 +1,4 @@
-"""Data sets of torch, one example at a time, as arrays: what most training scripts already have."""
+"""Torch data sets, read one example at a time into arrays: what most training scripts already have."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ __all__ = ["as_arrays"]
 
 
 def as_arrays(part: Any, collate: bool = False, lazily: bool = False) -> tuple[object, object]:
-    """(inputs, targets) of a pair of them, or of a ``torch.utils.data.Dataset`` of (input, target).
+    """(inputs, targets) from such a pair, or from a ``torch.utils.data.Dataset`` of (input, target).
 
-    Pictures of PIL become (channels, height, width), pixels as 0..1; tensors and arrays stay as they are.
+    PIL images become (channels, height, width), pixels in 0..1; tensors and arrays stay as they are.
 
     Args:
         part: the pair, or the data set.
-        collate: whether examples stay as they are, for a function that makes batches of them.
-        lazily: whether only some of the examples will be wanted; those of a data set that names all its targets are
-            then read when it is known which.
+        collate: whether examples stay as they are, for a collate function.
+        lazily: whether only some of the examples will be needed; those of a data set that lists all its targets are
+            then read once it is known which.
     """
     if not isinstance(part, Dataset):
         inputs, targets = part
@@ -46,7 +46,7 @@ def as_arrays(part: Any, collate: bool = False, lazily: bool = False) -> tuple[o
 
 
 class _Reader:
-    """Reads examples of a data set, and sees to it that their targets are those that it names."""
+    """Reads examples of a data set, and checks that their targets are those that the data set lists."""
 
     def __init__(self, part: Any, targets: npt.NDArray[Any]) -> None:
         self._part, self._targets = part, targets
@@ -65,7 +65,7 @@ class _Reader:
 
 
 def _targets_of(part: Any) -> npt.NDArray[Any] | None:
-    """All targets of a data set that knows them without reading its examples; None where it does not."""
+    """All targets of a data set that lists them without reading its examples; None if it does not."""
     if isinstance(part, TensorDataset):
         return np.asarray(_array(part.tensors[-1]))
     if isinstance(part, Subset):
@@ -81,7 +81,7 @@ def _targets_of(part: Any) -> npt.NDArray[Any] | None:
 
 
 def _inputs(example: Any) -> tuple[Any, ...]:
-    """What an example has besides its target, its last part."""
+    """Everything in an example except the last item, its target."""
     if not isinstance(example, list | tuple) or len(example) < 2:
         raise TypeError(f"an example is (input, target), not {type(example).__name__}")
     return tuple(example[:-1])
@@ -100,7 +100,7 @@ def _stacked(values: Sequence[Any]) -> npt.NDArray[Any]:
 
 
 def _input(value: Any) -> npt.NDArray[Any]:
-    if not hasattr(value, "getbands"):  # no picture of PIL
+    if not hasattr(value, "getbands"):  # not a PIL image
         return np.asarray(_array(value))
     pixels = np.asarray(value, dtype=np.float32) / np.float32(255)
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)

@@ -16,16 +16,16 @@ from zonesearch.training.settings import DataSettings
 
 __all__ = ["Drawn", "draw"]
 
-_STRATA = 10  # a regression is stratified by tenths of its target
+_STRATA = 10  # a regression is stratified by deciles of its target
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """The examples of each part, ascending; those of a test part of its own are counted there.
+    """The examples of each part, ascending; those of a separate test set are numbered within it.
 
     Args:
         train, validation, test: indices.
-        limited: the sizes of validation and test where a limit made them smaller, by the name of the limit.
+        limited: the sizes of validation and test if a limit made them smaller, by the name of the limit.
     """
 
     train: Indices
@@ -41,17 +41,17 @@ def draw(
     test: npt.NDArray[Any] | None,
     classes: Sequence[object],
 ) -> Drawn:
-    """Draw the parts.
+    """Draw the three parts.
 
     Args:
-        settings: shares and limits.
+        settings: fractions and limits.
         seed: of the study.
-        targets: numbers of classes, or those of a regression.
-        test: targets of a test part of its own; None where it is taken from the others.
-        classes: their names; empty for a regression.
+        targets: class numbers, or the values of a regression.
+        test: targets of a separate test set; None if the test part is drawn from the other examples.
+        classes: names of the classes; empty for a regression.
 
     Raises:
-        ObjectiveError: a share or a limit that is none, or too few examples for it.
+        ObjectiveError: a fraction or limit is invalid, or there are too few examples for it.
     """
     for key in ("validation", "test"):
         if not 0 < getattr(settings, key) < 1:
@@ -87,7 +87,7 @@ def _limited(
     rng: np.random.Generator,
     limited: dict[str, int],
 ) -> Indices:
-    """At most so many examples as ``key`` says, or ``limit`` where it says nothing; a limit that took some is noted."""
+    """At most as many examples as the setting ``key`` says, or else ``limit``; a limit that removed some is noted."""
     n = getattr(settings, key) or settings.limit
     if not n or n >= len(part):
         return part
@@ -97,10 +97,10 @@ def _limited(
 
 
 def _first(strata: npt.NDArray[Any], part: Indices, n: int, key: str, rng: np.random.Generator) -> Indices:
-    """About ``n`` examples of ``part``, some of each class.
+    """About ``n`` examples of ``part``, at least one of each class.
 
     Raises:
-        ObjectiveError: ``n`` are too few for that; names the ``key`` that says so, and the least that will do.
+        ObjectiveError: ``n`` is too small for that; names ``key`` and the smallest number that suffices.
     """
     counts = np.unique(strata[part], return_counts=True)[1]
 
@@ -117,7 +117,7 @@ def _first(strata: npt.NDArray[Any], part: Indices, n: int, key: str, rng: np.ra
 
 
 def _tenths(targets: npt.NDArray[np.float64]) -> Indices:
-    """Which tenth of all targets each belongs to."""
+    """The decile that each target belongs to."""
     ranks = np.argsort(np.argsort(targets, kind="stable"), kind="stable")
     return (ranks * _STRATA // max(1, len(targets))).astype(np.int64)
 
@@ -131,7 +131,7 @@ def _stratified(
 ) -> tuple[Indices, Indices]:
     """``among`` split in (rest, part), the part holding ``share`` of every class; both in ascending order.
 
-    With the ``names`` of the classes, none for a regression, the part must hold some of every class.
+    If the ``names`` of classes are given (none for a regression), the part must hold some of every class.
     """
     part = []
     for label in np.unique(labels[among]):

@@ -1,4 +1,4 @@
-"""What the frozen part of a network makes of a part of the data, in place of its examples."""
+"""Features that the frozen part of a network computes for a part of the data, in place of its examples."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["Features"]
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """Features of examples, which a network takes in their place: it is called with something empty, then with them.
+    """Features of examples, which a network takes instead: it is called with an empty tensor, followed by the features.
 
     Args:
-        tensors: their first dimension is examples; on the device, or in memory or a file beside it.
+        tensors: their first dimension is examples; on the device, in host memory, or in a mapped file.
         device: where batches go.
-        rows: which of the examples these are, in order; None: all.
+        rows: indices of these examples, in order; None for all.
     """
 
     tensors: tuple[Tensor, ...]
@@ -34,12 +34,12 @@ class Features:
         return self.device.type == "cuda"
 
     def part(self, indices: Tensor) -> Features:
-        """Those of ``indices``; nothing is copied."""
+        """The features at ``indices``; nothing is copied."""
         place = indices.to(self.tensors[0].device)
         return Features(self.tensors, self.device, place if self.rows is None else self.rows[place])
 
     def batch(self, indices: Tensor | Sequence[int] | range) -> tuple[tuple[Tensor, ...], None]:
-        """The batch of ``indices``, a copy, as a network takes it."""
+        """A copy of the batch at ``indices``, as a network takes it."""
         chosen = indices if isinstance(indices, Tensor) else torch.tensor(list(indices))
         chosen = chosen.to(self.tensors[0].device)
         if self.rows is not None:
@@ -48,6 +48,6 @@ class Features:
         return (torch.empty(len(chosen), 0, device=self.device), *found), None
 
     def pieces(self, n: int) -> Iterator[tuple[Tensor, ...]]:
-        """All of them in order, ``n`` at a time."""
+        """All features in order, ``n`` at a time."""
         for start in range(0, len(self), n):
             yield self.batch(range(start, min(start + n, len(self))))[0]

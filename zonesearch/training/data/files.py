@@ -20,7 +20,7 @@ __all__ = ["read_arrays", "read_table"]
 
 
 def read_arrays(settings: DataSettings, path: Path) -> tuple[Raw, Raw | None, list[object]]:
-    """An .npz of ``x`` and ``y``, or of ``x_train``, ``y_train``, ``x_test``, ``y_test``.
+    """An .npz file with ``x`` and ``y``, or with ``x_train``, ``y_train``, ``x_test``, ``y_test``.
 
     Raises:
         ObjectiveError: naming the array that is missing or wrong.
@@ -43,7 +43,8 @@ def read_arrays(settings: DataSettings, path: Path) -> tuple[Raw, Raw | None, li
 
 
 def read_table(settings: DataSettings, path: Path) -> tuple[Raw, Raw | None, list[object]]:
-    """A .csv or .parquet file; or a folder with ``train`` and ``test`` of these, as frames without the target.
+    """A .csv or .parquet file, or a folder with ``train`` and ``test`` as such files, as frames without the target
+    column.
 
     Raises:
         ObjectiveError: naming the file, the column and the mend.

@@ -1,6 +1,6 @@
-"""Images by class: a folder, or a zip of one, ``CLASS/NAME.jpg`` or ``train/CLASS/NAME.jpg`` and ``test/...``.
+"""Images by class in a folder or a zip file: ``CLASS/NAME.jpg``, or ``train/CLASS/NAME.jpg`` and ``test/...``.
 
-A few images that cannot be read are left out, in a sentence of their own; many of them are no accident.
+A few unreadable images are left out with a warning; many of them are an error.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from zonesearch.training.settings import DataSettings
 
 __all__ = ["read_images"]
 
-_LARGEST_FILE = 2**30  # bytes of one image
+_LARGEST_FILE = 2**30  # bytes per image
 
 _KINDS = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 _Named = tuple[str, str]
-"""The class and the name of an image."""
+"""Class and name of an image."""
 
-_MOST_LOST = 0.1  # share of images that may be unreadable
+_MOST_LOST = 0.1  # fraction of images that may be unreadable
 
 
 def read_images(settings: DataSettings, root: Path) -> tuple[Raw, Raw | None, list[object]]:
-    """All images below ``root``, pixels as 0..1; grey ones keep one channel when all are grey.
+    """All images below ``root``, pixels in 0..1; greyscale images keep a single channel if all are greyscale.
 
-    With a limit their names alone: who knows which of them are wanted has these read.
+    With a limit, only their names; the images that are needed are read once these are known.
 
     Raises:
-        ObjectiveError: naming the image that has another size than the rest, or the first of many that cannot be read.
+        ObjectiveError: naming the image whose size differs from the rest, or the first of many unreadable ones.
     """
     parts: dict[str, list[_Named]] = {"train": [], "test": [], "": []}
     with _opened(root) as (names, _):
@@ -77,7 +77,7 @@ class _Pictures:
     root: Path
 
     def read(self, wanted: Mapping[int, Indices]) -> dict[int, tuple[Pixels, Indices]]:
-        """Those that are wanted of each part, of shape (n, channels, height, width), and which could be read."""
+        """The wanted images of each part, of shape (n, channels, height, width), and which of them could be read."""
         names = [self.parts[number][i][1] for number, indices in sorted(wanted.items()) for i in indices.tolist()]
         with _opened(self.root) as (_, content):
             kept = _readable(content, names, self.size, self.root)
@@ -101,7 +101,7 @@ class _Pictures:
 
 @contextmanager
 def _opened(root: Path) -> Iterator[tuple[list[str], Callable[[str], bytes]]]:
-    """The names of all files, with slashes, and a function that reads one."""
+    """The names of all files, with forward slashes, and a function that reads one."""
     if root.is_dir():
         names = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
         yield names, lambda name: (root / name).read_bytes()
@@ -123,10 +123,10 @@ def _opened(root: Path) -> Iterator[tuple[list[str], Callable[[str], bytes]]]:
 def _readable(
     content: Callable[[str], bytes], wanted: list[str], size: int, root: Path
 ) -> dict[str, npt.NDArray[np.uint8]]:
-    """The pictures by name, without those that cannot be read.
+    """The images by name, without unreadable ones.
 
     Raises:
-        ObjectiveError: for more than one in ten, or a file that the disk does not give.
+        ObjectiveError: more than one in ten is unreadable, or the disk fails.
     """
     kept: dict[str, npt.NDArray[np.uint8]] = {}
     lost: dict[str, str] = {}
@@ -138,11 +138,11 @@ def _readable(
             RuntimeError,
             zipfile.BadZipFile,
             zlib.error,
-        ) as error:  # of the disk: next time it may be there
+        ) as error:  # a disk error, which may be gone next time
             raise ObjectiveError(f"{root}: {name} cannot be read: {error}") from None
         try:
             kept[name] = _picture(file, size)
-        except Exception as error:  # a file that was made to do harm raises whatever it leads Pillow to
+        except Exception as error:  # a malicious file may make Pillow raise anything
             lost[name] = "no image that Pillow knows" if "BytesIO" in str(error) else str(error)
     if not lost:
         return kept
@@ -157,7 +157,7 @@ def _readable(
 
 
 def _picture(file: bytes, size: int) -> npt.NDArray[np.uint8]:
-    """(height, width, 1 or 3); raises whatever a broken file leads to."""
+    """(height, width, 1 or 3); a broken file may raise anything."""
     from PIL import Image
 
     with Image.open(BytesIO(file)) as image:

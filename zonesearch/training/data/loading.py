@@ -1,9 +1,10 @@
-"""Data sets read once for all processes and all runs: what was read is kept as files, which every process maps.
+"""Data sets are read once for all processes and all runs: they are cached as files, which every process maps into
+memory.
 
-Three places are asked, in this order: the folder in which this run shares its data, if this process trains for
-another one; the user's cache, for data whose origin can be told from files (a function of the user's own may give
-something else tomorrow); and where the data come from. What a run is does not depend on it: all give the same numbers,
-and the digest of the content is kept with them.
+Data are looked up in this order: in the folder in which the run shares its data, if this is a worker process; in the
+user's cache, for data whose origin is identified by files (a user's function may return something else tomorrow); and
+at their source. This does not affect a run's identity: all give the same numbers, and the digest of the content is
+stored with them.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _PARTS = ("train", "validation", "test")
 
 @lru_cache(maxsize=4)
 def load(settings: DataSettings, seed: int, device: str = "cpu", double: bool = False) -> Split:
-    """The data set, loaded once a process; ``double`` gives its numbers as float64.
+    """The data set, loaded once per process; as float64 with ``double``.
 
     Raises:
         ObjectiveError: there is no such data set, its folder is missing, an image or number cannot be read, or it
@@ -57,9 +58,9 @@ def load(settings: DataSettings, seed: int, device: str = "cpu", double: bool = 
 
 
 def share(settings: DataSettings, seed: int, folder: Path, double: bool = False) -> None:
-    """Put the data set, as this process has it, where processes that train for it will look.
+    """Put this process's copy of the data set where its worker processes will look for it.
 
-    What can be neither kept nor told apart there (no room, examples of any length), they read themselves.
+    Data that cannot be stored (no space) or identified there (variable-length examples) are read by each worker itself.
 
     Args:
         settings, seed, double: as for :func:`load`.
@@ -81,11 +82,11 @@ def share(settings: DataSettings, seed: int, folder: Path, double: bool = False)
 
 
 _places: dict[tuple[DataSettings, int, bool], Path] = {}
-"""Where the data that this process has loaded are kept."""
+"""Where the data that this process has loaded are stored."""
 
 
 def _by_origin(settings: DataSettings, seed: int, double: bool) -> tuple[Split, Path | None]:
-    """The data set from the user's cache or from where it comes; and where it is kept, if it is."""
+    """The data set from the user's cache or its source, and where it is cached, if it is."""
     shelf, origin = Shelf.of_user(), origin_of(settings)
     key = "" if origin is None else _key(replace(settings, root=""), seed, double, origin)
     if not key or shelf.limit_mb <= 0:
@@ -113,7 +114,7 @@ def _by_origin(settings: DataSettings, seed: int, double: bool) -> tuple[Split, 
 
 
 def _read(settings: DataSettings, seed: int, double: bool) -> tuple[Split, list[str] | None]:
-    """What is read, and what was said about it; None of that where it cannot be said again."""
+    """The data, and the warnings about them; None if the warnings cannot be repeated."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         split = read_split(settings, seed, double)
@@ -130,12 +131,12 @@ def _say(words: str) -> None:
 
 
 def _is_main() -> bool:
-    """Workers read what the process that started them has read, which has said it."""
+    """Whether this is the main process: workers read what it has read, and it has already warned."""
     return current_process().name == "MainProcess"
 
 
 def _key(settings: DataSettings, seed: int, double: bool, origin: Any) -> str:
-    """A name for the data; empty where the arguments of a function have no plain form."""
+    """A key for the data; empty if a function's arguments have no plain form."""
     try:
         text = json.dumps([asdict(settings), seed, double, origin], sort_keys=True)
     except (TypeError, ValueError):
@@ -144,7 +145,7 @@ def _key(settings: DataSettings, seed: int, double: bool, origin: Any) -> str:
 
 
 def _entry_of(split: Split, said: Sequence[str] | None = ()) -> Entry | None:
-    """A split as arrays and facts; None of collated examples and of classes without a plain form."""
+    """A split as arrays and facts; None for collated examples and for classes without a plain form."""
     if said is None or split.preprocessing.kind == "collated":
         return None
     facts = {"split": _facts_of(split), "said": list(said)}
@@ -172,7 +173,7 @@ def _facts_of(split: Split) -> dict[str, Any]:
 
 
 def _same(a: Any, b: Any) -> bool:
-    """Whether both are equal to the type: 1, 1.0 and True are not."""
+    """Whether both are equal and of the same type: 1, 1.0 and True are not."""
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(_same(a[key], b[key]) for key in a)
     if isinstance(a, list) and isinstance(b, list):
@@ -195,13 +196,13 @@ def _split_of(entry: Entry) -> Split:
 
 
 def _moved(split: Split, device: str) -> Split:
-    """The same on another device."""
+    """The same split on another device."""
 
     def moved(part: tuple[Inputs, Tensor]) -> tuple[Inputs, Tensor]:
         inputs, targets = part[0], part[1].to(device)
         if isinstance(inputs, Collated):
             return Collated(inputs.items, targets, inputs.path, inputs.dtype), targets
-        assert isinstance(inputs, Tensor)  # features are made of a split, never part of one
+        assert isinstance(inputs, Tensor)  # features are computed from a split, never part of one
         return inputs.to(device), targets
 
     train, validation, test = (moved(getattr(split, part)) for part in _PARTS)

@@ -1,8 +1,8 @@
-"""What a data set is made from, told from its files without reading them as data: when it changes, so does this.
+"""The origin of a data set, identified by its files without parsing them: it changes whenever the data do.
 
-Files of up to 256 MB count by their content, larger ones and folders of images by name, size and times. The time of
-the last change of a file's entry (``ctime``) is among these, which nobody can set: an edit that restores the old date
-is seen too.
+Files of up to 256 MB are identified by content, larger ones and folders of images by name, size and timestamps. These
+include the inode change time (``ctime``), which cannot be set, so an edit that restores the old modification time is
+noticed too.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from zonesearch.training.settings import DataSettings
 
 __all__ = ["origin_of"]
 
-_WHOLE = 256_000_000  # bytes of a file that is read for its digest: a quarter of a second
+_WHOLE = 256_000_000  # bytes of the largest file that is hashed, which takes a quarter of a second
 _READERS = {"digits": "scikit-learn", "table": "pandas", "images": "pillow"}
-"""The package whose version may change what is read."""
+"""The package whose version may change how a file is read."""
 
 
 def origin_of(settings: DataSettings) -> dict[str, Any] | None:
-    """What the data of ``settings`` are made from, as plain JSON; None where that is not known without reading.
+    """The origin of the data of ``settings``, as plain JSON; None if that is not known without reading them.
 
-    A function of the user's own may give anything at any time; files that are not there are for the reader to miss.
+    A user's function may return anything at any time; missing files are reported when they are read.
     """
     name = settings.name
     try:
@@ -70,7 +70,7 @@ def _of_path(path: Path) -> list[Any]:
 
 
 def _of_files(paths: Iterable[Path], root: Path) -> list[Any]:
-    """Files by their content, unless they are large."""
+    """Files identified by content, unless they are large."""
     found: list[Any] = []
     for path in sorted(paths):
         if not path.is_file():
@@ -97,7 +97,7 @@ def _version(package: str) -> str:
 
 @cache
 def _code() -> str:
-    """A digest of the code that reads: what other code has made is not to be taken for its own."""
+    """A digest of the reading code, so that cached results of other code are not used."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())

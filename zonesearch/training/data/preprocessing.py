@@ -1,8 +1,8 @@
-"""From raw inputs to what a network is given, fitted on the training part alone: plain data that can be stored.
+"""From raw inputs to network inputs, fitted on the training part alone, as plain data that can be stored.
 
-Whoever takes a network home needs the same steps for new examples: the columns of a table with their fillings and
-categories, mean and deviation, the names of the classes, the scale of a regression's target. All of it is here, in one
-frozen object whose description holds lists, numbers and texts only.
+Applying a trained network to new examples takes the same steps: the columns of a table with their fill values and
+categories, mean and standard deviation, the names of the classes, the scale of a regression's target. This frozen
+object holds all of them; its description consists of lists, numbers and strings only.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ _LEAST = np.float32(1e-6)  # deviation
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What is done to examples before a network sees them.
+    """The preprocessing of examples before a network sees them.
 
     Args:
         kind: ``numbers`` are normalised; ``integers`` (token ids, categories) stay as they are; ``collated`` examples
-            are made into batches by a function of the user's.
-        shape: of one example as a network sees it; empty for collated ones.
-        mean, deviation: per channel of images (channels, height, width), per column of anything else; empty where
-            nothing is normalised.
-        columns: of a table, by which it becomes numbers; None for arrays.
+            are batched by a function of the user.
+        shape: of one example as a network sees it; empty for collated examples.
+        mean, deviation: per channel for images (channels, height, width), otherwise per column; empty if nothing is
+            normalised.
+        columns: how the columns of a table are encoded as numbers; None for arrays.
         classes: their names in the order of the network's scores; empty for a regression.
-        scale: mean and deviation by which the target of a regression was standardised.
+        scale: mean and standard deviation by which the target of a regression was standardised.
         collate: the function of collated examples.
     """
 
@@ -51,17 +51,17 @@ class Preprocessing:
     collate: str = ""
 
     def apply(self, inputs: Any) -> npt.NDArray[Any]:
-        """Examples as a network is to be given them.
+        """Examples as a network takes them.
 
         Args:
-            inputs: a frame with the columns of the table; or numbers of shape (n, *shape), pixels as 0..1, a single
+            inputs: a frame with the columns of the table, or numbers of shape (n, *shape) with pixels in 0..1; a single
                 channel may be left out.
 
         Returns:
-            Of shape (n, *shape), float32, or int64 where integers stay integers.
+            Shape (n, *shape), float32, or int64 if integers stay integers.
 
         Raises:
-            ObjectiveError: they do not fit what the network was trained on.
+            ObjectiveError: they do not match the network's training data.
         """
         if self.kind == "collated":
             raise ObjectiveError(f"these examples are batched by {self.collate}; call it on them")
@@ -82,7 +82,7 @@ class Preprocessing:
         return self.normalise(x.astype(np.float32, copy=False))
 
     def normalise(self, x: Floats) -> Floats:
-        """Numbers of shape (n, *shape) less their mean, over their deviation."""
+        """Numbers of shape (n, *shape) minus their mean, divided by their standard deviation."""
         along = (1, -1, *(1,) * (x.ndim - 2))
         mean, deviation = (np.array(a, dtype=np.float32).reshape(along) for a in (self.mean, self.deviation))
         return np.ascontiguousarray((x - mean) / deviation, dtype=np.float32)
@@ -117,10 +117,10 @@ class Preprocessing:
 
 
 def statistics(x: Floats) -> tuple[tuple[float, ...], tuple[float, ...], npt.NDArray[np.bool_]]:
-    """Mean and deviation of each channel or column, and which of them are constant: their deviation is 1.
+    """Mean and standard deviation of each channel or column, and which of them are constant (deviation 1).
 
-    A constant is left at its size: over a deviation of next to nothing another value than the constant, in validation
-    or in use, would be a number of millions.
+    A constant is not scaled: divided by a deviation close to zero, a different value in validation or in use would
+    become a number in the millions.
     """
     axes = (0, *range(2, x.ndim))
     mean = x.mean(axis=axes, dtype=np.float32)

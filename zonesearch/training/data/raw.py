@@ -1,4 +1,4 @@
-"""What a source gives: examples as they are, not yet split, and what is checked of them."""
+"""Raw examples from a source, before they are split, and the checks on them."""
 
 from __future__ import annotations
 
@@ -18,17 +18,16 @@ __all__ = ["Indices", "Items", "Lazy", "Pixels", "Raw", "as_inputs", "as_raw", "
 Indices = npt.NDArray[np.int64]
 
 Raw = tuple[Any, npt.NDArray[Any]]
-"""Inputs, and targets of shape (n,): numbers of classes or those of a regression.
+"""Inputs, and targets of shape (n,): class numbers or the values of a regression.
 
-Inputs are numbers of shape (n, channels, height, width) or (n, columns), float32; integers as they were given; a frame
-of pandas; :class:`Items` for a function that makes batches of them; :class:`Pixels`; or :class:`Lazy`, of which only a
-part is read.
+Inputs are numbers of shape (n, channels, height, width) or (n, columns), float32; integers as given; a pandas frame;
+:class:`Items` for a collate function; :class:`Pixels`; or :class:`Lazy`, of which only a part is read.
 """
 
 
 @dataclass(frozen=True)
 class Items:
-    """Examples of any kind and length, without their targets: a tuple each, of one input or of several."""
+    """Examples of any kind and length without their targets; each a tuple of one or several inputs."""
 
     values: Sequence[tuple[Any, ...]]
 
@@ -38,7 +37,7 @@ class Items:
 
 @dataclass(frozen=True)
 class Pixels:
-    """Images of bytes in memory, of which only those that are wanted become numbers of 0 to 1.
+    """Images as bytes in memory; only those that are needed are converted to numbers in 0..1.
 
     Args:
         values: of shape (n, channels, height, width).
@@ -56,13 +55,13 @@ class Pixels:
 
 @dataclass(frozen=True)
 class Lazy:
-    """Inputs that are read when it is known which of them are wanted.
+    """Inputs that are read once it is known which of them are needed.
 
     Args:
-        n: how many there are.
-        number: of this part among those that ``read`` reads together.
-        read: for each number of a part and the indices that are wanted of it: the inputs, and which of the indices
-            could be read, in the same order.
+        n: number of inputs.
+        number: index of this part among those that ``read`` reads together.
+        read: maps the wanted indices of each part to the inputs and to the indices that could be read, in the same
+            order.
     """
 
     n: int
@@ -74,7 +73,7 @@ class Lazy:
 
 
 def read_wanted(wanted: Sequence[tuple[Any, Indices]]) -> list[tuple[Any, Indices]]:
-    """The inputs of each part at the indices that are wanted, and which of the indices could be read."""
+    """The inputs of each part at the wanted indices, and which of the indices could be read."""
     found: dict[int, tuple[Any, Indices]] = {}
     for place, (inputs, _) in enumerate(wanted):
         if place in found:
@@ -96,19 +95,19 @@ def as_raw(
     classes: list[Any] | None = None,
     keep_integers: bool = False,
 ) -> Raw:
-    """Arrays of anybody's as raw data.
+    """A user's arrays as raw data.
 
     Args:
-        inputs: numbers of shape (n, columns), (n, height, width), (n, channels, height, width); a frame of pandas;
-            items or what is yet to be read.
-        targets: of shape (n,): labels of any kind, or the numbers of a regression.
-        settings: give the task.
+        inputs: numbers of shape (n, columns), (n, height, width), (n, channels, height, width); a pandas frame; items;
+            or lazy inputs.
+        targets: of shape (n,): labels of any kind, or the values of a regression.
+        settings: of the data, for the task.
         what: is named in messages.
-        classes: the labels that there may be; filled with those found when it is empty.
-        keep_integers: whether whole numbers stay what they are.
+        classes: the permitted labels; filled with those found if it is empty.
+        keep_integers: whether integers stay integers.
 
     Raises:
-        ObjectiveError: of shapes that do not fit, numbers that are not finite, labels that training does not have.
+        ObjectiveError: shapes do not match, numbers are not finite, or labels do not occur in training.
     """
     y = np.asarray(targets)
     if isinstance(inputs, Items | Lazy | Pixels) or is_frame(inputs):
@@ -127,9 +126,9 @@ def as_raw(
 
 
 def as_inputs(x: npt.NDArray[Any], what: str, keep_integers: bool = False) -> npt.NDArray[Any]:
-    """Numbers as float32, images with their channels; whole ones as int64 where they stay what they are.
+    """Numbers as float32, images with a channel dimension; integers as int64 if they stay integers.
 
-    Bytes are pixels, and truth values are quantities: they become float32 in any case.
+    Bytes are pixels and booleans are quantities, so these always become float32.
     """
     if keep_integers and x.dtype.kind in "iu" and x.dtype != np.uint8:
         if x.dtype == np.uint64 and x.size and x.max() > np.iinfo(np.int64).max:
@@ -151,7 +150,7 @@ def as_inputs(x: npt.NDArray[Any], what: str, keep_integers: bool = False) -> np
 
 
 def as_targets(y: npt.NDArray[Any], settings: DataSettings, what: str, classes: list[Any]) -> npt.NDArray[Any]:
-    """The numbers of a regression, or the number of each label in ``classes``, which is filled when it is empty."""
+    """The values of a regression, or the index of each label in ``classes``, which is filled if it is empty."""
     if settings.task == "regression":
         try:
             y = y.astype(np.float64)
@@ -164,7 +163,7 @@ def as_targets(y: npt.NDArray[Any], settings: DataSettings, what: str, classes: 
 
 
 def _numbered(labels: npt.NDArray[Any], what: str, classes: list[Any]) -> npt.NDArray[np.int64]:
-    """Labels as 0..n - 1 in the order of ``classes``."""
+    """Labels as 0..n - 1, in the order of ``classes``."""
     if labels.dtype.kind == "f" and (not np.isfinite(labels).all() or (labels != np.round(labels)).any()):
         raise ObjectiveError(
             f'{what}: labels must name classes, but some are missing or fractions; is it a task = "regression"?'

@@ -1,13 +1,12 @@
-"""Arrays kept as files that every process maps: one copy in memory, however many workers read it.
+"""Arrays cached as files that every process maps: one copy in memory, however many workers read it.
 
-An entry is a folder with one ``.npy`` for each array and ``facts.json`` for the rest. It is written beside its place
-and renamed into it, so that nobody finds half of one. It can be deleted at any time: whoever has mapped it keeps what
-was mapped, and the next one makes it anew. Maps are private (copy on write): pages are shared by all who only read, and
-who writes into an array of theirs changes nobody else's, and not the file.
+An entry is a folder with one ``.npy`` for each array and ``facts.json`` for the rest. It is written under a temporary
+name and renamed, so no reader sees a partial entry. It can be deleted at any time: a process that has mapped it keeps
+its mapping, and the next one creates it again. Mappings are private (copy on write): readers share pages, and writing
+into an array affects neither other processes nor the file.
 
-An entry that is not as it was written (another size, another time of change, a header or facts that say something else)
-is damaged: it is thrown away and made anew. So is one that another user made, or could have changed. Nothing is ever
-unpickled.
+An entry that differs from what was written (in size, modification time, header or facts) is damaged: it is discarded
+and created again. So is one that another user created, or could have changed. Nothing is ever unpickled.
 """
 
 from __future__ import annotations
@@ -35,19 +34,19 @@ from zonesearch.errors import StoreError
 __all__ = ["Entry", "Shelf", "cache_limit_mb"]
 
 _FACTS = "facts.json"
-_ABANDONED_S = 86_400.0  # what is half written since then, nobody writes on
+_ABANDONED_S = 86_400.0  # a partial entry of this age has been abandoned
 _LOOK_S = 0.05
-_PATIENCE_S = 600.0  # longer than that nobody waits for another who reads the same
+_PATIENCE_S = 600.0  # the longest wait for another process that reads the same data
 
 
 @dataclass(frozen=True)
 class Entry:
-    """Arrays by name, and facts that JSON can hold.
+    """Arrays by name, and facts that can be stored as JSON.
 
     Args:
-        arrays: of numbers or truth values.
-        facts: texts, numbers, lists and tables of these.
-        place: the folder in which they are kept; None while they are in memory alone.
+        arrays: of numbers or booleans.
+        facts: strings, numbers, lists and dicts of these.
+        place: the folder in which they are stored; None while they are only in memory.
     """
 
     arrays: Mapping[str, npt.NDArray[Any]]
@@ -56,7 +55,7 @@ class Entry:
 
     @property
     def n_bytes(self) -> int:
-        """Of all arrays."""
+        """Total size of the arrays in bytes."""
         return sum(array.nbytes for array in self.arrays.values())
 
 
@@ -65,8 +64,8 @@ class Shelf:
     """A folder of entries.
 
     Args:
-        folder: made when the first entry is kept.
-        limit_mb: what all entries together may take; those that were not asked for the longest go first.
+        folder: created when the first entry is stored.
+        limit_mb: the most that all entries together may take; the least recently used are deleted first.
     """
 
     folder: Path
@@ -74,18 +73,18 @@ class Shelf:
 
     @classmethod
     def of_user(cls) -> Shelf:
-        """In the user's cache. ``ZONESEARCH_CACHE_MB`` bounds it: 20,000 by default, 0 keeps nothing.
+        """The shelf in the user's cache, limited by ``ZONESEARCH_CACHE_MB``: 20,000 by default; 0 stores nothing.
 
         Raises:
-            StoreError: that variable holds no such number.
+            StoreError: the variable is not a number of 0 or more.
         """
         cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
-        with contextlib.suppress(RuntimeError):  # a user without a home: then the folder is none that can be made
+        with contextlib.suppress(RuntimeError):  # a user without a home directory: the folder cannot be created
             cache = cache.expanduser()
         return cls(cache / "zonesearch" / "data", cache_limit_mb())
 
     def find(self, key: str) -> Entry | None:
-        """The entry, mapped; None where there is none, or a damaged one."""
+        """The entry, mapped; None if there is none or it is damaged."""
         place = self.folder / key
         if not (is_own(self.folder) and is_own(place)):
             return None
@@ -97,15 +96,15 @@ class Shelf:
                 return None
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
-        with contextlib.suppress(OSError):  # it was asked for now; a cache that can only be read does without
+        with contextlib.suppress(OSError):  # marks it as recently used; a read-only cache goes without
             os.utime(place)
         return Entry(arrays, facts, place)
 
     def keep(self, key: str, entry: Entry) -> Entry:
-        """Write an entry; it as it is found from now on.
+        """Store an entry; returns it as :meth:`find` will.
 
         Raises:
-            OSError: it cannot be kept: no room, or a folder that cannot be written.
+            OSError: it cannot be stored: no space, or a folder that is not writable.
         """
         n_bytes = entry.n_bytes
         if n_bytes > self.limit_mb * 1e6:
@@ -122,9 +121,9 @@ class Shelf:
             written = {name: _written(part / f"{name}.npy", array) for name, array in entry.arrays.items()}
             found = {"arrays": written, "facts": entry.facts, "check": _check(written, entry.facts)}
             (part / _FACTS).write_text(json.dumps(found))
-            with contextlib.suppress(OSError):  # of somebody who was quicker, or a damaged one
+            with contextlib.suppress(OSError):  # from a process that was faster, or damaged
                 shutil.rmtree(place)
-            with contextlib.suppress(OSError):  # somebody was quicker between these two lines
+            with contextlib.suppress(OSError):  # another process was faster between these two lines
                 part.rename(place)
         finally:
             shutil.rmtree(part, ignore_errors=True)
@@ -136,7 +135,7 @@ class Shelf:
 
     @contextlib.contextmanager
     def alone(self, key: str) -> Iterator[None]:
-        """Hold a lock that dies with this process; without one (a file system that has none) two make the same."""
+        """Hold a lock that is released when this process dies; without file locks, two may create the same entry."""
         path, lock = self.folder / f"{key}.lock", -1
         with contextlib.suppress(OSError):
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -147,11 +146,11 @@ class Shelf:
         finally:
             if lock >= 0:
                 with contextlib.suppress(OSError):
-                    path.unlink()  # who waits for it holds a file without a name: then two make the same, no harm
+                    path.unlink()  # waiting processes hold a deleted file: two may create the same entry, no harm
                 os.close(lock)
 
     def _make_room(self, besides: str) -> None:
-        """Delete what was abandoned, and the oldest entries until the rest is within the limit."""
+        """Delete abandoned files, then the oldest entries until the rest is within the limit."""
         entries = []
         now = time.time()
         for path in self.folder.iterdir():
@@ -171,10 +170,10 @@ class Shelf:
 
 
 def cache_limit_mb() -> float:
-    """What the user's cache may take, in millions of bytes: ``ZONESEARCH_CACHE_MB``, 20,000 where it is empty or unset.
+    """The limit of the user's cache in megabytes: ``ZONESEARCH_CACHE_MB``, or 20,000 if it is empty or unset.
 
     Raises:
-        StoreError: it is no number of 0 or more.
+        StoreError: it is not a number of 0 or more.
     """
     said = os.environ.get("ZONESEARCH_CACHE_MB", "").strip()
     try:
@@ -200,13 +199,13 @@ def _wait_for(lock: int) -> None:
 
 
 def _check(written: Mapping[str, Any], facts: Mapping[str, Any]) -> str:
-    """What the facts of an entry come to, as JSON gives them back."""
+    """A checksum of the facts of an entry, after a round trip through JSON."""
     text = json.dumps([json.loads(json.dumps(written)), json.loads(json.dumps(facts))])
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _written(path: Path, array: npt.NDArray[Any]) -> list[Any]:
-    """Write an array; what is true of it from now on."""
+    """Write an array; returns the facts by which changes are noticed."""
     with path.open("wb") as file:
         np.save(file, array, allow_pickle=False)
     status = path.stat()
@@ -217,13 +216,13 @@ def _mapped(path: Path, written: list[Any]) -> npt.NDArray[Any]:
     """An array as it was written.
 
     Raises:
-        ValueError, OSError: it is damaged, or not there.
+        ValueError, OSError: it is damaged or missing.
     """
     dtype, shape, size, changed = written
     status = path.stat()
     if [status.st_size, status.st_mtime_ns] != [size, changed]:
         raise ValueError(f"{path} was changed")
-    if 0 in shape:  # nothing to be mapped
+    if 0 in shape:  # nothing to map
         return np.load(path, allow_pickle=False)  # type: ignore[no-any-return]
     array = np.load(path, mmap_mode="c", allow_pickle=False)
     if str(array.dtype) != dtype or list(array.shape) != list(shape):

@@ -1,4 +1,4 @@
-"""Data sets by name: what ships, what torchvision knows, and files and functions of the user's."""
+"""Data sets by name: bundled ones, those of torchvision, and the user's files and functions."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ TORCHVISION = {
     "cifar10": ("CIFAR10", "cifar10", "cifar-10-batches-py"),
     "cifar100": ("CIFAR100", "cifar100", "cifar-100-python"),
 }
-"""Class in torchvision, folder below ZONESEARCH_DATA, and what lies in it when the data are there."""
+"""Class in torchvision, folder below ZONESEARCH_DATA, and a file that is there once the data have been downloaded."""
 
 NAMES = ("digits", *TORCHVISION, "images", "arrays", "table")
 
 
 def read(settings: DataSettings) -> Read:
-    """(train, test or None where the source has no test part, names of the classes, none for a regression).
+    """(train, test, class names); test is None if the source has no test part, and a regression has no class names.
 
     Raises:
         ObjectiveError: naming the data set, file or number, and the mend.
@@ -69,7 +69,7 @@ FILES: dict[str, Callable[[DataSettings, Path], Read]] = {
     "arrays": read_arrays,
     "table": read_table,
 }
-"""What reads each kind of file below ``root``."""
+"""The reader for each kind of file below ``root``."""
 
 
 def _file(settings: DataSettings) -> Path:
@@ -94,7 +94,7 @@ def _digits(settings: DataSettings) -> Read:
 
 
 def _of_torchvision(settings: DataSettings) -> Read:
-    """One of torchvision's data sets, pixels as 0..1; its images stored by class in a folder or zip will do too."""
+    """One of torchvision's data sets, pixels in 0..1; its images by class in a folder or zip file are accepted too."""
     from torchvision import datasets
 
     cls, folder, marker = TORCHVISION[settings.name]
@@ -118,7 +118,7 @@ def _of_torchvision(settings: DataSettings) -> Read:
 
 
 def root_of(settings: DataSettings, folder: str) -> Path:
-    """Where a data set lies: the given root, the folder that ZONESEARCH_DATA names, or the user's cache."""
+    """The location of a data set: the given root, the folder that ZONESEARCH_DATA names, or the user's cache."""
     if settings.root:
         root = Path(settings.root).expanduser()
         if not root.is_dir():
@@ -132,15 +132,15 @@ def root_of(settings: DataSettings, folder: str) -> Path:
 
 
 def _by_factory(settings: DataSettings) -> Read:
-    """What ``package.module:function(**arguments)`` gives: (train, test), each (inputs, targets) or a torch data
-    set; test may be None. Inputs may be a frame of pandas; whole numbers stay whole.
+    """The result of ``package.module:function(**arguments)``: (train, test), each (inputs, targets) or a torch data
+    set; test may be None. Inputs may be a pandas frame; integers stay integers.
     """
     function = imported(settings.name, "[data] name")
     collate, lazily = bool(settings.collate), bool(settings.limit)
     try:
         train, test = function(**dict(settings.arguments))
         parts = [part if part is None else as_arrays(part, collate, lazily) for part in (train, test)]
-    except Exception as error:  # whatever a function of the user's may raise
+    except Exception as error:  # a user's function may raise anything
         raise ObjectiveError(
             f"[data] name = {settings.name} must give (train, test), each (inputs, targets) or a torch Dataset, but "
             f"ended in {type(error).__name__}: {error}"

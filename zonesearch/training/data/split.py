@@ -1,8 +1,8 @@
 """Data sets as tensors in memory, split in three: train, validation (what the search sees), test (what it never sees).
 
 The split is stratified and belongs to the study: it is drawn from the study's seed and is the same for every training.
-Inputs are normalised per channel (per column of a table) by the mean and deviation of the training split alone; whole
-numbers stay what they are for networks of the user's own.
+Inputs are normalised per channel (per column of a table) by the mean and standard deviation of the training split
+alone; integers stay integers for a user's own network.
 """
 
 from __future__ import annotations
@@ -30,19 +30,20 @@ __all__ = ["Split", "read_split"]
 
 @dataclass(frozen=True)
 class Split:
-    """One data set, split, normalised, on one device. Its tensors may lie in memory that other processes read too.
+    """One data set, split and normalised, on one device. Its tensors may be in memory that is shared with other
+    processes.
 
     Args:
         train, validation, test: (inputs of shape (n, channels, height, width) or (n, columns), targets of shape (n,)):
-            labels 0..n_classes - 1, or the standardised numbers of a regression. Inputs that a function makes batches
-            of are :class:`~zonesearch.training.data.collate.Collated`.
+            labels 0..n_classes - 1, or the standardised numbers of a regression. Inputs for a collate function are
+            :class:`~zonesearch.training.data.collate.Collated`.
         n_classes: number of classes; 0 of a regression.
-        digest: hash of the content before it was split, as far as it was read.
-        scale: mean and deviation of the targets of a regression, by which they were standardised.
-        preprocessing: what was done to the inputs.
-        given: of whole numbers, the split with them as they are: what a network of the user's own sees.
-        limited: the sizes of the validation and test parts where a limit made them smaller, by the name of the limit.
-        code: by feature the version of what was done to the data, where it gives other numbers than in 0.1.0.
+        digest: hash of the content before the split, as far as it was read.
+        scale: mean and standard deviation by which the targets of a regression were standardised.
+        preprocessing: that of the inputs.
+        given: for integer inputs, the split with unchanged integers, as a user's own network sees it.
+        limited: the sizes of the validation and test parts if a limit made them smaller, by the name of the limit.
+        code: version of the preprocessing by feature, for features whose numbers differ from version 0.1.0.
     """
 
     train: tuple[Inputs, Tensor]
@@ -58,21 +59,21 @@ class Split:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one example; empty where a function makes batches of examples of any length."""
+        """Shape of one example; empty for examples that are collated."""
         return tuple(self.train[0].shape[1:]) if isinstance(self.train[0], Tensor) else ()
 
     @property
     def n_outputs(self) -> int:
-        """How many numbers a network gives for an example."""
+        """The number of outputs of a network for an example."""
         return self.n_classes or 1
 
     def seen_by(self, own_network: bool) -> Split:
-        """The data as a network sees them: whole numbers as they are if it is one of the user's own."""
+        """The data as a network sees them: with unchanged integers if it is the user's own."""
         return self.given if own_network and self.given is not None else self
 
 
 def read_split(settings: DataSettings, seed: int, double: bool = False) -> Split:
-    """Read the data set from where it lies; ``double`` gives its numbers as float64.
+    """Read the data set from its source; as float64 with ``double``.
 
     Raises:
         ObjectiveError: there is no such data set, its folder is missing, an image or number cannot be read, or it
@@ -110,7 +111,7 @@ def read_split(settings: DataSettings, seed: int, double: bool = False) -> Split
         path = settings.collate
         pairs = zip(inputs, labels, strict=True)
         collated = [Collated(part.values, wanted, path, dtype) for part, wanted in pairs]
-        collated[0].batch(range(min(2, len(collated[0]))))  # says early what is wrong with the function
+        collated[0].batch(range(min(2, len(collated[0]))))  # reports faults of the function early
         return made(replace(base, kind="collated", collate=path), collated)
     columns, given = None, None
     if is_frame(inputs[0]):
@@ -133,7 +134,7 @@ def read_split(settings: DataSettings, seed: int, double: bool = False) -> Split
 
 
 def _part(source: Raw, wanted: Indices, there: Indices) -> Raw:
-    """The wanted examples of a source of which those of ``there`` were read; what could not be read is left out."""
+    """The wanted examples of a source from which those in ``there`` were read; unreadable ones are left out."""
     at = np.searchsorted(there, wanted[np.isin(wanted, there)])
     inputs, targets = source
     if isinstance(inputs, Items):
@@ -144,7 +145,7 @@ def _part(source: Raw, wanted: Indices, there: Indices) -> Raw:
 def _targets(
     values: npt.NDArray[Any], classes: Sequence[object], scale: tuple[float, float], dtype: torch.dtype
 ) -> Tensor:
-    """Numbers of classes, or the standardised numbers of a regression."""
+    """Class numbers, or the standardised targets of a regression."""
     if classes:
         return torch.from_numpy(values)
     return torch.from_numpy((values - scale[0]) / scale[1]).to(dtype)

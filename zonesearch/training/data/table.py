@@ -1,8 +1,9 @@
-"""Tables as numbers: what is missing is filled and marked, words become 0-1 columns; fitted on the training part alone.
+"""Tables as numbers: missing values are filled and flagged, categories become 0-1 columns; fitted on the training part
+alone.
 
-A missing number becomes the median of its column, a missing word the most frequent one, and a further column says
-where. (An indicator beside the filling keeps the information that a value is missing: Little & Rubin 2002, section
-4.) Categories are those of the training part; one that turns up later is none of them: zeros in all its columns.
+A missing number is replaced by the median of its column, a missing category by the most frequent one, and an indicator
+column says where. (The indicator keeps the information that a value was missing: Little & Rubin 2002, section 4.)
+Categories are those of the training part; an unknown one is encoded as zeros in all its columns.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ class Column:
     """One column of a table.
 
     Args:
-        name: as the table has it.
-        categories: its words, as text, in the order of their 0-1 columns; None for a column of numbers.
-        fill: what stands for a missing value: a number or a word.
-        marks: whether a further column says where values are missing: some, not all, are in the training part.
+        name: in the table.
+        categories: its categories as strings, in the order of their 0-1 columns; None for a numeric column.
+        fill: replacement for a missing value: a number or a category.
+        marks: whether there is an indicator column: some but not all values are missing in the training part.
     """
 
     name: str
@@ -43,7 +44,7 @@ class Column:
         """Of the training part.
 
         Raises:
-            ObjectiveError: a column of neither numbers nor words, or with numbers that are not finite.
+            ObjectiveError: the column holds neither numbers nor strings, or numbers that are not finite.
         """
         name, missing = str(values.name), values.isna()
         marks = bool(missing.any() and not missing.all())
@@ -57,7 +58,7 @@ class Column:
         return cls(name, None, float(np.median(numbers)) if len(numbers) else 0.0, marks)
 
     def apply(self, values: pd.Series[Any], what: str) -> list[npt.NDArray[np.float32]]:
-        """The column as columns of numbers, without the mark."""
+        """The column encoded as numeric columns, without the indicator."""
         missing = values.isna().to_numpy()
         if self.categories is None:
             if _is_words(values) and not missing.all():
@@ -69,7 +70,7 @@ class Column:
 
     @property
     def made(self) -> list[str]:
-        """The names of its columns of numbers, without the mark."""
+        """The names of its numeric columns, without the indicator."""
         return [self.name] if self.categories is None else [f"{self.name}_{word}" for word in self.categories]
 
     def describe(self) -> dict[str, Any]:
@@ -80,7 +81,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Columns:
-    """How a table becomes numbers: its numbers in their order, then the 0-1 columns of its words, then the marks."""
+    """The encoding of a table: numeric columns in their order, then the 0-1 columns of categories, then indicators."""
 
     columns: tuple[Column, ...]
 
@@ -89,18 +90,18 @@ class Columns:
         """Of the training part.
 
         Raises:
-            ObjectiveError: naming the column that holds neither numbers nor words.
+            ObjectiveError: naming the column that holds neither numbers nor strings.
         """
         return cls(tuple(Column.fit(frame[name], what) for name in frame.columns))
 
     @property
     def names(self) -> list[str]:
-        """Of the table's columns."""
+        """Names of the table's columns."""
         return [column.name for column in self.columns]
 
     @property
     def made(self) -> list[str]:
-        """Of the columns of numbers."""
+        """Names of the numeric columns."""
         return [name for column in self._ordered() for name in column.made] + [
             f"{column.name} is missing" for column in self.columns if column.marks
         ]
@@ -109,7 +110,7 @@ class Columns:
         """The table as numbers of shape (n, columns), none of them missing.
 
         Raises:
-            ObjectiveError: a column is not there, or of another kind than in the training part.
+            ObjectiveError: a column is missing, or of another type than in the training part.
         """
         there = {str(name): frame[name] for name in frame.columns}
         for name in self.names:
@@ -136,19 +137,20 @@ class Columns:
 
 
 def is_frame(values: Any) -> bool:
-    """Whether ``values`` are a table of pandas."""
+    """Whether ``values`` is a pandas frame."""
     return type(values).__module__.partition(".")[0] == "pandas" and getattr(values, "ndim", 0) == 2
 
 
 def content(frames: Sequence[pd.DataFrame], what: str) -> tuple[list[npt.NDArray[np.float32]], list[str], bool]:
-    """What stands in the parts of a table, as numbers of one shape: for the identity of the data, not for training.
+    """The content of the parts of a table as numbers of one shape: for the identity of the data, not for training.
 
     Returns:
-        An array for each part, the names of their columns, and whether words are missing. These are the numbers that
-        version 0.1.0 trained on (categories of all parts together), so that the tables of then keep their identity.
+        An array for each part, the names of their columns, and whether categories are missing. These are the numbers
+        that version 0.1.0 trained on (with the categories of all parts together), so tables from then keep their
+        identity.
 
     Raises:
-        ObjectiveError: naming a column that holds neither numbers nor words.
+        ObjectiveError: naming a column that holds neither numbers nor strings.
     """
     import pandas as pd
 
@@ -173,7 +175,7 @@ def _is_words(values: pd.Series[Any]) -> bool:
 
 
 def _ordered(values: pd.Series[Any]) -> list[Any]:
-    """The different values, each in its order: of a category its own, otherwise ascending."""
+    """The distinct values in order: a categorical's own order, otherwise ascending."""
     import pandas as pd
 
     if isinstance(values.dtype, pd.CategoricalDtype):
@@ -181,12 +183,12 @@ def _ordered(values: pd.Series[Any]) -> list[Any]:
         return [word for word in values.dtype.categories if word in there]
     try:
         return sorted(set(values))
-    except TypeError:  # of several kinds
+    except TypeError:  # of mixed types
         return sorted(set(values), key=str)
 
 
 def _numbers(values: pd.Series[Any], what: str) -> npt.NDArray[np.float64]:
-    """A column of numbers or truth values; NaN where one is missing."""
+    """A column of numbers or booleans; NaN for missing values."""
     if values.dtype.kind not in "biuf":
         raise ObjectiveError(
             f'{what}: column "{values.name}" holds {values.dtype}, neither numbers nor words; convert or drop it'

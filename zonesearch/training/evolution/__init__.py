@@ -1,7 +1,8 @@
-"""Evolution between epochs: every few epochs children of the network are judged on data that descent never sees.
+"""Evolution between epochs: every few epochs, children of the network are evaluated on data that gradient descent never
+sees.
 
-Two ways to make use of them, :class:`RandomGradients` and :class:`Strategies`, each with a control arm: every update
-of the weights is replaced by noise of the same length, so that what remains is the effect of shaking alone.
+There are two methods, :class:`RandomGradients` and :class:`Strategies`, each with a control arm in which every weight
+update is replaced by noise of the same norm, so that only the effect of the perturbation remains.
 """
 
 from zonesearch.training.evolution.phase import Phase

@@ -1,6 +1,6 @@
-"""Children of a network: flat weight vectors that are judged side by side, as one stacked program.
+"""Children of a network: flat weight vectors that are evaluated together, as one stacked program.
 
-The weights that evolve are those that descent trains: what is frozen stays as it is.
+The weights that evolve are those that gradient descent trains; frozen ones stay as they are.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class Judge:
     """Loss and accuracy of weight vectors on fixed data.
 
     Args:
-        network: gives the architecture, and its batch-norm statistics to all children; judged in eval mode.
+        network: provides the architecture, and the batch-norm statistics of all children; evaluated in eval mode.
         loss: mean loss of (outputs, labels).
-        inputs, labels: what is judged on.
+        inputs, labels: the data for evaluation.
         batch: examples at a time.
         precision: of products.
     """
@@ -56,7 +56,7 @@ class Judge:
 
     def settle(self, weights: Tensor) -> None:
         """Give the network these weights."""
-        with torch.no_grad():  # in place: a weight that became a part of the vector would be computed with otherwise
+        with torch.no_grad():  # in place: a weight that became a view of the vector would be computed differently
             pieces = torch.split(weights, [parameter.numel() for parameter in self._parameters])
             for parameter, piece in zip(self._parameters, pieces, strict=True):
                 parameter.copy_(piece.view_as(parameter))
@@ -73,7 +73,7 @@ class Judge:
                 handed = inputs if isinstance(inputs, tuple) else (inputs,)
                 outputs = functional_call(self._network, {**weights, **buffers}, handed)
                 loss = self._loss(outputs, labels)
-                if labels.is_floating_point():  # values are neither right nor wrong
+                if labels.is_floating_point():  # regression values are neither right nor wrong
                     return loss, torch.zeros_like(loss, dtype=torch.float32)
                 return loss, (outputs.argmax(1) == labels).float().mean()
 
@@ -101,8 +101,8 @@ class Judge:
     def _of_each(
         self, one: Callable[..., tuple[Tensor, Tensor]], stacked: dict[str, Tensor], inputs: Batch, labels: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Loss and accuracy of each child: as one stacked program, or where torch cannot stack what a network or a
-        loss of the user's own does, one after the other.
+        """Loss and accuracy of each child: as one stacked program, or one after the other if torch cannot vectorise the
+        user's network or loss.
         """
         if self._stacks:
             try:
@@ -129,7 +129,7 @@ class Judge:
 
 
 def same_norm(update: Tensor, generator: torch.Generator) -> Tensor:
-    """Noise in a random direction, as long as ``update``: the control of an update that claims to know where to go."""
+    """Noise in a random direction with the norm of ``update``: the control for an informed update."""
     noise = torch.randn(update.shape, generator=generator).to(update)
     noise *= update.norm() / noise.norm()
     return noise

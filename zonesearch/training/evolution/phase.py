@@ -1,4 +1,4 @@
-"""When evolution happens, on which data, and how it is written in a study file."""
+"""When evolution happens, on which data, and its settings in a study file."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ __all__ = ["Phase"]
 
 @dataclass(frozen=True)
 class Phase(ABC):
-    """An evolution phase in place of every so many epochs of descent.
+    """An evolution phase that replaces every ``every``-th epoch of gradient descent.
 
     Args:
-        every: each ``every``-th epoch is one of evolution; it counts as an epoch.
-        children: judged in each phase.
-        share: of the training split that evolution judges on, and descent does not see.
+        every: every ``every``-th epoch is an evolution phase; it counts as an epoch.
+        children: number evaluated in each phase.
+        share: fraction of the training split that evolution evaluates on and gradient descent does not see.
         choose_by: ``loss`` or ``accuracy``.
-        together: children judged as one stacked program.
-        control: replace every update, where there would have been one, by noise of the same norm.
+        together: number of children evaluated as one stacked program.
+        control: replace every update by noise of the same norm.
     """
 
     every: int = 5
@@ -53,21 +53,21 @@ class Phase(ABC):
 
     @abstractmethod
     def evolve(self, judge: Judge, learning_rate: float, generator: torch.Generator) -> None:
-        """One phase: judge children, and give the network other weights if they say so.
+        """Run one phase: evaluate children, and update the network's weights accordingly.
 
         Args:
             judge: of the network that evolves.
-            learning_rate: the one that descent had last.
-            generator: of all noise.
+            learning_rate: the last one of gradient descent.
+            generator: for all noise.
         """
 
     def rewards(self, judge: Judge, children: Tensor) -> Tensor:
-        """Larger is better, shape (n,)."""
+        """Rewards, larger is better, shape (n,)."""
         losses, accuracies = judge(children)
         return accuracies if self.choose_by == "accuracy" else -losses
 
     def begin(self, run: Run) -> Hooks:
-        """Take evolution's own part of the data and wait for its epochs."""
+        """Set aside evolution's part of the data, and act in its epochs."""
         return _Evolution(self, *take_part(run, self.share))
 
 

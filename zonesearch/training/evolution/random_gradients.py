@@ -1,9 +1,9 @@
-"""Random gradients: children lie along the gradient, each weight moved by its own random share of the step.
+"""Random gradients: children lie along the gradient, each weight moved by its own random fraction of the step.
 
 A child is parent - learning rate x temperature x gradient x U, with U uniform noise of the gradient's shape. The
-temperature falls as the accuracy rises: it is ``temperature`` x (1 - accuracy of the parent). A child that is better
-becomes the parent. The children of one parent are judged ``together``, the best of them is compared with it; with
-``together = 1`` every single child may become the parent at once.
+temperature falls as the accuracy rises: it is ``temperature`` x (1 - accuracy of the parent). A better child becomes
+the parent. ``together`` children of one parent are evaluated at a time, and the best of them is compared with the
+parent; with ``together = 1``, every child may become the parent immediately.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ class RandomGradients(Phase):
     """The table ``[evolution]`` with ``kind = "random_gradients"``.
 
     Args:
-        temperature: of the steps while nothing is right yet.
+        temperature: of the steps at an accuracy of 0.
         noise_low, noise_high: the range of U.
-        learning_rate: of the steps; by default the one that descent had last.
+        learning_rate: of the steps; by default the last one of gradient descent.
     """
 
     temperature: float = 1.0
@@ -45,7 +45,7 @@ class RandomGradients(Phase):
             raise StudyError(f"[evolution] temperature must be above 0, not {self.temperature}")
 
     def evolve(self, judge: Judge, learning_rate: float, generator: torch.Generator) -> None:
-        """Group after group of children; the best of a group replaces the parent if it is better."""
+        """Evaluate group after group of children; the best of a group replaces the parent if it is better."""
         rate = learning_rate if self.learning_rate is None else self.learning_rate
         parent = judge.weights()
         reward, temperature = self._standing(judge, parent)
@@ -69,7 +69,7 @@ class RandomGradients(Phase):
         return parent - step * gradient * (self.noise_low + (self.noise_high - self.noise_low) * noise)
 
     def _standing(self, judge: Judge, parent: Tensor) -> tuple[Tensor, float]:
-        """Reward and temperature of a parent, judged by the same stacked program as its children."""
+        """Reward and temperature of a parent, evaluated by the same stacked program as its children."""
         losses, accuracies = judge(parent[None])
         reward = accuracies[0] if self.choose_by == "accuracy" else -losses[0]
         return reward, self.temperature * (1.0 - float(accuracies[0]))

@@ -1,4 +1,4 @@
-"""Evolution strategies: nobody is chosen, all children pull the parent according to their rewards.
+"""Evolution strategies: no child is selected; all children move the parent according to their rewards.
 
 Child i is parent + sigma noise_i. The rewards are normalised to mean 0 and standard deviation 1, and the parent moves
 by learning_rate / (population sigma) sum_i reward_i noise_i (Salimans et al. 2017, algorithm 1). The sum estimates a
@@ -54,7 +54,7 @@ class Strategies(Phase):
             raise StudyError(f"[evolution] antithetic children come in pairs: an even number, not {self.children}")
 
     def evolve(self, judge: Judge, learning_rate: float, generator: torch.Generator) -> None:
-        """One update of the weights a generation; ``learning_rate`` of descent plays no part."""
+        """Make one update of the weights per generation; the learning rate of gradient descent is not used."""
         for _ in range(self.generations):
             parent = judge.weights()
             update = self.update(judge, parent, generator)
@@ -63,7 +63,8 @@ class Strategies(Phase):
     def update(self, judge: Judge, parent: Tensor, generator: torch.Generator) -> Tensor:
         """The step of one generation, shape (d,); zero when all rewards are equal.
 
-        The noise of each group is drawn twice from its own seed rather than kept: all children at once may not fit.
+        The noise of each group is drawn twice from its own seed rather than stored, since all children at once may not
+        fit in memory.
         """
         n_drawn = self.children // 2 if self.antithetic else self.children
         sizes = [min(self.together, n_drawn - done) for done in range(0, n_drawn, self.together)]
@@ -80,7 +81,7 @@ class Strategies(Phase):
         return self.rewards(judge, parent + self.sigma * noise)
 
     def drawn(self, parent: Tensor, seed: int, n: int) -> Tensor:
-        """Noise of one group, shape (n, d), or (2n, d) with the opposite of each."""
+        """Noise of one group, shape (n, d), or (2n, d) with the negative of each."""
         generator = torch.Generator().manual_seed(seed)
         shape = (n, len(parent))
         noise = torch.randn(shape, generator=generator)

@@ -1,4 +1,4 @@
-"""The table ``[evolution]`` of a study, and which phase it makes."""
+"""The table ``[evolution]`` of a study, and the phase that it defines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Controlled networks by kind: feed-forward, convolutional, torchvision's, and any factory of the user's."""
+"""Controlled networks by kind: feed-forward, convolutional, torchvision's, and the user's own."""
 
 from zonesearch.training.networks.building import build, check_network, n_parameters
 from zonesearch.training.networks.dropout import dropout_generator, seed_dropout

@@ -1,4 +1,4 @@
-"""Classification networks of torchvision, from scratch or from given weights, with a new head."""
+"""Classification networks of torchvision, from scratch or pretrained, with a new head."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ __all__ = ["TUNED", "Backbone", "build_backbone", "check_backbone", "names_a_fil
 TUNED = ("full", "last", "head")
 _NEARLY_ALL = 0.9
 _WRAPPERS = ("state_dict", "model", "model_state_dict", "model_state", "net", "network")
-_PREFIXES = ("module.", "model.", "_orig_mod.")  # of parallel training, of Lightning, of torch.compile
+_PREFIXES = ("module.", "model.", "_orig_mod.")  # added by data parallelism, Lightning and torch.compile
 
 
 class Backbone(nn.Module):
-    """A torchvision network whose frozen part is neither trained nor allowed to move its batch-norm statistics.
+    """A torchvision network whose frozen part is not trained and keeps its batch-norm statistics.
 
     Args:
-        body: the network, its head replaced.
-        frozen: parts of it that stay as they are, their gradients switched off.
-        n_channels: of the images; grey ones are shown to all three channels.
-        head: its last layer, within the body.
+        body: the network, with its head replaced.
+        frozen: its frozen parts, with gradients switched off.
+        n_channels: of the images; greyscale images are repeated in all three channels.
+        head: its last layer, a module of the body.
     """
 
     def __init__(self, body: nn.Module, frozen: list[nn.Module], n_channels: int, head: nn.Module) -> None:
         super().__init__()
         self.body = body
-        self._head = [head]  # a list, so that it is no second child
+        self._head = [head]  # a list, so that it is not registered as a second child
         self._frozen = frozen
         self._grey = n_channels == 1
         self._halves: Cut | None = None
 
     def train(self, mode: bool = True) -> Backbone:
-        """Switch to training, all but what is frozen."""
+        """Switch to training mode, except for frozen parts."""
         super().train(mode)
         for part in self._frozen:
             part.eval()
@@ -59,7 +59,7 @@ class Backbone(nn.Module):
         return [group for group in made if group["params"]]
 
     def halves(self) -> Cut | None:
-        """The network's body cut where its frozen part ends; None where nothing is frozen, or it cannot be cut."""
+        """The body, cut where its frozen part ends; None if nothing is frozen or it cannot be cut."""
         if not self._frozen:
             return None
         if self._halves is None:
@@ -67,13 +67,15 @@ class Backbone(nn.Module):
         return self._halves
 
     def features(self, x: Tensor) -> tuple[Tensor, ...]:
-        """What the frozen part makes of images; they may stand in their place, behind anything, in :meth:`forward`."""
+        """Features of images from the frozen part; :meth:`forward` takes them instead of images, after any first
+        argument.
+        """
         halves = self.halves()
         assert halves is not None
         return halves.frozen(self.body, self._seen(x))
 
     def forward(self, x: Tensor, *features: Tensor) -> Tensor:
-        """Scores of images of shape (n, channels, height, width), or of their ``features``, whatever ``x`` is then."""
+        """Scores of images of shape (n, channels, height, width), or of their ``features``; ``x`` is then ignored."""
         if features:
             halves = self.halves()
             assert halves is not None
@@ -86,7 +88,7 @@ class Backbone(nn.Module):
 
 
 def check_backbone(settings: NetworkSettings) -> None:
-    """Say what cannot be built.
+    """Refuse settings that cannot be built.
 
     Raises:
         ObjectiveError: no such network, no such weights, no such file.
@@ -111,7 +113,7 @@ def build_backbone(settings: NetworkSettings, shape: tuple[int, ...], n_classes:
     """The network with a head for ``n_classes``, weights loaded.
 
     Raises:
-        ObjectiveError: the weights are not to be had, or do not fit.
+        ObjectiveError: the weights are not available, or do not fit.
     """
     if shape[0] not in (1, 3):
         raise ObjectiveError(f"a torchvision network needs images of 1 or 3 channels, not {shape[0]}")
@@ -130,14 +132,14 @@ def build_backbone(settings: NetworkSettings, shape: tuple[int, ...], n_classes:
 
 
 def _body(settings: NetworkSettings) -> nn.Module:
-    """The network of torchvision with its weights and its own head, without scores that only training uses."""
+    """The torchvision network with its weights and its own head, without auxiliary classifiers."""
     from torchvision.models import get_model
 
     named, on_meta = "", torch.get_default_device().type == "meta"
     if not names_a_file(settings.weights) and not on_meta:
         named = settings.weights
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of initial weights in another version of torchvision
+        warnings.simplefilter("ignore", FutureWarning)  # torchvision warns of changed initial weights
         try:
             body: nn.Module = get_model(settings.backbone, weights=named or None)
         except (OSError, RuntimeError) as error:
@@ -147,7 +149,7 @@ def _body(settings: NetworkSettings) -> nn.Module:
                 f'weights "{named}" of {settings.backbone} cannot be downloaded ({error}); name a file of them in '
                 "[network] weights"
             ) from None
-    for name in ("aux1", "aux2", "AuxLogits"):  # of GoogLeNet and Inception
+    for name in ("aux1", "aux2", "AuxLogits"):  # GoogLeNet and Inception
         if hasattr(body, name):
             setattr(body, name, None)
             body.aux_logits = False  # type: ignore[assignment]
@@ -157,7 +159,7 @@ def _body(settings: NetworkSettings) -> nn.Module:
 
 
 def _head(body: nn.Module) -> tuple[str, nn.Linear | nn.Conv2d]:
-    """The last layer that gives scores, and where it stands: a linear one, or of SqueezeNet a convolution."""
+    """The last layer, which gives the scores, and its name: a linear layer, or for SqueezeNet a convolution."""
     for kind in (nn.Linear, nn.Conv2d):
         found = [(name, module) for name, module in body.named_modules() if isinstance(module, kind)]
         if found:
@@ -166,14 +168,14 @@ def _head(body: nn.Module) -> tuple[str, nn.Linear | nn.Conv2d]:
 
 
 def _freeze(body: nn.Module, head: nn.Module, tune: str) -> list[nn.Module]:
-    """Take the gradients from what is not trained; gives the parts that are frozen whole."""
+    """Switch off gradients of what is not trained; returns the parts that are frozen completely."""
     if tune == "full":
         return []
     stages, containers = _stages(body, head)
     frozen = stages
     if tune == "last":
         real = [i for i, stage in enumerate(stages) if any(p.ndim > 1 for p in stage.parameters())]
-        frozen = stages[: real[-1]]  # a norm after the last stage belongs to it
+        frozen = stages[: real[-1]]  # a norm layer after the last stage belongs to it
     else:
         outer = [part for part in body.children() if head in part.modules() and part is not head]
         frozen = stages + [part for each in outer for part in each.modules() if _holds(part) and part is not head]
@@ -186,14 +188,14 @@ def _freeze(body: nn.Module, head: nn.Module, tune: str) -> list[nn.Module]:
 
 
 def _holds(part: nn.Module) -> bool:
-    """Whether ``part`` has weights of its own and is no container."""
+    """Whether ``part`` has weights of its own and is not a container."""
     return next(part.parameters(recurse=False), None) is not None
 
 
 def _stages(body: nn.Module, head: nn.Module) -> tuple[list[nn.Module], list[nn.Module]]:
-    """The parts before the one with the head, in order; and the containers that they were taken from.
+    """The parts before the one with the head, in order, and the containers that hold them.
 
-    A part that holds nearly all weights is a container of the stages, as ``features`` and ``encoder.layers`` are.
+    A part that holds nearly all weights is a container of stages, such as ``features`` and ``encoder.layers``.
     """
     containers, stages = [body], [part for part in _weighty(body) if head not in part.modules()]
     while True:
@@ -207,7 +209,7 @@ def _stages(body: nn.Module, head: nn.Module) -> tuple[list[nn.Module], list[nn.
 
 
 def _weighty(part: nn.Module) -> list[nn.Module]:
-    """The children that have weights."""
+    """The children with weights."""
     return [child for child in part.children() if next(child.parameters(), None) is not None]
 
 
@@ -233,7 +235,7 @@ def _load(body: nn.Module, path: Path) -> None:
 
 
 def _read(path: Path) -> Any:
-    """What a file of torch's or of safetensors holds; code in it is never run."""
+    """The content of a torch or safetensors file; code in it is never run."""
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -242,12 +244,12 @@ def _read(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except ImportError:
         raise ObjectiveError(f"weights file {path} needs safetensors: pip install zonesearch[safetensors]") from None
-    except Exception as error:  # a file that is no such file raises whatever its first bytes lead to
+    except Exception as error:  # an arbitrary file may make torch raise anything
         raise ObjectiveError(f"weights file {path} cannot be read: {type(error).__name__}: {error}") from None
 
 
 def _unwrapped(state: Any, path: Path) -> dict[str, Tensor]:
-    """The tensors by name, out of the table of a checkpoint that holds them beside other things."""
+    """The tensors by name, from a checkpoint that may hold other things as well."""
     for _ in range(2):
         if isinstance(state, Mapping):
             state = next((state[key] for key in _WRAPPERS if isinstance(state.get(key), Mapping)), state)
@@ -258,22 +260,22 @@ def _unwrapped(state: Any, path: Path) -> dict[str, Tensor]:
 
 
 def names_a_file(weights: str) -> bool:
-    """Whether ``weights`` is a path, or a function that gives one, and no name of torchvision's."""
+    """Whether ``weights`` is a path, or a function that returns one, rather than a name of torchvision."""
     return "/" in weights or "." in weights or ":" in weights
 
 
 def weights_file(weights: str) -> Path:
-    """The file that ``weights`` names, or that the function gives which it names as ``package.module:function``.
+    """The file that ``weights`` names, or that the function ``package.module:function`` returns.
 
     Raises:
-        ObjectiveError: the function raises, or gives no path.
+        ObjectiveError: the function raises, or does not return a path.
     """
     if ":" not in weights or Path(weights).expanduser().exists():
         return Path(weights).expanduser()
     function = imported(weights, "[network] weights")
     try:
         return Path(function()).expanduser()
-    except Exception as error:  # whatever a function of the user's may raise
+    except Exception as error:  # a user's function may raise anything
         raise ObjectiveError(
             f"[network] weights = {weights} must give the path of a file, but ended in {type(error).__name__}: {error}"
         ) from error

@@ -1,4 +1,4 @@
-"""From settings to a network, and what can be said about it before it is built."""
+"""From settings to a network, and checks before it is built."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["build", "check_network", "n_parameters"]
 
 
 def check_network(settings: NetworkSettings) -> None:
-    """Say what cannot be built.
+    """Refuse settings that cannot be built.
 
     Raises:
         ObjectiveError: naming the setting, its value and the mend.
@@ -58,7 +58,7 @@ def build(settings: NetworkSettings, shape: tuple[int, ...], n_classes: int) -> 
     Args:
         settings: of the network.
         shape: of one example: (features,) or (channels, height, width).
-        n_classes: number of scores it gives for an example; 1 for a regression.
+        n_classes: number of scores per example; 1 for a regression.
 
     Raises:
         ObjectiveError: when it cannot be built for examples of this shape.
@@ -73,22 +73,22 @@ def build(settings: NetworkSettings, shape: tuple[int, ...], n_classes: int) -> 
 
 
 def n_parameters(settings: NetworkSettings, shape: tuple[int, ...], n_classes: int) -> int:
-    """The number of free parameters; no memory is taken for them where the network is not the user's own."""
+    """The number of free parameters; takes no memory for them unless the network is the user's own."""
     if settings.kind == "mlp":
         return n_mlp_parameters(settings, prod(shape), n_classes)
     return _counted(settings, shape, n_classes)
 
 
-@lru_cache(maxsize=4096)  # asked of every training in every round, and a network of the user's is built to be counted
+@lru_cache(maxsize=4096)  # called for every training in every round, and a user's network must be built to be counted
 def _counted(settings: NetworkSettings, shape: tuple[int, ...], n_classes: int) -> int:
-    plain = settings if settings.is_factory else replace(settings, weights="")  # nothing is loaded to be counted
+    plain = settings if settings.is_factory else replace(settings, weights="")  # no weights are loaded for counting
     with torch.random.fork_rng(devices=[]):
         if settings.is_factory:
             return _size(build(plain, shape, n_classes))
         try:
             with torch.device("meta"):
                 return _size(build(plain, shape, n_classes))
-        except NotImplementedError:  # RegNets draw their weights in a way that needs memory for them
+        except NotImplementedError:  # the initialisation of RegNets needs memory for the weights
             return _size(build(plain, shape, n_classes))
 
 

@@ -50,7 +50,7 @@ class ConvBlock(nn.Module):
         self.pooling = pools[settings.pooling]
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, channels, height, width) to half the height and width."""
+        """From (n, channels, height, width) to half the height and width."""
         y = self.convolutions(x)
         if self.shortcut is not None:
             y = y + self.shortcut(x)
@@ -59,7 +59,7 @@ class ConvBlock(nn.Module):
 
 
 class Convolutional(nn.Sequential):
-    """The whole network, on images as they are quickest to it."""
+    """The whole network, on images in the fastest memory layout."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Scores of images of shape (n, channels, height, width)."""
@@ -68,8 +68,8 @@ class Convolutional(nn.Sequential):
 
 
 def _convolution(n_in: int, n_out: int, kernel: int, stride: int, bias: bool) -> list[nn.Module]:
-    """A convolution that keeps the size at stride 1; an even kernel, which has no middle, reaches one pixel further
-    to the right and below.
+    """A convolution that keeps the size at stride 1; an even kernel, which has no centre, reaches one pixel further to
+    the right and down.
     """
     if kernel % 2:
         return [nn.Conv2d(n_in, n_out, kernel, stride, kernel // 2, bias=bias)]
@@ -81,7 +81,7 @@ def build_cnn(settings: NetworkSettings, shape: tuple[int, ...], n_classes: int)
     """The network for images of this shape; gives scores of shape (n, n_classes).
 
     Raises:
-        ObjectiveError: when the images are too small for so many blocks.
+        ObjectiveError: the images are too small for this number of blocks.
     """
     n_in, height, width = shape
     if min(height, width) < 2**settings.blocks:

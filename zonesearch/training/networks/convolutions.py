@@ -1,13 +1,13 @@
-"""How convolutions are computed: the same sums as torch's, by the quicker road on a processor.
+"""How convolutions are computed: the same sums as torch's, in the faster way on a CPU.
 
-Images lie with their channels last (each pixel's channels side by side), as oneDNN's kernels want them, and the tensor
-cores of a GPU; a network hands that order on from layer to layer, so it is enough to give it images that lie so. On a
-processor weights stay as they are: the optimizer then finds gradients that lie as the weights do. On a GPU they lie as
-the images do, or cuDNN would turn them in each step.
+Images are in channels-last order (each pixel's channels side by side), which oneDNN's kernels and the tensor cores of a
+GPU prefer; a network passes that order on from layer to layer, so converting its input is enough. On a CPU, weights
+keep their layout, so that gradients have the layout of the weights for the optimizer. On a GPU, weights are converted
+too, or cuDNN would convert them in every step.
 
-Deep in a network for small images, maps are smaller than the kernels that slide over them: of a 3 x 3 kernel on a map
-of 1 x 1, padded by 1, eight of nine weights meet padding alone. These are left out, and what has one place to stand
-is a product of matrices. ResNet-18 on images of 32 x 32 spends a third of its time there.
+Deep in a network for small images, feature maps are smaller than the kernels: of a 3 x 3 kernel on a 1 x 1 map, padded
+by 1, eight of nine weights only meet padding. These are left out, and a kernel with a single position becomes a matrix
+product. ResNet-18 on 32 x 32 images spends a third of its time there.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["Trimmed", "channels_last", "trim", "weights_last"]
 
 
 class Trimmed(nn.Conv2d):
-    """A convolution that leaves out the weights which meet nothing but padding; otherwise torch's own."""
+    """A convolution that leaves out weights which only meet padding; otherwise torch's own."""
 
     def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if x.dim() != 4:
@@ -44,8 +44,8 @@ class Trimmed(nn.Conv2d):
         return found
 
     def _met(self, side: int, size: int) -> tuple[int, int, int] | None:
-        """(first, end) of the kernel's rows or columns that meet a pixel somewhere, and at how many places it stands;
-        None where a smaller kernel, padded alike on both sides, would not stand at the same places.
+        """(first, end) of the kernel's rows or columns that meet a pixel anywhere, and its number of positions; None if
+        a smaller kernel with equal padding on both sides would not have the same positions.
         """
         kernel, stride, padding = self.kernel_size[side], self.stride[side], int(self.padding[side])
         places = (size + 2 * padding - kernel) // stride + 1
@@ -55,7 +55,7 @@ class Trimmed(nn.Conv2d):
 
 
 def trim(network: nn.Module) -> nn.Module:
-    """Let the convolutions of ``network`` leave out what meets padding alone; its weights and their names stay."""
+    """Make the convolutions of ``network`` leave out weights that only meet padding; parameters keep their names."""
     for module in network.modules():
         plain = type(module) is nn.Conv2d and module.padding_mode == "zeros" and not isinstance(module.padding, str)
         if plain and module.dilation == (1, 1):
@@ -64,16 +64,16 @@ def trim(network: nn.Module) -> nn.Module:
 
 
 def channels_last(x: Tensor) -> Tensor:
-    """Images (n, channels, height, width) as they are quickest here; the same numbers in the same shape.
+    """Images (n, channels, height, width) in the fastest memory layout here; values and shape are unchanged.
 
-    In double precision, and where several networks are computed as one (``vmap``, whose rules copy such images to and
-    fro) or written as ONNX, they stay as they are.
+    They keep their layout in double precision, under ``vmap`` (whose rules would convert such images back and forth),
+    and in an ONNX export.
     """
     if x.dim() != 4 or x.device.type not in ("cpu", "cuda") or x.dtype == torch.float64:
         return x
     if torch.onnx.is_in_onnx_export() or torch._C._functorch.peek_interpreter_stack() is not None:
         return x
-    if x.shape[1] == 1:  # lies both ways; only its strides say which is meant
+    if x.shape[1] == 1:  # both layouts coincide; only the strides tell which is meant
         _, _, height, width = x.shape
         x = x.contiguous()
         return x.as_strided(x.shape, (height * width, 1, width, 1), x.storage_offset())

@@ -1,8 +1,8 @@
-"""Where the frozen part of a network ends: what it makes of an image is the same in every epoch.
+"""Where the frozen part of a network ends, whose features of an image are the same in every epoch.
 
-The network's own code is traced (``torch.fx``), and cut where the first value appears that training may change: by a
-weight that is trained, a norm that moves its statistics, anything that draws. Both halves are the same operations in
-the same order as the whole, as functions of the network they are handed, so that copies of it can be cut alike.
+The network's own code is traced (``torch.fx``), and cut before the first value that training may change: through a
+trained weight, a norm that updates its statistics, or anything random. Both halves run the same operations in the same
+order as the whole. They take the network as an argument, so the same cut works for copies of it.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class Cut:
     """A network in two halves.
 
     Args:
-        frozen: (network, images) to features, a tuple of tensors whose first dimension is images.
-        rest: (network, *features) to scores, for a network in training mode.
-        judging: the same for one in eval mode.
+        frozen: maps (network, images) to features, a tuple of tensors whose first dimension is images.
+        rest: maps (network, *features) to scores, for a network in training mode.
+        judging: the same for a network in eval mode.
         tensors: names of the weights and buffers that the features depend on.
-        code: of ``frozen``; with the tensors it says what the features are.
+        code: of ``frozen``; together with the tensors it determines the features.
     """
 
     frozen: Callable[..., tuple[Tensor, ...]]
@@ -49,8 +49,8 @@ class _Tracer(fx.Tracer):
 
 
 def cut(network: nn.Module, body: nn.Module) -> Cut | None:
-    """Cut ``body``, in the modes that ``network`` around it trains and judges it in; None where nothing of it stays the
-    same, or its code cannot be traced. The modes are left as they were.
+    """Cut ``body``, in the training and eval modes that the surrounding ``network`` gives it; None if nothing of it is
+    constant, or its code cannot be traced. The modes are restored.
     """
     modes = {module: module.training for module in network.modules()}
     try:
@@ -59,7 +59,7 @@ def cut(network: nn.Module, body: nn.Module) -> Cut | None:
         frozen = _frozen(body, training)
         network.eval()
         judging = _Tracer().trace(body)
-    except Exception:  # code that looks at numbers, or at anything else that is not there yet, cannot be traced
+    except Exception:  # code that depends on values cannot be traced
         return None
     finally:
         for module, mode in modes.items():
@@ -76,7 +76,7 @@ def cut(network: nn.Module, body: nn.Module) -> Cut | None:
 
 
 def _of_images(graph: fx.Graph) -> set[fx.Node]:
-    """The nodes that depend on what the network is given; the others are weights and what is made of them alone."""
+    """The nodes that depend on the network's input; all others depend on weights only."""
     found: set[fx.Node] = set()
     for node in graph.nodes:
         if node.op == "placeholder" or any(each in found for each in node.all_input_nodes):
@@ -108,10 +108,10 @@ def _stays(network: nn.Module, node: fx.Node) -> bool:
 
 
 def _moves(module: nn.Module) -> bool:
-    """Whether ``module`` draws, or changes something of itself, as it is now."""
+    """Whether ``module`` is random or updates its own state, in its present mode."""
     if not module.training:
         return False
-    share = getattr(module, "p", 0)  # of dropout in all its kinds, and of stochastic depth
+    share = getattr(module, "p", 0)  # all kinds of dropout, and stochastic depth
     drops = isinstance(share, float | int) and share > 0 and "Pool" not in type(module).__name__
     norm = isinstance(module, nn.modules.batchnorm._NormBase | nn.RReLU | nn.FractionalMaxPool2d)
     return drops or norm or bool(getattr(module, "dropout", 0.0) if isinstance(module, nn.MultiheadAttention) else 0)
@@ -139,7 +139,7 @@ def _first(graph: fx.Graph, names: set[str], at: list[str]) -> fx.Graph:
 
 
 def _rest(graph: fx.Graph, at: list[str]) -> fx.Graph:
-    """What follows the values ``at``, which become its arguments."""
+    """The part after the values ``at``, which become its arguments."""
     wanted = {node for node in graph.nodes if node.op == "output"}
     for node in reversed(graph.nodes):
         if node in wanted and node.name not in at:
@@ -153,7 +153,7 @@ def _rest(graph: fx.Graph, at: list[str]) -> fx.Graph:
 
 
 def _function(graph: fx.Graph) -> tuple[Callable[..., Any], str]:
-    """The code of a graph as a function of the network and the graph's arguments."""
+    """A graph as a function of the network and the graph's arguments."""
     graph.lint()  # type: ignore[no-untyped-call]
     code = graph.python_code("self")
     space: dict[str, Any] = dict(code.globals)

@@ -1,7 +1,7 @@
-"""Dropout with a random generator of its own.
+"""Dropout with its own random generator.
 
-torch's dropout draws from the process' one generator, so what a network drops would depend on whatever else draws
-there. Here each training has its own stream: a network trained alone and one trained in a stack drop the same neurons.
+torch's dropout draws from the global generator, so what a network drops would depend on everything else that draws from
+it. Here each training has its own stream: a network drops the same neurons whether it is trained alone or in a stack.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ __all__ = ["Dropout", "draw_kept", "dropout_generator", "seed_dropout"]
 
 
 class Dropout(nn.Module):
-    """Drops each value of a batch with probability ``p`` while training, and scales up what stays.
+    """Drops each value of a batch with probability ``p`` during training, and scales up the others.
 
-    Its generator is set by :func:`seed_dropout`; without, torch's own draws.
+    Its generator is set by :func:`seed_dropout`; without one, the global generator is used.
     """
 
     def __init__(self, p: float) -> None:
@@ -24,7 +24,7 @@ class Dropout(nn.Module):
         self.generator: torch.Generator | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        """X of shape (examples, ...)."""
+        """Apply dropout to ``x`` of shape (examples, ...)."""
         if not self.training or self.p == 0:
             return x
         if self.generator is None:
@@ -33,7 +33,7 @@ class Dropout(nn.Module):
         return x * draw_kept(noise, self.p, self.generator).movedim(-1, 0).to(x.dtype)
 
     def __deepcopy__(self, memo: dict[int, object]) -> Dropout:
-        """A copy that draws from the same stream: generators cannot be copied, and copies are only evaluated."""
+        """A copy that shares the stream: generators cannot be copied, and copies are only evaluated."""
         twin = Dropout(self.p)
         twin.generator = self.generator
         twin.training = self.training
@@ -41,12 +41,12 @@ class Dropout(nn.Module):
 
 
 def draw_kept(noise: Tensor, p: float, generator: torch.Generator) -> Tensor:
-    """Fill ``noise``, of shape (features..., examples), with 0 where a value is dropped and 1/(1 - p) where not."""
+    """Fill ``noise``, of shape (features..., examples), with 0 for dropped values and 1/(1 - p) for the others."""
     return noise.uniform_(generator=generator).ge_(p).mul_(1 / (1 - p))
 
 
 def seed_dropout(network: nn.Module, seed: int, device: torch.device) -> torch.Generator | None:
-    """Give all dropout of a network one stream; the generator, or None where nothing is dropped."""
+    """Give all dropout layers of a network one stream; returns the generator, or None without dropout."""
     layers = [module for module in network.modules() if isinstance(module, Dropout) and module.p > 0]
     if not layers:
         return None
@@ -57,6 +57,6 @@ def seed_dropout(network: nn.Module, seed: int, device: torch.device) -> torch.G
 
 
 def dropout_generator(network: nn.Module) -> torch.Generator | None:
-    """The stream of a network's dropout, where :func:`seed_dropout` gave it one."""
+    """The stream of a network's dropout, if :func:`seed_dropout` has set one."""
     streams = (module.generator for module in network.modules() if isinstance(module, Dropout))
     return next((stream for stream in streams if stream is not None), None)

@@ -1,4 +1,4 @@
-"""Networks and metrics of the user's own: ``package.module:function``, or the name of a plug-in."""
+"""The user's own networks and metrics: ``package.module:function``, or the name of a plug-in."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def imported(path: str, where: str, kind: str = "") -> Callable[..., Any]:
         return function  # type: ignore[no-any-return]
     try:
         function = getattr(importlib.import_module(module), name)
-    except (Exception, SystemExit) as error:  # a module of the user's may raise anything
+    except (Exception, SystemExit) as error:  # a user's module may raise anything
         raise ObjectiveError(
             f'{where} = "{path}" cannot be imported ({type(error).__name__}: {error}); give "package.module:function" '
             "of a module that Python can import from here"
@@ -46,14 +46,14 @@ def imported(path: str, where: str, kind: str = "") -> Callable[..., Any]:
 
 
 def build_by_factory(settings: NetworkSettings, shape: tuple[int, ...], n_classes: int) -> nn.Module:
-    """What the factory makes of its arguments.
+    """The network that the factory makes.
 
-    It is called with one dict: ``[network] arguments``, the axes that are no setting of ours, the settings that are
-    (``width``, ``depth``, ``dropout``, ...), and of the data ``input_shape`` and ``n_classes``. What it raises is left
-    as it is: a training that fails, not a study that does.
+    It is called with one dict: ``[network] arguments``, axes that are not built-in settings, the built-in settings
+    (``width``, ``depth``, ``dropout``, ...), and ``input_shape`` and ``n_classes`` of the data. Exceptions propagate:
+    they fail the training, not the study.
 
     Raises:
-        TypeError: it gave something else than a network.
+        TypeError: it returned something other than a network.
     """
     return made_by(imported(settings.kind, "[network] kind", "networks"), settings, shape, n_classes)
 
@@ -61,7 +61,7 @@ def build_by_factory(settings: NetworkSettings, shape: tuple[int, ...], n_classe
 def made_by(
     function: Callable[..., Any], settings: NetworkSettings, shape: tuple[int, ...], n_classes: int
 ) -> nn.Module:
-    """As :func:`build_by_factory`, by a function that is there already."""
+    """As :func:`build_by_factory`, with the function itself."""
     own = {name: value for name, value in vars(settings).items() if name not in ("kind", "arguments")}
     params = {**own, **dict(settings.arguments), "input_shape": shape, "n_classes": n_classes}
     takes = inspect.signature(function).parameters if not isinstance(function, type) else None
@@ -75,18 +75,18 @@ def made_by(
 def check_scores(
     network: nn.Module, settings: NetworkSettings, inputs: Tensor | tuple[Tensor, ...], n: int, n_outputs: int
 ) -> None:
-    """Say what is wrong with the scores of a network that a factory made; labels beyond them would kill a GPU.
+    """Check the scores of a user's network; labels beyond them would crash a GPU kernel.
 
     Args:
-        network: is switched to evaluation for it.
+        network: switched to eval mode for the check.
         settings: of the network.
-        inputs: a batch of a few examples; several inputs are handed over one by one.
-        n: how many examples these are.
-        n_outputs: the number of scores for an example that the data ask for.
+        inputs: a batch of a few examples; several inputs are passed as separate arguments.
+        n: number of examples.
+        n_outputs: the number of scores per example that the data require.
 
     Raises:
-        ValueError: they are of another shape than (n, n_outputs).
-        TypeError: the network cannot take whole numbers, and gets them.
+        ValueError: their shape is not (n, n_outputs).
+        TypeError: the network is given integers and cannot take them.
     """
     several = inputs if isinstance(inputs, tuple) else (inputs,)
     try:

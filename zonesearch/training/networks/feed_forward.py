@@ -14,7 +14,7 @@ INITS = ("torch", "keras")
 
 
 def build_mlp(settings: NetworkSettings, n_inputs: int, n_classes: int) -> nn.Sequential:
-    """Linear layers with batch norm, activation and dropout between; gives scores of shape (n, n_classes)."""
+    """Linear layers with batch norm, activation and dropout between them; gives scores of shape (n, n_classes)."""
     layers: list[nn.Module] = [nn.Flatten()]
     n_in = n_inputs
     for width in settings.hidden:

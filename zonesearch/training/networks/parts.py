@@ -1,4 +1,4 @@
-"""What networks of several kinds are made of."""
+"""Parts that several kinds of networks share."""
 
 from __future__ import annotations
 

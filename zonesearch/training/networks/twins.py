@@ -1,8 +1,8 @@
-"""Copies of networks, and all that they hold: also what a user's own network keeps outside ``state_dict``.
+"""Copies of networks and their whole state, including what a user's network keeps outside ``state_dict``.
 
-A network may remember more than weights and buffers: a hidden state as a plain tensor, a count of its calls, a buffer
-that is not to be saved in files. What goes on from a kept state has all of it, or it is another training. Objects of
-other kinds (arrays, classes of one's own) are left as they are in a fresh network.
+A network may have more state than weights and buffers: a hidden state as a plain tensor, a call counter, a
+non-persistent buffer. A training that continues from a saved state needs all of it, or it would be another training.
+Objects of other types (arrays, user-defined classes) stay as they are in a fresh network.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from torch import Tensor, nn
 
 __all__ = ["load_whole_state", "twin", "whole_state"]
 
-_TORCHS = frozenset(vars(nn.Module()))  # attributes that every module has
+_TORCHS = frozenset(vars(nn.Module()))  # attributes of every module
 _LIBRARIES = ("torch.", "torchvision.")
 _PLAIN = (bool, int, float, str, type(None))
 
 
 def twin(network: nn.Module) -> nn.Module:
-    """A copy that shares nothing with ``network``; a tensor that it computed, as in torch's weight norm, is a value."""
+    """A copy that shares nothing with ``network``; a computed tensor, as in torch's weight norm, becomes a value."""
     computed: dict[int, Any] = {
         id(value): value.detach().clone()
         for module in network.modules()
@@ -33,9 +33,10 @@ def twin(network: nn.Module) -> nn.Module:
 
 
 def whole_state(network: nn.Module) -> dict[str, Any]:
-    """Weights, all buffers, and the plain attributes of every module: numbers, text, tensors, lists and dicts of them.
+    """Weights, all buffers, and the plain attributes of every module: numbers, strings, tensors, lists and dicts of
+    them.
 
-    Only what torch loads as weights, so that no code is run to read it.
+    Only types that torch loads with ``weights_only``, so that reading runs no code.
     """
     state = network.state_dict()
     buffers = {name: buffer for name, buffer in network.named_buffers() if name not in state}
@@ -43,7 +44,7 @@ def whole_state(network: nn.Module) -> dict[str, Any]:
     shared = {t.untyped_storage().data_ptr() for t in (*network.parameters(), *network.buffers())}
     for path, module in network.named_modules():
         if type(module).__module__.startswith(_LIBRARIES):
-            continue  # theirs is in their weights and buffers
+            continue  # their state is in their weights and buffers
         found = {
             name: _detached(value)
             for name, value in vars(module).items()
@@ -56,7 +57,7 @@ def whole_state(network: nn.Module) -> dict[str, Any]:
 
 @torch.no_grad()
 def load_whole_state(network: nn.Module, whole: dict[str, Any]) -> None:
-    """Give ``network``, of the same make, what :func:`whole_state` said."""
+    """Load what :func:`whole_state` returned into ``network``, which has the same architecture."""
     network.load_state_dict(whole["state"])
     buffers = dict(network.named_buffers())
     for name, value in whole["buffers"].items():
@@ -74,7 +75,7 @@ def load_whole_state(network: nn.Module, whole: dict[str, Any]) -> None:
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:
-    """All tensors in a value, in lists and dicts too."""
+    """All tensors in a value, including those in lists and dicts."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, list | tuple | dict):
@@ -83,7 +84,7 @@ def _tensors(value: Any) -> Iterator[Tensor]:
 
 
 def _is_plain(value: Any, shared: set[int]) -> bool:
-    """Whether a value is kept; a tensor that lies where weights do (``shared``) is another name of them."""
+    """Whether a value is saved; a tensor that shares memory with weights (``shared``) is an alias of them."""
     if isinstance(value, Tensor):
         return type(value) is Tensor and value.untyped_storage().data_ptr() not in shared
     if type(value) is dict:
@@ -94,7 +95,7 @@ def _is_plain(value: Any, shared: set[int]) -> bool:
 
 
 def _detached(value: Any) -> Any:
-    """A copy of a plain value: it may be changed in place later."""
+    """A copy of a plain value, which may be changed in place later."""
     if isinstance(value, Tensor):
         return value.detach().clone()
     if isinstance(value, dict):

@@ -1,11 +1,11 @@
 """Learning-rate schedules by name, as pure functions of the step: ``step(every=7, factor=0.5)``.
 
-A schedule answers one question, at any step and in any order: what is the learning rate now? It keeps no state, so a
-stack of many trainings asks each member's schedule by itself, and the rates can be seen before anything trains.
+A schedule gives the learning rate at any step, in any order. It has no state, so each member of a stack has its own
+schedule, and the rates can be previewed before anything is trained.
 
-Lengths are in epochs, fractions allowed. Rates called ``low`` and ``high`` are absolute; all other schedules move
-relative to the recipe's own learning rate, the *base*. ``triangular``, ``triangular2`` and ``exp_range`` give both rims
-and ignore the base.
+Lengths are in epochs, fractions allowed. Rates called ``low`` and ``high`` are absolute; all other schedules are
+relative to the recipe's own learning rate, the *base*. ``triangular``, ``triangular2`` and ``exp_range`` set both
+bounds and ignore the base.
 """
 
 from zonesearch.training.schedules.cyclical import ExpRange, Sgdr, Triangular, Triangular2

@@ -1,4 +1,4 @@
-"""Schedules that rise and fall again and again: cyclical rates (Smith 2015) and warm restarts (SGDR)."""
+"""Schedules that rise and fall repeatedly: cyclical rates (Smith 2015) and warm restarts (SGDR)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["ExpRange", "Sgdr", "Triangular", "Triangular2"]
 
 @dataclass(frozen=True)
 class Triangular(Schedule):
-    """From ``low`` to ``high`` and back in straight lines, ``half_cycle`` epochs each way; both rates are absolute.
+    """Linearly from ``low`` to ``high`` and back, ``half_cycle`` epochs each way; both rates are absolute.
 
-    The same as torch's ``CyclicLR(cycle_momentum=False)``.
+    Equal to torch's ``CyclicLR(cycle_momentum=False)``.
     """
 
     low: float
@@ -34,7 +34,7 @@ class Triangular(Schedule):
 
     @property
     def uses_base(self) -> bool:  # type: ignore[override]
-        """Only where a class of a plug-in's made of this one has rates of its own."""
+        """False for this class; a plug-in's subclass may have rates of its own."""
         return type(self).rate is not Triangular.rate
 
     def falls(self, epochs: float) -> tuple[Fall, ...]:
@@ -42,7 +42,7 @@ class Triangular(Schedule):
         return self._falls(0, 2 * self.half_cycle, epochs, self.half_cycle)
 
     def neighbours(self, epochs: float) -> Iterator[Schedule]:
-        """With whole epochs in a triangle."""
+        """Triangles of whole epochs."""
         for whole in nearest(2 * self.half_cycle):
             yield replace(self, half_cycle=whole / 2)
 
@@ -92,8 +92,8 @@ class Sgdr(Schedule):
     Args:
         low: the absolute rate at the end of a cycle; its start is the base rate.
         period: length of the first cycle in epochs.
-        multiply: each cycle is so many times as long as the one before.
-        decay: each peak is so many times the one before (never below ``low``).
+        multiply: ratio of the length of a cycle to that of the previous one.
+        decay: ratio of a peak to the previous one (never below ``low``).
     """
 
     low: float = 0.0
@@ -118,7 +118,7 @@ class Sgdr(Schedule):
         return tuple(found)
 
     def neighbours(self, epochs: float) -> Iterator[Schedule]:
-        """With whole epochs in the first cycle, then in all of them."""
+        """First cycles of whole epochs, then all cycles of whole epochs."""
         for whole in nearest(self.period):
             yield replace(self, period=whole)
         for whole in nearest(self.period):

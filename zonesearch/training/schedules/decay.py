@@ -1,4 +1,4 @@
-"""Schedules that only fall: constant, step, plateau, linear, exponential, cosine; and one-cycle, which rises once."""
+"""Decaying schedules: constant, step, plateau, linear, exponential, cosine; and one-cycle, which rises once."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ class Step(Schedule):
 class Plateau(Schedule):
     """Multiply the rate by ``factor`` when validation accuracy has not improved for ``patience`` epochs.
 
-    The first accuracy counts as an improvement; after a cut the count starts again. The same as torch's
-    ``ReduceLROnPlateau(mode="max", patience=patience - 1, threshold_mode="abs")``, whose patience is one longer than
-    the words say, and as Keras' callback.
+    The first accuracy counts as an improvement; after a cut the count restarts. Equal to torch's
+    ``ReduceLROnPlateau(mode="max", patience=patience - 1, threshold_mode="abs")``, whose patience is off by one, and to
+    Keras' callback.
 
     Args:
         patience: epochs without a better accuracy, 1 or more.
-        factor: of the rate, at each cut.
-        threshold: an accuracy must beat the best so far by more than this (0 is the literal reading).
+        factor: by which the rate is multiplied at each cut.
+        threshold: an accuracy must exceed the best so far by more than this.
     """
 
     patience: int = 3
@@ -68,7 +68,7 @@ class Plateau(Schedule):
         self._number("threshold", least=0)
 
     def rate(self, base: float, step: int, steps_per_epoch: int, epochs: float, history: Sequence[float] = ()) -> float:
-        """``base factor^cuts``, counting the cuts that ``history`` calls for."""
+        """``base factor^cuts``, with the number of cuts that follow from ``history``."""
         best, waited, cuts = -math.inf, 0, 0
         for accuracy in history:
             if accuracy > best + self.threshold:
@@ -82,7 +82,7 @@ class Plateau(Schedule):
 
 @dataclass(frozen=True)
 class _Horizon(Schedule):
-    """A decay over ``length`` epochs; over the whole training when no length is given."""
+    """A decay over ``length`` epochs; over the whole training by default."""
 
     length: float | None = None
 
@@ -94,13 +94,13 @@ class _Horizon(Schedule):
         return self.length is None
 
     def _share(self, step: int, steps_per_epoch: int, epochs: float) -> float:
-        """The share t / T of the decay that has passed, at most 1."""
+        """The completed fraction t / T of the decay, at most 1."""
         return min(1.0, step / ((epochs if self.length is None else self.length) * steps_per_epoch))
 
 
 @dataclass(frozen=True)
 class Linear(_Horizon):
-    """Down to zero along a line, over ``length`` epochs (the whole training by default)."""
+    """Linear decay to zero over ``length`` epochs (the whole training by default)."""
 
     name: ClassVar[str] = "linear"
 
@@ -111,19 +111,19 @@ class Linear(_Horizon):
 
 @dataclass(frozen=True)
 class Exponential(_Horizon):
-    """Down by a factor e every ``length`` epochs (over the whole training by default)."""
+    """Exponential decay by a factor e every ``length`` epochs (over the whole training by default)."""
 
     name: ClassVar[str] = "exponential"
 
     def rate(self, base: float, step: int, steps_per_epoch: int, epochs: float, history: Sequence[float] = ()) -> float:
-        """``base exp(-t / T)``, going on beyond T."""
+        """``base exp(-t / T)``, also beyond T."""
         length = epochs if self.length is None else self.length
         return base * math.exp(-step / (length * steps_per_epoch))
 
 
 @dataclass(frozen=True)
 class Cosine(_Horizon):
-    """Down half a cosine wave from the base to ``low``, over ``length`` epochs (the whole training by default)."""
+    """Half a cosine wave from the base down to ``low`` over ``length`` epochs (the whole training by default)."""
 
     low: float = 0.0
     name: ClassVar[str] = "cosine"
@@ -140,12 +140,12 @@ class Cosine(_Horizon):
 
 @dataclass(frozen=True)
 class OneCycle(Schedule):
-    """Up to the base rate, then down far below where it began, in half cosine waves (Smith & Topin 2018).
+    """Up to the base rate, then down far below the initial rate, in half cosine waves (Smith & Topin 2018).
 
-    The same as torch's ``OneCycleLR(max_lr=base, cycle_momentum=False)`` over the whole training.
+    Equal to torch's ``OneCycleLR(max_lr=base, cycle_momentum=False)`` over the whole training.
 
     Args:
-        rise: share of the training that goes upwards.
+        rise: fraction of the training in which the rate rises.
         start_divisor: the first rate is base / start_divisor.
         end_divisor: the last rate is the first one / end_divisor.
     """

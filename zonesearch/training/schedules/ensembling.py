@@ -1,4 +1,4 @@
-"""Schedules made for several networks out of one training: snapshots, fast geometric ensembles, weight averaging."""
+"""Schedules that yield several networks from one training: snapshots, fast geometric ensembles, weight averaging."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Snapshot(Schedule):
         return True
 
     def falls(self, epochs: float) -> tuple[Fall, ...]:
-        """The cycles, the last one up to the end of the training."""
+        """The cycles; the last one ends with the training."""
         n = int(self.cycles)
         return tuple((epochs * i / n, epochs * (i + 1) / n) for i in range(n))
 
     def neighbours(self, epochs: float) -> Iterator[Schedule]:
-        """With other numbers of cycles."""
+        """Other numbers of cycles."""
         for cycles in sorted(range(1, math.floor(epochs) + 1), key=lambda n: (abs(n - self.cycles), -n)):
             yield replace(self, cycles=cycles)
 
@@ -47,10 +47,10 @@ class Snapshot(Schedule):
 
 @dataclass(frozen=True)
 class _FromCheckpoint(Schedule):
-    """A usual training for the share ``start`` of its budget, then something else.
+    """An ordinary training for the fraction ``start`` of its budget, then something else.
 
-    The budget is ``length`` epochs, the whole training when not given: training longer than the budget, with a given
-    length, adds to the part after ``start`` alone.
+    The budget is ``length`` epochs, by default the whole training. With a given length, a longer training only extends
+    the part after ``start``.
     """
 
     low: float
@@ -68,25 +68,23 @@ class _FromCheckpoint(Schedule):
         return epochs if self.length is None else self.length
 
     def _starts(self, start: float, epochs: float) -> list[float]:
-        """Shares of the budget that are whole epochs, the nearest to ``start`` first."""
+        """Fractions of the budget that are whole epochs, the closest to ``start`` first."""
         budget = self._budget(epochs)
         return [round(whole / budget, 4) for whole in nearest(start * budget) if whole < budget]
 
 
 @dataclass(frozen=True)
 class Swa(_FromCheckpoint):
-    """The rate under which weights are averaged (Izmailov et al. 2018): base, a line down, then constant or cycles.
+    """The schedule of SWA (Izmailov et al. 2018): base rate, linear decay, then constant or cycles.
 
-    The base until half of ``start``, along a line down to ``low`` at nine tenths of it, then ``low``; set once an
-    epoch, as published. With a ``cycle``, from ``start`` on the rate falls from ``high`` to ``low`` along a line
-    again and again.
+    The base rate until half of ``start``, linearly down to ``low`` at nine tenths of it, then ``low``; set once per
+    epoch, as published. With ``cycle``, from ``start`` on the rate repeatedly falls linearly from ``high`` to ``low``.
 
     Args:
-        low: absolute rate of the averaged part.
-        length: the budget in epochs; the whole training when not given.
-        start: share of the budget after which averaging begins.
-        cycle: length in epochs of the cycles after ``start``; constant when not given.
-        high: absolute rate at the start of each cycle; the base when not given.
+        low: absolute rate while weights are averaged.
+        start: fraction of the budget after which averaging begins.
+        cycle: length in epochs of the cycles after ``start``; by default the rate is constant.
+        high: absolute rate at the start of each cycle; by default the base.
     """
 
     start: float = 0.75
@@ -112,14 +110,14 @@ class Swa(_FromCheckpoint):
         return tuple(range(max(1, first), epochs + 1)) if self.cycle is None else ()
 
     def neighbours(self, epochs: float) -> Iterator[Schedule]:
-        """With a start and cycles of whole epochs."""
+        """A start and cycles at whole epochs."""
         if self.cycle is not None:
             for cycle in nearest(self.cycle):
                 for start in self._starts(self.start, epochs):
                     yield replace(self, cycle=cycle, start=start)
 
     def rate(self, base: float, step: int, steps_per_epoch: int, epochs: float, history: Sequence[float] = ()) -> float:
-        """The published line; in a cycle (1 - t) high + t low with t = (mod(i - 1, c) + 1) / c, i counted from 1."""
+        """The published decay; in a cycle (1 - t) high + t low with t = (mod(i - 1, c) + 1) / c, i counted from 1."""
         start = self.start * self._budget(epochs)
         after = step - round(start * steps_per_epoch)
         if self.cycle is not None and after >= 0:
@@ -131,16 +129,16 @@ class Swa(_FromCheckpoint):
 
 @dataclass(frozen=True)
 class Fge(_FromCheckpoint):
-    """Fast geometric ensembles (Garipov et al. 2018): from a checkpoint, triangles down and up again.
+    """Fast geometric ensembles (Garipov et al. 2018): triangular cycles from a checkpoint.
 
-    Until ``start`` the usual line down to a hundredth of the base, as published; then from ``high`` to ``low`` and
-    back within ``cycle`` epochs, a network stored at each minimum.
+    Until ``start`` the linear decay to a hundredth of the base, as published; then from ``high`` to ``low`` and back
+    within ``cycle`` epochs, with a network stored at each minimum.
 
     Args:
         low, high: absolute rates of the triangles.
         length: the budget in epochs; the whole training when not given.
         cycle: epochs of one triangle.
-        start: share of the budget after which they begin.
+        start: fraction of the budget after which the triangles begin.
     """
 
     high: float = 0.05
@@ -160,7 +158,7 @@ class Fge(_FromCheckpoint):
         return self._falls(self.start * self._budget(epochs) - half, self.cycle, epochs, half)
 
     def neighbours(self, epochs: float) -> Iterator[Schedule]:
-        """With a start after a whole epoch, and the middles of the triangles too."""
+        """A start and triangle midpoints at whole epochs."""
         for start in self._starts(self.start, epochs):
             yield replace(self, start=start)
         for half in nearest(self.cycle / 2):
@@ -179,5 +177,5 @@ class Fge(_FromCheckpoint):
 
 
 def _line_down(share: float, base: float, low: float) -> float:
-    """The base until half way, a line down to ``low`` at nine tenths, then ``low``."""
+    """The base until half way, linearly down to ``low`` at nine tenths, then ``low``."""
     return base + (low - base) * min(1.0, max(0.0, (share - 0.5) / 0.4))

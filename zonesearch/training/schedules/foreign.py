@@ -1,4 +1,4 @@
-"""A schedule of a plug-in that has a ``rate`` and little else, with the rest of the face that trainings ask for."""
+"""A plug-in's schedule that has little more than a ``rate``, with the rest of the interface added."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["Foreign", "adapted"]
 
 @dataclass(frozen=True)
 class Foreign(Schedule):
-    """What the plug-in does not say is taken as the safe case: its rate may change at every step, and it may look at
+    """For what the plug-in does not declare, the safe case is assumed: its rate may change at every step and depend on
     the length of the training.
 
     Args:
-        spec: as it is written in a study file; two with the same text are one schedule.
+        spec: as written in a study file; two with the same text are the same schedule.
         inner: the plug-in's own object.
     """
 
@@ -39,7 +39,7 @@ class Foreign(Schedule):
         return bool(getattr(self.inner, "uses_horizon", True))
 
     def store_points(self, epochs: int) -> tuple[int, ...] | None:
-        """Those of the plug-in; None where it has no cycles."""
+        """Those of the plug-in; None if it has no cycles."""
         points = getattr(self.inner, "store_points", None)
         found = None if points is None else points(epochs)
         return None if found is None else tuple(found)
@@ -53,7 +53,7 @@ class Foreign(Schedule):
 
 
 def adapted(made: Any, spec: str) -> Schedule:
-    """``made`` as a schedule: itself, or what a plug-in made with the whole face of one.
+    """``made`` as a schedule: itself, or a plug-in's object wrapped to have the whole interface.
 
     Raises:
         StudyError: it has no ``rate``.

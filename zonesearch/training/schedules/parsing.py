@@ -1,7 +1,7 @@
-"""Specifications of schedules as text.
+"""Schedule specifications as strings.
 
-The text is read by Python's own parser and only names, literals and calls of schedules are understood: nothing in it
-is executed.
+A string is read by Python's own parser, and only names, literals and calls of schedules are accepted: nothing is
+executed.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ _BUILT_IN: dict[str, type[Schedule]] = {cls.name: cls for cls in _CLASSES}
 
 
 def known_schedules() -> tuple[str, ...]:
-    """The names of all schedules: those here, and plug-ins of the entry-point group ``zonesearch.schedules``."""
+    """The names of all schedules: built-in ones, and plug-ins of the entry-point group ``zonesearch.schedules``."""
     return (*_BUILT_IN, *(name for name in registered("schedules") if name not in _BUILT_IN))
 
 
 def ships(name: str) -> bool:
-    """Whether the schedule of this name is one of those here, and no plug-in's."""
+    """Whether the schedule of this name is built in."""
     return name in _BUILT_IN
 
 
 def _made_by(name: str, spec: str) -> Any:
-    """What makes the schedule of this name.
+    """The class or function that makes the schedule of this name.
 
     Raises:
         StudyError: there is none, or the plug-in cannot be imported.
@@ -61,10 +61,10 @@ def _made_by(name: str, spec: str) -> Any:
 
 @cache
 def parse(spec: str) -> Schedule:
-    """The schedule that ``spec`` describes; arguments by name or by place.
+    """The schedule that ``spec`` describes; arguments may be positional or named.
 
     Raises:
-        StudyError: naming the schedule or argument that is unknown, missing or out of range, and the nearest right one.
+        StudyError: naming the schedule or argument that is unknown, missing or out of range, and the closest valid one.
 
     >>> str(parse("warmup(5, then=step(every=7))"))
     'warmup(epochs=5, then=step(every=7, factor=0.5))'

@@ -1,4 +1,4 @@
-"""The rates of a schedule before anything trains."""
+"""The rates of a schedule before anything is trained."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def preview(
 
     Args:
         schedule, epochs, steps_per_epoch, base: as in :meth:`Schedule.rate`.
-        history: validation accuracies to suppose, one an epoch, for schedules that read them; without any, no epoch is
-            supposed to be a disappointment.
+        history: assumed validation accuracies, one per epoch, for schedules that read them; by default every epoch is
+            an improvement.
     """
     return [
         schedule.rate(base, step, steps_per_epoch, epochs, history[: step // steps_per_epoch])
@@ -36,11 +36,11 @@ class Preview:
 
     Args:
         schedule: the full specification, with every argument.
-        epochs, steps_per_epoch, learning_rate: what it was asked for; the rate is the base.
+        epochs, steps_per_epoch, learning_rate: as given; the rate is the base.
         learning_rates: one per step.
-        note: what the rates do not show.
-        members: the epochs, counted from 1, after which an average or ensemble takes a member; empty where the schedule
-            leaves that to ``[averaging]``, or its cycles do not end with an epoch.
+        note: a remark on what the rates do not show.
+        members: the epochs, counted from 1, after which an average or ensemble takes a member; empty if the schedule
+            leaves them to ``[averaging]``, or its cycles do not end with an epoch.
     """
 
     schedule: str
@@ -56,7 +56,7 @@ class Preview:
         """The preview of a specification.
 
         Raises:
-            StudyError: for a specification that cannot be read, or numbers that make no training.
+            StudyError: the specification cannot be read, or the numbers make no sense.
         """
         schedule = parse(spec)
         for name, value in (("epochs", epochs), ("steps per epoch", steps_per_epoch)):
@@ -71,7 +71,7 @@ class Preview:
         found: tuple[int, ...] = ()
         try:
             found = members(schedule, epochs, steps_per_epoch, learning_rate) or ()
-        except StudyError as error:  # a matter of [averaging] alone: without it the rates are as good as any
+        except StudyError as error:  # only matters for [averaging]: without it the rates are fine
             note = f"[averaging] refuses it: {error}"
         return cls(str(schedule), epochs, steps_per_epoch, learning_rate, rates, note, found)
 

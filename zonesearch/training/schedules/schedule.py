@@ -1,4 +1,4 @@
-"""The face of every schedule."""
+"""The interface of schedules."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from zonesearch.errors import StudyError
 __all__ = ["Fall", "Schedule", "nearest"]
 
 Fall = tuple[float, float]
-"""Where a fall of the rate begins and where it ends, in epochs."""
+"""Beginning and end of a fall of the rate, in epochs."""
 
 
 class Schedule(ABC):
     """A learning rate as a pure function of the step. Implementations are frozen dataclasses.
 
     Attributes:
-        name: under which study files know it.
-        within_epoch: whether the rate may change from step to step; when not, once an epoch is enough to ask.
-        uses_history: whether the validation accuracies so far are read.
-        uses_base: whether the recipe's own learning rate is read.
+        name: in study files.
+        within_epoch: whether the rate may change within an epoch.
+        uses_history: whether it reads the validation accuracies so far.
+        uses_base: whether it uses the recipe's own learning rate.
     """
 
     name: ClassVar[str]
@@ -39,38 +39,38 @@ class Schedule(ABC):
             base: the recipe's own learning rate.
             step: 0 for the first step of the training.
             steps_per_epoch: optimizer steps in one epoch.
-            epochs: the horizon: the length of the whole training.
-            history: validation of every epoch that is finished, as a score: larger is better. It is the accuracy, or
-                the metric in its place, with its sign turned where that is to be minimized.
+            epochs: the horizon, i.e. the length of the whole training.
+            history: validation score of every finished epoch; larger is better. It is the accuracy or the metric in its
+                place, negated if that is minimized.
         """
 
     @property
     def uses_horizon(self) -> bool:
-        """Whether the rates of the first epochs depend on how long the training will be.
+        """Whether the rates of the first epochs depend on the length of the training.
 
-        If so, a training of 80 epochs does not answer for one of 40.
+        If so, a training of 80 epochs does not contain one of 40.
         """
         return False
 
     def falls(self, epochs: float) -> tuple[Fall, ...] | None:
         """The falls of the rate, each from its peak to the low end, where an average or ensemble takes a member.
 
-        In epochs, fractions allowed, ascending, the low ends above 0 and up to ``epochs``; None for a schedule without
-        cycles. Which whole epochs come near enough is said by :func:`~zonesearch.training.schedules.members.members`.
+        In epochs, fractions allowed, ascending, with low ends above 0 and up to ``epochs``; None for a schedule without
+        cycles. :func:`~zonesearch.training.schedules.members.members` finds the whole epochs that are close enough.
         """
         return None
 
     def store_points(self, epochs: int) -> tuple[int, ...] | None:
-        """The epochs, counted from 1, after which a member is taken, where a schedule without cycles names them."""
+        """The epochs, counted from 1, after which a member is taken, if a schedule without cycles specifies them."""
         return None
 
     @property
     def has_members(self) -> bool:
-        """Whether the schedule says itself after which epochs an average or ensemble takes a member."""
+        """Whether the schedule itself specifies the epochs after which an average or ensemble takes a member."""
         return self.falls(1.0) is not None or self.store_points(1) is not None
 
     def neighbours(self, epochs: float) -> Iterator[Schedule]:
-        """The same schedule with cycles that end with an epoch, the nearest first; nothing where there are none."""
+        """The same schedule with cycles that end with an epoch, the closest first; empty if there are none."""
         yield from ()
 
     def __str__(self) -> str:
@@ -86,13 +86,13 @@ class Schedule(ABC):
 
     @staticmethod
     def _falls(first: float, period: float, epochs: float, fall: float) -> tuple[Fall, ...]:
-        """Cycles of ``period`` that begin at ``first`` and whose rate falls during their last ``fall`` epochs."""
+        """Cycles of length ``period`` from ``first`` on, whose rate falls during their last ``fall`` epochs."""
         n = max(0, math.floor((epochs - first) / period + 1e-9))
         return tuple((first + (i + 1) * period - fall, first + (i + 1) * period) for i in range(n))
 
     def _number(self, argument: str, *, above: float = -math.inf, least: float = -math.inf, most: float = math.inf,
                 optional: bool = False) -> None:  # fmt: skip
-        """Check that an argument is a finite number in its range.
+        """Check that an argument is a finite number within its range.
 
         Raises:
             StudyError: naming the schedule, the argument and what it must be.
@@ -108,6 +108,6 @@ class Schedule(ABC):
 
 
 def nearest(value: float, n: int = 10) -> list[int]:
-    """The ``n`` whole numbers from 1 on that lie nearest to ``value``, the nearest first and the larger of equals."""
+    """The ``n`` positive integers closest to ``value``, the closest first and the larger of ties first."""
     around = range(max(1, math.floor(value) - n), math.ceil(value) + n + 1)
     return sorted(around, key=lambda whole: (abs(whole - value), -whole))[:n]

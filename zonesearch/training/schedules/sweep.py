@@ -1,4 +1,4 @@
-"""The schedule of a range test: every step a higher rate."""
+"""The schedule of a range test, which raises the rate at every step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Sweep(Schedule):
     """From ``low`` to ``high`` within ``n_steps`` steps, by equal factors or equal steps.
 
     A training under it is a range test: it ends with the last of these steps, and its curve holds the loss of each.
-    Both rates replace the recipe's own, and so are tied to the batch as that is.
+    Both rates replace the recipe's own and are subject to the same batch rule.
     """
 
     low: float = 1e-6
@@ -35,16 +35,16 @@ class Sweep(Schedule):
         """All its rates, shape (n_steps,).
 
         Raises:
-            StudyError: when the arguments make no sweep.
+            StudyError: the arguments do not make a sweep.
         """
         return list(_rates(self))
 
     def times(self, tie: float) -> Sweep:
-        """The sweep with every rate multiplied: what the batch rule makes of them."""
+        """The sweep with every rate multiplied, as by the batch rule."""
         return self if tie == 1 else replace(self, low=self.low * tie, high=self.high * tie)
 
     def rate(self, base: float, step: int, steps_per_epoch: int, epochs: float, history: Sequence[float] = ()) -> float:
-        """``low (high / low)^(t / (n_steps - 1))``, or the same along a line; ``high`` beyond."""
+        """``low (high / low)^(t / (n_steps - 1))``, or the linear equivalent; ``high`` afterwards."""
         return _rates(self)[min(step, self.n_steps - 1)]
 
 

@@ -1,4 +1,4 @@
-"""A gentle start before any other schedule."""
+"""A warm-up before any other schedule."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ __all__ = ["Warmup"]
 
 @dataclass(frozen=True)
 class Warmup(Schedule):
-    """Rise along a line to the first rate of ``then``, which begins when the warm-up ends (Goyal et al. 2017).
+    """Rise linearly to the first rate of ``then``, which begins when the warm-up ends (Goyal et al. 2017).
 
-    ``then`` counts its epochs, and what it reads of the accuracies, from the end of the warm-up; its horizon is the
-    rest of the training.
+    ``then`` counts epochs and accuracies from the end of the warm-up; its horizon is the rest of the training.
     """
 
     epochs: float = 1
@@ -51,17 +50,17 @@ class Warmup(Schedule):
         return self.then.uses_horizon
 
     def falls(self, epochs: float) -> tuple[Fall, ...] | None:
-        """Those of ``then``, moved by the warm-up."""
+        """Those of ``then``, shifted by the warm-up."""
         falls = self.then.falls(max(0.0, epochs - self.epochs))
         return falls and tuple((peak + self.epochs, low + self.epochs) for peak, low in falls)
 
     def store_points(self, epochs: int) -> tuple[int, ...] | None:
-        """Those of ``then``, moved by the warm-up; where that ends within an epoch, to the end of it."""
+        """Those of ``then``, shifted by the warm-up, rounded up to a whole epoch."""
         points = self.then.store_points(max(0, math.floor(epochs - self.epochs)))
         return points and tuple(math.ceil(point + self.epochs) for point in points)
 
     def neighbours(self, epochs: float) -> Iterator[Schedule]:
-        """With a warm-up of whole epochs, and those of ``then``."""
+        """A warm-up of whole epochs, with the neighbours of ``then``."""
         for whole in nearest(self.epochs, 2):
             rest = max(1.0, epochs - whole)
             for then in (self.then, *self.then.neighbours(rest)):

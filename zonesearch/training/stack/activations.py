@@ -1,6 +1,6 @@
-"""Activations with their derivatives, written so that nothing is allocated: torch's own kernels, ``out=`` given.
+"""Activations and their derivatives without allocation: torch's own kernels with ``out=``.
 
-Each takes its input z in place or beside it, and its backward turns the gradient of the output into that of z.
+Each works in place or writes to another buffer; its backward turns the gradient of the output into that of the input z.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Which trainings become one stack: a function of the set of trainings alone, so that every machine forms the same.
+"""Which trainings form a stack: a function of the set of trainings alone, so that every machine forms the same stacks.
 
-Members of a stack share the data, the batches and the optimizer; widths, seeds, rates and schedules are their own. A
-stack is bounded on three sides: by the time it takes compared with all that is wanted (so that several workers have
-work), by its memory, and by how much of it a processor's cache holds (beyond that, one product for many networks is
-no quicker than one for each). These limits are a processor's, and the same on every machine: by them work is dealt
-among shards. A machine with a GPU puts what falls to it together anew, by its own (:mod:`zonesearch.training.gpu`).
+Members of a stack share the data, the batches and the optimizer; widths, seeds, rates and schedules may differ. The
+size of a stack is limited in three ways: by its time as a fraction of all the work (so that several workers have work),
+by its memory, and by what fits in a CPU's cache (beyond that, one product for many networks is no faster than one for
+each). These limits are meant for CPUs and are the same on every machine, since work is assigned to shards by them. A
+machine with a GPU regroups its own jobs by its own limits (:mod:`zonesearch.training.gpu`).
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from zonesearch.training.settings import Settings
 
 __all__ = ["Limits", "group", "kind_of", "stack_bytes"]
 
-_SHARES = 8, 64  # of all the work: a stack takes no more than an eighth, and when that is long a sixty-fourth
+_SHARES = 8, 64  # of all the work: a stack takes at most an eighth, or a sixty-fourth if that is long
 _SECONDS = 60.0  # is long
-_SHORT = 2.0  # seconds: cutting a stack finer than this costs more than an idle worker does
-_PARAMETERS = 4_000_000  # in one stack, more than one member
-_BYTES = 2_000_000_000  # of a stack in memory
+_SHORT = 2.0  # seconds: splitting a stack finer than this costs more than an idle worker does
+_PARAMETERS = 4_000_000  # in a stack of more than one member
+_BYTES = 2_000_000_000  # memory of a stack
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How large a stack of more than one member may become.
+    """The largest size of a stack with more than one member.
 
     Args:
-        seconds: its cost, in the unit of the costs that :func:`group` is told.
+        seconds: its cost, in the unit of the costs passed to :func:`group`.
         parameters: weights and biases of all members.
-        n_bytes: of memory, as :func:`stack_bytes` counts.
+        n_bytes: memory, as estimated by :func:`stack_bytes`.
     """
 
     seconds: float
@@ -41,21 +41,21 @@ class Limits:
 
     @classmethod
     def of_processor(cls, total: float) -> Limits:
-        """The same on every machine.
+        """The limits for CPUs, the same on every machine.
 
         Args:
-            total: cost of all that is wanted, whether it can be stacked or not.
+            total: cost of all wanted trainings, stackable or not.
         """
         longest = max(_SHORT, min(total / _SHARES[0], max(total / _SHARES[1], _SECONDS)))
         return cls(longest, _PARAMETERS, _BYTES)
 
 
 def kind_of(settings: Settings, is_large: bool = False) -> tuple[Any, ...]:
-    """What the members of a stack have in common.
+    """What the members of a stack must have in common.
 
     Args:
-        settings: with the number of epochs between evaluations.
-        is_large: tells what ``auto`` may compute in bfloat16 apart.
+        settings: with the number of epochs between evaluations filled in.
+        is_large: separates trainings that ``auto`` may compute in bfloat16.
     """
     network, training = settings.network, settings.training
     return (
@@ -72,8 +72,8 @@ def kind_of(settings: Settings, is_large: bool = False) -> tuple[Any, ...]:
 
 
 def stack_bytes(settings: Settings, n_parameters: int) -> int:
-    """About what one member takes: weights, gradients, the optimizer's buffers and the best weights so far, and the
-    values of its neurons for a batch, forward and back.
+    """Estimated memory of one member: weights, gradients, the optimizer's buffers, the best weights so far, and the
+    activations and their gradients for a batch.
     """
     width = 8 if settings.training.precision == "float64" else 4
     return width * (6 * n_parameters + 6 * sum(settings.network.hidden) * max(settings.training.batch, 4096))
@@ -89,14 +89,14 @@ def group(
     """Split stackable trainings into stacks.
 
     Args:
-        wanted: with their settings.
+        wanted: trainings with their settings.
         cost: of one training, in seconds.
         n_parameters: of the network with these settings.
         limits: of a stack.
-        is_large: whether a training may be computed in another precision than the small ones (``auto``).
+        is_large: whether a training may be computed in a different precision than small ones (``auto``).
 
     Returns:
-        The members of each stack: those of equal widths together, all seeds of one setting as far as they fit.
+        The members of each stack: equal widths together, and all seeds of one setting as far as they fit.
     """
     kinds: dict[tuple[Any, ...], list[tuple[Training, Settings]]] = {}
     for training, settings in wanted:

@@ -14,12 +14,12 @@ from zonesearch.training.stack.network import Norm, infer
 
 __all__ = ["judge", "losses"]
 
-_AT_ONCE = 8_000_000  # numbers of a hidden layer: more do not stay in the cache
+_AT_ONCE = 8_000_000  # values of a hidden layer: more do not stay in the cache
 _LEAST, _MOST = 128, 4096  # examples
 
 
 def losses(scores: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of each example: scores of shape (..., classes, n), labels (..., n) that fit by broadcasting."""
+    """Cross-entropy of each example: scores of shape (..., classes, n), labels (..., n), with broadcasting."""
     shape = (*scores.shape[:-2], 1, scores.shape[-1])
     mine = scores.gather(-2, labels.unsqueeze(-2).expand(shape)).squeeze(-2)
     return scores.logsumexp(-2) - mine
@@ -29,7 +29,7 @@ def losses(scores: Tensor, labels: Tensor) -> Tensor:
 def judge(
     layout: Layout, weights: Tensor, norms: Sequence[Norm], activation: Activation, inputs: Tensor, labels: Tensor
 ) -> tuple[list[float], list[float], list[bytes]]:
-    """Mean loss and accuracy of each member, and its right answers, an example a bit; in the order of the rows."""
+    """Mean loss and accuracy of each member, and its correct answers, one bit per example; in the order of the rows."""
     loss = torch.zeros(layout.n_members, dtype=torch.float64, device=labels.device)
     right = []
     n = min(_MOST, max(_LEAST, _AT_ONCE // (layout.n_seeds * layout.n_neurons)))

@@ -1,9 +1,9 @@
-"""Where the numbers of a stack lie: networks of several widths and seeds in one flat buffer.
+"""The memory layout of a stack: networks of several widths and seeds in one flat buffer.
 
-A stack is a product: ``n_seeds`` seeds, each seeing its own order of the data, times columns, networks with widths and
-settings of their own. The members of one seed see the same batch, so their first layers are one matrix; columns of
-equal widths are a *block*, whose further layers are one batched matrix. All of it lies in one buffer, so that one
-pass of the optimizer updates every member.
+A stack is a product of ``n_seeds`` seeds, each with its own order of the data, and columns, networks with their own
+widths and settings. The members of one seed see the same batch, so their first layers form one matrix; columns of equal
+widths form a *block*, whose further layers form batched matrices. Everything is in one buffer, so that one pass of the
+optimizer updates every member.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from torch import Tensor
 
 __all__ = ["Block", "Layout", "Slot"]
 
-_ALIGN = 16  # numbers: 64 bytes of float32, a cache line
+_ALIGN = 16  # values: 64 bytes of float32, a cache line
 
 
 @dataclass(frozen=True)
 class Slot:
-    """One tensor in a flat buffer, from number ``offset`` on; its first dimension is the seed."""
+    """One tensor in a flat buffer, starting at element ``offset``; its first dimension is the seed."""
 
     offset: int
     shape: tuple[int, ...]
@@ -43,11 +43,11 @@ class Block:
 
     Args:
         widths: of their hidden layers.
-        n_columns: how many.
-        column: the number of the first.
-        neuron: where its first neuron lies in the joined first layer.
-        layers: behind the first one, for each layer (weight, bias), the output layer last.
-        norms: for each hidden layer behind the first, (scale, shift); none without batch norm.
+        n_columns: number of columns.
+        column: index of the first one.
+        neuron: index of its first neuron in the joined first layer.
+        layers: (weight, bias) of each layer after the first, with the output layer last.
+        norms: (scale, shift) of each hidden layer after the first; empty without batch norm.
     """
 
     widths: tuple[int, ...]
@@ -69,7 +69,7 @@ class Layout:
 
     Args:
         n_seeds: number of seeds.
-        widths: for each column the widths of its hidden layers; all columns have equally many.
+        widths: for each column the widths of its hidden layers; all columns have the same number of layers.
         n_inputs, n_classes: of all members.
         batch_norm: whether hidden layers are normalised.
     """
@@ -90,7 +90,7 @@ class Layout:
 
     @property
     def n_neurons(self) -> int:
-        """Of the joined first layer, per seed."""
+        """Neurons of the joined first layer, per seed."""
         return sum(widths[0] for widths in self.widths)
 
     @cached_property
@@ -102,8 +102,8 @@ class Layout:
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
-        """The columns, equal ones that can be one batched matrix together."""
-        # Several blocks of several seeds are not evenly spaced in the first layer: then each column is its own block.
+        """The columns, grouped into blocks that can be batched matrices."""
+        # With several blocks and seeds, columns are not evenly spaced in the first layer: each is its own block.
         joinable = self.n_seeds == 1 or len(set(self.widths)) == 1
         blocks: list[Block] = []
         end, column, neuron = self.first[-1].end, 0, 0
@@ -139,13 +139,13 @@ class Layout:
 
     @property
     def by_seed(self) -> tuple[int, int, int]:
-        """How the members' rows (of scores) unfold: (outer, seeds, inner); one of outer and inner is 1."""
+        """The shape of the members' rows (of scores): (outer, seeds, inner); either outer or inner is 1."""
         if len(self.blocks) == 1 and self.n_seeds > 1:
             return 1, self.n_seeds, self.n_columns
         return self.n_columns, self.n_seeds, 1
 
     def row(self, seed: int, column: int) -> int:
-        """Where the scores of a member lie among those of all."""
+        """The row of a member in the scores of all."""
         outer, n_seeds, inner = self.by_seed
         return seed * inner + column if outer == 1 else column * n_seeds + seed
 
@@ -162,7 +162,7 @@ class Layout:
         return ordered
 
     def members(self, flat: Tensor, places: Sequence[tuple[int, int]]) -> list[Tensor]:
-        """The parameters of several members one after the other; ``flat`` itself when it is all of them."""
+        """The parameters of several members, concatenated; ``flat`` itself if that is all of them."""
         if len(places) == self.n_members:
             return [flat]
         return [tensor for seed, column in places for tensor in self.member(flat, seed, column)]

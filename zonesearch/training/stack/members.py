@@ -1,4 +1,4 @@
-"""A member of a stack: one training, with all that is its own."""
+"""A member of a stack: one training and its state."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Snapshot:
 
     @torch.no_grad()
     def module(self, settings: Settings, data: Split) -> nn.Module:
-        """The network with these weights, in eval mode, on the device of the data."""
+        """A network with these weights, in eval mode, on the device of the data."""
         device = data.train[0].device
         with torch.random.fork_rng(devices=[]):
             network = build(settings.network, data.shape, data.n_outputs)
@@ -56,18 +56,18 @@ class Member:
     """One training under way.
 
     Args:
-        training, settings: what was asked for.
-        schedule: of its learning rate, which moves ``base``.
+        training, settings: of the member.
+        schedule: of its learning rate, relative to ``base``.
         stopping: when it ends early.
-        dropout: its random stream; None where it drops nothing.
-        curve: what was noted after each epoch.
+        dropout: its random stream; None without dropout.
+        curve: recorded after each epoch.
         tested: the weights that the test split would see.
-        right: which validation examples were answered rightly at the best epoch so far, a bit each.
-        seconds: its share of the time so far.
+        right: which validation examples were correct at the best epoch so far, one bit each.
+        seconds: its share of the elapsed time.
         state: ``running`` until it has ended.
-        every: after every how many epochs it is evaluated.
-        passing: (curve, tested, right) as a longer training has them that is not evaluated where this one ends; None
-            where it is.
+        every: number of epochs between evaluations.
+        passing: (curve, tested, right) of a longer training that is not evaluated at the epoch at which this one ends;
+            None if it is.
     """
 
     training: Training
@@ -94,22 +94,22 @@ class Member:
 
     @property
     def n_epochs(self) -> int:
-        """How many are finished."""
+        """Number of finished epochs."""
         return len(self.curve["validation_accuracy"])
 
     @property
     def stopped(self) -> bool:
-        """Whether early stopping says that it ends here, however long it was to be."""
+        """Whether early stopping ends it here, whatever its length."""
         curve = self.curve
         return self.stopping is not None and self.stopping.stops(curve["validation_accuracy"], curve["validation_loss"])
 
     @property
     def column(self) -> tuple[Any, ...]:
-        """What members of one column share: everything but the seed, and the length."""
+        """What members of one column share: everything except the seed and the length."""
         return self.training.identity[0]
 
     def network(self, data: Split, study_seed: int) -> nn.Module:
-        """A fresh network with the weights of its seed, the same as the reference loop's; sets the dropout's stream."""
+        """A fresh network with the same initial weights as in the reference loop; sets the dropout stream."""
         device, seed = data.train[0].device, self.training.seed
         torch.manual_seed(stream_seed(study_seed, "weights", seed))
         network = build(self.settings.network, data.shape, data.n_outputs)
@@ -118,18 +118,18 @@ class Member:
 
     @property
     def is_due(self) -> bool:
-        """Whether it is to be evaluated after the epoch under way."""
+        """Whether to evaluate it after the current epoch."""
         return is_evaluated(self.n_epochs + 1, self.every, self.training.epochs, self.stopping)
 
     def note(self, trained: Sequence[float], validated: Sequence[float] | None) -> bool:
-        """Note an epoch; end the training where that is due.
+        """Record an epoch; ends the training if it is due.
 
         Args:
             trained: training accuracy and loss, and the learning rate.
-            validated: accuracy and loss; None where it is not evaluated: the last ones stand on.
+            validated: accuracy and loss; None without an evaluation: the last values are repeated.
 
         Returns:
-            Whether validation was never better. A loss that is not finite is not noted and ends the training.
+            Whether validation is the best so far. A loss that is not finite is not recorded and ends the training.
         """
         if not all(map(math.isfinite, (*(validated or ()), *trained))) or (validated and not is_usable(validated[0])):
             self.state = "diverged"
@@ -155,10 +155,9 @@ class Member:
 
 
 def products(members: Iterable[Member]) -> list[list[list[Member]]]:
-    """Members as products of seeds and columns: for each product the seeds' rows of equally many columns.
+    """Members as products of seeds and columns: for each product, one row of columns per seed.
 
-    Columns come in the order of their widths, so that equal ones are neighbours. Members that stand at different
-    epochs are kept apart.
+    Columns are sorted by width, so that equal ones are adjacent. Members at different epochs are kept apart.
     """
     columns: dict[tuple[Any, ...], list[Member]] = {}
     for member in members:

@@ -1,8 +1,8 @@
-"""A stack's forward and backward pass, written out by hand.
+"""A stack's forward and backward pass, written by hand.
 
-Matrices lie with features first, (seed, neuron, example): the members' neurons are then contiguous, and for small
-batches the products are two to three times quicker than with examples first. Everything is written into buffers that
-were made once for a batch size; nothing is allocated while training.
+Matrices have features first, (seed, neuron, example): the members' neurons are then contiguous, and for small batches
+products are two to three times as fast as with examples first. Everything is written into buffers that are allocated
+once per batch size; nothing is allocated during training.
 
 With g the gradient of the mean loss by the scores, softmax(scores) - onehot over the batch size, a layer
 z = W x + b, h = f(z) has dW = dz x', db = sum dz, dx = W' dz, dz = f'(z) dh (Rumelhart, Hinton & Williams 1986).
@@ -21,7 +21,7 @@ from zonesearch.training.stack.layout import Block, Layout
 
 __all__ = ["Network", "Norm", "infer", "make_norms"]
 
-_EPS = 1e-5  # of torch's batch norm
+_EPS = 1e-5  # torch's batch-norm default
 _MOMENTUM = 0.1
 
 
@@ -36,7 +36,7 @@ class Norm:
         self._centred = self._deviation = torch.empty(0)
 
     def forward(self, z: Tensor) -> Tensor:
-        """Normalise z, (n, neurons, batch), by its own statistics; notes the running ones."""
+        """Normalise z, (n, neurons, batch), by batch statistics; updates the running ones."""
         n = z.shape[-1]
         variance, mean = torch.var_mean(z.to(self.mean.dtype), -1, correction=0)
         self.mean.lerp_(mean, _MOMENTUM)
@@ -65,8 +65,8 @@ class _Hidden:
     Args:
         parameters, gradients: (weight, bias) views of shapes (n, neurons, inputs) and (n, neurons).
         norm: batch norm before the activation.
-        mask: of shape (n, neurons, batch), what dropout multiplies by; None without.
-        d: where the gradient of the output is written.
+        mask: factors of dropout, of shape (n, neurons, batch); None without dropout.
+        d: buffer for the gradient of the output.
     """
 
     def __init__(
@@ -119,11 +119,11 @@ class Network:
 
     Args:
         layout: of the members.
-        weights, gradients: flat buffers in the type that products are computed in.
+        weights, gradients: flat buffers in the type of the products.
         norms: of the joined first layer, then of each block's further hidden layers.
         activation: of all hidden layers.
         batch: examples per seed.
-        dropout: whether there are masks to fill (``masks``) before each pass.
+        dropout: whether ``masks`` must be filled before each pass.
     """
 
     def __init__(
@@ -162,14 +162,14 @@ class Network:
             block.forward(scores)
 
     def backward(self) -> None:
-        """All gradients, from that of the scores in ``g``."""
+        """Compute all gradients from that of the scores in ``g``."""
         for block in self._blocks:
             block.backward()
         self._first.backward(self._x)
 
 
 class _BlockPass:
-    """What lies behind the first layer for the columns of a block."""
+    """The layers after the first one, for the columns of a block."""
 
     def __init__(
         self,
@@ -247,7 +247,7 @@ def make_norms(layout: Layout, weights: Tensor, gradients: Tensor) -> list[Norm]
 
 
 def infer(layout: Layout, weights: Tensor, norms: Sequence[Norm], activation: Activation, inputs: Tensor) -> Tensor:
-    """Scores of all members without dropout, with running statistics: (members, classes, examples).
+    """Scores of all members in eval mode: (members, classes, examples).
 
     Args:
         inputs: of shape (examples, inputs), the same for all members.

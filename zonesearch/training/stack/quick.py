@@ -1,9 +1,10 @@
-"""The same passes for small networks through numpy, on the very buffers that torch trains.
+"""The same passes for small networks with numpy, on the same buffers that torch trains.
 
-A step of a network of 64 neurons on 4 examples is some twenty library calls whose arithmetic takes a microsecond
-together. A call of torch costs three to five microseconds, one of numpy half of one, so small stacks take less than
-half the time this way (``docs/performance.md``). The arithmetic is that of :mod:`zonesearch.training.stack.network`,
-to which results are equal but for rounding. Only what is plain is here: no batch norm, no dropout, relu and tanh.
+A step of a network of 64 neurons on 4 examples consists of some twenty library calls whose arithmetic takes a
+microsecond altogether. A torch call costs three to five microseconds, a numpy call half a microsecond, so small stacks
+take less than half the time this way (``docs/performance.md``). The arithmetic is that of
+:mod:`zonesearch.training.stack.network`, and results agree within rounding. Only the plain case is supported: relu and
+tanh, no batch norm, no dropout.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ __all__ = ["Quick", "is_quick"]
 
 Numbers = NDArray[np.floating]
 
-_MOST = 1_000_000  # multiplications of a forward pass: beyond, torch's products win more than its calls cost
-_NARROW, _MOST_NARROW = 8, 8_000_000  # batches of so few examples, where numpy's products keep up for longer
+_MOST = 1_000_000  # multiplications per forward pass: beyond this, torch's faster products outweigh its calls
+_NARROW, _MOST_NARROW = 8, 8_000_000  # for small batches, with which numpy's products keep up longer
 
 
 @dataclass(frozen=True)
 class _Activation:
-    """``forward(z)`` in place; ``backward(d, a, free)`` turns d into the gradient of z, with a buffer to use."""
+    """``forward(z)`` in place; ``backward(d, a, free)`` turns d into the gradient of z, using the buffer ``free``."""
 
     forward: Callable[[Numbers], object]
     backward: Callable[[Numbers, Numbers, Numbers], object]
@@ -52,7 +53,7 @@ _ACTIVATIONS = {
 
 
 def is_quick(layout: Layout, weights: Tensor, activation: str, batch: int, dropout: bool) -> bool:
-    """Whether a stack takes this road for batches of so many examples: by sizes alone, never by a clock."""
+    """Whether a stack uses numpy at this batch size: decided by sizes alone, never by measured time."""
     return (
         not dropout
         and not layout.batch_norm
@@ -99,11 +100,11 @@ class Quick:
         """Scores and gradients of a batch.
 
         Args:
-            chosen: which examples, (seeds x batch,).
-            wanted: one for the class of each example and zero for the others, as the scores unfold by seeds.
-            scores: of shape (members, classes, batch), are written.
+            chosen: indices of the examples, (seeds x batch,).
+            wanted: one-hot targets, in the layout of the scores by seed.
+            scores: output, of shape (members, classes, batch).
         """
-        self._inputs.take(chosen, 0, out=self._x, mode="clip")  # the quick mode; every index is within bounds
+        self._inputs.take(chosen, 0, out=self._x, mode="clip")  # the fast mode; every index is within bounds
         self._first.forward()
         for block in self._blocks:
             block.forward(scores)
@@ -121,11 +122,11 @@ class Quick:
 
 
 class _Layer:
-    """A linear layer, and an activation behind it where there is one.
+    """A linear layer, followed by an activation if there is one.
 
     Args:
         parameters: weight (n, neurons, inputs) and bias (n, neurons), and their gradients.
-        inputs: (n, inputs, batch), in the buffer where they will stand.
+        inputs: (n, inputs, batch), the buffer that will hold them.
         activation: by name; None for the scores.
     """
 
@@ -141,7 +142,7 @@ class _Layer:
         self._free: Numbers = np.empty(shape, self._weight.dtype)
 
     def forward(self, out: Numbers | None = None) -> None:
-        """Write ``h``, or ``out`` in its place."""
+        """Write ``h``, or ``out`` instead."""
         h = self.h if out is None else out
         np.matmul(self._weight, self._inputs, out=h)
         np.add(h, self._bias, out=h)
@@ -161,7 +162,7 @@ class _Layer:
 
 
 class _Rest:
-    """What lies behind the first layer for the columns of a block."""
+    """The layers after the first one, for the columns of a block."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What a stack can train; everything else trains in the reference loop."""
+"""What a stack can train; everything else is trained in the reference loop."""
 
 from __future__ import annotations
 

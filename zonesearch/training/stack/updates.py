@@ -1,7 +1,7 @@
-"""The optimizer's step for all members of a stack at once: torch's own arithmetic, over flat buffers.
+"""The optimizer's step for all members of a stack at once: torch's own arithmetic on flat buffers.
 
-The reference builds torch's optimizers; these functions do the same sums on the stack's buffers, without torch's
-bookkeeping around them: a fused pass where torch has one, otherwise in-place operations in torch's order.
+The reference loop uses torch's optimizers; these functions do the same arithmetic on the stack's buffers, without
+torch's bookkeeping: in a fused pass if torch has one, otherwise by in-place operations in torch's order.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ Rate = float | Tensor
 
 @dataclass
 class Count:
-    """The number of a step, counted from 1, also where the optimizer's kernel reads it: nothing is copied there.
+    """The number of a step, counted from 1, also on the device, where the optimizer's kernel reads it without a copy.
 
     Args:
         on_device: a scalar of float32.
-        number: the same.
+        number: the same on the host.
     """
 
     on_device: Tensor
     number: int = 0
 
     def set(self, number: int) -> None:
-        """Say another one."""
+        """Set the number."""
         self.number = number
         self.on_device.fill_(number)
 
@@ -47,10 +47,10 @@ class Update:
     """An optimizer.
 
     Args:
-        n_buffers: how many numbers it remembers for each parameter.
-        step: (parameters, gradients, for each buffer its tensors, settings, rate, step): updates in place. The
-            step counts from 1. ``rate`` replaces the settings' own learning rate.
-        takes_tensors: whether ``rate`` may also be a scalar of float32 on the device of the weights.
+        n_buffers: number of state values per parameter.
+        step: called with (parameters, gradients, the tensors of each buffer, settings, rate, step), updates in place.
+            The step counts from 1; ``rate`` replaces the learning rate in the settings.
+        takes_tensors: whether ``rate`` may also be a float32 scalar on the device of the weights.
     """
 
     n_buffers: int
@@ -119,10 +119,10 @@ UPDATES = {
     "adagrad": Update(1, _adagrad),
     "adadelta": Update(2, _adadelta),
 }
-"""By the optimizer's name; those that are not here train in the reference loop."""
+"""By the optimizer's name; all others are trained in the reference loop."""
 
 
 def clip(gradients: Tensors, limit: float) -> None:
     """Scale one member's gradients to a norm of at most ``limit``, as ``torch.nn.utils.clip_grad_norm_`` does."""
     norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-    torch._foreach_mul_(gradients, torch.clamp(limit / (norm + 1e-6), max=1.0))  # the host need not know it
+    torch._foreach_mul_(gradients, torch.clamp(limit / (norm + 1e-6), max=1.0))  # not needed on the host
