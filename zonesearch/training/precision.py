@@ -11,9 +11,9 @@ multiplications per batch on, they are 1.2 to 1.7 times as fast, at nine million
 (``python -m benchmarks.convolutions sizes``). This was not compared on a GPU, where nothing changes for them.
 
 Only what a stack can train, and convolutional networks that are trained as plainly, are computed in bfloat16, where
-accuracies were compared seed by seed. Weight averaging, evolution, user-defined losses and metrics, L-BFGS, and networks
-from torchvision or of the user's own stay in float32 on a CPU. On a GPU, what is not computed in bfloat16 (small layers
-too) uses TensorFloat-32 for classification, except for L-BFGS, whose line search compares losses
+accuracies were compared seed by seed. Weight averaging, evolution, user-defined losses and metrics, L-BFGS, and
+networks from torchvision or of the user's own stay in float32 on a CPU. On a GPU, what is not computed in bfloat16
+(small layers too) uses TensorFloat-32 for classification, except for L-BFGS, whose line search compares losses
 (:mod:`zonesearch.training.gpu`).
 """
 
