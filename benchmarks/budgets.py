@@ -2,12 +2,15 @@
 
 ``python -m benchmarks.budgets FIRST-LAST AXES BUDGETS``, as ``300-316 2,3,4 10,20,50``: surfaces by seed, one line each
 number of axes and budget. Regret is that of the true mean of what each recommends; random search recommends the best
-value that it saw. The error is that of the mean difference of the two, by surface.
+value that it saw. The error is that of the mean difference of the two, by surface. With ``--out`` what every surface
+came to is appended to the first file given, and what stands in any of them is not computed again.
 """
 
 from __future__ import annotations
 
-import sys
+import argparse
+import json
+from pathlib import Path
 
 import numpy as np
 
@@ -26,14 +29,43 @@ def regrets(n_axes: int, n: int, seed: int) -> tuple[float, float, float]:
     return surface.regret(result.verdict.recommended.finalist.params), surface.regret(lucky), len(result.trials) / n
 
 
+def read(paths: list[Path]) -> dict[tuple[int, int, int], tuple[float, float, float]]:
+    """What was measured before, by axes, budget and seed; a torn last line is left out."""
+    found = {}
+    for path in paths:
+        for line in path.read_text().splitlines() if path.exists() else []:
+            try:
+                n_axes, n, seed, *values = json.loads(line)
+            except ValueError:
+                continue
+            found[n_axes, n, seed] = (values[0], values[1], values[2])
+    return found
+
+
 def main() -> None:
-    first, last = map(int, sys.argv[1].split("-"))
-    for n_axes in map(int, sys.argv[2].split(",")):
-        for n in map(int, sys.argv[3].split(",")):
-            found = np.array([regrets(n_axes, n, seed) for seed in range(first, last)])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("seeds", help="first-last, the last one left out")
+    parser.add_argument("axes")
+    parser.add_argument("budgets")
+    parser.add_argument("--out", type=Path, nargs="+", default=[])
+    parser.add_argument("--no-run", action="store_true", help="only print what --out holds")
+    wanted = parser.parse_args()
+    first, last = map(int, wanted.seeds.split("-"))
+    known = read(wanted.out)
+    for n_axes in map(int, wanted.axes.split(",")):
+        for n in map(int, wanted.budgets.split(",")):
+            for seed in range(first, last) if not wanted.no_run else ():
+                if (n_axes, n, seed) not in known:
+                    known[n_axes, n, seed] = regrets(n_axes, n, seed)
+                    for path in wanted.out[:1]:
+                        with path.open("a") as file:
+                            file.write(json.dumps([n_axes, n, seed, *known[n_axes, n, seed]]) + "\n")
+            found = np.array([known[n_axes, n, seed] for seed in range(first, last) if (n_axes, n, seed) in known])
+            if not len(found):
+                continue
             ours, chance, used = found.mean(axis=0)
             differences = found[:, 0] - found[:, 1]
-            error = differences.std(ddof=1) / len(differences) ** 0.5
+            error = differences.std(ddof=1) / len(differences) ** 0.5 if len(differences) > 1 else float("nan")
             won = int((found[:, 0] <= found[:, 1]).sum())
             print(
                 f"{n_axes} axes, {n}: auto {ours:.3f}, random {chance:.3f}, difference {ours - chance:+.3f} ± "

@@ -143,8 +143,9 @@ def table(found: Sequence[Asked], budgets: Sequence[int]) -> list[str]:
     modes = sorted({(one.parallel, one.rolling) for one in found})
     titles = [f"{k}{' rolling' if rolling else ''}" for k, rolling in modes]
     ratios = [f"{title} / 1" for title in titles[1:]]
+    times = [f"ms {title}" for title in titles]
     lines = [
-        f"| on | trainings | n | {' | '.join(titles)} | {' | '.join(ratios)} | {' | '.join('ms ' + t for t in titles)} |",
+        f"| {' | '.join(['on', 'trainings', 'n', *titles, *ratios, *times])} |",
         "| --- | --- | --- |" + " --- |" * (2 * len(titles) + len(ratios)),
     ]
     kinds: dict[str, list[Asked]] = {}

@@ -74,3 +74,49 @@ def test_a_space_with_few_points_gives_further_seeds() -> None:
         assert len(set(points)) == 4
         for trial, (x, y) in zip(trials, points, strict=True):
             study.tell(trial, x + (y == "a") + float(rng.normal(0, 1)))
+
+
+def test_trials_that_begin_before_anything_is_known_are_a_latin_hypercube() -> None:
+    study = optuna.create_study(direction="maximize", sampler=ZoneSampler(seed=0))
+    trials = [study.ask() for _ in range(8)]
+    values = [[trial.suggest_float("x", 0, 1), trial.suggest_float("y", 1, 256, log=True)] for trial in trials]
+    assert {int(8 * x) for x, _ in values} == set(range(8))
+    assert {int(np.log2(y)) for _, y in values} == set(range(8))
+    assert len({int(np.log2(y)) - int(8 * x) for x, y in values}) > 1  # and the two are not in step
+
+
+def test_what_was_there_before_the_stages_is_a_part_of_their_first_design() -> None:
+    """A study that begins with eight trials of its own is where one stands after eight trainings, not at the start."""
+    space = {f"x{i}": {"low": 0.0, "high": 1.0} for i in range(3)}
+    settings = {"stages": ["surrogate"], "surrogate": {"n_trainings": 50}}  # a first design of ten
+    asked = []
+    for n_before in (0, 8):
+        study = optuna.create_study(direction="maximize", sampler=ZoneSampler(space, seed=0, **settings))
+        rng = np.random.default_rng(0)
+        for point in rng.random((n_before, 3)):
+            study.enqueue_trial({f"x{i}": u for i, u in enumerate(point)})
+        for _ in range(12):
+            trial = study.ask()
+            point = np.array([trial.suggest_float(f"x{i}", 0, 1) for i in range(3)])
+            study.tell(trial, -float(np.sum((point - 0.3) ** 2)))
+        asked.append(np.array([[t.params[f"x{i}"] for i in range(3)] for t in study.trials]))
+    away = np.linalg.norm(asked[1][10:] - 0.3, axis=1)  # two of the design follow the eight, then the search begins
+    assert away.max() < np.median(np.linalg.norm(asked[1][:10] - 0.3, axis=1))
+
+
+def test_an_ask_keeps_away_from_all_that_is_running() -> None:
+    space = {f"x{i}": {"low": 0.0, "high": 1.0} for i in range(2)}
+    settings = {"stages": ["surrogate"], "surrogate": {"n_trainings": 60}}
+    study = optuna.create_study(direction="maximize", sampler=ZoneSampler(space, seed=0, **settings))
+    running: list[tuple[Any, Any]] = []
+    nearest = []
+    for _ in range(40):  # they come back one by one, always the oldest
+        trial = study.ask()
+        point = np.array([trial.suggest_float(f"x{i}", 0, 1) for i in range(2)])
+        if len(running) == 7:
+            nearest.append(min(float(np.linalg.norm(point - other)) for _, other in running))
+            done, at = running.pop(0)
+            study.tell(done, -float(np.sum((at - 0.6) ** 2)))
+        running.append((trial, point))
+    assert min(nearest) > 1e-4
+    assert np.median(nearest) > 0.01

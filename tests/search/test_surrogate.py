@@ -472,3 +472,13 @@ def test_values_as_large_as_numbers_can_be_do_not_end_a_search(direction: str) -
         assert states == {"complete", "diverged"}
         best = result.results.zones[0] if result.results.zones else None
         assert best is None or best.peak["y"] <= 0.6
+
+
+def test_a_training_expected_at_a_known_point_is_another_repeat_there() -> None:
+    points = np.array([[0.2], [0.7]])
+    posterior = fit(Data(points, np.array([0.0, 1.0]), np.ones(2), 0.0, np.array([False])), Prior())
+    believed = posterior.believing(np.array([[0.7], [0.4], [0.7]]))
+    assert believed.data.points.tolist() == [[0.2], [0.7], [0.4]]
+    assert believed.data.counts.tolist() == [1, 3, 1]
+    assert believed.at_points(points)[1][1] < posterior.at_points(points)[1][1]
+    assert np.allclose(believed.at_points(points)[0], posterior.at_points(points)[0], atol=0.05)

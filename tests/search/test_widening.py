@@ -196,3 +196,12 @@ def test_sampler_goes_on_beyond_the_rim() -> None:
         n_trials=40,
     )
     assert study.best_params == {"width": 256, "batch": 1}
+
+
+@pytest.mark.parametrize("stages", ["auto", ["coordinate", "polish"], ["surrogate", "polish"]], ids=str)
+@pytest.mark.parametrize("budget", [{"trainings": 40}, {"trainings": 120}], ids=str)
+def test_where_all_is_the_same_nothing_is_to_be_widened(stages: Any, budget: Any) -> None:
+    space = {name: {"low": 0.0, "high": 1.0, "row": [0.0, 0.25, 0.5, 0.75, 1.0]} for name in ("x", "y")}
+    found = run_pipeline(space, objective=lambda params, seed=0, epochs=1: 0.5, stages=stages, budget=budget)
+    assert found.zones
+    assert not any(zone.advice for zone in found.zones)

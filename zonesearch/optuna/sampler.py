@@ -259,15 +259,18 @@ class ZoneSampler(BaseSampler):
         bounded = any(trial.state == "pruned" or trial.violation is not None for trial in trials)
         if bounded and self._names is None and self._afterwards == "repeat":
             stages = [stage for stage in stages if stage.name != "polish"]  # new points are worth more than repeats
-        rough = isinstance(stages[0], Surrogate)
-        if isinstance(stages[0], Surrogate):
-            stages = (Begun(known.unasked), replace(stages[0], begun=True), *stages[1:])
+        first = stages[0]
+        searching = isinstance(first, Surrogate)
+        if isinstance(first, Surrogate):
+            first = replace(first, begun=True)
+            stages = (Begun(known.unasked), first, *stages[1:])
         for _ in range(_MOST_ROUNDS):
-            if rough:  # where others are matters to that stage, and not what is expected of them
-                at = next_round(stages[:2], trials | Trials(belief.roughly(known.pending)))
-                if at.finished:
-                    rough, waiting = False, known.at_work(at.records)
-                    trials = trials | Trials(belief.of(known.pending))
+            if searching and isinstance(first, Surrogate):
+                # where others are matters to this stage, and not what is expected of them
+                roughly = trials | Trials(belief.roughly(known.pending))
+                at = None if first.has_all(roughly) else next_round(stages[:2], roughly)
+                if at is None or at.finished:
+                    searching, trials = False, trials | Trials(belief.of(known.pending))
                     continue
             else:
                 at = next_round(stages, trials)

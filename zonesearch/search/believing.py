@@ -8,7 +8,7 @@ expected does not move the mean of the process, so one fit answers for everythin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -86,7 +86,7 @@ class Belief:
         asked = Training(training.params, training.seed, training.epochs, test=True)
         return Trial(asked, accuracy=float(self._metric.value(score)), provenance=EXPECTED)
 
-    def proposals(self, pending: Sequence[Training], rng: np.random.Generator) -> list[Params]:
+    def proposals(self, pending: Sequence[Training], rng: np.random.Generator) -> Iterator[Params]:
         """Points that are neither known nor ``pending``, by falling expected improvement when these come as expected.
 
         At random where nothing is known; empty where there are no other points.
@@ -99,7 +99,7 @@ class Belief:
             ranked = Search().ranked(cube, posterior, Stack([posterior]), rng)
         else:
             ranked = cube.snap(rng.random((64, cube.n_axes)))
-        return [cube.params(point) for point in ranked if tuple(point.tolist()) not in taken]
+        return (cube.params(point) for point in ranked if tuple(point.tolist()) not in taken)
 
 
 def believed(trainings: Sequence[Training], trials: Trials, space: Space) -> list[Trial]:

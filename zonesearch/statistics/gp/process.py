@@ -10,7 +10,9 @@ milliseconds, where a general library takes seconds.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,13 +27,26 @@ _CHUNK = 2000  # points asked about at a time: a matrix of all of them beside al
 
 Array = npt.NDArray[np.float64]
 
+_KEPT = 8  # posteriors
+_FITTED: dict[Any, Posterior] = {}
+
 _FIT_POINTS = 64  # hyperparameters need no more points than this; the posterior uses all of them
 
 
 def fit(data: Data, prior: Prior) -> Posterior:
-    """The posterior at the most probable hyperparameters."""
-    likelihood = Likelihood(_for_fit(data), prior)
-    return Posterior.at(data, likelihood.hyper(likelihood.most_probable))
+    """The posterior at the most probable hyperparameters; the last few are kept, since many are asked for again: of
+    trainings that are under way several suggestions know the same.
+    """
+    arrays = (data.points, data.means, data.counts, data.choices, data.barred)
+    key = (prior, data.squares, *(None if array is None else array.tobytes() for array in arrays))
+    found = _FITTED.get(key)
+    if found is None:
+        likelihood = Likelihood(_for_fit(data), prior)
+        found = _FITTED[key] = Posterior.at(data, likelihood.hyper(likelihood.most_probable))
+        while len(_FITTED) > _KEPT:
+            with suppress(KeyError, StopIteration, RuntimeError):  # another thread was quicker
+                del _FITTED[next(iter(_FITTED))]
+    return found
 
 
 def fit_draws(data: Data, prior: Prior, n: int, rng: np.random.Generator) -> tuple[Posterior, list[Posterior]]:

@@ -53,7 +53,7 @@ class Known:
         places = sorted(place for place, values in self.values.items() if any(map(math.isfinite, values)))
         finite = [sorted(v for v in self.values[place] if math.isfinite(v)) for place in places]
         singles = np.array([value for values in finite for value in values])
-        scale = Scale.of(_over_space(cube, places, finite))
+        scale = Scale.of(_over_space(cube, places, finite), float(np.abs(singles).max()))
         scaled = scale.forth(singles)
         sizes = np.array([len(values) for values in finite])
         home = np.repeat(np.arange(len(places)), sizes)
@@ -82,12 +82,15 @@ class Scale:
     unit: float
 
     @classmethod
-    def of(cls, values: Array) -> Scale:
-        """Centre: the median. Unit: the root mean square above it; 1 where nothing lies above."""
+    def of(cls, values: Array, size: float = 0.0) -> Scale:
+        """Centre: the median. Unit: the root mean square above it; 1 where nothing lies above.
+
+        Differences that are rounding are none, beside ``values`` or single ones of ``size``.
+        """
         centre = float(np.median(values))
         above = values[values >= centre] - centre
         most = float(above.max())
-        if not most > 1e-12 * abs(centre):  # all the same, up to rounding
+        if not most > 1e-12 * max(abs(centre), size):  # all the same, up to rounding
             return cls(centre, 1.0)
         return cls(centre, most * float(np.sqrt(np.mean((above / most) ** 2))))
 

@@ -134,6 +134,10 @@ class Surrogate:
             seed += 1
         return Plan(done, Zones(self._zones(cube, at_first + mine, trials.metric)))
 
+    def has_all(self, trials: Trials) -> bool:
+        """Whether all of its trainings are among ``trials``."""
+        return len(self._mine(self.space, trials)) >= self.n_trainings
+
     def forecast(self, given: Any) -> Forecast:
         """As many trainings as it may have."""
         example = examples(self.space, self.epochs, self.first_seed)
