@@ -12,6 +12,7 @@ surface at what is recommended, in units of the task's best minus its median.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import math
 import time
@@ -69,9 +70,16 @@ class Surface:
         good = z.mean(1) > 0
         self.noise = [math.sqrt(float(np.mean(spread[part] ** 2))) for part in (good, ~good)]
         rng = np.random.default_rng(1)
-        drawn = self.sign * self.posterior.at_points(self.cube.snap(rng.random((20_000, self.cube.n_axes))))[0]
-        at_data = self.sign * self.posterior.at_points(points)[0]
-        self.top, self.middle = max(float(drawn.max()), float(at_data.max())), float(np.median(drawn))
+        drawn = self.posterior.at_points(self.cube.snap(rng.random((20_000, self.cube.n_axes))))[0]
+        both = self.sign * np.append(drawn, self.posterior.at_points(points)[0])
+        self.top, self.bottom = float(both.max()), float(both.min())
+        self.middle = self.sign * float(np.median(drawn))
+
+    def upside_down(self) -> Surface:
+        """The same with the worst setting looked for in place of the best."""
+        turned = copy.copy(self)
+        turned.sign, turned.top, turned.bottom, turned.middle = -self.sign, -self.bottom, -self.top, -self.middle
+        return turned
 
     def _typed(self, name: str, value: float) -> Any:
         return round(value) if getattr(self.space[name], "integer", False) else float(value)

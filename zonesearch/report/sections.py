@@ -16,7 +16,13 @@ from zonesearch.report.map_summary import MapSummary
 from zonesearch.report.markup import Picture, Section, Table, named
 from zonesearch.report.summaries.claims import claim_outcomes, claim_table
 from zonesearch.report.summaries.columns import value_column
-from zonesearch.report.summaries.costs import failures_table, provenance_table, stages_table, trials_table
+from zonesearch.report.summaries.costs import (
+    failures_table,
+    provenance_table,
+    reasons_table,
+    stages_table,
+    trials_table,
+)
 from zonesearch.report.summaries.finalists import finalists_table, repeats_table
 from zonesearch.report.summaries.learning import curves_of, schedules_at, shown_points
 from zonesearch.report.summaries.lines import interval_lines
@@ -209,6 +215,8 @@ def _cost(summary: MapSummary) -> Section:
     text = f"{counted(came, 'training')}, {counted(n_epochs, 'epoch')}, {spent} of training in all."
     failures = failures_table(results)
     tables = [Table("Stages", table)]
+    reasons = reasons_table(results)
+    tables += [Table("Why each setting was tried", reasons)] if len(reasons) else []
     tables += [Table("Diverged and failed", failures)] if len(failures) else []
     unbegun = [str(name) for name in table.loc[table["state"] == "not begun", "stage"]]
     n_missing = int(table["missing"].sum())

@@ -25,8 +25,8 @@ from zonesearch.search.allocation import (
     share_of,
 )
 from zonesearch.search.budget import Budget, Ledger
-from zonesearch.search.stage import Stage
-from zonesearch.statistics.search_results import SearchResults
+from zonesearch.search.stage import Reasoning, Stage
+from zonesearch.statistics.search_results import SearchResults, StageRecord
 from zonesearch.study.study import Study
 
 __all__ = ["Round", "StageCost", "advance", "estimate", "find", "forecast", "metric_of", "next_round", "round_jobs"]
@@ -66,9 +66,21 @@ def find(study: Study, trials: Trials, fingerprint: str = "") -> SearchResults:
     )
     for record in at.records:
         results = replace(results, **record.found())
+    results = replace(results, reasons=_reasons(study.stages, at.records, trials))
     if results.map is not None and has_limits(study.space):
         results = replace(results, space=results.map.space)  # as far as the grid went
     return replace(results, notes=_notes(results))
+
+
+def _reasons(stages: Sequence[Stage], records: Sequence[StageRecord], trials: Trials) -> dict[Training, str]:
+    """What each stage that can say why it proposed a training says of it."""
+    reasons: dict[Training, str] = {}
+    given: Any = None
+    for stage, record in zip(stages, records, strict=False):
+        if isinstance(stage, Reasoning) and record.wanted:
+            reasons |= stage.reasons(given, trials)
+        given = record.output
+    return reasons
 
 
 def metric_of(study: Study, trials: Trials) -> Metric:

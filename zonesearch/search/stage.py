@@ -24,6 +24,7 @@ __all__ = [
     "Lasting",
     "Output",
     "Plan",
+    "Reasoning",
     "Sizable",
     "Stage",
     "checked_seeds",
@@ -147,6 +148,20 @@ class Containing(Protocol):
 
     def containing(self, small: Stage) -> Stage:
         """This stage, whose trainings contain those of ``small``, which a smaller budget made of it."""
+        ...
+
+
+@runtime_checkable
+class Reasoning(Protocol):
+    """A stage that can say why it wanted each of its trainings."""
+
+    def reasons(self, given: Any, trials: Trials) -> dict[Training, str]:
+        """A sentence a training, in the order of the proposals; of those that came back.
+
+        Args:
+            given: what the stage before handed on.
+            trials: all that is known.
+        """
         ...
 
 

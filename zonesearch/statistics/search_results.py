@@ -100,6 +100,7 @@ class SearchResults:
         notes: sentences the user should read (peaks on the rim, conflicts, failed trainings).
         metric: what is searched.
         map: the cells, the noise and the zones as the grid handed them on; None before, and without a grid.
+        reasons: why a training was proposed, in a sentence, in the order of the proposals; of stages that can say it.
     """
 
     name: str
@@ -120,6 +121,7 @@ class SearchResults:
     notes: tuple[str, ...] = ()
     metric: Metric = ACCURACY
     map: Map | None = None
+    reasons: Mapping[Training, str] = field(default_factory=dict)
 
     @property
     def training_notes(self) -> tuple[str, ...]:

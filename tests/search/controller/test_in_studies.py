@@ -29,6 +29,16 @@ def test_alone_it_is_a_search_and_recommends_the_peak_of_its_first_zone(tmp_path
     assert 0.005 < found.zones[0].peak["lr"] < 2
 
 
+def test_report_says_why_each_setting_was_tried(tmp_path: Path) -> None:
+    found = run_pipeline(
+        SPACE, objective=accuracy, stages=["controller"], controller={"n_trainings": 3}, into=tmp_path / "run"
+    )
+    assert list(found.results.reasons) == sorted((t.training for t in found.trials), key=lambda t: t.seed)
+    page = found.report(tmp_path / "report.html").read_text()
+    assert "Why each setting was tried" in page
+    assert "Where the prior expects the best; lr " in page
+
+
 def test_polish_takes_its_zones(tmp_path: Path) -> None:
     found = run_pipeline(
         SPACE,

@@ -135,6 +135,46 @@ def test_recommendation_is_explained_in_a_sentence() -> None:
     assert "lr" in plan.notes[0]
 
 
+def test_each_proposal_says_why_it_was_made() -> None:
+    stage = Controller(NETWORK, 1, n_trainings=8, optimizer="sgd")
+    said = list(stage.reasons(None, run(stage, usual)[0]).values())
+    assert len(said) == 8
+    assert said[0].startswith("Where the prior expects the best; lr ")
+    assert "similar tasks" in said[0]
+    assert said[3].startswith("Far from what was trained, to find out whether the prior is wrong, believed to ")
+
+
+def test_proposals_in_doubt_say_so() -> None:
+    stage = Controller(NETWORK, 1, n_trainings=8, optimizer="sgd")
+    said = list(stage.reasons(None, run(stage, unusual)[0]).values())
+    assert said[4].startswith("Far from what was trained, as the prior was believed to ")
+    assert said[5].startswith("Where the surrogate expected most, as the prior was believed to ")
+
+
+def test_fitted_process_is_named_as_what_proposed() -> None:
+    stage = Controller(NETWORK, 1, n_trainings=20)
+    said = list(stage.reasons(None, run(stage, usual)[0]).values())
+    fitted = [text.startswith("Where a process fitted to this task expected most") for text in said]
+    assert fitted == sorted(fitted)
+    assert fitted[-1]
+    assert not any(fitted[:16])
+
+
+def test_surrogates_proposals_have_no_reasons_in_a_space_without_roles() -> None:
+    stage = Controller(UNNAMED, 1, n_trainings=5)
+    trials, _ = run(stage, lambda params: float(params["x"]))
+    assert stage.reasons(None, trials) == {}
+
+
+def test_round_in_doubt_has_spread_points_and_the_surrogates() -> None:
+    stage = Controller(NETWORK, 1, n_trainings=12, batch=4)
+    trials, _ = run(stage, unusual)
+    rounds = [[dict(t.params) for t in trials if t.seed == seed] for seed in sorted({t.seed for t in trials})]
+    assert [len(each) for each in rounds] == [4, 4, 4]
+    assert len({tuple(p.values()) for each in rounds for p in each}) == 12
+    assert any("or where the surrogate expected most" in text for text in stage.reasons(None, trials).values())
+
+
 def test_axes_without_a_role_and_choices_are_searched_too() -> None:
     space = Space.parse(
         {"lr": {"low": 1e-3, "high": 3.0, "scale": "log"}, "kappa": {"low": 0.0, "high": 1.0}, "c": ["a", "b"]}

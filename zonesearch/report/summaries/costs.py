@@ -11,7 +11,7 @@ from zonesearch.core.trials import Trial
 from zonesearch.core.wording import point_text
 from zonesearch.statistics.search_results import SearchResults
 
-__all__ = ["failures_table", "provenance_table", "stages_table", "trials_table"]
+__all__ = ["failures_table", "provenance_table", "reasons_table", "stages_table", "trials_table"]
 
 
 def stages_table(results: SearchResults) -> pd.DataFrame:
@@ -73,6 +73,17 @@ def provenance_table(results: SearchResults) -> pd.DataFrame:
         {**dict(where), "trainings": len(trials), "seconds": math.fsum(t.seconds for t in trials)}
         for where, trials in sorted(groups.items())
     ]
+    return pd.DataFrame(rows)
+
+
+def reasons_table(results: SearchResults) -> pd.DataFrame:
+    """One row per training whose stage says why it proposed it, in the order of the proposals."""
+    rows = []
+    for number, (training, why) in enumerate(results.reasons.items(), start=1):
+        trial = results.trials.get(training)
+        value = trial.value(results.reading) if trial is not None and trial.complete else None
+        shown = {name: training.params.get(name) for name in results.space.names}
+        rows.append({"proposal": number, **shown, f"{results.metric.name} of the training": value, "why": why})
     return pd.DataFrame(rows)
 
 

@@ -34,7 +34,7 @@ _MOST = 160  # settings of all earlier runs together
 _SHARES = ((1.0, 0.0, 0.4), (0.6, 0.4, 0.3), (0.4, 1.2, 0.2), (0.3, 4.0, 0.1))
 """The variance of a task's own surface, that of the user's, both in units of the learned kernel's, and the probability
 beforehand."""
-_SUREST = 0.85  # of earlier runs that they say something of a new task, however much they agree
+_SUREST = 0.6  # of earlier runs that they say something of a new task, however much they agree
 _ROUGH = 0.04  # variance of what no surface explains, beside the noise
 
 

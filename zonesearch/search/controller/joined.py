@@ -8,7 +8,6 @@ surrogate.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -24,7 +23,8 @@ __all__ = ["Joined", "join"]
 Array = npt.NDArray[np.float64]
 
 _FITTED, _OTHERS = 0.7, (0.35, 1.0)
-_FAR = 8.0  # nats; what is so much less probable with another's length-scales does not win with its own
+_FIT_POINTS = 36  # hyperparameters need no more
+_TOLERANCE = 1e-6  # of the likelihood's logarithm
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,11 @@ class Joined:
         rest: the process of what is left over.
         see: what the network says of points.
         share: of its mean.
-        log_density: of the values and the hyperparameters.
-        theta: these, as they were fitted.
     """
 
     rest: Posterior
     see: Callable[[Array], Seen]
     share: float
-    log_density: float
-    theta: Array
 
     @property
     def data(self) -> Data:
@@ -80,26 +76,27 @@ class Joined:
 def join(data: Data, sees: list[Callable[[Array], Seen]]) -> Joined:
     """The most probable of the processes with shares of the means that ``sees`` give.
 
-    Most of each mean is fitted to; the other shares of the better one, and none of it, are tried with the length-scales
-    found for that, and fitted to where they may be more probable.
+    Two are fitted: one without any mean and, uphill from there, one with most of the mean that suits those
+    length-scales best. Other shares of that mean are tried with the length-scales found for it.
     """
-    best = max((_fitted(data, see, _FITTED) for see in sees), key=lambda joined: joined.log_density)
-    others = [_fitted(data, best.see, share, best) for share in _OTHERS]
-    other = max(others, key=lambda joined: joined.log_density)
-    if other.log_density > best.log_density:
-        best = _fitted(data, best.see, other.share)
-    nothing = _fitted(data, sees[0], 0.0, best)
-    if nothing.log_density > best.log_density - _FAR:
-        nothing = _fitted(data, sees[0], 0.0)
-    found = nothing if nothing.log_density >= best.log_density else best
-    assert math.isfinite(found.log_density)
-    return found
+    known = _for_fit(data, _FIT_POINTS)
+    means = [see(known.points).mean for see in sees]
 
+    def left(which: int, share: float) -> Likelihood:
+        return Likelihood(replace(known, means=known.means - share * means[which]), Prior())
 
-def _fitted(data: Data, see: Callable[[Array], Seen], share: float, like: Joined | None = None) -> Joined:
-    """The process of what ``share`` leaves over, with its most probable hyperparameters or those of ``like``."""
-    left = replace(data, means=data.means - share * see(data.points).mean) if share else data
-    likelihood = Likelihood(_for_fit(left), Prior())
-    theta = likelihood.most_probable if like is None else like.theta
-    rest = Posterior.at(left, likelihood.hyper(theta)) if like is None else like.rest
-    return Joined(rest, see, share, -float(likelihood.loss(theta)[0]), theta)
+    plain = Likelihood(known, Prior())
+    theta = plain.climbed(plain.centre, _TOLERANCE)
+    without = plain.loss(theta)[0]
+    which = 0
+    if len(sees) > 1:
+        which = min(range(len(sees)), key=lambda i: left(i, _FITTED).loss(theta)[0])
+    fitted = left(which, _FITTED)
+    informed = fitted.climbed(theta, _TOLERANCE)
+    losses = {share: left(which, share).loss(informed)[0] for share in _OTHERS}
+    losses[_FITTED] = fitted.loss(informed)[0]
+    share = min(losses, key=lambda each: losses[each])
+    if without <= losses[share]:
+        return Joined(Posterior.at(data, plain.hyper(theta)), sees[0], 0.0)
+    rest = replace(data, means=data.means - share * sees[which](data.points).mean)
+    return Joined(Posterior.at(rest, fitted.hyper(informed)), sees[which], share)

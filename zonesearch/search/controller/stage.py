@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -30,7 +31,7 @@ from zonesearch.search.controller.joined import Joined
 from zonesearch.search.controller.lessons import MOST_LESSONS, Lesson
 from zonesearch.search.controller.model import Beliefs, Informed, Values
 from zonesearch.search.controller.prior import load_prior
-from zonesearch.search.controller.view import View
+from zonesearch.search.controller.view import JOINED, View
 from zonesearch.search.stage import Forecast, Plan, require
 from zonesearch.search.stages.surrogate.outcomes import Outcomes
 from zonesearch.search.stages.surrogate.proposals import log_improvement, log_worth
@@ -48,6 +49,7 @@ _UNIFORM, _FIRST_UNIFORM = 500, 3000  # candidates all over the cube; before any
 _AROUND, _LEADERS = 60, 5  # candidates around each of so many of the best points
 _STEPS = (0.03, 0.1, 0.25)
 _PROBES = (3,)  # trainings after which one is far from where the prior says, so that it can be found to be wrong
+_SPREAD = (4, 6)  # the same where it was: the surrogate begins with points all over, and it was led to one place
 _BELIEVED = 0.5  # trust from which on the prior proposes and judges
 
 
@@ -142,6 +144,47 @@ class Controller:
         zones, notes = self._zones(view, at_first + mine, trials.metric)
         return Plan(done, Zones(zones), (*notes, *view.learned))
 
+    def reasons(self, given: Any, trials: Trials) -> dict[Training, str]:
+        """Why each training was proposed, in a sentence; nothing in a space without roles.
+
+        Args:
+            given, trials: as in :meth:`plan`.
+        """
+        cube = Cube(given if isinstance(given, Space) else self.space)
+        view = View.of(cube, load_prior(), self.epochs, self.optimizer, self.lessons)
+        if not view.roles:
+            return {}
+        mine = self._surrogate._mine(cube.space, trials)
+        at_first = _at_points(given, self.seeds, self.epochs, cube.space, trials)
+        found = {}
+        for seed, round_ in groupby(mine, key=lambda trial: trial.seed):
+            known = at_first + [trial for trial in mine if trial.seed < seed]
+            why = self._why(view, known)
+            for trial in round_:
+                alike = view.alike(trial.params)
+                found[trial.training] = f"{why}; {alike}." if alike else f"{why}."
+        return found
+
+    def _why(self, view: View, known: Sequence[Trial]) -> str:
+        """What decided on the round after ``known``."""
+        if view.n_values(known, self.reading) >= JOINED:
+            return "Where a process fitted to this task expected most"
+        n = len(known)
+        far = "Far from what was trained"
+        trust = view.beliefs(view.values(known, self.reading), known, self.reading).trust
+        if trust < _BELIEVED:
+            why, others = far, "where the surrogate expected most"
+            n_far, because = (
+                sum(n <= at < n + self.batch for at in _SPREAD),
+                f"as the prior was believed to {trust:.0%}",
+            )
+        else:
+            why, others = f"{far}, to find out whether the prior is wrong", "where the prior expected most"
+            others = others if n else "where the prior expects the best"
+            n_far, because = sum(n <= at < n + self.batch for at in _PROBES), f"believed to {trust:.0%}" if n else ""
+        said = why if n_far == self.batch else f"{why}, or {others}" if n_far else others
+        return ", ".join(filter(None, (said[0].upper() + said[1:], because)))
+
     def forecast(self, given: Any) -> Forecast:
         """As many trainings as it may have."""
         example = examples(self.space, self.epochs, self.first_seed)
@@ -161,11 +204,11 @@ class Controller:
         if (joined := view.joined(known, self.reading)) is not None:
             return self._joined_points(view, joined, known, seed, size)
         beliefs = view.beliefs(values, known, self.reading)
+        rng = np.random.default_rng([stream_seed(self.study_seed, "design", 2), seed])
         if beliefs.trust < _BELIEVED:
-            found = self._surrogate._points(cube, at_first, before, max(seed, self.first_seed + 1), size)
+            found = self._doubting_points(view, values.points, at_first, before, seed, size, rng)
             if len(found):
                 return found
-        rng = np.random.default_rng([stream_seed(self.study_seed, "design", 2), seed])
         chosen: list[Array] = []
         for _ in range(size):
             points = _candidates(cube, beliefs.leading, values.points, rng)
@@ -182,6 +225,30 @@ class Controller:
                 expected = float(beliefs.leading.at_points(point[None])[0][0])
                 values = values.with_fixed(point, expected)
                 beliefs = view.beliefs(values, known, self.reading)
+        return np.array(chosen).reshape(-1, cube.n_axes)
+
+    def _doubting_points(
+        self,
+        view: View,
+        trained: Array,
+        at_first: list[Trial],
+        before: list[Trial],
+        seed: int,
+        size: int,
+        rng: np.random.Generator,
+    ) -> Array:
+        """The points of a round where the prior is not believed: the surrogate's, and first of all those that make up
+        for where the prior has led, far from all that was trained.
+        """
+        cube = view.cube
+        chosen: list[Array] = []
+        for _ in range(sum(len(trained) <= n < len(trained) + size for n in _SPREAD)):
+            points = cube.allowed(cube.snap(rng.random((_UNIFORM, cube.n_axes))))
+            if len(points):
+                chosen.append(points[int(np.argmax(_apart(points, np.vstack([trained, *chosen]))))])
+        if len(chosen) < size:
+            more = self._surrogate._points(cube, at_first, before, max(seed, self.first_seed + 1), size - len(chosen))
+            chosen += [p for p in more if not any(np.array_equal(p, c) for c in chosen)]
         return np.array(chosen).reshape(-1, cube.n_axes)
 
     def _joined_points(self, view: View, joined: Joined, known: Sequence[Trial], seed: int, size: int) -> Array:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from zonesearch.core.reading import Reading
 from zonesearch.core.roles import canonical, roles_among
-from zonesearch.core.trials import Trial
+from zonesearch.core.trials import Params, Trial
 from zonesearch.search.controller.context import Context, features, optimizer_odds
 from zonesearch.search.controller.home import HomePrior, at_home
 from zonesearch.search.controller.joined import Joined, join
@@ -159,6 +159,10 @@ class View:
         data: Any = outcome.data(self.cube)[0] if outcome.n_complete else None
         return believe(self.sights, values, data)
 
+    def n_values(self, known: Sequence[Trial], reading: Reading) -> int:
+        """How many points have a value."""
+        return Outcomes(self.cube, known, reading).known().n_complete
+
     def joined(self, known: Sequence[Trial], reading: Reading) -> Joined | None:
         """The process that is fitted to this task; None as long as there are too few values."""
         outcome = Outcomes(self.cube, known, reading).known()
@@ -168,9 +172,11 @@ class View:
 
     def explained(self, zones: Sequence[Zone]) -> tuple[str, ...]:
         """Why the prior likes the peak of the first zone, in a sentence."""
-        if not zones:
-            return ()
-        params = zones[0].peak
+        said = self.alike(zones[0].peak) if zones else ""
+        return (f"The recommended setting: {said}.",) if said else ()
+
+    def alike(self, params: Params) -> str:
+        """On how many tasks like this one each value was among the best; empty where nothing is known of them."""
         optimizer = max(self.odds, key=lambda each: each[1])[0]
         values: dict[str, float] = {}
         for name, role in self.roles.items():
@@ -178,11 +184,10 @@ class View:
                 values[role] = float(canonical(role, cast(float, params[name])))
         counts = self.prior.n_alike(values, optimizer)
         names = {role: name for name, role in self.roles.items()}
-        said = [
+        return "; ".join(
             f"{names[role]} {_short(params[names[role]])}: among the best on {n} of {of} similar tasks"
             for role, (n, of) in counts.items()
-        ]
-        return (f"The recommended setting: {'; '.join(said)}.",) if said else ()
+        )
 
 
 def _short(value: Any) -> str:

@@ -56,13 +56,13 @@ def fit_draws(data: Data, prior: Prior, n: int, rng: np.random.Generator) -> tup
     return Posterior.at(data, likelihood.hyper(likelihood.most_probable)), [Posterior.at(data, h) for h in drawn]
 
 
-def _for_fit(data: Data) -> Data:
-    """At most ``_FIT_POINTS`` points: a third the best, the rest spread over all by rank."""
-    if len(data) <= _FIT_POINTS:
+def _for_fit(data: Data, most: int = _FIT_POINTS) -> Data:
+    """At most so many points: a third the best, the rest spread over all by rank."""
+    if len(data) <= most:
         return data
     order = np.argsort(-data.means, kind="stable")
-    n_best = _FIT_POINTS // 3
-    spread = np.linspace(n_best, len(data) - 1, _FIT_POINTS - n_best).round().astype(np.intp)
+    n_best = most // 3
+    spread = np.linspace(n_best, len(data) - 1, most - n_best).round().astype(np.intp)
     return data.subset(order[np.unique(np.concatenate([np.arange(n_best), spread]))])
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -108,7 +109,7 @@ class Outcomes:
         }
         found: list[Chance] = [memory] if memory else []
         for fine, lost in causes.values():
-            region = Labels(self._counts(fine, lost)).region(self.cube.choices)
+            region = Labels(self._counts(fine, lost)).region(self.cube.choices) if lost else None
             if region is not None:
                 found.append(region)
         return tuple(found)
@@ -127,4 +128,9 @@ class Outcomes:
         return trial.metric.score(trial.value(self.reading))
 
     def _place(self, trial: Trial) -> Place:
-        return tuple(self.cube.point(trial.params).tolist())
+        return self._places[id(trial)]
+
+    @cached_property
+    def _places(self) -> dict[int, Place]:
+        """By trial, where it lies: it is asked for with every cause."""
+        return {id(trial): tuple(self.cube.point(trial.params).tolist()) for trial in self.trials}
