@@ -61,7 +61,7 @@ def share_interval(k: int, n: int, level: float = LEVEL) -> Interval:
     p = k / n
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return Interval(p, middle - half, middle + half, n)
+    return Interval(p, max(0.0, middle - half), min(1.0, middle + half), n)
 
 
 @dataclass(frozen=True)
