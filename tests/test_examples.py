@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import runpy
 import sys
@@ -39,7 +40,11 @@ def test_example_runs(
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr(sys, "argv", [name])
     monkeypatch.syspath_prepend(str(EXAMPLES))
-    runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+    gc.freeze()  # accelerate collects garbage several times a training, half a second each among all these modules
+    try:
+        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+    finally:
+        gc.unfreeze()
     said = capsys.readouterr().out
     assert SAYS.get(name, "finalist") in said
     assert name == "optuna_sampler.py" or "no verdict" not in said  # an import repeats nothing

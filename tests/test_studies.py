@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.gains import AVERAGED, chosen, measure
+from studies import halves
 from zonesearch.run.running import run_study
 from zonesearch.search.stages.compare import Compare
 from zonesearch.study.files import read_study
@@ -16,21 +17,23 @@ STUDIES = Path(__file__).parents[1] / "studies"
 
 NO_LIMITS = ["data.limit=0", "data.limit_validation=0", "data.limit_test=0"]
 DIGITS = ["data.name=digits", *NO_LIMITS, "data.validation=0.2"]
+FEW_DIGITS = ["data.limit=300", "data.limit_validation=100", "data.limit_test=100"]
 
 FEWER = {
     "lr_schedules_small": ["space.learning_rate=[0.04, 0.2]"],
     "optimizers_small": ["space.learning_rate=[0.001, 0.1]", "space.batch=[64]"],
     "mnist_repeats_small": ["space.batch=[64, 256]", "training.epochs=4"],
-    "cifar10_swa_small": ["network.channels=2"],
+    "cifar10_swa_small": ["network.channels=2", *FEW_DIGITS],
     "finetune_small": [
         "training.epochs=1",
+        'space.tune=["full", "head"]',
         "space.learning_rate=[0.01]",
         "space.pad=[0, 2]",
         "data.limit=25",
         "data.limit_validation=20",
         "data.limit_test=20",
     ],
-    "cifar10_spartan_small": ["network.channels=2", "training.epochs=6"],
+    "cifar10_spartan_small": ["network.channels=2", "training.epochs=6", *FEW_DIGITS],
 }
 
 
@@ -65,7 +68,8 @@ def test_the_small_map_says_what_zones_and_schedules_give(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", FEWER)
-def test_a_small_study_runs_and_answers_all_its_claims(name: str) -> None:
+def test_a_small_study_runs_and_answers_all_its_claims(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(halves, "_EPOCHS", 1)  # of the weights that finetune_small begins with
     miniature = [*([] if name == "finetune_small" else DIGITS), "compare.repeats=2", "run.workers=1", *FEWER[name]]
     study = read_study(STUDIES / f"{name}.toml", miniature)
     result = run_study(study)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import warnings
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -95,10 +98,14 @@ class TestLightning:
 
 class TestTransformers:
     @pytest.fixture(autouse=True)
-    def _installed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def _installed(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
         pytest.importorskip("transformers", reason="transformers is not installed", exc_type=ImportError)
         pytest.importorskip("accelerate", reason="accelerate is not installed", exc_type=ImportError)
+        import_module("transformers.trainer")
+        gc.freeze()  # accelerate collects garbage several times a training, half a second each among all these modules
+        yield
+        gc.unfreeze()
 
     def trainer(self, params: Any, seed: int, epochs: int, folder: Path, monitor: str | None = "accuracy") -> Any:
         from transformers import BertConfig, BertForSequenceClassification, Trainer, TrainingArguments, set_seed

@@ -151,7 +151,7 @@ def test_a_budget_that_is_enough_changes_nothing_but_the_seeds_of_what_cannot_be
         assert len(best.accuracies) > len(plain.output.best.accuracies)
 
 
-@pytest.mark.parametrize("budget", [{"trainings": 120}, {"epochs": 500}, {"minutes": 10}])
+@pytest.mark.parametrize("budget", [{"trainings": 90}, {"epochs": 350}, {"minutes": 5}])
 @pytest.mark.parametrize("name", ["auto", "grid", "rungs", "race", "surrogate"])
 def test_an_interrupted_run_in_any_order_is_allocated_the_same_as_an_unbroken_one(name: str, budget: Any) -> None:
     study = study_of(budget, **PIPELINES[name])

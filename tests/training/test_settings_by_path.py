@@ -34,7 +34,7 @@ Tables = Mapping[str, Mapping[str, Any]]
 
 SHORT, LONG = 2, 4
 SWEEP = "sweep(low=0.001, high=0.5, n_steps=14)"
-DATA = {"name": "digits", "limit": 110, "limit_validation": 1000, "limit_test": 1000, "validation": 0.4}
+DATA = {"name": "digits", "limit": 110, "limit_validation": 250, "limit_test": 250, "validation": 0.4}
 SGD = {"optimizer": {"name": "sgd", "learning_rate": 0.1}}
 NOTHING: Tables = {}
 

@@ -1,4 +1,4 @@
-"""Search methods compared on a problem of one's own: a study whose networks are trained, or a map that was recorded."""
+"""Search methods compared on the user's problem: a study whose networks are trained, or a recorded map."""
 
 from __future__ import annotations
 

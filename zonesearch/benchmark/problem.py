@@ -43,7 +43,7 @@ class Problem(Protocol):
 
     @property
     def name(self) -> str:
-        """As it stands in tables."""
+        """Its name in tables."""
         ...
 
     @property

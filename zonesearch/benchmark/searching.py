@@ -74,7 +74,7 @@ def compare(
     workers: int = 1,
     came: Callable[[Sought], None] = lambda sought: None,
 ) -> Contest:
-    """Every method with every repeat; ``came`` is told of each search as it ends.
+    """Every method with every repeat; ``came`` is called with each search as it ends.
 
     With several ``workers`` searches run side by side in processes of their own, for problems that keep nothing.
 

@@ -1,1 +1,1 @@
-"""What everything speaks of: axes, spaces, metrics, trainings, trials; plain frozen data and the protocols."""
+"""Core types: axes, spaces, metrics, trainings, trials as plain frozen data, and the protocols."""

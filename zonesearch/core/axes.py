@@ -1,9 +1,9 @@
 """Axes: one hyperparameter each, with its range and scale.
 
 The *row* of an axis holds the values of the coarse grid: doubling, doubling with midpoints, a number of equal steps on
-the axis' own scale, or a given list. Everything a search needs to know about distance goes through the scale: halfway
-between 64 and 256 on a log axis is 128. Values of a float axis are made in one place only, :meth:`Axis._exact`, so that
-each of them has one form (see :mod:`zonesearch.core.values`).
+the axis' own scale, or a given list. All distances are measured on the scale: halfway between 64 and 256 on a log axis
+is 128. Values of a float axis are created in one place only, :meth:`Axis._exact`, so that each has a unique form (see
+:mod:`zonesearch.core.values`).
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from zonesearch.errors import SpaceError
 
 __all__ = ["AnyAxis", "Axis", "Choice", "Number", "Row"]
 
-_NEAR = 1.01e-9  # of a rim or a listed value: what is no farther is that value
-_OFF = 1e-7  # of a step: what is no farther is that step
-_ZERO = 1e-12  # of the larger rim: what rounding leaves of 0 on a linear axis
+_NEAR = 1.01e-9  # relative to a bound or listed value: anything closer counts as that value
+_OFF = 1e-7  # relative to a step: anything closer counts as that step
+_ZERO = 1e-12  # relative to the larger bound: what rounding leaves of 0 on a linear axis
 
 Number = int | float
 Row = Literal["doubling", "midpoints"] | int | Sequence[Number]
 
 When = tuple[tuple[str, tuple[Value, ...]], ...]
-"""By axis the values at which another axis applies."""
+"""The values of other axes at which an axis applies."""
 
 
 def read_when(name: str, given: Any) -> When:
     """The condition of the axis ``name``: of ``{"opt": "sgd"}`` or ``{"opt": ["sgd", "rmsprop"]}``.
 
     Raises:
-        SpaceError: it is no table of values.
+        SpaceError: it is not a table of values.
     """
     if isinstance(given, tuple) and all(isinstance(item, tuple) and len(item) == 2 for item in given):
         return given
@@ -56,7 +56,7 @@ def read_when(name: str, given: Any) -> When:
 
 
 def said_when(when: When) -> dict[str, Any]:
-    """The condition as :func:`read_when` reads it; nothing where there is none."""
+    """The condition in a form that :func:`read_when` reads; empty if there is none."""
     said = {other: values[0] if len(values) == 1 else list(values) for other, values in when}
     return {"when": said} if said else {}
 
@@ -67,23 +67,23 @@ class Axis:
 
     Args:
         name: the name of the parameter.
-        low, high: the rims, ``low < high`` (a single value is allowed: an axis of one point).
+        low, high: the bounds, ``low <= high`` (equal bounds make an axis of one point).
         scale: ``linear`` or ``log`` (then ``low > 0``).
-        integer: whether values are whole numbers; by default when both rims are.
-        row_rule: ``doubling`` (low, 2 low, 4 low, ...), ``midpoints`` (the same with the value halfway between
-            each two), a number n of equal steps on the scale (n + 1 values, both rims included), or the values.
-        step: the axis has only the values ``low``, ``low + step``, ``low + 2 step``, ...; the last of them that is not
-            above ``high`` is its upper rim. None for every value.
-        limit_low, limit_high: how far the axis may be widened where a peak lies on its rim; None for not at all (see
+        integer: whether values are integers; by default if both bounds are.
+        row_rule: ``doubling`` (low, 2 low, 4 low, ...), ``midpoints`` (the same with midpoints in between), a number n
+            of equal steps on the scale (n + 1 values including both bounds), or the values themselves.
+        step: the axis has only the values ``low``, ``low + step``, ``low + 2 step``, ...; the last one that is not
+            above ``high`` is the upper bound. None for all values.
+        limit_low, limit_high: how far the axis may be widened if a peak lies on its edge; None for not at all (see
             :mod:`zonesearch.core.widening`).
-        when: the axis applies only where other axes have these values: a table of a value, or a list of values, for
-            each of them; always by default.
-        prior: what is believed of it beforehand (:class:`~zonesearch.core.beliefs.Belief`, or such a table); None for
-            nothing.
-        role: what it does in a training (:mod:`zonesearch.core.roles`); empty leaves that to its name.
+        when: the axis applies only if other axes have these values: a table with a value or a list of values for each;
+            by default it always applies.
+        prior: the user's belief about it (:class:`~zonesearch.core.beliefs.Belief`, or such a table); None for no
+            belief.
+        role: what it does in a training (:mod:`zonesearch.core.roles`); empty derives it from the name.
 
     Raises:
-        SpaceError: when the rims, the scale and the row do not fit together; the message names the axis.
+        SpaceError: bounds, scale and row are inconsistent; the message names the axis.
     """
 
     name: str
@@ -142,7 +142,7 @@ class Axis:
                 raise SpaceError(f"{place} must be above 0 on a log scale, not {limit!r}")
 
     def _last_step(self) -> Number:
-        """The last value that is a whole number of steps above the lower rim."""
+        """The last value that is a whole number of steps above the lower bound."""
         step, place = self.step, f'axis "{self.name}": step'
         if isinstance(step, bool) or not isinstance(step, int | float) or not math.isfinite(step) or step <= 0:
             raise SpaceError(f"{place} must be a number above 0, not {step!r}")
@@ -153,14 +153,14 @@ class Axis:
         return self._at_step(math.floor((self.high - self.low) / step * (1 + _NEAR)))
 
     def _at_step(self, n: int) -> Number:
-        """The value ``n`` steps above the lower rim."""
+        """The value ``n`` steps above the lower bound."""
         assert self.step is not None
         value = self.low + n * self.step
         return round(value) if self.integer else canonical(_shortest(float(value)))
 
     @property
     def n_steps(self) -> int | None:
-        """How many steps the axis has from rim to rim; None where it has every value."""
+        """The number of steps between the bounds; None for an axis without steps."""
         return None if self.step is None else round((self.high - self.low) / self.step)
 
     @property
@@ -168,12 +168,12 @@ class Axis:
         return True
 
     def nearest(self, value: float) -> Number:
-        """The value of the axis that is nearest to ``value``."""
+        """The value of the axis nearest to ``value``."""
         return self._exact(min(max(value, self.low), self.high))
 
     def _exact(self, value: float) -> Number:
-        """``value`` as the axis writes it: a rim or a listed value as it was given, all else in its canonical form; the
-        nearest step of an axis with steps.
+        """``value`` in the axis' own form: a bound or listed value as given, otherwise the canonical form; on an axis
+        with steps, the nearest step.
         """
         if self.step is not None:
             return self._at_step(min(max(round((value - self.low) / self.step), 0), self.n_steps or 0))
@@ -189,7 +189,7 @@ class Axis:
 
     @cached_property
     def _given(self) -> tuple[float, ...]:
-        """The rims and the listed values, but for what rounding added to them."""
+        """The bounds and listed values, without rounding artefacts."""
         listed = self.row_rule if isinstance(self.row_rule, tuple) else ()
         return tuple(dict.fromkeys(_shortest(value) for value in (self.low, self.high, *listed)))
 
@@ -224,7 +224,7 @@ class Axis:
         return tuple(sorted({self._exact(value) for value in values}))
 
     def _distinct(self, values: Sequence[float]) -> None:
-        """Check that no two values are the same to a billionth of their size."""
+        """Check that no two values agree to a billionth of their size."""
         if self.integer:
             return
         ordered = sorted({_shortest(value) for value in values})
@@ -247,7 +247,9 @@ class Axis:
         return value
 
     def to_unit(self, value: Any) -> float:
-        """The place of ``value`` on the axis' scale: 0 at the low rim, 1 at the high one (0.5 on a one-point axis)."""
+        """The position of ``value`` on the axis' scale: 0 at the lower bound, 1 at the upper one (0.5 on a one-point
+        axis).
+        """
         if self.low == self.high:
             return 0.5
         if self.scale == "log":
@@ -255,7 +257,7 @@ class Axis:
         return float((value - self.low) / (self.high - self.low))
 
     def from_unit(self, u: float) -> Number:
-        """The value at ``u`` in 0..1 (clipped to the rims); whole on an integer axis."""
+        """The value at ``u`` in 0..1 (clipped to the bounds), rounded on an integer axis."""
         u = min(max(u, 0.0), 1.0)
         value = self.low + (self.high - self.low) * u
         if self.scale == "log":
@@ -263,8 +265,8 @@ class Axis:
         return self._exact(min(max(value, self.low), self.high))
 
     def contains(self, value: object) -> bool:
-        """Whether ``value`` is a number within the rims (but for rounding), whole if the axis is, and one of its
-        steps if it has some.
+        """Whether ``value`` is a number within the bounds (up to rounding), an integer on an integer axis, and a step
+        if there are steps.
         """
         if isinstance(value, bool) or not isinstance(value, int | float):
             return False
@@ -276,8 +278,8 @@ class Axis:
         return self.low <= value <= self.high or any(abs(value - rim) <= _NEAR * abs(rim) for rim in self.rims)
 
     def takes(self, value: object) -> bool:
-        """Whether a search comes to just this value: a whole number, a step, or one of the row; among all real numbers
-        a single one is never met by chance.
+        """Whether a search can reach exactly this value: an integer, a step, or a value of the row; a particular real
+        number is never reached by chance.
         """
         if not self.contains(value):
             return False
@@ -285,13 +287,13 @@ class Axis:
 
     @property
     def rims(self) -> tuple[Number, Number]:
-        """The rims as values of the axis."""
+        """The bounds as values of the axis."""
         return self._exact(self.low), self._exact(self.high)
 
     def between(self, a: Any, b: Any, parts: int) -> tuple[Number, ...]:
-        """The interval from ``a`` to ``b`` split into equal ``parts`` on the axis' scale, both ends included.
+        """The interval from ``a`` to ``b``, split into ``parts`` equal parts on the axis' scale, including both ends.
 
-        Integers are rounded and duplicates dropped, so that a narrow interval gives fewer than ``parts + 1`` values.
+        Integers are rounded and duplicates dropped, so a narrow interval gives fewer than ``parts + 1`` values.
         """
         if parts < 1:
             raise ValueError(f"an interval is split into 1 part or more, not {parts}")
@@ -300,22 +302,22 @@ class Axis:
         return tuple(sorted({self._exact(a), *inner, self._exact(b)}))
 
     def neighbours(self, value: Any) -> tuple[Number, ...]:
-        """The row values next to ``value``: two inside the row, one at its ends."""
+        """The adjacent values in the row: two inside the row, one at its ends."""
         row = self.row()
         below = [v for v in row if v < value]
         above = [v for v in row if v > value]
         return tuple(below[-1:] + above[:1])
 
     def interval(self, value: Any) -> tuple[Number, Number]:
-        """From the row value below to the one above; at the ends of the row, to the rim of the axis."""
+        """From the adjacent row value below to the one above; at the ends of the row, to the bound of the axis."""
         row = self.row()
         below = [v for v in row if v < value]
         above = [v for v in row if v > value]
         return (below[-1] if below else self._exact(self.low)), (above[0] if above else self._exact(self.high))
 
     def on_rim(self, value: Any) -> bool:
-        """Whether ``value`` is the first or last of the row, so that better values may lie beyond it; a limit that is
-        reached is no rim.
+        """Whether ``value`` is the first or last of the row, so that better values may lie beyond; a limit that is
+        reached does not count.
         """
         row = self.row()
         if len(row) < 2:
@@ -326,7 +328,7 @@ class Axis:
 
     @property
     def bounds(self) -> tuple[Number, Number]:
-        """The lowest and the highest value that it may ever get: the limits, where it has some."""
+        """The lowest and the highest value that it may ever have, including limits."""
         low = self.low if self.limit_low is None else self.limit_low
         return low, self.high if self.limit_high is None else self.limit_high
 
@@ -348,12 +350,12 @@ class Axis:
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """A hyperparameter with a few values that have no order (names, switches, None, lists).
+    """A hyperparameter with a few unordered values (names, switches, None, lists).
 
     Values keep their types: ``True``, ``1``, ``1.0``, ``"1"``, ``None`` and ``"None"`` are six choices.
 
     Raises:
-        SpaceError: when there is no value, or the same one twice.
+        SpaceError: there are no values, or duplicates.
     """
 
     name: str
@@ -388,7 +390,7 @@ class Choice:
         """The index of ``value`` in the row.
 
         Raises:
-            ValueError: it is none of the choices.
+            ValueError: it is not one of the choices.
         """
         try:
             return self._places[told_apart(value)]
@@ -404,11 +406,11 @@ class Choice:
         return self.values
 
     def to_unit(self, value: Any) -> float:
-        """The middle of the value's share of 0..1."""
+        """The middle of the value's part of 0..1."""
         return (self.place(value) + 0.5) / len(self.values)
 
     def from_unit(self, u: float) -> Value:
-        """The value whose share of 0..1 holds ``u``."""
+        """The value whose part of 0..1 contains ``u``."""
         return self.values[min(int(min(max(u, 0.0), 1.0) * len(self.values)), len(self.values) - 1)]
 
     def contains(self, value: object) -> bool:
@@ -423,7 +425,7 @@ class Choice:
         return self.contains(value)
 
     def between(self, a: Any, b: Any, parts: int) -> tuple[Value, ...]:
-        """All values: there is nothing between choices, and each is a neighbour of every other."""
+        """All values, since choices have no order."""
         return self.values
 
     def neighbours(self, value: Any) -> tuple[Value, ...]:
@@ -435,7 +437,7 @@ class Choice:
         return self.values
 
     def on_rim(self, value: Any) -> bool:
-        """Never: choices have no rim."""
+        """False, since choices have no edge."""
         return False
 
     def describe(self) -> dict[str, Any]:
@@ -448,13 +450,13 @@ AnyAxis = Axis | Choice
 
 
 def _shortest(value: float) -> float:
-    """``value`` without what rounding added to it: 0.30000000000000004 is 0.3, but a third stays as exact as it is."""
+    """``value`` without rounding artefacts: 0.30000000000000004 becomes 0.3, but a third stays exact."""
     short = float(f"{value:.12g}")
     return short if abs(short - value) <= 1e-15 * abs(value) else float(value)
 
 
 def _kept_apart(values: tuple[Value, ...]) -> tuple[Value, ...]:
-    """The choices, whole floats marked where the integer equal to them is a choice too."""
+    """The choices, with a whole-number float marked if the equal integer is a choice too."""
     whole = {value for value in values if type(value) is int}
     return tuple(
         ChosenFloat(value) if type(value) is float and value.is_integer() and int(value) in whole else value

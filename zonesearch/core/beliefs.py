@@ -1,7 +1,7 @@
-"""What somebody believes of an axis before anything is trained: ``{center = 0.003, spread = 3}``.
+"""A user's belief about an axis before anything is trained: ``{center = 0.003, spread = 3}``.
 
-A normal distribution on the axis' own scale, around the value ``center``: on a log scale ``spread`` is a factor (0.001
-to 0.009 holds two thirds), on a linear one a distance.
+A normal distribution on the axis' own scale, around the value ``center``: on a log scale ``spread`` is a factor (two
+thirds of the mass is in 0.001 to 0.009), on a linear one a distance.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _KEYS = ("center", "spread")
 
 @dataclass(frozen=True)
 class Belief:
-    """Where the best value is thought to be, and how far from there it may well be.
+    """The expected location of the best value, and its uncertainty.
 
     Args:
         center: a value of the axis.
@@ -35,7 +35,7 @@ class Belief:
         """Read the belief of the axis ``name`` from a table.
 
         Raises:
-            SpaceError: it is no table with both numbers.
+            SpaceError: it is not a table with both numbers.
         """
         if isinstance(given, Belief):
             return given
@@ -52,10 +52,10 @@ class Belief:
         return cls(given["center"], given["spread"])
 
     def check(self, name: str, low: float, high: float, log: bool) -> None:
-        """Check that it fits the axis ``name``.
+        """Check that it suits the axis ``name``.
 
         Raises:
-            SpaceError: a center outside of the rims, or a spread that is none.
+            SpaceError: the center is outside the bounds, or the spread is invalid.
         """
         place = f'axis "{name}": prior'
         if not low <= self.center <= high:

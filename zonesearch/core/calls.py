@@ -1,7 +1,7 @@
 """Specifications written as calls: ``split(8)``, ``step(every=7, factor=0.5)``.
 
-Study files name methods and schedules this way. The text is read by Python's own parser and only literals are allowed
-as arguments, so nothing in it is ever executed.
+Study files name methods and schedules this way. The text is read by Python's own parser, and only literals are allowed
+as arguments, so nothing is ever executed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def parse_call(text: str) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
     """The name, positional and named arguments of ``text``; a bare name has none.
 
     Raises:
-        ValueError: when the text is no name and no call of a name with literal arguments.
+        ValueError: the text is neither a name nor a call of a name with literal arguments.
 
     >>> parse_call("step(every=7, factor=0.5)")
     ('step', (), {'every': 7, 'factor': 0.5})
@@ -37,6 +37,6 @@ def parse_call(text: str) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
 
 
 def call_text(name: str, settings: Any) -> str:
-    """A dataclass instance as the call that makes it: ``split(parts=8)``."""
+    """A dataclass instance as a call: ``split(parts=8)``."""
     named = ", ".join(f"{field.name}={getattr(settings, field.name)!r}" for field in fields(settings))
     return f"{name}({named})" if named else name

@@ -1,4 +1,4 @@
-"""Fewer cells of a space: coarser rows, so that its grid can be paid for, and a few cells as examples of all."""
+"""Fewer cells of a space: coarser rows for a limited budget, and a few cells as examples."""
 
 from __future__ import annotations
 
@@ -19,26 +19,27 @@ from zonesearch.errors import StudyError
 __all__ = ["CELLS_MOST", "coarser", "example_cells", "examples", "listed", "refined"]
 
 CELLS_MOST = 100_000
-"""A grid with more cells is never listed: its cells alone would take gigabytes before the first training."""
+"""A grid with more cells is never listed: its cells would take gigabytes before the first training."""
 
-_COUNTED = 4096  # combinations of which it is looked at whether they are allowed
+_COUNTED = 4096  # the most combinations that are checked against constraints
 
 _EXAMPLES = 512
-"""Of a grid with more cells, as many stand for all: every row value is among them, and so are rims and middles."""
+"""Number of example cells of a larger grid, which include every row value, the edges and the middle."""
 
-_NEARLY = 0.4  # of the distance between two values of a row: nearer to another one a value says little
+_NEARLY = 0.4  # of the distance between two row values: a value closer than this to another one adds little
 
 _GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 @lru_cache(maxsize=256)
 def coarser(space: Space, n: int) -> Space:
-    """The space with rows of cell centres, as many as make a grid of at most ``n`` cells.
+    """The space with rows of cell centres that make a grid of at most ``n`` cells.
 
-    Values are added axis by axis, so that axes differ by one at most: k values stand in the middle of k equal parts of
-    the axis. A row of rims would make a small grid nothing but corners, where a network seldom works best; the rims
-    themselves belong to the intervals of the outermost cells. Choices stay, and so do values that are the condition of
-    another axis; they may make the grid larger than ``n``. Only cells that are allowed count, and some are in any case.
+    Values are added axis by axis, so that the numbers of values differ by at most one: k values are in the middle of k
+    equal parts of the axis. With bounds as row values, a small grid would consist of corners only, where a network
+    seldom works best; the bounds belong to the intervals of the outermost cells. Choices stay, and so do values that
+    are the condition of another axis; they may make the grid larger than ``n``. Only allowed cells count, and there is
+    always at least one.
     """
     numeric = [axis for axis in space.axes if isinstance(axis, Axis)]
     asked: dict[str, tuple[Value, ...]] = {}
@@ -76,11 +77,11 @@ def coarser(space: Space, n: int) -> Space:
 
 @lru_cache(maxsize=256)
 def refined(space: Space, small: Space, n: int) -> Space:
-    """A coarser grid of ``space`` with more of its row values, so many as make no more than ``n`` cells.
+    """A coarse grid of ``space`` with further row values added, up to at most ``n`` cells.
 
-    All cells of ``small`` are kept, and with more cells all those of fewer: values are added axis by axis, the one that
-    is farthest from what is there first, up to the first that makes too many cells. Values that are nearly there are
-    left out.
+    All cells of ``small`` are kept, and larger grids contain smaller ones: values are added axis by axis, the one
+    farthest from existing values first, up to the first that makes too many cells. Values very close to existing ones
+    are left out.
     """
     numeric = [axis for axis in small.axes if isinstance(axis, Axis)]
     rows: dict[str, tuple[Any, ...]] = {axis.name: axis.row() for axis in numeric}
@@ -122,8 +123,8 @@ def _n_allowed(axes: tuple[AnyAxis, ...], constraints: tuple[Constraint, ...]) -
 
 
 def _around(space: Space, n: int) -> tuple[AnyAxis, ...]:
-    """Rows around the allowed cell in the middle, where all cell centres are forbidden: values of the whole grid are
-    added axis by axis, those far from what is there first, as long as no more than ``n`` cells are allowed.
+    """Rows around the middle allowed cell, if all cell centres are forbidden: values of the whole grid are added axis
+    by axis, those far from existing ones first, while at most ``n`` cells are allowed.
     """
     middle = space.middle()
     rows: dict[str, tuple[Any, ...]] = {
@@ -173,9 +174,9 @@ def listed(space: Space, name: str) -> None:
 
 
 def example_cells(space: Space, n: int = _EXAMPLES) -> Iterator[dict[str, Value]]:
-    """The cells of the grid; of a grid with more than ``n`` cells that many at most, spread over it.
+    """The cells of the grid; for a grid with more than ``n`` cells, at most ``n`` spread over it.
 
-    Among them are all first, all last and all middle row values together, and every value of each row.
+    They include the cells of all first, all last and all middle row values, and every value of each row.
     """
     if space.n_cells <= n:
         yield from space.grid()
@@ -183,7 +184,7 @@ def example_cells(space: Space, n: int = _EXAMPLES) -> Iterator[dict[str, Value]
     rows = [axis.row() for axis in space.axes]
     sizes = [len(row) for row in rows]
     places = [tuple(0 for _ in sizes), tuple(size - 1 for size in sizes), tuple(size // 2 for size in sizes)]
-    # Each axis turns at its own pace, so that values meet in ever other combinations.
+    # Each axis cycles at its own pace, so that values meet in different combinations.
     paces = [max(1, round(size * _GOLDEN ** (i + 1))) for i, size in enumerate(sizes)]
     for k in range(max(n - len(places), *sizes)):
         turns = [k // size for size in sizes]
@@ -200,5 +201,5 @@ def example_cells(space: Space, n: int = _EXAMPLES) -> Iterator[dict[str, Value]
 
 @lru_cache(maxsize=64)
 def examples(space: Space, epochs: int, seed: int = 0) -> tuple[Training, ...]:
-    """Trainings of the example cells, to ask an objective whether they can work and how long they take."""
+    """Trainings of the example cells, for checks and for probing their time."""
     return tuple(Training(cell, seed, epochs) for cell in example_cells(space))

@@ -1,8 +1,7 @@
-"""Tables of many numbers or words that take little memory until somebody looks at them.
+"""Compact tables of numbers and strings, decoded on access.
 
-A run of 100,000 trials holds millions of numbers in its curves, most of which nobody asks for: as Python floats in
-tuples they take four times the memory of the bytes that they are made of. What is read from files is kept as bytes,
-and made into numbers each time it is asked for.
+A run of 100,000 trials has millions of numbers in its curves, most of which are never used: as Python floats in tuples
+they take four times the memory of their bytes. Data read from files are kept as bytes and converted on each access.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ __all__ = ["Curves", "Table"]
 
 
 class Curves(Mapping[str, tuple[float, ...]]):
-    """Curves by name, as a mapping to tuples of floats that never changes; equal to a dict of the same tuples."""
+    """Curves by name, as an immutable mapping to tuples of floats; equal to a dict of the same tuples."""
 
     __slots__ = ("_numbers", "_places")
 
@@ -59,19 +58,19 @@ class Curves(Mapping[str, tuple[float, ...]]):
 
 
 _KNOWN: dict[Any, tuple[tuple[str, int, int], ...]] = {}
-"""The names and lengths seen so far: those of the trials of one run are few."""
+"""Interned names and lengths: a run's trials have only a few."""
 
 _HEADS: dict[bytes, bytes] = {}
-"""The beginnings of tables seen so far: where and with what something was trained, all but when."""
+"""Interned beginnings of tables: where and with which versions something was trained, without the time."""
 
 _MOST_KNOWN = 10_000
 
 
 class Table(Mapping[str, Any]):
-    """A table of plain values, kept as the JSON text that it was read from; equal to the dict that it stands for.
+    """A table of plain values, kept as the JSON text from which it was read; equal to the corresponding dict.
 
     Args:
-        text: a JSON object. Of many that differ in nothing but their last member the rest is kept once.
+        text: a JSON object. Tables that differ only in their last member share the rest.
     """
 
     __slots__ = ("_head", "_tail")
@@ -100,13 +99,13 @@ class Table(Mapping[str, Any]):
         return len(self._read)
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The value of ``name``; the text is read only where it may hold that."""
+        """The value of ``name``; the text is parsed only if it may contain the name."""
         if name.isalnum() and name.isascii() and b"\\" not in self._text and f'"{name}"'.encode() not in self._text:
             return default
         return self._read.get(name, default)
 
     def items(self) -> Any:
-        """Names and values; reads the text once."""
+        """Names and values; parses the text once."""
         return self._read.items()
 
     def __eq__(self, other: object) -> bool:

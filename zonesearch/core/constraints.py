@@ -1,8 +1,8 @@
-"""What combinations of values are allowed: ``width * depth <= 4096``.
+"""Constraints on combinations of values: ``width * depth <= 4096``.
 
-The text is read by Python's own parser and walked by this module, so that nothing in it is ever executed: numbers,
-texts, axes by name, arithmetic, comparisons, ``and``, ``or``, ``not``, ``in`` and a few functions. A constraint that
-names an axis that does not apply at a point says nothing about that point.
+The text is read by Python's own parser and evaluated by this module, so nothing is ever executed. It may contain
+numbers, strings, axes by name, arithmetic, comparisons, ``and``, ``or``, ``not``, ``in`` and a few functions. A
+constraint that names an axis which does not apply at a point has no effect there.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _OPERATORS: Mapping[type[ast.AST], Callable[[Any, Any], Any]] = {
     ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
-    ast.Pow: lambda a, b: float(a) ** float(b),  # of whole numbers it might not end
+    ast.Pow: lambda a, b: float(a) ** float(b),  # with integers it might take forever
 }
 _COMPARISONS: Mapping[type[ast.AST], Callable[[Any, Any], bool]] = {
     ast.Lt: operator.lt,
@@ -59,7 +59,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
 
 
 def _equal(a: Any, b: Any) -> bool:
-    """Whether two values are the same choice: Python takes ``True`` for 1, and they are two choices."""
+    """Whether two values are the same choice: for Python ``True`` equals 1, but they are two choices."""
     if isinstance(a, tuple) and isinstance(b, tuple):
         return len(a) == len(b) and all(map(_equal, a, b))
     chosen = ChosenFloat in (type(a), type(b))  # 1.0 beside 1
@@ -78,10 +78,10 @@ class _AbsentError(Exception):
 
 @dataclass(frozen=True)
 class Constraint:
-    """One expression that is true where a point is allowed.
+    """One expression that is true at allowed points.
 
     Raises:
-        SpaceError: it is no such expression; says what is wrong with it.
+        SpaceError: the expression is invalid; says what is wrong with it.
     """
 
     expression: str
@@ -109,27 +109,27 @@ class Constraint:
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """The axes that it names, each once."""
+        """The axes in it, each once."""
         found: list[str] = []
         self._collect(self._tree, found)
         return tuple(dict.fromkeys(found))
 
     def check_names(self, names: Sequence[str]) -> None:
-        """Check that all that it names is an axis.
+        """Check that every name in it is an axis.
 
         Raises:
-            SpaceError: naming what is none.
+            SpaceError: naming the first that is not.
         """
         for name in self.names:
             if name not in names:
                 raise self._refused(f'"{name}" is not an axis of the space; {did_you_mean(name, names)}')
 
     def holds(self, params: Mapping[str, Any]) -> bool:
-        """Whether ``params`` are allowed; they are where an axis that it names does not apply, and they are not where
-        it has no value (a division by zero).
+        """Whether ``params`` are allowed; true if an axis in it does not apply, and false if it has no value (a
+        division by zero).
 
         Raises:
-            SpaceError: it compares or adds values that do not go together.
+            SpaceError: it compares or adds incompatible values.
         """
         try:
             return bool(self._value(self._tree, params))
@@ -174,7 +174,7 @@ class Constraint:
                 self._check(child)
 
     def _name(self, node: ast.AST) -> str:
-        """The name of an axis, with dots where it has them."""
+        """The name of an axis, including dots."""
         if isinstance(node, ast.Name):
             return node.id
         if isinstance(node, ast.Attribute):

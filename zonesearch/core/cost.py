@@ -1,8 +1,8 @@
-"""What a setting costs: a function of the setting, never of a clock.
+"""The cost of a setting: a function of the setting, never of measured time.
 
-Of a network its free parameters count, then the multiply-adds of a training (steps times parameters: what is common
-to all steps, such as the size of a batch, is left out). A function without a network may say itself what its setting
-costs. Seconds are shown beside that and decide nothing: they depend on the machine and on what else runs on it.
+For a network, its number of parameters counts first, then the multiply-adds of a training (steps times parameters,
+without factors common to all steps such as the batch size). A function may report the cost of its setting itself.
+Seconds are shown but decide nothing: they depend on the machine and its load.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Cost:
     Args:
         n_parameters: free parameters of the network; None without one.
         n_steps: optimizer steps of a training; None where it was not recorded.
-        given: what the objective says, in whatever unit; None where it says nothing.
+        given: as reported by the objective, in any unit; None if not reported.
     """
 
     n_parameters: int | None = None
@@ -29,7 +29,7 @@ class Cost:
 
     @property
     def known(self) -> bool:
-        """Whether anything is known of it."""
+        """Whether any part of it is known."""
         return self.given is not None or self.n_parameters is not None
 
     @property
@@ -39,14 +39,14 @@ class Cost:
 
     @property
     def rank(self) -> tuple[float, float, float]:
-        """Orders costs, the cheapest first: by parameters, then multiply-adds, then what the objective says."""
+        """A sorting key, the cheapest first: by parameters, then multiply-adds, then the reported cost."""
         unknown = math.inf
         parts = (self.n_parameters, self.multiply_adds, self.given)
         first, second, third = (unknown if part is None else float(part) for part in parts)
         return first, second, third
 
     def factor_below(self, other: Cost) -> tuple[float, str]:
-        """How many times cheaper this is than ``other``, and in what; (1, "") where that is not known or not so."""
+        """How many times cheaper this is than ``other``, and in which respect; (1, "") if unknown or not cheaper."""
         pairs = (
             (self.n_parameters, other.n_parameters, "parameters"),
             (self.multiply_adds, other.multiply_adds, "multiply-adds"),

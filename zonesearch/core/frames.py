@@ -1,4 +1,4 @@
-"""Trials as a table of pandas, for people to look at and calculate with."""
+"""Trials as a pandas frame."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def frame_of(trials: Sequence[Any], value: str) -> pd.DataFrame:
 
     Args:
         trials: in the order of the rows.
-        value: what the values are called.
+        value: name of the value column.
     """
-    import pandas as pd  # loading it takes longer than most of what trials are asked for
+    import pandas as pd  # loading it takes longer than most other operations on trials
 
     columns: dict[str, Any] = {}
 
@@ -50,7 +50,7 @@ def frame_of(trials: Sequence[Any], value: str) -> pd.DataFrame:
 
 
 def _kept_apart(values: Sequence[Value]) -> bool:
-    """Whether pandas would change the type of some: whole numbers beside absent values, 1.0 that is chosen beside 1."""
+    """Whether pandas would change the type of some: integers beside missing values, a choice 1.0 beside 1."""
     return any(type(value) is ChosenFloat for value in values) or (
         any(value is None for value in values) and any(isinstance(value, int) for value in values)
     )

@@ -1,4 +1,4 @@
-"""Libraries that are loaded when they are first used, because loading them takes longer than most commands."""
+"""Libraries that are loaded on first use, since loading them takes longer than most commands."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Lazy"]
 
 
 class Lazy:
-    """Stands for a module and loads it with the first attribute that is asked for.
+    """A placeholder for a module, which is loaded on the first attribute access.
 
     For type checkers the module is imported under ``TYPE_CHECKING`` beside it::
 

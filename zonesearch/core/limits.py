@@ -1,4 +1,4 @@
-"""How long a training may take: one check for the study file, the command line and Python."""
+"""The time limit of trainings: one check for the study file, the command line and Python."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ __all__ = ["time_limit"]
 
 
 def time_limit(value: object, what: str) -> float | None:
-    """``value`` as a limit in seconds; None, which is no limit, stays None.
+    """``value`` as a limit in seconds; None means no limit.
 
     Args:
-        value: what was given.
+        value: as given.
         what: where, for the message: ``[run] timeout``.
 
     Raises:
-        StudyError: it is no finite number above 0.
+        StudyError: it is not a finite number above 0.
     """
     if value is None:
         return None

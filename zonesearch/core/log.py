@@ -1,9 +1,9 @@
-"""Records that grow without being copied: what makes adding to an immutable set of trials cheap.
+"""Records that grow without copying, so that adding to an immutable set of trials is cheap.
 
-A :class:`Records` never changes, but the next one shares its memory: both look at one log that is only ever added to,
-and each knows how far it reaches (the idea of persistent vectors: Driscoll et al., Making data structures persistent,
-1989, for the case that nearly always the newest version is added to). So adding to the newest costs the same however
-long the log is; adding to an older one copies it once.
+A :class:`Records` is immutable, but its successor shares its memory: both refer to one append-only log, and each knows
+its own length (a persistent vector: Driscoll et al., Making data structures persistent, 1989, for the case that nearly
+always the newest version is extended). So the cost of adding to the newest does not depend on the length of the log;
+adding to an older one copies it once.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class Recorded(Protocol):
 _Record = TypeVar("_Record", bound=Recorded)
 
 _Places = int | tuple[int, ...]
-"""Where in the log the records of one identity stand: mostly one."""
+"""Positions in the log of the records of one identity, usually one."""
 
 
 class _Log(Generic[_Record]):
-    """All records in the order of their arrival, and by identity where they stand."""
+    """All records in order of arrival, and their positions by identity."""
 
     __slots__ = ("entries", "growing", "places", "repeated")
 
@@ -45,7 +45,7 @@ class _Log(Generic[_Record]):
         self.entries = entries
         self.places = places
         self.repeated = {identity: None for identity, found in places.items() if isinstance(found, tuple)}
-        self.growing = threading.Lock()  # a viewer may look from a thread of its own, and two may add
+        self.growing = threading.Lock()  # a viewer may read from another thread, and two threads may add
 
     def copied(self, n: int) -> _Log[_Record]:
         """The first ``n`` records as a log of their own."""
@@ -62,7 +62,7 @@ class _Log(Generic[_Record]):
 class Records(Generic[_Record]):
     """The records of a set of trials, by identity: a mapping to tuples of trials, in the order of arrival.
 
-    Made empty; others come of :meth:`added`.
+    Created empty; extended by :meth:`added`.
     """
 
     __slots__ = ("_log", "_n", "_n_identities")
@@ -73,7 +73,7 @@ class Records(Generic[_Record]):
         self._n_identities = 0
 
     def added(self, trials: Sequence[_Record]) -> Records[_Record]:
-        """These and ``trials``, without those that say the same as one that is there; itself when none is new."""
+        """These records and ``trials``, without duplicates; itself if none is new."""
         with self._log.growing:
             log = self._log if self._n == len(self._log.entries) else self._log.copied(self._n)
             entries, places, n_new = log.entries, log.places, 0
@@ -129,7 +129,7 @@ class Records(Generic[_Record]):
                 yield identity, tuple([entries[place] for place in found if place < self._n])
 
     def repeated(self) -> Iterator[tuple[_Record, ...]]:
-        """The records of each identity that has more than one; the others, mostly all, are not looked at."""
+        """The records of each identity with more than one record."""
         found = (self.get(identity) for identity in list(self._log.repeated))
         return (trials for trials in found if len(trials) > 1)
 

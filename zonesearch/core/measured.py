@@ -1,7 +1,7 @@
-"""Which metric a network's settings measure, without loading torch: what a study has to know before it trains.
+"""The metric that a network's settings measure, determined without loading torch.
 
-``[training] metric`` says what is computed, ``[metric]`` what it is called, which direction is better, and its unit.
-Either names a built-in metric; said twice, it must be the same thing.
+``[training] metric`` says what is computed; ``[metric]`` gives its name, direction and unit. Either may name a built-in
+metric; if both do, they must agree.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ _OF_TASK = {"classification": "accuracy", "regression": "r2"}
 
 
 def is_own(metric: str) -> bool:
-    """Whether ``[training] metric`` is a function of the user's or of a plug-in, and none that ships."""
+    """Whether ``[training] metric`` is a user's or plug-in's function rather than built in."""
     return ":" in metric or is_plug_in("metrics", metric, BUILT_IN)
 
 
 def own_or_built_in(task: str, metric: str, table: Mapping[str, Any]) -> str:
-    """What ``[training] metric`` is when ``[metric]`` may name it; empty for that of the task.
+    """The value of ``[training] metric``, which ``[metric]`` may also name; empty for the task's default.
 
     Args:
         task: of the data.
-        metric: as ``[training]`` has it, empty where it says nothing.
+        metric: from ``[training]``; empty if not set.
         table: ``[metric]``.
 
     Raises:
-        StudyError: ``[metric]`` names what no network measures, or something else than ``[training] metric``.
+        StudyError: ``[metric]`` names something that no network measures, or contradicts ``[training] metric``.
     """
     name = table.get("name")
     if name is None or is_own(metric):
@@ -69,12 +69,11 @@ def measured_metric(task: str, metric: str, direction: str = "", table: Mapping[
         task: of the data.
         metric: ``[training] metric``: a built-in one, ``package.module:function``, a plug-in's, or empty for that of
             the task.
-        direction: ``[training] direction``; empty where it says nothing.
-        table: ``[metric]``: name, direction and unit, where they are given.
+        direction: ``[training] direction``; empty if not set.
+        table: ``[metric]``: name, direction and unit, if given.
 
     Raises:
-        StudyError: a direction that makes no sense, that is given twice and differs, or that a built-in metric does
-            not have.
+        StudyError: a direction is invalid, given twice with different values, or contradicts a built-in metric.
     """
     table = table or {}
     Metric.parse(table)  # its keys and values

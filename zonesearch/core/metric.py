@@ -1,7 +1,7 @@
-"""The metric: what is searched, and which of two values is better.
+"""The metric that a search optimizes, and which of two values is better.
 
-A value is recorded and shown in its own sign and unit everywhere. Code that ranks compares *scores*, for which larger
-is better whatever the direction; code that records, prints or draws keeps values. Nothing else knows of directions.
+A value is recorded and shown with its own sign and unit everywhere. Code that ranks compares *scores*, for which larger
+is always better; code that records, prints or draws uses values. Nothing else deals with directions.
 """
 
 from __future__ import annotations
@@ -71,10 +71,10 @@ _MINIMIZED = frozenset(
         "wer",
     ]
 )
-"""Known metrics of which less is better; every other one is maximized unless the direction is given."""
+"""Known metrics that are minimized; all others are maximized unless a direction is given."""
 
 _LOSSES = frozenset({"error", "errors", "loss", "losses", "latency", "mae", "mape", "mse", "perplexity", "rmse"})
-"""What a metric ends with that is minimized whatever stands before it: ``huber_loss``, ``classification error``."""
+"""Endings of metrics that are minimized whatever precedes them: ``huber_loss``, ``classification error``."""
 
 _OF_WHAT = frozenset(
     [
@@ -100,21 +100,21 @@ _OF_WHAT = frozenset(
         "validation",
     ]
 )
-"""What only says on which data, or how, a metric was taken: ``val_rmse``, ``mean_test_mae``."""
+"""Prefixes that only say on which data, or how, a metric was computed: ``val_rmse``, ``mean_test_mae``."""
 
 _IN_WHAT = frozenset(
     ["gb", "h", "hours", "kb", "mb", "min", "minutes", "ms", "ns", "percent", "s", "sec", "seconds", "us"]
 )
-"""Units behind a name: ``latency_ms``."""
+"""Units at the end of a name: ``latency_ms``."""
 
 _TURNED = ("neg", "negated")
-"""Before the name of a loss: its sign is turned, as scikit-learn does it (``neg_log_loss``)."""
+"""Prefix of a negated loss, as in scikit-learn (``neg_log_loss``)."""
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W_A-Z]+")
 
 
 def _known_direction(name: str) -> Direction:
-    """The direction of a metric as its name says it."""
+    """The direction of a metric according to its name."""
     words = [word.lower() for word in _WORDS.findall(name)]
     while len(words) > 1 and words[-1] in _IN_WHAT | _OF_WHAT:
         words = words[:-1]
@@ -131,13 +131,13 @@ class Metric:
     """What is searched.
 
     Args:
-        name: what it is called in tables, CSV columns, reports and dashboards.
-        direction: "maximize" or "minimize"; None for that of a known metric, on whatever data it was taken (a loss or
-            an error is minimized, as ``rmse``, ``val_rmse`` and ``huber_loss``; all else is maximized).
-        unit: shown behind a value, as ``ms``; a value is never converted. Empty for none.
+        name: in tables, CSV columns, reports and dashboards.
+        direction: "maximize" or "minimize"; None derives it from the name (losses and errors such as ``rmse``,
+            ``val_rmse`` and ``huber_loss`` are minimized; everything else is maximized).
+        unit: shown after a value, such as ``ms``; values are never converted. Empty for none.
 
     Raises:
-        StudyError: a name, direction or unit that makes no sense.
+        StudyError: a name, direction or unit is invalid.
     """
 
     name: str = "accuracy"
@@ -187,11 +187,11 @@ class Metric:
 
     @property
     def is_share(self) -> bool:
-        """Whether values are shares (0..1) that are shown in percent: accuracies without a unit of their own."""
+        """Whether values are fractions (0..1) that are shown in per cent: accuracies without a unit."""
         return not self.unit and self._plain_name.endswith("accuracy")
 
     def score(self, value: float) -> float:
-        """``value`` turned so that larger is better."""
+        """``value`` as a score, for which larger is better."""
         return value if self.maximized else -value
 
     def value(self, score: float) -> float:
@@ -203,13 +203,13 @@ class Metric:
         return a > b if self.maximized else a < b
 
     def best(self, values: Iterable[float]) -> float:
-        """The best of ``values``, which are not empty and hold no NaN."""
+        """The best of ``values``, which must not be empty or contain NaN."""
         return max(values) if self.maximized else min(values)
 
     def text(self, value: float, half_width: float = math.nan) -> str:
         """``98.31 % ± 0.08`` for a share, four significant digits and the unit for any other value.
 
-        A value outside 0..1 is no share, whatever its metric is called, and is shown as it is.
+        A value outside 0..1 is not a fraction, whatever its metric's name, and is shown unchanged.
         """
         if self.is_share and 0.0 <= value <= 1.0:
             return f"{100 * value:.2f} %" + (f" ± {100 * half_width:.2f}" if math.isfinite(half_width) else "")
@@ -217,16 +217,16 @@ class Metric:
         return f"{shown} {self.unit}" if self.unit else shown
 
     def shares(self, values: Iterable[float]) -> bool:
-        """Whether ``values`` are shown in percent: a share's, all of them within 0..1; NaN is passed over."""
+        """Whether ``values`` are shown in per cent: fractions, all within 0..1, ignoring NaN."""
         return self.is_share and all(0.0 <= value <= 1.0 for value in values if math.isfinite(value))
 
     def gap_text(self, difference: float, sign: str = "+", share: bool = True) -> str:
-        """How a difference of two values is said: ``+0.35 points`` of a share, ``+0.35`` and the unit otherwise.
+        """A difference of two values as text: ``+0.35 points`` for fractions, otherwise ``+0.35`` and the unit.
 
         Args:
             difference: in the metric's own unit.
-            sign: as in a format, ``+`` to show it always; empty shows a minus alone.
-            share: whether the two values are shown in percent themselves (see :meth:`shares`).
+            sign: as in a format specification: ``+`` always shows it; empty only shows a minus.
+            share: whether the two values are themselves shown in per cent (see :meth:`shares`).
         """
         if self.is_share and share:
             return f"{100 * difference:{sign}.2f} points"
@@ -234,15 +234,15 @@ class Metric:
         return f"{shown} {self.unit}" if self.unit else shown
 
     def called(self, name: object, directed: bool = True) -> Metric:
-        """This metric under another name, with its own direction, or unless ``directed`` with that of the name.
+        """This metric under another name; keeps its direction if ``directed``, otherwise derives it from the name.
 
         Raises:
-            StudyError: for what is no name.
+            StudyError: the name is invalid.
         """
         return Metric(name, self.direction if directed else None, self.unit)  # type: ignore[arg-type]
 
     def identity(self) -> dict[str, Any]:
-        """What it adds to the identity of an experiment: nothing for accuracy, else its name and direction."""
+        """Its part of an experiment's identity: nothing for accuracy, otherwise its name and direction."""
         described = {"name": self.name, "direction": str(self.direction)}
         return {} if (self.name, self.direction) == (ACCURACY.name, ACCURACY.direction) else {"metric": described}
 
@@ -253,12 +253,12 @@ class Metric:
 
 
 ACCURACY = Metric()
-"""What is searched where nothing is named: a share of right answers, to be maximized."""
+"""The default metric: the fraction of correct answers, maximized."""
 
 
 def is_usable(value: float) -> bool:
-    """Whether a value can be compared with others: finite, and not so large (1e100) that squares of it are not.
+    """Whether a value can be compared with others: finite, and at most 1e100, so that its square is finite too.
 
-    A training that comes to another one diverged.
+    A training with any other value has diverged.
     """
     return -_LARGEST <= value <= _LARGEST

@@ -1,4 +1,4 @@
-"""The seam between what is searched and what is trained.
+"""The interface between search and training.
 
 An objective turns trainings into trials. It decides which trainings may run as one program (a job) and trains a job;
 it knows nothing of zones. Built in are PyTorch recipes, a Python function and a recorded table.
@@ -34,19 +34,19 @@ __all__ = [
 ]
 
 SHARED_DATA = "ZONESEARCH_SHARED_DATA"
-"""The environment variable that tells a worker process in which folder the data of its run are shared."""
+"""The environment variable with the folder in which a run shares its data with worker processes."""
 
 Report = Callable[[float], None]
-"""Called now and then by a job under way with the share of it that is done, 0 to 1."""
+"""Called from time to time by a running job with its completed fraction, 0 to 1."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """Trainings that run as one program on one worker, and come back together.
+    """Trainings that run as one program on one worker and finish together.
 
     Args:
         trainings: at least one.
-        cost: how long it takes compared with other jobs of this objective (any unit).
+        cost: its duration relative to other jobs of this objective, in any unit.
     """
 
     trainings: tuple[Training, ...]
@@ -58,25 +58,25 @@ class Job:
 
     @property
     def key(self) -> str:
-        """The smallest key of its trainings: what jobs are sorted by."""
+        """The smallest key of its trainings, by which jobs are sorted."""
         return min(training.key for training in self.trainings)
 
 
 class Objective(Protocol):
-    """The controlled network, as the search sees it. Implementations must be picklable.
+    """The controlled network as seen by the search. Implementations must be picklable.
 
-    One that knows what it measures may say so in an attribute ``metric``, and in each of its trials; of any other the
-    study says it (:class:`Measured`).
+    An objective may declare its metric in an attribute ``metric`` and in each of its trials; otherwise the study does
+    (:class:`Measured`).
     """
 
     def fingerprint(self) -> Mapping[str, Any]:
-        """All that changes a result apart from params and seed, as plain JSON values: data, network, fixed settings,
-        the version of the code that trains.
+        """Everything that affects a result apart from params and seed, as plain JSON values: data, network, fixed
+        settings, version of the training code.
         """
         ...
 
     def check(self, params: Mapping[str, Any]) -> None:
-        """Say before anything is trained that these parameters cannot work.
+        """Refuse parameters that cannot work, before anything is trained.
 
         Raises:
             ObjectiveError: naming the parameter, its value and the mend (unknown parameter, batch larger than the
@@ -85,16 +85,16 @@ class Objective(Protocol):
         ...
 
     def jobs(self, trainings: Sequence[Training]) -> list[Job]:
-        """Which of ``trainings`` run together: each in exactly one job; a function of the set alone."""
+        """Group ``trainings`` into jobs, each training in exactly one; a function of the set alone."""
         ...
 
     def train(self, job: Job, report: Report) -> Iterator[Trial]:
-        """Train; yield one trial per training, as they finish. A training that diverges or raises is a trial too."""
+        """Train, and yield one trial per training as they finish. A training that diverges or raises is a trial too."""
         ...
 
 
 def makes_jobs(made: object) -> bool:
-    """Whether ``made`` is an objective, and not a function; version 0.1 called the method ``bundles``."""
+    """Whether ``made`` is an objective rather than a function; version 0.1 called the method ``bundles``."""
     return callable(getattr(made, "jobs", None)) or callable(getattr(made, "bundles", None))
 
 
@@ -106,10 +106,10 @@ def jobs_of(objective: Objective, trainings: Sequence[Training]) -> list[Job]:
 
 @runtime_checkable
 class Continuing(Protocol):
-    """An objective whose longer trainings can go on where shorter ones ended, instead of from the start."""
+    """An objective whose longer trainings can continue from shorter ones instead of starting again."""
 
     def continuing(self, points: Sequence[Params]) -> Objective:
-        """The same objective, keeping what is needed to go on; it has the same fingerprint.
+        """The same objective, with states kept for continuing; it has the same fingerprint.
 
         Raises:
             ObjectiveError: a shorter training at one of ``points`` is not the beginning of a longer one.
@@ -119,27 +119,27 @@ class Continuing(Protocol):
 
 @runtime_checkable
 class Configured(Protocol):
-    """An objective with settings that are known, so that it can be said beforehand which of them a training reads."""
+    """An objective with known settings, so that settings without effect can be found beforehand."""
 
     def settings_tables(self) -> Mapping[str, Mapping[str, Any]]:
-        """All its settings, as the tables of a study file would give them; under ``arms`` those of each arm, whole."""
+        """All its settings, as tables of a study file; under ``arms``, the complete settings of each arm."""
         ...
 
 
 @runtime_checkable
 class Trying(Protocol):
-    """An objective whose trainings may use parts of plug-ins that only the search names: an axis, or a stage."""
+    """An objective whose trainings may use plug-ins that only an axis or a stage of the search names."""
 
     def trying(self, points: Sequence[Params]) -> Objective:
-        """The same objective for a search in which these parameters occur; its fingerprint covers the code of plug-ins
-        that they name, and is otherwise the same.
+        """The same objective for a search with these parameters; its fingerprint also covers the code of plug-ins that
+        they name.
         """
         ...
 
 
 @runtime_checkable
 class ChecksLength(Protocol):
-    """An objective that knows before it trains that a training of some length cannot be what it is meant for."""
+    """An objective that can refuse lengths of trainings beforehand."""
 
     def check_length(self, training: Training) -> None:
         """Say so.
@@ -152,40 +152,40 @@ class ChecksLength(Protocol):
 
 @runtime_checkable
 class LooksAtLength(Protocol):
-    """An objective some of whose trainings look at how long they will be."""
+    """An objective with trainings that may depend on their length."""
 
     def looks_at_length(self, params: Params) -> bool:
-        """Whether a training with these parameters does, so that its beginning is not a shorter training."""
+        """Whether a training with these parameters does, so that its beginning does not equal a shorter training."""
         ...
 
 
 @runtime_checkable
 class SharesData(Protocol):
-    """An objective that can put its data where worker processes of this machine find them, one copy for all."""
+    """An objective that can share one copy of its data with all worker processes of this machine."""
 
     def share_data(self, folder: Path) -> None:
-        """Put the data into ``folder``, which is deleted after the run; workers are told it by ``SHARED_DATA``."""
+        """Put the data into ``folder``, which is deleted after the run; workers find it through ``SHARED_DATA``."""
         ...
 
 
 @runtime_checkable
 class Joining(Protocol):
-    """An objective that trains more together where the machine has room for it."""
+    """An objective that can form larger jobs if the machine has space."""
 
     def joined(self, jobs: Sequence[Job], n_workers: int) -> list[Job]:
-        """The trainings of ``jobs``, each in exactly one job, as ``n_workers`` processes of this machine train them
-        quickest. Work is dealt among shards before, by jobs that every machine forms alike.
+        """The trainings of ``jobs``, regrouped so that ``n_workers`` processes of this machine train them fastest. Work
+        is assigned to shards before, by jobs that are the same on every machine.
         """
         ...
 
 
 def joined(objective: Objective, jobs: Sequence[Job], n_workers: int) -> list[Job]:
-    """What :class:`Joining` makes of jobs that this machine trains; other objectives leave them as they are."""
+    """Jobs regrouped by an objective that is :class:`Joining`; unchanged for others."""
     return objective.joined(jobs, n_workers) if jobs and isinstance(objective, Joining) else list(jobs)
 
 
 def whole(trial: Trial, objective: Objective) -> Trial:
-    """``trial``, marked where its length is a part of what it is (see :attr:`Trial.whole`)."""
+    """``trial``, marked if it depends on its length (see :attr:`Trial.whole`)."""
     if trial.whole or not isinstance(objective, LooksAtLength) or not objective.looks_at_length(trial.params):
         return trial
     return replace(trial, whole=True)
@@ -193,11 +193,11 @@ def whole(trial: Trial, objective: Objective) -> Trial:
 
 @dataclass(frozen=True)
 class Measured:
-    """An objective that does not say what its values are, and what the study calls them.
+    """An objective that does not declare its metric, with the study's metric.
 
     Args:
-        objective: trains; its trials may leave out their metric.
-        metric: what they are values of.
+        objective: the objective; its trials may lack a metric.
+        metric: of the trials.
     """
 
     objective: Objective

@@ -1,9 +1,8 @@
-"""Where files may be put, and which folders can be relied on.
+"""Safe places for output files, and folders that can be trusted.
 
-A file that takes the place of what stands there, whole or not at all, is written beside its place and renamed into it.
-Where a device or a pipe stands (``/dev/null``, ``/dev/stdout``) the rename would put a plain file in its place, for all
-programs of the machine. What is kept for later (data, states of trainings) is relied on without being looked at again,
-so nobody else may have written it.
+A file that is replaced atomically is written under a temporary name and renamed. If the target is a device or a pipe
+(``/dev/null``, ``/dev/stdout``), the rename would replace it by a regular file, for all programs on the machine. Cached
+data and states of trainings are used without further checks, so nobody else may have written them.
 """
 
 from __future__ import annotations
@@ -18,18 +17,18 @@ __all__ = ["check_place", "is_own"]
 
 
 def check_place(path: Path, what: str = "") -> None:
-    """See that a plain file stands at ``path``, or nothing.
+    """Check that ``path`` is a regular file or does not exist.
 
     Args:
-        path: where a file is to be put.
-        what: the file, for the message; ends with a space.
+        path: of the output file.
+        what: description of the file for the message; ends with a space.
 
     Raises:
-        StoreError: a folder, a pipe or a device stands there.
+        StoreError: it is a folder, a pipe or a device.
     """
     try:
         mode = os.stat(path).st_mode
-    except OSError:  # nothing there, or nothing that can be looked at: then the writing says what is wrong
+    except OSError:  # missing or inaccessible: writing will report the problem
         return
     if not stat.S_ISREG(mode):
         kind = "it is a folder" if stat.S_ISDIR(mode) else "it is no plain file but a pipe or a device"
@@ -37,7 +36,7 @@ def check_place(path: Path, what: str = "") -> None:
 
 
 def is_own(folder: Path) -> bool:
-    """Whether a folder belongs to this user, and not everybody may write in it."""
+    """Whether a folder belongs to this user and is not writable by everybody."""
     try:
         found = os.stat(folder)
     except OSError:

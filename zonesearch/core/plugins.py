@@ -1,11 +1,11 @@
-"""Parts by name, through entry points: those that ship and those of any installed package alike.
+"""Parts by name, through entry points: built-in ones and those of installed packages.
 
-Every kind of part has a group of entry points, ``zonesearch.stages`` and so on. A package that declares one is found
-as soon as it is installed; nothing here has to know of it. Parts that ship stand in the same groups, or, where looking
-through all installed packages would cost start-up time, in a table in their own room that is looked at first. A name
-that ships always means the part that ships, so that no package changes what an existing study does.
+Every kind of part has a group of entry points, ``zonesearch.stages`` and so on. A package that declares one is found as
+soon as it is installed. Built-in parts are in the same groups, or, where scanning all installed packages would cost
+start-up time, in a table that is consulted first. A built-in name always means the built-in part, so no package can
+change what an existing study does.
 
-Entry points are read when a name is asked for that no table knows, never when a module is imported.
+Entry points are read when a name is in no table, never on import.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ GROUPS = {kind: f"zonesearch.{kind}" for kind in _KINDS}
 def registered(kind: str) -> dict[str, EntryPoint]:
     """The entry points of one of ``GROUPS`` by name, names ascending.
 
-    Of two with one name the one that ships wins, then the first by package.
+    Of two with the same name, the built-in one wins, then the first by package.
     """
     found = sorted(_points(GROUPS[kind]), key=lambda point: (not _ships(point), point.value), reverse=True)
     return dict(sorted({point.name: point for point in found}.items()))
@@ -54,9 +54,9 @@ def load(kind: str, name: str, where: str, built_in: Mapping[str, str] | None = 
 
     Args:
         kind: one of ``GROUPS``.
-        name: as a study file or a command has it.
-        where: the place of the name, for messages.
-        built_in: parts that ship and are no entry points, as ``{"name": "package.module:object"}``.
+        name: as in a study file or a command.
+        where: where the name was given, for messages.
+        built_in: built-in parts that are not entry points, as ``{"name": "package.module:object"}``.
 
     Raises:
         StudyError: there is none of that name, or it cannot be imported.
@@ -70,24 +70,24 @@ def load(kind: str, name: str, where: str, built_in: Mapping[str, str] | None = 
         raise StudyError(f'{where}: unknown name "{name}" among the {kind}; {did_you_mean(name, [*built_in, *points])}')
     try:
         return points[name].load()
-    except (Exception, SystemExit) as error:  # a package of anybody's may raise anything
+    except (Exception, SystemExit) as error:  # any package may raise anything
         owner = _owner(points[name])
         raise StudyError(f'{where}: "{name}"{owner} cannot be imported ({type(error).__name__}: {error})') from error
 
 
 def is_plug_in(kind: str, name: str, built_in: Collection[str]) -> bool:
-    """Whether ``name`` is that of a plug-in, and neither a part that ships nor a ``package.module:object``."""
+    """Whether ``name`` is a plug-in rather than a built-in part or a ``package.module:object``."""
     return name not in built_in and bool(name) and ":" not in name and name in registered(kind)
 
 
 def name_of(kind: str, thing: type) -> str | None:
-    """The name under which a class is registered; None when it is not."""
+    """The name under which a class is registered; None if it is not."""
     value = f"{thing.__module__}:{thing.__qualname__}"
     return next((name for name, point in registered(kind).items() if point.value == value), None)
 
 
 def version_of(kind: str, name: str) -> str:
-    """The package of a plug-in with its version, as ``"plugged 1.0"``; empty where it belongs to none."""
+    """The package of a plug-in with its version, as ``"plugged 1.0"``; empty if it belongs to none."""
     point = registered(kind).get(name)
     return "" if point is None else _package(point)
 
@@ -97,7 +97,7 @@ def _points(group: str) -> list[EntryPoint]:
 
     try:
         return list(entry_points(group=group))
-    except Exception:  # the file of one package is damaged: the others still count
+    except Exception:  # the metadata of one package are damaged: the others still count
         found: list[EntryPoint] = []
         for distribution in distributions():
             try:
@@ -119,7 +119,7 @@ def _owner(point: EntryPoint) -> str:
 
 
 def _package(point: EntryPoint) -> str:
-    """Name and version of the package of an entry point; empty where nothing can be read of them."""
+    """Name and version of the package of an entry point; empty if they cannot be read."""
     try:
         return "" if point.dist is None else f"{point.dist.name} {point.dist.version}"
     except Exception:  # a package without metadata

@@ -1,8 +1,8 @@
-"""How one number is read off a learning curve.
+"""How a learning curve is reduced to one number.
 
-Under a constant learning rate most of "accuracy at epoch N" is jitter between epochs, about three times the noise
-between seeds; so the value of a cell is by default the accuracy at its best validation epoch, and the median of
-the last k epochs is the reading that is least moved by luck. The raw last value is there for comparison.
+Under a constant learning rate, the accuracy at a given epoch is dominated by jitter between epochs, about three times
+the noise between seeds. So by default the value of a cell is the accuracy at its best validation epoch; the median of
+the last k epochs is the least affected by chance. The last value is available for comparison.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ __all__ = ["BEST", "Reading"]
 
 @dataclass(frozen=True)
 class Reading:
-    """``best``, ``last`` or ``median(k)`` of a curve of validation values (one number an epoch, not empty)."""
+    """``best``, ``last`` or ``median(k)`` of a curve of validation values (one number per epoch, not empty)."""
 
     kind: str = "best"
     k: int = 1
 
     @classmethod
     def parse(cls, text: str) -> Reading:
-        """Read ``"best"``, ``"last"`` or ``"median(5)"``.
+        """Parse ``"best"``, ``"last"`` or ``"median(5)"``.
 
         Raises:
             ValueError: for any other string.
@@ -39,7 +39,7 @@ class Reading:
         raise ValueError(f'a reading is "best", "last" or "median(k)" with k >= 1, not "{text}"')
 
     def __call__(self, curve: Sequence[float], metric: Metric = ACCURACY) -> float:
-        """The value that stands for ``curve``; the best one is the best by ``metric``'s direction."""
+        """The value of ``curve``; "best" uses the direction of ``metric``."""
         if self.kind == "best":
             return metric.best(curve)
         if self.kind == "last":

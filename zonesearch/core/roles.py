@@ -1,11 +1,11 @@
-"""Roles: what an axis does in the training of a network, whatever it is called, and the units that are common to all.
+"""Roles: what an axis does in the training of a network, whatever its name, in common units.
 
-A learning rate is a learning rate as ``lr``, ``learning_rate_init`` or ``optimizer.lr``. In canonical units (logarithms
-of widths, rates and batches, a momentum as the number of nines) maps of different spaces can be laid over each other,
-which is what a prior that was learned from other trainings needs.
+A learning rate may be called ``lr``, ``learning_rate_init`` or ``optimizer.lr``. In canonical units (logarithms of
+widths, rates and batch sizes, a momentum as the number of nines), maps of different spaces can be compared, which a
+prior learned from other trainings requires.
 
-A role is known from the usual names or given (``role = "learning_rate"``); ``role = "none"`` says that an axis has none
-whatever its name. Several axes may have one role (``width_1``, ``width_2``): their canonical values are averaged.
+A role follows from a usual name or is given (``role = "learning_rate"``); ``role = "none"`` means that an axis has
+none, whatever its name. Several axes may have one role (``width_1``, ``width_2``): their canonical values are averaged.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class Role:
     """One role.
 
     Args:
-        names: the usual names of such an axis, in lower case with underscores.
-        unit: what its canonical value counts.
+        names: usual names of such an axis, in lower case with underscores.
+        unit: of its canonical value.
         to_canonical: from values to canonical ones, about -2 to 2 for usual values.
-        above: values must be above this, ``None`` for any.
-        below: and below this.
+        above: lower bound (exclusive) of values; ``None`` for none.
+        below: upper bound (exclusive) of values.
     """
 
     names: tuple[str, ...]
@@ -50,7 +50,7 @@ class Role:
 
     @property
     def range_text(self) -> str:
-        """The values that it can have, for messages."""
+        """The valid range, for messages."""
         parts = ["above", f"{self.above:g}"] if self.above is not None and self.above >= 0 else []
         if self.above is not None and self.above < 0:
             parts = ["0", "or", "more"]
@@ -67,7 +67,7 @@ def _linear(centre: float, unit: float) -> Callable[[Array], Array]:
     return lambda values: (values - centre) / unit
 
 
-_TINY = -1e-12  # so that 0 itself is allowed
+_TINY = -1e-12  # so that 0 is allowed
 
 ROLES: Mapping[str, Role] = {
     "width": Role(
@@ -113,16 +113,16 @@ ROLES: Mapping[str, Role] = {
 
 _BY_NAME = {name: role for role, about in ROLES.items() for name in about.names}
 _OF_MLP = {"alpha": "weight_decay", "max_iter": "epochs"}
-"""Names that mean this beside the settings of scikit-learn's multi-layer perceptrons, and something else elsewhere."""
+"""Names that have this meaning only beside settings of scikit-learn's multi-layer perceptrons."""
 _SHOWS_MLP = {"learning_rate_init", "hidden_layer_sizes", "n_iter_no_change"}
 
 
 def role_of_name(name: str, beside: Iterable[str] = ()) -> str | None:
-    """The role of an axis by its name; None where the name says none.
+    """The role of an axis according to its name; None if the name has none.
 
     Args:
-        name: as the user has it: ``optimizer.lr``, ``mlpclassifier__alpha``, ``batchSize``.
-        beside: the names of the other axes, which tell what ``alpha`` means.
+        name: as given by the user: ``optimizer.lr``, ``mlpclassifier__alpha``, ``batchSize``.
+        beside: the names of the other axes, which determine the meaning of ``alpha``.
     """
     parts = _parts(name)
     last = parts[-1]
@@ -139,11 +139,11 @@ def _parts(name: str) -> list[str]:
 
 
 def roles_among(axes: Iterable[Any]) -> dict[str, str]:
-    """The roles of the axes that have one, by the name of the axis.
+    """The roles of axes that have one, by name.
 
     Args:
-        axes: numeric ones and choices; an axis of numbers that its name's role cannot have (a ``batch`` from -1) has
-            none, nor does a choice.
+        axes: numeric axes and choices; an axis with values that are invalid for the role of its name (a ``batch`` from
+            -1) has none, nor does a choice.
     """
     axes = tuple(axes)
     names = [axis.name for axis in axes]
@@ -158,13 +158,13 @@ def roles_among(axes: Iterable[Any]) -> dict[str, str]:
 
 
 def canonical(role: str, values: Any) -> Array:
-    """Values of an axis with this role in canonical units, in the shape that they have."""
+    """Values of an axis with this role in canonical units, in the same shape."""
     made: Array = ROLES[role].to_canonical(np.asarray(values, dtype=np.float64))
     return made
 
 
 def check_role(name: str, role: str, low: float, high: float) -> str:
-    """What is wrong with a role that was given, as a sentence; empty where nothing is."""
+    """A sentence on what is wrong with a given role; empty if nothing is."""
     if role in ("", NO_ROLE):
         return ""
     if role not in ROLES:

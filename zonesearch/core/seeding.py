@@ -1,8 +1,8 @@
-"""Seeds: what is random in a training, and how one index makes all of it.
+"""Seeds: how one index determines all randomness of a training.
 
-The same index in two trainings of a study means the same order of the data (so that they can be compared in pairs);
-another index means other initial weights and another order. The split of the data belongs to the study, not to the
-training, and comes from the study's seed alone. Streams are separated by ``numpy.random.SeedSequence`` spawn keys.
+The same index in two trainings of a study means the same order of the data (for paired comparisons); another index
+means other initial weights and another order. The split of the data belongs to the study, not to a training, and
+depends only on the study's seed. Streams are separated by ``numpy.random.SeedSequence`` spawn keys.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 __all__ = ["FRESH", "fresh_seeds", "stream_seed"]
 
 FRESH = 1000
-"""The first seed index that takes no part in choosing: finalists are repeated from here on."""
+"""The first seed index that takes no part in selection; finalists are repeated with seeds from here on."""
 
 _STREAMS = {"split": 0, "weights": 1, "order": 2, "augmentation": 3, "noise": 4, "design": 5}
 
@@ -30,5 +30,5 @@ def stream_seed(study_seed: int, stream: str, index: int = 0) -> int:
 
 
 def fresh_seeds(n: int) -> range:
-    """``n`` seed indices that no choosing stage uses."""
+    """``n`` seed indices that take no part in selection."""
     return range(FRESH, FRESH + n)

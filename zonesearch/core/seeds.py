@@ -1,7 +1,7 @@
-"""How many seeds a cell of a map gets: the same everywhere, or more where they matter.
+"""The number of seeds per cell of a map: the same everywhere, or more where they matter.
 
-Far from the best nothing is gained by knowing exactly how bad a cell is. So every cell gets a few seeds, one by
-default, and those that may belong to a zone get more, until the zones are known from cells that all have them.
+Far from the best, knowing exactly how bad a cell is gains nothing. So every cell gets a few seeds, one by default, and
+those that may belong to a zone get more, until all cells of the zones have them.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _KEYS = ("first", "zone")
 
 @dataclass(frozen=True)
 class Seeds:
-    """Seeds of a cell.
+    """Numbers of seeds per cell.
 
     Args:
-        first: every cell gets so many, at least 1.
-        zone: cells that may belong to a zone get so many, at least ``first``.
+        first: number for every cell, at least 1.
+        zone: number for cells that may belong to a zone, at least ``first``.
 
     Raises:
-        StudyError: numbers that make no sense.
+        StudyError: the numbers are invalid.
     """
 
     first: int = 1
@@ -42,7 +42,7 @@ class Seeds:
 
     @classmethod
     def parse(cls, given: Seeds | int | Mapping[str, Any]) -> Seeds:
-        """From a number, which holds everywhere, or a table with ``first`` and ``zone``.
+        """Parse a number, which applies everywhere, or a table with ``first`` and ``zone``.
 
         Raises:
             StudyError: naming what was given and what is expected.

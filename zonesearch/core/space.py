@@ -1,4 +1,4 @@
-"""The space that is searched: ordered axes, and how they are written as plain data."""
+"""The search space: ordered axes, and their form as plain data."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ __all__ = ["AnyAxis", "Axis", "Choice", "Space", "parse_axis"]
 _OF_NUMBERS = ("low", "high", "scale", "integer", "row", "step", "limit_low", "limit_high", "prior", "role")
 _AXIS_KEYS = (*_OF_NUMBERS, "values", "choices", "when")
 
-_MOST_COUNTED = 200_000  # combinations of which it is looked at whether they are allowed
+_MOST_COUNTED = 200_000  # the most combinations that are checked against constraints
 
 
 @dataclass(frozen=True)
 class Space:
-    """The ordered axes that are searched, and which combinations of their values are allowed.
+    """The ordered axes of a search, and the allowed combinations of their values.
 
-    An axis with a condition applies only where that holds; elsewhere it is absent from the parameters. The points that
-    have the same axes are a branch.
+    An axis with a condition applies only where that holds; elsewhere it is absent from the parameters. Points with the
+    same axes form a branch.
 
     Args:
         axes: in order.
-        constraints: all of them hold at each point that is searched.
+        constraints: hold at every point of the search.
 
     Raises:
-        SpaceError: when there is no axis or a name stands twice, when a condition or a constraint names what is no
-            axis, when conditions run in a circle, or when no cell of the grid is allowed.
+        SpaceError: there is no axis or a duplicate name, a condition or constraint names something that is not an axis,
+            conditions are circular, or no cell of the grid is allowed.
     """
 
     axes: tuple[AnyAxis, ...]
@@ -66,7 +66,7 @@ class Space:
             raise SpaceError(f"no cell of the grid is allowed by {said}: change the rows or the constraints")
 
     def _check_conditions(self) -> None:
-        """Check that conditions name axes and values that there are, and end somewhere."""
+        """Check that conditions name existing axes and values, and are not circular."""
         for axis in self.axes:
             for name, values in axis.when:
                 if name not in self.names:
@@ -95,12 +95,12 @@ class Space:
         """Read a space from plain data.
 
         Args:
-            tables: for each axis either a table with ``low``, ``high`` and, where wanted, ``scale``, ``integer``,
-                ``row``, ``step`` and limits; a table with ``values``; or a list: of numbers (an axis with that row, on
-                a log scale when the numbers grow by factors rather than by steps) or of anything else (choices). A
-                table with ``choices`` holds choices whatever they are: numbers, too, then have no order and nothing
-                between them. Any table may have a condition, ``when``.
-            constraints: expressions that hold at each point, as ``width * depth <= 4096``.
+            tables: for each axis a table with ``low``, ``high`` and optionally ``scale``, ``integer``, ``row``,
+                ``step`` and limits; a table with ``values``; or a list, of numbers (an axis with that row, on a log
+                scale if the numbers grow by factors rather than by steps) or of anything else (choices). A table with
+                ``choices`` always holds choices: even numbers then have no order and nothing in between. Any table may
+                have a condition, ``when``.
+            constraints: expressions that hold at every point, such as ``width * depth <= 4096``.
 
         Raises:
             SpaceError: naming the axis and the key.
@@ -130,7 +130,7 @@ class Space:
 
     @cached_property
     def n_cells(self) -> int:
-        """The number of cells of the coarse grid; the most there can be, where they are too many to be looked at."""
+        """The number of cells of the coarse grid; an upper bound if there are too many to check."""
         most = math.prod(len(axis.row()) for axis in self.axes)
         plain_product = not self.conditional and not self.constraints
         return most if plain_product or most > _MOST_COUNTED else sum(1 for _ in self.grid())
@@ -151,9 +151,9 @@ class Space:
                 yield params
 
     def lattice(self) -> Iterator[dict[str, Value]]:
-        """All combinations of the rows, the last axis changing fastest, those that are not allowed too.
+        """All combinations of the rows including forbidden ones, the last axis changing fastest.
 
-        Axes that do not apply are left out of a combination, which so comes once for each of their values.
+        Axes that do not apply are left out of a combination, which then occurs once for each of their values.
         """
         for values in product(*(axis.row() for axis in self.axes)):
             params = dict(zip(self.names, values, strict=True))
@@ -179,7 +179,7 @@ class Space:
         return {name: value for name, value in params.items() if name not in absent}
 
     def branch(self, params: Params) -> tuple[str, ...]:
-        """The names of the axes that apply at ``params``: what tells its branch."""
+        """The names of the axes that apply at ``params``, which identify its branch."""
         return tuple(axis.name for axis in self.active(params))
 
     def allows(self, params: Params) -> bool:
@@ -198,7 +198,7 @@ class Space:
         return self.allows(params)
 
     def middle(self) -> dict[str, Value]:
-        """The cell in the middle of the grid: of those that are allowed, the one nearest to it."""
+        """The allowed cell nearest to the middle of the grid."""
         middle = self.bare({axis.name: axis.row()[len(axis.row()) // 2] for axis in self.axes})
         if self.allows(middle):
             return middle
@@ -206,7 +206,7 @@ class Space:
         return min(self.grid(), key=lambda params: float(np.sum((self.unit(params) - at) ** 2)))
 
     def unit(self, params: Params) -> npt.NDArray[np.float64]:
-        """Where ``params`` lies in the unit cube, shape (n_axes,); in the middle of axes that do not apply."""
+        """``params`` in the unit cube, shape (n_axes,), with 0.5 for axes that do not apply."""
         if not self.conditional:
             return np.array([axis.to_unit(params[axis.name]) for axis in self.axes])
         return np.array([axis.to_unit(params[axis.name]) if axis.name in params else 0.5 for axis in self.axes])
@@ -217,7 +217,7 @@ class Space:
         return self.bare(params) if self.conditional else params
 
     def found(self) -> dict[str, Any]:
-        """What the results of a search have from a stage that hands on a narrower space: nothing of its own."""
+        """The fields of the results that a narrowed space fills: none."""
         return {}
 
     def describe(self) -> dict[str, Any]:
@@ -234,7 +234,7 @@ def read_constraints(given: Any) -> tuple[Constraint, ...]:
     """A list of constraints.
 
     Raises:
-        SpaceError: it is none.
+        SpaceError: it is not a list of expressions.
     """
     if isinstance(given, str) or not isinstance(given, Sequence):
         raise SpaceError(f'constraints must be a list of strings such as ["width * depth <= 4096"], not {given!r}')
@@ -242,7 +242,7 @@ def read_constraints(given: Any) -> tuple[Constraint, ...]:
 
 
 def parse_axis(name: str, table: Any) -> AnyAxis:
-    """One axis from plain data; whether its conditions fit a space is known to the space alone.
+    """One axis from plain data; its conditions are checked by the space.
 
     Raises:
         SpaceError: naming the axis and the key.
@@ -319,7 +319,7 @@ def _parse_list(name: str, values: Any) -> AnyAxis:
 
 
 def _scale_of(ordered: Sequence[Number]) -> Literal["linear", "log"]:
-    """The scale on which the steps between the values are the more even ones."""
+    """The scale on which the steps between the values are more even."""
     if len(ordered) < 3 or ordered[0] <= 0:
         return "log" if ordered[0] > 0 and ordered[-1] >= 2 * ordered[0] else "linear"
 

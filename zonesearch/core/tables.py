@@ -1,8 +1,8 @@
-"""The one reader of tables: plain data into the fields of a dataclass, checked by their types.
+"""Reads tables of plain data into the fields of a dataclass, checking their types.
 
-Types are those that :func:`typing.get_type_hints` gives, so that it does not matter whether a module postpones the
-evaluation of annotations; values are converted by msgspec, strictly: a string is not a number, and true is no 1. What a
-sentence of refusal needs stands here too: the place, the key and its nearest right one, the value, what was expected.
+Types come from :func:`typing.get_type_hints`, so postponed annotations work; values are converted by msgspec, strictly:
+a string is not a number, and true is not 1. Error messages give the place, the key and the closest valid one, the
+value, and what was expected.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from zonesearch.errors import StudyError, did_you_mean
 __all__ = ["Readers", "as_table", "hints", "known", "laid_over", "read", "value"]
 
 Readers = Mapping[Any, Callable[[Any, str], Any]]
-"""By type what makes a value of it out of plain data, given the place for messages; raises StudyError or ValueError."""
+"""By type, a function from plain data and the place (for messages) to a value; raises StudyError or ValueError."""
 
 Pairs = tuple[tuple[str, Any], ...]
-"""How a table of arguments is kept in frozen settings: (name, value) by name."""
+"""A table of arguments in frozen settings: (name, value) pairs, sorted by name."""
 
 _SAID = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
 _MANY = {int: "whole numbers", float: "numbers", str: "texts", bool: "truth values"}
 
 
 def hints(cls: Any) -> dict[str, Any]:
-    """The types of the fields of a dataclass that may be given, by name; a type that cannot be found is Any."""
+    """The types of the settable fields of a dataclass, by name; a type that cannot be resolved is Any."""
     return _hints(cls)
 
 
@@ -42,7 +42,7 @@ def _hints(cls: type) -> dict[str, Any]:
     names = [field.name for field in dataclasses.fields(cls) if field.init]
     try:
         found = typing.get_type_hints(cls)
-    except Exception:  # a name that exists for type checkers alone; the other fields still have their types
+    except Exception:  # a name that only exists for type checkers; the other fields still have their types
         found = {name: _hint(cls, name) for name in names}
     return {name: found.get(name, Any) for name in names}
 
@@ -69,16 +69,16 @@ def read(
     readers: Readers | None = None,
     error: type[Exception] = StudyError,
 ) -> dict[str, Any]:
-    """The values of ``table`` as the fields of the dataclass ``cls`` want them.
+    """The values of ``table``, converted for the fields of the dataclass ``cls``.
 
     Args:
-        cls: whose fields are the keys.
+        cls: its fields are the keys.
         table: plain data.
-        place: for messages, as ``study.toml: [polish]``.
-        hidden: fields that are no keys.
-        extra: further keys to be named among the known ones; they are not expected in ``table``.
-        readers: for types that are not plain data.
-        error: what is raised.
+        place: for messages, such as ``study.toml: [polish]``.
+        hidden: fields that are not keys.
+        extra: further keys to list as known; they are not expected in ``table``.
+        readers: for types other than plain data.
+        error: the exception class.
 
     Raises:
         StudyError: naming the place, the key, its value and what was expected.
@@ -92,7 +92,7 @@ def known(table: Mapping[str, Any], keys: Iterable[str], place: str, error: type
     """Check the keys of a table.
 
     Raises:
-        StudyError: for one that is not among ``keys``; names the nearest of them.
+        StudyError: a key is not among ``keys``; names the closest one.
     """
     keys = list(keys)
     for key in table:
@@ -104,7 +104,7 @@ def as_table(given: Any, place: str) -> dict[str, Any]:
     """``given`` as a table.
 
     Raises:
-        StudyError: it is none.
+        StudyError: it is not a table.
     """
     if not isinstance(given, Mapping):
         raise StudyError(f"{place} must be a table, not {given!r}")
@@ -112,10 +112,10 @@ def as_table(given: Any, place: str) -> dict[str, Any]:
 
 
 def laid_over(tables: Mapping[str, Mapping[str, Any]], name: str, arm: Any) -> dict[str, Mapping[str, Any]]:
-    """The tables of a study with those of an arm laid over them.
+    """The tables of a study, overridden by those of an arm.
 
     Raises:
-        StudyError: the arm is no table of tables, or sets the data.
+        StudyError: the arm is not a table of tables, or sets the data.
     """
     if not isinstance(arm, Mapping) or not all(isinstance(table, Mapping) for table in arm.values()):
         raise StudyError(f'[arms.{name}] holds settings of other tables, such as training.schedule = "cosine"')
@@ -131,7 +131,7 @@ def laid_over(tables: Mapping[str, Mapping[str, Any]], name: str, arm: Any) -> d
 def value(
     hint: Any, given: Any, place: str, readers: Readers | None = None, error: type[Exception] = StudyError
 ) -> Any:
-    """``given`` as a value of the type ``hint``; as it is where the type is none that plain data can be checked by.
+    """``given`` as a value of the type ``hint``; unchanged if plain data cannot be checked against that type.
 
     Raises:
         StudyError: saying what was expected.
@@ -155,7 +155,7 @@ def value(
 
 
 def _native(given: Any) -> Any:
-    """``given`` with the numbers and texts of other libraries as Python's own."""
+    """``given`` with numbers and strings of other libraries converted to Python's own."""
     if isinstance(given, np.generic):
         return given.item()
     if isinstance(given, list | tuple):
@@ -171,7 +171,7 @@ def _members(hint: Any) -> tuple[Any, ...]:
 
 
 def _is_plain(hint: Any) -> bool:
-    """Whether plain data can be checked by this type; of other types (functions, arrays) nothing is known here."""
+    """Whether plain data can be checked against this type, as opposed to functions or arrays, say."""
     if hint in (Any, int, float, str, bool, None, type(None), ...):
         return True
     origin = typing.get_origin(hint) or hint
@@ -202,7 +202,7 @@ def _said(hint: Any) -> str:
 
 
 def _fixed(given: Any, place: str, error: type[Exception]) -> Any:
-    """An argument as something that does not change: lists become tuples."""
+    """An argument in immutable form: lists become tuples."""
     if isinstance(given, list | tuple):
         return tuple(_fixed(item, place, error) for item in given)
     if isinstance(given, Mapping):

@@ -1,9 +1,9 @@
 """Trainings, trials and their union.
 
-A :class:`Training` is what is wanted: parameters, a seed, and how many epochs along the trajectory. A :class:`Trial`
-is a training that finished. :class:`Trials` is an immutable set of them whose union (``a | b``) is the merge of two
-runs: commutative, associative and idempotent, because it *is* a set union; everything else, which record answers
-for a training and which records contradict each other, is read off the set.
+A :class:`Training` is a request: parameters, a seed, and a number of epochs along the trajectory. A :class:`Trial` is a
+finished training. :class:`Trials` is an immutable set of trials whose union (``a | b``) merges two runs: commutative,
+associative and idempotent, because it *is* a set union. Everything else, such as which record represents a training and
+which records contradict each other, is derived from the set.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ __all__ = ["Conflict", "Params", "State", "Training", "Trial", "Trials", "Value"
 
 State = Literal["complete", "diverged", "failed", "pruned"]
 
-_EXACT = (int, str, bool)  # types of values that are plain already
+_EXACT = (int, str, bool)  # types of values that are already plain
 _NAME = itemgetter(0)
-_LONGEST_REASON = 500  # characters of an error that stand in a sentence; the record keeps all of them
+_LONGEST_REASON = 500  # characters of an error that are shown in a sentence; the record keeps all of it
 _EXACTNESS = {"bf16": 0, "tf32": 1, "float32": 2, "float64": 3}
-_SAME = 1e-12  # accuracies of one key that differ by more than this contradict each other
+_SAME = 1e-12  # values for one key that differ by more than this contradict each other
 
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """One training that is wanted.
+    """A requested training.
 
-    The identity is (params, seed): ``epochs`` says how far along that trajectory one wants to be, and ``test``
-    whether the test split is to be measured too; neither makes it another experiment. (Where something looks at the
-    length, trainings of two lengths are two experiments: their trials say so, see :attr:`Trial.whole`.)
+    The identity is (params, seed): ``epochs`` says how far along the trajectory to train, and ``test`` whether to
+    measure the test split too; neither makes it another experiment. (If something depends on the length, trainings of
+    two lengths are two experiments; their trials say so, see :attr:`Trial.whole`.)
 
     Args:
-        params: the hyperparameters by name; values are made plain Python ones.
+        params: the hyperparameters by name; values are converted to plain Python types.
         seed: the index of the seed, 0 or more. The same index means the same initial weights and data order.
         epochs: the length of the training, at least 1.
-        test: measure the test split at the epoch that validation chooses (finalists only).
+        test: whether to measure the test split at the epoch that validation chooses (finalists only).
     """
 
     params: Params
@@ -72,10 +72,11 @@ class Training:
 
     @cached_property
     def identity(self) -> tuple[tuple[tuple[str, Hashable], ...], int]:
-        """What makes this the same experiment as another training: hashable, quick, within one process.
+        """A hashable identity, equal for trainings that are the same experiment; fast, but only valid within one
+        process.
 
-        Values stand in it as :func:`~zonesearch.core.values.told_apart` gives them: what was recorded as
-        0.010000000000000005 answers for 0.01, and True does not for 1.
+        Values are compared by :func:`~zonesearch.core.values.told_apart`: 0.010000000000000005 equals 0.01, but True
+        does not equal 1.
         """
         return tuple([(name, told_apart(value)) for name, value in self.params.items()]), self.seed
 
@@ -86,7 +87,7 @@ class Training:
 
     @cached_property
     def key_of_length(self) -> str:
-        """The key where the length is a part of what the training is (see :attr:`Trial.whole`)."""
+        """The key for trainings that depend on their length (see :attr:`Trial.whole`)."""
         return self._key(self.epochs)
 
     def _key(self, *length: int) -> str:
@@ -105,38 +106,36 @@ class Training:
 
 @dataclass(frozen=True)
 class Trial:
-    """A training that finished, whatever became of it.
+    """A finished training, whatever its outcome.
 
     Args:
-        training: what was asked for; its ``epochs`` is the length that was really trained (shorter after an early
-            stop is recorded in ``curve``, the wanted length stays here).
-        state: ``complete``, ``diverged`` (loss or accuracy no longer finite: a result, without accuracy; so is an
-            accuracy beyond 1e100, as some return it for what went wrong, which is why it is made that here), ``failed``
-            (the objective raised: ``error`` holds the traceback) or ``pruned`` (stopped on purpose because it did not
-            look promising: its curve is known as far as it came, its accuracy is not).
+        training: the request; its ``epochs`` is the requested length (after an early stop, ``curve`` is shorter).
+        state: ``complete``, ``diverged`` (loss or accuracy became non-finite: a result without a value; an accuracy
+            beyond 1e100, which some return for failures, is converted to this state), ``failed`` (the objective raised;
+            ``error`` holds the traceback) or ``pruned`` (stopped on purpose as unpromising: its curve is known so far,
+            its accuracy is not).
         accuracy: the metric on the validation split at the best epoch, in its own sign; None unless complete.
         curve: one tuple per recorded quantity, one number per epoch: ``validation_accuracy`` first of all, and
             where the objective has them ``validation_loss``, ``train_accuracy``, ``train_loss``, ``learning_rate``.
-        test_accuracy: on the test split at the epoch that validation chose; None unless it was asked for.
-        seconds: duration of this training in seconds of wall time (its share, when it ran in a job).
-        n_parameters: number of free parameters of the network, where it has any.
-        n_validation: number of validation examples behind ``accuracy``; None when the binomial error is unknown.
+        test_accuracy: on the test split at the epoch that validation chose; None unless requested.
+        seconds: wall time of this training in seconds (its share, if it ran in a job).
+        n_parameters: number of parameters of the network, if there is one.
+        n_validation: number of validation examples behind ``accuracy``; None if the binomial error is unknown.
         n_test: number of test examples behind ``test_accuracy``.
         error: the traceback of a failed training.
         provenance: where and with what it was computed (versions, device, host, ...).
-        metric: what ``accuracy`` and ``test_accuracy`` are values of, and which direction is better.
-        noted: further values that the objective reported, by name; they are columns and decide nothing.
-        cost: what using this setting costs, in any unit, where the objective says so; None otherwise.
-        right: which validation examples were answered rightly at the best epoch, one bit each in the order of the
-            split (``numpy.packbits``); empty where only a number is known. ``test_right`` likewise of the test split.
-        n_steps: optimizer steps of the training, all epochs together; None where there are none to count.
-        whole: whether its length is a part of what it is, because something looks at the length (a schedule that
-            falls to zero at the end, averaging from a share of it on): then its first n epochs are no training of n
-            epochs, and it answers for no shorter one.
-        averaged_from: the epoch, counted from 1, from which on an average of weights or an ensemble was judged and not
-            the network itself: only epochs from there on are read for the value. None where nothing was averaged.
-        evaluated_every: validation was asked after the first epoch, every so many and the last; between them its curves
-            carry on the values of the last time.
+        metric: of ``accuracy`` and ``test_accuracy``, with its direction.
+        noted: further values that the objective reported, by name; they become columns and decide nothing.
+        cost: cost of using this setting, in any unit, if the objective reports it; otherwise None.
+        right: which validation examples were correct at the best epoch, one bit each in the order of the split
+            (``numpy.packbits``); empty if only their number is known. ``test_right`` likewise for the test split.
+        n_steps: total optimizer steps of the training; None if there are none to count.
+        whole: whether it depends on its length (a schedule that falls to zero at the end, averaging from a fraction of
+            it on): its first n epochs then differ from a training of n epochs, so it cannot represent a shorter one.
+        averaged_from: the epoch, counted from 1, from which averaged weights or an ensemble was evaluated instead of
+            the network itself: only epochs from there on count for the value. None without averaging.
+        evaluated_every: number of epochs between evaluations, in addition to the first and the last; in between, curves
+            repeat the last values.
     """
 
     training: Training
@@ -190,22 +189,22 @@ class Trial:
 
     @property
     def key(self) -> str:
-        """What the experiment is known by everywhere: the training's key, with the length where that matters."""
+        """The experiment's identifier on all machines: the training's key, with the length if that matters."""
         return self.training.key_of_length if self.whole else self.training.key
 
     @property
     def length(self) -> int:
-        """The epochs as far as they are a part of what the training is; 0 where they are not."""
+        """The epochs if they are part of the identity; otherwise 0."""
         return self.epochs if self.whole else 0
 
     @property
     def of_any_precision(self) -> bool:
-        """Whether its machine chose the precision, so that another may have come to another value."""
+        """Whether its machine chose the precision, so that another may get a different value."""
         return self.provenance.get("precision_asked") == "auto"
 
     @property
     def violation(self) -> float | None:
-        """By how much it violates a constraint, as the objective noted it; above 0 it is infeasible."""
+        """The constraint violation reported by the objective; infeasible if above 0."""
         return self.noted.get("violation")
 
     @property
@@ -219,7 +218,7 @@ class Trial:
 
     @property
     def reason(self) -> str:
-        """Why it failed, in one line: the traceback's ``Error: message``, whose first line says it."""
+        """Why it failed, in one line: ``Error: message`` from the traceback."""
         lines = [line for line in self.error.splitlines() if line.strip()] or ["no message"]
         n_message = next((i for i, line in enumerate(reversed(lines)) if line[0].isspace()), len(lines))
         said = lines[-max(1, n_message)].strip()
@@ -232,32 +231,32 @@ class Trial:
 
     @property
     def counted_curve(self) -> tuple[float, ...]:
-        """The part of the validation curve that is read for the value: all of it, or that of the average."""
+        """The part of the validation curve that counts for the value: all of it, or the averaged part."""
         return self.validation_curve[(self.averaged_from or 1) - 1 :]
 
     @property
     def follows_epochs(self) -> bool:
-        """Whether the curve has a value for every epoch, so that it answers for shorter trainings too: those that end
-        where it was evaluated.
+        """Whether the curve has a value for every epoch, so that it also represents shorter trainings that end at an
+        evaluated epoch.
         """
         return not self.whole and len(self.validation_curve) == self.epochs
 
     @property
     def evaluated_epochs(self) -> tuple[int, ...]:
-        """The epochs, counted from 1, after which validation was asked."""
+        """The epochs, counted from 1, after which validation was evaluated."""
         return tuple(epoch for epoch in range(1, len(self.validation_curve) + 1) if self.evaluated_after(epoch))
 
     def evaluated_after(self, epoch: int) -> bool:
-        """Whether the value of the curve after this epoch is its own, and none that was carried on."""
+        """Whether the value of the curve after this epoch was evaluated there rather than repeated."""
         n, every = len(self.validation_curve), self.evaluated_every
         return epoch <= n and (epoch == 1 or epoch % every == 0 or (epoch == n and self.complete))
 
     def answers(self, training: Training) -> bool:
-        """Whether nothing more has to be trained to know this ``training``."""
+        """Whether this trial provides the result of ``training``."""
         return training.identity == self.training.identity and self._reaches(training)
 
     def _reaches(self, training: Training) -> bool:
-        """Whether it answers for ``training``, which has the same params and seed."""
+        """Whether it provides the result of ``training``, which has the same params and seed."""
         epochs = self.training.epochs
         if epochs != training.epochs and self.whole:
             return False
@@ -276,7 +275,7 @@ class Trial:
 
     @cached_property
     def n_finite(self) -> int:
-        """How many epochs of the curves are finite: a training that diverged was as good as any up to there."""
+        """The number of epochs with finite values: up to there a diverged training is valid."""
         n = len(self.validation_curve)
         for name in ("validation_accuracy", "validation_loss", "train_loss"):
             values = self.curve.get(name, ())[:n]
@@ -284,15 +283,15 @@ class Trial:
         return n
 
     def _tested_at(self, epochs: int) -> bool:
-        """Whether the test split was measured for ``epochs``, or asked for of an objective that has none."""
+        """Whether the test split was measured for ``epochs``, or requested from an objective without one."""
         asked_in_vain = self.training.test and self.test_accuracy is None
         return asked_in_vain or self.at(epochs).test_accuracy is not None
 
     def at(self, epochs: int) -> Trial:
-        """This trial as it stood after ``epochs`` epochs: the beginning of the curve, its accuracy read anew.
+        """This trial after ``epochs`` epochs: the beginning of the curve, with its accuracy recomputed.
 
-        The test accuracy stays only where validation would still choose the epoch at which it was measured. What
-        diverged later than that was complete then.
+        The test accuracy is kept only if validation would still choose the epoch at which it was measured. A trial that
+        diverged later was complete at that point.
         """
         if epochs >= self.epochs or self.whole or (self.evaluated_every > 1 and not self.evaluated_after(epochs)):
             return self
@@ -327,15 +326,15 @@ class Trial:
         )
 
     def value(self, reading: Reading = BEST) -> float:
-        """The accuracy as ``reading`` takes it from the curve; NaN when the trial is not complete."""
+        """The value according to ``reading``; NaN if the trial is not complete."""
         if self.accuracy is None:
             return math.nan
         return reading(self.counted_curve, self.metric) if self.counted_curve else self.accuracy
 
     @property
     def _rank(self) -> tuple[Any, ...]:
-        """Which of several records of one key speaks for it: the longest, tested, complete one; where each machine
-        computed as it could, the most exact of these; ties by content.
+        """The rank of a record among several of one key: the longest, tested, complete one represents it; with
+        automatic precision, the most exact of these; ties are broken by content.
         """
         return (
             self.state == "complete",
@@ -356,9 +355,7 @@ class Trial:
         return self is other or (self._rank == other._rank and self.curve == other.curve)
 
     def _contradicts(self, other: Trial) -> bool:
-        """Whether two records of one key cannot both be true (a failure says nothing about the accuracy, nor does a
-        training that was pruned).
-        """
+        """Whether two records of one key contradict each other (failed and pruned trainings contradict nothing)."""
         if {"failed", "pruned"} & {self.state, other.state} or self.params != other.params:  # equal but for rounding
             return False
         if self.epochs != other.epochs and (self.state != other.state or self.whole or other.whole):
@@ -374,7 +371,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Conflict:
-    """Records of one key that contradict each other: the same experiment with different results."""
+    """Contradictory records of one key: the same experiment with different results."""
 
     key: str
     trials: tuple[Trial, ...]
@@ -393,7 +390,7 @@ class Trials:
 
     def __init__(self, trials: Iterable[Trial] = ()) -> None:
         self._records: Records[Trial] = Records[Trial]().added(list(trials))
-        self._asked: tuple[object, list[Training]] = ((), [])  # a stage and who asks it both want to know
+        self._asked: tuple[object, list[Training]] = ((), [])  # both a stage and its caller need it
 
     def __or__(self, other: Trials) -> Trials:
         if other._records.n_entries > self._records.n_entries:
@@ -401,7 +398,10 @@ class Trials:
         return self.added(other.records())
 
     def added(self, trials: Iterable[Trial]) -> Trials:
-        """The union with ``trials``. To add to the newest of a row of sets costs the same however large it is."""
+        """The union with ``trials``.
+
+        The cost of adding to the newest of a series of sets does not depend on its size.
+        """
         new = list(trials)
         records = self._records.added(new)
         if records is self._records:
@@ -415,7 +415,7 @@ class Trials:
         return Trials, (list(self.records()),)
 
     def __len__(self) -> int:
-        """The number of different trainings that finished."""
+        """The number of different finished trainings."""
         return self._n
 
     @cached_property
@@ -448,7 +448,7 @@ class Trials:
 
     @cached_property
     def _spoken(self) -> dict[Any, Trial]:
-        """The record that speaks for each experiment, in an order that does not depend on arrival."""
+        """The record that represents each experiment, in an order that does not depend on arrival."""
         chosen: dict[Any, Trial] = {}
         for identity, records in self._records.items():
             if len(records) == 1:
@@ -463,23 +463,23 @@ class Trials:
 
     @cached_property
     def _by_params(self) -> dict[Any, list[Trial]]:
-        """By params the trials, one per seed: of several lengths the longest."""
+        """Trials by params, one per seed: the longest if there are several lengths."""
         found: dict[Any, dict[int, Trial]] = {}
         for (params, seed, _), trial in self._spoken.items():
-            found.setdefault(params, {})[seed] = trial  # rising lengths
+            found.setdefault(params, {})[seed] = trial  # increasing lengths
         return {params: list(trials.values()) for params, trials in found.items()}
 
     @cached_property
     def metric(self) -> Metric:
-        """What the trials are values of; accuracy where none says so.
+        """The metric of the trials; accuracy if none is recorded.
 
-        A training that failed may not know it yet, and one that an older version recorded never says it, so any that
-        names another metric than accuracy speaks for all.
+        A failed training may not know the metric yet, and older versions did not record it, so any trial with a metric
+        other than accuracy determines it.
         """
         return _shared_metric(dict.fromkeys(trial.metric for trial in self.records()))
 
     def get(self, training: Training) -> Trial | None:
-        """The trial that answers for ``training``, cut to its epochs; None while it is missing."""
+        """The trial with the result of ``training``, cut to its epochs; None if it is missing."""
         records = self._records.get(training.identity, ())
         for trial in sorted(records, key=lambda t: t._rank, reverse=True) if len(records) > 1 else records:
             if trial._reaches(training):
@@ -490,7 +490,7 @@ class Trials:
         return None
 
     def missing(self, trainings: Iterable[Training]) -> list[Training]:
-        """Those of ``trainings`` that still have to be trained, in the given order, each once."""
+        """The ``trainings`` without a result, in the given order, each once."""
         if trainings is self._asked[0]:
             return list(self._asked[1])
         lacking: dict[Training, None] = {}
@@ -505,7 +505,7 @@ class Trials:
         return list(lacking)
 
     def of(self, params: Params) -> list[Trial]:
-        """All trials with exactly these parameters, one per seed (of several lengths the longest), seeds ascending."""
+        """All trials with exactly these parameters, one per seed (the longest of several lengths), seeds ascending."""
         return list(self._by_params.get(Training(params).identity[0], ()))
 
     def values_along(self, params: Params, axis: str) -> list[Value]:
@@ -520,7 +520,7 @@ class Trials:
         return {}
 
     def _line_index(self, axis: str) -> dict[Any, dict[Hashable, Value]]:
-        """By all other params the values on the axis; of those equal but for rounding the one that is said shortest."""
+        """By all other params, the values on the axis; of values equal up to rounding, the shortest form."""
         found: defaultdict[Any, dict[Hashable, Value]] = defaultdict(dict)
         for (params, _), records in self._records.items():
             for i, (name, told) in enumerate(params):
@@ -533,7 +533,7 @@ class Trials:
         return dict(found)
 
     def records(self) -> Iterator[Trial]:
-        """Every record, those that contradict or repeat each other included."""
+        """Every record, including contradictory and repeated ones."""
         return self._records.entries()
 
     def records_of(self, training: Training | tuple[Any, int]) -> tuple[Trial, ...]:
@@ -548,8 +548,8 @@ class Trials:
 
     @cached_property
     def rounded(self) -> tuple[Conflict, ...]:
-        """The trainings that came back with other values from machines that chose the precision: no contradiction, and
-        the most exact speaks; ordered by key.
+        """Trainings with different values from machines that chose the precision, ordered by key: not a contradiction;
+        the most exact one counts.
         """
         return self._differing(lambda a, b: a.of_any_precision and b.of_any_precision)
 
@@ -563,24 +563,24 @@ class Trials:
         return tuple(sorted(found, key=lambda conflict: conflict.key))
 
     def frame(self, metric: Metric | None = None) -> pd.DataFrame:
-        """One row per training, the columns (params..., value) first, then what else is known of it.
+        """One row per training, with columns (params..., value) first, then everything else.
 
-        Columns: the params; the metric's name (``accuracy`` where none is named) and ``test_`` with it; every further
-        value that was noted; seed, epochs, state, seconds, n_parameters, key. Where a name is taken by a column before
-        it, a noted value is called ``noted_...`` and one of the last ``training_...``.
+        Columns: the params; the metric's name (``accuracy`` by default) and ``test_`` plus that name; all further
+        recorded values; seed, epochs, state, seconds, n_parameters, key. If a name is already taken, a recorded value
+        is called ``noted_...`` and one of the last columns ``training_...``.
 
         Args:
-            metric: what the values are called after; by default that of the trials.
+            metric: names the value columns; by default that of the trials.
         """
         return frame_of(list(self), (metric or self.metric).name)
 
 
 def _shared_metric(metrics: Iterable[Metric]) -> Metric:
-    """The metric of trials that name these; the order does not matter."""
+    """The common metric of trials with these metrics, independent of order."""
     named = [metric for metric in metrics if metric != ACCURACY]
     return min(named, key=lambda metric: (not metric.unit, metric.name, str(metric.direction)), default=ACCURACY)
 
 
 def _order(trial: Trial) -> tuple[Any, ...]:
-    """Numbers before words, each in their own order: a total order over experiments with values of mixed types."""
+    """A total order over experiments with values of mixed types: numbers before strings."""
     return tuple([(name, order(value)) for name, value in trial.params.items()]), trial.seed, trial.length

@@ -1,10 +1,10 @@
-"""Values of hyperparameters: which are allowed, and when two of them are one.
+"""Values of hyperparameters: which are allowed, and when two are the same.
 
 A value of a float axis has one canonical form: a decimal on a grid whose steps are between 1 and 2 billionths of the
-value. So 0.1 is never 0.09999999999999999 by another way of computing it, and two values are either the same or differ
-by a billionth of their size at least. A choice keeps its type: ``True``, ``1``, ``1.0``, ``"1"``, ``None`` and
-``"None"`` are six choices, although Python takes the first three for equal. A list is a value too (the widths of
-layers), kept as a tuple, so that it can be looked up; records and users' code have it as a list.
+value. So 0.1 is never 0.09999999999999999, however it was computed, and two values are either the same or differ by at
+least a billionth of their size. A choice keeps its type: ``True``, ``1``, ``1.0``, ``"1"``, ``None`` and ``"None"`` are
+six choices, although the first three are equal in Python. A list is a value too (the widths of layers); it is kept as a
+tuple, so that it is hashable, and is a list in records and users' code.
 """
 
 from __future__ import annotations
@@ -33,27 +33,27 @@ __all__ = [
 Value = bool | int | float | str | tuple[Any, ...] | None
 Params = Mapping[str, Value]
 
-_STEP = 1.01e-9  # the least step of the canonical grid, as a share of the value
-_MANTISSAS = (1, 2, 4, 8, 10)  # steps of at most twice the least, in which decimals of seven digits are whole numbers
-_DEEPEST = 4  # lists in lists in lists
-_SHORT = 9  # a float written in so many characters has seven digits at most
+_STEP = 1.01e-9  # the smallest step of the canonical grid, relative to the value
+_MANTISSAS = (1, 2, 4, 8, 10)  # steps of at most twice the smallest one, of which seven-digit decimals are multiples
+_DEEPEST = 4  # nesting depth of lists
+_SHORT = 9  # a float written in this many characters has at most seven digits
 
 
 class ChosenFloat(float):
-    """A whole float that is a choice beside the integer equal to it, as 1.0 in ``[1, 1.0]``.
+    """A whole-number float that is a choice beside the equal integer, such as 1.0 in ``[1, 1.0]``.
 
-    Elsewhere 1.0 and 1 are one value, as on a numeric axis. Made by :class:`~zonesearch.core.axes.Choice` alone.
+    Elsewhere 1.0 and 1 are the same value, as on a numeric axis. Only created by :class:`~zonesearch.core.axes.Choice`.
     """
 
     __slots__ = ()
 
 
 def plain(value: object, depth: int = 0) -> Value:
-    """A parameter value as a plain Python number, text, truth value, None (a NumPy number has another repr), or a tuple
-    of such where it is a list.
+    """A parameter value as a plain Python number, string, boolean or None (a NumPy number has a different repr), or as
+    a tuple of these for a list.
 
     Raises:
-        TypeError: for anything that cannot be written in a record (objects, NaN, infinities).
+        TypeError: it cannot be written in a record (objects, NaN, infinities).
     """
     if isinstance(value, np.generic | np.ndarray):
         value = value.tolist()
@@ -71,7 +71,7 @@ def plain(value: object, depth: int = 0) -> Value:
 
 
 def is_text(value: str) -> bool:
-    """Whether ``value`` can be written as UTF-8: a lone surrogate, half of a character, cannot."""
+    """Whether ``value`` can be encoded as UTF-8, unlike a lone surrogate."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -92,7 +92,7 @@ def _on_grid(value: float) -> float:
     least = size * _STEP
     exponent = math.floor(math.log10(least))
     digits = least / 10.0**exponent
-    if digits < 1 or digits > 10:  # the logarithm was rounded over a power of ten
+    if digits < 1 or digits > 10:  # the logarithm was rounded across a power of ten
         exponent += 1 if digits > 10 else -1
         digits = least / 10.0**exponent
     step = next(mantissa for mantissa in _MANTISSAS if digits <= mantissa * (1 + 1e-12))
@@ -101,9 +101,9 @@ def _on_grid(value: float) -> float:
 
 
 def told_apart(value: object) -> Hashable:
-    """Something that is equal for two values when they are the same value, whatever Python says of them.
+    """A form that is equal for two values exactly if they are the same, unlike Python's ``==``.
 
-    Floats count by their canonical form, and a whole float is the integer; a truth value is no number.
+    Floats are compared in canonical form, a whole-number float equals the integer, and a boolean is not a number.
     """
     kind = type(value)
     if kind is str or kind is int or value is None:
@@ -121,12 +121,12 @@ def same(a: object, b: object) -> bool:
 
 
 def point(params: Params) -> tuple[tuple[str, Hashable], ...]:
-    """``params`` as something that can be looked up, whatever the order of the names."""
+    """``params`` in hashable form, independent of the order of names."""
     return tuple(sorted([(name, told_apart(value)) for name, value in params.items()], key=lambda item: item[0]))
 
 
 def order(value: Value) -> tuple[Any, ...]:
-    """A sorting key for values of mixed types: numbers and truth values first, then words, then None, then lists."""
+    """A sorting key for values of mixed types: numbers and booleans, then strings, then None, then lists."""
     if isinstance(value, str):
         return (1, 0.0, value)
     if isinstance(value, tuple):
@@ -137,7 +137,7 @@ def order(value: Value) -> tuple[Any, ...]:
 
 
 def unwrapped(params: Params) -> dict[str, Any]:
-    """``params`` as a user's code gets them: plain Python values, each of its own type, lists as lists."""
+    """``params`` for a user's code: plain Python values of their own types, lists as lists."""
     return {name: _own(value) for name, value in params.items()}
 
 
@@ -148,7 +148,7 @@ def _own(value: Value) -> Any:
 
 
 def key_form(value: Value) -> Any:
-    """What stands for a value in a key: 1.0 and 1 are one value unless they are two choices."""
+    """The form of a value in a key: 1.0 and 1 are the same unless they are two choices."""
     if type(value) is ChosenFloat:
         return ["float", float(value)]
     if isinstance(value, tuple):

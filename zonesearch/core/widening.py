@@ -1,7 +1,7 @@
-"""Going on beyond the rim of an axis: its row grows by the rule that made it, as far as its limits.
+"""Widening an axis beyond its edge: its row grows by its own rule, up to its limits.
 
-A doubling row goes on doubling, equal steps by such a step, a given row by its last step on the axis' scale. Where the
-next value would lie beyond the limit, the limit is the last one.
+A doubling row continues to double, equal steps continue, and a given row continues by its last step on the axis' scale.
+If the next value would exceed the limit, the limit is the last one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["Side", "beyond", "has_limits", "widened", "widest"]
 
 Side = Literal["low", "high"]
 
-_LEAST = 0.25  # of a step: a limit that is nearer than this to the last value is no value of its own
+_LEAST = 0.25  # of a step: a limit closer than this to the last value does not become a value
 
 
 def has_limits(space: Space) -> bool:
@@ -28,9 +28,9 @@ def has_limits(space: Space) -> bool:
 
 
 def beyond(axis: Axis, side: Side, n: int) -> tuple[Number, ...]:
-    """The values that ``n`` rounds add on one side, outwards; fewer, or none, where the limit is reached before.
+    """The values that ``n`` rounds add on one side, outwards; fewer or none if the limit is reached.
 
-    A round adds one value, of a row with midpoints two.
+    A round adds one value, or two for a row with midpoints.
     """
     limit = axis.limit_low if side == "low" else axis.limit_high
     row = axis.row()
@@ -55,7 +55,7 @@ def beyond(axis: Axis, side: Side, n: int) -> tuple[Number, ...]:
 
 
 def widened(space: Space, rounds: Mapping[tuple[str, Side], int]) -> Space:
-    """``space`` with each axis wider by so many rounds on each side; without rounds, itself."""
+    """``space`` with each axis widened by the given number of rounds on each side."""
     if not any(rounds.values()):
         return space
     axes = [
@@ -82,7 +82,7 @@ def _wider(axis: Axis, below: int, above: int) -> Axis:
 
 
 def _further(axis: Axis, side: Side) -> Iterator[float]:
-    """What the row's rule gives beyond its end, without end."""
+    """The values that the row's rule gives beyond its end, without limit."""
     row, rule = axis.row(), axis.row_rule
     up = side == "high"
     if isinstance(rule, str):
@@ -111,14 +111,14 @@ def _place(axis: Axis, value: Number) -> float:
 
 
 def _value(axis: Axis, place: float) -> float:
-    """The value at a place outside the rims."""
+    """The value at a position outside the bounds."""
     if axis.scale == "log":
         return float(axis.low * (axis.high / axis.low) ** place)
     return axis.low + (axis.high - axis.low) * place
 
 
 def _allowed(axis: Axis, value: float, side: Side) -> Number:
-    """``value`` as the wider axis may have it: a whole number, or a step inside the limit."""
+    """``value`` in the form of the wider axis: an integer, or a step within the limit."""
     if axis.step is not None:
         n = (value - axis.low) / axis.step
         value = axis.low + axis.step * (math.ceil(n - 1e-6) if side == "low" else math.floor(n + 1e-6))

@@ -1,4 +1,4 @@
-"""How numbers, points and costs are said in plain words: one way for the command line, the report and the notebook."""
+"""Numbers, points and costs as text, for the command line, the report and the notebook alike."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from zonesearch.core.values import ChosenFloat
 __all__ = ["cost_text", "counted", "excerpt", "point_text", "rounded_sentences"]
 
 _NO_WORD = re.compile(r"\s*|True|False|None|[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|inf|nan|\[.*\]")
-"""Texts that would be read as a number, a truth value, None, a list or nothing: shown in quotation marks."""
+"""Strings that look like a number, a boolean, None, a list or nothing; they are shown in quotation marks."""
 
 
 def point_text(params: Params, schedule: str = "") -> str:
     """``512 x 128 with step(every=7, factor=0.5)``: the values in the order of ``params``, then the schedule.
 
-    Two whole numbers stand alone, as width x batch does; anything else is named. A constant rate is not worth a word.
+    Two integers are shown without names, as width x batch; anything else is named. A constant schedule is left out.
     """
     values = list(params.values())
     if len(values) == 2 and all(isinstance(value, int) and not isinstance(value, bool) for value in values):
@@ -30,7 +30,7 @@ def point_text(params: Params, schedule: str = "") -> str:
 def _value_text(value: Value) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(map(_value_text, value))}]"
-    if isinstance(value, ChosenFloat):  # beside the whole number equal to it
+    if isinstance(value, ChosenFloat):  # beside the equal integer
         return repr(float(value))
     if isinstance(value, str):
         return f'"{value}"' if _NO_WORD.fullmatch(value) else value
@@ -38,7 +38,7 @@ def _value_text(value: Value) -> str:
 
 
 def cost_text(n_parameters: int | None, seconds: float = 0.0) -> str:
-    """``102k parameters``; the seconds of a training where there are none to count; empty when neither is known."""
+    """``102k parameters``, or the seconds of a training without parameters; empty if neither is known."""
     if n_parameters is None:
         return f"{seconds:.2g} s per training" if seconds >= 0.01 else ""
     if n_parameters >= 1_000_000:
@@ -52,7 +52,7 @@ def counted(n: int, thing: str) -> str:
 
 
 def excerpt(text: str, longest: int) -> str:
-    r"""``text`` on one line, as far as whole words fit into ``longest`` characters; ``...`` says that there is more.
+    r"""``text`` on one line, cut between words to at most ``longest`` characters and marked with ``...``.
 
     >>> excerpt("the server at the other end\ndoes not answer", 24)
     'the server at the ...'
@@ -66,9 +66,7 @@ def excerpt(text: str, longest: int) -> str:
 
 
 def rounded_sentences(rounded: Sequence[Conflict]) -> tuple[str, ...]:
-    """What is said of trainings that came back with other values where each machine chose the precision: one sentence
-    for all of them, none for none.
-    """
+    """A sentence on trainings whose values differ because machines chose the precision; none if there are none."""
     if not rounded:
         return ()
     return (

@@ -1,4 +1,4 @@
-"""What the callbacks of all frameworks share: find the value, hand it to whoever collects, say whether to go on."""
+"""What the callbacks of all frameworks share: find the value, report it, and say whether to continue."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ def serve(
         storage: an Optuna storage URL; by default the journal in the folder.
         rebuild: make the view anew.
         writable: let visitors change the view: notes, attributes, and deleting it. The run itself is out of reach.
-        ready: is told the address of the study, with its token, once it answers.
+        ready: called with the address of the study, including its token, once the server responds.
         stop: ends it from another thread.
 
     Raises:

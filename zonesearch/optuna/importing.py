@@ -52,7 +52,7 @@ class Imported:
     Args:
         name: of the study, or the pattern of the names of several.
         space: an axis per parameter that any evaluation has.
-        trials: what came of each evaluation; unfinished ones are left out.
+        trials: the result of each evaluation; unfinished ones are left out.
         metric: the value that is ranked by, and its direction.
         n_skipped: evaluations that were running or waiting.
         reading: how the values follow from the reports; epochs the most reports of one evaluation.

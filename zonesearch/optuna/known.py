@@ -32,7 +32,7 @@ _TRIES = 2
 """A training that failed, or that could not be had as it was claimed, so often is lost."""
 _OVERDUE = 10
 _OVERDUE_S = 300.0
-"""A trial that runs for so many times the longest one, and for so long, is taken for dead."""
+"""A trial that has run for this multiple of the longest one, and for this long, counts as dead."""
 
 What = tuple[Any, int]
 """Identity and epochs of a training."""
@@ -59,7 +59,7 @@ class Branches:
         self._found.setdefault(names, {}).setdefault(values, []).append(trial)
 
     def answer(self, training: Training) -> Trial | None:
-        """What came of ``training``: of the trials of its branch the one that is its seed."""
+        """The result of ``training``: among the trials of its branch, the one with its seed."""
         for names, trials in self._found.items():
             found = trials.get(tuple(training.params[name] for name in names), ())
             if len(found) > training.seed:

@@ -69,7 +69,7 @@ class OptunaSampler:
         sampler: ``tpe``, ``gp``, ``cmaes``, ``qmc`` or ``random``, also with settings (``tpe(multivariate=True)``); in
             Python a sampler made with a seed.
         n_trainings: all together, the seeds of a point each count.
-        batch: points that are asked for before the next are told; they train together.
+        batch: points per round; they train together.
         keep: number of zones that it hands on.
         study_seed: of the sampler's chance.
     """
@@ -149,7 +149,7 @@ class OptunaSampler:
         return map_cells([point], trials, seeds=seeds, epochs=self.epochs, reading=self.reading)[0]
 
     def _score(self, trainings: Sequence[Training], trials: Trials) -> float:
-        """What the sampler is told: larger is better, whatever the direction of the metric."""
+        """The value for the sampler: larger is better, whatever the direction of the metric."""
         return trials.metric.score(self._cell(trainings, trials).mean)
 
     def _zones(self, asked: Sequence[Sequence[Training]], trials: Trials) -> tuple[Zone, ...]:

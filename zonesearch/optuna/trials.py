@@ -25,7 +25,7 @@ _OWN_COLUMNS = ("seed", "epochs", "state", "seconds", "n_parameters", "key")
 
 @dataclass(frozen=True)
 class ReadStudy:
-    """A study as it stands in its storage.
+    """The present state of a study in its storage.
 
     Args:
         name: of the study.

@@ -143,7 +143,7 @@ def _best(summary: MapSummary) -> str:
 
 
 def _controls(summary: MapSummary) -> Markup:
-    """What the reader can choose: the pair of axes, what becomes of the others, the epoch."""
+    """The reader's choices: the pair of axes, how the others are reduced, and the epoch."""
     views = views_of(summary)
     pairs = list(dict.fromkeys(f"{view.x.name} × {view.y.name}" for view in views)) if len(views) > 1 else []
     last = len(summary.epochs) - 1

@@ -1,4 +1,4 @@
-"""The forecast of a study before anything is trained, by the prior of the stage ``controller``, whatever its stages."""
+"""The forecast of a study before anything is trained, from the prior of the stage ``controller``, for any stages."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ __all__ = ["foresight_of"]
 
 
 def foresight_of(study: Study, objective: Objective) -> Foresight | None:
-    """What is foretold of ``study``; None where no axis has a role.
+    """The forecast for ``study``; None if no axis has a role.
 
-    Earlier runs count as they would in a run of its stage ``controller``; where it has none, those in the user's cache,
-    unless it cannot be read: a cache that no run of this study looks at must not keep it from being planned.
+    Earlier runs count as in a run of its stage ``controller``; without that stage, those in the user's cache count,
+    unless it cannot be read: a cache that the study does not use must not prevent planning.
 
     Raises:
         StudyError, StoreError, MergeError: an earlier run cannot be read.

@@ -1,12 +1,12 @@
-"""Learning at home: what earlier runs of the user's teach the stage ``controller``, read once when a run begins.
+"""Learning from the user's earlier runs for the stage ``controller``, read once when a run begins.
 
-A run that is learned from may come from anybody. So nothing that it names is imported or called: its space, its metric
-and its numbers are read as any reader reads them, and what is kept is numbers by role
-(:class:`zonesearch.search.controller.lessons.Lesson`). What was learned stands among the settings in the new run's
-run.json, so that it goes on as it began, whatever becomes of the runs behind it or of the cache.
+Such a run may come from a stranger, so nothing that it names is imported or called: its space, metric and numbers are
+read as by any reader, and only numbers by role are kept (:class:`zonesearch.search.controller.lessons.Lesson`). What
+was learned is stored in the settings of the new run's run.json, so that the run continues as it began, even if the
+earlier runs or the cache change.
 
-The cache is a folder of one JSON file a run, ``zonesearch/learned`` in the user's cache (``XDG_CACHE_HOME``). With
-shards, on queues, in Optuna's sampler and in scikit-learn it does not count, because it differs between machines.
+The cache is a folder with one JSON file per run, ``zonesearch/learned`` in the user's cache (``XDG_CACHE_HOME``). It is
+not used with shards, on queues, in Optuna's sampler and in scikit-learn, because it differs between machines.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ from zonesearch.study.study import Study
 __all__ = ["Cached", "Learned", "as_learned", "learned_stages", "read_lesson"]
 
 _FORMAT = 1
-_LARGEST = 1_000_000  # bytes of a file in the cache; a lesson takes some kilobytes
+_LARGEST = 1_000_000  # bytes of a file in the cache; a lesson takes a few kilobytes
 _ODD = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
 
 
 def read_lesson(run: str | Path) -> Lesson:
-    """What the run in the folder ``run``, or at the address of a storage, teaches.
+    """The lesson of the run in the folder ``run``, or at the address of a storage.
 
     Raises:
         StoreError, MergeError: there is none, or it cannot be read.
-        StudyError: it cannot be understood, has no axis with a role, or too few trainings with a value.
+        StudyError: it cannot be interpreted, has no axis with a role, or too few trainings with a value.
     """
     opened = Kept.open(str(run)) if is_address(run) else RunFolder.open(run)
     store = opened if isinstance(opened, Kept) else Store(opened, writer=None)
@@ -72,8 +72,8 @@ class Cached:
     """A run in the cache.
 
     Args:
-        source: its folder or address, by which it is known.
-        lesson: what it taught.
+        source: its folder or address, which identifies it.
+        lesson: what was learned from it.
     """
 
     source: str
@@ -85,7 +85,7 @@ class Learned:
     """The user's cache of lessons.
 
     Args:
-        folder: made when the first is kept.
+        folder: created when the first lesson is stored.
     """
 
     folder: Path
@@ -101,7 +101,7 @@ class Learned:
         return cls(cache / "zonesearch" / "learned")
 
     def all(self) -> list[Cached]:
-        """What is kept, by source.
+        """The cached lessons, by source.
 
         Raises:
             StoreError: a file cannot be read or is damaged; names it.
@@ -113,7 +113,7 @@ class Learned:
         return sorted((self._read(file) for file in files), key=lambda each: each.source)
 
     def keep(self, run: str | Path) -> Cached:
-        """Learn from a run; what was learned from it before is replaced. Raises as :func:`read_lesson`."""
+        """Learn from a run, replacing what was learned from it before. Raises like :func:`read_lesson`."""
         source = _source(run)
         found = Cached(source, read_lesson(run))
         n_kept = len([each for each in self.all() if each.source != source])
@@ -128,7 +128,7 @@ class Learned:
         return found
 
     def forget(self, run: str | Path) -> str:
-        """Take a run out: by its folder or address, or by the name of its file; gives what it was known by.
+        """Remove a run, given its folder or address, or the name of its file; returns its source.
 
         Raises:
             StoreError: it is not in the cache, or its file cannot be removed.
@@ -163,15 +163,15 @@ class Learned:
 def as_learned(
     study: Study, into: str | Path | None = None, *, cache: bool = True, fresh: bool = False, reads: bool = True
 ) -> Study:
-    """The study with what its stages ``controller`` have to learn.
+    """The study with lessons added to its ``controller`` stages.
 
     Args:
         study: as it was read.
-        into: where it runs: a run that was begun there goes on with what it had learned then, also where that was
-            nothing, unless ``learn_from`` or ``cache`` were changed.
-        cache: whether the user's cache may count.
-        fresh: whether a run that is there does not count.
-        reads: whether runs and the cache may be read; else only what the run in ``into`` says counts.
+        into: where it runs: an existing run there continues with what it had learned, even if that was nothing, unless
+            ``learn_from`` or ``cache`` have changed.
+        cache: whether to use the user's cache.
+        fresh: whether to ignore an existing run.
+        reads: whether runs and the cache may be read; otherwise only what is stored in the run in ``into`` counts.
 
     Raises:
         StudyError, StoreError, MergeError: a run of ``learn_from``, or the cache, cannot be read.
@@ -192,7 +192,7 @@ def as_learned(
 def learned_stages(
     stages: Sequence[Stage], *, cache: bool, into: str | Path | None = None, begun: Sequence[Mapping[str, Any]] = ()
 ) -> tuple[Stage, ...]:
-    """Stages with what those called ``controller`` have to learn; see :func:`as_learned`."""
+    """The stages, with lessons added to those called ``controller``; see :func:`as_learned`."""
     return tuple(
         _taught(stage, cache, into, begun) if isinstance(stage, Controller) and stage.learned is None else stage
         for stage in stages
@@ -200,7 +200,7 @@ def learned_stages(
 
 
 def _begun(into: str | Path) -> list[Mapping[str, Any]]:
-    """The stages that the run in ``into`` was begun with."""
+    """The stages that the run in ``into`` was started with."""
     try:
         settings = (Kept.open(str(into)) if is_address(into) else RunFolder.open(into)).settings
     except (StoreError, MergeError, StudyError):  # none there, or one that opening it to write says more about

@@ -1,4 +1,4 @@
-"""Opening a run as a result: the same object that ``run_pipeline`` gives, of any run folder, finished or not."""
+"""Open any run folder, finished or not, as the same result that ``run_pipeline`` returns."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ def load_run(folder: str | os.PathLike[str]) -> Result:
     """The result of the run in ``folder`` as it stands on the disk: ``.verdict, .zones, .trials, .frame(), .figures,
     .report()``.
 
-    Everything is read off the recorded trials and the settings beside them: nothing is trained or written, and no
-    module that the study names is imported, so that a run of somebody else's opens anywhere. A run that is under way
-    gives what it knows so far; load it again to see more.
+    Everything is derived from the recorded trials and settings: nothing is trained or written, and no module that the
+    study names is imported, so a stranger's run can be opened anywhere. A running search gives its results so far; load
+    it again to see more.
 
     Args:
-        folder: a run folder, as ``runs/digits``; or ``NAME://ADDRESS``, a storage of a plug-in.
+        folder: a run folder, such as ``runs/digits``; or ``NAME://ADDRESS``, a plug-in's storage.
 
     Returns:
-        The result; its ``verdict`` is None and its zones may be empty before the stages that give them are done.
+        The result; before the corresponding stages are done, its ``verdict`` is None and its zones may be empty.
 
     Raises:
         StoreError: there is no run folder, or it cannot be read.

@@ -1,7 +1,7 @@
-"""The objective of a run folder that names no code: such a run trains without its study file, whoever made it.
+"""The objective of a run folder that names no code: such a run can be trained without its study file, whoever made it.
 
-What a run folder says may come from anybody. So its study is read as data, and refused as soon as any setting of any
-recipe in it is a path to code; then the study file has to be named by the user, who has read it.
+A run folder may come from a stranger. So its study is read as data, and refused if any setting of any recipe in it is a
+path to code; in that case the user must name the study file, having read it.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 __all__ = ["Trainable", "check_params", "function_of", "trainable"]
 
 _PLACES = (("data", "root"), ("network", "weights"))
-"""Settings in which a colon is a part of a path to a file."""
+"""Settings in which a colon may be part of a file path."""
 
 
 class Trainable:
-    """A recipe that may be trained here.
+    """A recipe that is safe to train here.
 
     Args:
         recipe: the objective.
-        study: to which it belongs.
+        study: that it belongs to.
         tables: of its study file.
-        is_users: whether the user named the study file, so that it may name code.
+        is_users: whether the user named the study file, which may then name code.
     """
 
     def __init__(self, recipe: Recipe, study: Study, tables: Mapping[str, Any], is_users: bool) -> None:
@@ -45,11 +45,11 @@ class Trainable:
 
 
 def function_of(folder: RunFolder, tables: Mapping[str, Any] | None) -> str | None:
-    """The name of the objective where it is no recipe of ours, "" for one without a name; None for a recipe.
+    """The name of the objective's function ("" if it has none); None for a recipe.
 
     Args:
         folder: of the run.
-        tables: of the study file, where there is one.
+        tables: of the study file, if there is one.
     """
     named = (tables or {}).get("objective", {})
     if isinstance(named, Mapping) and named.get("function"):
@@ -60,9 +60,9 @@ def function_of(folder: RunFolder, tables: Mapping[str, Any] | None) -> str | No
 
 
 def tables_of(folder: RunFolder, study: Path | None, replacements: Iterable[str]) -> Mapping[str, Any] | None:
-    """The tables of a run's study file: of the one that the user names, else of the folder's own copy.
+    """The tables of a run's study file: the one that the user names, or the folder's own copy.
 
-    A run that was made in Python has none: then those that its identity holds, where it was a recipe.
+    A run that was started from Python has none; for a recipe, the tables then come from its identity.
 
     Raises:
         StudyError: a file that cannot be read.
@@ -95,16 +95,16 @@ def _parsed(text: str) -> Mapping[str, Any]:
 def trainable(
     folder: RunFolder, study: Path | None, replacements: Iterable[str], tables: Mapping[str, Any]
 ) -> Trainable:
-    """The recipe of a run, known to be the one that trained it.
+    """The recipe of a run, checked to be the one that trained it.
 
     Args:
         folder: of the run.
-        study: the study file that the user names; None for what the folder itself says, which then may name no code.
-        replacements: of its keys.
+        study: the study file that the user names; None for the folder's own description, which must not name code.
+        replacements: of keys in it.
         tables: of the study file.
 
     Raises:
-        StudyError: the folder's study names code, or the study is another experiment than the run.
+        StudyError: the folder's study names code, or the study is a different experiment than the run.
     """
     from zonesearch.training.recipe import Recipe
 
@@ -130,7 +130,7 @@ def trainable(
     if study is None:
         for each in (recipe, *recipe.arms.values()):
             _check(folder, each._settings)
-    recipe, _ = as_recorded(known, recipe, folder.path)  # describes its parts, which imports them: after the check
+    recipe, _ = as_recorded(known, recipe, folder.path)  # importing its parts to describe them: only after the check
     assert isinstance(recipe, Recipe)
     wanted = identity_of(known, recipe)
     changes = differences(folder.identity, wanted)
@@ -141,7 +141,7 @@ def trainable(
 
 
 def check_params(folder: RunFolder, given: Trainable, params: Params) -> None:
-    """Say that params name code, where the user has not named the study file.
+    """Refuse params that name code, unless the user has named the study file.
 
     Raises:
         StudyError: naming the setting.

@@ -1,4 +1,4 @@
-"""Who may watch a run: what an observer is told, and how one is made that needs to know the run's folder."""
+"""Observers of a run: their interface, and how to create one that needs the run's folder."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ __all__ = ["Observer", "Silent", "Watching"]
 
 
 class Observer(Protocol):
-    """Who watches a run: a progress bar, a log, a live view."""
+    """An observer of a run: a progress bar, a log, a live view."""
 
     def round_begins(self, at: Round, jobs: Sequence[Job], n_stages: int) -> None:
-        """A stage wants trainings; ``jobs`` are those that are still to be trained here."""
+        """A stage wants trainings; ``jobs`` are those that remain to be trained here."""
         ...
 
     def job_moves(self, key: str, share: float) -> None:
-        """A job under way is done to this share, 0..1."""
+        """The completed fraction of a running job has changed, 0..1."""
         ...
 
     def trials_came(self, new: Sequence[Trial], trials: Trials) -> None:
-        """``new`` finished and are recorded; ``trials`` is all that is known."""
+        """The trials ``new`` are finished and recorded; ``trials`` are all known trials."""
         ...
 
     def ended(self) -> None:
@@ -35,7 +35,7 @@ class Observer(Protocol):
 
 
 class Silent:
-    """An observer that says nothing."""
+    """An observer that does nothing."""
 
     def round_begins(self, at: Round, jobs: Sequence[Job], n_stages: int) -> None:
         """Say nothing."""
@@ -51,4 +51,4 @@ class Silent:
 
 
 Watching = Callable[[Study, RunFolder, Callable[[], Trials], Observer], Observer]
-"""Makes an observer around another one, given the study, its folder, and a function that gives the trials so far."""
+"""Wraps an observer, given the study, its folder, and a function that returns the trials so far."""

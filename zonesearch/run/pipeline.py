@@ -1,7 +1,7 @@
-"""The only place where stages, training and engine meet.
+"""The only place that connects stages, training and engines.
 
-:func:`advance` is the whole search as a function of the trials; everything else here is a loop around it. There is no
-"current stage" anywhere: a run is resumed, followed, planned, sharded and reported by asking the stages again.
+:func:`advance` is the whole search as a function of the trials; everything else is a loop around it. There is no
+"current stage" anywhere: to resume, follow, plan, shard or report a run, the stages are asked again.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ def advance(stages: Sequence[Stage], trials: Trials, budget: Budget | None = Non
 def round_jobs(objective: Objective, at: Round) -> list[Job]:
     """The jobs of a round, ordered by key.
 
-    They are formed from all trainings of the stage's plan and not from what happens to be missing, so that an
-    interrupted run, a sharded one and an unbroken one train the same jobs.
+    They are formed from all trainings in the stage's plan rather than from the missing ones, so that an interrupted, a
+    sharded and an uninterrupted run train the same jobs.
     """
     return sorted(jobs_of(objective, at.plan.trainings), key=lambda job: job.key)
 
 
 def find(study: Study, trials: Trials, fingerprint: str = "") -> SearchResults:
-    """Everything that ``trials`` say about ``study``, in whatever state the run is."""
+    """Everything that ``trials`` tell about ``study``, whatever the state of the run."""
     at = next_round(study.stages, trials, study.budget)
     results = SearchResults(
         name=study.name,
@@ -84,13 +84,13 @@ def _reasons(stages: Sequence[Stage], records: Sequence[StageRecord], trials: Tr
 
 
 def metric_of(study: Study, trials: Trials) -> Metric:
-    """What is searched: as the study names it, else as the trials say, if they do."""
+    """The searched metric: as the study names it, otherwise as recorded in the trials."""
     named = study.metric.name != ACCURACY.name or trials.metric == ACCURACY
     return study.metric if named else trials.metric
 
 
 def _notes(results: SearchResults) -> tuple[str, ...]:
-    """What the user should know, in sentences."""
+    """Notes for the user, as sentences."""
     notes = [f"Stage {stage.name}: {note}" for stage in results.stages for note in stage.notes]
     notes += [f"Zone {zone.number}: {zone.advice}." for zone in results.zones if zone.advice]
     imported = any(stage.settings.get("kind") == "imported" for stage in results.stages)
@@ -128,7 +128,7 @@ def _notes(results: SearchResults) -> tuple[str, ...]:
 
 
 def _earlier(results: SearchResults) -> list[str]:
-    """What a folder holds that the plan does not want: an earlier plan trained it, and its cost counts."""
+    """Trainings of an earlier plan that the present one does not want, and whose cost counts."""
     if "budget" not in results.study or not results.finished:
         return []
     wanted = {training.identity for stage in results.stages for training in stage.wanted}
@@ -144,13 +144,13 @@ def _earlier(results: SearchResults) -> list[str]:
 
 @dataclass(frozen=True)
 class StageCost:
-    """The most that a stage may need.
+    """An upper bound on what a stage needs.
 
     Args:
         name: of the stage.
-        n_trainings: at most; ``n_epochs`` their epochs together.
+        n_trainings: the most trainings; ``n_epochs`` their total number of epochs.
         cost: in the unit of the objective's jobs.
-        seconds: on this machine, by a probe; NaN without one.
+        seconds: on this machine, according to a probe; NaN without one.
     """
 
     name: str
@@ -161,9 +161,11 @@ class StageCost:
 
 
 def forecast(study: Study, objective: Objective) -> list[StageCost]:
-    """The most each stage may need, nothing trained; stages after the first are priced at the first one's mean.
+    """The most that each stage may need, without training anything; later stages are priced at the first one's mean
+    cost.
 
-    With a budget of trainings or epochs no more than its share; what a stage leaves over others may need beyond that.
+    With a budget of trainings or epochs, at most the stage's share; it may need more if other stages leave some of
+    theirs.
     """
     costs: list[StageCost] = []
     given: int = 0
@@ -178,7 +180,7 @@ def forecast(study: Study, objective: Objective) -> list[StageCost]:
 
 
 def _within(costs: Sequence[StageCost], study: Study) -> list[StageCost]:
-    """The costs with each stage at its share of the budget at most; as they are where the unit is not known."""
+    """The costs, with each stage limited to its share of the budget; unchanged if the unit is not known."""
     budget = study.budget
     assert budget is not None
     left = budget.amount
@@ -207,12 +209,11 @@ def _value(cost: StageCost, budget: Budget) -> float:
 
 
 def estimate(study: Study, objective: Objective, *, workers: int = 1, n_probes: int = 3) -> list[StageCost]:
-    """:func:`forecast` with seconds, by training ``n_probes`` jobs of the first stage for one epoch each.
+    """:func:`forecast` with seconds, measured by training ``n_probes`` jobs of the first stage for one epoch each.
 
-    The probes are spread by cost over the jobs as this machine trains them, on a GPU those that its memory has room
-    for; nothing of them is kept. Each is trained twice and the quicker time
-    counts, so that what is paid once (loading data, making the weights that an arm begins with) does not; nor do probes
-    that fail.
+    The probes are spread by cost over the jobs as this machine trains them (on a GPU, as its memory has room for them);
+    their results are discarded. Each is trained twice and the shorter time counts, so that one-time costs (loading data,
+    creating pretrained weights) do not; failed probes do not count either.
     """
     import time
 
@@ -224,7 +225,9 @@ def estimate(study: Study, objective: Objective, *, workers: int = 1, n_probes: 
     seconds = cost = 0.0
     for place in places:
         took = math.inf
-        for _ in range(2):  # the first may make what the others find ready: data, pretrained weights, compiled products
+        for _ in range(
+            2
+        ):  # the first may prepare what the others find ready: data, pretrained weights, compiled kernels
             start = time.perf_counter()
             trials = list(train_job(objective, jobs[place], lambda share: None))
             if any(trial.state != "failed" for trial in trials):

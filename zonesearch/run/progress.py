@@ -1,6 +1,6 @@
-"""Progress: a bar for each stage with the time left for what it wants now; plain lines where there is no terminal.
+"""Progress display: one bar per stage with the time left for what it wants now; plain lines without a terminal.
 
-In a notebook the bars are drawn into the output of the cell, and drawn again as they move: no widget is needed.
+In a notebook, the bars are drawn into the output of the cell and redrawn as they move; no widget is needed.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ __all__ = ["ProgressBars", "in_notebook", "is_seen", "share_bar"]
 
 _FRAME = "<pre style='line-height:1.3'>{code}</pre>"
 _DRAW_EVERY_S = 0.3  # in a notebook
-_LINE_EVERY_S = 10.0  # without a terminal: a line a stage, and one so often in between
+_LINE_EVERY_S = 10.0  # without a terminal: one line per stage, and one at this interval in between
 
 
 class ProgressBars:
-    """One bar a stage, measured in the cost of its jobs, so that the time left is right when they differ.
+    """One bar per stage, measured in the cost of its jobs, so that the time left is right if costs differ.
 
-    A stage that asks again, once it has seen what came, makes its bar longer.
+    A stage that asks for more after seeing results extends its bar.
 
     Args:
-        study: gives its name and the number of stages.
-        folder: the run folder, named at the beginning; None for a run that is kept in memory.
+        study: for its name and the number of stages.
+        folder: the run folder, shown at the beginning; None for a run in memory.
     """
 
     def __init__(self, study: Study, folder: Path | None) -> None:
@@ -68,7 +68,7 @@ class ProgressBars:
         self._title = f"[bold]{escape(study.name)}[/bold]" + ("" if folder is None else f" in {escape(str(folder))}")
 
     def round_begins(self, at: Round, jobs: Sequence[Job], n_stages: int) -> None:
-        """A new bar for a stage that begins, a longer one for a stage that asks again."""
+        """Start a new bar for a new stage, or extend the bar of a stage that asks for more."""
         if self._title:
             if self._cell is None:
                 self._console.print(self._title, highlight=False, soft_wrap=True)
@@ -97,19 +97,19 @@ class ProgressBars:
         self._draw(now=True)
 
     def job_moves(self, key: str, share: float) -> None:
-        """The bar moves within a job."""
+        """Move the bar within a job."""
         if self._task is not None and key in self._moved:
             self._move(key, share)
             self._show()
 
     def trials_came(self, new: Sequence[Trial], trials: Trials) -> None:
-        """Count, and show the best accuracy so far."""
+        """Count the trials, and show the best value so far."""
         self.n_trained += len(new)
         self._done += len(new)
         for trial in new:
             if trial.training.key in self._moved:
                 self._move(trial.training.key, 1.0)
-        self._incumbent.add(new if self._n_known else trials)  # the first time also what a run before has left
+        self._incumbent.add(new if self._n_known else trials)  # the first time, including trials of an earlier run
         self._n_known = len(trials)
         best = self._incumbent.text()
         said = f"best so far {best}" if best else "none completed so far"
@@ -121,13 +121,13 @@ class ProgressBars:
             self._line(f"{self._stage}: {self._done} of {self._wanted} trainings, job {self._job()}, {said}")
 
     def ended(self) -> None:
-        """Leave the terminal as it was."""
+        """Restore the terminal."""
         self._finish()
         self._progress.stop()
         self._draw(now=True)
 
     def _move(self, key: str, share: float) -> None:
-        """Note that a job is done to ``share``; sums are kept, for a round may have many thousand jobs."""
+        """Record the completed fraction ``share`` of a job; sums are kept, since a round may have thousands of jobs."""
         before = self._moved[key]
         if share > before:
             self._moved[key] = share
@@ -135,7 +135,7 @@ class ProgressBars:
             self._n_jobs_done += before < 1 <= share
 
     def _job(self) -> str:
-        """How many jobs of the round are done."""
+        """Number of finished jobs of the round."""
         return f"{self._n_jobs_done}/{len(self._moved)}"
 
     def _show(self) -> None:
@@ -157,20 +157,20 @@ class ProgressBars:
             self._console.print(text, highlight=False, soft_wrap=True)
 
     def _draw(self, now: bool = False) -> None:
-        """Show the bars in the notebook, where this is one."""
+        """Draw the bars in a notebook, if this is one."""
         if self._cell is not None and self._progress.tasks:
             self._cell.draw(self._progress, now)
 
 
 def in_notebook() -> bool:
-    """Whether a notebook shows what is printed here: an IPython whose other end is not a terminal."""
+    """Whether output appears in a notebook: an IPython that is not attached to a terminal."""
     ipython = sys.modules.get("IPython")
     shell = getattr(ipython, "get_ipython", lambda: None)()
     return shell is not None and type(shell).__name__ not in ("TerminalInteractiveShell", "NoneType")
 
 
 def is_seen() -> bool:
-    """Whether somebody sees bars that are drawn here: in a terminal or a notebook, and in no pipe."""
+    """Whether bars would be visible: in a terminal or a notebook, but not in a pipe."""
     try:
         return in_notebook() or (sys.stderr is not None and sys.stderr.isatty())
     except ValueError:  # it was closed
@@ -178,7 +178,7 @@ def is_seen() -> bool:
 
 
 class _Cell:
-    """The output of a notebook's cell, in which bars are drawn again and again."""
+    """The output of a notebook cell, in which bars are redrawn."""
 
     def __init__(self) -> None:
         from IPython.display import display
@@ -188,7 +188,7 @@ class _Cell:
         self._last = 0.0
 
     def draw(self, progress: Progress, now: bool) -> None:
-        """Draw the bars as they stand, a few times a second at most."""
+        """Draw the bars, at most a few times per second."""
         if not now and time.monotonic() - self._last < _DRAW_EVERY_S:
             return
         self._last = time.monotonic()
@@ -203,7 +203,7 @@ class _Cell:
 
 
 class _Patient:
-    """A stream that is written to as long as that works: nobody who looks away, and no full disk, ends a run."""
+    """A stream that ignores write errors: neither a closed terminal nor a full disk ends a run."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -225,13 +225,13 @@ class _Patient:
         if self._works:
             try:
                 act()
-            except (OSError, ValueError):  # the other end left, the disk is full, or it was closed
+            except (OSError, ValueError):  # the reader has left, the disk is full, or it was closed
                 self._works = False
 
 
 @contextmanager
 def share_bar(title: str) -> Iterator[Callable[[float], None]]:
-    """A bar for one piece of work that says which share of it is done, 0 to 1; nothing where there is no terminal."""
+    """A bar for one task that reports its completed fraction, 0 to 1; nothing without a terminal."""
     console = Console(file=cast(TextIO, _Patient(sys.stderr)))
     bar = Progress(
         TextColumn("[bold]{task.description}"),

@@ -1,9 +1,8 @@
-"""A run as it stands on disk: looked at, never changed, and nothing called that it names.
+"""A run on disk, opened read-only, without calling anything that it names.
 
-What a run folder says may come from anybody. So the study is built from the plain settings in ``run.json``, by stages
-and line methods that are installed here; the study file in it is shown as text and never parsed, its objective never
-made. A stage that is not installed here, or not with these settings, ends what can be told of a run; what came before
-it is shown.
+A run folder may come from a stranger. So the study is built from the plain settings in ``run.json``, with stages and
+line methods that are installed here; its study file is shown as text and never parsed, its objective never created. If
+a stage is not installed here, or does not accept the settings, only the results of earlier stages are shown.
 """
 
 from __future__ import annotations
@@ -36,12 +35,12 @@ class Recorded:
     """What a run folder holds.
 
     Args:
-        folder: the folder, or what a storage keeps.
-        study: what it looks for, as far as it is known here; it has no objective.
+        folder: the run folder, or a run in a storage.
+        study: what it searches for, as far as it is known here; without an objective.
         results: what was found so far.
         n_torn: lines that were cut or damaged and skipped.
-        deals: what was dealt to shards.
-        notes: what the user should know of the folder itself, in sentences; they stand in the results' notes too.
+        deals: assignments of trainings to shards.
+        notes: notes on the folder itself, as sentences; also part of the results' notes.
     """
 
     folder: RunFolder | Kept
@@ -53,18 +52,18 @@ class Recorded:
 
 
 def study_of(folder: RunFolder | Kept) -> Study:
-    """The study that a run folder belongs to, to look at what came out; it has no objective.
+    """The study of a run folder, for looking at its results; it has no objective.
 
-    It ends before the first stage that is not known here.
+    It is cut before the first stage that is not known here.
 
     Raises:
-        StudyError, SpaceError: the folder does not say what it searches for, or what it says cannot be understood.
+        StudyError, SpaceError: the folder does not say what it searches for, or it cannot be interpreted.
     """
     return _study_and_rest(folder)[0]
 
 
 def _study_and_rest(folder: RunFolder | Kept) -> tuple[Study, tuple[StageRecord, ...]]:
-    """The study as far as its stages are known here, and the stages from the first on that is not."""
+    """The study up to the first stage that is not known here, and the remaining stages."""
     if not folder.settings:
         raise StudyError(
             f"{_said(folder)} does not say what it searches for; `zonesearch run STUDY.toml --into` it first"
@@ -99,12 +98,12 @@ def _study_and_rest(folder: RunFolder | Kept) -> tuple[Study, tuple[StageRecord,
 
 
 def _said(folder: RunFolder | Kept) -> str:
-    """Where a run says what it looks for, for messages."""
+    """Where a run describes its search, for messages."""
     return folder.place if isinstance(folder, Kept) else str(folder.path / "run.json")
 
 
 def _opened(path: str | Path) -> tuple[RunFolder | Kept, Store | Kept]:
-    """A run to be read: what it belongs to, and its trials. A storage is one that the caller names, never a run."""
+    """A run opened for reading, with its trials. Only the caller may name a storage, never a run."""
     if is_address(path):
         kept = Kept.open(str(path))
         return kept, kept
@@ -113,7 +112,7 @@ def _opened(path: str | Path) -> tuple[RunFolder | Kept, Store | Kept]:
 
 
 def _check_rows(axes: Mapping[str, Any]) -> None:
-    """A number takes no room in a file, but so many values do in memory."""
+    """Refuse huge rows: a number takes no space in a file, but that many values do in memory."""
     for name, axis in axes.items():
         row = axis.get("row") if isinstance(axis, Mapping) else None
         if isinstance(row, int) and row > _LONGEST_ROW:
@@ -125,7 +124,7 @@ def _plain(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_recorded(path: str | Path) -> Recorded:
-    """What the run in the folder ``path`` holds; raises as :func:`read_run` does."""
+    """The content of the run in the folder ``path``; raises like :func:`read_run`."""
     folder, store = _opened(path)
     loaded = store.load()
     study, rest = _study_and_rest(folder)
@@ -147,7 +146,9 @@ def read_recorded(path: str | Path) -> Recorded:
 
 
 def read_trials(path: str | Path) -> SearchResults:
-    """The trials in the folder ``path`` with what names them, and nothing that a stage found; raises as the others."""
+    """The trials in the folder ``path`` with the study's name and space, but without stage outputs; raises like the
+    others.
+    """
     folder, store = _opened(path)
     trials = store.load().trials
     study = study_of(folder)
@@ -155,18 +156,18 @@ def read_trials(path: str | Path) -> SearchResults:
 
 
 def read_run(path: str | Path) -> tuple[SearchResults, int]:
-    """What the run in the folder ``path`` found so far, and how many torn lines were skipped.
+    """The results of the run in the folder ``path`` so far, and the number of torn lines that were skipped.
 
     Raises:
         StoreError: there is no run folder, or it cannot be read.
-        StudyError, SpaceError, MergeError: it cannot be understood here.
+        StudyError, SpaceError, MergeError: it cannot be interpreted here.
     """
     recorded = read_recorded(path)
     return recorded.results, recorded.n_torn
 
 
 def _turned(identity: Mapping[str, Any]) -> str:
-    """The error whose sign was turned when this was recorded; empty for anything else."""
+    """The name of an error metric whose sign was flipped when it was recorded; otherwise empty."""
     objective = identity.get("objective")
     training = objective.get("training") if isinstance(objective, Mapping) else None
     if not isinstance(objective, Mapping) or not isinstance(training, Mapping):

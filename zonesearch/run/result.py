@@ -1,4 +1,4 @@
-"""What a search gives back."""
+"""The result of a search."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ __all__ = ["Result"]
 
 @dataclass(frozen=True)
 class Result:
-    """The outcome of a run, or of a run so far.
+    """The result of a run, finished or not.
 
     Args:
-        results: everything that was found, as data.
-        folder: the run folder; None when the run was kept in memory.
+        results: all findings, as data.
+        folder: the run folder; None for a run in memory.
     """
 
     results: SearchResults
@@ -50,37 +50,40 @@ class Result:
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
-        """The points that were handed on as potentially optimal."""
+        """Points that may be optimal."""
         return self.results.candidates
 
     @property
     def finalists(self) -> tuple[Finalist, ...]:
-        """What was repeated with fresh seeds, by falling accuracy when it was chosen."""
+        """The settings that were repeated with fresh seeds, ordered by falling value when they were chosen."""
         return self.results.finalists
 
     @property
     def verdict(self) -> Verdict | None:
-        """Which finalists differ for real, and which of the rest is cheapest; None before the last stage is done."""
+        """Which finalists differ significantly from the best, and which of the rest is cheapest; None before the last
+        stage is done.
+        """
         return self.results.verdict
 
     def frame(self) -> pd.DataFrame:
-        """One row per training, the columns (params..., value) first; the value is called after its metric."""
+        """One row per training, with columns (params..., value) first; the value column is named after the metric."""
         frame = self.trials.frame(self.results.metric)
         names = [name for name in self.results.space.names if name in frame.columns]
         return frame[[*names, *(name for name in frame.columns if name not in names)]]
 
     @property
     def figures(self) -> FigureSet:
-        """The pictures as plotly figures, to show in a notebook and restyle: ``result.figures.surface()``."""
+        """The figures as plotly objects, to show in a notebook or restyle: ``result.figures.surface()``."""
         from zonesearch.report.figure_set import FigureSet
 
         return FigureSet(self.results)
 
     def report(self, path: str | Path, *, pdf: str | Path | None = None) -> Path:
-        """Write the report, one self-contained HTML file, and as a PDF to ``pdf``; gives the path of the first.
+        """Write the report as one self-contained HTML file, and optionally as a PDF to ``pdf``; returns the path of the
+        HTML file.
 
         Raises:
-            StoreError: a file cannot be written, or a PDF is wanted where there is no Chromium.
+            StoreError: a file cannot be written, or there is no Chromium for the PDF.
         """
         from zonesearch.report.page import write_report
 
@@ -100,7 +103,7 @@ class Result:
         return notebook_html(self.results)
 
     def _repr_mimebundle_(self, include: Container[str] | None = None, exclude: Container[str] = ()) -> dict[str, str]:
-        """The same in every form that a front end may ask for: HTML for a notebook, plain text for a terminal."""
+        """The same in all formats: HTML for a notebook, plain text for a terminal."""
         forms = {"text/plain": lambda: str(self), "text/html": self._repr_html_}
         wanted = [form for form in forms if (not include or form in include) and form not in (exclude or ())]
         return {form: forms[form]() for form in wanted}

@@ -1,7 +1,8 @@
-"""What a search wants next: the stages asked one after the other, within a budget and with what it leaves over.
+"""What a search wants next: the stages are asked one after the other, within a budget, including what others leave of
+it.
 
-There is no "current stage" anywhere: where a search stands is found by asking the stages again. A run that goes on with
-a larger budget is played within the smaller one first, which is read off its trials.
+There is no "current stage" anywhere: the state of a search is found by asking the stages again. A run that continues
+with a larger budget is first replayed within the smaller one, which is inferred from its trials.
 """
 
 from __future__ import annotations
@@ -40,24 +41,24 @@ from zonesearch.study.building import describe_stage
 __all__ = ["Round", "next_round"]
 
 
-_SECOND = 0.75  # of what is left at the end, for the search: the rest repeats what it finds
-_MOST_TRIES = 6  # to find a plan that leaves room for what was trained and is not wanted any more
-_LITTLE = 0.05  # of the budget: so much beside the plan is spared in the last stage, and makes no other one smaller
-_LOSS = 0.125  # of the budget: so much of what a smaller one paid for may be lost for a larger first stage
-_MOST_BUDGETS = 1000  # smaller ones that may have begun a search
+_SECOND = 0.75  # of what is left at the end, for the search; the rest is for repeats of what it finds
+_MOST_TRIES = 6  # attempts to find a plan that leaves room for trainings that are no longer wanted
+_LITTLE = 0.05  # of the budget: up to this much outside the plan is saved in the last stage only
+_LOSS = 0.125  # of the budget: how much of what a smaller budget paid for may be lost for a larger first stage
+_MOST_BUDGETS = 1000  # smaller budgets that are tried as the beginning of a search
 _MOST_BEGUN = 8  # of what they make of it, by how much of that was trained
-_MOST_LISTED = 10_000  # trainings of a plan without a budget, which is seldom complete if it wants more
-_MOST_PASSES = 8  # in which what is left at the end goes back to the search
+_MOST_LISTED = 10_000  # trainings of a plan without a budget; larger ones are seldom complete
+_MOST_PASSES = 8  # in which the remainder goes back to the search
 
 
 @dataclass(frozen=True)
 class Round:
-    """Where a search stands: what it wants next, or what it found.
+    """The state of a search: what it wants next, or what it found.
 
     Args:
-        stage: the position of the stage that wants trainings; the number of stages when all are finished.
-        plan: that stage's plan (the last one's, when all are finished).
-        missing: its trainings that have to be trained; empty when all stages are finished.
+        stage: index of the stage that wants trainings; the number of stages if all are finished.
+        plan: that stage's plan (the last one's if all are finished).
+        missing: its trainings that remain to be trained; empty if all stages are finished.
         records: one per stage, in order.
     """
 
@@ -72,16 +73,16 @@ class Round:
 
     @property
     def output(self) -> Any:
-        """What the last stage handed on; None before it did."""
+        """The output of the last stage; None before it has one."""
         return self.records[-1].given
 
 
 def next_round(stages: Sequence[Stage], trials: Trials, budget: Budget | None = None) -> Round:
-    """Ask the stages, one after the other, what they want; stop at the first that wants something.
+    """Ask the stages in order what they want, up to the first that wants something.
 
-    With a ``budget`` each gets its share of what is left (see :mod:`zonesearch.search.allocation`). What the last one
-    leaves goes back to the last search that can go on (to lines that did not fit, to more points), and then
-    to the last one again. All that was trained counts as spent: a run that goes on with a larger budget has the
+    With a ``budget``, each gets its share of what is left (see :mod:`zonesearch.search.allocation`). What the last one
+    leaves goes back to the last search that can continue (for lines that did not fit, or more points), and then to the
+    last stage again. Everything that was trained counts as spent: a run that continues with a larger budget has the
     difference.
     """
     at, ledger, beside = _gone_round(stages, trials, budget, 0.0)
@@ -96,7 +97,7 @@ def next_round(stages: Sequence[Stage], trials: Trials, budget: Budget | None = 
             stages, at, ledger, beside = resumed
             if beside <= 0 or _goes_on(at, ledger, trials):
                 return at
-    # What the plan would not want is spent as well: it is made for the rest.
+    # Trainings outside the plan are spent as well; the plan gets the rest.
     for early in (True, False) if beside > _LITTLE * ledger.budget.amount else (False, True):
         found = _sparing(stages, trials, ledger.budget, beside, early=early)
         if found is not None:
@@ -107,15 +108,16 @@ def next_round(stages: Sequence[Stage], trials: Trials, budget: Budget | None = 
 def _resumed(
     stages: Sequence[Stage], trials: Trials, budget: Budget, before: Round, beside: float
 ) -> tuple[Sequence[Stage], Round, Ledger, float] | None:
-    """The stages as a smaller budget may have begun them, so that what it paid for counts; None where none does better.
+    """The stages as a smaller budget may have started them, so that its trainings count; None if that is no better.
 
-    Which one it was is read off the trials: one whose first stage they contain. That stage is grown where the rest of
-    the smaller budget is little beside the larger one; otherwise it stays, and the stages go on from where they were.
+    The smaller budget is inferred from the trials: one whose first stage they contain. That stage is enlarged if the
+    rest of the smaller budget is small compared with the larger one; otherwise it stays, and the stages continue from
+    where they were.
 
     Args:
         stages, trials, budget: as in :func:`next_round`.
-        before: where they stand if nothing was begun.
-        beside: what is lost then.
+        before: the state without a smaller budget.
+        beside: what is lost in that case.
     """
     i = next((i for i, stage in enumerate(stages) if isinstance(stage, Sizable)), None)
     if i is None or budget.unit == "seconds" or before.stage < i:
@@ -145,7 +147,9 @@ def _resumed(
 def _begun(
     stages: Sequence[Stage], i: int, trials: Trials, budget: Budget, before: Round
 ) -> list[tuple[Stage, Budget]]:
-    """What smaller budgets make of stage ``i``, and the largest that does; those that were trained most come first."""
+    """Versions of stage ``i`` under smaller budgets, each with the largest such budget; the most completely trained
+    first.
+    """
     given = before.records[i - 1].given if i else None
     known = {trial.training.identity for trial in trials}
     price = Ledger(budget).unit_price(getattr(stages[i], "epochs", 1))
@@ -168,9 +172,9 @@ def _begun(
 
 
 def _complete(stages: Sequence[Stage], trials: Trials, budget: Budget) -> Round | None:
-    """What stands complete in a run that holds more than its budget pays for: without a budget, or with a larger one.
+    """The complete state of a run that holds more than its budget pays for: without a budget, or with a larger one.
 
-    A budget bounds what is trained, and not what is judged: the run keeps its verdict, and it says so.
+    A budget limits what is trained, not what is evaluated: the run keeps its verdict, and says so.
     """
     spent = Ledger(budget).paying((trial.training for trial in trials), trials).spent
     if budget.unit == "seconds" or spent <= budget.amount:
@@ -191,7 +195,7 @@ def _complete(stages: Sequence[Stage], trials: Trials, budget: Budget) -> Round 
 
 
 def _beyond(at: Round, budget: Budget, n: int) -> Round:
-    """``at`` with the note that the budget is spent, and what is judged."""
+    """``at`` with a note that the budget is spent, and on what is evaluated."""
     last = at.records[-1]
     note = (
         f"The run holds {n:,} trainings, more than the budget of {budget} pays for: nothing more is trained, and what "
@@ -202,24 +206,24 @@ def _beyond(at: Round, budget: Budget, n: int) -> Round:
 
 
 def _goes_on(at: Round, ledger: Ledger, trials: Trials) -> bool:
-    """Whether a search that was begun earlier comes to a verdict within the budget, beside what it does not want."""
+    """Whether an earlier search reaches a verdict within the budget, including trainings that it does not want."""
     judged = not at.finished or not isinstance(at.output, Verdict) or bool(at.output.standings)
     return judged and ledger.spent + ledger.beside <= ledger.budget.amount and _fits(at, ledger.budget, trials)
 
 
 def _fits(at: Round, budget: Budget, trials: Trials) -> bool:
-    """Whether what is wanted now can be paid beside all that was trained."""
+    """Whether the budget pays for what is wanted now in addition to everything that was trained."""
     wanted = (*(trial.training for trial in trials), *at.missing)
     return not at.missing or budget.unit == "seconds" or Ledger(budget).paying(wanted, trials).spent <= budget.amount
 
 
 def _sparing(stages: Sequence[Stage], trials: Trials, budget: Budget, beside: float, *, early: bool) -> Round | None:
-    """The stages made for what is left beside trainings that they do not want; None where that leaves no verdict.
+    """The stages, sized for what trainings outside the plan leave; None if that leaves no verdict.
 
     Args:
         stages, trials, budget: as in :func:`next_round`.
-        beside: what is spent on those, if nothing is spared.
-        early: spare it from the first stage on, and not from the last one.
+        beside: what is spent on those if nothing is saved.
+        early: save it from the first stage on, rather than in the last one.
     """
     found = None
     for i in range(2 * _MOST_TRIES):
@@ -234,7 +238,7 @@ def _sparing(stages: Sequence[Stage], trials: Trials, budget: Budget, beside: fl
     assert ledger is not None
     if not early or not found.finished or not unspent(ledger):
         return found
-    low, high = 0.0, beside  # nobody can go on: the largest plan that leaves room for what is beside it
+    low, high = 0.0, beside  # no stage can continue: find the largest plan that leaves room for what is outside it
     for _ in range(_MOST_TRIES):
         beside = (low + high) / 2
         at, _, unwanted = _gone_round(stages, trials, budget, beside, early=True)
@@ -246,7 +250,7 @@ def _sparing(stages: Sequence[Stage], trials: Trials, budget: Budget, beside: fl
 
 
 def _overspent(at: Round, budget: Budget, n: int) -> Round:
-    """A round of a run that holds more than its budget pays for: nothing more is trained, and it says why."""
+    """A round of a run that holds more than its budget pays for: nothing more is trained, with a note that says why."""
     note = (
         f"The budget of {budget} is spent: the run holds {n:,} trainings already, and this plan, with another budget "
         "or other stages, wants others. Give a larger budget or another folder."
@@ -256,7 +260,7 @@ def _overspent(at: Round, budget: Budget, n: int) -> Round:
 
 
 def _beside(at: Round, ledger: Ledger, trials: Trials, before: Round | None = None) -> float:
-    """What was trained and is wanted by no stage of ``at``, or of ``before``, in the budget's unit."""
+    """The cost of trainings that no stage of ``at`` or ``before`` wants, in the budget's unit."""
     records = (*at.records, *(before.records if before else ()))
     wanted = ledger.paying((training for record in records for training in record.wanted), trials)
     return wanted.paying((trial.training for trial in trials), trials).spent - wanted.spent
@@ -271,16 +275,16 @@ def _gone_round(
     early: bool = False,
     begun: Budget | None = None,
 ) -> tuple[Round, Ledger | None, float]:
-    """The stages, and again with what they left over, until it is spent or nobody wants more.
+    """Replay the stages, again with what they left over, until it is spent or no stage wants more.
 
     Args:
         stages, trials, budget: as in :func:`next_round`.
-        beside: what is thought to be spent on what these stages do not want.
-        early: whether all stages are made smaller by that, or the last one alone.
-        begun: a smaller budget, within which they are played first; what is left beyond it they go on with.
+        beside: assumed cost of trainings that these stages do not want.
+        early: whether all stages are made smaller by that, or only the last one.
+        begun: a smaller budget within which they are replayed first; they continue with the rest.
 
     Returns:
-        Where they stand, what was spent, and what is in fact spent on what they do not want.
+        Their state, what was spent, and the actual cost of trainings that they do not want.
     """
     first = beside if early else 0.0
     played = _played(stages, trials, begun or budget, first, beside)
@@ -296,7 +300,7 @@ def _gone_round(
 
 
 def _said(at: Round, ledger: Ledger) -> Round:
-    """Where they stand, with what the verdict says of the whole budget."""
+    """The state, with the verdict's sentences about the whole budget."""
     if not isinstance(at.output, Verdict):
         return at
     sentences = (ended_by(ledger.budget, at.records, left=unspent(ledger)), settled_after(ledger, at.output))
@@ -316,20 +320,20 @@ def _passes(
     alone: bool = False,
     more: bool = False,
 ) -> tuple[Round, Ledger | None, Sequence[Stage]]:
-    """The stages again with what they left over, until it is spent or nobody wants more.
+    """The stages again with what they left over, until it is spent or no stage wants more.
 
     Args:
         stages, trials, budget: as in :func:`next_round`.
-        first: of the budget, what all stages are made smaller by.
+        first: the part of the budget by which all stages are made smaller.
         at, ledger, fits: as :func:`_played` gives them.
-        alone: whether what they do not want was trained later, and does not count yet.
-        more: whether the last stage may go on too, where no other one can.
+        alone: whether trainings that they do not want came later, and do not count yet.
+        more: whether the last stage may continue too, if no other can.
     """
     if ledger is None:
         return at, ledger, fits
     for _ in range(_MOST_PASSES):
         assert ledger is not None
-        # what they do not want yet they may want as soon as they go on
+        # what they do not want yet they may want once they continue
         if ledger.budget.unit == "seconds" or not at.finished or not unspent(replace(ledger, beside=0.0)):
             break
         able = [longer(stages[i], fits[i], 1) is not None for i in range(len(fits) - 1)]
@@ -364,14 +368,14 @@ def _played(
     before: tuple[Round, Sequence[Stage]] | None = None,
     going_on: int = -1,
 ) -> tuple[Round, Ledger | None, Sequence[Stage]]:
-    """The stages one after the other, what was spent, and the stages as they were sized.
+    """Replay the stages in order; returns the state, what was spent, and the stages as sized.
 
     Args:
         stages, trials, budget: as in :func:`next_round`.
-        early, late: of the budget, spent on what an earlier plan wanted, as the stages are sized by; the last one, and
-            one that goes on, by the latter.
-        before: how they ended with some of the budget left, and how they were sized; the stage at ``going_on`` gets
-            most of that on top, and those that follow the rest. All that was wanted then is paid.
+        early, late: the parts of the budget spent on an earlier plan, by which stages are sized; the last one, and one
+            that continues, use ``late``.
+        before: their state and sizes when some of the budget was left; the stage at ``going_on`` gets most of that in
+            addition, and those after it the rest. Everything that was wanted then is paid.
     """
     records = [StageRecord(stage.name, describe_stage(stage)) for stage in stages]
     given: Any = None
@@ -394,7 +398,7 @@ def _played(
             if last or (before is not None and i >= going_on):
                 ledger = replace(ledger, beside=late)
             share = ledger.left if last else _share(stages, i, given, ledger)
-            had = 0.0  # what it had before and would be counted again
+            had = 0.0  # what it had before, which would be counted again
             going = before[1][i] if before is not None and i <= going_on else None
             if before is not None and i == going_on:
                 ledger = ledger.paying((t for record in before[0].records for t in record.wanted), trials)
@@ -438,7 +442,7 @@ def _played(
 
 
 def _share(stages: Sequence[Stage], i: int, given: Any, ledger: Ledger) -> float:
-    """What stage ``i`` may spend of what is left when it begins, in the budget's unit."""
+    """What stage ``i`` may spend of the remainder when it begins, in the budget's unit."""
     part = fraction(stages[i:], ledger.affordable(ledger.left, getattr(stages[i], "epochs", 1)))
     later, need = later_costs(stages[i:], given, ledger), least_costs([stages[i]], ledger)
     return share_of(ledger.left, later, part, least_costs(stages[i + 1 :], ledger), need)

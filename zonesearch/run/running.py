@@ -54,8 +54,8 @@ __all__ = [
     "stop_when_hopeless",
 ]
 
-_TELLING = 3  # trainings of a stage that all came to nothing, after others that did not
-_HOPELESS = 5  # so many trainings that all failed, and none that did not, end a run early
+_TELLING = 3  # trainings of a stage that all failed, after others that did not
+_HOPELESS = 5  # this many trainings that all failed end a run early
 
 
 def run_pipeline(
@@ -82,38 +82,39 @@ def run_pipeline(
     progress: bool | None = None,
     **settings: Mapping[str, Any],
 ) -> Result:
-    """Search: grid, interval, polish beyond two axes surrogate, polish or other stages, until nothing more is wanted.
+    """Search with grid, interval and polish (beyond two axes surrogate and polish), or other stages, until nothing more
+    is wanted.
 
     Args:
         study: a study or the path of a study file, or a space (a :class:`Space`, or its axes as plain data, as
             ``{"width": {"low": 64, "high": 4096, "scale": "log", "row": "doubling"}, "batch": [16, 32, 64]}``).
-        objective: for a space: what is trained; an objective, or a function ``f(params, seed, epochs)`` that returns
-            a value or yields one an epoch; a value is a number, or a dict of several by name.
-        into: the run folder, or ``NAME://ADDRESS`` of a storage: finished trials are kept there, and a run that was
-            interrupted goes on. Without one everything is kept in memory.
+        objective: for a space: an objective, or a function ``f(params, seed, epochs)`` that returns a value or yields
+            one per epoch; a value is a number, or a dict of several by name.
+        into: the run folder, or ``NAME://ADDRESS`` of a storage, in which finished trials are kept and from which an
+            interrupted run continues. By default everything is kept in memory.
         seed, epochs, seeds, reading, stages, budget, metric, direction, constraints, name: for a space: see
             :meth:`Study.of`.
-        workers: processes on this machine; by default what the study says, else 1.
-        engine: ``local``, ``dask://HOST:PORT``, or ``NAME`` or ``NAME://ADDRESS`` of a plug-in; by default what the
-            study says, else local.
-        timeout: the longest a training may take, in seconds; what takes longer is ended and recorded as failed. By
-            default what the study says, else there is no limit. Trainings then run in processes of their own, with
-            one worker too.
-        fresh: move an old run in the folder aside and start again.
+        workers: processes on this machine; by default as in the study, otherwise 1.
+        engine: ``local``, ``dask://HOST:PORT``, or ``NAME`` or ``NAME://ADDRESS`` of a plug-in; by default as in the
+            study, otherwise local.
+        timeout: the longest a training may take, in seconds; one that takes longer is killed and recorded as failed. By
+            default as in the study, otherwise no limit. With a limit, trainings run in separate processes even with one
+            worker.
+        fresh: move an existing run in the folder aside and start again.
         retry_failed: retry trainings that failed before.
-        observer: is told how it goes.
-        progress: whether to show it: a bar a stage with the time left, in a terminal or a notebook; plain lines in a
-            pipe. By default where somebody sees it, and not in a pipe.
-        settings: for a space: a table of settings for each stage, as ``polish={"keep": 3}``.
+        observer: notified of progress.
+        progress: whether to show progress: one bar per stage with the time left in a terminal or notebook; plain lines
+            in a pipe. By default shown in a terminal or notebook, and not in a pipe.
+        settings: for a space: a table of settings for each stage, such as ``polish={"keep": 3}``.
 
     Returns:
         The result, with trials, zones, candidates, finalists and verdict.
 
     Raises:
-        StudyError, SpaceError: the study makes no sense, or differs from the one in ``into``.
-        ObjectiveError: parameters that cannot work, or no training that was complete.
+        StudyError, SpaceError: the study is invalid, or differs from the one in ``into``.
+        ObjectiveError: parameters cannot work, or no training was complete.
         StoreError: the run folder cannot be used.
-        KeyboardInterrupt: what was finished is kept; the same call goes on.
+        KeyboardInterrupt: finished trainings are kept, and the same call continues.
     """
     if isinstance(study, str | Path):
         study = read_study(study)
@@ -183,13 +184,13 @@ def run_study(
     apart: bool = False,
     in_process: Callable[[], None] = lambda: None,
 ) -> Result:
-    """Run a study (see :func:`run_pipeline`); with ``shard`` only its part of what is wanted now.
+    """Run a study (see :func:`run_pipeline`); with ``shard``, only its part of what is wanted now.
 
-    With ``wait`` a shard then waits for the others, who write into the same folder, and goes on to the next stage.
-    ``watching`` makes an observer that needs to know the run's folder (as an Optuna view does) around ``observer``.
-    ``finish`` is given the result before the folder is let go, for what belongs into it: a folder that is gone by then
-    is an error too. ``apart`` has even a single worker train in a process of its own; ``in_process`` is called before
-    trainings begin in this one.
+    With ``wait``, a shard then waits for the others, which write into the same folder, and continues with the next
+    stage. ``watching`` wraps ``observer`` in one that needs the run's folder (such as an Optuna view). ``finish`` is
+    called with the result before the folder is released, to write files into it: a folder that has disappeared by then
+    is an error too. ``apart`` makes even a single worker train in a separate process; ``in_process`` is called before
+    trainings begin in this process.
     """
     if wait and (shard is None or into is None):
         raise StudyError("waiting for others needs a shard and a folder that they share: --shard I/N --into RUN --wait")
@@ -211,7 +212,7 @@ def run_study(
     with ExitStack() as ending:
         early = ending.enter_context(opened()) if where == "local" and study.imports else None
         if early is not None and hasattr(early, "prepare"):
-            early.prepare(study.imports)  # while this process loads the same
+            early.prepare(study.imports)  # while this process loads the same modules
         objective = study.objective()
         check(study, objective)
         crew = early or ending.enter_context(opened())
@@ -240,20 +241,21 @@ def run_study(
 
 
 def identity_of(study: Study, objective: Objective) -> dict[str, Any]:
-    """All that changes the result of a training, apart from its params and seed."""
+    """Everything that affects the result of a training, apart from its params and seed."""
     return {"format": IDENTITY_FORMAT, "objective": dict(objective.fingerprint()), "seed": study.seed}
 
 
 def _older_identities(study: Study, objective: Objective) -> list[dict[str, Any]]:
-    """The same as older versions described it, where the objective knows."""
+    """The same as described by older versions, if the objective knows."""
     older = getattr(objective, "older_fingerprints", list)
     return [{"objective": dict(described), "seed": study.seed} for described in older()]
 
 
 def as_begun(study: Study, into: str | Path) -> Study:
-    """The study with the stages that the run in ``into`` was begun with, where the study itself names none.
+    """The study with the stages that the run in ``into`` was started with, if the study itself names none.
 
-    What "auto" takes depends on the space, the budget and the version; a run that was begun goes on as it was meant.
+    The stages that "auto" selects depend on the space, the budget and the version; an existing run continues with its
+    own.
     """
     if study.with_stages is None:
         return study
@@ -268,10 +270,10 @@ def as_begun(study: Study, into: str | Path) -> Study:
 
 
 def as_recorded(study: Study, objective: Objective, into: str | Path) -> tuple[Objective, str]:
-    """The objective with the defaults that the run in ``into`` was begun with, and a sentence on it where those differ.
+    """The objective with the defaults that the run in ``into`` was started with, and a sentence if those differ.
 
-    A default that changed makes another experiment of a study that names no value; a run that was begun goes on as it
-    was meant.
+    A changed default makes another experiment of a study that does not set the value; an existing run continues with
+    the old one.
     """
     formers = getattr(objective, "formers", None)
     if formers is None:
@@ -294,7 +296,7 @@ def as_recorded(study: Study, objective: Objective, into: str | Path) -> tuple[O
 
 
 def open_run(study: Study, objective: Objective, into: str | Path, *, fresh: bool = False) -> RunFolder | Kept:
-    """The run folder of ``study``, or what a storage keeps of it; raises as :meth:`RunFolder.create_or_open` does."""
+    """The run folder of ``study``, or its run in a storage; raises like :meth:`RunFolder.create_or_open`."""
     identity, older, text = identity_of(study, objective), _older_identities(study, objective), study.text or None
     settings = study.settings()
     if is_address(into):
@@ -307,7 +309,7 @@ def open_run(study: Study, objective: Objective, into: str | Path, *, fresh: boo
 
 
 def check(study: Study, objective: Objective) -> None:
-    """Ask the objective about what the stages may want, before anything is trained.
+    """Check what the stages may want with the objective, before anything is trained.
 
     Raises:
         ObjectiveError: naming the parameter that cannot work.
@@ -325,7 +327,7 @@ def check(study: Study, objective: Objective) -> None:
 
 
 class Memory:
-    """A store that forgets: nothing is written anywhere."""
+    """A store in memory that writes nothing."""
 
     def __init__(self) -> None:
         self.trials = Trials()
@@ -334,10 +336,10 @@ class Memory:
         self.trials = self.trials | Trials(trials)
 
     def note_deal(self, deal: Deal) -> None:
-        """Forget it: nobody else can look."""
+        """Do nothing: there are no other readers."""
 
     def wait_for(self, trainings: Sequence[Training]) -> Trials:
-        """Nobody else writes here."""
+        """Return at once: there are no other writers."""
         return self.trials
 
 
@@ -359,7 +361,7 @@ def _loop(
             return store.trials
         return Trials(t for t in store.trials.records() if t.state != "failed" or t.key not in forgotten)
 
-    hopeful = False  # asked only as long as nothing but failures came: the trials are many
+    hopeful = False  # checked only while everything has failed: there may be many trials
     first: Job | None = None
     n_came = 0
 
@@ -391,7 +393,7 @@ def _loop(
                 first = order_of_work(todo)[0]
                 n_before = n_came
                 crew.run(objective, todo, came, observer.job_moves)
-                if n_came == n_before:  # of a plug-in: the same jobs would be asked for again and again
+                if n_came == n_before:  # a plug-in's engine: the same jobs would be requested again and again
                     raise StudyError(f"the engine returned no trial for the {len(todo)} jobs it was given")
             if len(at.records[at.stage].wanted) >= _HOPELESS or not _wants_more(study, at, known()):
                 _stop_when_nothing_came(at.records[at.stage], store.trials)
@@ -404,15 +406,15 @@ def _loop(
 
 
 def check_metric(new: Sequence[Trial], metric: Metric, known: Trials) -> None:
-    """Values of another metric, or of another direction, are never recorded beside those that are known.
+    """Refuse values of another metric or direction than those already recorded.
 
     Args:
         new: not recorded yet.
-        metric: what the study names; where that is nothing, the first trial says what is searched.
-        known: all that is recorded.
+        metric: as the study names it; otherwise the first trial determines what is searched.
+        known: all recorded trials.
 
     Raises:
-        ObjectiveError: the objective gave something else than before.
+        ObjectiveError: the objective returned another metric than before.
     """
     if metric.name == ACCURACY.name:
         there = next((trial for trial in known.records() if trial.complete), None)
@@ -428,20 +430,21 @@ def check_metric(new: Sequence[Trial], metric: Metric, known: Trials) -> None:
 
 
 def _part(jobs: Sequence[Job], shard: Shard, store: Store | Kept | Memory) -> Sequence[Job]:
-    """What falls to ``shard``; what falls to each is written down for those who look without the objective."""
+    """The part of ``shard``; all parts are recorded for readers that do not have the objective."""
     parts = deal(jobs, shard.n)
     store.note_deal(Deal.of(parts))
     return parts[shard.index - 1]
 
 
 def stop_when_hopeless(trials: Trials, easiest: Job | None = None) -> None:
-    """End a run whose first few trainings all failed, ``easiest`` among them: it is the objective, not the parameters.
+    """End a run whose first few trainings all failed, including the ``easiest``: the fault is in the objective, not the
+    parameters.
 
     Raises:
-        ObjectiveError: with the reason of the first.
+        ObjectiveError: with the error of the first.
     """
     if easiest is not None and any(trials.get(training) is None for training in easiest.trainings):
-        return  # what failed so far may only have been too large
+        return  # the failed ones may only have been too large
     states = [trial.state for trial in trials]
     if len(states) >= _HOPELESS and set(states) == {"failed"}:
         first = next(iter(trials))
@@ -452,18 +455,18 @@ def stop_when_hopeless(trials: Trials, easiest: Job | None = None) -> None:
 
 
 def _wants_more(study: Study, at: Round, trials: Trials) -> bool:
-    """Whether the stage of a round goes on after it: one that asks a point at a time learns from a first bad one."""
+    """Whether the stage continues after this round: one that asks for single points learns from a bad first one."""
     after = next_round(study.stages, trials, study.budget)
     return not after.finished and after.stage == at.stage
 
 
 def _stop_when_nothing_came(stage: StageRecord, trials: Trials) -> None:
-    """All trainings of a stage finished, and none of them has an accuracy, nor the losses of a range test."""
+    """End a run if all trainings of a stage have finished without a value and without the losses of a range test."""
     back = [trial for training in stage.wanted if (trial := trials.get(training)) is not None]
     if not back or len(back) < len(stage.wanted) or any(t.complete or t.curve.get("step_loss") for t in back):
         return
     if len(back) < _TELLING and any(trial.complete for trial in trials):
-        return  # a fresh seed or two may be bad luck, and what was found before stays
+        return  # one or two fresh seeds may be bad luck, and earlier results stay
     n_diverged = sum(trial.state == "diverged" for trial in back)
     if n_diverged == len(back):
         reason = (

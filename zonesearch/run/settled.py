@@ -1,4 +1,4 @@
-"""Which setting of a run is taken home: what its verdict says, or the best known so far where there is none yet."""
+"""The setting of a run to train for use: the verdict's, or the best so far if there is no verdict yet."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ __all__ = ["Settled", "chosen_epochs", "settle"]
 
 @dataclass(frozen=True)
 class Settled:
-    """A setting with what the run knows of it.
+    """A setting and what the run knows about it.
 
     Args:
         params: the setting.
-        why: what it is, in a few words.
-        seeds: those with which the run has trained it to the end, those that took no part in choosing first.
-        note: what the user should know of it, in a sentence; empty for nothing.
+        why: why it was chosen, in a few words.
+        seeds: with which the run has trained it completely; those that took no part in choosing come first.
+        note: a sentence for the user; may be empty.
     """
 
     params: Params
@@ -34,21 +34,21 @@ class Settled:
     note: str = ""
 
     def seeds_of(self, n: int) -> tuple[int, ...]:
-        """``n`` seeds: those that are known, then fresh ones."""
+        """``n`` seeds: known ones first, then fresh ones."""
         fresh = (seed for seed in range(FRESH, FRESH + n + len(self.seeds)) if seed not in self.seeds)
         return (*self.seeds, *fresh)[:n]
 
 
 def settle(results: SearchResults, setting: str | None = None) -> Settled:
-    """The setting that ``setting`` names.
+    """Find the setting that ``setting`` names.
 
     Args:
         results: of the run.
         setting: ``best``, ``cheapest`` (of those that cannot be told apart from the best) or the number of a
-            finalist; by default what the verdict recommends, which is the cheapest.
+            finalist; by default the one that the verdict recommends, which is the cheapest.
 
     Raises:
-        StudyError: there is no such setting, or nothing was complete.
+        StudyError: there is no such setting, or no complete training.
     """
     if setting is not None and setting not in ("best", "cheapest") and not setting.isdecimal():
         raise StudyError(f'--setting is best, cheapest or the number of a finalist, not "{setting}"; '
@@ -80,7 +80,7 @@ def settle(results: SearchResults, setting: str | None = None) -> Settled:
 
 
 def _number(place: int, number: int) -> int:
-    """The number of a finalist; where a stage gave none, its place in the verdict."""
+    """The number of a finalist, or its position in the verdict if it has none."""
     return number or place
 
 
@@ -116,13 +116,13 @@ def _so_far(results: SearchResults, setting: str | None) -> Settled:
 
 
 def _seeds(results: SearchResults, params: Params, first: tuple[int, ...]) -> tuple[int, ...]:
-    """The seeds of complete trials of a setting, ``first`` those that judged it."""
+    """The seeds of complete trials of a setting, those of the verdict (``first``) first."""
     of_all = [trial.seed for trial in results.trials.of(params) if trial.complete]
     return (*first, *(seed for seed in of_all if seed not in first))
 
 
 def wanted(results: SearchResults, params: Params, seed: int) -> Training:
-    """The training of a setting and a seed, as long as the run wanted it, or others of this setting."""
+    """The training of a setting and a seed, with the length that the run used for it or for other seeds."""
     identity, same = Training(params, seed).identity, Training(params).identity[0]
     of_stages = [training for record in results.stages for training in record.wanted]
     mine = [training.epochs for training in of_stages if training.identity == identity]
@@ -133,13 +133,13 @@ def wanted(results: SearchResults, params: Params, seed: int) -> Training:
 
 
 def recorded(results: SearchResults, training: Training) -> Trial | None:
-    """The complete trial of just this training; None where the run has none."""
+    """The complete trial of exactly this training; None if the run has none."""
     records = results.trials.records_of(training)
     return next((t for t in reversed(records) if t.complete and t.epochs == training.epochs), None)
 
 
 def chosen_epoch(trial: Trial, tested: str) -> int:
-    """After how many epochs the network of a trial was taken: that with the best validation, or the last."""
+    """The number of epochs after which the network of a trial was taken: the best by validation, or the last."""
     curve, offset = trial.counted_curve, (trial.averaged_from or 1) - 1
     if tested == "last":
         return offset + len(curve)
@@ -147,9 +147,10 @@ def chosen_epoch(trial: Trial, tested: str) -> int:
 
 
 def chosen_epochs(results: SearchResults, training: Training, tested: str) -> tuple[int, Trial] | None:
-    """The number of epochs that validation chose for a setting: the median over its seeds, and a trial that says so.
+    """The number of epochs that validation chose for a setting (the median over its seeds), and a trial with that
+    number.
 
-    None where the run has no complete trial of this setting and length.
+    None if the run has no complete trial of this setting and length.
     """
     trials = [
         trial

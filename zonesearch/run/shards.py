@@ -1,10 +1,9 @@
-"""Which part of the work falls to which of n machines that do not talk to each other.
+"""The assignment of work to n machines that do not communicate.
 
-Every machine forms the same jobs from all trainings of the round (not from what happens to be missing) and deals
-them out the same way, so the parts fit together without a word between them. What was dealt is written down beside the
-trials, because only those who have the objective can form jobs, and whoever looks at a run need not. Dealing by the
-hash of the key modulo n would need no list, but is not balanced: 16 trainings on 8 machines fell as 1, 3, 0, 3, 1, 3,
-5, 0.
+Every machine forms the same jobs from all trainings of the round (not from the missing ones) and assigns them in the
+same way, so the parts fit together without communication. The assignment is recorded with the trials, since forming
+jobs takes the objective, which readers of a run may not have. Assigning by the hash of the key modulo n would need no
+list, but is not balanced: 16 trainings on 8 machines were split into 1, 3, 0, 3, 1, 3, 5, 0.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ class Shard:
     """Part ``index`` of ``n``, counted from 1: ``2/8`` is the second of eight.
 
     Raises:
-        StudyError: when there is no such part.
+        StudyError: there is no such part.
     """
 
     index: int
@@ -70,13 +69,13 @@ class Shard:
 
 @dataclass(frozen=True)
 class ShardStatus:
-    """How far one shard is with the trainings of a round.
+    """The progress of one shard in a round.
 
     Args:
-        shard: which one.
-        n_done: trainings that finished, those that diverged or failed among them.
-        n_missing: trainings still to be trained.
-        n_diverged, n_failed: of those done.
+        shard: the shard.
+        n_done: finished trainings, including diverged and failed ones.
+        n_missing: trainings that remain.
+        n_diverged, n_failed: of the finished ones.
     """
 
     shard: Shard
@@ -92,22 +91,22 @@ class ShardStatus:
 
 @dataclass(frozen=True)
 class Deal:
-    """What was dealt to the shards in one round.
+    """The assignment of trainings to shards in one round.
 
     Args:
-        parts: for each shard in turn the keys of its trainings.
+        parts: for each shard in order, the keys of its trainings.
     """
 
     parts: tuple[tuple[str, ...], ...]
 
     @classmethod
     def of(cls, parts: Sequence[Sequence[Job]]) -> Deal:
-        """What :func:`deal` gave."""
+        """The assignment made by :func:`deal`."""
         return cls(tuple(tuple(training.key for job in part for training in job.trainings) for part in parts))
 
     @classmethod
     def parse(cls, value: object) -> Deal | None:
-        """What :meth:`describe` gave; None for anything else."""
+        """The inverse of :meth:`describe`; None for anything else."""
         parts = value.get("parts") if isinstance(value, dict) else None
         if not isinstance(parts, list) or not 0 < len(parts) <= _MOST_SHARDS:
             return None
@@ -126,20 +125,20 @@ class Deal:
 
     @cached_property
     def shard_of(self) -> dict[str, int]:
-        """The index of each training's shard, counted from 1, by key."""
+        """The index of the shard, counted from 1, by the training's key."""
         return {key: i for i, part in enumerate(self.parts, start=1) for key in part}
 
 
 def deal(jobs: Sequence[Job], n: int) -> list[list[Job]]:
-    """The jobs of each of ``n`` shards: a partition that depends on the set of jobs alone.
+    """The jobs of each of ``n`` shards: a partition that depends only on the set of jobs.
 
-    The dearest first, each to the shard that has least to do (the longest-processing-time rule: Graham, Bounds on
-    multiprocessing timing anomalies, 1969, at most 4/3 of the best possible time). With equal costs that is every
-    n-th job in the order of the keys.
+    The most expensive jobs are assigned first, each to the shard with the least work (the longest-processing-time rule:
+    Graham, Bounds on multiprocessing timing anomalies, 1969, at most 4/3 of the best possible time). With equal costs,
+    that is every n-th job in the order of keys.
 
     Args:
-        jobs: all of the round, in any order.
-        n: the number of shards, at least 1. Some stay empty when there are fewer jobs.
+        jobs: all jobs of the round, in any order.
+        n: number of shards, at least 1; some stay empty if there are fewer jobs.
     """
     if n < 1:
         raise ValueError(f"work is divided among at least 1 shard, not {n}")
@@ -153,7 +152,7 @@ def deal(jobs: Sequence[Job], n: int) -> list[list[Job]]:
 
 
 def remaining(jobs: Sequence[Job], trials: Trials) -> list[Job]:
-    """What of ``jobs`` is still to be trained: each cut to its missing trainings, finished ones left out."""
+    """The remaining part of ``jobs``: each reduced to its missing trainings, without finished jobs."""
     left = []
     for job in jobs:
         missing = trials.missing(job.trainings)
@@ -165,15 +164,15 @@ def remaining(jobs: Sequence[Job], trials: Trials) -> list[Job]:
 
 
 def shard_statuses(trainings: Sequence[Training], deals: Iterable[Deal], trials: Trials) -> list[ShardStatus]:
-    """How far each shard is with the ``trainings`` of a round.
+    """The progress of each shard with the ``trainings`` of a round.
 
     Args:
-        trainings: all that the round wants.
-        deals: what was dealt, in this round and others; the one that holds most of what is missing counts.
-        trials: what is known here.
+        trainings: all trainings of the round.
+        deals: the assignments of this round and others; the one that contains most of the missing trainings counts.
+        trials: known here.
 
     Returns:
-        One per shard, in order; empty when nothing of this round was dealt yet.
+        One status per shard, in order; empty if nothing of this round has been assigned yet.
     """
     keys = {training.key: training for training in trainings}
     missing = [training.key for training in trials.missing(trainings)] or list(keys)
@@ -185,7 +184,7 @@ def shard_statuses(trainings: Sequence[Training], deals: Iterable[Deal], trials:
 
 
 def n_shards_in(trials: Trials) -> int:
-    """Into how many shards the trials say they were dealt; 1 when none says so, the most frequent when they differ."""
+    """The number of shards recorded in the trials; 1 if none is recorded, the most frequent one if they differ."""
     found: Counter[int] = Counter()
     for text, n in _said(trials).items():
         shard = _parsed(text)
@@ -195,7 +194,7 @@ def n_shards_in(trials: Trials) -> int:
 
 
 def odd_shards(trials: Trials) -> list[str]:
-    """What the trials say about their shards that cannot be, each once; such a word is ignored, the trial is not."""
+    """Invalid shard entries in the trials, each once; the entry is ignored, the trial is not."""
     return sorted(text[:40] for text in _said(trials) if _parsed(text) is None)
 
 
@@ -213,13 +212,13 @@ def _parsed(text: str) -> Shard | None:
 
 
 def next_commands(statuses: Sequence[ShardStatus], study: str, run: str, n: int = 0) -> list[str]:
-    """What to type next, as typed: per unfinished shard on its machine, or to go on when all are there.
+    """The next commands to type: one per unfinished shard, or to continue once all are there.
 
     Args:
-        statuses: of all shards of the round; empty when it has not been dealt yet.
+        statuses: of all shards of the round; empty if it has not been assigned yet.
         study: the path of the study file.
-        run: the path of the run folder that these statuses were read from.
-        n: the number of shards, for a round that has not been dealt yet.
+        run: the path of the run folder that the statuses come from.
+        n: the number of shards, for a round that has not been assigned yet.
     """
     open_shards = [status.shard for status in statuses if status.n_missing]
     if not statuses:

@@ -1,4 +1,4 @@
-"""What others are told of a study and its trials: how far shards are, the stage and zone that a training belongs to."""
+"""Derived facts about a study and its trials: the progress of shards, the stage and zone of each training."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from zonesearch.study.study import Study
 __all__ = ["Describe", "describe_by", "shards_of"]
 
 Describe = Callable[[Trial], Mapping[str, Any]]
-"""What is said of a trial beside its own values: its ``stage`` and its ``zone``."""
+"""What is shown of a trial in addition to its own values: its ``stage`` and its ``zone``."""
 
 
 def shards_of(study: Study, deals: Iterable[Deal], trials: Trials) -> list[ShardStatus]:
-    """How far each shard is with what the study wants now.
+    """The progress of each shard with what the study wants now.
 
-    Empty when nothing more is wanted, or what is wanted now was dealt to nobody yet.
+    Empty if nothing more is wanted, or if what is wanted now has not been assigned yet.
 
     Args:
         study: the study; its objective is not needed.
-        deals: what was dealt, as the files of trials have it.
-        trials: all that is known here.
+        deals: the assignments recorded with the trials.
+        trials: known here.
     """
     at = next_round(study.stages, trials, study.budget)
     return [] if at.finished else shard_statuses(at.plan.trainings, deals, trials)
@@ -48,7 +48,7 @@ def describe_by(study: Study, trials: Trials) -> Describe:
 
 
 def _belongs(zone: Zone, params: Params) -> bool:
-    """Whether ``params`` is one of the zone's cells, or lies on a line through its peak within its intervals."""
+    """Whether ``params`` is a cell of the zone, or on a line through its peak within its intervals."""
     own = {name: params.get(name) for name in zone.peak}
     if any(own == dict(cell) for cell in zone.cells):
         return True

@@ -1,9 +1,9 @@
-"""A study on a cluster with a queue: round after round its shards as one job array, then their union.
+"""A study on a cluster with a queue: each round's shards run as one job array and are then merged.
 
-Every shard has a run folder of its own beside the study's, ``<into>.shards/3-of-16``, so nobody shares a lock across a
-network file system. A shard begins with what all of them know, trains its part of the round and ends; nothing waits in
-a slot for others that the queue has not started yet. A job that the queue ends at its time limit is queued again and
-goes on where it was; of one that is lost the next round trains what is missing.
+Every shard has its own run folder beside the study's, ``<into>.shards/3-of-16``, so no lock is shared across a network
+file system. A shard starts from everything known, trains its part of the round and ends; no slot waits for jobs that
+the queue has not started yet. A job that reaches its time limit is queued again and continues; if one is lost, the next
+round trains what is missing.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ __all__ = ["Job", "Queue", "submit_study"]
 
 @dataclass(frozen=True)
 class Queue:
-    """Where jobs are queued, and what each of them asks for.
+    """The queue, and the resources of each job.
 
     Args:
         executor: ``slurm``; or ``local``, processes on this machine, to try it out.
-        partition: of Slurm; by default the cluster's own.
-        timeout_min: minutes that a job may take; one that needs more is queued again, a few times.
-        cpus, gpus: for each job.
-        more: further options of ``sbatch``, as ``{"account": "physics"}``.
+        partition: of Slurm; by default the cluster's default.
+        timeout_min: time limit of a job in minutes; a job that needs longer is queued again, a few times.
+        cpus, gpus: per job.
+        more: further options of ``sbatch``, such as ``{"account": "physics"}``.
 
     Raises:
-        StudyError: a number that makes no sense.
+        StudyError: a number is invalid.
     """
 
     executor: str = "slurm"
@@ -62,7 +62,7 @@ class Queue:
                 raise StudyError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
 
     def open(self, logs: Path, name: str) -> Any:
-        """The executor of submitit; its scripts and logs go to ``logs``.
+        """The submitit executor, with scripts and logs in ``logs``.
 
         Raises:
             StoreError: submitit is not installed.
@@ -92,15 +92,15 @@ class Queue:
 
 @dataclass(frozen=True)
 class Job:
-    """One shard of one round, as it is sent to the queue; pickled by reference, so nothing but names travels.
+    """One shard of one round, as sent to the queue; it is pickled by reference, so only names are transferred.
 
     Args:
         study: the study file; ``replacements`` the keys replaced in it.
         folder: the shard's own run folder.
-        known: the run folder with what is known so far.
+        known: the run folder with everything known so far.
         shard: which part.
         workers: processes of the job.
-        cwd: where the user stood, so that the study finds the user's modules.
+        cwd: the user's working directory, so that the study finds the user's modules.
     """
 
     study: Path
@@ -112,7 +112,7 @@ class Job:
     cwd: Path
 
     def __call__(self) -> str:
-        """Train; the sentence of an error that the user has to fix, empty for none."""
+        """Train; returns the message of an error that the user must fix, or an empty string."""
         os.chdir(self.cwd)
         if str(self.cwd) not in sys.path:
             sys.path.append(str(self.cwd))
@@ -120,7 +120,9 @@ class Job:
             known = RunFolder.open(self.known)
             if known.files():
                 merge([self.known], self.folder)
-            elif not (self.folder / "run.json").exists():  # what the run was begun as holds without a trial too
+            elif not (
+                self.folder / "run.json"
+            ).exists():  # the settings that the run was started with count even without a trial
                 RunFolder.create(self.folder, known.heading)
             study = read_study(self.study, self.replacements)
             run_study(study, into=self.folder, workers=self.workers, shard=Shard.parse(self.shard))
@@ -129,7 +131,7 @@ class Job:
         return ""
 
     def checkpoint(self) -> Any:
-        """What is queued when the time of the job is over: the same, which goes on."""
+        """What to queue when the job runs out of time: the same job, which continues."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
@@ -147,21 +149,21 @@ def submit_study(
 ) -> Result:
     """Run the study file ``path`` as job arrays of at most ``n`` jobs, until it is finished.
 
-    The call stays with it from round to round; when it ends early, the same call goes on. Ctrl-C cancels its jobs.
+    The call runs until all rounds are done; if it ends early, the same call continues. Ctrl-C cancels its jobs.
 
     Args:
-        path: the study file, on a file system that all machines share, as is ``into``.
+        path: the study file, like ``into`` on a file system that all machines share.
         into: the run folder to merge into.
-        n: shards of a round; no more jobs are queued than have something to do.
-        queue: where.
-        replacements: keys of the study file that are replaced, as ``training.epochs=5``.
-        workers: processes of each job; by default what the study says.
-        say: told what happens, in sentences.
+        n: shards per round; no job is queued without work.
+        queue: the queue.
+        replacements: replaced keys of the study file, such as ``training.epochs=5``.
+        workers: processes of each job; by default as in the study.
+        say: called with messages about the progress.
 
     Raises:
-        StudyError: the study makes no sense or has changed, or there is no such queue here.
-        StoreError: submitit is not installed, a folder cannot be used, or jobs are lost again and again.
-        ObjectiveError: what the jobs say about the objective.
+        StudyError: the study is invalid or has changed, or there is no such queue here.
+        StoreError: submitit is not installed, a folder cannot be used, or jobs are lost repeatedly.
+        ObjectiveError: the jobs report a problem with the objective.
     """
     if n < 1:
         raise StudyError(f"--n must be at least 1, not {n}")
@@ -197,10 +199,10 @@ def submit_study(
 
 
 def _run(executor: Any, jobs: Sequence[Job]) -> list[str]:
-    """Queue ``jobs`` as one array and wait for all; why some were lost.
+    """Queue ``jobs`` as one array and wait for all; returns why some were lost.
 
     Raises:
-        ObjectiveError: with the sentence of the first job that a person has to mend.
+        ObjectiveError: with the message of the first job that the user must fix.
     """
     with executor.batch():
         queued = [executor.submit(job) for job in jobs]
@@ -209,7 +211,7 @@ def _run(executor: Any, jobs: Sequence[Job]) -> list[str]:
         for job in queued:
             try:
                 said.append(str(job.result()))
-            except Exception as error:  # lost, cancelled, over its time: whatever it was, what it recorded is kept
+            except Exception as error:  # lost, cancelled or timed out: whatever it recorded is kept
                 last = [line.strip() for line in str(error).splitlines() if line.strip()]
                 lost.append(f"job {job.job_id}: {last[-1] if last else type(error).__name__}")
     except KeyboardInterrupt:

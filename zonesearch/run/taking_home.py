@@ -1,8 +1,8 @@
-"""From a run to a trained network in a file: the setting that it settled on, trained as the search trained it.
+"""From a run to a trained network in a file: its chosen setting, trained as in the search.
 
-A training that the run has recorded is trained again just as it was: alone, or in the same stack of networks, since a
-stack rounds differently with other companions. Which stack that was is not written down anywhere: the stages are asked
-again, the recorded trials answer, until one of the rounds wants it.
+A recorded training is repeated exactly: on its own, or in the same stack of networks, since rounding depends on the
+other members of a stack. The stack is not recorded: the stages are replayed on the recorded trials until one of the
+rounds wants the training.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ _MOST_THREADS = 256
 
 @dataclass(frozen=True)
 class Home:
-    """A setting of a run on its way home.
+    """A setting of a run, ready to be trained for use.
 
     Args:
         folder: of the run.
         results: of the run.
         settled: the setting.
-        tables: of the study file; None where there is none.
-        given: the recipe; None where the objective is a function, which trains itself.
+        tables: of the study file; None if there is none.
+        given: the recipe; None if the objective is a function, which does its own training.
         function: that function, ``package.module:function`` or "" without a name; None for a recipe.
     """
 
@@ -61,14 +61,14 @@ class Home:
     function: str | None
 
     def call(self, seed: int | None = None) -> str:
-        """Python lines that call the function of the study with the setting."""
+        """Python code that calls the study's function with the setting."""
         seeds = self.settled.seeds or (0,)
         training = wanted(self.results, self.settled.params, seeds[0] if seed is None else seed)
         arguments = (self.tables or {}).get("objective", {}).get("arguments", {})
         return call_of(self.function or "", training, self.results.metric.name, arguments)
 
     def study_file(self) -> str:
-        """The text of a study file of the setting.
+        """The text of a study file for the setting.
 
         Raises:
             StudyError: the run holds no study file, and none was named.
@@ -93,13 +93,13 @@ class Home:
         """Train the setting.
 
         Args:
-            all_data: on the training and the validation split, for as many epochs as validation chose.
-            seeds: of the networks; by default the first that judged the setting.
-            report: is told the share that is done.
-            say: is told what the user should know, in sentences.
+            all_data: train on the training and validation splits, for the number of epochs that validation chose.
+            seeds: of the networks; by default the first one that the verdict used for the setting.
+            report: called with the completed fraction.
+            say: called with notes for the user.
 
         Raises:
-            ObjectiveError: a training diverged, or the objective is not to be trained here.
+            ObjectiveError: a training diverged, or the objective cannot be trained here.
         """
         from zonesearch.training.trained import taken_home
 
@@ -136,7 +136,7 @@ class Home:
     def _one(
         self, given: Trainable, training: Training, all_data: bool, report: Report, say: Callable[[str], None]
     ) -> tuple[Network, Trial, int]:
-        """One network, its trial, and after how many epochs it was taken."""
+        """One network, its trial, and the number of epochs after which it was taken."""
         check_params(self.folder, given, training.params)
         given.recipe.check(training.params)
         tested = given.recipe.settings_of(training.params)[0].training.tested
@@ -161,7 +161,7 @@ class Home:
         return network, trial, chosen_epoch(trial, tested)
 
     def _train(self, given: Trainable, training: Training, report: Report) -> tuple[Network, Trial]:
-        """As the search trained it, where it did."""
+        """Train as the search did, if it did."""
         before = recorded(self.results, training)
         recipe, job = given.recipe, Job((training,))
         if before is not None and before.provenance.get("stacked") is True:
@@ -184,7 +184,7 @@ _VERSIONS = ("zonesearch", "torch", "numpy", "python", "device", "precision")
 
 @dataclass(frozen=True)
 class _Keeping:
-    """A recipe that hands on the networks it trains."""
+    """A recipe that passes on the networks it trains."""
 
     recipe: Recipe
     kept: dict[Training, Network]
@@ -222,7 +222,7 @@ def _trained(objective: Objective, job: Job, n_threads: int, report: Report) -> 
 
 
 def _threads(before: Trial | None, study: Study) -> int:
-    """As many threads as a trial was computed with: another number of them rounds otherwise."""
+    """The number of threads with which a trial was computed, since rounding depends on it."""
     noted = None if before is None else before.provenance.get("threads")
     if isinstance(noted, int) and not isinstance(noted, bool) and 1 <= noted <= _MOST_THREADS:
         return noted
@@ -240,7 +240,7 @@ def _only(kept: Sequence[Network], trial: Trial) -> Network:
 
 
 def _compare(before: Trial, now: Trial, say: Callable[[str], None]) -> None:
-    """Say where a training that was repeated gave something else than what is recorded."""
+    """Report a difference between a repeated training and its recorded trial."""
     pairs = [("validation", before.accuracy, now.accuracy), ("test", before.test_accuracy, now.test_accuracy)]
     other = [(name, a, b) for name, a, b in pairs if a is not None and b is not None and a != b]
     if not other:
@@ -256,8 +256,8 @@ def _compare(before: Trial, now: Trial, say: Callable[[str], None]) -> None:
 
 
 def _job_of(study: Study, objective: Objective, trials: Trials, wanted: Training) -> Job | None:
-    """The job in which an unbroken run trained ``wanted``, which is measured on the test split here; None where the
-    trials do not tell.
+    """The job in which an uninterrupted run trained ``wanted``, here with the test split; None if the trials do not
+    tell.
     """
     known = Trials()
     while True:
@@ -286,11 +286,11 @@ def open_home(
     Args:
         run: the run folder.
         setting: ``best``, ``cheapest`` or the number of a finalist; by default the recommended one.
-        study: the study file, where the run's names code; with ``replacements`` of its keys.
+        study: the study file, if the run's study names code; with ``replacements`` of its keys.
 
     Raises:
         StoreError: there is no run folder, or it cannot be read.
-        StudyError: there is no such setting; the study names code and was not given; or it is another experiment.
+        StudyError: there is no such setting; the study names code and was not given; or it is a different experiment.
     """
     found = read_recorded(os.fspath(run))
     folder, path = found.folder, None if study is None else Path(os.fspath(study))
@@ -313,12 +313,12 @@ def open_home(
 
 
 def call_of(function: str, training: Training, metric: str, arguments: Mapping[str, Any] | None = None) -> str:
-    """Python lines that call a function with a setting.
+    """Python code that calls a function with a setting.
 
     Args:
-        function: ``package.module:function``; empty where its name is not known.
+        function: ``package.module:function``; empty if its name is not known.
         training: the setting, its seed and length.
-        metric: what it gives.
+        metric: that it returns.
         arguments: further arguments.
     """
     module, _, name = function.partition(":")

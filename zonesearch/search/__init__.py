@@ -1,1 +1,1 @@
-"""How a search goes on: what a stage is, budgets, the stages and the line methods."""
+"""The search: the interface of stages, budgets, the stages and the line methods."""

@@ -1,15 +1,16 @@
-"""How a budget is allocated to stages: each may spend a share of what is left when it begins, the last one all of it.
+"""Budget allocation: each stage may spend a share of what is left when it begins, and the last one all of it.
 
-The share is half, for a search that places its trainings itself four fifths, or with fewer than 20 trainings all but
-one, a fresh seed that judges; more where those that follow cannot use the rest, by the most that they can want, and
-never so much that one of them gets nothing. A search that found less to judge than its share leaves for that goes on
-with the difference. What a stage leaves goes to those that follow, and the last one spends it on more seeds of what
-cannot be told apart: a budget is there to be spent, and what is left of it means that the verdict is settled.
+The share is one half; for a search that places its trainings itself it is four fifths, or with fewer than 20 trainings
+all but one, which is left for a fresh seed. It is larger if later stages cannot use the rest, given the most that they
+can want, and never so large that one of them gets nothing. A search that leaves more for the verdict than its results
+need continues with the difference. What a stage leaves goes to later stages, and the last one spends it on more seeds
+of settings that do not differ significantly: a budget is meant to be spent, and a remainder means that the verdict is
+settled.
 
 A stage is sized before it trains anything, by its share and what is known then: a grid gets coarser rows rather than
-holes, intervals are searched in fewer zones, finalists get fewer seeds, or more. A stage that has no way to be sized
-gets the first of the trainings that it wants, and is told that the others failed. Everything is a function of the
-trials: a run that goes on is allocated the same as an unbroken one.
+holes, intervals are searched in fewer zones, finalists get fewer or more seeds. A stage that cannot be sized gets the
+first of the trainings that it wants, and the others count as failed. Everything is a function of the trials: a resumed
+run has the same allocation as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -46,23 +47,24 @@ __all__ = [
     "unspent",
 ]
 
-_PROBE = 9  # points of the first stage, with one seed each: rims and middle of two axes, where times may differ much
-_TINY = 20  # trainings: four fifths of fewer leave too few to judge more than one finalist
+_PROBE = 9  # points of the first stage, with one seed each: edges and middle of two axes, where times may differ a lot
+_TINY = 20  # trainings: with fewer, four fifths leave too few to compare more than one finalist
 _GOING_ON = (
     "planned",
     "thorough",
     "cells_begun",
-)  # settings of a search that goes on: no part of what a budget takes away
-_UNSPENT = 0.05  # of a budget: so much may be left over without a word
+)  # settings of a continued search, which are not reported as cut by a budget
+_UNSPENT = 0.05  # of a budget: a remainder up to this is not reported
 
 
 def fraction(stages: Sequence[Stage], n_left: float = math.inf) -> float:
-    """The part of what is left that a stage may have in any case: most of it where it looks for the best itself.
+    """The part of the remainder that a stage may always have: most of it if the stage looks for the best setting
+    itself.
 
     Args:
-        stages: the one that is asked about and those that follow.
-        n_left: how many trainings what is left pays for. Of few of them each that judges is missed by the search, and
-            too few are left to tell finalists apart anyway.
+        stages: the stage in question and those after it.
+        n_left: the number of trainings that the remainder pays for. If there are few, the search needs every one, and
+            too few would be left to compare finalists anyway.
     """
     if not any(field.name == "n_trainings" for field in _fields(stages[0])):
         return 0.5
@@ -71,14 +73,14 @@ def fraction(stages: Sequence[Stage], n_left: float = math.inf) -> float:
 
 
 def share_of(left: float, later: float, part: float = 0.5, least_later: float = 0.0, need: float = 0.0) -> float:
-    """What a stage may spend of what is ``left``.
+    """What a stage may spend of the amount ``left``.
 
     Args:
-        left: of the budget.
-        later: the most that all stages after it can spend.
-        part: of what is left that it may have in any case.
-        least_later: what the stages after it need at least.
-        need: what it needs itself at least.
+        left: the remainder of the budget.
+        later: the most that all later stages can spend.
+        part: the fraction of the remainder that it may always have.
+        least_later: the least that later stages need.
+        need: the least that it needs itself.
     """
     return max(0.0, min(max(part * left, left - later, need), left - least_later))
 
@@ -87,9 +89,9 @@ def later_costs(stages: Sequence[Stage], given: Any, ledger: Ledger) -> float:
     """The most that the stages after the first of ``stages`` can spend, in the budget's unit.
 
     Args:
-        stages: the one that is sized and those that follow.
-        given: what the one before them handed on.
-        ledger: knows what a training costs.
+        stages: the stage to size and those after it.
+        given: the output of the stage before them.
+        ledger: for the price of a training.
     """
     n_given: Any = len(given) if isinstance(given, Sequence) else 0
     cost = 0.0
@@ -102,21 +104,23 @@ def later_costs(stages: Sequence[Stage], given: Any, ledger: Ledger) -> float:
 
 
 def least(stage: Stage) -> int:
-    """Fewer new trainings than this make no stage: the seeds of a point, and one more to judge it; or as it says."""
+    """The fewest new trainings that make sense for a stage: the seeds of a point plus one more to evaluate it, unless
+    the stage says otherwise.
+    """
     return int(getattr(stage, "fewest", Seeds.parse(getattr(stage, "seeds", 1)).first + 1))
 
 
 def least_costs(stages: Sequence[Stage], ledger: Ledger) -> float:
-    """What all of ``stages`` need at least, in the budget's unit; 0 as long as the price of a training is not known."""
+    """The least that all ``stages`` need, in the budget's unit; 0 while the price of a training is not known."""
     costs = [least(stage) * ledger.unit_price(getattr(stage, "epochs", 1)) for stage in stages]
     return 0.0 if any(map(math.isnan, costs)) else math.fsum(costs)
 
 
 def check_budget(stages: Sequence[Stage], budget: Budget | None) -> None:
-    """Check that every stage may get something, whatever the others take; of a time that is not known beforehand.
+    """Check that every stage can get something, whatever the others take, unless times are not known beforehand.
 
     Raises:
-        StudyError: naming the stage and the least budget; or there is no budget, and a grid is too large to be listed.
+        StudyError: naming the stage and the smallest budget; or there is no budget, and a grid is too large to list.
     """
     if budget is None:
         check_size = getattr(stages[0], "check_size", None) if stages else None
@@ -139,7 +143,7 @@ def check_budget(stages: Sequence[Stage], budget: Budget | None) -> None:
 
 
 def _too_small(stages: Sequence[Stage], budget: Budget) -> tuple[Stage, float, float] | None:
-    """The first stage that would get less than it needs when all before it spend their shares; None when all get it."""
+    """The first stage that would get less than it needs if all earlier ones spend their shares; else None."""
     ledger = Ledger(budget)
     left = budget.amount
     for i, stage in enumerate(stages):
@@ -153,7 +157,7 @@ def _too_small(stages: Sequence[Stage], budget: Budget) -> tuple[Stage, float, f
 
 
 def sized(stage: Stage, given: Any, ledger: Ledger, share: float, n_probed: int = 0) -> Stage:
-    """The stage, made so small that its ``share``, in the budget's unit, pays for it; itself when it does.
+    """The stage, reduced so that its ``share``, in the budget's unit, pays for it; unchanged if it does already.
 
     ``n_probed`` of its trainings are paid already.
     """
@@ -164,14 +168,15 @@ def sized(stage: Stage, given: Any, ledger: Ledger, share: float, n_probed: int 
 def gone_on(
     stages: Sequence[Stage], small: Stage, plan: Plan, n_refused: int, given: Any, trials: Trials, ledger: Ledger
 ) -> tuple[Stage, Plan, int]:
-    """A search, gone on with what those after it cannot use, by what it found so far; as it was while it is not done.
+    """A search, continued with what later stages cannot use, given its results so far; unchanged while it is not
+    finished.
 
     Args:
-        stages: itself as the study has it, and those that follow.
-        small: itself as it was sized.
-        plan, n_refused: what it wants and what was refused, as :func:`cut` says.
-        given, trials: what the stage before handed on, and what is known.
-        ledger: as it was before it began.
+        stages: the search as in the study, and the stages after it.
+        small: the search as sized.
+        plan, n_refused: its plan and the number of refused trainings, from :func:`cut`.
+        given, trials: the output of the previous stage, and all known trials.
+        ledger: as before the search began.
     """
     if ledger.budget.unit == "seconds" or len(stages) < 2:
         return small, plan, n_refused
@@ -191,11 +196,11 @@ def gone_on(
 
 
 def longer(stage: Stage, small: Stage, n: int) -> Stage | None:
-    """A search gone on with ``n`` trainings, as far as its own settings go; None where it cannot go on.
+    """A search continued with ``n`` trainings, within its own settings; None if it cannot continue.
 
     Args:
-        stage: as the study has it.
-        small: as it was sized, or gone on before.
+        stage: as in the study.
+        small: as sized or continued before.
     """
     if not isinstance(small, Lasting) or n < 1:
         return None
@@ -207,7 +212,7 @@ def longer(stage: Stage, small: Stage, n: int) -> Stage | None:
 
 
 def _usable(stages: Sequence[Stage], given: Any, ledger: Ledger) -> float:
-    """The most that ``stages`` can use, by what is handed to the first of them; in the budget's unit."""
+    """The most that ``stages`` can use, given the input of the first of them; in the budget's unit."""
     able = getattr(stages[0], "usable", None)
     if able is not None and len(stages) == 1:
         n = able(given, ledger.paid)
@@ -219,14 +224,14 @@ def _usable(stages: Sequence[Stage], given: Any, ledger: Ledger) -> float:
 
 
 def grown(stage: Stage, given: Any, trials: Trials, ledger: Ledger, share: float) -> Stage:
-    """The last stage, made so large that it can use up its ``share`` as long as it is not settled; itself otherwise."""
+    """The last stage, enlarged so that it can use up its ``share`` while it is not settled; otherwise unchanged."""
     n = ledger.affordable(share, getattr(stage, "epochs", 1))
     return stage.spending(n, given, ledger.paid, trials) if isinstance(stage, Growing) else stage
 
 
 def probe(stage: Stage, given: Any, trials: Trials, ledger: Ledger) -> Plan:
-    """A few trainings of a stage by which its time is known; part of what it may spend."""
-    with suppress(StudyError):  # one that cannot be made so small
+    """A few trainings of a stage that measure its time; part of what it may spend."""
+    with suppress(StudyError):  # one that cannot be made this small
         stage = _fitting(stage, _PROBE * Seeds.parse(getattr(stage, "seeds", 1)).first, given, ledger)
     first: dict[Any, Training] = {}
     for training in stage.plan(given, trials).trainings:
@@ -235,9 +240,9 @@ def probe(stage: Stage, given: Any, trials: Trials, ledger: Ledger) -> Plan:
 
 
 def cut(stage: Stage, given: Any, trials: Trials, ledger: Ledger, share: float) -> tuple[Plan, int]:
-    """The plan of a stage without what its share does not pay for, and how many trainings that were.
+    """The plan of a stage without the trainings that its share does not pay for, and their number.
 
-    What is cut off is answered as failed, so that the stage comes to its output with what there is.
+    These count as failed, so that the stage reaches its output with the rest.
     """
     if ledger.budget.unit == "seconds":
         return _timed(stage, given, trials, ledger, share)
@@ -260,9 +265,9 @@ def cut(stage: Stage, given: Any, trials: Trials, ledger: Ledger, share: float) 
 
 
 def _timed(stage: Stage, given: Any, trials: Trials, ledger: Ledger, share: float) -> tuple[Plan, int]:
-    """The same for time, round by round: what a stage wants is begun as long as its rounds before took less.
+    """The same for a time budget, round by round: a round is started as long as earlier ones took less than the share.
 
-    The rounds are played again from the stage's beginning, so one that was broken off is completed as it was meant.
+    The rounds are replayed from the stage's beginning, so an interrupted round is completed as planned.
     """
     known = Trials(r for i in ledger.paid for r in trials.records_of(i))
     now, refused = ledger, set[Any]()
@@ -287,9 +292,9 @@ def _refusal(training: Training) -> Trial:
 
 
 def changes(stage: Stage, small: Stage, n_refused: int = 0, n_all: float = math.inf) -> str:
-    """What a budget took away from a stage: ``keep = 2 (not 5), repeats = 4 (not 7)``; empty for nothing.
+    """What a budget cut from a stage: ``keep = 2 (not 5), repeats = 4 (not 7)``; empty if nothing.
 
-    A search that would take the whole budget, ``n_all`` trainings, if it were given it, was not cut by its share.
+    A search that would use any budget, up to all ``n_all`` trainings, does not count as cut.
     """
     found = [f"{n_refused:,} training{'s' if n_refused > 1 else ''} fewer than it wanted"] if n_refused else []
     for field in _fields(stage) if stage is not small else ():
@@ -303,9 +308,9 @@ def changes(stage: Stage, small: Stage, n_refused: int = 0, n_all: float = math.
 
 
 def ended_by(budget: Budget, records: Sequence[StageRecord], *, left: bool = False) -> str:
-    """What the budget took away, in a sentence; empty when it was enough for all that was wanted.
+    """A sentence on what the budget cut; empty if it was enough for everything.
 
-    Where more than a little of it is ``left``, it made stages smaller, but did not end the search.
+    If more than a little of it is ``left``, it made stages smaller but did not end the search.
     """
     cuts = [f"{record.name} ({record.budget_cut})" for record in records if record.budget_cut]
     if not cuts:
@@ -316,12 +321,12 @@ def ended_by(budget: Budget, records: Sequence[StageRecord], *, left: bool = Fal
 
 
 def unspent(ledger: Ledger) -> bool:
-    """Whether more of the budget is left than may be left without a word."""
+    """Whether enough of the budget is left to be reported."""
     return ledger.left > _UNSPENT * ledger.budget.amount
 
 
 def settled_after(ledger: Ledger, verdict: Verdict) -> str:
-    """Why some of a budget is left, in a sentence; empty when it was spent."""
+    """A sentence on why some of the budget is left; empty if it was spent."""
     if not unspent(ledger):
         return ""
     whole = ledger.budget.unit != "seconds"

@@ -1,9 +1,9 @@
-"""What is believed of trainings that are under way, so that others can be thought of meanwhile.
+"""Assumed results of running trainings, so that others can be proposed in the meantime.
 
-With nothing believed, all workers that ask at one time would get the same answer. What is still running is taken to
-come out as a Gaussian process of all that came back expects (the kriging believer of Ginsbourger, Le Riche & Carraro
-2010): not so well that all follow it, not so badly that its surroundings are given up. A value that comes out as
-expected does not move the mean of the process, so one fit answers for everything that is believed at one time.
+Otherwise, all workers that ask at the same time would get the same answer. Running trainings are assumed to give the
+values that a Gaussian process of the finished ones expects (the kriging believer of Ginsbourger, Le Riche & Carraro
+2010): not so good that all follow them, not so bad that their surroundings are abandoned. An expected value does not
+change the mean of the process, so a single fit serves for all assumed values at a time.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _Array = npt.NDArray[np.float64]
 
 
 class Belief:
-    """What is expected of trainings, by what came back; the process is fitted when it is first asked.
+    """The expected values of trainings, given finished ones; the process is fitted on first use.
 
     Args:
-        trials: what is known; those without a value do not count.
-        space: in whose unit cube points lie near to each other or far apart.
+        trials: known trials; those without a value do not count.
+        space: defines distances, in its unit cube.
     """
 
     def __init__(self, trials: Trials, space: Space) -> None:
@@ -47,7 +47,7 @@ class Belief:
 
     @property
     def knows(self) -> bool:
-        """Whether anything came back with a value."""
+        """Whether any training has a value."""
         return bool(self._known)
 
     @cached_property
@@ -60,10 +60,11 @@ class Belief:
         return np.array([score for scores in self._known.values() for score in scores])
 
     def of(self, trainings: Sequence[Training]) -> list[Trial]:
-        """A complete trial for each of ``trainings``, with the posterior mean as its value, within what is known.
+        """A complete trial for each of ``trainings``, with the posterior mean as its value, clipped to the range of
+        known values.
 
-        Another seed of a known point is worth the mean of that point. One that lacks an axis, or has a value outside,
-        is worth the mean of all. Where nothing is known, 0 is believed.
+        Another seed of a known point gets the mean of that point. A point that lacks an axis, or has a value outside
+        the space, gets the mean of all. If nothing is known, the value is 0.
         """
         inside = [i for i, training in enumerate(trainings) if self._cube.space.contains(training.params)]
         scores = np.full(len(trainings), float(self._values.mean()) if len(self._values) else 0.0)
@@ -72,13 +73,13 @@ class Belief:
             means, _ = posterior.at_points(np.array([self._cube.point(trainings[i].params) for i in inside]))
             expected = [scale.back(float(z)) for z in means]
             scores[inside] = np.clip(expected, self._values.min(), self._values.max())
-            for i in inside:  # another seed of a point that is known
+            for i in inside:  # another seed of a known point
                 seen = self._known.get(tuple(self._cube.point(trainings[i].params).tolist()))
                 scores[i] = scores[i] if seen is None else np.mean(seen)
         return [self._trial(training, float(score)) for training, score in zip(trainings, scores, strict=True)]
 
     def roughly(self, trainings: Sequence[Training]) -> list[Trial]:
-        """The same with the mean of all as the value of each, for whom it is enough that somebody is there."""
+        """The same with the mean of all values for each, where it only matters that trainings are pending there."""
         score = float(self._values.mean()) if len(self._values) else 0.0
         return [self._trial(training, score) for training in trainings]
 
@@ -87,9 +88,10 @@ class Belief:
         return Trial(asked, accuracy=float(self._metric.value(score)), provenance=EXPECTED)
 
     def proposals(self, pending: Sequence[Training], rng: np.random.Generator) -> Iterator[Params]:
-        """Points that are neither known nor ``pending``, by falling expected improvement when these come as expected.
+        """Points that are neither known nor ``pending``, by decreasing expected improvement if pending ones give
+        expected values.
 
-        At random where nothing is known; empty where there are no other points.
+        Random if nothing is known; empty if there are no other points.
         """
         cube = self._cube
         waiting = [cube.point(training.params) for training in pending if cube.space.contains(training.params)]

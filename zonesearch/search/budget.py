@@ -1,8 +1,8 @@
-"""What a whole search may spend, and what its stages have spent: counted in trainings, in epochs, or in time.
+"""The budget of a whole search and the spending of its stages, in trainings, epochs, or time.
 
-A training that goes on where a shorter one ended costs what it adds; one that two stages want is paid once. Time is the
-time during which at least one training ran, as the trials recorded it: pauses between two runs do not count, several
-workers side by side count once, and the same trials give the same time on any machine.
+A training that continues a shorter one costs the difference; one that two stages want is paid once. Time is the time
+during which at least one training ran, as recorded in the trials: pauses between runs do not count, parallel workers
+count once, and the same trials give the same time on any machine.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Budget:
 
     @classmethod
     def parse(cls, table: Any) -> Budget:
-        """Read ``{trainings = 200}``, ``{epochs = 4000}``, or a time: ``{hours = 2}``, ``minutes`` or ``seconds``.
+        """Parse ``{trainings = 200}``, ``{epochs = 4000}``, or a time: ``{hours = 2}``, ``minutes`` or ``seconds``.
 
         Raises:
             StudyError: saying what a budget is.
@@ -70,15 +70,15 @@ class Budget:
 
 @dataclass(frozen=True)
 class Ledger:
-    """A budget and what was spent of it.
+    """A budget and what has been spent of it.
 
     Args:
-        budget: the whole.
-        paid: the epochs that were paid of each training, by its identity.
+        budget: the whole budget.
+        paid: the epochs paid for each training, by identity.
         spent: in the budget's unit.
-        lengths: by identity the lengths that were paid, where the length is a part of what a training is: a longer
-            one does not go on from a shorter one.
-        beside: what was trained and is not wanted by the present plan, in the budget's unit: an earlier plan did.
+        lengths: by identity, the lengths that were paid, for trainings that depend on their length, so that a longer
+            one does not continue a shorter one.
+        beside: the cost of trainings of an earlier plan that the present one does not want, in the budget's unit.
     """
 
     budget: Budget
@@ -89,19 +89,19 @@ class Ledger:
 
     @property
     def left(self) -> float:
-        """What may still be spent, never below 0."""
+        """The remaining amount, never below 0."""
         return max(0.0, self.budget.amount - self.spent - self.beside)
 
     @property
     def rate(self) -> float:
-        """Units an epoch: for time by what was paid so far, NaN before anything was."""
+        """Units per epoch; for time, according to what was paid so far, and NaN before that."""
         if self.budget.unit != "seconds":
             return 1.0
         epochs = self._epochs(self.paid)
         return self.spent / epochs if epochs else math.nan
 
     def price(self, training: Training, paid: Mapping[Any, int]) -> float:
-        """What a training adds to those that are ``paid``, by identity how long; 0 for what is paid."""
+        """The additional cost of a training, given the lengths in ``paid`` by identity; 0 if it is paid."""
         before = paid.get(training.identity, 0)
         lengths = self.lengths.get(training.identity)
         if lengths is not None:
@@ -111,16 +111,16 @@ class Ledger:
         return max(0, training.epochs - before) * self.rate
 
     def unit_price(self, epochs: int) -> float:
-        """What a new training of this length costs."""
+        """The cost of a new training of this length."""
         return 1.0 if self.budget.unit == "trainings" else epochs * self.rate
 
     def affordable(self, amount: float, epochs: int) -> int:
-        """How many new trainings of this length the ``amount`` pays for."""
+        """The number of new trainings of this length that ``amount`` pays for."""
         price = self.unit_price(epochs)
         return math.floor(amount / price + 1e-9) if price > 0 else 10**9
 
     def paying(self, trainings: Iterable[Training], trials: Trials) -> Ledger:
-        """The ledger after ``trainings``; for time all of them must be among ``trials``."""
+        """The ledger after paying for ``trainings``; for time, all of them must be among ``trials``."""
         paid, lengths = dict(self.paid), dict(self.lengths)
         for training in trainings:
             identity = training.identity
@@ -146,9 +146,9 @@ def busy_seconds(paid: Mapping[Any, int], trials: Trials) -> float:
     """The time during which at least one of the paid trainings ran, in seconds.
 
     Args:
-        paid: by identity how long the trainings are; what was trained beyond that does not count.
-        trials: all that is known. Trials of one job ran from its start on, one after the other; those that do not
-            say when they ran count on top.
+        paid: the length of each training, by identity; further epochs do not count.
+        trials: all known trials. Trials of one job ran one after the other from its start; those without a start time
+            are added.
     """
     jobs: dict[tuple[str, ...], list[float]] = defaultdict(list)
     apart: list[float] = []
@@ -168,7 +168,7 @@ def busy_seconds(paid: Mapping[Any, int], trials: Trials) -> float:
 
 
 def _legs(trials: Trials, identity: Any, epochs: int) -> Sequence[Trial]:
-    """The records that together made a training of so many epochs: each went on where the one before ended."""
+    """The records that together make up a training of this many epochs, each continuing the one before."""
     records = trials.records_of(identity)
     legs = [trial for trial in records if trial.epochs <= epochs]
     answer = None if legs or not records else trials.get(Training(records[0].params, records[0].seed, epochs))
@@ -183,7 +183,7 @@ def _time(started: Any) -> float | None:
 
 
 def _lengths(spans: Iterable[tuple[float, float]]) -> list[float]:
-    """The lengths of the union of intervals."""
+    """The total length of the union of intervals."""
     lengths, end = [], -math.inf
     for begin, stop in sorted(spans):
         lengths.append(max(0.0, stop - max(begin, end)))

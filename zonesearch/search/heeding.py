@@ -1,7 +1,7 @@
-"""What a space may ask of stages, and which stages heed it: a setting that no stage would look at is refused.
+"""Features of a space that stages must support: a setting that no stage would use is refused.
 
-A stage class says so in ``heeds``. Limits and beliefs need one stage that heeds them; of conditions and constraints
-every stage must know, since one that does not would train what is not allowed.
+A stage class lists them in ``heeds``. Limits and beliefs need one stage that supports them; conditions and constraints
+must be supported by every stage, since any other would train forbidden points.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ __all__ = ["check_heeded"]
 
 
 def check_heeded(space: Space, stages: Sequence[Stage]) -> None:
-    """Check that the stages do what the space asks for.
+    """Check that the stages support the space.
 
     Raises:
-        StudyError: naming what no stage, or one of them, heeds.
+        StudyError: naming the feature that no stage, or one of them, does not support.
     """
     heeded: list[frozenset[str]] = [getattr(stage, "heeds", frozenset()) for stage in stages]
     if has_limits(space) and not any("limits" in each for each in heeded):

@@ -1,4 +1,4 @@
-"""Beyond which rims a grid goes on, and what it says of that."""
+"""Edges beyond which a grid continues, and notes about that."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _SIDES: tuple[Side, Side] = ("low", "high")
 
 
 def to_widen(base: Space, rounds: Mapping[tuple[str, Side], int], found: Map) -> tuple[tuple[str, Side], ...]:
-    """The sides on which the peak of a zone lies and beyond which there is a value, in the order of the axes.
+    """The edges on which the peak of a zone lies and beyond which there is a value, in the order of the axes.
 
     Args:
-        base: the space before it was widened; ``rounds`` how often each of its sides was.
+        base: the space before it was widened; ``rounds`` is how often each of its edges was widened.
         found: the map of the widened space.
     """
     sides = []
@@ -39,7 +39,7 @@ def _on_side(found: Map, name: str, end: object) -> bool:
 
 
 def widening_notes(base: Space, rounds: Mapping[tuple[str, Side], int], found: Map, most: int) -> tuple[str, ...]:
-    """Where the grid went beyond its rims and why it stopped there, a sentence for each side."""
+    """Where the grid went beyond its edges and why it stopped there, one sentence per edge."""
     wide = widened(base, rounds)
     notes = []
     for (name, side), n in rounds.items():

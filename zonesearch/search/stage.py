@@ -1,7 +1,7 @@
-"""What a stage is: a pure function of what is already known.
+"""The interface of stages: pure functions of what is already known.
 
 Asked with the trials so far, a stage answers either "these trainings are wanted" or "this is my output". It trains
-nothing and remembers nothing; all its knowledge is in its settings, what the stage before handed on, and the trials.
+nothing and remembers nothing; it depends only on its settings, the output of the previous stage, and the trials.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ class Plan:
     """A stage's answer.
 
     Args:
-        trainings: everything the stage wants by what it knows now, whether it came back already or not, in a fixed
-            order. More may be wanted once these are known.
-        output: what it hands on; meaningful when none of ``trainings`` is missing. A plug-in's stage may hand on
-            anything that the next one understands.
-        notes: sentences about it that the user should read.
+        trainings: everything the stage wants given what is known now, finished or not, in a fixed order. More may be
+            wanted once these are known.
+        output: its output; meaningful if none of ``trainings`` is missing. A plug-in's stage may output anything that
+            the next one understands.
+        notes: sentences about it for the user.
     """
 
     trainings: tuple[Training, ...]
@@ -49,7 +49,7 @@ class Plan:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """A plain sequence of zones or candidates, as plug-ins may give it, is handed on as what it is."""
+        """Convert a plain sequence of zones or candidates, as from a plug-in, to its type."""
         if self.output is not None and not hasattr(self.output, "found"):
             object.__setattr__(self, "output", _typed(self.output))
 
@@ -65,13 +65,13 @@ def _typed(output: Any) -> Any:
 
 @dataclass(frozen=True)
 class Forecast:
-    """The most a stage can want.
+    """An upper bound on what a stage wants.
 
     Args:
         n_trainings: number of trainings.
-        epochs: the length of each.
-        n_output: number of zones, candidates or finalists that it hands on.
-        example: parameters of trainings as they may be wanted, to probe how long they take.
+        epochs: the length of each training.
+        n_output: number of zones, candidates or finalists in its output.
+        example: trainings that may be wanted, for checks and for probing their time.
     """
 
     n_trainings: int
@@ -82,7 +82,7 @@ class Forecast:
 
 @runtime_checkable
 class Stage(Protocol):
-    """One method of one step of the search. Implementations are frozen dataclasses."""
+    """A stage of the search. Implementations are frozen dataclasses."""
 
     @property
     def name(self) -> str:
@@ -90,16 +90,16 @@ class Stage(Protocol):
         ...
 
     def plan(self, given: Any, trials: Trials) -> Plan:
-        """What is wanted, or the output.
+        """The trainings wanted, or the output.
 
         Args:
-            given: the output of the stage before; None for the first one.
+            given: the output of the previous stage; None for the first one.
             trials: all that is known.
         """
         ...
 
     def forecast(self, given: Sequence[Any] | int | None) -> Forecast:
-        """The most that may be wanted when the stage before hands on so many things."""
+        """The most that may be wanted if the previous stage outputs this many items."""
         ...
 
 
@@ -108,23 +108,23 @@ class Sizable(Protocol):
     """A stage that can be made smaller, so that a budget pays for it."""
 
     def within(self, n: int, given: Any, paid: Container[Any]) -> Stage:
-        """This stage, wanting no more than ``n`` new trainings of its own length; itself when it does not anyway.
+        """This stage, limited to ``n`` new trainings of its own length; unchanged if it wants no more anyway.
 
         Args:
-            n: at least one more than the seeds of a point.
+            n: at least the seeds of a point plus one.
             given: the output of the stage before.
-            paid: the identities of trainings that cost nothing any more.
+            paid: the identities of trainings that are already paid.
         """
         ...
 
 
 @runtime_checkable
 class Growing(Protocol):
-    """A stage that can use more trainings than it was made for, so that a budget is spent as long as it is of use."""
+    """A stage that can use more trainings than planned, so that a budget is spent as long as that is useful."""
 
     def spending(self, n: int, given: Any, paid: Container[Any], trials: Trials) -> Stage:
-        """This stage, wanting up to ``n`` new trainings as long as what it finds is not settled; itself when it would
-        not know what for.
+        """This stage, wanting up to ``n`` new trainings while its result is not settled; unchanged if it has no use for
+        them.
 
         Args:
             n, given, paid: as in :meth:`Sizable.within`.
@@ -135,19 +135,19 @@ class Growing(Protocol):
 
 @runtime_checkable
 class Lasting(Protocol):
-    """A search that can go on where it ended, so that what others do not need of a budget goes back to it."""
+    """A search that can continue where it ended, so that it can use what other stages leave of a budget."""
 
     def further(self, n: int) -> Stage:
-        """This stage with ``n`` trainings more, whose first trainings are those that it wants without them."""
+        """This stage with ``n`` additional trainings after those that it wants without them."""
         ...
 
 
 @runtime_checkable
 class Containing(Protocol):
-    """A stage made smaller by a budget that can grow again, so that what the smaller one trained is part of it."""
+    """A stage that can grow again after a budget made it smaller, keeping the trainings of the smaller one."""
 
     def containing(self, small: Stage) -> Stage:
-        """This stage, whose trainings contain those of ``small``, which a smaller budget made of it."""
+        """This stage, with trainings that contain those of ``small``, its version under a smaller budget."""
         ...
 
 
@@ -169,14 +169,14 @@ def require(condition: bool, name: str, setting: str, expected: str, value: obje
     """Check a setting of the stage ``name``.
 
     Raises:
-        StudyError: unless ``condition``; says what was expected and what came.
+        StudyError: ``condition`` is false; says what was expected and what was given.
     """
     if not condition:
         raise StudyError(f"[{name}] {setting} must be {expected}, not {value!r}")
 
 
 def checked_seeds(given: Any, name: str) -> Seeds | int:
-    """The seeds of a point, for the stage ``name``: a number as it is, a table with ``first`` and ``zone`` as
+    """The seeds of a point, for the stage ``name``: a number unchanged, a table with ``first`` and ``zone`` as
     :class:`Seeds`.
 
     Raises:

@@ -1,8 +1,8 @@
-"""Whether two maps of the same cells, after fewer and after more epochs, say the same.
+"""Whether two maps of the same cells, after fewer and after more epochs, agree.
 
-Ranks, because a search only chooses. A rank correlation alone would blame a plateau, whose cells stand in another order
-in every map; so what counts is the order of those cells that both maps can tell apart, and whether the cell that was
-best still lies where a zone is.
+Ranks are compared, because a search only selects. A rank correlation alone would penalise a plateau, whose cells have a
+different order in every map. So what counts is the order of cells that differ significantly in both maps, and whether
+the early map's best cell is still in a zone.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ else:
 
 __all__ = ["MapAgreement", "compare_maps", "rank_correlations", "spearman"]
 
-_TURNED = 0.1  # of the pairs that both maps tell apart: so many the other way round, and the early map misled
+_TURNED = 0.1  # of the pairs that differ in both maps: with more than this reversed, the early map was misleading
 
 Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class MapAgreement:
-    """How an early map stands to a later one, over the cells of both.
+    """How an early map compares with a later one, over the cells of both.
 
     Args:
         early, late: the epochs of the two maps.
@@ -57,12 +57,12 @@ class MapAgreement:
 
     @property
     def misled(self) -> bool:
-        """Whether the early map was not yet right."""
+        """Whether the early map was misleading."""
         return self.n_cells > 1 and (not self.incumbent_stayed or self.n_turned > _TURNED * self.n_apart)
 
     @property
     def sentence(self) -> str:
-        """What was wrong with the early map; empty when nothing was."""
+        """A sentence on what was wrong with the early map; empty if nothing was."""
         if not self.misled:
             return ""
         reasons = []
@@ -109,7 +109,7 @@ def compare_maps(
     *,
     level: float = 0.95,
 ) -> MapAgreement:
-    """Hold an early map against a later one.
+    """Compare an early map with a later one.
 
     Args:
         early, late: the same cells in the same order; those without a value in either are left out.

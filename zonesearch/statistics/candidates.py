@@ -1,4 +1,4 @@
-"""What the stages hand to each other besides zones: candidates and finalists."""
+"""What stages pass on besides zones: candidates and finalists."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from zonesearch.statistics.zones import Zone
 __all__ = ["CHEAPEST", "Candidate", "Candidates", "Finalist", "as_candidates", "cheapest_of"]
 
 CHEAPEST = "cheapest"
-"""Origin of a candidate that is there for its cost, not for its value."""
+"""Origin of a candidate that was included for its cost rather than its value."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A point handed on as potentially optimal.
+    """A point that may be optimal.
 
     Args:
         params: the point.
-        value: mean there, as far as it is known, in the metric's own sign; ``se`` its standard error.
-        zone: the number of the zone it comes from, 0 when from none.
+        value: the mean so far, in the metric's own sign; ``se`` is its standard error.
+        zone: the number of its zone, 0 for none.
         origin: how it was found: ``peak``, ``interval``, ``cheapest`` (of the cells of a zone that cannot be told apart
             from its peak), or the name of another method.
-        metric: what the value is of.
+        metric: of the value.
     """
 
     params: Params
@@ -38,7 +38,7 @@ class Candidate:
 
     @property
     def score(self) -> float:
-        """The value turned so that larger is better."""
+        """The value as a score, for which larger is better."""
         return self.metric.score(self.value)
 
     def describe(self) -> dict[str, Any]:
@@ -53,7 +53,7 @@ class Candidate:
 
 
 class Candidates(tuple[Candidate, ...]):
-    """The candidates that a stage hands on, in the order of their zones."""
+    """The candidates in a stage's output, in the order of their zones."""
 
     __slots__ = ()
 
@@ -83,7 +83,7 @@ class Finalist:
 
 
 def as_candidates(given: Sequence[Zone | Candidate]) -> tuple[Candidate, ...]:
-    """Candidates as they are; a zone gives its peak and its cheapest cell. So a stage that wants candidates can follow
+    """Candidates unchanged; a zone gives its peak and its cheapest cell. So a stage that takes candidates can follow
     either.
     """
     found: list[Candidate] = []
@@ -96,7 +96,7 @@ def as_candidates(given: Sequence[Zone | Candidate]) -> tuple[Candidate, ...]:
 
 
 def cheapest_of(zone: Zone) -> tuple[Candidate, ...]:
-    """The cheapest cell of a zone; none where costs are not known or the peak is the cheapest."""
+    """The cheapest cell of a zone; empty if costs are not known or the peak is the cheapest."""
     if zone.cheapest is None:
         return ()
     return (Candidate(zone.cheapest, zone.cheapest_value, zone.cheapest_se, zone.number, CHEAPEST, zone.metric),)

@@ -1,10 +1,10 @@
-"""What somebody claimed, held against what the seeds say.
+"""Tests of claims against the values of the seeds.
 
-A claim is that one set of trainings is better than another by so much. Trainings with the same seed share initial
-weights and the order of the data, so they are compared in pairs: the difference is averaged over all cells in which
-both sides exist, seed by seed, and Student's t over the seeds gives its interval. A seed counts once, however many
-cells it has. Where a claim is about methods at their best, each side first takes the best value of the tuned axes, by
-another measure (validation) than the one that is compared (test).
+A claim is that one set of trainings is better than another, possibly by a given amount. Trainings with the same seed
+share initial weights and the order of the data, so they are compared in pairs: the difference is averaged over all
+cells in which both sides exist, seed by seed, and Student's t over the seeds gives its interval. A seed counts once,
+however many cells it has. Where a claim is about methods at their best, each side first takes the best value of the
+tuned axes, by another measure (validation) than the one that is compared (test).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["Claim", "ClaimOutcome", "check_claim", "claims_table"]
 _Cell = tuple[tuple[str, Value], ...]
 _Side = dict[_Cell, Mapping[int, float]]
 Scores = Mapping[_Cell, Mapping[int, float]]
-"""For each cell (its sorted parameters) the value by seed."""
+"""For each cell (its sorted parameters), the values by seed."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class Claim:
 
     Args:
         says: the claim in words, with its source.
-        better, than: parameters that single out the two sides; all else is paired cell by cell.
+        better, than: parameters that define the two sides; everything else is paired cell by cell.
         by: the claimed difference, by how much it is better in the metric's unit (of accuracy, 0.01 is one point); None
             when only that it is better was claimed.
-        tuned: axes of which each side has its own best value.
+        tuned: axes on which each side takes its own best value.
     """
 
     says: str
@@ -70,12 +70,12 @@ class ClaimOutcome:
     """The replication result of a claim.
 
     Args:
-        claim: which.
+        claim: the claim.
         n_seeds: seeds that both sides have.
         difference: by how much the better side is better, mean over the seeds, in the metric's unit: better minus than,
             or than minus better of a metric to be minimized; NaN without seeds.
         interval: Student's t interval of it; NaN with fewer than two seeds.
-        p_value: two-sided, of no difference.
+        p_value: two-sided, for the hypothesis of no difference.
         metric: that was compared.
     """
 
@@ -91,7 +91,8 @@ class ClaimOutcome:
         """The outcome in words, by the interval alone.
 
         "Held" when it lies above 0 (and reaches the claimed number), "the opposite holds" when it lies below. An
-        interval around 0 says "did not hold" only if it excludes the claimed number; otherwise it cannot be told.
+        interval around 0 gives "did not hold" only if it excludes the claimed number; otherwise the result is
+        undecided.
         """
         low, high = self.interval
         if not (math.isfinite(low) and math.isfinite(high)):
@@ -126,7 +127,7 @@ def check_claim(
         scores: values by cell and seed; cells without a partner on the other side are left out.
         level: of the interval.
         tuning: the values by which ``tuned`` axes are chosen; those compared, when there are no others.
-        metric: of which they are values; says which are better.
+        metric: of the values.
     """
     better, than = (
         _tuned(_side(s, scores), _side(s, tuning or scores), claim.tuned, metric) for s in (claim.better, claim.than)

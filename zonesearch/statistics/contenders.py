@@ -1,9 +1,9 @@
 """Which cells of a map get more seeds: those that may belong to a zone.
 
-With one seed everywhere noise is a guess that the curvature of the surface inflates. So a handful of the best cells is
-repeated first, and from these the noise is measured where it matters. Then every cell that may belong to a zone by what
-is known gets one more, until all of these have what zones are to have. Single lucky cells drop out on the way, which
-three seeds for everybody would have paid for.
+With a single seed everywhere, the noise is an estimate that the curvature of the surface inflates. So a few of the best
+cells are repeated first, which measures the noise where it matters. Then every cell that may still belong to a zone
+gets one more seed, until all of these have the number for zones. Cells that were merely lucky drop out on the way,
+instead of getting three seeds like everything else.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from zonesearch.statistics.rungs import Rung
 
 __all__ = ["more_seeds"]
 
-_HANDFUL = 8  # cells that are repeated first, to measure the noise; of a small map fewer
-_SHARE = 4  # one cell in so many at most, but four
+_HANDFUL = 8  # cells that are repeated first, to measure the noise; fewer for a small map
+_SHARE = 4  # at most one cell in this many, but at least four
 
 
 def more_seeds(rung: Rung, seeds: Mapping[int, int], wish: Seeds, most: int | None = None) -> dict[int, int]:
-    """The next look of a map.
+    """The seeds that a map needs next.
 
     Args:
         rung: the map as it is, with more zones than are kept, since their rank is not settled yet.
@@ -33,7 +33,7 @@ def more_seeds(rung: Rung, seeds: Mapping[int, int], wish: Seeds, most: int | No
     """
     noise = rung.noise
     if noise.source == "seeds" and noise.seed_variance == 0.0:
-        return {}  # repeats came back the same: there is no noise to be measured
+        return {}  # all repeats are equal: there is no noise to measure
     alive = sorted((i for i, cell in rung.cells.items() if cell.values), key=lambda i: (-rung.cells[i].score, i))
     handful = alive[: min(_HANDFUL, max(4, len(alive) // _SHARE))]
     if all(n == wish.first for n in seeds.values()):

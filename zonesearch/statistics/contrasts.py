@@ -1,4 +1,4 @@
-"""Which of many cells are worse than which, beyond the noise: the question that zones ask thousands of times."""
+"""Which of many cells are significantly worse than which, a question that finding zones asks thousands of times."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Contrasts:
     """Pairs of ``cells``, all with a value, under ``noise``.
 
     Args:
-        cells: in any order; they are named by their place.
+        cells: in any order; they are referred to by index.
         noise: of their map.
         level: two cells differ when their difference exceeds the two-sided quantile of Student's t at this level times
             its standard error.
@@ -39,8 +39,8 @@ class Contrasts:
         self._variances, self._degrees = variances, degrees
 
     def below(self, i: int, j: int, level: float | None = None, least: float = 0.0) -> bool:
-        """Whether cell ``i`` is worse than cell ``j`` beyond the noise; at another ``level`` where one is given, and
-        with a variance of ``j`` of at ``least`` so much.
+        """Whether cell ``i`` is significantly worse than cell ``j``; at another ``level`` if given, and with a variance
+        of ``j`` of at least ``least``.
 
         The examples, which take counting, are asked only where seeds alone would say yes and the most that the
         examples can matter would not. More variance never makes a difference surer.

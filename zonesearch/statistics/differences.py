@@ -1,4 +1,4 @@
-"""What neighbours on a grid do not explain: the only trace of noise that single values leave.
+"""Residuals between neighbours on a grid, the only trace of noise in single values.
 
 A small piece of a smooth surface is nearly a quadric, and nearly a sum of one function of each axis. So two kinds of
 contrasts show noise and little else: third differences of four neighbours along a row, which are zero for every

@@ -1,11 +1,11 @@
-"""Which examples were right: what two points of a search share, and what that says of their difference.
+"""Which examples were correct: what two points of a search share, and what that implies for their difference.
 
 All trainings of a search answer the same validation examples, so that the luck of these examples is shared, and the
 difference of two accuracies is known much better than each of them. Seeds and examples are two crossed random factors.
 With D the table of paired differences (K seeds, n examples), the variance of its mean, for other seeds *and* other
 examples, is (MS_seeds + MS_examples - MS_residual) / (K n) (Cornfield & Tukey 1956, two-way random effects).
 
-Answers are packed bits (``numpy.packbits``), one bytes object a training: 12,000 examples take 1.5 kB.
+Answers are packed bits (``numpy.packbits``), one bytes object per training: 12,000 examples take 1.5 kB.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Shared:
 
 
 def n_right(bits: bytes) -> int:
-    """How many examples were right."""
+    """The number of correct examples."""
     return int(np.bitwise_count(np.frombuffer(bits, np.uint8)).sum())
 
 

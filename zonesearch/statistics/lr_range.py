@@ -122,7 +122,7 @@ def read_sweep(
         losses: one row a seed, the training loss of each step before it was taken; a row may end early or turn
             non-finite where its training diverged.
         smoothing: width of the smoothing as a share of the sweep on the log scale.
-        explosion: a loss so many times the starting one ends a row.
+        explosion: a row ends when the loss is this many times the first one.
 
     Raises:
         StudyError: when a training diverged before there was anything to read.

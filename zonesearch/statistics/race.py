@@ -30,7 +30,7 @@ FIRST_LOOK = 3
 """Seeds before the first look: with two, Student's t has one degree of freedom and tells nothing apart."""
 
 _ALONE = 4
-"""A single finalist whose values scatter gets so many times the first seeds, where there are trainings for it."""
+"""A single finalist with noisy values gets this many times the first seeds, if the budget allows."""
 
 Ending = Literal["", "best", "alike", "seeds"]
 

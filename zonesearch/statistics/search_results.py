@@ -1,7 +1,7 @@
-"""Everything a search found, as data: what a result shows, a report draws and a dashboard is fed from.
+"""Everything that a search found, as data for results, reports and dashboards.
 
-Like all else it is a function of the trials: the same trials give the same results, half-way through a run too, when
-the later stages have no output yet.
+It is a function of the trials: the same trials give the same results, also in the middle of a run, when later stages
+have no output yet.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["Output", "PluggedOutput", "SearchResults", "StageRecord", "output_of
 
 
 class Output(Protocol):
-    """What a stage hands on: a ``Map``, ``Zones``, ``Candidates``, a narrower ``Space`` or a ``Verdict``."""
+    """The output of a stage: a ``Map``, ``Zones``, ``Candidates``, a narrower ``Space`` or a ``Verdict``."""
 
     def found(self) -> dict[str, Any]:
         """The fields of :class:`SearchResults` that it fills, by name."""
@@ -33,10 +33,10 @@ class Output(Protocol):
 
 @dataclass(frozen=True)
 class PluggedOutput:
-    """What a plug-in's stage hands on that only another plug-in reads.
+    """The output of a plug-in's stage that only another plug-in reads.
 
     Args:
-        value: that.
+        value: the output.
     """
 
     value: Any
@@ -47,22 +47,22 @@ class PluggedOutput:
 
 
 def output_of(value: Any) -> Output | None:
-    """What a stage handed on, as a record keeps it."""
+    """The output of a stage, as a record keeps it."""
     return value if value is None or hasattr(value, "found") else PluggedOutput(value)
 
 
 @dataclass(frozen=True)
 class StageRecord:
-    """What one stage wanted and what came of it.
+    """What one stage wanted, and its output.
 
     Args:
         name: the stage.
         settings: its settings as plain data.
-        wanted: the trainings that it wanted, as far as they are known; empty before its turn.
-        finished: whether it gave its output.
+        wanted: the trainings that it wanted so far; empty before its turn.
+        finished: whether it has an output.
         output: that output; None before.
-        notes: what it says about that in sentences.
-        budget_cut: what a budget took away from it, as ``keep = 2 (not 5)``; empty for nothing.
+        notes: its notes, as sentences.
+        budget_cut: what a budget cut from it, as ``keep = 2 (not 5)``; empty if nothing.
     """
 
     name: str
@@ -85,12 +85,12 @@ class StageRecord:
 
 @dataclass(frozen=True)
 class SearchResults:
-    """A search as it stands.
+    """The present state of a search.
 
     Args:
         name: of the study.
         space: what was searched.
-        trials: all that is known.
+        trials: all known trials.
         stages: one record per stage, in order; later ones are unfinished in a half-way run.
         zones, candidates, finalists, verdict: from the stages that gave them; empty or None before.
         reading: how a cell's value is read off a curve; ``epochs`` the length of the map's trainings; ``map_seeds``

@@ -1,1 +1,1 @@
-"""What is to be searched, how, and on which network: study files and what is built from them."""
+"""Studies: what to search, how, and on which network; study files and the objects built from them."""

@@ -1,9 +1,9 @@
-"""Whether something holds at every point of a space, as far as it hangs on the values of a few axes.
+"""Whether something holds at every point of a space, if it depends on the values of a few axes.
 
-Most axes do not matter to a question such as whether momentum is read; those that do are found by asking: a question
-looks values up, and the axes that it looked at, with those that decide whether these apply, are gone through. Where an
-axis of numbers matters, its row, its rims and its limits stand for it. Of the constraints those count that are on such
-axes and on choices alone: beside a grid's own values a search may try others, and nothing is ruled out by mistake.
+Most axes do not matter for a question such as whether momentum is used. Those that do are found by tracking which
+values the question looks up; these axes, and those that decide whether they apply, are enumerated. A numeric axis is
+represented by its row, its bounds and its limits. Only constraints on these axes and on choices are considered: a
+search may try other values than those of the grid, and nothing must be ruled out by mistake.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from zonesearch.core.values import Value, told_apart
 __all__ = ["Point", "reason_everywhere"]
 
 _MOST = 20_000
-"""Points that are looked at; where there are more, the answer is that it does not hold everywhere."""
+"""The most points to check; if there are more, the answer is that it does not hold everywhere."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """A point of a space, of which the values of some axes are known.
+    """A point of a space with known values on some axes.
 
     Args:
-        space: that it lies in.
-        known: the axes that are known, or are known not to apply.
-        params: their values; those that do not apply are absent.
-        asked: axes that were asked for and are not known: it is not decided yet what is so at this point.
+        space: of the point.
+        known: axes with a known value, or known not to apply.
+        params: the known values, without axes that do not apply.
+        asked: unknown axes that were looked up, so that the answer at this point is not determined yet.
     """
 
     space: Space
@@ -39,9 +39,7 @@ class Point:
     asked: set[str] = field(default_factory=set)
 
     def values(self, name: str) -> list[Value] | None:
-        """The values that an axis may have here: one where it is known; None where there is no such axis or it does not
-        apply.
-        """
+        """The possible values of an axis here: one if it is known; None if there is no such axis or it is inactive."""
         if name not in self.space.names:
             return None
         if name in self.known:
@@ -53,16 +51,16 @@ class Point:
 def reason_everywhere(
     space: Space, reason: Callable[[Point], str], axis: str = "", held: Mapping[str, Value] | None = None
 ) -> tuple[str, frozenset[str]]:
-    """Why something is so, where it is at every point of a space.
+    """The reason for something, if it holds at every point of a space.
 
     Args:
-        space: any.
-        reason: why it is so at a point; empty where it is not.
-        axis: only points where this one applies count; which value it has does not matter.
-        held: axes that have one value alone.
+        space: any space.
+        reason: returns the reason at a point, or an empty string if it does not hold there.
+        axis: only points where this axis applies count, whatever its value.
+        held: axes fixed to a value.
 
     Returns:
-        The reason, empty where it is not so somewhere; and the axes that it hangs on.
+        The reason, empty if it does not hold somewhere, and the axes that it depends on.
     """
     held = held or {}
     wanted = {name for name in held if name in space.names}
@@ -86,7 +84,7 @@ def reason_everywhere(
 
 
 def _allowed(space: Space, names: list[str], rows: list[list[Value]], axis: str) -> Iterator[dict[str, Value]]:
-    """The combinations of values of the axes ``names``, those that do not apply left out."""
+    """The combinations of values of the axes ``names``, without axes that do not apply."""
     rules = [rule for rule in space.constraints if set(rule.names) <= set(names) and _of_choices(space, rule.names)]
     seen = set()
     for values in product(*rows):
@@ -112,7 +110,7 @@ def _with_conditions(space: Space, names: set[str]) -> set[str]:
 
 
 def _with_constraints(space: Space, names: set[str]) -> set[str]:
-    """The axes and all that decide, together with them, what is allowed, as far as that is choices alone."""
+    """The axes and all choices that are in a constraint with them."""
     found = _with_conditions(space, names)
     while True:
         more = {
@@ -132,7 +130,7 @@ def _of_choices(space: Space, names: tuple[str, ...]) -> bool:
 
 
 def _values(space: Space, axis: AnyAxis) -> list[Value]:
-    """Values of an axis among which there is one of each kind that it may have."""
+    """Values that represent all cases of an axis."""
     found = list(axis.row())
     if isinstance(axis, Axis):
         found += [value for value in (axis.low, axis.high, axis.limit_low, axis.limit_high) if value is not None]

@@ -1,10 +1,10 @@
-"""``stages = "auto"``: which stages a search has when nobody names them.
+"""``stages = "auto"``: the stages of a search that names none.
 
-One or two axes get the whole map (grid, interval, polish) as long as the grid fits: into the budget with its first
-seeds in half of it, and into memory. Beyond two axes a grid that can be paid for is too coarse to say anything, so a
-Gaussian process places the trainings (surrogate, polish); where there are fewer than two of them an axis it has nothing
-to go by, and a climb along the axes takes its place (coordinate, polish). Settings of a grid or of intervals, and
-limits as far as which a grid may go on, say that a map is meant; beliefs, that a process places the trainings.
+One or two axes get the whole map (grid, interval, polish) if the grid fits into memory and, with its first seeds, into
+half of the budget. Beyond two axes, an affordable grid is too coarse, so a Gaussian process places the trainings
+(surrogate, polish); with fewer than two trainings per axis it has too little data, and a climb along the axes is used
+instead (coordinate, polish). Settings of a grid or of intervals, and limits up to which a grid may grow, mean that a
+map is wanted; beliefs mean that a process places the trainings.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ MAPPED = ("grid", "interval", "polish")
 PLACED = ("surrogate", "polish")
 CLIMBED = ("coordinate", "polish")
 BEGUN = (MAPPED, PLACED, CLIMBED)
-"""All that "auto" ever took, in which a run may have been begun."""
+"""All stages that "auto" has ever selected, with which a run may have been started."""
 
-_FEW_AXES = 2  # a full grid of so many can be paid for
-_SPARSE = 2  # trainings an axis: with fewer a process knows less than one step on each axis tells
+_FEW_AXES = 2  # the largest affordable full grid
+_SPARSE = 2  # trainings per axis: with fewer, a process knows less than one step along each axis tells
 
 
 def is_auto(stages: object) -> bool:
-    """Whether ``stages``, as they were given, leave the choice to the space and the budget."""
+    """Whether ``stages``, as given, leave the choice to the space and the budget."""
     return stages == AUTO or (isinstance(stages, Sequence) and list(stages) == [AUTO])
 
 
@@ -42,8 +42,8 @@ def auto_stages(
     """The names of the stages.
 
     Args:
-        space, seeds, epochs, budget: of the study. Of a budget of time nobody knows yet what it pays for: it counts as
-            enough, and the grid gets coarser when the first trainings have shown their time.
+        space, seeds, epochs, budget: of the study. A time budget counts as sufficient, since its number of trainings is
+            not known yet; the grid gets coarser once the first trainings have been timed.
         settings: the names of the stages that have settings.
     """
     if PLACED[0] not in settings and ("grid" in settings or "interval" in settings or has_limits(space)):
@@ -61,9 +61,9 @@ def auto_stages(
 
 
 def _is_sparse(space: Space, seeds: Seeds, epochs: int, budget: Budget | None) -> bool:
-    """Whether a budget has too few trainings an axis for a process.
+    """Whether a budget has too few trainings per axis for a process.
 
-    A climb gives every cell all first seeds, and begins in every branch: neither pays with so few trainings.
+    A climb gives every cell all first seeds and starts in every branch; neither is worthwhile with so few trainings.
     """
     if budget is None or budget.unit == "seconds" or seeds.first > 1 or space.conditional:
         return False

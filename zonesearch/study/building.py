@@ -1,7 +1,7 @@
 """Stages from plain tables, and back.
 
 A stage is a frozen dataclass; the keys of its table are its fields, except those that belong to the whole study. So a
-plug-in stage needs no code here to be written in a study file.
+plug-in's stage needs no code here to be used in a study file.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ __all__ = ["READERS", "build_stage", "describe_stage", "spending", "with_places"
 
 _OF_THE_STUDY = ("space", "name")
 _MOST_SEARCHED = 300
-"""Trainings that a budget alone gives to a search which has no end of its own: beyond them more seeds say more."""
+"""The most trainings that a budget gives to a search without an end of its own; beyond that, more seeds are more
+useful.
+"""
 
 
 def _line_method(given: Any, place: str) -> Any:
@@ -51,7 +53,7 @@ def _seeds(given: Any, place: str) -> Seeds:
 
 
 READERS: tables.Readers = {Reading: _reading, LineMethod: _line_method, Seeds: _seeds}
-"""What a key of a study file may be beside plain data."""
+"""Types of keys in a study file other than plain data."""
 
 
 def build_stage(name: str, table: Mapping[str, Any], common: Mapping[str, Any], where: str) -> Stage:
@@ -60,11 +62,11 @@ def build_stage(name: str, table: Mapping[str, Any], common: Mapping[str, Any], 
     Args:
         name: of the table; also the kind of stage unless the table has a ``kind``.
         table: the settings.
-        common: settings of the whole study (space, epochs, seeds, reading, ...), for the fields that bear these names.
+        common: settings of the whole study (space, epochs, seeds, reading, ...), for fields of these names.
         where: the study file, for messages.
 
     Raises:
-        StudyError: naming the file, the table, the key and the nearest right one.
+        StudyError: naming the file, the table, the key and the closest valid one.
     """
     settings = dict(table)
     kind = settings.pop("kind", name)
@@ -76,7 +78,7 @@ def build_stage(name: str, table: Mapping[str, Any], common: Mapping[str, Any], 
     expected = tables.hints(stage)
     shared = {key: value for key, value in {**common, "name": name}.items() if key in expected}
     if isinstance(shared.get("seeds"), Seeds) and Seeds not in (expected["seeds"], *get_args(expected["seeds"])):
-        shared["seeds"] = shared["seeds"].first  # a stage that gives all its points the same number
+        shared["seeds"] = shared["seeds"].first  # a stage with the same number of seeds for all points
     make: Any = stage
     try:
         settings = tables.read(
@@ -94,11 +96,11 @@ def build_stage(name: str, table: Mapping[str, Any], common: Mapping[str, Any], 
 
 
 def spending(stage: Stage, table: Mapping[str, Any], budget: Budget | None) -> Stage:
-    """The stage as it is within a budget: where the user named no ``n_trainings``, it may have all that is given to it.
+    """The stage within a budget: if the user did not set ``n_trainings``, it may use everything that it is given.
 
     Args:
         stage: built from ``table``.
-        budget: of the whole study; None leaves the stage as it is.
+        budget: of the whole study; None leaves the stage unchanged.
     """
     fields: set[str] = {field.name for field in dataclasses.fields(stage)} if dataclasses.is_dataclass(stage) else set()
     if budget is None or "n_trainings" not in fields or "n_trainings" in table:
@@ -106,7 +108,7 @@ def spending(stage: Stage, table: Mapping[str, Any], budget: Budget | None) -> S
     price = getattr(stage, "epochs", 1) if budget.unit == "epochs" else 1
     n = _MOST_SEARCHED if budget.unit == "seconds" else min(_MOST_SEARCHED, int(budget.amount // price))
     more: Any = {"n_trainings": max(n, stage.n_trainings)}  # type: ignore[attr-defined]
-    if "batch" in fields and "batch" not in table:  # of few trainings a round of four is half of the search
+    if "batch" in fields and "batch" not in table:  # with few trainings, a round of four is half of the search
         more["batch"] = max(1, min(stage.batch, n // 10))  # type: ignore[attr-defined]
     try:
         larger: Stage = dataclasses.replace(stage, **more)  # type: ignore[type-var]
@@ -116,11 +118,11 @@ def spending(stage: Stage, table: Mapping[str, Any], budget: Budget | None) -> S
 
 
 def with_places(stage: Stage, folder: Path | None = None) -> Stage:
-    """The stage with the runs that its ``learn_from`` names looked for from ``folder`` on, once and for all.
+    """The stage with the paths in its ``learn_from`` resolved relative to ``folder``.
 
     Args:
-        stage: any.
-        folder: that of the study file; None for where the process stands. An address NAME://... stays as it is.
+        stage: any stage.
+        folder: of the study file; None for the working directory. An address NAME://... is unchanged.
     """
     named = getattr(stage, "learn_from", ())
     if not named or not dataclasses.is_dataclass(stage):
@@ -132,7 +134,7 @@ def with_places(stage: Stage, folder: Path | None = None) -> Stage:
 
 
 def _own_words(make: Any, settings: Mapping[str, Any], where: str) -> StudyError | None:
-    """What a stage itself says of a list whose items are of the wrong kind: it knows better what they are to be."""
+    """A stage's own error for a list with items of the wrong type, which is more specific."""
     lists = {key: tuple(value) for key, value in settings.items() if isinstance(value, list)}
     if lists:
         try:
@@ -147,8 +149,7 @@ def _own_words(make: Any, settings: Mapping[str, Any], where: str) -> StudyError
 def describe_stage(stage: Stage) -> dict[str, Any]:
     """The stage as a table that :func:`build_stage` reads, with its ``kind`` and ``name``.
 
-    A class that is registered nowhere gives its import path as kind, which tells a reader what it was but is not
-    imported from a file.
+    The kind of an unregistered class is its import path, which informs readers but is never imported from a file.
     """
     cls = type(stage)
     described: dict[str, Any] = {"kind": name_of("stages", cls) or f"{cls.__module__}:{cls.__qualname__}"}

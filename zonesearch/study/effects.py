@@ -1,9 +1,8 @@
 """Settings of a recipe without effect are refused: those of another kind of network, optimizer or data set, say.
 
-A key or an axis without effect is refused, so that nobody takes a result for that of a setting which was never used,
-or a map that is flat along an axis for one that was measured. What is asked is whether any training of the study may
-read the setting: the kind may be an axis itself, or differ between arms. A network, a data set or a schedule of the
-user's own reads what it likes.
+A key or an axis without effect is refused, so that no result is attributed to a setting that was never used, and no map
+is flat along an axis that was never varied. The question is whether any training of the study may read the setting: the
+kind may itself be an axis, or differ between arms. A user's own network, data set or schedule may read anything.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ def check_effects(tables: Tables, space: Space, arms: Mapping[str, Tables] | Non
     Args:
         tables: of the study, as far as they belong to a recipe.
         space: that is searched.
-        arms: the tables of each arm, as they are given.
+        arms: the tables of each arm, as given.
 
     Raises:
         StudyError: naming the table, the key and what does not read it.
@@ -59,11 +58,10 @@ def check_effects(tables: Tables, space: Space, arms: Mapping[str, Tables] | Non
 
 
 def check_axes_of(objective: object, space: Space) -> None:
-    """Check that every axis is read by some training of an objective made in Python, where that can be known.
+    """Check that some training of an objective made in Python reads each axis, if that can be known.
 
     Args:
-        objective: what is trained; only one that gives its settings (:class:`~zonesearch.core.objective.Configured`) is
-            looked at.
+        objective: only checked if it provides its settings (:class:`~zonesearch.core.objective.Configured`).
         space: that is searched.
 
     Raises:
@@ -75,8 +73,8 @@ def check_axes_of(objective: object, space: Space) -> None:
 
 
 def _check_axes(tables: Tables, space: Space, arms: Mapping[str, Tables]) -> None:
-    """An axis that is read at some points and not at others is none without effect: a learning rate may be crossed with
-    schedules of which only some move it.
+    """Refuse axes that are read nowhere. An axis that is read at some points only is allowed: a learning rate may be
+    crossed with schedules of which only some use it.
     """
     search = _Search(space, tables, arms)
     for axis in space.names:
@@ -100,15 +98,15 @@ class _Search:
         self._arms = arms
 
     def useless(self, table: str, key: str, *, axis: str = "", arm: str = "") -> str:
-        """Why a setting has no effect in any training; empty where it has one.
+        """Why a setting has no effect in any training; empty if it has one.
 
-        One setting alone, as a search puts it into the study of its winner, keeps the axes that it was found on: what
-        makes one of them useless there is the value of another.
+        The study of a single setting, as written for the winner of a search, keeps the axes of that search: one of them
+        may be without effect because of the value of another.
 
         Args:
             table, key: the setting.
-            axis: the one that it is; empty for a key of a table.
-            arm: the one whose key it is.
+            axis: the axis, if the setting is one; empty for a key of a table.
+            arm: the arm, if it is a key of one.
         """
         held = {"arm": arm} if arm else {}
         reason = partial(self._useless_at, table, key, axis, arm)

@@ -13,7 +13,7 @@ from zonesearch.study.study import Study
 __all__ = ["TEMPLATE", "parse_study", "read_study", "read_tables", "tables_in"]
 
 _REPLACED = "#:set "
-"""How a key that was replaced on the command line stands in the text of a study."""
+"""The form of a replaced key in the text of a study."""
 
 TEMPLATE = """\
 # A study: which hyperparameters to search, on which network, and how.
@@ -59,9 +59,9 @@ def read_study(path: str | Path, replacements: Iterable[str] = (), *, recorded: 
 
     Args:
         path: a TOML file.
-        replacements: ``key=value`` with a dotted key, as ``training.epochs=5`` or ``space.width.row=[128, 512]``; the
-            value is TOML, or plain text when it is not valid TOML.
-        recorded: whether it is the study of a run that is only looked at: see :meth:`Study.from_tables`.
+        replacements: ``key=value`` with a dotted key, such as ``training.epochs=5`` or ``space.width.row=[128, 512]``;
+            the value is TOML, or a plain string if it is not valid TOML.
+        recorded: whether it is the study of an existing run that is only read: see :meth:`Study.from_tables`.
 
     Raises:
         StudyError, SpaceError: the file cannot be read or understood; names the file, the key and the mend.
@@ -72,7 +72,7 @@ def read_study(path: str | Path, replacements: Iterable[str] = (), *, recorded: 
 
 
 def read_tables(path: str | Path, replacements: Iterable[str] = ()) -> dict[str, Any]:
-    """The tables of a study file as plain data, keys replaced as by :func:`read_study`.
+    """The tables of a study file as plain data, with replaced keys as in :func:`read_study`.
 
     Raises:
         StudyError: the file cannot be read.
@@ -91,17 +91,17 @@ def _text(path: Path, replacements: Iterable[str]) -> str:
 
 
 def parse_study(text: str, *, name: str, where: str, folder: Path | None = None, recorded: bool = False) -> Study:
-    """The study in the text of a study file, as :func:`read_study` kept it: replaced keys stand below it.
+    """The study in the text of a study file as kept by :func:`read_study`, with replaced keys below it.
 
     Raises:
-        StudyError, SpaceError: as :func:`read_study`; ``where`` names the file, ``folder`` is where it lies.
+        StudyError, SpaceError: as :func:`read_study`; ``where`` names the file, and ``folder`` is its folder.
     """
     tables = tables_in(text, where)
     return Study.from_tables(tables, name=name, text=text, where=where, folder=folder, recorded=recorded)
 
 
 def tables_in(text: str, where: str) -> dict[str, Any]:
-    """The tables in the text of a study file, as plain data; replaced keys stand below it.
+    """The tables in the text of a study file, with replaced keys below it, as plain data.
 
     Raises:
         StudyError: it is not valid TOML.

@@ -1,4 +1,4 @@
-"""What a study searches: the metric of its file or its call, and what the objective says of itself, as one."""
+"""The metric of a study: combines its file or call with what the objective declares."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["metric_of_tables", "with_metric"]
 
 
 def metric_of_tables(kind: str, objective: Mapping[str, Mapping[str, Any]], table: Mapping[str, Any]) -> Metric:
-    """What a study file searches.
+    """The metric of a study file.
 
     Args:
         kind: of the objective.
         objective: its tables.
-        table: ``[metric]``, empty where there is none.
+        table: ``[metric]``; empty if there is none.
 
     Raises:
         StudyError: naming the key and the mend.
@@ -34,18 +34,18 @@ def metric_of_tables(kind: str, objective: Mapping[str, Mapping[str, Any]], tabl
 
 
 def with_metric(objective: Objective, metric: Metric, *, named: bool, directed: bool) -> tuple[Objective, Metric]:
-    """An objective whose trials say what they are values of, and what that is.
+    """An objective whose trials declare their metric, and that metric.
 
     Args:
-        objective: may know its metric itself.
-        metric: what the study says.
-        named: whether it says a name; ``directed`` whether it says a direction.
+        objective: may declare its metric itself.
+        metric: from the study.
+        named: whether its name was given; ``directed``: whether its direction was.
 
     Raises:
-        StudyError: both say something, and not the same.
+        StudyError: both declare a metric, and they differ.
     """
     own = getattr(objective, "metric", None)
-    if getattr(objective, "named", None) is False:  # a function that leaves it to the study
+    if getattr(objective, "named", None) is False:  # a function that leaves the metric to the study
         return replace(objective, metric=metric, named=named, directed=directed), metric  # type: ignore[type-var]
     if not isinstance(own, Metric):
         return (objective if metric == ACCURACY else Measured(objective, metric)), metric

@@ -1,7 +1,7 @@
 """The objective of a study, from the tables of its file.
 
-Three kinds: a recipe, whose tables are those of the controlled network; a function, for which all of them are refused,
-since none would reach it; and an objective of a plug-in, which may have a table of its own.
+There are three kinds: a recipe, with the tables of the controlled network; a function, for which these tables are
+refused, since they would have no effect; and a plug-in's objective, which may have a table of its own.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _RECIPE_TABLES = (
     "arms",
 )
 OBJECTIVE_TABLES = ("objective", "training", *_RECIPE_TABLES)
-"""The tables that an objective may have, beside one of its own name."""
+"""The tables that an objective may have, in addition to one of its own name."""
 
 _FACE = ("fingerprint", "check", "jobs", "train")
 
@@ -46,9 +46,9 @@ class FunctionTable:
     Args:
         function: ``package.module:function``.
         arguments: further arguments of the function, by name.
-        version: in place of digests of its code.
-        n_validation: validation examples behind an accuracy that is a share of them.
-        whole: whether the function looks at the number of epochs for more than where to stop.
+        version: replaces digests of its code.
+        n_validation: number of validation examples, if an accuracy is a fraction of them.
+        whole: whether the function uses the number of epochs for more than deciding when to stop.
     """
 
     function: str
@@ -60,14 +60,14 @@ class FunctionTable:
 
 @dataclass(frozen=True)
 class ObjectiveTables:
-    """What a study file says of the objective, checked as far as that goes without loading it.
+    """The objective's part of a study file, checked as far as possible without loading the objective.
 
     Args:
         kind: "pytorch", "function", or the name of a plug-in.
         tables: by name, without ``epochs``.
         epochs: the length of the map's trainings.
         where: the study file, for messages.
-        own: tables that belong to a plug-in.
+        own: tables of a plug-in.
     """
 
     kind: str
@@ -81,7 +81,7 @@ class ObjectiveTables:
         """Take the objective's tables out of those of a study.
 
         Raises:
-            StudyError: a table that has no effect, or a key of the wrong kind.
+            StudyError: a table has no effect, or a key has the wrong type.
         """
         named = given.get("objective", {})
         kind = named.get("kind") if isinstance(named, Mapping) else None
@@ -123,30 +123,30 @@ class ObjectiveTables:
 
     @property
     def imports(self) -> tuple[str, ...]:
-        """What takes long to load of what the objective needs.
+        """Modules of the objective that take long to load.
 
-        Nothing where the study names code of the user's own: what that does to the environment, to be passed on to
-        workers, it does before they start.
+        Empty if the study names the user's own code, which must be imported before workers start, since it may change
+        the environment that they inherit.
         """
         own = any(isinstance(value, str) and ":" in value for table in self.tables.values() for value in table.values())
         return ("zonesearch.training.recipe",) if self.kind == "pytorch" and not own else ()
 
     @property
     def has_schedules(self) -> bool:
-        """Whether trainings know schedules, so that polishing tries some."""
+        """Whether trainings have schedules, so that stage polish tries some."""
         return self.kind == "pytorch" or "schedule" in self.tables.get("training", {})
 
     @property
     def counts(self) -> bool:
-        """Whether a function's values are said to be shares of a number of validation examples."""
+        """Whether a function's values are declared as fractions of a number of validation examples."""
         return "n_validation" in self.tables.get("objective", {})
 
     def check_axes(self, space: Space, *, effects: bool = True) -> None:
-        """Check what can be said of the axes without loading the objective.
+        """Check the axes as far as possible without loading the objective.
 
         Args:
             space: that is searched.
-            effects: whether each setting and each axis must have one.
+            effects: whether each setting and each axis must have an effect.
 
         Raises:
             StudyError: two axes are one setting, or no training reads one of them.
@@ -195,7 +195,7 @@ class ObjectiveTables:
 
         Args:
             seed: of the study.
-            metric: what is searched; ``measured`` the table ``[metric]`` that says so.
+            metric: of the study; ``measured`` is its table ``[metric]``.
 
         Raises:
             StudyError, ObjectiveError: naming the table and the key.
@@ -229,7 +229,7 @@ class ObjectiveTables:
             raise StudyError(f"{self.where}: {error}") from None
 
     def _built(self, made: Any) -> Any:
-        """An objective without ``from_tables``: made of its table, or of ``[objective]``."""
+        """An objective without ``from_tables``, built from its table or from ``[objective]``."""
         place = f"[{self.kind}]" if self.kind in self.tables else "[objective]"
         settings = {key: value for key, value in self.tables.get("objective", {}).items() if key != "kind"}
         for key in self.tables:
@@ -281,7 +281,7 @@ class ObjectiveTables:
             function: Any = importlib.import_module(module)
             for part in name.split("."):
                 function = getattr(function, part)
-        except (Exception, SystemExit) as error:  # a module of the user's may raise anything
+        except (Exception, SystemExit) as error:  # a user's module may raise anything
             said = str(error) if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: {error}"
             raise StudyError(f"{place} function = {path!r} cannot be imported: {said}") from error
         try:
@@ -297,7 +297,7 @@ def of_function(function: Callable[..., Any], **settings: Any) -> Objective:
 
 
 def _own_tables(kind: str, stages: Sequence[str], where: str) -> tuple[str, ...]:
-    """The tables that an objective of a plug-in may have: those it names as ``tables``, else one of its own name."""
+    """The tables that a plug-in's objective may have: those in its attribute ``tables``, or one of its own name."""
     if kind in ("pytorch", "function") or kind not in registered("objectives"):
         return ()
     named = getattr(load("objectives", kind, f"{where} [objective] kind"), "tables", None)

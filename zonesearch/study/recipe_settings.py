@@ -1,6 +1,6 @@
 """The settings of a recipe by table, and which kinds of network, optimizer and evolution read which.
 
-What the dataclasses of :mod:`zonesearch.training` hold is said here again, so that a study is checked without loading
+This repeats the fields of the dataclasses in :mod:`zonesearch.training`, so that a study is checked without loading
 torch; a test compares the two.
 """
 
@@ -43,7 +43,7 @@ EVOLUTION_KEYS = {
 }
 KEYS_OF_ONE_EVOLUTION = frozenset(key for keys in EVOLUTION_KEYS.values() for key in keys)
 TECHNIQUE_TABLES = ("averaging", "evolution", "gradient_noise", "noise_scale", "early_stopping")
-"""The tables of techniques, whose settings are axes as ``table.key``; a table that is not there is switched off."""
+"""The tables of techniques, whose settings are axes as ``table.key``; a technique without a table is off."""
 
 SETTINGS = {
     "data": (
@@ -61,11 +61,11 @@ SETTINGS = {
 """The keys of the tables of a recipe."""
 
 SHORT_NAMED = ("network", "optimizer", "training", "augmentation")
-"""Tables whose settings are axes under their own names too."""
+"""Tables whose settings can also be axes under their own names."""
 
 
 def setting_of(name: str) -> tuple[str, str]:
-    """The table and the key of an axis; nothing where it is not a setting but an argument of a network, say."""
+    """The table and the key of an axis; empty strings if it is not a setting but, say, an argument of a network."""
     table, dot, key = name.partition(".")
     if dot:
         return (table, key) if table in TECHNIQUE_TABLES or key in SETTINGS.get(table, ()) else ("", "")

@@ -1,4 +1,4 @@
-"""The tables that say how a study searches and runs: ``[search]`` and ``[run]``."""
+"""The tables ``[search]`` and ``[run]`` of a study."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from zonesearch.study.building import READERS
 __all__ = ["DEFAULT_STAGES", "Constraints", "Run", "Search", "read_table"]
 
 DEFAULT_STAGES = MAPPED
-"""What ``stages = "auto"`` means in one or two axes."""
+"""The stages of ``stages = "auto"`` with one or two axes."""
 
 T = TypeVar("T")
 
@@ -28,11 +28,11 @@ class Search:
     """``[search]``.
 
     Args:
-        stages: in order; a table of its own name holds the settings of each. ``"auto"``, the default, leaves them to
-            the space and the budget (see :mod:`zonesearch.study.auto`).
+        stages: in order; the settings of each are in a table of its name. ``"auto"``, the default, selects them by the
+            space and the budget (see :mod:`zonesearch.study.auto`).
         seeds: trainings per cell: a number for all cells, or ``first`` and ``zone``.
         reading: of the learning curves.
-        level: at which two results count as different; None leaves it to the stages.
+        level: confidence level at which two results count as different; None leaves it to the stages.
         budget: of all stages together.
     """
 
@@ -52,7 +52,7 @@ class Constraints:
     """``[constraints]``.
 
     Args:
-        expressions: each is true where a point is allowed (see :mod:`zonesearch.core.constraints`).
+        expressions: each is true at allowed points (see :mod:`zonesearch.core.constraints`).
     """
 
     expressions: tuple[str, ...] = ()
@@ -60,7 +60,7 @@ class Constraints:
 
 @dataclass(frozen=True)
 class Run:
-    """``[run]``: how it runs, and no part of what comes out.
+    """``[run]``: how the study runs, without effect on its results.
 
     Args:
         workers, threads: processes on this machine, and threads in each.

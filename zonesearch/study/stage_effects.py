@@ -1,7 +1,7 @@
-"""Settings of stages that have no effect, or say something that another setting says too, are refused.
+"""Settings of stages that have no effect, or duplicate another setting, are refused.
 
-Stages check their own values when they are made; what only the study knows is checked here: which of their keys were
-given, what the axes are, and what stands before a stage. A run that exists is read without these checks.
+Stages check their own values on creation; this module checks what only the study knows: which keys were given, the
+axes, and the order of stages. An existing run is read without these checks.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ __all__ = ["check_order", "check_stage_keys"]
 
 
 def check_order(stages: Sequence[Stage]) -> None:
-    """Check that each stage can begin from what the one before it hands on, as far as their classes say (``takes``,
-    ``gives``), and that no two have one name.
+    """Check that each stage can start from the output of the previous one, as far as their classes declare it
+    (``takes``, ``gives``), and that names are unique.
 
     Raises:
         StudyError: naming the stage and what it needs.
@@ -50,12 +50,12 @@ def check_stage_keys(
     """Check that the keys given for stages have an effect.
 
     Args:
-        stages: each with the keys that were given for it.
+        stages: each with the keys given for it.
         space: what is searched.
-        schedule: of the map's trainings; None where no training knows one.
+        schedule: of the map's trainings; None if trainings have no schedule.
 
     Raises:
-        StudyError: naming the table, the key and what makes it useless.
+        StudyError: naming the table, the key and why it has no effect.
     """
     for stage, table in stages:
         if "own_schedule" in table:

@@ -1,4 +1,4 @@
-"""A study: the space, the stages and the network of one search, checked when it is made."""
+"""A study: the space, the stages and the network of one search, checked on creation."""
 
 from __future__ import annotations
 
@@ -43,27 +43,28 @@ _LONGEST = 10**12  # epochs
 
 @dataclass(frozen=True)
 class Study:
-    """What is searched, how, and on which network.
+    """A search: its space, its stages, and its network.
 
     Args:
-        name: of the study; its run folder is ``runs/<name>`` unless another is named.
+        name: of the study; its default run folder is ``runs/<name>``.
         space: the axes.
         stages: in order.
-        make_objective: gives the objective when it is needed (loading torch takes a second that ``status`` should not
-            wait for); None when only the outcome is looked at.
-        epochs: the length of the map's trainings; ``seeds`` how many each cell gets, more where a zone may be by
-            default; ``reading`` of the curves.
-        seed: of the whole study: the split of the data, and with a seed index all else that is random.
-        run: how it runs and no part of what comes out: ``workers``, ``engine``, ``threads``, ``timeout``.
-        text: the study file as it was read; empty without one.
-        budget: what all stages together may spend (see :mod:`zonesearch.search.allocation`); None for what they want.
-        metric: what is searched.
-        imports: modules that the objective needs and that take long to load, so that workers begin with them at once.
-        with_stages: where the stages were left to the space and the budget (``stages = "auto"``): the same study with
-            the stages of these names, for a run that was begun with them; None where they were named.
+        make_objective: creates the objective when it is needed (loading torch takes a second, which ``status`` should
+            not wait for); None if only results are read.
+        epochs: the length of the map's trainings; ``seeds``: the number per cell, by default more where a zone may be;
+            ``reading``: of the curves.
+        seed: of the whole study: determines the split of the data and, together with a seed index, all other
+            randomness.
+        run: how it runs, without effect on results: ``workers``, ``engine``, ``threads``, ``timeout``.
+        text: the study file as read; empty without one.
+        budget: of all stages together (see :mod:`zonesearch.search.allocation`); None for no limit.
+        metric: that is optimized.
+        imports: modules of the objective that take long to load, which workers load first.
+        with_stages: for ``stages = "auto"``, returns the same study with stages of the given names, for a run that was
+            started with them; None if stages were named.
 
     Raises:
-        StudyError: the budget is too small for one of the stages, or the space asks for what no stage does.
+        StudyError: the budget is too small for one of the stages, or no stage supports a feature of the space.
     """
 
     name: str
@@ -102,12 +103,12 @@ class Study:
         folder: Path | None = None,
         recorded: bool = False,
     ) -> Study:
-        """Build a study from the tables of a study file; runs that it names are looked for from ``folder`` on, by
-        default from where the process stands. With ``recorded`` it is that of a run which is only looked at: a setting
-        or an axis without effect is not refused.
+        """Build a study from the tables of a study file. Runs that it names are relative to ``folder``, by default the
+        working directory. With ``recorded``, it is the study of an existing run that is only read, and settings or axes
+        without effect are not refused.
 
         Raises:
-            StudyError, SpaceError: naming the file (``where``), the key and the mend.
+            StudyError, SpaceError: naming the file (``where``), the key and the fix.
         """
         where = where or "the study"
         given = tables = dict(tables)
@@ -232,19 +233,18 @@ class Study:
         constraints: Sequence[str] = (),
         **settings: Mapping[str, Any],
     ) -> Study:
-        """A study made in Python.
+        """Create a study in Python.
 
         Args:
             space: a space, or its axes as plain data.
             objective: an objective, or a function ``f(params, seed, epochs)``.
             name, epochs, seeds, reading, seed: as in the class.
-            stages: stages, or their names; "auto" leaves them to the space and the budget.
-            budget: what all stages together may spend, as ``{"trainings": 200}``; or epochs, or a time in seconds,
-                minutes or hours.
-            metric: what is searched: its name, a table with name, direction and unit, or a :class:`Metric`; by
-                default what the objective says of itself, else accuracy.
+            stages: stages, or their names; "auto" selects them by the space and the budget.
+            budget: of all stages together: ``{"trainings": 200}``, or epochs, or a time in seconds, minutes or hours.
+            metric: the metric to optimize: its name, a table with name, direction and unit, or a :class:`Metric`; by
+                default the objective's own, or else accuracy.
             direction: "maximize" or "minimize"; by default that of a known metric.
-            constraints: expressions that hold at each point, as ``"width * depth <= 4096"``.
+            constraints: expressions that hold at every point, such as ``"width * depth <= 4096"``.
             settings: a table of settings for each stage given by name: ``polish={"keep": 3}``.
         """
         if not isinstance(space, Space):
@@ -311,7 +311,7 @@ class Study:
         """The objective.
 
         Raises:
-            ObjectiveError: when the study was made to look at an outcome only, or the objective cannot be made.
+            ObjectiveError: the study was made only for reading results, or the objective cannot be created.
         """
         if self.make_objective is None:
             raise ObjectiveError(f"study {self.name} has no objective; it can be read but not trained")
@@ -338,11 +338,11 @@ class Study:
 
     @property
     def _widest(self) -> Space:
-        """The space as far as a grid may ever widen it."""
+        """The space, widened as far as a grid may ever go."""
         return widest(self.space, max(int(getattr(stage, "widen", 0)) for stage in self.stages))
 
     def settings(self) -> dict[str, Any]:
-        """Space and stages as plain data: what the run looks for. :meth:`from_settings` reads it back."""
+        """Space and stages as plain data, which :meth:`from_settings` reads back."""
         return {
             "space": self.space.describe(),
             "stages": [describe_stage(stage) for stage in self.stages],
@@ -356,10 +356,10 @@ class Study:
 
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], *, name: str, seed: int = 0, text: str = "") -> Study:
-        """The study of a run folder, to look at what came out; it has no objective.
+        """The study of a run folder, for reading its results; it has no objective.
 
         Raises:
-            StudyError: when one of its stages is not registered here.
+            StudyError: one of its stages is not registered here.
         """
         space = Space.parse(settings["space"], settings.get("constraints", ()))
         for table in settings["stages"]:
@@ -380,6 +380,6 @@ class Study:
 
 
 def _optimizer(space: Space, name: Any) -> dict[str, str]:
-    """The optimizer of all trainings, for stages that ask for it; nothing where it is searched or not a usual one."""
+    """The optimizer of all trainings, for stages that use it; empty if it is searched or unknown."""
     searched = {"optimizer", "optimizer.name", "arm"} & set(space.names)
     return {} if searched or not known_optimizer(name) else {"optimizer": name}

@@ -1,4 +1,4 @@
-"""Why a setting of a recipe is not read, given the values that the other settings may have."""
+"""Why a setting of a recipe is not read, given the possible values of other settings."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class Variant:
     """The tables of a study or of one of its arms at a point of the space.
 
     Args:
-        tables: of it.
-        point: that may have other values.
-        axis: the one that is asked about.
-        varied: whether the setting differs from training to training.
+        tables: of the study or arm.
+        point: of the space; its values override the tables.
+        axis: the axis in question.
+        varied: whether the setting differs between trainings.
     """
 
     def __init__(self, tables: Tables, point: Point, axis: str, *, varied: bool) -> None:
@@ -48,12 +48,12 @@ class Variant:
         self._varied = varied
 
     def useless(self, table: str, key: str) -> str:
-        """Why a key has no effect; empty where it has one."""
+        """Why a key has no effect; empty if it has one."""
         reason: str = getattr(self, f"_{table}")(key)
         return reason
 
     def _values(self, table: str, key: str, default: Any) -> list[Any]:
-        """All values that a setting may have."""
+        """All possible values of a setting."""
         short = "optimizer" if (table, key) == ("optimizer", "name") else key
         for name in (f"{table}.{key}", *([short] if table in SHORT_NAMED else [])):
             found = self._point.values(name)
@@ -62,9 +62,9 @@ class Variant:
         return [self.tables.get(table, {}).get(key, default)]
 
     def _moved(self) -> str:
-        """Why the learning rate is not read, where it is searched; empty where it is.
+        """Why a searched learning rate is not read; empty if it is.
 
-        As a key it is read by the schedules that finalists are tried with, if not by that of the map.
+        As a plain key, it is read by the schedules that stage polish tries, if not by that of the map.
         """
         schedules = self._values("training", "schedule", "constant")
         if not self._axis or any(_uses_base(schedule) for schedule in schedules):
@@ -91,7 +91,7 @@ class Variant:
         return ""
 
     def _has_layers(self, depth: Any) -> bool:
-        """Whether the width of each of so many hidden layers is an axis."""
+        """Whether the width of each of ``depth`` hidden layers is an axis."""
         values = self._point.values
         layers = range(1, depth + 1) if isinstance(depth, int) else ()
         return bool(layers) and all(
@@ -118,8 +118,8 @@ class Variant:
             return _OF_ALL[key]
         if key in ("rate_rule", "reference_batch") and (reason := self._moved()):
             sweeps = any(str(each).startswith("sweep") for each in self._values("training", "schedule", ""))
-            return "" if sweeps else reason  # which ties its own rates
-        off = ("", "none") if self._axis else ("",)  # said beside a key, "none" may be for a while
+            return "" if sweeps else reason  # which applies the batch rule to its own rates
+        off = ("", "none") if self._axis else ("",)  # given beside a key, "none" may be temporary
         if key == "reference_batch" and all(rule in off for rule in self._values("training", "rate_rule", "")):
             return "the rate is not tied to the batch; set rate_rule"
         if key == "batch" and set(self._values("optimizer", "name", "adam")) == {"lbfgs"}:
@@ -177,12 +177,12 @@ def _is_path(value: Any) -> bool:
 
 
 def _is_own(kind: Any) -> bool:
-    """Whether a kind of network is a factory: the user's own, or a plug-in's."""
+    """Whether a kind of network is a user's or plug-in's factory."""
     return _is_path(kind) or (isinstance(kind, str) and is_plug_in("networks", kind, NETWORK_KEYS))
 
 
 def _uses_base(schedule: Any) -> bool:
-    """Whether a schedule moves the learning rate; what cannot be read is refused elsewhere."""
+    """Whether a schedule uses the learning rate; invalid schedules are refused elsewhere."""
     try:
         return parse(str(schedule)).uses_base
     except StudyError:

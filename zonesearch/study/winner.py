@@ -1,4 +1,4 @@
-"""A study file of one setting that came out of a search, to train it again, judge it anew, or search on around it."""
+"""A study file for one setting from a search, to train it again, evaluate it anew, or search around it."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ _REPEATS = 5
 def winner_study(tables: Mapping[str, Any], params: Params, *, name: str, repeats: int = 0, why: str = "") -> str:
     """The text of a study file with one cell, the setting ``params``, and a stage that repeats it.
 
-    Each param is an axis with a single value, so that its trainings are those of the search: the two runs merge.
+    Each param is an axis with a single value, so that its trainings are those of the search, and the two runs can be
+    merged.
 
     Args:
-        tables: of the study that was searched.
+        tables: of the original study.
         params: the setting.
         name: of the new study.
-        repeats: fresh seeds of it, two or more; by default five.
-        why: what this setting is, for the first line.
+        repeats: number of fresh seeds, two or more; by default five.
+        why: a description of the setting, for the first line.
 
     Raises:
-        StudyError: a value that a study file cannot hold.
+        StudyError: a study file cannot hold one of the values.
     """
     import tomli_w
 

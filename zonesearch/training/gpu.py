@@ -1,4 +1,5 @@
-"""The GPUs of this machine as facts, and what follows from facts alone: so that all of it can be tested without one.
+"""Facts about this machine's GPUs, and decisions that follow from these facts alone, so that all of it can be tested
+without a GPU.
 
 Networks that a processor trains in parts, because its cache holds no more and its workers want work, are one program on
 a GPU. As long as its kernels are small, they take hardly longer for many members than for few: only memory ends it.
@@ -18,18 +19,18 @@ from zonesearch.training.stack.grouping import Limits
 __all__ = ["Gpu", "gpu_precision", "gpus", "stack_limits"]
 
 _AMPERE = (8, 0)  # the first generation of GPUs with bfloat16 and TensorFloat-32
-_SHARE = 0.6  # of the memory that is free: the rest is for data, for what is allocated by the way, and for others
+_SHARE = 0.6  # of the free memory: the rest is for data, temporary allocations and other programs
 _NUMBERS = 2**29  # weights of a stack: kernels count what they touch in 31 bits
 _AHEAD = 2  # jobs for each worker where there are several, so that none of them waits long for the last one
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """What is asked of a GPU.
+    """The properties of a GPU that matter here.
 
     Args:
         capability: its compute capability, as (8, 0).
-        free_bytes: of its memory.
+        free_bytes: its free memory.
     """
 
     capability: tuple[int, int]

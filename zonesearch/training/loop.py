@@ -1,4 +1,4 @@
-"""The reference loop: one network, plain and short; what any faster way of training is tested against."""
+"""The reference loop: it trains one network, plainly and briefly, and every faster path is tested against it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from zonesearch.training.width_transfer import transfer_width
 __all__ = ["CURVES", "begin_run", "conditions", "train_one", "train_run", "where_computed"]
 
 CURVES = ("validation_accuracy", "validation_loss", "train_accuracy", "train_loss", "learning_rate")
-"""What a trial notes after every epoch."""
+"""What a trial records after every epoch."""
 
 
 def train_one(
@@ -66,10 +66,10 @@ def train_one(
         settings: of this training, its params applied.
         data: on the device where it is to be trained.
         study_seed: the seed of the study.
-        report: is told the share that is done.
+        report: called with the completed fraction.
         techniques: what happens around the steps; nothing by default.
-        states: where the ends of trainings are kept, to go on from; none by default.
-        keep: is given the network that the test split sees, of a training that measures it and is complete.
+        states: where states of finished trainings are kept for continuing; none by default.
+        keep: called with the tested network of a complete training that measures the test split.
     """
     start = time.perf_counter()
     data = data.seen_by(settings.network.is_factory)
@@ -204,7 +204,7 @@ def begin_run(
 
 
 def _passes(training: Training, settings: Settings, n: int) -> float:
-    """How many times a training sees its ``n`` examples."""
+    """The number of passes of a training over its ``n`` examples."""
     steps = settings.training.steps_per_epoch
     return training.epochs * (steps * settings.batch_of(n) / n if steps else 1.0)
 
@@ -300,12 +300,12 @@ def _note(curve: Mapping[str, list[float]], values: Sequence[float]) -> None:
 
 
 def _not_swept(techniques: Techniques) -> list[str]:
-    """What of the techniques plays no part in a range test, in a sentence."""
+    """A sentence on the techniques that a range test ignores."""
     names = " and ".join(f"[{name}]" for name in techniques.between_epochs)
     return [f"a range test consists of steps only: {names} act between epochs and play no part in it"] if names else []
 
 
 def where_computed(device: torch.device, precision: str) -> dict[str, Any]:
-    """What a trial says of the place where its numbers come from."""
+    """The provenance of a trial: where it was computed."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     return {"device": name, "precision": precision, "torch": torch.__version__, "threads": torch.get_num_threads()}

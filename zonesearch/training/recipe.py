@@ -357,9 +357,8 @@ class Recipe:
 
         Args:
             job: what is trained.
-            report: is told the share that is done.
-            keep: called with the network of each training that measures the test split, as that split sees it; all are
-                then trained from the beginning.
+            report: called with the completed fraction. keep: called with the network of each training that measures the
+                test split, as that split sees it; all are then trained from the beginning.
         """
         metric = self.metric
         with saying_what_does_not_fit(lambda: self._largest(job.trainings)):

@@ -130,7 +130,7 @@ class Shown:
 
     @property
     def unit(self) -> str:
-        """What stands behind a number that is not in percent, with a space before it; empty for nothing."""
+        """The unit after a number that is not in per cent, with a leading space; may be empty."""
         return f" {said(self.metric.unit)}" if self.metric.unit else ""
 
     @property

@@ -1,4 +1,4 @@
-"""What a picture of the map looks at: two axes, and what becomes of the others."""
+"""The view of a map figure: two axes, and how the others are reduced."""
 
 from __future__ import annotations
 

@@ -1,14 +1,14 @@
 """Training on a Dask cluster: many machines, online.
 
-Dask owns what is hard about it: workers that come, go and die, where a task runs, and running it again elsewhere.
-Nothing of that is rebuilt here. A job is one task; its trials come back, and are recorded, as soon as it is done.
+Dask handles the difficult parts: workers that join, leave and die, the placement of tasks, and running them again
+elsewhere. A job is one task; its trials are returned and recorded as soon as it is done.
 
-When a worker dies the scheduler runs its tasks again elsewhere, and gives a task up after several such deaths
-(``distributed.scheduler.allowed-failures``). It cannot know which of the tasks on a dead worker was to blame, so what
-it gives up is tried once more at the end, one training at a time, before it is recorded as failed.
+When a worker dies, the scheduler runs its tasks again elsewhere, and gives up on a task after several such deaths
+(``distributed.scheduler.allowed-failures``). It cannot know which of the tasks on a dead worker was to blame, so such
+tasks are tried once more at the end, one training at a time, before they are recorded as failed.
 
-With a ``timeout`` a worker has each job trained by a process of its own, which it can kill: Dask cannot end a task
-that does not want to end. A training that kills that process then costs itself only, and no worker.
+With a ``timeout``, a worker runs each job in a separate process, which it can kill, since Dask cannot stop a running
+task. A training that kills that process then affects neither other trainings nor the worker.
 """
 
 # mypy: disable-error-code="no-untyped-call"
@@ -45,25 +45,25 @@ from zonesearch.run.storage.provenance import machine
 __all__ = ["Dask", "open_dask"]
 
 _TOPIC = "zonesearch-progress"
-_SILENT_S = 10.0  # without a word for so long, it is asked whether there are workers at all
+_SILENT_S = 10.0  # after this long without news, check whether there are any workers
 _LOST = (OSError, CancelledError, RuntimeError, AttributeError)
 """What fetching a result raises when the scheduler is gone: refused or closed connections, futures cancelled meanwhile,
-and distributed's own stumbling over what it has dropped by then (``None.with_traceback``)."""
-_SAY_S = 0.5  # a job under way speaks at most this often
+and distributed's own error about objects that it has already dropped (``None.with_traceback``)."""
+_SAY_S = 0.5  # a running job reports at most this often
 
 
 class Dask:
-    """Trains on the workers of a Dask cluster, one job a worker process at a time.
+    """Trains on the workers of a Dask cluster, one job per worker process at a time.
 
     Workers may come and go while it runs. If any worker offers the resource ``GPU`` (``dask worker ... --resources
     GPU=1``), each job takes one, so that a GPU has one job.
 
     Args:
-        address: ``HOST:PORT`` of a scheduler that runs, or ``local`` for a cluster of processes on this machine.
-        workers: how many processes ``local`` starts; without meaning otherwise.
+        address: ``HOST:PORT`` of a running scheduler, or ``local`` for a cluster of processes on this machine.
+        workers: number of processes that ``local`` starts; ignored otherwise.
         threads: how many threads a ``local`` process uses for numerical work.
-        provenance: what is recorded with each trial beside the machine.
-        timeout: the longest a training may take, in seconds; None for as long as it likes.
+        provenance: recorded with each trial in addition to the machine.
+        timeout: the longest a training may take, in seconds; None for no limit.
 
     Raises:
         StoreError: the scheduler cannot be reached.
@@ -105,7 +105,7 @@ class Dask:
 
     @property
     def n_workers(self) -> int:
-        """How many worker processes are connected now."""
+        """The number of worker processes connected now."""
         return len(self._client.scheduler_info(n_workers=-1)["workers"])
 
     def run(
@@ -118,14 +118,14 @@ class Dask:
         """Train all ``jobs`` (see :class:`zonesearch.run.engines.engine.Engine`).
 
         Raises:
-            StoreError: the scheduler is lost; what came before is recorded.
+            StoreError: the scheduler is lost; earlier trials are recorded.
         """
         if not jobs:
             return
         suspects = self._run_all(objective, order_of_work(jobs), on_trials, on_progress)
         for job in suspects:
             for training in job.trainings:
-                # Twice, since a worker that dies may take with it what others had begun or were about to need.
+                # Twice, since a dying worker may also lose data that other tasks need.
                 alone = [Job((training,), job.cost)]
                 if all(self._run_all(objective, alone, on_trials, on_progress) for _ in range(2)):
                     error = "every worker that trained this died (out of memory? the worker's log says so)"
@@ -134,7 +134,7 @@ class Dask:
     def _run_all(
         self, objective: Objective, jobs: Sequence[Job], on_trials: OnTrials, on_progress: OnProgress | None
     ) -> list[Job]:
-        """Train ``jobs``; those that the scheduler gave up."""
+        """Train ``jobs``; returns those that the scheduler gave up on."""
         heard = self._heard = queue.SimpleQueue()
         if on_progress:
             self._client.subscribe_topic(_TOPIC, self._hear)
@@ -190,7 +190,7 @@ class Dask:
         return under_way
 
     def _came(self, future: Future[Any], job: Job) -> list[Trial] | None:
-        """The trials of a task that ended; None when the scheduler gave it up.
+        """The trials of a finished task; None if the scheduler gave up on it.
 
         Raises:
             StoreError: the scheduler is lost.
@@ -219,7 +219,7 @@ class Dask:
         return trials
 
     def _say_who_is_missing(self) -> None:
-        """Warn, once for each time that it happens, that trainings wait and there is no worker to do them."""
+        """Warn, once per occurrence, that trainings are waiting and there is no worker."""
         alone = self.n_workers == 0
         if alone and not self._alone:
             warnings.warn(
@@ -283,7 +283,7 @@ def open_dask(address: str, options: EngineOptions) -> Dask:
 def _drain(
     heard: queue.SimpleQueue[Any], while_silent: Callable[[], None]
 ) -> tuple[list[Future[Any]], dict[str, float]]:
-    """Wait until something was heard, then take all of it: tasks that ended, and the last share of each job."""
+    """Wait for news, then take all of it: finished tasks, and the latest progress of each job."""
     done: list[Future[Any]] = []
     shares: dict[str, float] = {}
     while True:
@@ -305,7 +305,7 @@ def _drain(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep Dask's log off the screen: what a user has to know is said in our own words."""
+    """Keep Dask's log off the screen; users see our own messages."""
     loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]  # those with own levels
     before = [logger.level for logger in loggers]
     for logger in loggers:
@@ -320,7 +320,7 @@ def _quiet() -> Iterator[None]:
 # What follows runs on the worker.
 
 _one_at_a_time = threading.Lock()
-"""Trainings use global random state and all threads they are given: a process with many Dask threads takes turns."""
+"""Trainings use global random state and all their threads, so Dask threads of one process take turns."""
 
 _loaded: tuple[bytes, Objective] | None = None
 
@@ -352,7 +352,7 @@ def _train(job: Job, sent: bytes, provenance: Mapping[str, Any], say: bool, time
 
 
 _crew: tuple[Any, Processes] | None = None
-"""The process that trains for this worker, and what it was made for."""
+"""The process that trains for this worker, and the options that it was created for."""
 
 
 def _train_apart(job: Job, sent: bytes, provenance: Mapping[str, Any], report: Report, timeout: float) -> list[Trial]:

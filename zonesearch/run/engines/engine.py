@@ -1,8 +1,8 @@
-"""The face of every engine: what takes jobs, has each trained somewhere, and hands the trials on as they come.
+"""The interface of engines, which take jobs, have each trained somewhere, and pass on the trials as they arrive.
 
-An engine decides nothing about the search. Those that ship are ``in_process``, the twin that tests and debuggers use,
-``processes`` and ``dask_engine``; a plug-in of the group ``zonesearch.engines`` is another. All give the same trials.
-One that trains on this machine may say so by an attribute ``trains_here = True``: then jobs are formed by its GPUs
+An engine decides nothing about the search. Built in are ``in_process``, also used by tests and debuggers, ``processes``
+and ``dask_engine``; plug-ins of the group ``zonesearch.engines`` add others. All give the same trials. An engine that
+trains on this machine may declare this by an attribute ``trains_here = True``: jobs are then formed for its GPUs
 (:class:`zonesearch.core.objective.Joining`).
 """
 
@@ -19,26 +19,26 @@ from zonesearch.core.trials import Trial
 __all__ = ["THREAD_VARIABLES", "Engine", "EngineOptions", "OnProgress", "OnTrials", "order_of_work"]
 
 OnTrials = Callable[[list[Trial]], None]
-"""Called, in the thread that called ``run``, with the trials that came back together; never with an empty list."""
+"""Called in the thread of ``run`` with trials that arrived together; never with an empty list."""
 
 OnProgress = Callable[[str, float], None]
-"""Called, in the thread that called ``run``, with the key of a job under way and the share of it that is done."""
+"""Called in the thread of ``run`` with the key of a running job and its completed fraction."""
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-"""The environment variables by which numerical libraries are told how many threads to use."""
+"""The environment variables that set the number of threads of numerical libraries."""
 
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """What is asked of an engine beside where it is; one that cannot do what is asked refuses it with a StudyError.
+    """Options of an engine; an engine that does not support one of them refuses it with a StudyError.
 
     Args:
         workers: processes on this machine.
-        threads: how many threads each of them uses for its numerical work.
+        threads: number of threads that each process uses for numerical work.
         gpus: CUDA devices (as in ``CUDA_VISIBLE_DEVICES``) that the processes of this machine take turns in; empty
             leaves the choice to the objective.
-        provenance: what is recorded with each trial beside the machine: the shard, ...
-        timeout: the longest a training may take, in seconds; None for as long as it likes.
+        provenance: recorded with each trial in addition to the machine: the shard, ...
+        timeout: the longest a training may take, in seconds; None for no limit.
         apart: train in a process of its own even with one worker.
     """
 
@@ -55,7 +55,7 @@ class Engine(Protocol):
 
     @property
     def n_workers(self) -> int:
-        """How many jobs run at the same time (now, where that can change)."""
+        """Number of jobs that run at the same time; the present number if it can change."""
         ...
 
     def run(
@@ -67,12 +67,12 @@ class Engine(Protocol):
     ) -> None:
         """Train all ``jobs``, the longest first; return when each training has been handed to ``on_trials``.
 
-        A training that raises, or that takes its process with it again and again, comes back as a failed trial. What
-        ``on_trials`` raises ends the run, as Ctrl-C does; trials handed on before stay.
+        A training that raises, or repeatedly kills its process, is returned as a failed trial. An exception from
+        ``on_trials`` ends the run, as Ctrl-C does; trials passed on before are kept.
 
         Raises:
             ObjectiveError: the objective cannot be brought to the workers.
-            ZoneSearchError: whatever the objective itself raises for a person to mend.
+            ZoneSearchError: raised by the objective for the user to fix.
         """
         ...
 
@@ -86,8 +86,8 @@ class Engine(Protocol):
 def order_of_work(jobs: Sequence[Job]) -> list[Job]:
     """The order in which jobs start.
 
-    The shortest one says soonest whether anything works here; then the longest, so that none is left for the end, when
-    the other workers idle.
+    The shortest comes first, to find out soon whether anything works; then the longest, so that no long job is left at
+    the end while other workers idle.
     """
     ordered = sorted(jobs, key=lambda job: (-job.cost, job.key))
     return ordered[-1:] + ordered[:-1]

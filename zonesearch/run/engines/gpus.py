@@ -1,4 +1,4 @@
-"""Which GPUs of this machine may be used, without loading torch: several worker processes take turns in them."""
+"""The GPUs that may be used on this machine, found without loading torch; worker processes share them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ __all__ = ["visible_gpus"]
 
 
 def visible_gpus() -> tuple[str, ...]:
-    """CUDA devices as ``CUDA_VISIBLE_DEVICES`` names them: those that it names, else all that the machine has.
+    """CUDA devices as ``CUDA_VISIBLE_DEVICES`` lists them; if it is not set, all devices of the machine.
 
-    A machine without any gives an empty tuple. In a container only devices that were given to it count, and CUDA
-    numbers these from 0.
+    Empty if there are none. In a container only its own devices count, and CUDA numbers these from 0.
     """
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     devices = [path for path in Path("/dev").glob("nvidia*") if re.fullmatch(r"nvidia\d+", path.name)]
@@ -25,13 +24,13 @@ def visible_gpus() -> tuple[str, ...]:
 def _as_cuda_reads(given: str, n_devices: int) -> tuple[str, ...]:
     """The devices that a list names, by CUDA's rules (CUDA C++ Programming Guide, "CUDA Environment Variables").
 
-    The first name that is none ends the list: ``0,-1,1`` is device 0 alone. A device named twice leaves none at all.
-    Numbers are read as far as they go (``1a`` is 1), and numbers and identifiers (``GPU-...``, ``MIG-...``) are not
-    mixed: a list goes on as it began.
+    The first invalid name ends the list: ``0,-1,1`` is device 0 only. A repeated device empties the list. Numbers are
+    parsed up to the first other character (``1a`` is 1), and numbers and identifiers (``GPU-...``, ``MIG-...``) cannot
+    be mixed.
 
     Args:
         given: the list.
-        n_devices: of the machine, as far as its files say; with 0 any number will do.
+        n_devices: number of devices of the machine, if known; 0 accepts any number.
     """
     names = [name.strip() for name in given.split(",")]
     kind = next((kind for kind in ("GPU-", "MIG-") if names[0].startswith(kind)), "")

@@ -1,4 +1,4 @@
-"""Training in the calling process: the plainest engine, and the twin that all others are tested against."""
+"""Training in the calling process: the simplest engine, against which all others are tested."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class InProcess:
             if on_progress is not None:
                 on_progress(job.key, share)
 
-        # Handed on whole: a job that was cut short runs again as it was, so that it gives the same trials.
+        # Passed on as a whole: an interrupted job runs again unchanged, so it gives the same trials.
         on_trials(list(train_job(objective, job, report, self._provenance)))
 
     def __enter__(self) -> InProcess:
@@ -54,7 +54,7 @@ class InProcess:
 
 @contextmanager
 def threads(n: int) -> Iterator[None]:
-    """Hold the numerical libraries of this process to ``n`` threads: those loaded already, and those to come."""
+    """Limit the numerical libraries of this process to ``n`` threads, including libraries that are loaded later."""
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     before = {name: os.environ.get(name) for name in THREAD_VARIABLES}

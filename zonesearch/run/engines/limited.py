@@ -1,4 +1,4 @@
-"""An objective whose trainings are held to a time limit where no engine is: probes of a plan, a range test."""
+"""An objective with a time limit outside of an engine: for probes of a plan, and range tests."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["limited"]
 
 @contextmanager
 def limited(objective: Objective, timeout: float | None) -> Iterator[Objective]:
-    """``objective``, trained in a process that is ended when its time is up; itself when there is no limit.
+    """``objective``, trained in a process that is killed at the time limit; unchanged without a limit.
 
     Args:
-        objective: what trains.
+        objective: to train.
         timeout: the longest a training may take, in seconds.
     """
     if timeout is None:

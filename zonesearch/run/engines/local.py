@@ -1,4 +1,4 @@
-"""The engine of this machine: in this process where that will do, else in processes of their own."""
+"""The local engine: in this process if possible, otherwise in separate processes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["open_local"]
 
 
 def open_local(address: str, options: EngineOptions) -> Engine:
-    """With one worker everything runs in the calling process, unless there is a time limit or it is to stay apart.
+    """With one worker, everything runs in the calling process, unless there is a time limit or ``apart`` is set.
 
     Raises:
-        StudyError: there is an address.
+        StudyError: an address is given.
     """
     if address:
         raise StudyError(f'the engine "local" has no address, but "local://{address}" gives one; leave it out')

@@ -1,16 +1,16 @@
-"""Training in several processes of this machine.
+"""Training in several processes on this machine.
 
-Each worker is a loky pool of its own with a single process. When a process dies (the kernel's out-of-memory killer
-does that), only its own pool is broken: which job was to blame is known exactly, and the other workers go on. One
-pool of many processes, in contrast, gives up everything that was under way and does not say whose fault it was.
+Each worker is a loky pool with a single process. When a process dies (by the kernel's out-of-memory killer, say), only
+its own pool breaks: the job to blame is known exactly, and the other workers continue. A single pool of many processes
+would give up all running jobs without saying which one was to blame.
 
-A job whose process dies is started again; when it dies again it is taken apart, and a training that kills its
-process once more, alone, is recorded as failed.
+A job whose process dies is started again; if it dies again, the job is split into single trainings, and a training that
+kills its process on its own is recorded as failed.
 
-With a ``timeout`` the process of a job that takes longer is killed, whatever it is stuck in. The clock runs in the
-worker, from the first try on: what starting a process and loading torch take is no training's fault. A job of
-several trainings has that many times the limit, is then taken apart, and each training that is too slow alone is
-recorded as failed; it is not tried again, since a second try would take as long.
+With a ``timeout``, the process of a job that takes longer is killed, whatever it is doing. The clock runs in the worker
+from the first try on, so starting a process and loading torch do not count. The limit of a job is multiplied by its
+number of trainings; a job over its limit is split, and each training that is too slow on its own is recorded as failed.
+It is not tried again, since a second try would take as long.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ from zonesearch.run.storage.provenance import machine
 
 __all__ = ["Processes", "pickled"]
 
-_LOOK_S = 0.25  # how often the progress of jobs under way is looked at
-_SHARE = struct.Struct("dd")  # the share that is done, and when the time is up (time.monotonic(); 0: never)
+_LOOK_S = 0.25  # how often the progress of running jobs is polled
+_SHARE = struct.Struct("dd")  # the completed fraction, and the deadline (time.monotonic(); 0: never)
 _DIED = (
     "the process that trained this ended without a result{how}, {n} times (out of memory? the kernel log says so): "
     "a smaller network or batch, or fewer workers at a time, needs less"
@@ -61,13 +61,13 @@ _TIMED_OUT = "timed out after {limit:g} s: its process was ended ([run] timeout,
 
 @dataclass(frozen=True)
 class _Attempt:
-    """A job to be trained, and how often a process has died of it."""
+    """A job to train, and how often it has killed a process."""
 
     job: Job
     n_deaths: int = 0
 
     def after_death(self) -> list[_Attempt]:
-        """What to try next; nothing when it is a training alone that died before."""
+        """What to try next; nothing for a single training that died before."""
         if self.n_deaths == 0:
             return [_Attempt(self.job, 1)]
         if len(self.job.trainings) == 1:
@@ -75,7 +75,7 @@ class _Attempt:
         return self._apart()
 
     def after_timeout(self) -> list[_Attempt]:
-        """What to try next; nothing for a training alone."""
+        """What to try next; nothing for a single training."""
         return self._apart() if len(self.job.trainings) > 1 else []
 
     def _apart(self) -> list[_Attempt]:
@@ -83,14 +83,14 @@ class _Attempt:
 
 
 class Processes:
-    """Trains in ``workers`` processes, which live until the ``with`` statement ends.
+    """Trains in ``workers`` processes, which run until the ``with`` statement ends.
 
     Args:
-        workers: how many processes.
-        threads: threads of each for numerical work.
+        workers: number of processes.
+        threads: number of threads of each for numerical work.
         gpus: CUDA devices that the workers take turns in; empty leaves the choice to the objective.
-        provenance: what is recorded with each trial beside the machine.
-        timeout: the longest a training may take, in seconds; None for as long as it likes.
+        provenance: recorded with each trial in addition to the machine.
+        timeout: the longest a training may take, in seconds; None for no limit.
     """
 
     trains_here = True
@@ -121,9 +121,9 @@ class Processes:
         self._preparing: dict[int, Future[None]] = {}
 
     def prepare(self, modules: Sequence[str]) -> None:
-        """Start all workers and have them load ``modules``, while this process goes on; returns at once.
+        """Start all workers and have them load ``modules`` in the background; returns at once.
 
-        A module that cannot be imported is left out: who sends what needs it says so better.
+        Modules that cannot be imported are skipped; the code that needs them gives a better error.
         """
         for worker in set(range(self.n_workers)) - self._pools.keys():
             pool = self._pools[worker] = self._new_pool(worker)
@@ -166,7 +166,7 @@ class Processes:
         except BaseException:
             for pool in self._pools.values():
                 _settle(pool)
-            self._end()  # nothing that is under way may go on, or be mistaken for the work of a later run
+            self._end()  # running jobs must neither continue nor be mistaken for those of a later run
             raise
 
     def _start(self, worker: int, attempt: _Attempt, sent: Path) -> Future[list[Trial]]:
@@ -186,7 +186,7 @@ class Processes:
     def _finished(
         self, future: Future[list[Trial]], worker: int, attempt: _Attempt
     ) -> tuple[list[Trial], list[_Attempt]]:
-        """What came of a attempt: trials to record, and attempts to try again.
+        """The outcome of an attempt: trials to record, and attempts to try again.
 
         Raises:
             ZoneSearchError: what the objective raised for a person to mend.
@@ -206,7 +206,7 @@ class Processes:
             self._pools.pop(worker).shutdown(wait=True, kill_workers=True)
             again = attempt.after_death()
             error = self._last_words(worker) + _DIED.format(n=attempt.n_deaths + 1, how=_how_it_died(death))
-        except Exception as problem:  # the trials could not be brought back: a result that cannot be pickled
+        except Exception as problem:  # the trials could not be returned: a result that cannot be pickled
             again, error = [], f"the trials could not be returned from the worker process: {problem}"
         if again:
             return [], again
@@ -218,12 +218,12 @@ class Processes:
         return float(_SHARE.unpack_from(self._shares, worker * _SHARE.size)[0])
 
     def _is_late(self, worker: int) -> bool:
-        """Whether the time of what this worker trains is up."""
+        """Whether the worker's job is over its time limit."""
         end = float(_SHARE.unpack_from(self._shares, worker * _SHARE.size)[1])
-        return 0 < end < time.monotonic()  # the clock of the whole machine, not of one process
+        return 0 < end < time.monotonic()  # a clock of the whole machine, not of one process
 
     def _send(self, objective: Objective | bytes) -> Path:
-        """The file from which the workers read the objective; written once per objective."""
+        """The file from which workers read the objective; written once per objective."""
         if self._sent is None or self._sent[0] is not objective:
             if isinstance(objective, SharesData):
                 objective.share_data(self._data)
@@ -249,11 +249,11 @@ class Processes:
         )
 
     def _words(self, worker: int) -> Path:
-        """Where Python says in a worker that crashes where it was."""
+        """The file to which Python writes the traceback of a worker that crashes."""
         return Path(self._scratch.name) / f"crash-{worker}"
 
     def _last_words(self, worker: int) -> str:
-        """What a worker said before it died, indented, with a newline; empty when it was killed from outside."""
+        """A dead worker's last output, indented, with a newline; empty if it was killed from outside."""
         try:
             text = self._words(worker).read_text(errors="replace")
             os.truncate(self._words(worker), 0)
@@ -283,7 +283,7 @@ class Processes:
 
 
 def _how_it_died(death: BrokenProcessPool) -> str:
-    """The signal or the exit status, where loky knows it."""
+    """The signal or the exit status, if loky knows it."""
     found = re.search(r"exit codes of the workers are \{(.+?)\((-?\d+)\)", str(death))
     if found is None:
         return ""
@@ -292,10 +292,10 @@ def _how_it_died(death: BrokenProcessPool) -> str:
 
 
 def _settle(pool: ProcessPoolExecutor, within_s: float = 5.0) -> None:
-    """Return when ``pool`` has taken up all it was given, even by a call that Ctrl-C cut short.
+    """Wait until ``pool`` has started everything that was submitted, even by a call that Ctrl-C interrupted.
 
-    Its manager thread prints a traceback when the pool is ended between the submission of a attempt and its start. Jobs
-    are taken up in order, so one more attempt that has begun says that those before it have.
+    Its manager thread prints a traceback if the pool is shut down between the submission of an attempt and its start.
+    Jobs start in order, so once one more attempt has started, all earlier ones have.
     """
     try:
         last = pool.submit(os.getpid)
@@ -307,12 +307,15 @@ def _settle(pool: ProcessPoolExecutor, within_s: float = 5.0) -> None:
 
 
 def _start_method() -> str:
-    """How this process starts others, or would: asking Python for it outright would decide it."""
+    """How this process starts, or would start, others, found without fixing the start method as Python's own getter
+    would.
+    """
     return multiprocessing.get_start_method(allow_none=True) or multiprocessing.get_all_start_methods()[0]
 
 
 def pickled(objective: Objective) -> bytes:
-    """``objective`` as bytes that another process can make it from; functions without a module travel by value.
+    """``objective`` as bytes from which another process can recreate it; functions without a module are pickled by
+    value.
 
     Raises:
         ObjectiveError: it holds something that cannot be sent.
@@ -336,9 +339,9 @@ _loaded: tuple[Path, Objective] | None = None
 
 def _enter_worker(parent: int, shares: str, words: str, start_method: str) -> None:
     global _shares, _words
-    # A loky process would start others as loky does, which takes what only loky gives: so a DataLoader could not.
+    # A loky process would start others through loky, which a DataLoader cannot use.
     multiprocessing.set_start_method(start_method, force=True)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides what it means
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent handles it
     _shares = os.open(shares, os.O_WRONLY)
     _words = open(words, "a")  # noqa: SIM115
     faulthandler.enable(_words)
@@ -346,7 +349,7 @@ def _enter_worker(parent: int, shares: str, words: str, start_method: str) -> No
 
 
 def _end_with(parent: int) -> None:
-    """End this process soon after its parent, which may have been killed without saying so."""
+    """Exit soon after the parent process, which may have been killed without notice."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)

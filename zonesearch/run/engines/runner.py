@@ -1,4 +1,4 @@
-"""Engines by name: those that ship, and plug-ins of the group ``zonesearch.engines``."""
+"""Engines by name: built-in ones, and plug-ins of the group ``zonesearch.engines``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ENGINES = {
     "local": "zonesearch.run.engines.local:open_local",
     "dask": "zonesearch.run.engines.dask_engine:open_dask",
 }
-"""What opens each engine that ships: a function of (address, options), as a plug-in's is."""
+"""The function of (address, options) that opens each built-in engine, as for a plug-in."""
 
 _FACE = ("n_workers", "run", "__enter__", "__exit__")
 
@@ -34,20 +34,20 @@ def open_engine(
     """The engine that ``where`` names; enter it with ``with``.
 
     Args:
-        where: ``local``; ``dask://HOST:PORT``, a scheduler that runs; ``dask://local``, a cluster of ``workers``
+        where: ``local``; ``dask://HOST:PORT``, a running scheduler; ``dask://local``, a cluster of ``workers``
             processes started for this run; or ``NAME`` or ``NAME://ADDRESS`` of a plug-in.
-        workers: how many processes on this machine; with 1 everything runs in the calling process, unless there is a
+        workers: number of processes on this machine; with 1, everything runs in the calling process unless there is a
             ``timeout``.
-        threads: how many threads each of them uses for its numerical work.
+        threads: number of threads that each process uses for numerical work.
         gpus: CUDA devices (as in ``CUDA_VISIBLE_DEVICES``) that the processes of this machine take turns in; empty
             leaves the choice to the objective.
-        provenance: what is recorded with each trial beside the machine: the shard, ...
-        timeout: the longest a training may take, in seconds; what takes longer is ended with its process, and comes
-            back as a failed trial. A job of k trainings has k times as long.
+        provenance: recorded with each trial in addition to the machine: the shard, ...
+        timeout: the longest a training may take, in seconds; one that takes longer is killed with its process and
+            returned as a failed trial. A job of k trainings has k times the limit.
         apart: train in a process of its own even with one worker.
 
     Raises:
-        StudyError: no such engine, one that cannot do what is asked, or a limit that is none.
+        StudyError: there is no such engine, it does not support an option, or the limit is invalid.
         StoreError: the scheduler cannot be reached.
     """
     if workers < 1 or threads < 1:

@@ -1,7 +1,7 @@
-"""Folders for what processes hand one another: gone with the engine, or, after ``kill -9``, with the next one.
+"""Folders for data that processes exchange: deleted with the engine, or, after ``kill -9``, by the next one.
 
-Whoever owns such a folder holds a lock on a file in it, which the kernel lets go of however the process ends. A folder
-whose lock can be had belongs to nobody any more.
+The owner of such a folder holds a lock on a file in it, which the kernel releases however the process ends. A folder
+whose lock is free has been abandoned.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _ALIVE = "alive"
 
 
 def mark_alive(folder: Path) -> IO[bytes]:
-    """Hold ``folder`` until the file that is returned is closed, or the process ends."""
+    """Hold ``folder`` until the returned file is closed or the process ends."""
     path = folder / f"{_ALIVE}.new"
     file = path.open("wb")
-    with contextlib.suppress(OSError):  # a file system without locks: then the folder is never thought abandoned
+    with contextlib.suppress(OSError):  # a file system without locks: the folder never counts as abandoned
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.rename(folder / _ALIVE)  # from here on others may ask whether it is held
+        path.rename(folder / _ALIVE)  # from here on others may check whether it is held
     return file
 
 

@@ -1,9 +1,9 @@
-"""One job, trained to the end whatever happens: the part of an engine that runs on the worker.
+"""The part of an engine that runs on the worker: train one job to the end, whatever happens.
 
-A training that fails is a result. An exception that escapes the objective costs a second try, one training at a time
-so that one bad training does not take its job with it; after that it is recorded as failed with its traceback.
-Only errors that a person has to mend (``ZoneSearchError``: data that is not there, a function that returns a word)
-go through, because the next thousand trainings would meet them too.
+A failed training is a result. After an exception from the objective, the job is tried again, one training at a time so
+that one bad training does not fail its whole job; if it fails again, it is recorded with its traceback. Only errors
+that the user must fix (``ZoneSearchError``: missing data, a function that returns a string) propagate, since the next
+thousand trainings would meet them too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from zonesearch.run.storage.provenance import machine
 __all__ = ["failed", "train_job"]
 
 _LONGEST_LINE, _MOST_LINES = 1_000, 200
-"""Characters of a line and lines of an error that are recorded."""
+"""The most characters of a line, and lines of an error, that are recorded."""
 
 
 def train_job(
@@ -35,14 +35,14 @@ def train_job(
     """Exactly one trial for each training of ``job``, as they finish.
 
     Args:
-        objective: what trains.
-        job: what is trained.
-        report: called with the share that is done, 0 to 1.
-        provenance: what the engine knows about where this runs; the machine and the start are added.
-        on_try: called before each try with the number of trainings in it, for whoever limits its time.
+        objective: to train.
+        job: the trainings.
+        report: called with the completed fraction, 0 to 1.
+        provenance: what the engine knows about where this runs; machine and start time are added.
+        on_try: called before each try with its number of trainings, for time limits.
 
     Raises:
-        ZoneSearchError: the objective cannot be trained as asked; nothing to be recorded.
+        ZoneSearchError: the objective cannot be trained; there is nothing to record.
     """
     where = {**machine(), **(provenance or {}), "started": datetime.now(UTC).isoformat(timespec="milliseconds")}
     missing = {training.identity: training for training in job.trainings}
@@ -71,14 +71,15 @@ def train_job(
 
 
 def failed(training: Training, error: str, provenance: Mapping[str, Any], seconds: float = 0.0) -> Trial:
-    """The trial of a training that brought nothing but an error, after so many seconds."""
+    """The trial of a training that ended with an error after this many seconds."""
     return Trial(training, "failed", error=shortened(error), seconds=seconds, provenance=dict(provenance))
 
 
 def shortened(error: str) -> str:
-    """``error`` as far as anybody reads it: a message may hold a whole tensor, a traceback a thousand calls.
+    """``error``, cut to a readable length: a message may hold a whole tensor, a traceback a thousand calls.
 
-    Long lines lose their middle, then the text the lines in its middle; how it begins and ends says most.
+    Long lines lose their middle, then the text loses its middle lines, since beginning and end are the most
+    informative.
     """
     if len(error) <= _LONGEST_LINE:
         return error
@@ -94,7 +95,7 @@ def shortened(error: str) -> str:
 
 
 def _asked_for(objective: Objective, job: Job, report: Report, missing: dict[Any, Training]) -> Iterator[Trial]:
-    """What the objective yields, each training once; takes it out of ``missing``."""
+    """The trials that the objective yields, each training once; removes it from ``missing``."""
     for trial in objective.train(job, report):
         if missing.pop(trial.training.identity, None) is not None:
             yield trial

@@ -1,1 +1,1 @@
-"""Runs in the trackers that people have: MLflow, TensorBoard."""
+"""Export of runs to experiment trackers: MLflow and TensorBoard."""

@@ -1,4 +1,7 @@
-"""A run handed to an experiment tracker. As with every view, the trials stay the truth and the tracker is topped up."""
+"""Export a run to an experiment tracker.
+
+As with every view, the trials are authoritative and the tracker is topped up.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,12 @@ __all__ = ["Exported", "export_to_mlflow", "export_to_tensorboard"]
 
 @dataclass(frozen=True)
 class Exported:
-    """What an export did.
+    """The outcome of an export.
 
     Args:
-        place: where the study is shown there: a folder, or the id of the parent run.
-        n_new: trainings that were added, or that went on since.
-        n_trainings: all of the run.
+        place: where the study is shown: a folder, or the id of the parent run.
+        n_new: trainings that were added or extended.
+        n_trainings: all trainings of the run.
     """
 
     place: str
@@ -31,7 +34,7 @@ class Exported:
 
 
 def export_to_mlflow(run: str | Path, uri: str, *, experiment: str | None = None) -> Exported:
-    """Add to MLflow what it does not show of the run in the folder ``run`` yet.
+    """Add to MLflow whatever is new in the run folder ``run``.
 
     Args:
         run: a run folder, finished or not.
@@ -39,7 +42,7 @@ def export_to_mlflow(run: str | Path, uri: str, *, experiment: str | None = None
         experiment: by default the study's name.
 
     Raises:
-        StoreError: the run cannot be read, MLflow is not installed or does not answer.
+        StoreError: the run cannot be read, or MLflow is not installed or does not respond.
     """
     from zonesearch.run.export.mlflow import MlflowTracking
 
@@ -50,10 +53,10 @@ def export_to_mlflow(run: str | Path, uri: str, *, experiment: str | None = None
 
 
 def export_to_tensorboard(run: str | Path, folder: str | Path) -> Exported:
-    """Add to TensorBoard's ``folder`` what it does not have of the run in the folder ``run`` yet.
+    """Add to TensorBoard's ``folder`` whatever is new in the run folder ``run``.
 
     Raises:
-        StoreError: the run cannot be read, tensorboard is not installed or the folder cannot be written.
+        StoreError: the run cannot be read, tensorboard is not installed, or the folder cannot be written.
     """
     from zonesearch.run.export.tensorboard import TensorBoardFolder
 

@@ -1,8 +1,8 @@
-"""A run in MLflow: a parent run for the study, under it one run for each training, with parameters, curves and values.
+"""A run in MLflow: a parent run for the study with one child run per training, with parameters, curves and values.
 
-What is there already is asked of MLflow itself: children are found by the tag that holds their key, and one that says
-how many of its epochs are told. A child is marked as finished last, so one that a killed export left half-told is
-removed and told anew.
+MLflow itself is queried for what is already there: children are found by a tag with their key, and another tag holds
+the number of exported epochs. A child is marked as finished last, so one that a killed export left incomplete is
+removed and exported again.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ __all__ = ["MlflowTracking"]
 
 _PARENT = "mlflow.parentRunId"
 _STUDY, _KEY, _EPOCHS = "zonesearch.study", "zonesearch.key", "zonesearch.epochs"
-_KIND = {"mlflow.experimentKind": "custom_model_development"}  # its page shows runs rather than traces
-_METRICS_AT_ONCE = 1000  # what one request may hold
+_KIND = {"mlflow.experimentKind": "custom_model_development"}  # makes the page show runs rather than traces
+_METRICS_AT_ONCE = 1000  # the most in one request
 _PAGE = 1000
 
 
@@ -34,17 +34,17 @@ class MlflowTracking:
     """An MLflow tracking server or store.
 
     Args:
-        uri: ``http://HOST:PORT``, ``sqlite:///FILE``, or whatever else MLflow takes.
+        uri: ``http://HOST:PORT``, ``sqlite:///FILE``, or anything else that MLflow accepts.
 
     Raises:
-        StoreError: MLflow is not installed, or the URI makes no sense.
+        StoreError: MLflow is not installed, or the URI is invalid.
     """
 
     def __init__(self, uri: str) -> None:
-        # a server that is away is said after seconds; whoever sets one of these wants otherwise
+        # report an unreachable server within seconds, unless the user has set these
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
-        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines for each training
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines per training
         try:
             from mlflow import entities
             from mlflow.exceptions import MlflowException
@@ -57,7 +57,7 @@ class MlflowTracking:
             self._client = MlflowClient(tracking_uri=uri)
 
     def write(self, results: SearchResults, trainings: Iterable[Tracked], experiment: str | None = None) -> int:
-        """Add what the server does not have yet; the number of trainings that were added or went on.
+        """Add whatever is new; returns the number of trainings that were added or extended.
 
         Args:
             results: the run as it stands.
@@ -65,7 +65,7 @@ class MlflowTracking:
             experiment: the name of the MLflow experiment; by default the study's.
 
         Raises:
-            StoreError: the server does not answer. What was added before stays; the same call goes on later.
+            StoreError: the server does not respond. What was added before stays, and the same call continues later.
         """
         with self._errors():
             place = self._experiment(experiment or results.name)
@@ -95,7 +95,9 @@ class MlflowTracking:
         return str(run.info.run_id)
 
     def _children(self, place: str, parent: str, told: Mapping[str, Tracked]) -> dict[str, tuple[str, int]]:
-        """By key the run and its epochs; what was half-told is removed, and what failed and was complete since."""
+        """By key, the run and its epochs; removes incomplete exports, and failed trainings that have been completed
+        since.
+        """
         known: dict[str, tuple[str, int]] = {}
         for run in self._search(place, f"tags.`{_PARENT}` = '{parent}'"):
             tags = run.data.tags
@@ -133,7 +135,7 @@ class MlflowTracking:
         return True
 
     def _study(self, parent: str, results: SearchResults) -> None:
-        """How the study stands now, where that is not what stands there."""
+        """Update what is stored about the study, if it has changed."""
         facts, values = study_facts(results), study_values(results)
         note = f"{facts['verdict']}\n\n{facts['notes']}".strip()
         run = self._client.get_run(parent)
@@ -181,7 +183,7 @@ class MlflowTracking:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """Whatever MLflow raises as a StoreError, without its own log of retries."""
+        """Turn MLflow's exceptions into a StoreError, without its log of retries."""
         quiet = logging.getLogger("urllib3.connectionpool")
         before, quiet.level = quiet.level, logging.ERROR
         try:
@@ -199,5 +201,5 @@ class MlflowTracking:
 
 
 def _name(name: str) -> str:
-    """``name`` with those characters alone that MLflow allows."""
+    """``name``, with characters that MLflow does not allow replaced."""
     return re.sub(r"[^\w.\- /]", "_", name)

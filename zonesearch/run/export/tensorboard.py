@@ -1,11 +1,11 @@
-"""A run as TensorBoard shows it: a folder for the study, in it one for each training, with curves and hyperparameters.
+"""A run in TensorBoard: a folder for the study with one folder per training, with curves and hyperparameters.
 
     <folder>/<study>-<fingerprint>/           sentences about the study, its best values, the table of hyperparameters
     <folder>/<study>-<fingerprint>/<key>/     one training
 
-Event files are written whole under another name and then renamed, and their names say how far a training was told
-(``.zonesearch-40`` after 40 epochs; ``-incomplete`` where it failed or diverged). So what is there is known from the
-names alone, a writer that was killed leaves nothing half-told, and no file is ever rewritten.
+Event files are written under a temporary name and renamed, and their names say how many epochs were exported
+(``.zonesearch-40`` after 40 epochs; ``-incomplete`` for a failed or diverged training). So the names alone tell what is
+there, a killed writer leaves nothing incomplete, and no file is ever rewritten.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class TensorBoardFolder:
     """A folder that TensorBoard reads.
 
     Args:
-        folder: made when it is not there yet.
+        folder: created if missing.
 
     Raises:
         StoreError: tensorboard is not installed.
@@ -53,7 +53,7 @@ class TensorBoardFolder:
         self.study_folder = folder
 
     def write(self, results: SearchResults, trainings: Iterable[Tracked], now: float) -> int:
-        """Add what the folder does not have yet; the number of trainings that were added or went on.
+        """Add whatever is new; returns the number of trainings that were added or extended.
 
         Raises:
             StoreError: it cannot be written.
@@ -103,7 +103,7 @@ class TensorBoardFolder:
         self._file(self.study_folder, now, ending, events)
 
     def _experiment(self, results: SearchResults, told: list[Tracked]) -> Any:
-        """The columns of the table of hyperparameters, and the metric beside them."""
+        """The columns of the hyperparameter table, and the metric."""
         infos = []
         for name in dict.fromkeys(name for training in told for name in training.params):
             values = [training.params[name] for training in told if name in training.params]
@@ -127,7 +127,7 @@ class TensorBoardFolder:
         return self._plugin("SESSION_START_INFO_TAG", session_start_info=started)
 
     def _plugin(self, tag: str, **content: Any) -> Any:
-        """A message to TensorBoard's page of hyperparameters."""
+        """A message for TensorBoard's hyperparameter page."""
         data = self._plugin_data.HParamsPluginData(version=self._hparams.PLUGIN_DATA_VERSION, **content)
         metadata = self._hparams.create_summary_metadata(data)
         value = self._summary.Value(
@@ -169,11 +169,11 @@ class TensorBoardFolder:
 
 
 def _epochs_told(folder: Path) -> int:
-    """How far the training in ``folder`` has been told when it was complete; 0 for not at all."""
+    """The number of exported epochs of the training in ``folder``, if it was complete; otherwise 0."""
     found = (re.search(r"\.zonesearch-(\d+)$", file.name) for file in folder.glob("events.*"))
     return max((int(match[1]) for match in found if match), default=0)
 
 
 def _text(value: Any) -> str:
-    """A value that is no number, in words: a list as its items."""
+    """A non-numeric value as text: a list as its items."""
     return value if isinstance(value, str) else json.dumps(value)

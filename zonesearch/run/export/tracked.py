@@ -1,7 +1,7 @@
-"""What an experiment tracker is told of a training, the same whichever tracker it is: plain data, nothing written.
+"""What is exported of a training, for any tracker, as plain data.
 
-A training is known to a tracker by its key, and how far it got there by its epochs: a training that went on since is
-told from where the tracker's curves end.
+A tracker identifies a training by its key, and its progress by its epochs: a training that was continued is exported
+from where the tracker's curves end.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ class Tracked:
     """One training as a tracker shows it.
 
     Args:
-        key: of the training; ``name`` is short and says the parameters.
-        epochs: how far it was trained.
+        key: of the training; ``name`` is a short form of its parameters.
+        epochs: number of epochs trained.
         complete: whether it has a value.
         params: the parameters and the seed.
-        curves: by quantity one value an epoch, from epoch 1 on.
-        values: at its end: the metric first, then what else was measured.
-        facts: words about it: state, stage, zone, error, where it ran.
-        started: seconds since 1970; the time of export where nobody noted it.
+        curves: by quantity, one value per epoch, from epoch 1 on.
+        values: at its end: the metric first, then everything else that was measured.
+        facts: as text: state, stage, zone, error, where it ran.
+        started: seconds since 1970; the time of the export if it was not recorded.
         seconds: its duration.
     """
 
@@ -49,9 +49,9 @@ def tracked(trial: Trial, described: Mapping[str, Any], now: float) -> Tracked:
     """``trial`` for a tracker.
 
     Args:
-        trial: what came back.
+        trial: the trial.
         described: its stage and zone.
-        now: seconds since 1970, for trials that do not say when they began.
+        now: seconds since 1970, for trials without a start time.
     """
     metric = trial.metric.name
     values = {metric: trial.accuracy, f"test_{metric}": trial.test_accuracy, "seconds": trial.seconds}
@@ -81,7 +81,7 @@ def tracked(trial: Trial, described: Mapping[str, Any], now: float) -> Tracked:
 
 
 def study_facts(results: SearchResults) -> dict[str, str]:
-    """What a tracker is told of a study, as words: how it stands, what it looks for, notes."""
+    """What is exported of a study as text: its state, its search space and stages, notes."""
     sentence = results.verdict.sentence if results.verdict else f"{len(results.trials)} trainings, no verdict yet."
     return {
         "verdict": sentence,
@@ -94,7 +94,7 @@ def study_facts(results: SearchResults) -> dict[str, str]:
 
 
 def study_values(results: SearchResults) -> dict[str, float]:
-    """What a tracker is told of a study, as numbers: the best value, how many trainings, what the verdict measured."""
+    """What is exported of a study as numbers: the best value, the number of trainings, the verdict's measurements."""
     values = {"trainings": float(len(results.trials)), "zones": float(len(results.zones))}
     known = [trial.accuracy for trial in results.trials if trial.accuracy is not None]
     if known:
@@ -113,7 +113,7 @@ def _is_number(value: object) -> bool:
 
 
 def _quantity(name: str, metric: str) -> str:
-    """The curve that decides bears the metric's name."""
+    """The name of a curve; the searched one is named after the metric."""
     return name.replace("accuracy", metric) if name == "validation_accuracy" else name
 
 

@@ -1,7 +1,7 @@
-"""Files that others may have made: opened only when they are plain files, and read only as far as makes sense.
+"""Files that others may have created: opened only if they are regular files, and read only up to a sensible size.
 
-A pipe in place of a file of trials would keep a reader waiting for ever, a device or a file of a terabyte would fill
-the memory; a link in place of a file to be written would overwrite what it points to.
+A pipe in place of a trials file would block a reader forever, a device or a terabyte file would fill the memory, and a
+link in place of an output file would overwrite its target.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from zonesearch.errors import StoreError
 __all__ = ["LONGEST_LINE", "LONGEST_META", "open_regular", "read_meta", "refuse_link", "refuse_special"]
 
 LONGEST_LINE = 2**26
-"""Bytes; anything longer is not a record and is not held in memory."""
+"""Bytes; anything longer is not a record and is not read into memory."""
 
 LONGEST_META = 2**26
-"""Bytes of a run.json or a study file."""
+"""The most bytes of a run.json or a study file."""
 
 
 def open_regular(path: Path) -> IO[bytes]:
-    """``path``, opened to be read.
+    """Open ``path`` for reading.
 
     Raises:
         OSError: it cannot be opened.
@@ -37,7 +37,7 @@ def open_regular(path: Path) -> IO[bytes]:
 
 
 def read_meta(path: Path) -> bytes:
-    """All of a small file; raises as :func:`open_regular` does, and a StoreError when it is not small."""
+    """The content of a small file; raises like :func:`open_regular`, and a StoreError if it is not small."""
     with open_regular(path) as file:
         data = file.read(LONGEST_META + 1)
     if len(data) > LONGEST_META:
@@ -48,14 +48,14 @@ def read_meta(path: Path) -> bytes:
 
 
 def refuse_special(path: Path) -> None:
-    """Raise a StoreError when others read and write ``path`` as a file and a link, a pipe or a device stands there."""
+    """Raise a StoreError if ``path``, a file that others read and write, is a link, a pipe or a device."""
     refuse_link(path)
     if path.exists() and not path.is_file():
         raise StoreError(f"{path} is not a regular file and cannot be used: remove it, or put the file back")
 
 
 def refuse_link(path: Path) -> None:
-    """Raise a StoreError when something is to be written to ``path`` and it is a link to somewhere else."""
+    """Raise a StoreError if the output path ``path`` is a link."""
     if path.is_symlink():
         raise StoreError(
             f"{path} is a link to {os.readlink(path)}, and nothing is written outside a run folder: remove the link"

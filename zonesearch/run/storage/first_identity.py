@@ -1,8 +1,8 @@
-"""Identities as version 0.1.0 wrote them: every setting with its default written out, and one number for all the code.
+"""Identities as version 0.1.0 wrote them: all settings including defaults, and one version number for all code.
 
-Since then only what differs from a default is described, so that a new option changes no identity. To compare the two,
-and to name in a refusal the default that a key had or has, the settings of then are filled in. Nothing is ever added
-here: an option that came later was described by no old run.
+Since then, only what differs from a default is described, so that a new option changes no identity. To compare the two,
+and to name defaults in a refusal, the settings of that version are filled in. Nothing is ever added here: no old run
+described an option that came later.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 __all__ = ["FORMAT", "comparable"]
 
 FORMAT = 2
-"""The format of identities since; those of version 0.1.0 name none."""
+"""The format of identities since then; those of version 0.1.0 have none."""
 
-_CODE = 4  # the version of the training code in 0.1.0; what changed since is described feature by feature
+_CODE = 4  # the version of the training code in 0.1.0; later changes are described per feature
 
 _TABLES: dict[str, dict[str, Any]] = {
     "data": {
@@ -106,9 +106,9 @@ _EVOLUTION: dict[str, dict[str, Any]] = {
 
 
 def comparable(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Two identities so that they are equal when they are the same experiment.
+    """Two identities in a form in which they are equal if they are the same experiment.
 
-    The user's modules beside the one that was named stand in no identity of 0.1.0, so an old run is not asked for them.
+    Identities of 0.1.0 do not include the user's imported modules, so these are not compared with an old run.
     """
     pair = _filled(a), _filled(b)
     if "format" not in a or "format" not in b:
@@ -140,7 +140,7 @@ def _filled(identity: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _techniques(tables: Mapping[str, Any]) -> dict[str, Any]:
-    """The techniques among ``tables``, their defaults filled in."""
+    """The techniques among ``tables``, with defaults filled in."""
     found = {name: {**defaults, **tables[name]} for name, defaults in _TECHNIQUES.items() if name in tables}
     if "evolution" in tables:
         kind = tables["evolution"].get("kind", "random_gradients")

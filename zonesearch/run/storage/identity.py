@@ -1,8 +1,8 @@
-"""What makes trials comparable: the identity of a study, its fingerprint, and how two of them differ.
+"""What makes trials comparable: the identity of a study, its fingerprint, and the differences between two of them.
 
-The identity is plain JSON: whatever changes a result apart from parameters and seed. Its hash, the fingerprint,
-stands in every record, so that trials of different experiments are never mixed; the identity itself is kept beside
-them, so that a refusal can name the difference instead of two hashes.
+The identity is plain JSON: everything that affects a result apart from parameters and seed. Its hash, the fingerprint,
+is in every record, so that trials of different experiments are never mixed. The identity itself is stored too, so that
+a refusal can name the difference instead of two hashes.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _SAID = {
     **dict.fromkeys(("metric.name", "training.metric"), "the metric"),
     **dict.fromkeys(("metric.direction", "training.direction"), "the direction of the metric"),
 }
-"""What keys of an identity mean that no study file has, or that it may have in one place or another."""
+"""Names for keys of an identity that a study file does not have, or may have in several places."""
 
 
 def plain_identity(identity: Mapping[str, Any]) -> dict[str, Any]:
-    """``identity`` as it comes back from a file: tuples as lists, names as text.
+    """``identity`` as it is read back from a file: tuples as lists, keys as strings.
 
     Raises:
-        TypeError, ValueError: for values that JSON does not have.
+        TypeError, ValueError: a value cannot be represented in JSON.
     """
     plain: dict[str, Any] = json.loads(json.dumps(identity, allow_nan=False))
     return plain
@@ -47,7 +47,7 @@ def fingerprint(identity: Mapping[str, Any]) -> str:
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """What differs between two identities, one entry per key, in the order of the keys: ``[training] batch: 64 -> 32``.
 
-    Empty where they are one experiment, also where an older version wrote one of them in its own way.
+    Empty if they are the same experiment, even if an older version wrote one of them differently.
     """
     if plain_identity(old) == plain_identity(new):
         return []
@@ -60,7 +60,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def _in_study_file(key: str) -> str:
-    """A key of an identity as a study file says it; unchanged where no file does."""
+    """A key of an identity in the notation of study files; unchanged if no study file has it."""
     whole, (objective, _, rest) = key, key.partition(".")
     table, dot, key = rest.partition(".")
     if objective != "objective":
@@ -79,7 +79,7 @@ def _in_study_file(key: str) -> str:
 
 
 def _kind_and_value(value: object) -> str | object:
-    """Told apart as JSON tells apart, but for whole floats: True is not 1, and 1.0 is 1."""
+    """A form for comparison: True differs from 1, but 1.0 equals 1."""
     return json.dumps(value) if isinstance(value, bool) else value
 
 

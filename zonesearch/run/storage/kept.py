@@ -1,4 +1,4 @@
-"""A run that is kept in a storage of a plug-in: read and written as a run folder is."""
+"""A run in a plug-in's storage, which is read and written like a run folder."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ __all__ = ["Kept"]
 
 @dataclass
 class Kept:
-    """The trials of a run in a storage; made by :meth:`create_or_open` (to write) or :meth:`open` (to read).
+    """The trials of a run in a storage; created by :meth:`create_or_open` (for writing) or :meth:`open` (for reading).
 
     Args:
         place: the storage as the user names it, ``NAME://ADDRESS``.
         storage: keeps the lines.
         heading: what the run belongs to; a new one is written when the run is entered.
-        notes: what the user should know of it, in sentences.
+        notes: notes for the user, as sentences.
     """
 
     place: str
@@ -64,11 +64,11 @@ class Kept:
         fresh: bool = False,
         older: Sequence[Mapping[str, Any]] = (),
     ) -> Kept:
-        """The run at ``place`` for the study with this ``identity``; arguments as of ``RunFolder.create_or_open``.
+        """The run at ``place`` for the study with this ``identity``; arguments as for ``RunFolder.create_or_open``.
 
         Raises:
             StudyError: it belongs to another experiment, or there is no such storage.
-            StoreError: it cannot be read, or ``fresh`` was asked, which moves folders.
+            StoreError: it cannot be read, or ``fresh`` is set, which only works for folders.
         """
         if fresh:
             raise StoreError(f"--fresh moves a run folder aside, and {place} is a storage: name another address")
@@ -86,11 +86,11 @@ class Kept:
 
     @classmethod
     def open(cls, place: str) -> Kept:
-        """The run at ``place``, to read from; nothing is written.
+        """The run at ``place``, for reading; nothing is written.
 
         Raises:
             StudyError: there is no such storage.
-            StoreError: it cannot be read, or nothing is kept there.
+            StoreError: it cannot be read, or there is no run.
         """
         storage = open_storage(place)
         heading = _last_heading(place, storage)
@@ -100,7 +100,7 @@ class Kept:
 
     @property
     def path(self) -> Path | None:
-        """None: it is not a folder."""
+        """None, since it is not a folder."""
         return None
 
     @property
@@ -115,12 +115,12 @@ class Kept:
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """All that makes trials comparable."""
+        """Everything that makes trials comparable."""
         return self.heading.identity
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """What the run looked for when it was last written."""
+        """The settings of the search when the run was last written."""
         return self.heading.settings
 
     @property
@@ -135,7 +135,7 @@ class Kept:
 
     @property
     def deals(self) -> tuple[Deal, ...]:
-        """What was dealt to shards."""
+        """Assignments of trainings to shards."""
         return tuple(self._deals)
 
     def load(self) -> Loaded:
@@ -167,7 +167,7 @@ class Kept:
         """Record ``trials``.
 
         Raises:
-            StoreError: the storage does not take them; all trials that are known are in a rescue file.
+            StoreError: the storage does not accept them; all known trials are in a rescue file.
         """
         trials = list(trials)
         lines = [trial_line(trial, self.study) for trial in trials]
@@ -179,11 +179,13 @@ class Kept:
             beside = Path.cwd() / self.name
             raise rescue([*self._trials.records(), *trials], self.heading, beside, str(error)) from error
         looks = looks_at_length(self.identity)
-        back = [sound_trial(record, looks) for line in lines if (record := parse(line))]  # as any other reads it
+        back = [
+            sound_trial(record, looks) for line in lines if (record := parse(line))
+        ]  # as any other process reads it
         self._trials = self._trials.added(trial for trial in back if trial is not None)
 
     def note_deal(self, deal: Deal) -> None:
-        """Write down what was dealt to the shards in the round under way, once; raises as :meth:`append` does."""
+        """Record the assignment to shards in the current round, once; raises like :meth:`append`."""
         if deal not in self._deals:
             self._append([heading_line(self.heading, deal.describe())])
             self._deals[deal] = None
@@ -191,7 +193,7 @@ class Kept:
     def wait_for(
         self, trainings: Sequence[Training], *, look_s: float = 1.0, on_look: Callable[[int], None] | None = None
     ) -> Trials:
-        """Look again and again until others have recorded all of ``trainings``; raises as :meth:`load` does."""
+        """Poll until others have recorded all of ``trainings``; raises like :meth:`load`."""
         while True:
             missing = self.load().trials.missing(trainings)
             if on_look is not None:
@@ -218,14 +220,14 @@ class Kept:
 
 
 def _records(place: str, storage: Storage) -> Iterator[Line | None]:
-    """Each line as a record; None for one that is damaged."""
+    """Each line as a record; None for a damaged one."""
     with _plug_in_errors(f"the storage {place} cannot be read"):
         for line in storage.lines():
             yield parse(bytes(line))
 
 
 def _last_heading(place: str, storage: Storage) -> Heading | None:
-    """What the run was last written for; None for an empty storage."""
+    """The last heading; None for an empty storage."""
     found = None
     for record in _records(place, storage):
         if record is not None and "deal" not in record:
@@ -235,7 +237,7 @@ def _last_heading(place: str, storage: Storage) -> Heading | None:
 
 @contextmanager
 def _plug_in_errors(what: str) -> Iterator[None]:
-    """Turn whatever a storage raises into a StoreError that begins with ``what``."""
+    """Turn any exception of a storage into a StoreError that begins with ``what``."""
     try:
         yield
     except ZoneSearchError:

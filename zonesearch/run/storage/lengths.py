@@ -1,8 +1,7 @@
-"""Which records of a version that did not say so have their length as a part of what they are.
+"""Which records of an old version depend on the length of the training without saying so.
 
-Version 0.1.0 recorded a training under a schedule that depends on its whole length like any other, and read its
-beginning as a shorter training. What it wrote tells enough: the schedule stands in the params or in the identity of
-the study.
+Version 0.1.0 recorded a training whose schedule depends on its whole length like any other, and read its beginning as a
+shorter training. Its records contain enough information: the schedule is in the params or in the identity of the study.
 """
 
 from __future__ import annotations
@@ -15,15 +14,16 @@ from typing import Any
 __all__ = ["Looks", "looks_at_length"]
 
 Looks = Callable[[Mapping[str, Any]], bool]
-"""Whether a training with these params looks at its length."""
+"""Whether a training with these params depends on its length."""
 
 _ALWAYS = frozenset({"onecycle", "snapshot"})
 _UNLESS_GIVEN = {"linear": 0, "exponential": 0, "cosine": 0, "swa": 1, "fge": 1}
-"""Schedules that stretch over the training unless they are given a ``length``, with its place among the arguments."""
+"""Schedules that stretch over the training unless they are given a ``length``, with its position among the arguments.
+"""
 
 
 def looks_at_length(identity: Mapping[str, Any]) -> Looks | None:
-    """The rule for the records of a study with this ``identity``; None where no training looks at its length."""
+    """The rule for records of a study with this ``identity``; None if no training depends on its length."""
     objective = identity.get("objective")
     if not isinstance(objective, Mapping) or objective.get("objective") != "pytorch":
         return None

@@ -1,7 +1,7 @@
-"""A lock that dies with its process.
+"""A lock that is released when its process dies.
 
-``flock`` belongs to the open file, so the kernel lets go of it however the process ends, ``kill -9`` and power loss
-included; there is no stale lock to clean up. The text in the file only says who holds it, for the message.
+``flock`` belongs to the open file, so the kernel releases it however the process ends, including ``kill -9`` and power
+loss; there are no stale locks. The text in the file only says who holds it, for messages.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from zonesearch.errors import StoreError
 __all__ = ["Lock"]
 
 _PATIENCE_S = 0.5
-"""A process that was killed holds its locks until the kernel has taken it down."""
+"""A killed process holds its locks until the kernel has torn it down."""
 
 _HELD: WeakSet[Lock] = WeakSet()
 
 
 class Lock:
-    """Held from the making of the object until :meth:`release` or the end of the process.
+    """Held from creation until :meth:`release` or the end of the process.
 
     Args:
-        path: the lock file; made when missing, never deleted (deleting it would let two processes hold two files).
+        path: the lock file; created if missing, never deleted (deletion would let two processes hold different files).
         what: what is locked, for the message: "run folder runs/digits".
-        mend: what the user can do about it, for the message.
-        shared: many may hold it in this way, none of them beside one that is not shared.
+        mend: what the user can do, for the message.
+        shared: whether several may hold it at once; a shared lock excludes an unshared one.
 
     Raises:
         StoreError: another process holds it, naming its process id and host; or the file cannot be opened.
@@ -59,7 +59,7 @@ class Lock:
                 f"{what} cannot be locked: {path}: {error.strerror}. Mount that file system with locks, or name a "
                 f"folder on another one"
             ) from error
-        with contextlib.suppress(OSError):  # a full disk must not keep one from reading; the lock itself is held
+        with contextlib.suppress(OSError):  # a full disk must not prevent reading; the lock itself is held
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0)
         _HELD.add(self)
@@ -92,7 +92,7 @@ class Lock:
             os.close(descriptor)
 
     def release(self) -> None:
-        """Let go; harmless when repeated."""
+        """Release the lock; harmless if repeated."""
         self._close()
 
     def __enter__(self) -> Lock:
@@ -103,7 +103,7 @@ class Lock:
 
 
 def _close_in_child() -> None:
-    """A forked child inherits the open file, and with it the lock, and may outlive this process."""
+    """Close the file in a forked child, which would inherit the lock and may outlive this process."""
     for lock in list(_HELD):
         lock.release()
 

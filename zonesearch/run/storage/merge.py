@@ -1,9 +1,8 @@
-"""Bring together what several machines have trained.
+"""Merge what several machines have trained.
 
-Merging is a set union of records: lines that are not there yet are copied as they are, byte for byte, into one new
-file that appears whole or not at all, and that begins with its heading, so that it can be merged on from wherever it
-is put. So merging twice changes nothing, and neither order nor grouping matters. Nothing is decided here: records of
-one training that contradict each other are all kept and reported.
+Merging is a set union of records: lines that are not there yet are copied byte for byte into one new file, which
+appears atomically and begins with its heading, so that it can be merged again from anywhere. Merging twice changes
+nothing, and neither order nor grouping matters. Contradictory records of one training are all kept and reported.
 """
 
 from __future__ import annotations
@@ -35,10 +34,10 @@ __all__ = ["Merged", "SourceCount", "merge"]
 
 @dataclass(frozen=True)
 class SourceCount:
-    """What one source brought.
+    """What one source contributed.
 
     Args:
-        place: the source as it was named.
+        place: the source, as named.
         n_records: intact records of trials in it; a training may have several, of different lengths, say.
         n_new: of those, records that neither the run folder nor an earlier source had.
         n_torn: lines that were cut or damaged and skipped.
@@ -56,14 +55,14 @@ class SourceCount:
 
 @dataclass(frozen=True)
 class Merged:
-    """What a merge did.
+    """The outcome of a merge.
 
     Args:
-        folder: the run folder, with the union in it.
-        sources: what each source brought, in the order they were named.
+        folder: the run folder with the union.
+        sources: the contribution of each source, in the given order.
         n_trainings: different trainings in the run folder now.
         conflicts: trainings whose records contradict each other, ordered by key.
-        notes: what else the user should know of the union, in sentences.
+        notes: further notes for the user, as sentences.
     """
 
     folder: RunFolder
@@ -82,17 +81,17 @@ class Merged:
 
 
 def merge(sources: Sequence[str | Path], into: Path) -> Merged:
-    """The union of ``sources`` and what is in ``into`` already, in the run folder ``into``.
+    """Merge ``sources`` into the run folder ``into``, in addition to what is already there.
 
     Args:
         sources: run folders, ``.jsonl`` files, archives, folders of these, or storages (``NAME://ADDRESS``); at least
             one.
-        into: the run folder; made when it is not there yet.
+        into: the run folder; created if missing.
 
     Raises:
         MergeError: the sources belong to different studies (says what differs), a newer version wrote one of them, or
-            one is nothing that can be merged. Then ``into`` is as it was.
-        StoreError: something cannot be read or written, or a run in ``into`` is alive.
+            one cannot be merged. ``into`` is then unchanged.
+        StoreError: something cannot be read or written, or a run is writing into ``into``.
     """
     if not sources:
         raise MergeError("name at least one run to merge: zonesearch merge RUN... --into RUN")
@@ -126,7 +125,7 @@ def merge(sources: Sequence[str | Path], into: Path) -> Merged:
 
 
 def _put_before(head: bytes, out: IO[bytes]) -> None:
-    """Put ``head`` at the beginning of the open file ``out``, which is its own copy meanwhile."""
+    """Insert ``head`` at the beginning of the open file ``out``."""
     out.seek(0)
     with tempfile.TemporaryFile(dir=Path(out.name).parent) as body:
         shutil.copyfileobj(out, body)
@@ -138,7 +137,7 @@ def _put_before(head: bytes, out: IO[bytes]) -> None:
 
 
 def _free_name(path: Path) -> Path:
-    """``path``, or with a number where a file of that name is there (whose lines were damaged since)."""
+    """``path``, with a number appended if that file exists (with lines that have been damaged since)."""
     n, free = 1, path
     while free.exists() or free.is_symlink():
         n += 1
@@ -147,12 +146,12 @@ def _free_name(path: Path) -> Path:
 
 
 def _timeless(heading: Heading) -> bytes:
-    """A heading as text, without the time at which its settings were first used."""
+    """A heading as bytes, without the time at which its settings were first used."""
     return heading_line(replace(heading, since=""))
 
 
 class _Union:
-    """The records seen so far, by the digest of their lines; of the trials themselves nothing is held in memory."""
+    """The records seen so far, by the digest of their lines; the trials themselves are not kept in memory."""
 
     def __init__(self) -> None:
         self.n_new = 0
@@ -162,15 +161,15 @@ class _Union:
         self._keys_of: dict[bytes, set[str]] = {}  # by heading, the trainings below it
         self._first: Heading | None = None
         self._accepted: set[Any] = set()
-        self._above = ""  # the study of the heading that was written last
-        self._study: str | None = None  # of records that came before any heading, and where they stand
+        self._above = ""  # the study of the last heading that was written
+        self._study: str | None = None  # of records that came before any heading, and their location
         self._nameless = ""
         self._digests: set[bytes] = set()
         self._digest_of_new = 0
 
     @property
     def digest_of_new(self) -> str:
-        """What was new, as a name: the same whatever the order it came in."""
+        """A digest of the new lines, independent of their order."""
         return f"{self._digest_of_new:032x}"[:12]
 
     def know(self, folder: RunFolder) -> None:
@@ -182,7 +181,7 @@ class _Union:
     def add(self, source: str | Path, out: IO[bytes] | None) -> SourceCount:
         """Write to ``out`` the lines of ``source`` that were not seen before, below a heading."""
         if not is_address(source) and (Path(source) / "run.json").is_file():
-            with suppress(ZoneSearchError):  # what was wanted of this run last may stand in none of its files
+            with suppress(ZoneSearchError):  # the latest settings of this run may be in none of its files
                 self._headings.add(heading_line(RunFolder.open(Path(source)).heading))
         n_records = n_new = n_torn = n_new_trainings = 0
         here: set[str] = set()
@@ -196,7 +195,7 @@ class _Union:
                     n_torn += bool(line.strip())
                     continue
                 own = to_heading(record)
-                if own is None and is_first:  # a file of an older run: the run.json beside it says what it is
+                if own is None and is_first:  # a file of an older run, described by the run.json beside it
                     own = file.beside()
                 is_first = False
                 if own is not None:
@@ -223,7 +222,9 @@ class _Union:
         return SourceCount(str(source), n_records, n_new, n_torn, len(here), n_new_trainings)
 
     def _write(self, line: bytes, is_heading: bool, heading: Heading | None, out: IO[bytes]) -> None:
-        """Write ``line`` below a heading with its study's fingerprint, which may be another version's for the same."""
+        """Write ``line`` below a heading with the fingerprint of its study, which another version may have computed
+        differently.
+        """
         above = heading or self._first
         if out.tell() == 0:
             self.begins_with_heading = is_heading or above is not None
@@ -243,14 +244,14 @@ class _Union:
                 f"{place} holds trials of another study (fingerprint {study}) than {self._nameless} (fingerprint "
                 f"{self._study}). Merge only runs of one study"
             )
-        if self._first is None:  # nothing says what it is but its fingerprint; another source may
+        if self._first is None:  # only the fingerprint identifies it; another source may tell more
             self._study, self._nameless = study, place
 
     def one_heading(self) -> Heading:
-        """What the union belongs to; of runs that looked for different things, the settings with most trainings.
+        """The heading of the union; if runs had different settings, that of the settings with the most trainings.
 
-        Trainings count where they stand, below the settings that they were made for; of as many those whose heading
-        comes first as text. So neither clocks nor the order of the sources decide.
+        Trainings count for the settings of the heading above them; ties go to the heading that sorts first. So neither
+        clocks nor the order of the sources matter.
 
         Raises:
             MergeError: no source has a single intact line.
@@ -275,7 +276,7 @@ class _Union:
         return min(alike, key=lambda heading: heading.since)
 
     def repeated(self, folder: RunFolder) -> Trials:
-        """The trainings that have more than one record, which may differ; only those are read."""
+        """The trainings with more than one record, which may differ; only these are parsed."""
         repeated = {key for key, n in self.n_records.items() if n > 1}
         if not repeated:
             return Trials()

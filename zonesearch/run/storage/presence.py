@@ -1,11 +1,11 @@
-"""Whether the run folder that a process writes into is still the one at its path.
+"""Detects whether the run folder that a process writes into is still the one at its path.
 
-A folder can be deleted, renamed or replaced under a run. The kernel then goes on taking what is written into files
-that nobody can open any more, so the run would end well and leave nothing. What a writer relies on (the folder, its
-trials, its locks, its own file) is therefore held open and compared with what stands at the path: by device and
-inode, which cannot be given away again while a descriptor holds them. Four calls of ``stat``, some microseconds.
+A folder can be deleted, renamed or replaced during a run. The kernel still accepts writes to files that nobody can open
+any more, so the run would seem to succeed and leave nothing. What a writer relies on (the folder, its trials, its
+locks, its own file) is therefore kept open and compared with what is at the path, by device and inode, which cannot be
+reused while a descriptor holds them. This takes four ``stat`` calls, a few microseconds.
 
-What was only in memory then goes into a rescue file outside of the folder, which ``zonesearch merge`` reads.
+In that case, everything in memory is written to a rescue file outside the folder, which ``zonesearch merge`` reads.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ __all__ = ["Presence", "rescue"]
 
 
 class Presence:
-    """What has to stay where it is while a run writes into ``folder``.
+    """The files that must stay in place while a run writes into ``folder``.
 
     Args:
         folder: the run folder.
-        locks: those that the writer holds.
+        locks: held by the writer.
 
     Raises:
-        StoreError: the folder is not there.
+        StoreError: the folder does not exist.
     """
 
     def __init__(self, folder: Path, locks: Sequence[Lock] = ()) -> None:
@@ -48,11 +48,11 @@ class Presence:
             raise StoreError(f"run folder {folder} cannot be locked: {error.strerror} ({error.filename})") from error
 
     def trouble(self, descriptor: int = -1, name: str = "", sizes: Mapping[Path, int] | None = None) -> str:
-        """What is no longer where it was, as the beginning of a sentence; empty while all is well.
+        """What is no longer in place, as the beginning of a sentence; empty if all is well.
 
         Args:
-            descriptor: of the writer's own file, where it is open; ``name`` the file's name in ``trials``.
-            sizes: how much of each file of trials has been read or written; none may have become shorter.
+            descriptor: of the writer's own file, if it is open; ``name`` is the file's name in ``trials``.
+            sizes: bytes of each trials file that have been read or written; no file may have shrunk.
         """
         held = [*self._held, *((lock.descriptor, path) for lock, path in self._locks)]
         if descriptor >= 0:
@@ -71,7 +71,7 @@ class Presence:
         return ""
 
     def close(self) -> None:
-        """Let go; harmless when repeated."""
+        """Close the descriptors; harmless if repeated."""
         held, self._held = self._held, []
         for descriptor, _ in held:
             os.close(descriptor)
@@ -87,16 +87,16 @@ def _same(descriptor: int, path: Path) -> bool:
 
 
 def rescue(trials: Iterable[Trial], heading: Heading, folder: Path, trouble: str) -> StoreError:
-    """Write ``trials`` beside ``folder``, or where that fails to the folder for temporary files.
+    """Write ``trials`` beside ``folder``, or to the temporary folder if that fails.
 
     Args:
-        trials: all that is in memory.
+        trials: all trials in memory.
         heading: of the study they belong to.
-        folder: the run folder that they can no longer go to, as an absolute path.
-        trouble: why, as :meth:`Presence.trouble` says it.
+        folder: the absolute path of the run folder, which can no longer be written.
+        trouble: the reason, from :meth:`Presence.trouble`.
 
     Returns:
-        The error to be raised: it names the rescue file and says how to go on.
+        The error to raise, which names the rescue file and says how to continue.
     """
     lines = [trial_line(trial, heading.study) for trial in trials]
     for place in (folder.parent, Path(tempfile.gettempdir())):

@@ -1,7 +1,7 @@
-"""Where and with what something was computed.
+"""Where and with which versions something was computed.
 
-Two machines with different processors or library versions may give slightly different accuracies; when they do, one
-wants to know which was which. A trial carries the short form, a run folder the full list of installed versions.
+Machines with different processors or library versions may give slightly different values, which should be traceable. A
+trial has the short form, a run folder the full list of installed versions.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _version(name: str) -> str:
 
 
 def _processor() -> str:
-    """The processor's own name where the system tells it."""
+    """The processor's name, if the system provides it."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
             for line in lines:

@@ -1,13 +1,13 @@
-"""A trial as one line of JSON, and back without loss.
+"""A trial as one line of JSON, without loss.
 
-Text, because it can be read in thirty years, appended to without reading, cut at any byte and copied together with
-``cat``. Floats are written with the shortest digits that give the same float again; infinities and NaN, which JSON
-does not have, as the words that ``float`` reads. Each line ends with a CRC-32 of what stands before it, so that a
-line that was cut, glued or damaged is never taken for a result. Later formats keep that ending, hence an intact line
-of a newer format is recognised and refused, not mistaken for damage.
+The format is text, since that can be read in thirty years, appended to without reading, cut at any byte and
+concatenated with ``cat``. Floats are written with the shortest digits that round-trip; infinities and NaN, which JSON
+does not have, as strings that ``float`` reads. Each line ends with a CRC-32 of the rest, so that a truncated, merged or
+damaged line is never taken for a result. Later formats keep this ending, so an intact line of a newer format is
+recognised and refused rather than mistaken for damage.
 
-A *heading* is a line with the identity of the study instead of a trial: a file that is copied away from its run
-folder still says what it belongs to.
+A *heading* is a line with the identity of the study instead of a trial, so that a file outside its run folder still
+says what it belongs to.
 """
 
 from __future__ import annotations
@@ -44,16 +44,16 @@ __all__ = [
 ]
 
 FORMAT = 1
-"""The format that this version writes, and the newest that it reads."""
+"""The format that this version writes, and the newest one that it reads."""
 
 Line = dict[str, Any]
 """One intact record as plain JSON values."""
 
 DEEPEST = 50
-"""So many tables may stand within each other in what a run says of itself."""
+"""The greatest nesting depth in the metadata of a run."""
 
 _LARGEST = 2**62  # of a count
-_LARGEST_PARAM = 2**1000  # a whole number that is a float too
+_LARGEST_PARAM = 2**1000  # an integer that can be represented as a float
 _MARK = b', "crc": "'
 _KEY = b', "key": "'
 _HEADING = b'{"heading": '
@@ -61,16 +61,16 @@ _HEADING = b'{"heading": '
 
 @dataclass(frozen=True)
 class Heading:
-    """What the lines of a file belong to.
+    """What the lines below it belong to.
 
     Args:
-        study: the fingerprint that stands in each of its lines.
+        study: the fingerprint, which is in every line.
         name: the study's name.
-        identity: all that makes trials comparable, as plain JSON values; the fingerprint is a hash of it.
-        settings: what the run looks for, as plain JSON values (space, stages); it changes no trial's result, so it is
-            no part of the identity, but a run keeps to it. Empty where nobody said.
-        study_text: the study file as it was written, where there was one.
-        since: when these settings were first used, as ISO 8601; empty where nobody said.
+        identity: everything that makes trials comparable, as plain JSON values; the fingerprint is its hash.
+        settings: space and stages of the run, as plain JSON values; they do not affect a trial's result, so they are
+            not part of the identity, but a run keeps them. Empty if not given.
+        study_text: the study file, if there was one.
+        since: when these settings were first used, in ISO 8601; empty if not given.
     """
 
     study: str
@@ -109,7 +109,7 @@ def trial_line(trial: Trial, study: str) -> bytes:
 
 
 def _unusual(trial: Trial) -> Line:
-    """What is written only where it is not the default, so that older versions read the rest."""
+    """Fields that are written only if they differ from the default, so that older versions can read the rest."""
     found: Line = {}
     if trial.state == "pruned":  # which an older version reads as a failure
         found["pruned"] = True
@@ -126,7 +126,7 @@ def _unusual(trial: Trial) -> Line:
         found["whole"] = True
     chosen = [name for name, value in trial.params.items() if type(value) is ChosenFloat]
     if chosen:
-        found["chosen"] = chosen  # whole floats that are choices beside the integers equal to them
+        found["chosen"] = chosen  # whole-number floats that are choices beside equal integers
     if trial.n_steps is not None:
         found["n_steps"] = trial.n_steps
     if trial.averaged_from is not None:
@@ -137,9 +137,9 @@ def _unusual(trial: Trial) -> Line:
 
 
 def heading_line(heading: Heading, deal: Mapping[str, Any] | None = None) -> bytes:
-    """``heading`` as a line that ends with a newline; with ``deal`` it also says what was dealt to the shards.
+    """``heading`` as a line that ends with a newline; with ``deal``, it also holds the assignment to shards.
 
-    That stands in a heading because every version reads headings, and overlooks what else stands in them.
+    This is part of a heading because every version reads headings and ignores unknown fields in them.
     """
     return _sealed(
         {
@@ -156,10 +156,10 @@ def heading_line(heading: Heading, deal: Mapping[str, Any] | None = None) -> byt
 
 
 def parse(line: bytes) -> Line | None:
-    """The record in ``line`` (with or without its newline); None when it was cut or damaged.
+    """The record in ``line`` (with or without its newline); None if it was truncated or damaged.
 
     Raises:
-        MergeError: for an intact line that a newer version wrote.
+        MergeError: a newer version wrote the line, and it is intact.
     """
     record = decode_trial(line, FORMAT)
     if record is not None:
@@ -169,9 +169,9 @@ def parse(line: bytes) -> Line | None:
 
 
 def parse_ending(line: bytes) -> Line | None:
-    """As :func:`parse`, but of a trial only what stands behind its results: ``key``, ``study``, ``format``.
+    """As :func:`parse`, but for a trial only the fields after its results: ``key``, ``study``, ``format``.
 
-    A tenth of the work; enough to merge files, which copies lines as they are.
+    This is a tenth of the work, and enough for merging, which copies lines unchanged.
     """
     body = _unsealed(line)
     if body is None:
@@ -181,7 +181,7 @@ def parse_ending(line: bytes) -> Line | None:
 
 
 def _unsealed(line: bytes) -> bytes | None:
-    """What stands before the checksum; None where it does not fit."""
+    """The part before the checksum; None if the checksum is wrong."""
     body, mark, seal = line.rstrip().rpartition(_MARK)
     return body if mark and seal == b'%08x"}' % zlib.crc32(body) else None
 
@@ -189,7 +189,7 @@ def _unsealed(line: bytes) -> bytes | None:
 def _read(text: bytes) -> Line | None:
     try:
         record = json.loads(text)
-    except (ValueError, RecursionError):  # a damaged line whose checksum happens to fit, or one made to do harm
+    except (ValueError, RecursionError):  # a damaged line whose checksum happens to match, or a malicious one
         return None
     if not isinstance(record, dict) or (b"\\ud" in text.lower() and not is_text(_spoken(record))):
         return None
@@ -209,7 +209,7 @@ def _spoken(record: Line) -> str:
 
 
 def _is_heading(record: Line) -> bool:
-    """Whether ``record`` is a heading, all of whose parts are of the right kind and not nested beyond sense."""
+    """Whether ``record`` is a heading with fields of the right types, not nested too deeply."""
     return (
         isinstance(record.get("heading"), str)
         and isinstance(record.get("identity"), dict)
@@ -234,19 +234,19 @@ def to_trial(record: Line, looks: Looks | None = None) -> Trial:
 
     Args:
         record: as :func:`parse` gives it.
-        looks: which trainings look at their length (see :mod:`zonesearch.run.storage.lengths`), for records that were
-            written before they said so themselves.
+        looks: which trainings depend on their length (see :mod:`zonesearch.run.storage.lengths`), for old records that
+            do not say so.
 
     Raises:
-        ValueError, TypeError, ...: for a record that no version of zonesearch wrote.
+        ValueError, TypeError, ...: no version of zonesearch wrote this record.
     """
     curve = record["curve"]
-    if not isinstance(curve, Curves) and not _is_sound(record):  # those that were decoded quickly have the right types
+    if not isinstance(curve, Curves) and not _is_sound(record):  # the fast decoder has already checked the types
         raise ValueError("a value of a type that no version writes")
     state: Any = "pruned" if record.get("pruned") else record["state"]
     accuracy = _number(record["accuracy"])
     if state == "complete" and not all(map(is_usable, (accuracy, *_ends(curve)))):  # type: ignore[arg-type]
-        state, accuracy = "diverged", None  # as what comes to such a value is recorded now
+        state, accuracy = "diverged", None  # as such a value is recorded now
     params = record["params"]
     for name in record.get("chosen", ()):
         params[name] = ChosenFloat(params[name])
@@ -290,7 +290,7 @@ def sound_trial(record: Line, looks: Looks | None = None) -> Trial | None:
 
 
 def _is_sound(record: Line) -> bool:
-    """Whether the values that are taken over as they are are of the right kind; the others tell when they are used."""
+    """Whether values that are used without conversion have the right type; the others fail when they are converted."""
     counts = (record["n_parameters"], record["n_validation"], record["n_test"])
     return (
         type(record["seed"]) is int
@@ -326,7 +326,7 @@ def _bits(text: str | None) -> bytes:
 
 
 def _ends(curve: Mapping[str, Any]) -> tuple[float, ...]:
-    """The least and the greatest value of the curve from which a value may be read, in either order."""
+    """The smallest and the largest value of the searched curve, in either order."""
     values = curve.get("validation_accuracy", ())
     if not values:
         return ()
@@ -338,7 +338,7 @@ def _number(value: float | str | None) -> float | None:
 
 
 def _numbers(values: list[float | str]) -> list[float]:
-    """The values of a curve. All NaN become one object, because tuples of floats then compare as equal."""
+    """The values of a curve. All NaN become the same object, so that tuples of floats compare as equal."""
     if any(isinstance(value, str) for value in values):
         return [math.nan if value == "nan" else float(value) for value in values]
     return values  # type: ignore[return-value]
@@ -347,16 +347,16 @@ def _numbers(values: list[float | str]) -> list[float]:
 def _sealed(record: Line) -> bytes:
     try:
         text = json.dumps(record, allow_nan=False)
-    except (TypeError, ValueError):  # rare: only then is the price of walking through the whole record paid
+    except (TypeError, ValueError):  # rare: the whole record is traversed only in this case
         text = json.dumps(_jsonable(record), allow_nan=False)
-    if "\\ud" in text and not is_text(_spoken(record)):  # of a path in an error, say: nobody could print it
+    if "\\ud" in text and not is_text(_spoken(record)):  # from a path in an error, say, which could not be printed
         text = json.dumps(_jsonable(record), allow_nan=False)
     body = text[:-1].encode("ascii")
     return body + _MARK + b'%08x"}\n' % zlib.crc32(body)
 
 
 def _jsonable(value: object) -> object:
-    """``value`` with its non-finite floats as words, and what is no JSON at all as its text."""
+    """``value`` with non-finite floats as strings, and anything that JSON does not have as text."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, str) and not is_text(value):

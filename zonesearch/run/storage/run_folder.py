@@ -1,4 +1,4 @@
-"""The folder of a run: what it belongs to, and who may write in it.
+"""The folder of a run: what it belongs to, and who may write to it.
 
     <folder>/run.json            name, identity and fingerprint of the study, format, when and with what it was made;
                                  the settings of its stages, and which were used since when; a checksum of all that
@@ -6,8 +6,9 @@
     <folder>/trials/*.jsonl      the trials, one file per writer (``store``)
     <folder>/locks/              who is writing now (``lock``)
 
-No trial in it is ever deleted or rewritten; a fresh start moves the whole folder aside. The settings of stages are no
-part of the experiment: with others the same trials are judged anew, and run.json notes them with the time.
+No trial in it is ever deleted or rewritten; a fresh start moves the whole folder aside. The settings of stages are not
+part of the experiment: if they change, the same trials are evaluated again, and run.json records the new settings with
+the time.
 """
 
 from __future__ import annotations
@@ -35,19 +36,19 @@ from zonesearch.run.storage.storage import refuse_address
 __all__ = ["RunFolder", "changed_sentence", "continued", "heading_of_meta", "store_errors", "write_atomically"]
 
 _EXCLUSIVE = "main"
-"""The writer beside whom nobody else may write: the one that computes everything."""
+"""The writer that excludes all others: the one that computes everything."""
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run folder that exists and belongs to one study.
+    """An existing run folder, which belongs to one study.
 
-    Made by :meth:`create_or_open` (for those who write) or :meth:`open` (for those who read).
+    Created by :meth:`create_or_open` (for writing) or :meth:`open` (for reading).
 
     Args:
         path: the folder.
-        heading: the study it belongs to; stands at the top of each file of trials too.
-        notes: what the user should know of the folder, in sentences.
+        heading: the study that it belongs to; also at the top of each trials file.
+        notes: notes on the folder for the user, as sentences.
     """
 
     path: Path
@@ -70,12 +71,12 @@ class RunFolder:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """What the run looked for when it was last written (space, stages); no part of the fingerprint."""
+        """The settings (space, stages) when the run was last written; not part of the fingerprint."""
         return self.heading.settings
 
     @property
     def study_text(self) -> str | None:
-        """The study file as it was last used; None when the run was started without one."""
+        """The study file as last used; None if the run was started without one."""
         return self.heading.study_text
 
     @property
@@ -86,7 +87,7 @@ class RunFolder:
         """The files of trials, by name.
 
         Raises:
-            StoreError: they cannot be listed, because the folder of the trials is missing, say.
+            StoreError: they cannot be listed, for instance because the folder is missing.
         """
         try:
             return _files_in(self.trials_folder)
@@ -98,7 +99,7 @@ class RunFolder:
 
     @property
     def report(self) -> Path:
-        """Where the report of this run is written unless another place is named."""
+        """The default path of this run's report."""
         return self.path / "report.html"
 
     @classmethod
@@ -113,21 +114,21 @@ class RunFolder:
         fresh: bool = False,
         older: Sequence[Mapping[str, Any]] = (),
     ) -> RunFolder:
-        """The run folder at ``path`` for the study with this ``identity``, made when it is not there yet.
+        """The run folder at ``path`` for the study with this ``identity``, created if missing.
 
         Args:
-            path: the folder; parents are made too.
-            identity: all that changes a result apart from parameters and seed, as plain JSON values.
+            path: the folder; parents are created too.
+            identity: everything that affects a result apart from parameters and seed, as plain JSON values.
             name: the study's name; by default the folder's.
-            settings: space and stages as plain JSON values; others than those of the folder take their place, and
-                are noted with the time. None leaves those of the folder.
-            study_text: the study file, kept beside the trials.
-            fresh: move what is there aside (to ``<path>.old-1``, ...) and start with an empty folder.
+            settings: space and stages as plain JSON values; if they differ from the folder's, they replace them and are
+                recorded with the time. None keeps the folder's.
+            study_text: the study file, stored beside the trials.
+            fresh: move an existing folder aside (to ``<path>.old-1``, ...) and start with an empty one.
             older: identities that older versions gave to the same experiment.
 
         Raises:
             StudyError: the folder belongs to another experiment; says which keys differ and how.
-            StoreError: it cannot be made, read or written, or ``fresh`` was asked while a run in it is alive.
+            StoreError: it cannot be created, read or written, or ``fresh`` is set while a run in it is active.
         """
         refuse_address(Path(path))
         path = Path(path).absolute()  # an objective may change the working directory
@@ -152,7 +153,7 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, heading: Heading) -> RunFolder:
-        """Write at ``path`` that it belongs to ``heading``; what trials are there stay, and what was noted before.
+        """Write ``heading`` into the folder at ``path``, keeping existing trials and history.
 
         Raises:
             StoreError: it cannot be written.
@@ -183,7 +184,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> RunFolder:
-        """The run folder at ``path``, to read from; nothing is written.
+        """The run folder at ``path``, for reading; nothing is written.
 
         Raises:
             StoreError: there is no run folder, or it cannot be read.
@@ -201,10 +202,10 @@ class RunFolder:
         return cls(path, heading, notes)
 
     def lock(self, writer: str) -> tuple[Lock, Lock]:
-        """Enter as ``writer``: alone as "main", otherwise beside others but not beside "main" or a namesake.
+        """Lock the folder for ``writer``: "main" excludes all others; other names only exclude "main" and themselves.
 
         Raises:
-            StoreError: somebody else is in; names process and host.
+            StoreError: another writer holds the lock; names its process and host.
         """
         with store_errors(f"run folder {self.path} cannot be written"):
             refuse_link(self.path / "locks")
@@ -236,16 +237,16 @@ def continued(
     *,
     looks_for_more: bool = True,
 ) -> Heading:
-    """The heading of a run that goes on.
+    """The heading of a run that is continued.
 
     Args:
-        kept: what the run belongs to so far; ``wanted`` what it is to belong to.
+        kept: the present heading of the run; ``wanted`` is the new one.
         older: identities that older versions gave to the same experiment.
-        what: the run, and ``mend`` what else can be done, for messages.
-        looks_for_more: whether the settings and the study file of ``wanted`` take the place of those that are kept.
+        what: the run, and ``mend`` the alternatives, for messages.
+        looks_for_more: whether the settings and study file of ``wanted`` replace the present ones.
 
     Raises:
-        StudyError: it is another experiment; says which keys differ and how.
+        StudyError: it is a different experiment; says which keys differ and how.
     """
     changes = differences(kept.identity, wanted.identity)
     if "format" in kept.identity:
@@ -260,7 +261,7 @@ def continued(
 
 
 def changed_sentence(old: Heading, new: Heading) -> str:
-    """What differs between two studies, in one line; empty where they are one experiment."""
+    """The differences between two studies, in one line; empty if they are the same experiment."""
     return "; ".join(differences(old.identity, new.identity))
 
 
@@ -269,7 +270,7 @@ def _now() -> str:
 
 
 def _noted(meta: Path) -> dict[str, Any]:
-    """What a run.json says already; nothing where there is none, or none that can be read."""
+    """The content of an existing run.json; empty if it is missing or unreadable."""
     try:
         noted = json.loads(meta.read_bytes())
     except (OSError, ValueError):
@@ -284,7 +285,7 @@ def _since(meta: Mapping[str, Any]) -> str:
 
 
 def _history(before: Mapping[str, Any], settings: Mapping[str, Any], now: str) -> list[dict[str, Any]]:
-    """Which settings were used since when, the present ones last; empty as long as they never changed."""
+    """The settings used over time, the present ones last; empty if they never changed."""
     history = list(before.get("history", ()))
     last = history[-1]["settings"] if history else before.get("settings")
     if not last or last == settings:
@@ -310,7 +311,7 @@ def store_errors(what: str) -> Iterator[None]:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Replace ``path`` by ``text``: a reader sees the old file or the new one, after a power loss too."""
+    """Replace the content of ``path`` by ``text``: readers see the old or the new file, even after a power loss."""
     new = path.with_name(f".{path.name}.{uuid4().hex}.new")  # process ids repeat between machines that share a folder
     try:
         with new.open("w", encoding="utf-8") as file:
@@ -325,7 +326,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in ``folder`` last."""
+    """Sync the directory entries of ``folder`` to disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -334,9 +335,9 @@ def sync_folder(folder: Path) -> None:
 
 
 def _find_heading(path: Path) -> tuple[Heading | None, tuple[str, ...]]:
-    """What the folder belongs to: by its run.json, or where that is missing by the top of its files of trials.
+    """The heading of a folder, from its run.json or, if that is missing, from its trials files.
 
-    Also what the user should know about that, in sentences.
+    Also notes about it, as sentences.
     """
     meta = path / "run.json"
     with store_errors(f"run folder {path} cannot be read"):
@@ -356,7 +357,7 @@ def _find_heading(path: Path) -> tuple[Heading | None, tuple[str, ...]]:
 
 
 def _study_text(path: Path) -> tuple[str | None, tuple[str, ...]]:
-    """The study file in a run folder. It is kept for people: one that cannot be read is left out with a note."""
+    """The study file in a run folder. It is only for people: an unreadable one is left out with a note."""
     if not path.exists():
         return None, ()
     try:
@@ -367,16 +368,16 @@ def _study_text(path: Path) -> tuple[str | None, tuple[str, ...]]:
 
 
 def _files_in(folder: Path) -> list[Path]:
-    """The files of trials in the folder ``folder``, by name.
+    """The trials files in ``folder``, by name.
 
     Raises:
-        OSError: it cannot be read (``Path.glob`` finds nothing then, and a run would look as if it had not begun).
+        OSError: it cannot be read (``Path.glob`` would find nothing, and the run would look as if it had not started).
     """
     return sorted(folder / name for name in os.listdir(folder) if name.endswith(".jsonl") and name[0] != ".")
 
 
 def heading_of_meta(data: bytes, study_text: str | None, where: str) -> Heading:
-    """What a run.json says.
+    """The heading in a run.json.
 
     Raises:
         StoreError: it is damaged.
@@ -401,8 +402,8 @@ def heading_of_meta(data: bytes, study_text: str | None, where: str) -> Heading:
             raise ValueError(f"more than {DEEPEST} nested tables")
         if not all(isinstance(then, dict) and isinstance(then["settings"], dict) for then in meta.get("history", ())):
             raise TypeError("its history is none")
-        json.dumps(meta, ensure_ascii=False).encode()  # fails for halves of characters
-        made = checksum(meta)  # fails for numbers that JSON does not have
+        json.dumps(meta, ensure_ascii=False).encode()  # fails for lone surrogates
+        made = checksum(meta)  # fails for numbers that JSON cannot represent
     except MergeError:
         raise
     except (AttributeError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -414,14 +415,14 @@ def heading_of_meta(data: bytes, study_text: str | None, where: str) -> Heading:
 
 
 def checksum(meta: Mapping[str, Any]) -> str:
-    """16 hexadecimal digits over all else that a run.json says; older ones have none."""
+    """16 hexadecimal digits over the rest of a run.json; older ones have none."""
     plain = plain_identity({key: value for key, value in meta.items() if key != "checksum"})
     text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _move_aside(path: Path) -> None:
-    """Rename a run folder to the first free ``<path>.old-<n>``; a folder that is none is left where it is."""
+    """Rename a run folder to the first free ``<path>.old-<n>``; any other folder is left in place."""
     with store_errors(f"run folder {path} cannot be moved aside"):
         if not (path / "run.json").exists() and not any(path.glob("trials/*.jsonl")):
             return

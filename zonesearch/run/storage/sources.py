@@ -1,8 +1,8 @@
-"""Where trials to be merged may lie: run folders, files, archives, and folders full of these.
+"""Sources of trials for merging: run folders, files, archives, and folders of these.
 
-Whatever the form, it comes down to files of lines. Archives are read as streams and never unpacked, so that a member
-named ``../../somewhere`` or a link in one can do no harm; and only as far as their size can be honest, so that a few
-kilobytes that unpack to a terabyte are refused.
+All forms are reduced to files of lines. Archives are read as streams and never unpacked, so a member named
+``../../somewhere`` or a link in one can do no harm; and only up to a plausible size, so a few kilobytes that unpack to
+a terabyte are refused.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from zonesearch.run.storage.storage import is_address, open_storage
 __all__ = ["SourceFile", "source_files"]
 
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
-_MOST_UNPACKED = 200  # times the size of the archive: trials shrink by 20 at most, for their digits are random
+_MOST_UNPACKED = 200  # times the size of the archive: trials compress by at most 20, since their digits are random
 _SLACK = 2**28  # bytes that any archive may hold
-_LONGEST_TAR_HEADER = 2**20  # bytes: names and attributes of a member, which tarfile holds in memory
+_LONGEST_TAR_HEADER = 2**20  # bytes of names and attributes of a member, which tarfile holds in memory
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """One file of trials; to be read before the next one is asked for.
+    """One trials file; must be read before the next one is requested.
 
     Args:
-        place: where it lies, for messages; ``archive.zip:digits/trials/main.jsonl`` for a member of an archive.
+        place: its location, for messages; ``archive.zip:digits/trials/main.jsonl`` for a member of an archive.
         content: its bytes.
-        beside: reads what the run.json of its run folder says it belongs to; None where there is none.
+        beside: reads the heading from the run.json of its run folder; None if there is none.
     """
 
     place: str
@@ -47,16 +47,16 @@ class SourceFile:
     beside: Callable[[], Heading | None] = lambda: None
 
     def lines(self) -> Iterator[bytes]:
-        """Its lines; an endless one comes in pieces. Raises as :func:`source_files` does."""
+        """Its lines; an overlong one is split. Raises like :func:`source_files`."""
         with _read_errors(self.place):
             yield from iter(lambda: self.content.readline(LONGEST_LINE), b"")
 
 
 def source_files(source: str | Path) -> Iterator[SourceFile]:
-    """The files of trials in ``source``; those of a folder in the order of their names.
+    """The trials files in ``source``; those of a folder in the order of their names.
 
     Raises:
-        MergeError: it is none of what can be merged, holds no trials, or is a damaged archive.
+        MergeError: it is not a mergeable source, holds no trials, or is a damaged archive.
         StoreError: it cannot be read.
     """
     found = False
@@ -107,7 +107,7 @@ def _in_folder(folder: Path) -> Iterator[SourceFile]:
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
             continue
-        if path.is_dir() and not path.is_symlink():  # a link may lead round in a circle
+        if path.is_dir() and not path.is_symlink():  # a link may lead to a cycle
             yield from _in_folder(path)
         elif path.suffix == ".jsonl" and not path.is_dir():
             yield from _plain(path)
@@ -123,7 +123,7 @@ def _heading_beside(path: Path) -> Heading | None:
 
 
 def _metas_of(file: PurePosixPath) -> list[PurePosixPath]:
-    """Where the run.json of a file of trials may lie: ``<run>/trials/x.jsonl`` belongs to ``<run>/run.json``."""
+    """Possible locations of the run.json of a trials file: ``<run>/trials/x.jsonl`` belongs to ``<run>/run.json``."""
     above = [file.parent.parent] if file.parent.name == "trials" else []
     return [folder / "run.json" for folder in (*above, file.parent)]
 
@@ -135,7 +135,7 @@ def _in_archive(path: Path) -> Iterator[SourceFile]:
 
 
 def _heading_in_archive(path: Path, name: str) -> Heading | None:
-    """As :func:`_heading_beside`, of a member; the archive is gone through once more, for older runs only."""
+    """As :func:`_heading_beside`, for a member; reads the archive once more, only for older runs."""
     wanted = {str(meta): i for i, meta in enumerate(_metas_of(PurePosixPath(name)))}
     found: dict[int, bytes] = {}
     for member, content in _members(path):
@@ -147,10 +147,10 @@ def _heading_in_archive(path: Path, name: str) -> Heading | None:
 
 
 def _members(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    """Every plain file in an archive, by name; to be read before the next one is asked for.
+    """Every regular file in an archive, by name; must be read before the next one is requested.
 
     Raises:
-        MergeError: it would unpack to far more than trials can.
+        MergeError: it would unpack to an implausible size.
     """
     most = _SLACK + _MOST_UNPACKED * path.stat().st_size
     if zipfile.is_zipfile(path):
@@ -163,7 +163,7 @@ def _members(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
                         yield member.filename, content
         return
     n_bytes = 0
-    with tarfile.open(path, "r|*", tarinfo=_SmallHeaders) as tar:  # one pass, no seeking back in what is compressed
+    with tarfile.open(path, "r|*", tarinfo=_SmallHeaders) as tar:  # one pass, without seeking back in compressed data
         for entry in tar:
             n_bytes += entry.size
             _check_size(n_bytes, most, path)
@@ -181,7 +181,7 @@ def _check_size(n_bytes: int, most: int, path: Path) -> None:
 
 
 class _SmallHeaders(tarfile.TarInfo):
-    """A member of an archive whose name and attributes do not fill the memory."""
+    """A member of an archive with limited name and attributes, which cannot fill the memory."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _SmallHeaders:

@@ -1,8 +1,8 @@
-"""The face of what keeps a run, and the storages that are not folders on this machine.
+"""The interface of storages for runs, other than folders on this machine.
 
-A run is a sequence of lines, trials and headings alike (see :mod:`zonesearch.run.storage.record`); each line says what
-it belongs to and holds its own checksum. So whatever keeps lines in some order can keep runs: an object store, a
-table of a database, a queue. What the lines mean is decided here and nowhere else.
+A run is a sequence of lines, both trials and headings (see :mod:`zonesearch.run.storage.record`); each line says what
+it belongs to and has its own checksum. So anything that stores lines in order can store runs: an object store, a
+database table, a queue. A storage does not interpret the lines.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from zonesearch.errors import StoreError, StudyError, ZoneSearchError
 __all__ = ["STORAGES", "Storage", "is_address", "open_storage", "place_of", "refuse_address"]
 
 STORAGES: dict[str, str] = {}
-"""What opens each storage that ships beside run folders, as ``{"name": "package.module:function"}``: none so far."""
+"""The function that opens each built-in storage, as ``{"name": "package.module:function"}``: none so far."""
 
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9_.+-]*)://(.*)", re.DOTALL)
 _SQUEEZED = re.compile(r"[A-Za-z][A-Za-z0-9_.+-]*:/[^/]")
@@ -27,43 +27,43 @@ _FACE = ("lines", "append", "__enter__", "__exit__")
 
 
 class Storage(Protocol):
-    """Where the lines of one run are kept. Reading needs no ``with``; what writes enters it."""
+    """Stores the lines of one run. Writing happens inside a ``with`` statement; reading does not need one."""
 
     def lines(self) -> Iterable[bytes]:
-        """All lines, each with the newline at its end; none where nothing was kept yet.
+        """All lines, each with its newline; empty if nothing has been stored yet.
 
-        A line may be cut or missing after a crash: it is told by its checksum, and its training is wanted again.
+        After a crash, a line may be truncated or missing: the checksum detects that, and its training is wanted again.
         """
         ...
 
     def append(self, lines: Sequence[bytes]) -> None:
-        """Keep ``lines``: when this returns, the death of the process does not lose them."""
+        """Store ``lines``: once this returns, they survive the death of the process."""
         ...
 
     def __enter__(self) -> Storage:
-        """Begin to write; raise a StoreError when somebody else does and only one may."""
+        """Start writing; raises a StoreError if another process is writing and only one may."""
         ...
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        """Let others write."""
+        """Stop writing, so that others may write."""
         ...
 
 
 def is_address(place: str | Path) -> bool:
-    """Whether a run is kept in a storage, ``NAME://ADDRESS``, and in no folder."""
+    """Whether a run is in a storage, ``NAME://ADDRESS``, rather than a folder."""
     return isinstance(place, str) and _ADDRESS.fullmatch(place) is not None
 
 
 def place_of(text: str) -> str | Path:
-    """What the user names as a run: the address of a storage as it is, a folder as a path."""
+    """A run as named by the user: the address of a storage as a string, a folder as a path."""
     return text if is_address(text) else Path(text)
 
 
 def refuse_address(path: Path, doing: str = "this needs a run folder") -> None:
-    """Say that a storage was named where only a folder will do.
+    """Refuse a storage where only a folder works.
 
     Raises:
-        StoreError: ``path`` is made of the address of a storage, and no such folder exists.
+        StoreError: ``path`` is the address of a storage, and there is no such folder.
     """
     if _SQUEEZED.match(str(path)) and not path.exists():
         place = str(path).replace(":/", "://", 1)
@@ -75,7 +75,7 @@ def open_storage(place: str) -> Storage:
     """The storage of ``NAME://ADDRESS``: a plug-in of the group ``zonesearch.storages``, called with the address.
 
     Raises:
-        StudyError: there is none of that name, or it is none.
+        StudyError: there is none of that name, or it is not a storage.
         StoreError: it cannot be opened.
     """
     found = _ADDRESS.fullmatch(place)

@@ -1,12 +1,12 @@
-"""The trials of a run, as append-only files: one per writing process, one record a line.
+"""The trials of a run as append-only files: one file per writing process, one record per line.
 
 The state of a run is the union of its files. So a process may die at any byte (the torn line is skipped and its
-training is wanted again), several processes may write side by side, and merging is putting files together, in any
-order, any number of times.
+training is wanted again), several processes may write at the same time, and files can be merged in any order, any
+number of times.
 
-What is appended is handed to the operating system at once, so that the death of the process loses nothing. Flushing it
-to the disk takes longer than a quick training, so trainings of less than a second together share one flush: a power
-cut may cost a second of work, never more.
+Appended data are passed to the operating system at once, so the death of the process loses nothing. Flushing to disk
+takes longer than a fast training, so trainings of less than a second in total share one flush: a power failure may cost
+at most a second of work.
 """
 
 from __future__ import annotations
@@ -49,18 +49,18 @@ from zonesearch.run.storage.run_folder import RunFolder, changed_sentence, store
 __all__ = ["Loaded", "Store", "same_study"]
 
 _UNFLUSHED_S = 1.0
-"""So many seconds of training, and of time, may pass between two flushes."""
+"""The most seconds of training, and of time, between two flushes."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What the files of a run hold.
+    """The content of the files of a run.
 
     Args:
         trials: the union of all records.
-        n_torn: lines that were cut or damaged and skipped (a line another process is just writing counts until it is
-            whole). Their trainings are wanted again.
-        notes: what else the user should know of the files, in sentences.
+        n_torn: lines that were truncated or damaged and skipped (including a line that another process is still
+            writing). Their trainings are wanted again.
+        notes: further notes on the files, as sentences.
     """
 
     trials: Trials
@@ -80,15 +80,15 @@ class _Reading:
 
 @dataclass
 class Store:
-    """The trials of one run folder, read by anybody, written by one ``writer``.
+    """The trials of one run folder, for reading, and for writing by one ``writer``.
 
     Args:
         folder: the run folder.
         writer: the name of this writer's file, ``trials/<writer>.jsonl``; letters, digits, ``.``, ``-`` and ``_``.
-            "main" excludes all others, other names ("shard-2-of-8") live side by side. None only reads.
+            "main" excludes all others; other names ("shard-2-of-8") may write at the same time. None for reading only.
 
     Raises:
-        StoreError: another live process writes here under that name, or as "main"; or the folder cannot be written.
+        StoreError: another process is writing under that name or as "main", or the folder cannot be written.
     """
 
     folder: RunFolder
@@ -124,16 +124,16 @@ class Store:
 
     @property
     def trials(self) -> Trials:
-        """All trials seen so far: by the last :meth:`load` or :meth:`refresh`, and appended since."""
+        """All trials so far: from the last :meth:`load` or :meth:`refresh`, and appended since."""
         return self._trials
 
     @property
     def deals(self) -> tuple[Deal, ...]:
-        """What was dealt to shards, as far as it was written down in the files read so far."""
+        """Assignments to shards in the files read so far."""
         return tuple(self._deals)
 
     def load(self) -> Loaded:
-        """Read all files from their beginning.
+        """Read all files from the beginning.
 
         Raises:
             MergeError: a record belongs to another study, or a newer version wrote it.
@@ -143,7 +143,7 @@ class Store:
         return self.refresh()
 
     def refresh(self) -> Loaded:
-        """Read what was added since, by this process or others; raises as :meth:`load` does."""
+        """Read what has been added since, by this process or others; raises like :meth:`load`."""
         try:
             with store_errors(f"the trials in {self.folder.trials_folder} cannot be read"), _uncollected():
                 fresh = [trial for path in self.folder.files() for trial in self._new_in(path)]
@@ -163,12 +163,12 @@ class Store:
     def wait_for(
         self, trainings: Sequence[Training], *, look_s: float = 1.0, on_look: Callable[[int], None] | None = None
     ) -> Trials:
-        """Look again and again until others have recorded all of ``trainings``; raises as :meth:`load` does.
+        """Poll until others have recorded all of ``trainings``; raises like :meth:`load`.
 
         Args:
-            trainings: what is waited for.
-            look_s: seconds between two looks.
-            on_look: called after each look with the number of trainings that are still missing.
+            trainings: to wait for.
+            look_s: polling interval in seconds.
+            on_look: called after each poll with the number of missing trainings.
         """
         self._flush()
         while True:
@@ -181,14 +181,14 @@ class Store:
             time.sleep(look_s)
 
     def append(self, trials: Iterable[Trial]) -> None:
-        """Record ``trials``: when this returns the death of the process does not lose them.
+        """Record ``trials``: once this returns, they survive the death of the process.
 
-        They are on the disk then too, unless all that is not flushed yet took less than a second to train and the
-        last flush is less than a second ago.
+        They are also flushed to disk, unless everything unflushed took less than a second to train and the last flush
+        was less than a second ago.
 
         Raises:
-            StoreError: the disk is full or the file cannot be written; what was recorded before is untouched. Or the
-                folder is no longer there: then all trials are in a rescue file that the message names.
+            StoreError: the disk is full or the file cannot be written; earlier records are intact. Or the folder no
+                longer exists: all trials are then in a rescue file that the message names.
         """
         if self.writer is None:
             raise StoreError(f"{self.folder.path} was opened for reading only")
@@ -197,19 +197,19 @@ class Store:
         if not lines:
             return
         self._record(b"".join(lines), sum(map(_work, trials)), trials)
-        # Read back from the text, so that this process knows exactly what any other will know.
+        # Parsed from the text, so that this process has exactly what any other will read.
         records = [parse(line) for line in lines]
         self._trials = self._trials.added(to_trial(record, self._looks) for record in records if record)
         self.check_presence()
 
     def note_deal(self, deal: Deal) -> None:
-        """Write down what was dealt to the shards in the round under way, once; raises as :meth:`append` does."""
+        """Record the assignment to shards in the current round, once; raises like :meth:`append`."""
         if deal not in self._deals:
             self._record(heading_line(self.folder.heading, deal.describe()), 0.0)
             self._deals[deal] = None
 
     def _record(self, lines: bytes, work_s: float, trials: Sequence[Trial] = ()) -> None:
-        """Append ``lines``, of ``trials``, which it took ``work_s`` seconds to find."""
+        """Append ``lines`` of ``trials``, which took ``work_s`` seconds to compute."""
         path = self.folder.trials_folder / f"{self.writer}.jsonl"
         try:
             with store_errors(f"trials cannot be recorded in {path}"):
@@ -223,14 +223,14 @@ class Store:
             reading.offset, reading.tail_is_torn = end[1], False
 
     def check_presence(self, unwritten: Sequence[Trial] = (), *, thorough: bool = False) -> None:
-        """Check that the folder is still the one that was entered (see :mod:`zonesearch.run.storage.presence`).
+        """Check that the folder is still the one that was opened (see :mod:`zonesearch.run.storage.presence`).
 
         Args:
             unwritten: trials that could not be recorded.
-            thorough: look at the files of others too, which were read.
+            thorough: also check files of other writers that were read.
 
         Raises:
-            StoreError: it is not; names the rescue file with all trials that are known.
+            StoreError: it is not; names the rescue file with all known trials.
         """
         if self._presence is None:
             return
@@ -242,13 +242,13 @@ class Store:
             raise rescue(known, self.folder.heading, self._presence.folder, trouble)
 
     def _was_closed_by_others(self) -> bool:
-        """Whether other code closed the file of this writer, which still stands where it was."""
+        """Whether other code closed this writer's file descriptor, while the file is still in place."""
         if self._file is None or _identity(self._descriptor) == self._file:
             return False
         return _identity(self.folder.trials_folder / f"{self.writer}.jsonl") == self._file
 
     def _write(self, path: Path, data: bytes, work_s: float) -> tuple[int, int]:
-        """Append ``data``; the length of the file before (0 for a new one) and after."""
+        """Append ``data``; returns the length of the file before (0 for a new one) and after."""
         if self._descriptor < 0:
             is_new = not path.exists()
             refuse_link(path)
@@ -259,7 +259,7 @@ class Store:
                 sync_folder(path.parent)
         found = os.fstat(self._descriptor)
         self._file = self._file or (found.st_dev, found.st_ino)
-        if self._file != (found.st_dev, found.st_ino):  # closed by other code, and its number given to another file
+        if self._file != (found.st_dev, found.st_ino):  # closed by other code, and its number reused for another file
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         before = found.st_size
         if self._end not in (None, before) and not self._warned:
@@ -273,7 +273,7 @@ class Store:
         reading = self._readings.setdefault(path, _Reading())
         if reading.heading is None or reading.heading.settings != self.folder.settings:
             data = heading_line(self.folder.heading) + data
-        if before and os.pread(self._descriptor, 1, before - 1) != b"\n":  # torn: do not glue anything to it
+        if before and os.pread(self._descriptor, 1, before - 1) != b"\n":  # torn: do not append to that line
             data = b"\n" + data
         try:
             view = memoryview(data)
@@ -289,14 +289,14 @@ class Store:
         return before, self._end
 
     def _flush(self) -> None:
-        """Bring to the disk what was appended since the last time."""
+        """Flush to disk what was appended since the last flush."""
         if self._unflushed_s is not None and self._descriptor >= 0:
             os.fsync(self._descriptor)
             self._unflushed_s, self._flushed_at = None, time.monotonic()
 
     def _new_in(self, path: Path) -> Iterator[Trial]:
         reading = self._readings.setdefault(path, _Reading())
-        if path.stat().st_size < reading.offset:  # somebody put another file in its place
+        if path.stat().st_size < reading.offset:  # it was replaced by another file
             self._readings[path] = reading = _Reading()
         study = self.folder.study
         with open_regular(path) as file:
@@ -306,7 +306,7 @@ class Store:
                 record = parse(line)
                 if record is None and not line.endswith(b"\n") and len(line) < LONGEST_LINE:
                     reading.tail_is_torn = True
-                    return  # it may be being written: look again at it next time
+                    return  # it may still be being written: read it again next time
                 reading.offset += len(line)
                 if record is None:
                     reading.n_torn += bool(line.strip())
@@ -323,10 +323,10 @@ class Store:
                     reading.n_torn += trial is None
 
     def close(self) -> None:
-        """Flush, and let others write; harmless when repeated.
+        """Flush, and let others write; harmless if repeated.
 
         Raises:
-            StoreError: the disk does not take what was appended last.
+            StoreError: the last appended data cannot be written to disk.
         """
         try:
             with store_errors(f"trials cannot be recorded in {self.folder.trials_folder}"):
@@ -353,7 +353,7 @@ class Store:
 
 
 def _identity(file: int | Path) -> tuple[int, int] | None:
-    """The device and the inode of an open file or of the one at a path; None where there is none."""
+    """Device and inode of an open file or of a path; None if it does not exist."""
     try:
         found = os.stat(file)
     except OSError:
@@ -362,10 +362,10 @@ def _identity(file: int | Path) -> tuple[int, int] | None:
 
 
 def _above_standard(descriptor: int) -> int:
-    """``descriptor`` as a number above those of the standard streams.
+    """``descriptor``, moved above those of the standard streams.
 
-    In a process that was started with these closed a file may get their number, and whatever a library prints would
-    stand among the trials.
+    In a process that was started with these closed, a file may get their number, and whatever a library prints would
+    end up among the trials.
     """
     if descriptor > 2:
         return descriptor
@@ -375,13 +375,13 @@ def _above_standard(descriptor: int) -> int:
 
 
 def _work(trial: Trial) -> float:
-    """The seconds that a trial took; those of a failure, or of an objective that does not say, are not known."""
+    """The seconds that a trial took; unknown for failures and for objectives that do not record it."""
     return trial.seconds if trial.seconds > 0 else _UNFLUSHED_S
 
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Without the search for circles of objects, which would go through all trials again and again while they come."""
+    """Disable the cyclic garbage collector, which would scan all trials again and again while they are loaded."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -392,17 +392,17 @@ def _uncollected() -> Iterator[None]:
 
 
 def same_study(record: Line, heading: Heading | None, wanted: Heading, where: str, accepted: set[Any]) -> None:
-    """Check that ``record``, which stands under ``heading``, belongs to the study ``wanted``.
+    """Check that ``record``, which is below ``heading``, belongs to the study ``wanted``.
 
     Args:
-        record: a line of a file of trials.
+        record: a line of a trials file.
         heading: the last heading above it.
         wanted: the study.
         where: the file, for messages.
-        accepted: further fingerprints of ``wanted``, as other versions made them; those that are found are added.
+        accepted: further fingerprints of ``wanted`` from other versions; new ones are added.
 
     Raises:
-        MergeError: it does not; says what differs where the heading tells.
+        MergeError: it does not; says what differs if there is a heading.
     """
     study = record.get("study")
     if study == wanted.study or study in accepted:

@@ -1,4 +1,4 @@
-"""Addresses of storages as they may be shown."""
+"""Addresses of storages in a form that is safe to show."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The controlling network: a prior that was learned from real trainings, what it says after some, and its stage."""
+"""The controller: a prior learned from real trainings, its posterior, and its stage."""

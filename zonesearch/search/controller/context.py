@@ -1,4 +1,4 @@
-"""What the learned prior is told of a setting and of its task: canonical values, each with whether it is known."""
+"""The inputs of the learned prior for a setting and its task: canonical values, each with a flag for missing ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the learned prior foretells of a search before anything is trained.
+"""The learned prior's forecast of a search before anything is trained.
 
 Surfaces are drawn from the prior at points spread over the space. Where their best points lie says where the zone
 probably is; how far the best of each lies above the best one in another region, against the noise between seeds, says
@@ -66,7 +66,7 @@ class AxisForecast:
 
 @dataclass(frozen=True)
 class Foresight:
-    """What is foretold.
+    """A forecast.
 
     Args:
         axes: those that have a role, each with an interval that holds its best value with :data:`PROBABILITY`.
@@ -85,7 +85,7 @@ class Foresight:
 
 
 def foresee(view: View, level: float = 0.95) -> Foresight | None:
-    """What is foretold of the space that ``view`` sees; None where no axis has a role.
+    """The forecast for the space of ``view``; None if no axis has a role.
 
     Args:
         view: the space under the prior.

@@ -1,4 +1,4 @@
-"""The prior after earlier runs of the user's: more tasks in its likelihood.
+"""The prior updated by the user's earlier runs, as further tasks in its likelihood.
 
 Tasks of one user have something in common that others' lack: their data, their code, how their loss is scaled. So the
 surface of a task is the learned mean, plus a surface of the user's, plus one of the task's own; both have the learned

@@ -1,4 +1,4 @@
-"""Lessons: what an earlier run of the user's came to, by role, so that it can teach the prior of another space.
+"""Lessons: the results of a user's earlier run by role, from which the prior of another space can learn.
 
 A lesson is plain numbers: for each setting the values of the axes with a role, and the score that it reached. It holds
 no names of code and nothing that could be called, it is what a run keeps of what it learned, and it is small enough to
@@ -144,10 +144,10 @@ def _whole(value: Any) -> int:
 
 
 def lesson_of(run: str, space: Space, trials: Trials, reading: Reading, epochs: int, optimizer: str = "") -> Lesson:
-    """What trials come to, by role.
+    """The lesson of trials, by role.
 
-    What failed says nothing of other tasks and is left out; what diverged counts as the worst there is, and what was
-    pruned as far as it came. Shorter trainings than those of the study (rungs) are left out.
+    Failed trainings say nothing about other tasks and are left out; diverged ones count as the worst, and pruned ones
+    with their last value. Shorter trainings than those of the study (rungs) are left out.
 
     Args:
         run: the name of the run.

@@ -1,4 +1,4 @@
-"""What the trainings so far say under the learned prior, and how much it is to be believed.
+"""The posterior of the trainings so far under the learned prior, and how far that prior can be trusted.
 
 A task's values come in units that nobody knows beforehand. So centre and unit of the task are integrated out: on a grid
 of both, values are standardised and compressed as everywhere (:mod:`zonesearch.statistics.gp.targets`), and every point
@@ -41,7 +41,7 @@ _DOUBT = 0.3  # probability beforehand that the prior knows nothing of this surf
 
 @dataclass(frozen=True)
 class Values:
-    """What became of trainings, one row each.
+    """The results of trainings, one row each.
 
     Args:
         points: of the unit cube, shape (n, n_axes).
@@ -213,7 +213,7 @@ def believe(
 
     Args:
         sights: a prior, from points to what it says of them, a kind of optimizer, and its probability beforehand, each.
-        values: what became of trainings.
+        values: the results of trainings.
         data: the points as zones want them.
     """
     experts, logs = [], []

@@ -1,11 +1,11 @@
 """Stage controller: a Bayesian search whose prior is a small network trained on thousands of real trainings.
 
-The first training is where the prior says that networks of this kind do best; the next ones are where improvement over
-the best posterior mean is expected most. After each the prior is weighed against processes that know nothing
-(:mod:`zonesearch.search.controller.model`); as long as those foretold the values better, the surrogate proposes and
-judges. In a space without roles that the prior knows, the stage is the surrogate.
+The first training is where the prior expects networks of this kind to do best; later ones have the largest expected
+improvement over the best posterior mean. After each round the prior is compared with uninformed processes
+(:mod:`zonesearch.search.controller.model`); as long as those predict the values better, the surrogate proposes and
+selects. In a space without roles that the prior knows, the stage is the surrogate.
 
-Rounds bear a seed index each, as the surrogate's do and for the same reason.
+Each round has its own seed index, as in the surrogate and for the same reason.
 """
 
 from __future__ import annotations
@@ -45,29 +45,32 @@ __all__ = ["Controller"]
 
 Array = npt.NDArray[np.float64]
 
-_UNIFORM, _FIRST_UNIFORM = 500, 3000  # candidates all over the cube; before anything is known
-_AROUND, _LEADERS = 60, 5  # candidates around each of so many of the best points
+_UNIFORM, _FIRST_UNIFORM = 500, 3000  # candidates in the whole cube; before anything is known
+_AROUND, _LEADERS = 60, 5  # candidates around each of this many of the best points
 _STEPS = (0.03, 0.1, 0.25)
-_PROBES = (3,)  # trainings after which one is far from where the prior says, so that it can be found to be wrong
-_SPREAD = (4, 6)  # the same where it was: the surrogate begins with points all over, and it was led to one place
-_BELIEVED = 0.5  # trust from which on the prior proposes and judges
+# After this many trainings, one is placed far from where the prior suggests, so that its errors can be detected.
+_PROBES = (3,)
+# The same where the prior was found wrong: the surrogate begins with points all over, and it was led to one place.
+_SPREAD = (4, 6)
+_BELIEVED = 0.5  # trust from which the prior proposes and selects
 
 
 @dataclass(frozen=True)
 class Controller:
-    """``n_trainings`` where the learned prior and what came so far want them; hands on zones, the recommendation first.
+    """``n_trainings`` trainings chosen by the learned prior and the results so far; outputs zones, the recommended one
+    first.
 
     Args:
         space, epochs, reading: as in the grid.
-        seeds: of the trainings at points that a stage before handed on, which are known from the start.
-        n_trainings: all together, those at points that were handed on not counted.
+        seeds: of the trainings at points from an earlier stage, which are known from the start.
+        n_trainings: total number, without those at points from an earlier stage.
         batch: points of one round; they train together.
-        optimizer: of the networks, as ``sgd`` or ``adam``; by default that of the study, and where it names none (or
-            searches it) it is left to be found out.
-        learn_from: run folders of earlier searches, which shift the prior; read when a run begins.
-        cache: whether what `zonesearch learn` keeps in the user's cache counts too.
-        learned: what was learned from both, as plain data (:class:`~zonesearch.search.controller.lessons.Lesson`); it
-            is part of a run's record, so that a run goes on as it began. None before anything was read.
+        optimizer: of the networks, such as ``sgd`` or ``adam``; by default that of the study; if it is not set, or
+            searched, it is inferred.
+        learn_from: run folders of earlier searches that update the prior; read when a run begins.
+        cache: whether to use what `zonesearch learn` stores in the user's cache.
+        learned: what was learned from both, as plain data (:class:`~zonesearch.search.controller.lessons.Lesson`);
+            stored with the run, so that it continues as it began. None before anything was read.
         level, zones_max, first_seed, study_seed: as in the surrogate.
     """
 
@@ -109,12 +112,12 @@ class Controller:
 
     @cached_property
     def lessons(self) -> tuple[Lesson, ...]:
-        """What was learned from earlier runs."""
+        """The lessons of earlier runs."""
         place = f"[{self.name}] learned, item"
         return tuple(Lesson.parse(each, f"{place} {i}") for i, each in enumerate(self.learned or (), start=1))
 
     def plan(self, given: Any, trials: Trials) -> Plan:
-        """What is known and the next round; the output is a tuple of zones, the first one's peak the recommendation.
+        """Known trainings and the next round; the output is a tuple of zones, and the first zone's peak is recommended.
 
         Args:
             given: as for the surrogate.
@@ -192,12 +195,12 @@ class Controller:
 
     @cached_property
     def _surrogate(self) -> Surrogate:
-        """What proposes and judges where the prior is not believed."""
+        """The surrogate, used while the prior is not trusted."""
         own = ("space", "epochs", "seeds", "reading", "n_trainings", "batch", "level", "zones_max", "first_seed")
         return Surrogate(**{name: getattr(self, name) for name in own}, study_seed=self.study_seed, name=self.name)
 
     def _points(self, view: View, at_first: list[Trial], before: list[Trial], seed: int, size: int) -> Array:
-        """The points of the round with this seed by what was known before, shape (at most ``size``, n_axes)."""
+        """The points of the round with this seed, given what was known before, shape (at most ``size``, n_axes)."""
         cube = view.cube
         known = at_first + before
         values = view.values(known, self.reading)
@@ -330,7 +333,7 @@ def _best_of(points: Array, judge: Informed | Joined) -> Array:
 
 
 def _worth(cube: Cube, beliefs: Beliefs, values: Values, points: Array) -> Array:
-    """What a training at each point is worth: its expected value at first, then the improvement expected of it."""
+    """The value of a training at each point: its expected result at first, then its expected improvement."""
     belief = cube.belief(points) * 10.0 / max(1, len(values))
     if not len(values):
         mean = np.sum([w * e.at_points(points)[0] for w, e in zip(beliefs.weights, beliefs.experts, strict=True)], 0)
@@ -346,14 +349,14 @@ def _worth(cube: Cube, beliefs: Beliefs, values: Values, points: Array) -> Array
 
 
 def _apart(points: Array, trained: Array) -> Array:
-    """How far each point is from the nearest one that was trained, shape (n,); rims count as half as far."""
+    """The distance of each point to the nearest trained one, shape (n,); edges count half."""
     inner = 0.1 + 0.8 * points
     apart: Array = np.sqrt(((inner[:, None] - trained) ** 2).sum(2)).min(1) - 0.5 * np.abs(points - 0.5).max(1)
     return apart
 
 
 def _incumbent(judge: Informed | Joined) -> float:
-    """The best posterior mean of what was trained and may be the best."""
+    """The best posterior mean among trained points that may be the best."""
     data = judge.data
     points = judge.values.points if data is None and isinstance(judge, Informed) else data.points[data.eligible]
     return float(judge.at_points(points)[0].max())

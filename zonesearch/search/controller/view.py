@@ -1,4 +1,4 @@
-"""A space as the learned prior sees it: roles, kinds of optimizer, and what trials say under it."""
+"""A space as seen by the learned prior: roles, kinds of optimizer, and posteriors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["JOINED", "View"]
 Array = npt.NDArray[np.float64]
 
 JOINED = 16
-"""Points with a value from which on a process is fitted to this task."""
+"""Number of points with a value from which a process is fitted to this task."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class View:
 
     Args:
         cube: of the space.
-        prior: after ``lessons``.
-        shipped: before them.
+        prior: updated by ``lessons``.
+        shipped: before that.
         epochs: the length of the trainings.
-        optimizer: of all of them; empty where it is not known.
+        optimizer: of all trainings; empty if unknown.
         lessons: of earlier runs.
     """
 
@@ -54,7 +54,7 @@ class View:
 
     @classmethod
     def of(cls, cube: Cube, prior: LearnedPrior, epochs: int, optimizer: str, lessons: tuple[Lesson, ...]) -> View:
-        """With the prior shifted by ``lessons``."""
+        """The view with the prior updated by ``lessons``."""
         return cls(cube, at_home(prior, lessons), prior, epochs, optimizer, lessons)
 
     @cached_property
@@ -64,13 +64,13 @@ class View:
 
     @cached_property
     def odds(self) -> list[tuple[float, float]]:
-        """The kinds of optimizer that it may be, each with its probability."""
+        """The possible kinds of optimizer, each with its probability."""
         axes = {axis.name: axis for axis in self.cube.space.axes}
         return optimizer_odds(axes, self.roles, self.optimizer)
 
     @cached_property
     def learned(self) -> tuple[str, ...]:
-        """What earlier runs had to do with it, in a sentence; nothing without any."""
+        """A sentence on the influence of earlier runs; empty if there are none."""
         lessons = self.lessons
         if not lessons:
             return ()
@@ -82,8 +82,8 @@ class View:
 
     @cached_property
     def sights(self) -> list[tuple[LearnedPrior, Callable[[Array], Seen], float, float]]:
-        """All that the task may be, each with its probability: by the prior after earlier runs or as it ships, and the
-        kind of optimizer. Each is the prior, what it says of points, the kind, and the probability.
+        """All hypotheses about the task: the prior with or without earlier runs, and the kind of optimizer. Each is the
+        prior, its function of points, the kind, and the probability.
         """
 
         def of(prior: LearnedPrior, optimizer: float) -> Callable[[Array], Seen]:
@@ -99,7 +99,7 @@ class View:
         ]
 
     def see(self, points: Array, optimizer: float, prior: LearnedPrior | None = None) -> Seen:
-        """What the network says of points of the cube, shape (n, n_axes)."""
+        """The network's predictions at points of the cube, shape (n, n_axes)."""
         places = {name: i for i, name in enumerate(self.cube.space.names)}
         by_role: dict[str, list[Array]] = {}
         for name, role in self.roles.items():
@@ -117,7 +117,7 @@ class View:
 
     @property
     def is_shifted(self) -> bool:
-        """Whether earlier runs shifted the prior."""
+        """Whether earlier runs changed the prior."""
         return isinstance(self.prior, HomePrior)
 
     def drawn(
@@ -137,7 +137,7 @@ class View:
         return seen.mean + rng.normal(size=(n, len(points))) @ np.linalg.cholesky(K).T, seen.noise
 
     def values(self, known: Sequence[Trial], reading: Reading) -> Values:
-        """Trials as the model wants them; one that was pruned counts as far as it came."""
+        """Trials as the model takes them; a pruned one counts with its last value."""
         cube = self.cube
         points, scores, fixed = [], [], []
         for trial in known:
@@ -164,19 +164,19 @@ class View:
         return Outcomes(self.cube, known, reading).known().n_complete
 
     def joined(self, known: Sequence[Trial], reading: Reading) -> Joined | None:
-        """The process that is fitted to this task; None as long as there are too few values."""
+        """The process fitted to this task; None while there are too few values."""
         outcome = Outcomes(self.cube, known, reading).known()
         if outcome.n_complete < JOINED:
             return None
         return join(outcome.data(self.cube)[0], [see for _, see, _, _ in self.sights])
 
     def explained(self, zones: Sequence[Zone]) -> tuple[str, ...]:
-        """Why the prior likes the peak of the first zone, in a sentence."""
+        """A sentence on why the prior favours the peak of the first zone."""
         said = self.alike(zones[0].peak) if zones else ""
         return (f"The recommended setting: {said}.",) if said else ()
 
     def alike(self, params: Params) -> str:
-        """On how many tasks like this one each value was among the best; empty where nothing is known of them."""
+        """On how many similar tasks each value was among the best; empty where nothing is known of them."""
         optimizer = max(self.odds, key=lambda each: each[1])[0]
         values: dict[str, float] = {}
         for name, role in self.roles.items():

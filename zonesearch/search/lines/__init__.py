@@ -1,1 +1,1 @@
-"""One-dimensional searches on an interval of one axis: what stage interval uses, one method a file."""
+"""One-dimensional searches on an interval of one axis, used by the stage interval; one method per file."""

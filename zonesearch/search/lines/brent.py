@@ -1,10 +1,9 @@
-"""Brent's method as scipy has it (``minimize_scalar(method="bounded")``), asked for one value at a time.
+"""Brent's method as in scipy (``minimize_scalar(method="bounded")``), one value at a time.
 
-scipy's function wants a function to call; here most values are known and the next one has to be trained first. So the
-whole search is played again from its start with the known values, up to the first value that is not known: that one is
-wanted next. A known point next door stands for the one asked for, the nearer the more points are allowed. Where scipy's
-search has ended and points are left, golden sections around the best one go on: under noise, or where there is a second
-peak, it may have ended at the wrong place.
+scipy calls a function, but here most values are known and the next one must be trained first. So the whole search is
+replayed with the known values, up to the first unknown one, which is wanted next. A nearby known point replaces the
+requested one; the more points are allowed, the nearer it must be. If scipy's search has ended and points are left,
+golden sections around the best one follow, since with noise or a second peak it may have ended in the wrong place.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from zonesearch.search.lines.method import LinePoint
 
 __all__ = ["Brent"]
 
-_NEAR = 0.02  # of the interval: with nine points a known one as near as this stands for the one asked for
+_NEAR = 0.02  # of the interval: with nine points, a known point this near replaces the requested one
 _USUAL = 9
 
 
@@ -32,7 +31,7 @@ class _Wanted(Exception):  # noqa: N818 - no error: it carries the value out of 
 
 @dataclass(frozen=True)
 class Brent:
-    """``brent(9)``: until ``points`` values are known (those from before included) or the line is settled."""
+    """``brent(9)``: until ``points`` values are known (including earlier ones) or the line is settled."""
 
     points: int = 9
 
@@ -40,7 +39,7 @@ class Brent:
         check_points(self.points, "brent")
 
     def propose(self, axis: Axis, low: Number, high: Number, known: Sequence[LinePoint]) -> tuple[Number, ...]:
-        """The first value of scipy's search that is not known; then golden sections around the best one."""
+        """The first unknown value of scipy's search; then golden sections around the best one."""
         line = Line(axis, low, high, known)
         near_enough = min(_NEAR, _NEAR * _USUAL / self.points)
         if line.settled(self.points):
@@ -57,7 +56,7 @@ class Brent:
             fresh = line.fresh([place])
             if fresh:
                 raise _Wanted(fresh[0])
-            value = line.value(place)  # on a whole-number axis: rounded onto a known one
+            value = line.value(place)  # on an integer axis: rounded to a known one
             found = next(point for point in known if abs(line.place(point.value) - line.place(value)) < 1e-6)
             return -found.mean if math.isfinite(found.mean) else -worst
 
@@ -68,5 +67,5 @@ class Brent:
         return line.golden()
 
     def at_most(self) -> int:
-        """All points, when none is known before."""
+        """All points, if none is known."""
         return self.points

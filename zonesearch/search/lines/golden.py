@@ -1,7 +1,7 @@
-"""Golden section: the interval around the best point shrinks by a constant share with every value tried.
+"""Golden section: the interval around the best point shrinks by a constant factor with every value.
 
-Kiefer 1953. The classical method starts from nothing and keeps three points; here the bracket is read off whatever is
-known, so that cells of the map and points of other lines count, and nothing is tried twice.
+Kiefer 1953. The classical method starts from nothing and keeps three points; here the bracket is derived from all known
+points, so that cells of the map and points of other lines count, and nothing is tried twice.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["Golden"]
 
 @dataclass(frozen=True)
 class Golden:
-    """``golden(9)``: until ``points`` values are known (those from before included) or the line is settled."""
+    """``golden(9)``: until ``points`` values are known (including earlier ones) or the line is settled."""
 
     points: int = 9
 
@@ -35,5 +35,5 @@ class Golden:
         return line.golden() if known else line.fresh((GOLDEN, 1 - GOLDEN))
 
     def at_most(self) -> int:
-        """All points, when none is known before."""
+        """All points, if none is known."""
         return self.points

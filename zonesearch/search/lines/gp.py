@@ -1,11 +1,11 @@
-"""Gaussian process: what is known along the interval, with its noise, says where a better value may still be.
+"""Gaussian process: the known values along the interval, with their noise, tell where a better one may be.
 
-The other methods believe that the interval has one peak and look at the points around the best one. A process looks
-at all of them at once, so that noise averages out over neighbours, a second peak is seen, and the end is a statement
-about the whole interval. Expected improvement over the best *posterior* mean (the luckiest observation is no incumbent
-on a noisy function: Gramacy & Lee 2011). With ten points the data say little about length-scale, height and noise, so
-no single setting is picked: several draws of them take part (Snoek, Larochelle & Adams 2012). It is the process of the
-surrogate on a cube of one axis; standard errors enter as numbers of repeats.
+The other methods assume a single peak and use the points around the best one. A process uses all points at once, so
+that noise averages out over neighbours, a second peak is noticed, and stopping is a statement about the whole interval.
+It maximises expected improvement over the best *posterior* mean (the luckiest observation is not an incumbent on a
+noisy function: Gramacy & Lee 2011). Ten points say little about length-scale, height and noise, so several draws of the
+hyperparameters are used (Snoek, Larochelle & Adams 2012). It is the process of the surrogate on a cube of one axis;
+standard errors enter as numbers of repeats.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _PLACES = np.linspace(0, 1, 97)
 _QUANTILE = 1.96  # two-sided, 95 %
 
 _DRAWS = 16
-_KNOWN_NOISE = 0.4  # of the logarithm of the noise variance, where standard errors say how large it is
-_CLIFF = 3.0  # values lower than so many times the drop to the median are all as bad
+_KNOWN_NOISE = 0.4  # of the logarithm of the noise variance, if standard errors tell its size
+_CLIFF = 3.0  # values that fall by more than this multiple of the drop to the median count as equally bad
 
 
 @dataclass(frozen=True)
 class Gp:
-    """``gp(9)``: until ``points`` values are known (those from before included) or no better one can be told apart."""
+    """``gp(9)``: until ``points`` values are known (including earlier ones) or no place can be significantly better."""
 
     points: int = 9
 
@@ -47,7 +47,7 @@ class Gp:
         check_points(self.points, "gp")
 
     def propose(self, axis: Axis, low: Number, high: Number, known: Sequence[LinePoint]) -> tuple[Number, ...]:
-        """Three spread values at first; then the one with the largest expected improvement."""
+        """Three spread-out values at first; then the one with the largest expected improvement."""
         line = Line(axis, low, high, known)
         if len(known) >= self.points:
             return ()
@@ -61,26 +61,26 @@ class Gp:
         return line.fresh(_PLACES[np.argsort(-belief.improvements, kind="stable")], 1)
 
     def best(self, axis: Axis, low: Number, high: Number, known: Sequence[LinePoint]) -> Number:
-        """The known value with the highest posterior mean: the more points there are, the luckier the best of them."""
+        """The known value with the highest posterior mean, since the best of many observations is a lucky one."""
         line = Line(axis, low, high, known)
         means = believe(line, np.array([place for place, _ in line.points])).means
         alive = [i for i, (_, point) in enumerate(line.points) if math.isfinite(point.mean)]
         return line.points[max(alive, key=lambda i: float(means[i]))][1].value
 
     def at_most(self) -> int:
-        """All points, when none is known before."""
+        """All points, if none is known."""
         return self.points
 
 
 @dataclass(frozen=True)
 class Belief:
-    """What the process says, in units of accuracy.
+    """The posterior, in units of accuracy.
 
     Args:
-        means, deviations: of the function at each place asked about, without noise.
-        improvements: expected improvements there over the best posterior mean at a known point.
+        means, deviations: of the function at each requested place, without noise.
+        improvements: expected improvements there over the best posterior mean at known points.
         best: that posterior mean.
-        noise: standard error of a point's mean as measured, 0 when it was not.
+        noise: measured standard error of a point's mean; 0 if it was not measured.
     """
 
     means: Array
@@ -91,15 +91,15 @@ class Belief:
 
     @property
     def settled(self) -> bool:
-        """Whether no place can plausibly be better than the best known one by more than the noise of a point."""
+        """Whether no place is plausibly better than the best known one by more than the noise of a point."""
         return float(np.max(self.means + _QUANTILE * self.deviations)) - self.best <= _QUANTILE * self.noise
 
 
 def believe(line: Line, places: Array) -> Belief:
     """The posterior at ``places``, shape (m,), given the known points of ``line``, at least one of them with a value.
 
-    A point without a value, and one that fell off a cliff, counts as bad and not as how bad: a cliff would bend the
-    curve where it matters.
+    A point without a value, or far below the others, counts as bad without saying how bad, since a cliff would distort
+    the fit where it matters.
     """
     known = np.array([place for place, _ in line.points])
     values = np.array([point.mean for _, point in line.points])
@@ -134,7 +134,7 @@ def believe(line: Line, places: Array) -> Belief:
 
 
 def _prior(noise: float) -> Prior:
-    """A length of a third of the interval, the height of the data, little noise beyond what was measured."""
+    """A length-scale of a third of the interval, the height of the data, little noise beyond the measured one."""
     if noise > 0:
         return Prior(scale=0.35, scale_sd=0.7, amplitude_sd=1.2, noise=max(noise**2, 1e-5), noise_sd=_KNOWN_NOISE)
     return Prior(scale=0.35, scale_sd=0.7, amplitude_sd=1.2, noise=1e-3, noise_sd=2.0)

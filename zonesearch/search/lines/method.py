@@ -1,4 +1,4 @@
-"""What a one-dimensional method is: a pure function from what is known on a line to the values wanted next."""
+"""The interface of line methods: pure functions from the known points on a line to the values wanted next."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["LineMethod", "LinePoint"]
 
 @dataclass(frozen=True)
 class LinePoint:
-    """What is known at one value of the axis: the mean over the seeds and its standard error.
+    """A known value of the axis: the mean over the seeds and its standard error.
 
-    The mean is a score, larger is better: that of a metric to be minimized has its sign turned here, so that no method
-    has to know of directions (:meth:`zonesearch.core.metric.Metric.score`).
+    The mean is a score, so larger is better; a metric to be minimized is negated, so that no method has to deal with
+    directions (:meth:`zonesearch.core.metric.Metric.score`).
 
-    A value where no training was complete has mean NaN: it is known, and bad.
+    If no training was complete, the mean is NaN: the value is known to be bad.
     """
 
     value: Number
@@ -30,16 +30,16 @@ class LineMethod(Protocol):
     """A search for the optimum of a noisy function on an interval. Implementations are frozen dataclasses."""
 
     def propose(self, axis: Axis, low: Number, high: Number, known: Sequence[LinePoint]) -> tuple[Number, ...]:
-        """The values wanted next, none of them known; empty when the search is done.
+        """The values wanted next, all of them unknown; empty if the search is done.
 
         Args:
-            axis: gives the scale and rounds to what is allowed.
+            axis: for its scale, and for rounding to allowed values.
             low: the lower end of the interval.
             high: the upper end.
-            known: the points in it, by rising value, whoever asked for them; a method uses all of them.
+            known: the points in the interval by increasing value, whatever their origin; a method uses all of them.
         """
         ...
 
     def at_most(self) -> int:
-        """The most values that it ever proposes on one interval."""
+        """The most values that it proposes on one interval."""
         ...

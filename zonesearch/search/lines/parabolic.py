@@ -1,8 +1,8 @@
-"""Parabolic: a parabola through the points around the best one, weighted by their noise; its top is tried next.
+"""Parabolic: fit a parabola to the points around the best one, weighted by their noise, and try its maximum.
 
-Successive parabolic interpolation puts a parabola *through* three points, which on noisy values puts its top anywhere.
-Five points and least squares average some of the noise away. Where the parabola has no top inside the bracket, or the
-top is known, the golden section of the larger side is tried, as in Brent's method (1973).
+Successive parabolic interpolation puts a parabola *through* three points, whose maximum may be anywhere if values are
+noisy. Least squares over five points averages some of the noise. If the parabola has no maximum inside the bracket, or
+it is known, the golden section of the larger side is tried, as in Brent's method (1973).
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from zonesearch.search.lines.method import LinePoint
 __all__ = ["Parabolic"]
 
 _FITTED = 5
-_APART = 0.03  # of the interval: a top this near to a known point tells nothing new
+_APART = 0.03  # of the interval: a maximum this near to a known point tells nothing new
 
 
 @dataclass(frozen=True)
 class Parabolic:
-    """``parabolic(9)``: until ``points`` values are known (those from before included) or the line is settled."""
+    """``parabolic(9)``: until ``points`` values are known (including earlier ones) or the line is settled."""
 
     points: int = 9
 
@@ -33,7 +33,7 @@ class Parabolic:
         check_points(self.points, "parabolic")
 
     def propose(self, axis: Axis, low: Number, high: Number, known: Sequence[LinePoint]) -> tuple[Number, ...]:
-        """Both golden points of an unknown interval; then the parabola's top, or a golden section."""
+        """Both golden points of an unknown interval; then the parabola's maximum, or a golden section."""
         line = Line(axis, low, high, known)
         if line.settled(self.points):
             return ()
@@ -45,12 +45,12 @@ class Parabolic:
         return (line.fresh([top], 1) if top is not None else ()) or line.golden()
 
     def at_most(self) -> int:
-        """All points, when none is known before."""
+        """All points, if none is known."""
         return self.points
 
 
 def _top(line: Line) -> float | None:
-    """Where the fitted parabola is highest, if that is inside the bracket and away from all that is known."""
+    """The maximum of the fitted parabola, if it is inside the bracket and away from all known points."""
     if line.best is None:
         return None
     below, middle, above = line.bracket
@@ -61,7 +61,7 @@ def _top(line: Line) -> float | None:
     places = np.array([place for place, _ in near]) - middle
     means = np.array([point.mean for _, point in near])
     errors = np.array([point.se for _, point in near])
-    # Unknown noise weighs all alike; a point measured very well must not outweigh the shape of the curve.
+    # Unknown noise gives equal weights; a very precise point must not dominate the fit.
     weights = 1 / np.maximum(errors, max(float(np.median(errors)), 1e-12))
     design = np.vander(places, 3) * weights[:, None]
     (bend, slope, _), _, rank, _ = np.linalg.lstsq(design, (means - means.max()) * weights, rcond=None)

@@ -1,4 +1,4 @@
-"""The simplest one-dimensional method: split the interval into equal parts and try every end of a part."""
+"""The simplest line method: split the interval into equal parts and try every endpoint of a part."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Split:
             raise ValueError(f"split needs a whole number of parts, at least 1, not {self.parts!r}")
 
     def propose(self, axis: Axis, low: Number, high: Number, known: Sequence[LinePoint]) -> tuple[Number, ...]:
-        """All ends of parts that are not known yet."""
+        """All unknown endpoints."""
         seen = {point.value for point in known}
         return tuple(value for value in axis.between(low, high, self.parts) if value not in seen)
 
     def at_most(self) -> int:
-        """Every end of a part."""
+        """All endpoints."""
         return self.parts + 1

@@ -1,7 +1,7 @@
-"""Ternary search: compare the values at both thirds and leave out the outer third on the worse side.
+"""Ternary search: compare the values at both thirds and discard the outer third on the worse side.
 
-A known point near a third stands for it, so that what was trained before is not trained again next door. Every step
-asks for two values at once, which a stack of trainings runs together.
+A known point near a third replaces it, so that nothing is trained again nearby. Every step asks for two values at once,
+which can run as one stack of trainings.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from zonesearch.search.lines.method import LinePoint
 
 __all__ = ["Ternary"]
 
-_NEAR = 1 / 9  # of the interval left: a known point this near to a third stands for it
+_NEAR = 1 / 9  # of the remaining interval: a known point this near to a third replaces it
 _NARROW = 1e-3
 
 
 @dataclass(frozen=True)
 class Ternary:
-    """``ternary(9)``: until ``points`` values are known (those from before included) or the line is settled."""
+    """``ternary(9)``: until ``points`` values are known (including earlier ones) or the line is settled."""
 
     points: int = 9
 
@@ -30,7 +30,7 @@ class Ternary:
         check_points(self.points, "ternary")
 
     def propose(self, axis: Axis, low: Number, high: Number, known: Sequence[LinePoint]) -> tuple[Number, ...]:
-        """Go through the steps that are known; both thirds of the first one that is not."""
+        """Replay the known steps; returns both thirds of the first unknown one."""
         line = Line(axis, low, high, known)
         if line.settled(self.points):
             return ()
@@ -45,7 +45,7 @@ class Ternary:
             fresh = line.fresh(wanted, self.points - len(known))
             if fresh:
                 return fresh
-            if None in stand_ins:  # nothing but known values is left between the thirds
+            if None in stand_ins:  # only known values are left between the thirds
                 return line.golden()
             (left, a), (right, b) = (found for found in stand_ins if found is not None)
             if _mean(a) < _mean(b):
@@ -55,7 +55,7 @@ class Ternary:
         return line.golden()
 
     def at_most(self) -> int:
-        """All points, when none is known before."""
+        """All points, if none is known."""
         return self.points
 
 

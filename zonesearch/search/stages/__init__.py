@@ -1,1 +1,1 @@
-"""The stages, one method a file."""
+"""The stages, one per file."""

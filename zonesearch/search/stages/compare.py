@@ -1,8 +1,8 @@
-"""Stage compare: every cell with the same fresh seeds and a test split; no search, a comparison.
+"""Stage compare: no search, but a comparison of all cells with the same fresh seeds on the test split.
 
-For studies that ask whether one way to train is better than another: the arms are the values of an axis. There is no
-choosing, so there is no optimism to correct; the verdict says which cells can be told apart from the best one, and the
-claims which of two sides is better, by how much.
+For studies that ask whether one way to train is better than another: the arms are the values of an axis. Nothing is
+selected, so there is no selection bias to correct; the verdict says which cells differ significantly from the best one,
+and the claims which of two sides is better, and by how much.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ __all__ = ["Compare"]
 
 @dataclass(frozen=True)
 class Compare:
-    """All cells of the space, each with ``repeats`` seeds and the test split; hands on a verdict.
+    """All cells of the space, each with ``repeats`` seeds on the test split; outputs a verdict.
 
     Args:
         space: its rows are the cells.
         epochs: the length of each training.
-        repeats: seeds for every cell, the same for all.
-        reading: of the curves, where there is no test split.
+        repeats: number of seeds, the same ones for every cell.
+        reading: of the curves, if there is no test split.
         level: of intervals and of "differs".
         claims: tables with ``says``, ``better``, ``than``, ``by`` and ``tuned``, as in
             :class:`zonesearch.statistics.claims.Claim`.
@@ -70,10 +70,10 @@ class Compare:
         return Plan(trainings, judge(outcomes, level=self.level, metric=trials.metric))
 
     def check_size(self) -> None:
-        """Check that all cells can be listed.
+        """Check that the number of cells is small enough to list.
 
         Raises:
-            StudyError: they cannot.
+            StudyError: there are too many.
         """
         listed(self.space, self.name)
 
@@ -81,7 +81,7 @@ class Compare:
         """This comparison with fewer repeats of every cell.
 
         Raises:
-            StudyError: two of each are more than ``n``.
+            StudyError: two repeats of each cell are more than ``n``.
         """
         n_cells = (given if isinstance(given, Space) else self.space).n_cells
         if n_cells * self.repeats <= n:
@@ -93,7 +93,7 @@ class Compare:
         return replace(self, repeats=n // n_cells)
 
     def spending(self, n: int, given: Any, paid: Container[Any], trials: Trials) -> Compare:
-        """This comparison with more repeats of every cell, as many as ``n`` trainings pay for."""
+        """This comparison with as many repeats of every cell as ``n`` trainings pay for."""
         n_cells = (given if isinstance(given, Space) else self.space).n_cells
         return replace(self, repeats=max(self.repeats, n // n_cells))
 
@@ -103,7 +103,7 @@ class Compare:
         return Forecast(self.space.n_cells * self.repeats, self.epochs, self.space.n_cells, example)
 
     def check_claims(self, trials: Trials) -> tuple[ClaimOutcome, ...]:
-        """The replication result of each claim, by the trials so far."""
+        """The replication result of each claim, given the trials so far."""
         validation, scores = {}, {}
         for point in self.space.grid():
             cell = tuple(sorted(point.items()))

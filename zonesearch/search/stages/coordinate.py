@@ -1,11 +1,11 @@
-"""Stage coordinate: a climb that takes its axes in turn, remembers every local extremum and goes on.
+"""Stage coordinate: a climb along one axis at a time that records every local optimum and continues.
 
-The quasi-gradient alternative to a full grid: measure, step along an axis, measure; then the next axis, one step each.
-Every axis remembers the direction that worked on it last, and that one is tried first. Where no step on any axis helps,
-the climb would only swing to and fro: a local extremum. A single climb ends in the right one of several peaks by luck,
-so the extremum is noted and left: the climb goes on in each direction to the end of the space, and where the values
-rise again a new climb begins. Lines through an extremum miss what lies diagonally across, so at last it goes where
-nothing was looked at yet, until every cell is near a known one. Every extremum is handed on.
+This is the quasi-gradient alternative to a full grid: measure, step along an axis, measure; then the next axis, one
+step each. Every axis remembers the direction that helped last, which is tried first. If no step on any axis helps, the
+point is a local optimum. A single climb finds the right one of several peaks only by luck, so the climb continues from
+the optimum in each direction to the end of the space, and starts again where the values rise. Lines through an optimum
+miss what lies diagonally across, so finally unexplored regions are visited, until every cell is near a known one. All
+optima are passed on.
 """
 
 from __future__ import annotations
@@ -40,33 +40,33 @@ else:
 __all__ = ["Coordinate", "climb"]
 
 Place = tuple[int, ...]
-"""A cell by the numbers of its row values."""
+"""A cell, by the indices of its row values."""
 
 Move = tuple[int, int]
-"""Axis and step; among choices a step leads to any other one."""
+"""Axis and step; for choices, a step leads to any other choice."""
 
 Worked = dict[int, Move]
-"""By axis the move that was the last one to help."""
+"""By axis, the last move that helped."""
 
-_REACH = 2  # steps: a cell this near to a known one is not looked at for its own sake
+_REACH = 2  # steps: a cell this near to a known one is not visited as unexplored
 _MOST_CELLS = 4096
 
 
 @dataclass(frozen=True)
 class Coordinate:
-    """A climb over the rows of the space; hands on all extrema that it remembered, best first, as zones of one cell.
+    """A climb over the rows of the space; outputs all recorded optima, best first, as zones of one cell.
 
-    The climb is played again from its start with every plan, up to the first cell that is not known. So cells that
-    were trained before, by whatever stage, cost nothing.
+    The climb is replayed from its start with every plan, up to the first unknown cell. So cells that any stage has
+    trained cost nothing.
 
     Args:
         space: its rows are the steps.
-        epochs, seeds, reading: as in the grid. A step is judged by means over the seeds, whatever their noise: with one
-            seed, noise makes extrema of its own.
-        n_trainings: it ends after so many at the latest, those included that were known before.
-        zones_max: the best extrema that are handed on; all of them by default.
-        thorough: go on, where nothing is left to climb, until every cell of the rows is known; a budget that has more
-            for it sets this.
+        epochs, seeds, reading: as in the grid. A step is evaluated by means over the seeds, whatever their noise: with
+            one seed, noise creates spurious optima.
+        n_trainings: the most trainings, including those known before.
+        zones_max: number of best optima in the output; all by default.
+        thorough: once nothing is left to climb, continue until every cell of the rows is known; set by a budget that
+            allows more.
     """
 
     heeds: ClassVar[frozenset[str]] = frozenset({"when", "constraints"})
@@ -90,8 +90,8 @@ class Coordinate:
         """The cells of the climb so far; the output is a tuple of zones.
 
         Args:
-            given: zones or candidates to climb from, or a space that a stage before has narrowed; by default the climb
-                starts in the middle of the space.
+            given: zones or candidates to climb from, or a space that an earlier stage has narrowed; by default the
+                climb starts in the middle of the space.
             trials: all that is known.
         """
         space = given if isinstance(given, Space) else self.space
@@ -118,7 +118,7 @@ class Coordinate:
                     place = None
                 continue
             wanted = [Training(cell, seed, self.epochs) for seed in range(self.seeds)]
-            if told.setdefault(point(cell), place) == place:  # else it differs in what does not apply there
+            if told.setdefault(point(cell), place) == place:  # otherwise it differs in axes that do not apply there
                 asked[place] = cell
                 trainings += wanted
             if trials.missing(wanted):
@@ -140,7 +140,7 @@ class Coordinate:
         return Forecast(n_trainings, self.epochs, n_zones, examples(self.space, self.epochs))
 
     def further(self, n: int) -> Coordinate:
-        """The same climb, with ``n`` trainings more, that also looks at the cells near those it knows."""
+        """The same climb with ``n`` more trainings, also visiting cells near known ones."""
         return replace(self, n_trainings=self.n_trainings + n, thorough=True)
 
     def _cells(self, points: Sequence[Params], trials: Trials) -> list[Any]:
@@ -149,7 +149,7 @@ class Coordinate:
     def _zones(
         self, space: Space, asked: dict[Place, Params], extrema: Sequence[Place], trials: Trials
     ) -> tuple[Zone, ...]:
-        """The extrema; where the climb was cut short on its way above all of them, the highest cell as well."""
+        """The optima, and the highest cell if the climb was interrupted above all of them."""
         cells = dict(zip(asked, self._cells(list(asked.values()), trials), strict=True))
         alive = {place: cell for place, cell in cells.items() if cell.values and cell.feasible}
         heights = {place: trials.metric.score(cell.mean) for place, cell in alive.items()}
@@ -177,12 +177,12 @@ def climb(
     *,
     thorough: bool = False,
 ) -> Generator[Place, float, None]:
-    """Yields the cells whose values it wants, each once, and is sent the values; notes what it found in ``extrema``.
+    """Yields the cells whose values it needs, each once, and is sent the values; records results in ``extrema``.
 
     Args:
         starts: where it begins.
         sizes: number of row values of each axis; ``ordered`` whether the axis has directions.
-        extrema: is filled with local extrema in the order of their finding.
+        extrema: filled with local optima in the order in which they are found.
         branch: no step leads from one branch to another, where there are several: what is best in one of them says
             little of the other, so each has extrema of its own.
         thorough: whether it goes on until every cell is known, those farthest from known ones first.

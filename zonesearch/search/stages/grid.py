@@ -1,8 +1,7 @@
 """Stage grid: train a coarse grid and map the zones where accuracy peaks.
 
-Where the peak of a zone lies on an edge that has a limit beyond it, the grid goes on there, round by round: the map
-grows by what the rule of the row gives next, and keeps all that it has. How far is read off the trials, as
-everything is.
+If the peak of a zone lies on an edge with a limit beyond it, the grid continues there, round by round: the map grows by
+the next values of the row's rule and keeps everything it has. How far it has grown is derived from the trials.
 """
 
 from __future__ import annotations
@@ -31,33 +30,34 @@ from zonesearch.statistics.zones import Zone, bordering, find_zones
 
 __all__ = ["Grid"]
 
-_RIVALS = 2  # zones whose cells get more seeds at least
-_SHARE = 4  # where a budget sizes the grid, one in so many cells is thought to get the seeds of a zone
+_RIVALS = 2  # the least number of zones whose cells get more seeds
+_SHARE = 4  # when a budget sizes the grid, one in this many cells is assumed to get the seeds of a zone
 
 Asked = dict[Hashable, dict[int, int]]
-"""By point and seed, after how many epochs a training is wanted."""
+"""By point and seed, the length in epochs of the wanted training."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """All combinations of the rows; hands on the map with its zones.
+    """All combinations of the rows; outputs the map with its zones.
 
     Args:
         space: what is searched.
         epochs: the length of each training.
         seeds: trainings per cell: a number for all cells, or ``first`` for all and ``zone`` for those that may belong
-            to a zone (see :mod:`zonesearch.statistics.contenders`). With one everywhere the noise between seeds is not
-            measured but guessed from what neighbours do not explain.
+            to a zone (see :mod:`zonesearch.statistics.contenders`). With a single seed, the noise between seeds is not
+            measured but estimated from differences between neighbours.
         reading: how a cell's value is read off its learning curves.
         level: at which two cells count as different.
-        zones_min, zones_max: how many zones are kept (see :func:`zonesearch.statistics.zones.find_zones`).
-        seeds_max: seeds beyond the first ones, of all cells together; the most promising get them. All by default.
-        cells_max: of a space with more cells rows of equal steps are taken, as many as make no more cells than this.
-        cells_begun: the rows were begun for so many cells, by a smaller budget, and those of ``cells_max`` contain
-            them; a budget that is made larger sets this.
-        rungs: epochs, rising, after which only cells that may still belong to a zone go on, to the next rung and at
-            last to ``epochs`` (see :mod:`zonesearch.statistics.rungs`); none by default.
-        widen: so many times at most the grid goes on beyond the rims on which peaks lie, as far as ``limit_low`` and
+        zones_min, zones_max: number of zones to keep (see :func:`zonesearch.statistics.zones.find_zones`).
+        seeds_max: the most seeds beyond the first ones, over all cells; the most promising get them. No limit by
+            default.
+        cells_max: for a larger space, rows with equal steps are used that make at most this many cells.
+        cells_begun: the number of cells under an earlier, smaller budget; the rows for ``cells_max`` contain those
+            rows. Set when a budget is enlarged.
+        rungs: increasing numbers of epochs after which only cells that may still belong to a zone continue, to the next
+            rung and finally to ``epochs`` (see :mod:`zonesearch.statistics.rungs`); none by default.
+        widen: the most rounds in which the grid continues beyond edges on which peaks lie, within ``limit_low`` and
             ``limit_high`` of the axes; without limits it never does.
     """
 
@@ -98,7 +98,7 @@ class Grid:
         """The grid's trainings; the output is the map, as a sequence its zones, best first.
 
         Args:
-            given: a space that a stage before has narrowed; searched in place of the study's.
+            given: a space that an earlier stage has narrowed, searched instead of the study's.
             trials: all that is known.
         """
         base = self._rows(given)
@@ -117,18 +117,18 @@ class Grid:
         return replace(plan, notes=(*plan.notes, *widening_notes(base, rounds, mapped, self.widen)))
 
     def _explore(self, space: Space, before: Asked, trials: Trials) -> tuple[Plan, Asked]:
-        """The grid of one space, without output while something is missing; and what it asked for.
+        """The grid of one space, without output while something is missing, and the trainings that it wants.
 
         Args:
             space: its rows make the cells.
-            before: what a smaller grid asked for, which this one has too.
+            before: the trainings that a smaller grid wanted, which this one includes.
             trials: all that is known.
         """
         points = list(space.grid())
         lengths = tuple(dict.fromkeys((*self.rungs, self.epochs)))
         wish = Seeds.parse(self.seeds)
         old = [before.get(point(params), {}) for params in points] if before else [{}] * len(points)
-        # after how many epochs a seed of a cell is wanted
+        # the length in epochs for a seed of a cell
         asked = {(i, seed): epochs for i, seeds in enumerate(old) for seed, epochs in seeds.items()}
         going, dead = set(range(len(points))), set[int]()
         maps: list[Rung] = []
@@ -164,18 +164,18 @@ class Grid:
         return Plan(trainings, self._output(space, points, maps, asked), notes), wanted
 
     def within(self, n: int, given: Any, paid: Container[Any]) -> Grid:
-        """This grid with rows so coarse that it has no more than ``n`` trainings.
+        """This grid with coarser rows, so that it has at most ``n`` trainings.
 
-        Where zones get more seeds than the rest, a quarter of the cells is thought to need them; if more do, the most
+        If zones get more seeds than other cells, a quarter of the cells are assumed to need them; if more do, the most
         promising get them.
 
         Raises:
-            StudyError: choices, which cannot be made fewer, make more cells than that.
+            StudyError: choices, which cannot be reduced, already make more cells than that.
         """
         seeds = Seeds.parse(self.seeds)
         rows = self._rows(given)
         usual = seeds.first + (seeds.zone - seeds.first) / _SHARE
-        # as many rounds beyond the rims as can be paid for, were all of them needed
+        # as many rounds beyond the edges as could be paid for if all were needed
         widen = next((k for k in range(self.widen, -1, -1) if widest(rows, k).n_cells * usual <= n), 0)
         if widest(rows, widen) != widest(rows, self.widen):
             return replace(self, widen=widen).within(n, given, paid)
@@ -196,15 +196,15 @@ class Grid:
         return replace(small, seeds_max=left)
 
     def check_size(self) -> None:
-        """Check that the whole grid can be listed, where no budget makes it smaller.
+        """Check that the whole grid is small enough to list, if no budget makes it smaller.
 
         Raises:
-            StudyError: it cannot.
+            StudyError: it is too large.
         """
         listed(self._rows(None), self.name)
 
     def containing(self, small: Stage) -> Grid:
-        """This grid, begun with the rows of a coarser one."""
+        """This grid, starting with the rows of a coarser one."""
         assert isinstance(small, Grid)
         return self if small.cells_max is None else replace(self, cells_begun=small.cells_max)
 
@@ -216,7 +216,7 @@ class Grid:
         return space if self.cells_max is None or space.n_cells <= self.cells_max else coarser(space, self.cells_max)
 
     def _trainings(self, space: Space, asked: Mapping[tuple[int, int], int]) -> tuple[Training, ...]:
-        """The seeds of each cell, as far as it is to be trained."""
+        """The trainings of each cell for its seeds."""
         most = Seeds.parse(self.seeds).zone
         wanted = {epochs: _cells(space, most, epochs) for epochs in set(asked.values())}
         return tuple(wanted[asked[i, seed]][i][seed] for i, seed in sorted(asked))
@@ -271,7 +271,7 @@ class Grid:
         )
 
     def forecast(self, given: Any) -> Forecast:
-        """The whole grid, as if every cell might belong to a zone; as many zones as are ever kept."""
+        """The whole grid, as if every cell might belong to a zone, with the largest number of zones."""
         space = widest(self._rows(None), self.widen)
         seeds = Seeds.parse(self.seeds)
         example = examples(space, self.epochs)
@@ -283,5 +283,5 @@ class Grid:
 
 @lru_cache(maxsize=8)
 def _cells(space: Space, seeds: int, epochs: int) -> tuple[tuple[Training, ...], ...]:
-    """The trainings of each cell: a grid is asked in every round of a run, and they are always the same."""
+    """The trainings of each cell, cached since every round of a run needs the same ones."""
     return tuple(tuple(Training(point, seed, epochs) for seed in range(seeds)) for point in space.grid())

@@ -1,7 +1,7 @@
-"""Stage imported: trainings that somebody else chose, as they are.
+"""Stage imported: existing trainings that were chosen elsewhere.
 
-It wants what came back and nothing more, so a run that was imported is complete. Where the points fill a grid, the map
-is read off them as stage grid would; zones of scattered points are read off a Gaussian process through them.
+It wants the existing trials and nothing more, so an imported run is complete. If the points fill a grid, the map is
+made as in stage grid; zones of scattered points are found by a Gaussian process.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ __all__ = ["ImportedTrials"]
 
 @dataclass(frozen=True)
 class ImportedTrials:
-    """What is known, as a map where the points fill a grid; trains nothing.
+    """The known trials, as a map if the points fill a grid; trains nothing.
 
     Args:
-        space: the axes, with the values that were tried as rows where they are few.
-        epochs: the length of a training; said, never wanted.
+        space: the axes, with the tried values as rows if there are few.
+        epochs: the length of a training; only for information.
         reading: how a value is read off a learning curve.
         level, zones_min, zones_max: as in stage grid.
     """

@@ -1,4 +1,4 @@
-"""Stage interval: inside each zone fix all axes but one at the peak and search the interval of that one."""
+"""Stage interval: in each zone, fix all axes but one at the peak and search the interval of that axis."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ __all__ = ["Interval"]
 
 @dataclass(frozen=True)
 class Interval:
-    """A one-dimensional search on every axis of every zone; hands on candidates.
+    """A one-dimensional search on every axis of every zone; outputs candidates.
 
-    Lines of a zone are independent of each other and so are the zones. When the lines of a zone are done, the best
-    values of its axes are tried together. A zone's candidates are its peak and, where that is better, the best point
-    that the lines and their combination gave.
+    The lines of a zone are independent, and so are the zones. Once the lines of a zone are done, the best values of its
+    axes are tried together. A zone's candidates are its peak and, if better, the best point from the lines and their
+    combination.
 
     Args:
         space, epochs, reading: as in the grid.
-        seeds: every point gets so many; of a table with ``first`` and ``zone`` the first ones, and what the lines and
-            their combination gave gets the others before it is handed on.
+        seeds: number for every point; of a table with ``first`` and ``zone``, every point gets the first ones, and the
+            results of the lines and their combination get the others before they become candidates.
         method: the search on one interval.
-        zones_max: so many of the zones are searched, the best ones; the others hand on their peaks. All by default.
+        zones_max: number of best zones to search; the others only contribute their peaks. All by default.
     """
 
     heeds: ClassVar[frozenset[str]] = frozenset({"when", "constraints"})
@@ -74,24 +74,26 @@ class Interval:
         return Plan(trainings, Candidates(_each_once(candidates)))
 
     def within(self, n: int, given: Sequence[Zone], paid: Container[Any]) -> Interval:
-        """This stage, searching no more zones than ``n`` trainings are sure to be enough for."""
+        """This stage, searching only as many zones as ``n`` trainings are guaranteed to suffice for."""
         most = len(given) if self.zones_max is None else min(self.zones_max, len(given))
         enough = next((k for k in range(most, 0, -1) if self.forecast(k).n_trainings <= n), 0)
         return self if enough == most else replace(self, zones_max=enough)
 
     def forecast(self, given: int) -> Forecast:
-        """Every line of ``given`` zones as long as the method makes it, and one combination each."""
+        """The longest lines of ``given`` zones, and one combination each."""
         per_zone = self.method.at_most() * sum(not isinstance(axis, Choice) for axis in self.space.axes) + 1
         per_zone += sum(len(axis.row()) - 1 for axis in self.space.axes if isinstance(axis, Choice))
         example = examples(self.space, self.epochs)
         seeds = Seeds.parse(self.seeds)
-        n = per_zone * seeds.first + 2 * (seeds.zone - seeds.first)  # the peak and what is handed on get all seeds
+        n = per_zone * seeds.first + 2 * (
+            seeds.zone - seeds.first
+        )  # the peak and the resulting candidate get all seeds
         return Forecast(given * n, self.epochs, 2 * given, example)
 
     def _work(
         self, space: Space, zone: Zone, trials: Trials, given: Noise | None
     ) -> tuple[list[tuple[Params, int]], list[Candidate]]:
-        """The points that ``zone`` wants with their number of seeds, and its candidates as far as they are known."""
+        """The points that ``zone`` wants with their numbers of seeds, and its candidates so far."""
         seeds = Seeds.parse(self.seeds)
         points: list[Params] = [zone.peak]
         best = dict(zone.peak)
@@ -112,7 +114,8 @@ class Interval:
         cells = self._cells(points, trials)
         peak, top = cells[0], max(cells, key=_mean)
         if not seeds.everywhere:
-            # The best of many single values is lucky: only what is better over all seeds is handed on as better.
+            # The best of many single values is a lucky one: a point must be better over all seeds to become a
+            # candidate.
             wanted += [(peak.params, seeds.zone), (top.params, seeds.zone)]
             peak, top = self._cells([peak.params, top.params], trials, seeds.zone)
         noise = given or measure_noise(cells)
@@ -122,7 +125,7 @@ class Interval:
         return wanted, [*found, *cheapest_of(zone)]
 
     def _line(self, space: Space, axis: AnyAxis, zone: Zone, trials: Trials) -> list[Cell]:
-        """The cells on the zone's interval of ``axis`` all of whose seeds came back, by rising value."""
+        """The cells on the zone's interval of ``axis`` with all seeds finished, by increasing value."""
         values = [value for value in trials.values_along(zone.peak, axis.name) if _inside(axis, value, zone)]
         values = [value for value in values if self._stays(space, zone, axis, value)]
         cells = self._cells([{**zone.peak, axis.name: value} for value in values], trials)
@@ -147,7 +150,7 @@ class Interval:
         if not space.constraints and not space.conditional:
             return self.method.propose(axis, low, high, known)  # type: ignore[arg-type]
         worst = min((point.mean for point in known if point.mean == point.mean), default=0.0)
-        while True:  # a value that is not allowed is as bad as any that is known: the method looks elsewhere
+        while True:  # a forbidden value counts as the worst known one, so the method looks elsewhere
             values = self.method.propose(axis, low, high, known)  # type: ignore[arg-type]
             outside = [value for value in values if not self._stays(space, zone, axis, value)]
             if not outside:
@@ -158,7 +161,7 @@ class Interval:
             known += [LinePoint(value, worst, 0.0) for value in outside if value not in told]
 
     def _best(self, axis: AnyAxis, zone: Zone, cells: Sequence[Cell], given: Noise | None) -> Value:
-        """The value that the method calls the best of the line; by default that with the highest mean."""
+        """The value that the method considers the best of the line; by default the one with the highest mean."""
         low, high = zone.intervals[axis.name][0], zone.intervals[axis.name][-1]
         pick = getattr(self.method, "best", None)
         if pick is None or isinstance(axis, Choice) or low == high or not any(cell.values for cell in cells):
@@ -196,7 +199,7 @@ def _candidate(cell: Cell, noise: Noise, zone: Zone, origin: str) -> Candidate:
 
 
 def _each_once(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
-    """Two zones may find the same point; the higher ranked zone keeps it."""
+    """If two zones find the same point, the higher-ranked zone keeps it."""
     kept: dict[Any, Candidate] = {}
     for candidate in candidates:
         kept.setdefault(point(candidate.params), candidate)

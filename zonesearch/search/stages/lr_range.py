@@ -1,7 +1,7 @@
 """Stage lr-range: a learning-rate range test before the grid, which sets the learning rate or narrows its axis.
 
 Its trainings are range tests: trainings whose schedule is a sweep, and whose curve holds the loss of every step
-(``step_loss``). They are trials like any other, so that a range test is resumed, merged and shared like the rest.
+(``step_loss``). They are ordinary trials, so a range test is resumed, merged and shared like the rest.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ __all__ = ["LrRange"]
 
 @dataclass(frozen=True)
 class LrRange:
-    """A range test in the middle of the space; hands on the space with a learning-rate axis that it has narrowed.
+    """A range test in the middle of the space; outputs the space with a narrowed learning-rate axis.
 
     Args:
         space: must have the ``axis``; its other axes are tested at the middle of their rows.
-        axis: the learning rate's name.
-        sets: ``axis`` keeps an axis from the lower bound to the upper one, with the suggestion between them in the row;
-            ``rate`` leaves the suggestion alone.
-        low, high: of the sweep; by default a hundred times beyond the rims of the axis, both ways.
+        axis: the name of the learning rate.
+        sets: ``axis`` keeps an axis from the lower to the upper bound, with the suggestion in its row; ``rate`` keeps
+            only the suggestion.
+        low, high: of the sweep; by default a factor of a hundred beyond the bounds of the axis in both directions.
         n_steps: of the sweep.
-        seeds: sweeps, whose losses are averaged.
+        seeds: number of sweeps, whose losses are averaged.
     """
 
     heeds: ClassVar[frozenset[str]] = frozenset({"when", "constraints"})
@@ -68,10 +68,10 @@ class LrRange:
         return Plan(trainings, self.narrowed(self.read(trials)))
 
     def read(self, trials: Trials) -> RateRange:
-        """What the sweeps say.
+        """The interpretation of the sweeps.
 
         Raises:
-            StudyError: when a sweep failed, or diverged before there was anything to read.
+            StudyError: a sweep failed, or diverged too early.
         """
         losses = []
         for training in self._trainings():
@@ -83,7 +83,9 @@ class LrRange:
         return read_sweep(self.rates(), losses)
 
     def narrowed(self, found: RateRange) -> Space:
-        """The space with the axis between the bounds, clipped to its rims; two digits, so that keys agree anywhere."""
+        """The space with the axis between the bounds, clipped to its range and rounded to two digits, so that keys
+        agree on all machines.
+        """
         axis = self.space[self.axis]
         assert isinstance(axis, Axis)
         row = [found.suggestion] if self.sets == "rate" else [found.low, found.suggestion, found.high]

@@ -1,4 +1,4 @@
-"""Stage polish: candidates under several schedules, the best few again with fresh seeds, then the verdict."""
+"""Stage polish: train candidates under several schedules, repeat the best few with fresh seeds, then give a verdict."""
 
 from __future__ import annotations
 
@@ -23,40 +23,40 @@ from zonesearch.statistics.zones import Zone
 
 __all__ = ["SCHEDULES", "SCHEDULES_BLIND", "Polish"]
 
-_ROOM = 2  # combinations that get all choosing seeds, for each that is kept
-_FEWEST = 3  # fresh seeds: with two, Student's t has one degree of freedom and tells nothing apart
+_ROOM = 2  # combinations that get all selection seeds, per finalist
+_FEWEST = 3  # fresh seeds: with two, Student's t has one degree of freedom and separates nothing
 
 SCHEDULES = ("constant", "step(every=7, factor=0.5)", "plateau(patience=3)", "plateau(patience=10)")
-"""No schedule; halve every 7 epochs; halve after 3, after 10 epochs without a better validation accuracy."""
+"""Constant; halve every 7 epochs; halve after 3 or 10 epochs without a better validation accuracy."""
 
 SCHEDULES_BLIND = SCHEDULES[:2]
-"""Those of them that read no validation, for trainings that are not evaluated after every epoch."""
+"""Those that do not read validation values, for trainings that are not evaluated after every epoch."""
 
 
 @dataclass(frozen=True)
 class Polish:
-    """Every candidate with every schedule, the best ``keep`` repeated with fresh seeds; hands on a verdict.
+    """Every candidate with every schedule, and the best ``keep`` repeated with fresh seeds; outputs a verdict.
 
-    The seeds that choose are those of the map; the seeds that judge took no part in any choice. Where there is a single
-    combination, whose value the stage before knows, nothing is chosen and no training spent on it.
+    Selection uses the seeds of the map; the seeds of the verdict take no part in any selection. If there is a single
+    combination with a known value, nothing is selected and no training is spent on it.
 
     Args:
         space, epochs, reading: as in the grid.
-        seeds: for choosing: a number for every combination, or ``first`` for all and ``zone`` for the more promising,
-            twice as many as are kept.
-        schedules: learning-rate schedules by specification; none for objectives without a learning rate.
-        own_schedule: the one that the study's trainings have anyway; a candidate's trainings under it are those of
-            the map, so they are not repeated.
-        candidates_max: so many of the candidates compete, those with the best values. All by default. The cheapest
-            cells of zones compete by their cost: they are not counted, and no training chooses among them.
+        seeds: for selection: a number for every combination, or ``first`` for all and ``zone`` for the most promising
+            ones, twice as many as there are finalists.
+        schedules: specifications of learning-rate schedules; empty for objectives without a learning rate.
+        own_schedule: the schedule of the study's trainings; a candidate's trainings under it are those of the map and
+            are not repeated.
+        candidates_max: number of candidates that compete, those with the best values; all by default. The cheapest
+            cells of zones compete by their cost: they are not counted, and no training selects among them.
         keep: number of finalists.
         repeats: fresh seeds per finalist; in a race the most that one can get.
-        race: give fresh seeds one round at a time and let those leave that are significantly worse (see
+        race: give fresh seeds one round at a time and drop finalists that are significantly worse (see
             :mod:`zonesearch.statistics.race`); the verdict says how the race ended.
-        repeats_max: fresh seeds of all finalists together. With it those that cannot be told apart get more than
-            ``repeats``, in a race, until they are told apart or these are used up; a budget sets it.
-        margin: differences up to this, in the metric's unit, do not matter: the verdict says whether those that are
-            alike are equal within it, and a race ends when they are; 0 for none.
+        repeats_max: fresh seeds of all finalists together. With it, finalists that do not differ significantly get more
+            than ``repeats``, in a race, until they do or the seeds are used up; set by a budget.
+        margin: differences up to this, in the metric's unit, do not matter: the verdict says whether similar finalists
+            are equivalent within it, and a race ends when they are; 0 for none.
         level: of intervals and of "differs".
     """
 
@@ -92,8 +92,8 @@ class Polish:
 
     @property
     def fewest(self) -> int:
-        """Trainings without which there is no verdict: a fresh seed, and the choosing ones where something has to be
-        chosen even of a single candidate.
+        """The fewest trainings for a verdict: a fresh seed, and the selection trainings if even a single candidate
+        needs selection.
         """
         as_before = not self.schedules or self.own_schedule in self.schedules
         return 1 if as_before else Seeds.parse(self.seeds).first + 1
@@ -118,15 +118,15 @@ class Polish:
         return Plan(tuple(dict.fromkeys(wanted)), verdict)
 
     def finalists(self, given: Sequence[Zone | Candidate], trials: Trials) -> tuple[Finalist, ...]:
-        """Of every zone the best combination of candidate and schedule, and the zone's cheapest cell under the same
-        schedule, as many as there is room for; then the next best combinations. By the mean over the choosing seeds.
+        """From every zone the best combination of candidate and schedule, and the zone's cheapest cell under the same
+        schedule, as far as there is room; then the next best combinations. Ranked by the mean over the selection seeds.
 
-        One whose fresh seeds report a violation is none: the next best takes its place.
+        A setting whose fresh seeds report a violation is dropped, and the next best takes its place.
         """
         return self._chosen(given, trials)[0]
 
     def _chosen(self, given: Sequence[Zone | Candidate], trials: Trials) -> tuple[tuple[Finalist, ...], list[Params]]:
-        """The finalists, and the settings that would be finalists if their fresh seeds had kept the constraints."""
+        """The finalists, and settings that would be finalists if their fresh seeds had satisfied the constraints."""
         out: dict[Any, Params] = {}
         while True:
             found = self._ranked_finalists(given, trials, out)
@@ -139,7 +139,7 @@ class Polish:
         return any(not trial.feasible for known in self._fresh(params, trials) if (trial := trials.get(known)))
 
     def _fresh(self, params: Params, trials: Trials) -> list[Training]:
-        """The trainings with fresh seeds that came back, as far as no earlier one is missing."""
+        """The finished trainings with fresh seeds, up to the first missing one."""
         seeds = fresh_seeds(max(self.repeats, self.repeats_max or 0))
         wanted = (Training(params, seed, self.epochs, test=True) for seed in seeds)
         return list(takewhile(lambda training: trials.get(training) is not None, wanted))
@@ -176,7 +176,7 @@ class Polish:
     def _ranked(
         self, given: Sequence[Zone | Candidate], trials: Trials, n_seeds: int
     ) -> list[tuple[Cell, tuple[Params, str, Candidate]]]:
-        """The combinations with a value, best first; with ``n_seeds`` those that have so many before the others."""
+        """The combinations with a value, best first; with ``n_seeds``, those with that many seeds come first."""
         combinations = self._combinations(self._candidates(given))
         cells = [
             cell_of(params, [Training(params, seed, self.epochs) for seed in range(n_seeds)], trials, self.reading)
@@ -192,8 +192,8 @@ class Polish:
         return known
 
     def within(self, n: int, given: Sequence[Zone | Candidate], paid: Container[Any]) -> Polish:
-        """This stage with fewer candidates, so that choosing takes no more than half of ``n``; then with fewer fresh
-        seeds and, before these are fewer than three, fewer finalists.
+        """This stage with fewer candidates, so that selection takes at most half of ``n``; then with fewer fresh seeds
+        and, before these fall below three, fewer finalists.
         """
 
         def price(stage: Polish) -> int:
@@ -225,7 +225,7 @@ class Polish:
         return small
 
     def spending(self, n: int, given: Sequence[Zone | Candidate], paid: Container[Any], trials: Trials) -> Polish:
-        """This stage with a race for all that choosing leaves of ``n``, where that is more than its repeats are."""
+        """This stage with a race for everything that selection leaves of ``n``, if that is more than its repeats."""
         choosing = self._choosing(given)
         if not trials.missing(choosing):
             choosing += self._further(given, trials)
@@ -239,7 +239,7 @@ class Polish:
         return replace(self, repeats_max=n)
 
     def usable(self, given: Sequence[Zone | Candidate], paid: Container[Any]) -> float:
-        """How many trainings it can use at most: without end where finalists may have to be told apart."""
+        """The most trainings that it can use: unlimited if finalists may have to be separated."""
         n_candidates = len(self._candidates(given))
         combinations = self._combinations(self._candidates(given))
         if n_candidates > 1 or len(combinations) > 1:
@@ -251,11 +251,11 @@ class Polish:
         return sum(training.identity not in paid for training in choosing) + further + self.repeats
 
     def forecast(self, given: int) -> Forecast:
-        """All combinations of ``given`` candidates, and the repeats of as many finalists as are kept."""
+        """All combinations of ``given`` candidates, and the repeats of all finalists."""
         given = given if self.candidates_max is None else min(given, self.candidates_max)
         combinations = given * max(1, len(self.schedules))
         finalists = min(self.keep, combinations)
-        # Every schedule once, every cell under the study's own: what may be wanted, and all kinds of what may be wrong.
+        # Every schedule once, and every cell under the study's own: examples that cover all possible faults.
         first = Candidate(next(self.space.grid()), math.nan, math.nan)
         schedules = (Training(params, 0, self.epochs) for params, _, _ in self._combinations([first]))
         example = tuple(dict.fromkeys((*examples(self.space, self.epochs), *schedules)))
@@ -264,7 +264,7 @@ class Polish:
         return Forecast(choosing + judging, self.epochs, finalists, example)
 
     def _candidates(self, given: Sequence[Zone | Candidate]) -> tuple[Candidate, ...]:
-        """Those that compete, and the cheapest cells of their zones."""
+        """The competing candidates, and the cheapest cells of their zones."""
         candidates = as_candidates(given)
         competing = [i for i, candidate in enumerate(candidates) if candidate.origin != CHEAPEST]
         if self.candidates_max is None or len(competing) <= self.candidates_max:
@@ -278,7 +278,7 @@ class Polish:
         )
 
     def _choosing(self, given: Sequence[Zone | Candidate]) -> list[Training]:
-        """The first seeds of every combination; none where there is nothing to choose."""
+        """The first seeds of every combination; empty if there is nothing to select."""
         combinations = self._combinations(self._candidates(given))
         if self._nothing_to_choose(combinations):
             return []
@@ -286,7 +286,7 @@ class Polish:
         return [Training(params, seed, self.epochs) for params, _, _ in combinations for seed in range(first)]
 
     def _further(self, given: Sequence[Zone | Candidate], trials: Trials) -> list[Training]:
-        """The other seeds of those combinations that may become finalists by the first ones."""
+        """The remaining seeds of combinations that may become finalists according to the first ones."""
         seeds = Seeds.parse(self.seeds)
         if seeds.everywhere or self._nothing_to_choose(self._combinations(self._candidates(given))):
             return []
@@ -310,7 +310,7 @@ class Polish:
         ]
 
     def _nothing_to_choose(self, combinations: Sequence[tuple[Params, str, Candidate]]) -> bool:
-        """Whether there is a single combination, and one as the stage before trained it."""
+        """Whether there is a single combination that an earlier stage has trained."""
         if len(combinations) != 1:
             return False
         _, schedule, candidate = combinations[0]
@@ -322,7 +322,7 @@ class Polish:
         return dict(candidate.params) if own else {**candidate.params, "schedule": schedule}
 
     def _race(self, finalists: Sequence[Finalist], trials: Trials) -> Race:
-        """The race, replayed with what is known: on the test split where every training has it, as the verdict is."""
+        """The race, replayed on the known trials: on the test split if every training has it, as in the verdict."""
         most = self.repeats if self.repeats_max is None else max(self.repeats, self.repeats_max)
         wanted = [self._repeats(finalist, most) for finalist in finalists]
         back = [[trial for training in row if (trial := trials.get(training)) is not None] for row in wanted]

@@ -1,4 +1,4 @@
-"""A product of seeds and columns under way: its buffers, an epoch of steps, and what validation says after it."""
+"""A running product of seeds and columns: its buffers, an epoch of steps, and its evaluation."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _CHUNK = 4_000_000  # numbers of the scores that are kept until they are counted
 
 @dataclass(frozen=True)
 class Prepared:
-    """A data set as stacks want it: examples flat, in the type that products are computed in.
+    """A data set for stacks: flattened examples, in the type of the products.
 
     Args:
         train, validation, test: (inputs of shape (n, inputs), labels of shape (n,)).
@@ -129,7 +129,7 @@ class Stack:
         return stack
 
     def part(self, grid: list[list[Member]]) -> Stack:
-        """A stack of some of the members, which goes on where this one stands."""
+        """A stack of some of the members, which continues from the present state."""
         stack = Stack(grid, self._data, self.n_steps)
         old = {id(member): place for place, member in self.places()}
         for place, member in stack.places():
@@ -181,7 +181,7 @@ class Stack:
         return Snapshot(parameters, [(m.clone(), v.clone()) for m, v in self._statistics(seed, column)])
 
     def state(self, seed: int, column: int) -> dict[str, Any]:
-        """All that a longer training of a member needs to go on from here."""
+        """Everything that a longer training of a member needs to continue from here."""
         member, now = self.grid[seed][column], self.snapshot(seed, column)
         curve, tested, right = member.passing or (member.curve, member.tested, member.right)
         return {

@@ -45,9 +45,9 @@ def train_stack(
         wanted: trainings with their settings, alike in all that ``grouping.kind_of`` names.
         data: on the device where they are to be trained.
         study_seed: the seed of the study.
-        report: is told the share that is done.
-        states: where ends of trainings are kept; none by default.
-        keep: is given the network of each training that measures the test split and is complete.
+        report: called with the completed fraction.
+        states: where states of finished trainings are kept; none by default.
+        keep: called with the network of each complete training that measures the test split.
 
     Returns:
         A trial for each, as they end.
