@@ -401,6 +401,10 @@ def _played(
                 share = _SECOND * ledger.left
                 n_more = max(1, ledger.affordable(share, getattr(stage, "epochs", 1)))
                 going = longer(stage, before[1][i], n_more)
+                if going is None:  # lines of one zone at least, where that leaves enough to judge
+                    expected = stage.forecast(1)
+                    one = expected.n_trainings * ledger.unit_price(expected.epochs)
+                    share = max(share, one) if one <= ledger.left - least_costs(stages[i + 1 :], ledger) else share
             if before is not None and i >= going_on and going is None:
                 counted = [t for t in before[0].records[i].wanted if i == going_on or t.seed >= FRESH]
                 had = len(counted) * ledger.unit_price(getattr(stage, "epochs", 1))
