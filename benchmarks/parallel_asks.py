@@ -134,8 +134,10 @@ def ratio(mine: Sequence[float], other: Sequence[float]) -> tuple[float, float, 
     """Mean of the one by mean of the other, and the ends of its 95 % interval; both by search, in one order."""
     a, b = np.array(mine), np.array(other)
     drawn = np.random.default_rng(0).integers(len(a), size=(_RESAMPLED, len(a)))
-    low, high = np.quantile(a[drawn].mean(axis=1) / b[drawn].mean(axis=1), [0.025, 0.975])
-    return float(a.mean() / b.mean()), float(low), float(high)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = np.where(a[drawn].any(axis=1), a[drawn].mean(axis=1) / b[drawn].mean(axis=1), 0.0)
+        low, high = np.quantile(ratios, [0.025, 0.975], method="nearest")
+        return float(np.divide(a.mean(), b.mean())), float(low), float(high)
 
 
 def table(found: Sequence[Asked], budgets: Sequence[int]) -> list[str]:
@@ -151,6 +153,7 @@ def table(found: Sequence[Asked], budgets: Sequence[int]) -> list[str]:
     kinds: dict[str, list[Asked]] = {}
     for one in found:
         kinds.setdefault(_kind(one.problem), []).append(one)
+        kinds.setdefault("all maps" if one.problem.endswith(".json") else "all surfaces", []).append(one)
     for kind, members in sorted(kinds.items()):
         whole = [one for one in members if len(one.trained) >= max(budgets)]
         by: dict[Any, dict[Any, Asked]] = {}

@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from zonesearch import Study, Training, Trial, Trials, run_pipeline
@@ -138,3 +139,38 @@ def test_finished_run_keeps_its_verdict_under_a_smaller_budget(tmp_path: Path, b
 
 def hill(params: dict[str, Any], seed: int, epochs: int) -> float:
     return 0.9 - (params["x"] - 0.4) ** 2 + 0.001 * ((7 * seed) % 5)
+
+
+def _bowl(params: Any, seed: int = 0, epochs: int = 1) -> float:
+    place = [seed, int(1e6 * params["x"]), int(1e6 * params["y"])]
+    noise = 0.01 * float(np.random.default_rng(place).normal())
+    return 0.9 - (params["x"] - 0.3) ** 2 - (params["y"] - 0.6) ** 2 + noise
+
+
+_PLAIN = {name: {"low": 0.0, "high": 1.0} for name in ("x", "y")}
+
+
+def test_a_budget_looks_between_the_cells_of_one_zone_before_it_repeats_the_only_finalist() -> None:
+    """Half of what 60 trainings leave after the grid is a little less than the lines of one zone need."""
+    found = run_pipeline(_PLAIN, objective=_bowl, stages=["grid", "interval", "polish"], budget={"trainings": 60})
+    assert len(found.trials) >= 57
+    cells = {(trial.params["x"], trial.params["y"]) for trial in found.trials}
+    rows = [{x for x, _ in cells}, {y for _, y in cells}]
+    assert max(map(len, rows)) > 5  # of the grid
+
+
+def test_kept_rows_do_not_settle_a_larger_budget_without_lines(tmp_path: Path) -> None:
+    """Twenty trainings pay for six cells and no line; thirty more are not seeds of the only cell that was found."""
+    for budget in (20, 50):
+        found = run_pipeline(
+            _PLAIN,
+            objective=_bowl,
+            stages=["grid", "interval", "polish"],
+            budget={"trainings": budget},
+            into=tmp_path / "run",
+        )
+    assert len(found.trials) >= 45
+    assert found.verdict is not None
+    assert found.verdict.recommended is not None
+    best = found.verdict.recommended.finalist.params
+    assert _bowl(best) > 0.88

@@ -405,6 +405,10 @@ def _played(
                 share = _SECOND * ledger.left
                 n_more = max(1, ledger.affordable(share, getattr(stage, "epochs", 1)))
                 going = longer(stage, before[1][i], n_more)
+                if going is None:  # lines of one zone at least, where that leaves enough to judge
+                    expected = stage.forecast(1)
+                    one = expected.n_trainings * ledger.unit_price(expected.epochs)
+                    share = max(share, one) if one <= ledger.left - least_costs(stages[i + 1 :], ledger) else share
             if before is not None and i >= going_on and going is None:
                 counted = [t for t in before[0].records[i].wanted if i == going_on or t.seed >= FRESH]
                 had = len(counted) * ledger.unit_price(getattr(stage, "epochs", 1))
@@ -445,4 +449,11 @@ def _share(stages: Sequence[Stage], i: int, given: Any, ledger: Ledger) -> float
     """What stage ``i`` may spend of the remainder when it begins, in the budget's unit."""
     part = fraction(stages[i:], ledger.affordable(ledger.left, getattr(stages[i], "epochs", 1)))
     later, need = later_costs(stages[i:], given, ledger), least_costs([stages[i]], ledger)
-    return share_of(ledger.left, later, part, least_costs(stages[i + 1 :], ledger), need)
+    least_later = least_costs(stages[i + 1 :], ledger)
+    share = share_of(ledger.left, later, part, least_later, need)
+    if i == 0 or i + 1 == len(stages) or not hasattr(stages[i], "zones_max"):
+        return share
+    # More seeds of what a map found do not replace a look between its cells: a zone, and what is best of it.
+    each = [(expected.n_trainings, expected.epochs) for expected in (stage.forecast(1) for stage in stages[i:])]
+    one, *judged = [n * ledger.unit_price(epochs) for n, epochs in each]
+    return max(share, one) if one + math.fsum(judged) <= ledger.left else share
