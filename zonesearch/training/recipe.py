@@ -26,6 +26,7 @@ from zonesearch.training.data import Split, load, share
 from zonesearch.training.description import FORMER, changes, described
 from zonesearch.training.evaluations import always_every_epoch, check_evaluations, evaluate_every
 from zonesearch.training.gpu import gpus, stack_limits
+from zonesearch.training.heads import FEATURES, is_head, on_features
 from zonesearch.training.loop import train_one
 from zonesearch.training.losses import check_loss
 from zonesearch.training.memory import saying_what_does_not_fit
@@ -329,10 +330,14 @@ class Recipe:
     def _jobs(self, trainings: Sequence[Training], limits: Callable[[float], Limits]) -> list[Job]:
         costs = {training: self._cost(training) for training in dict.fromkeys(trainings)}
         stackable: list[tuple[Training, Settings]] = []
+        heads: dict[NetworkSettings, list[tuple[Training, Settings]]] = {}
         jobs: list[tuple[Training, ...]] = []
         larger = set()
         for training in costs:
             settings, techniques = self.settings_of(training.params)
+            if self._is_head(settings, techniques):
+                heads.setdefault(settings.network, []).append((training, self._evaluating(settings)))
+                continue
             if not self._stacks(settings, techniques):
                 jobs.append((training,))
                 continue
@@ -341,6 +346,8 @@ class Recipe:
                 larger.add(training)
         total = math.fsum(costs.values())
         jobs += group(stackable, costs.__getitem__, self._n_parameters, limits(total), larger.__contains__)
+        for alike in heads.values():
+            jobs += group(alike, costs.__getitem__, self._n_head, limits(total))
         return [Job(members, math.fsum(costs[training] for training in members)) for members in jobs]
 
     def train(self, job: Job, report: Report, keep: Keep | None = None) -> Iterator[Trial]:
@@ -398,6 +405,13 @@ class Recipe:
             states = self._states("stack, 3") if keep is None else None
             yield from train_stack(members, data, self.seed, report, states, keep)
             return
+        if all(self._is_head(settings, techniques) for _, settings, techniques in wanted):
+            seen = on_features(wanted[0][1], data, any(training.test for training in job.trainings))
+            if seen is not None:
+                members = [(training, settings, each.early_stopping) for training, settings, each in wanted]
+                states = self._states("heads, 1") if keep is None else None
+                yield from train_stack(members, data, self.seed, report, states, keep, seen)
+                return
         for i, (training, settings, techniques) in enumerate(wanted):
 
             def share(done: float, before: int = i) -> None:
@@ -502,6 +516,13 @@ class Recipe:
     def _stacks(self, settings: Settings, techniques: Techniques) -> bool:
         return self._load("cpu").n_classes > 0 and is_stackable(settings, techniques)
 
+    def _is_head(self, settings: Settings, techniques: Techniques) -> bool:
+        return self._load("cpu").n_classes > 0 and is_head(settings, techniques)
+
+    def _n_head(self, settings: Settings) -> int:
+        """About how many parameters a head has."""
+        return FEATURES * self._load("cpu").n_outputs
+
     def _size(self, settings: Settings) -> int:
         """Number of parameters; 0 when the user's factory raises: the training will fail then, and say why."""
         try:
@@ -529,9 +550,10 @@ class Recipe:
         """About how many seconds the training takes on one core."""
         settings, techniques = self.settings_of(training.params)
         n, batch = len(self._load("cpu").train[1]), settings.training.batch
-        weights = self._size(settings)
+        head = self._is_head(settings, techniques)
+        weights = self._n_head(settings) if head else self._size(settings)
         steps = steps_in_epoch(n, batch, settings.training.steps_per_epoch)
-        step = _STACKED_STEP_COST if self._stacks(settings, techniques) else _STEP_COST
+        step = _STACKED_STEP_COST if head or self._stacks(settings, techniques) else _STEP_COST
         return training.epochs * (steps * (step + weights * _UPDATE_COST) + 6 * n * weights * _FLOP_COST)
 
 

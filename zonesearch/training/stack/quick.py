@@ -54,7 +54,8 @@ _ACTIVATIONS = {
 def is_quick(layout: Layout, weights: Tensor, activation: str, batch: int, dropout: bool) -> bool:
     """Whether a stack takes this road for batches of so many examples: by sizes alone, never by a clock."""
     return (
-        not dropout
+        bool(layout.blocks)
+        and not dropout
         and not layout.batch_norm
         and activation in _ACTIVATIONS
         and weights.device.type == "cpu"
