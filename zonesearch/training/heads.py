@@ -2,8 +2,8 @@
 
 So several trainings of a head (seeds, learning rates, schedules) are one program, as small networks are
 (:mod:`zonesearch.training.stack`), whose first layer is the last. Only where the frozen part is the same for all of
-them, which given weights make sure of, and where the head is nothing but a linear layer on features: that is tried on a
-few images, and what is anything else trains in the reference loop.
+them, which given weights make sure of, and where the head is nothing but a linear layer on features: that is tried, and what
+is anything else trains in the reference loop.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from zonesearch.training.data.features import Features
 from zonesearch.training.frozen import once
 from zonesearch.training.networks import build
 from zonesearch.training.networks.backbone import Backbone
+from zonesearch.training.networks.cut import moves
 from zonesearch.training.numerics import dtype_of
 from zonesearch.training.settings import Settings
 from zonesearch.training.stack import is_plain
@@ -28,7 +29,7 @@ __all__ = ["FEATURES", "is_head", "on_features"]
 
 FEATURES = 2048
 """About as many does a head see: for prices, which must not take a network to be built."""
-_FEW = 4  # images on which it is tried
+_FEW = 4  # images: what it is tried on has the shape of their features
 
 
 def is_head(settings: Settings, techniques: Techniques) -> bool:
@@ -88,13 +89,17 @@ def _is_linear(network: Backbone, data: Split) -> bool:
     if len(trained) != 2 or trained[0] is not head.weight or trained[1] is not head.bias:
         return False
     was_training = network.training
+    network.train()
+    same = not any(moves(module) for module in network.modules())
     network.eval()
     features = network.features(images[:_FEW])
-    same = len(features) == 1 and features[0][0].numel() == head.in_features
+    same = same and len(features) == 1 and features[0][0].numel() == head.in_features
     if same:
-        scores = functional.linear(features[0].flatten(1), head.weight, head.bias)
+        drawn = torch.linspace(-1, 1, features[0].numel(), dtype=head.weight.dtype, device=images.device)
+        drawn = drawn.view(features[0].shape)  # features of these images may be all zero
+        scores = functional.linear(drawn.flatten(1), head.weight, head.bias)
         for training, rest in ((True, halves.rest), (False, halves.judging)):
             network.train(training)
-            same = same and torch.allclose(rest(network.body, *features), scores, rtol=1e-5, atol=1e-6)
+            same = same and torch.allclose(rest(network.body, drawn), scores, rtol=1e-5, atol=1e-5)
     network.train(was_training)
     return same
