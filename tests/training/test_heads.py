@@ -10,14 +10,14 @@ import torch
 from torch import nn
 
 from zonesearch.core.trials import Training, Trial
-from zonesearch.training import recipe as recipes
+from zonesearch.training import frozen
 from zonesearch.training.networks import build
 from zonesearch.training.networks.backbone import Backbone
 from zonesearch.training.recipe import Recipe
 from zonesearch.training.settings import NetworkSettings
 
 DATA = {"limit": 60, "limit_validation": 40, "limit_test": 40}
-SETTINGS = [{"learning_rate": 0.01}, {"learning_rate": 0.1, "schedule": "cosine"}]
+SETTINGS: list[dict[str, Any]] = [{"learning_rate": 0.01}, {"learning_rate": 0.1, "schedule": "cosine"}]
 
 
 @pytest.fixture(scope="module")
@@ -132,9 +132,17 @@ def test_a_head_behind_what_draws_falls_back_to_the_loop(tmp_path: Path) -> None
 
 
 def test_features_are_computed_once_for_all(weights: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[bool] = []
-    on_features = recipes.on_features
-    monkeypatch.setattr(recipes, "on_features", lambda *args: asked.append(args[-1]) or on_features(*args))
-    trained(recipe(weights), trainings())
-    trained(recipe(weights), trainings(test=True))
-    assert asked == [False, True], "once a job, and the test part where it is measured"
+    frozen._kept.clear()
+    seen: list[int] = []
+    features = Backbone.features
+
+    def counted(self: Backbone, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        seen.append(len(images))
+        return features(self, images)
+
+    monkeypatch.setattr(Backbone, "features", counted)
+    made = recipe(weights)
+    trained(made, trainings())
+    assert sum(seen) == 60 + 40 + 4 + 4, "both parts, and twice a few to try"
+    trained(made, trainings(test=True))
+    assert sum(seen) - seen.count(4) * 4 == 60 + 40 + 40, "and the test part where it is measured"

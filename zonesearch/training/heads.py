@@ -2,8 +2,8 @@
 
 So several trainings of a head (seeds, learning rates, schedules) are one program, as small networks are
 (:mod:`zonesearch.training.stack`), whose first layer is the last. Only where the frozen part is the same for all of
-them, which given weights make sure of, and where the head is nothing but a linear layer on features: that is tried, and what
-is anything else trains in the reference loop.
+them, which given weights make sure of, and where the head is nothing but a linear layer on features: that is tried, and
+what is anything else trains in the reference loop.
 """
 
 from __future__ import annotations
