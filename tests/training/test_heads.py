@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_heads_together_give_what_each_gives_alone(case: str, weights: str) -> None:
-    made = recipe(weights, **{name: dict(table) for name, table in CASES[case].items()})
+    made = recipe(weights, **copy.deepcopy(CASES[case]))
     assert [len(job.trainings) for job in made.jobs(trainings())] == [4]
     ours, theirs = trained(made, trainings(test=True)), trained(made.unstacked(), trainings(test=True))
     assert all(trial.provenance["stacked"] for trial in ours.values())
