@@ -35,7 +35,7 @@ from zonesearch.training.networks import check_network, n_parameters
 from zonesearch.training.numerics import check_precision
 from zonesearch.training.optimizers import check_optimizer
 from zonesearch.training.own_code import own_code, plug_ins_among
-from zonesearch.training.precision import AUTO, has_bf16, is_large, is_large_convolution, precision_used
+from zonesearch.training.precision import AUTO, has_bf16, is_large, precision_used
 from zonesearch.training.refitting import all_data, refitting
 from zonesearch.training.schedules import Sweep, parse
 from zonesearch.training.settings import (
@@ -46,7 +46,7 @@ from zonesearch.training.settings import (
     Settings,
     TrainingSettings,
 )
-from zonesearch.training.stack import Limits, group, is_plain, is_stackable, train_stack
+from zonesearch.training.stack import Limits, group, is_stackable, train_stack
 from zonesearch.training.states import States
 from zonesearch.training.techniques import TECHNIQUE_TABLES, Techniques, length_reason
 
@@ -431,9 +431,7 @@ class Recipe:
             return None
         text = json.dumps(self.fingerprint(), sort_keys=True, default=str)
         if AUTO in text:  # a folder that unlike machines share holds states of unlike precision
-            trained_by = (
-                f"{trained_by} bf16={has_bf16(self._device())}{' or tf32' * (self._device() == 'cuda')}, cnn too"
-            )
+            trained_by = f"{trained_by} bf16={has_bf16(self._device())}{' or tf32' * (self._device() == 'cuda')}"
         experiment = hashlib.sha256(f"{trained_by} {self._device()} {text}".encode()).hexdigest()[:16]
         return States.of_user(experiment, self.training.keep_mb)
 
@@ -476,10 +474,7 @@ class Recipe:
         settings, techniques = self.settings_of(params)
         if settings.training.precision != AUTO:
             return settings, techniques
-        large, device = self._is_large(settings, techniques), self._device()
-        if device == "cpu" and is_plain(settings, techniques) and settings.network.kind == "cnn":
-            large = is_large_convolution(settings, self._load("cpu").shape)
-        used = precision_used(settings, large, device)
+        used = precision_used(settings, self._is_large(settings, techniques), self._device())
         return replace(settings, training=replace(settings.training, precision=used)), techniques
 
     def _is_large(self, settings: Settings, techniques: Techniques) -> bool:
