@@ -262,13 +262,15 @@ SMALL: dict[str, tuple[str, dict[str, Any], int]] = {
 """By name: data, [network], batch; of :func:`accuracy_of_bf16`."""
 
 
-def accuracy_of_bf16(seeds: int, epochs: int = 6, n: int = 2000) -> None:
+def accuracy_of_bf16(seeds: int, only: str = "", epochs: int = 6, n: int = 2000) -> None:
     """A row for each small network: the difference in points over pairs of seeds at the best and at the last epoch, its
     standard error, and the processor time of both.
     """
     print("| data and network | float32 | bf16 minus float32, best epoch | last epoch | gain in time |")
     print("| --- " * 5 + "|", flush=True)
     for name, (data, net, batch) in SMALL.items():
+        if only not in name:
+            continue
         if not Path(os.environ.get("ZONESEARCH_DATA", "."), data).exists():
             print(f"| {name} | its data are not there | | | |", flush=True)
             continue
@@ -343,6 +345,7 @@ def main() -> None:
     )
     parser.add_argument("--networks", type=int, default=8)
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--only", default="", help="of accuracy: networks whose name has this in it")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--json", action="store_true")
@@ -356,7 +359,7 @@ def main() -> None:
         with_features(options.rounds)
         return
     if options.part == "accuracy":
-        accuracy_of_bf16(options.seeds)
+        accuracy_of_bf16(options.seeds, options.only)
         return
     if options.part == "sizes":
         sizes(options.rounds)

@@ -235,6 +235,35 @@ def test_workers_load_what_they_are_to_need_before_they_are_sent_anything() -> N
         assert [trial.accuracy for trial in came] == [known] * len(TRAININGS)
 
 
+held: list[bytearray] = []
+
+
+@dataclass(frozen=True)
+class Growing(Sleeper):
+    """Holds 350 MB from its second training on, and notes the process that it trains in."""
+
+    log: str = os.devnull
+
+    def train(self, job: Job, report: Report) -> Iterator[Trial]:
+        from loky import process_executor
+
+        process_executor._MEMORY_LEAK_CHECK_DELAY = 0.0
+        if job.trainings[0].params["x"] == 2:
+            held.append(bytearray(b"1") * 350_000_000)
+        with Path(self.log).open("a") as log:
+            log.write(f"{os.getpid()}\n")
+        yield from super().train(job, report)
+
+
+def test_a_worker_that_holds_data_is_not_taken_for_one_that_leaks(tmp_path: Path) -> None:
+    pytest.importorskip("psutil")
+    log = tmp_path / "log"
+    with Processes(1) as engine:
+        for x in range(4):
+            engine.run(Growing(log=str(log)), [Job((Training({"x": x}),))], lambda new: None)
+    assert len(set(log.read_text().split())) == 1, "the same process trains all"
+
+
 def test_workers_that_were_prepared_for_nothing_end_in_silence() -> None:
     code = (
         "from zonesearch.run.engines.processes import Processes\n"

@@ -115,40 +115,6 @@ def test_the_rule_looks_at_batch_and_largest_layer() -> None:
     assert [large(64, 128), large(64, 128, depth=3)] == [False, False]
 
 
-@pytest.mark.parametrize("present", [True, False])
-@pytest.mark.parametrize(
-    ("tables", "batch", "is_low"),
-    [
-        ({}, 128, True),
-        ({}, 8, False),  # of too few multiplications
-        ({"network": {"kind": "cnn", "channels": 4}}, 128, False),
-        ({"augmentation": {"flip": True}}, 128, True),
-        ({"averaging": {"kind": "weights", "start": 0.0}}, 128, False),
-        ({"optimizer": {"name": "lbfgs", "iterations": 1}}, 128, False),
-    ],
-)
-def test_large_convolutions_are_computed_in_bf16_where_they_were_compared(
-    monkeypatch: pytest.MonkeyPatch, tables: dict[str, Any], batch: int, is_low: bool, present: bool
-) -> None:
-    with_instructions(monkeypatch, present)
-    network = {"network": {"kind": "cnn", "channels": 64, "blocks": 1, "kernel": 7}}
-    (trial,) = trained(made({**network, **tables}), {"batch": batch})
-    assert trial.provenance["precision"] == ("bf16" if is_low and present else "float32")
-
-
-def test_the_rule_of_convolutions_looks_at_the_largest_one() -> None:
-    def large(batch: int, shape: tuple[int, int, int] = (3, 32, 32), **network: Any) -> bool:
-        made = NetworkSettings(kind="cnn", **network)
-        return bool(
-            precision.is_large_convolution(Settings(network=made, training=TrainingSettings(batch=batch)), shape)
-        )
-
-    assert [large(n, channels=16) for n in (8, 32)] == [False, True]  # 1.2 million an image, in the second block
-    assert [large(64, (1, 28, 28), channels=16, blocks=n) for n in (1, 2)] == [False, True]
-    assert large(64, (1, 28, 28), channels=16, blocks=1, depth=2)
-    assert not large(64, channels=16, pooling="stride", blocks=1)
-
-
 def test_small_products_take_the_road_without_a_price_for_each_call(monkeypatch: pytest.MonkeyPatch) -> None:
     road = numerics._matmul_setting(torch.device("cpu"))
     if road is None:

@@ -212,8 +212,8 @@ def estimate(study: Study, objective: Objective, *, workers: int = 1, n_probes: 
     """:func:`forecast` with seconds, measured by training ``n_probes`` jobs of the first stage for one epoch each.
 
     The probes are spread by cost over the jobs as this machine trains them (on a GPU, as its memory has room for them);
-    their results are discarded. Each is trained twice and the shorter time counts, so that one-time costs (loading data,
-    creating pretrained weights) do not; failed probes do not count either.
+    their results are discarded. Each is trained twice and the shorter time counts, so that one-time costs (loading
+    data, creating pretrained weights) do not; failed probes do not count either.
     """
     import time
 

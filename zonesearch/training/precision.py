@@ -6,14 +6,10 @@ two hidden layers on 64 and 784 inputs: 1.2 to 1.9 times as fast from batches of
 the largest layer; 0.9 to 1.2 times below (docs/performance.md). The size rule is the same everywhere, so every machine
 forms the same stacks; whether bfloat16 is used depends on its CPU.
 
-Convolutional networks (``cnn``) gain from bfloat16 by the size of the largest convolution: from 28 million
-multiplications per batch on, they are 1.2 to 1.7 times as fast, at nine million about as fast
-(``python -m benchmarks.convolutions sizes``). This was not compared on a GPU, where nothing changes for them.
-
-Only what a stack can train, and convolutional networks that are trained as plainly, are computed in bfloat16, where
-accuracies were compared seed by seed. Weight averaging, evolution, user-defined losses and metrics, L-BFGS, and
-networks from torchvision or of the user's own stay in float32 on a CPU. On a GPU, what is not computed in bfloat16
-(small layers too) uses TensorFloat-32 for classification, except for L-BFGS, whose line search compares losses
+Only what a stack can train is computed in bfloat16, where accuracies were compared seed by seed. Weight averaging,
+evolution, user-defined losses and metrics, L-BFGS and networks other than feed-forward ones stay in float32 on a CPU
+(of convolutional networks, the first one that was compared lost accuracy). On a GPU these, and small layers, use
+TensorFloat-32 for classification, except for L-BFGS, whose line search compares losses
 (:mod:`zonesearch.training.gpu`).
 """
 
@@ -28,13 +24,12 @@ import torch
 from zonesearch.training.gpu import gpu_precision
 from zonesearch.training.settings import Settings
 
-__all__ = ["AUTO", "capability", "has_bf16", "is_large", "is_large_convolution", "precision_used"]
+__all__ = ["AUTO", "capability", "has_bf16", "is_large", "precision_used"]
 
 AUTO = "auto"
 
 _BATCH = 64  # examples: for smaller batches, converting the weights to bfloat16 costs what the products gain
 _PRODUCT = 8_000_000  # multiplications per batch in the largest layer
-_CONVOLVED = 20_000_000  # the same for a convolution
 
 
 def is_large(settings: Settings, n_inputs: int, n_outputs: int) -> bool:
@@ -46,29 +41,6 @@ def is_large(settings: Settings, n_inputs: int, n_outputs: int) -> bool:
     """
     batch = settings.training.batch
     return batch >= _BATCH and batch * _largest((n_inputs, *settings.network.hidden, n_outputs)) >= _PRODUCT
-
-
-def is_large_convolution(settings: Settings, shape: Sequence[int]) -> bool:
-    """Whether a convolutional network would be quicker in bfloat16 on a processor that has it.
-
-    Args:
-        settings: of a network of the kind ``cnn``.
-        shape: of an image: channels, height, width; of anything else it is not.
-    """
-    if len(shape) != 3:
-        return False
-    network = settings.network
-    n_in, n_out, (height, width) = shape[0], network.channels, shape[1:]
-    most = 0
-    for _ in range(network.blocks):
-        if network.pooling == "stride":
-            height, width = max(1, height // 2), max(1, width // 2)
-        pixels = network.kernel**2 * height * width
-        most = max(most, pixels * n_in * n_out, pixels * n_out**2 if network.depth > 1 else 0)
-        if network.pooling != "stride":
-            height, width = height // 2, width // 2
-        n_in, n_out = n_out, 2 * n_out
-    return settings.training.batch * most >= _CONVOLVED
 
 
 def _largest(widths: Sequence[int]) -> int:

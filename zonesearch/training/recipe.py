@@ -26,6 +26,7 @@ from zonesearch.training.data import Split, load, share
 from zonesearch.training.description import FORMER, changes, described
 from zonesearch.training.evaluations import always_every_epoch, check_evaluations, evaluate_every
 from zonesearch.training.gpu import gpus, stack_limits
+from zonesearch.training.heads import FEATURES, is_head, on_features
 from zonesearch.training.loop import train_one
 from zonesearch.training.losses import check_loss
 from zonesearch.training.memory import saying_what_does_not_fit
@@ -34,7 +35,7 @@ from zonesearch.training.networks import check_network, n_parameters
 from zonesearch.training.numerics import check_precision
 from zonesearch.training.optimizers import check_optimizer
 from zonesearch.training.own_code import own_code, plug_ins_among
-from zonesearch.training.precision import AUTO, has_bf16, is_large, is_large_convolution, precision_used
+from zonesearch.training.precision import AUTO, has_bf16, is_large, precision_used
 from zonesearch.training.refitting import all_data, refitting
 from zonesearch.training.schedules import Sweep, parse
 from zonesearch.training.settings import (
@@ -45,7 +46,7 @@ from zonesearch.training.settings import (
     Settings,
     TrainingSettings,
 )
-from zonesearch.training.stack import Limits, group, is_plain, is_stackable, train_stack
+from zonesearch.training.stack import Limits, group, is_stackable, train_stack
 from zonesearch.training.states import States
 from zonesearch.training.techniques import TECHNIQUE_TABLES, Techniques, length_reason
 
@@ -338,10 +339,14 @@ class Recipe:
     def _jobs(self, trainings: Sequence[Training], limits: Callable[[float], Limits]) -> list[Job]:
         costs = {training: self._cost(training) for training in dict.fromkeys(trainings)}
         stackable: list[tuple[Training, Settings]] = []
+        heads: dict[NetworkSettings, list[tuple[Training, Settings]]] = {}
         jobs: list[tuple[Training, ...]] = []
         larger = set()
         for training in costs:
             settings, techniques = self.settings_of(training.params)
+            if self._is_head(settings, techniques):
+                heads.setdefault(settings.network, []).append((training, self._evaluating(settings)))
+                continue
             if not self._stacks(settings, techniques):
                 jobs.append((training,))
                 continue
@@ -350,6 +355,8 @@ class Recipe:
                 larger.add(training)
         total = math.fsum(costs.values())
         jobs += group(stackable, costs.__getitem__, self._n_parameters, limits(total), larger.__contains__)
+        for alike in heads.values():
+            jobs += group(alike, costs.__getitem__, self._n_head, limits(total))
         return [Job(members, math.fsum(costs[training] for training in members)) for members in jobs]
 
     def train(self, job: Job, report: Report, keep: Keep | None = None) -> Iterator[Trial]:
@@ -406,6 +413,13 @@ class Recipe:
             states = self._states("stack, 3") if keep is None else None
             yield from train_stack(members, data, self.seed, report, states, keep)
             return
+        if all(self._is_head(settings, techniques) for _, settings, techniques in wanted):
+            seen = on_features(wanted[0][1], data, any(training.test for training in job.trainings))
+            if seen is not None:
+                members = [(training, settings, each.early_stopping) for training, settings, each in wanted]
+                states = self._states("heads, 1") if keep is None else None
+                yield from train_stack(members, data, self.seed, report, states, keep, seen)
+                return
         for i, (training, settings, techniques) in enumerate(wanted):
 
             def share(done: float, before: int = i) -> None:
@@ -425,9 +439,7 @@ class Recipe:
             return None
         text = json.dumps(self.fingerprint(), sort_keys=True, default=str)
         if AUTO in text:  # machines that share a folder may use different precisions
-            trained_by = (
-                f"{trained_by} bf16={has_bf16(self._device())}{' or tf32' * (self._device() == 'cuda')}, cnn too"
-            )
+            trained_by = f"{trained_by} bf16={has_bf16(self._device())}{' or tf32' * (self._device() == 'cuda')}"
         experiment = hashlib.sha256(f"{trained_by} {self._device()} {text}".encode()).hexdigest()[:16]
         return States.of_user(experiment, self.training.keep_mb)
 
@@ -470,10 +482,7 @@ class Recipe:
         settings, techniques = self.settings_of(params)
         if settings.training.precision != AUTO:
             return settings, techniques
-        large, device = self._is_large(settings, techniques), self._device()
-        if device == "cpu" and is_plain(settings, techniques) and settings.network.kind == "cnn":
-            large = is_large_convolution(settings, self._load("cpu").shape)
-        used = precision_used(settings, large, device)
+        used = precision_used(settings, self._is_large(settings, techniques), self._device())
         return replace(settings, training=replace(settings.training, precision=used)), techniques
 
     def _is_large(self, settings: Settings, techniques: Techniques) -> bool:
@@ -510,6 +519,13 @@ class Recipe:
     def _stacks(self, settings: Settings, techniques: Techniques) -> bool:
         return self._load("cpu").n_classes > 0 and is_stackable(settings, techniques)
 
+    def _is_head(self, settings: Settings, techniques: Techniques) -> bool:
+        return self._load("cpu").n_classes > 0 and is_head(settings, techniques)
+
+    def _n_head(self, settings: Settings) -> int:
+        """About how many parameters a head has."""
+        return FEATURES * self._load("cpu").n_outputs
+
     def _size(self, settings: Settings) -> int:
         """Number of parameters; 0 if the user's factory raises, in which case the training will fail and say why."""
         try:
@@ -537,9 +553,10 @@ class Recipe:
         """Estimated seconds of the training on one core."""
         settings, techniques = self.settings_of(training.params)
         n, batch = len(self._load("cpu").train[1]), settings.training.batch
-        weights = self._size(settings)
+        head = self._is_head(settings, techniques)
+        weights = self._n_head(settings) if head else self._size(settings)
         steps = steps_in_epoch(n, batch, settings.training.steps_per_epoch)
-        step = _STACKED_STEP_COST if self._stacks(settings, techniques) else _STEP_COST
+        step = _STACKED_STEP_COST if head or self._stacks(settings, techniques) else _STEP_COST
         return training.epochs * (steps * (step + weights * _UPDATE_COST) + 6 * n * weights * _FLOP_COST)
 
 

@@ -37,7 +37,7 @@ from types import TracebackType
 from typing import IO, Any
 
 import cloudpickle
-from loky import BrokenProcessPool, ProcessPoolExecutor
+from loky import BrokenProcessPool, ProcessPoolExecutor, process_executor
 from loky.process_executor import ShutdownExecutorError
 
 from zonesearch.core.objective import SHARED_DATA, Job, Objective, SharesData
@@ -50,6 +50,7 @@ from zonesearch.run.storage.provenance import machine
 
 __all__ = ["Processes", "pickled"]
 
+_LEAST_GROWTH = 1 << 30  # bytes
 _LOOK_S = 0.25  # how often the progress of running jobs is polled
 _SHARE = struct.Struct("dd")  # the completed fraction, and the deadline (time.monotonic(); 0: never)
 _DIED = (
@@ -245,6 +246,7 @@ class Processes:
                 str(Path(self._scratch.name) / "shares"),
                 str(self._words(worker)),
                 _start_method(),
+                _growth(self.n_workers),
             ),
         )
 
@@ -306,6 +308,20 @@ def _settle(pool: ProcessPoolExecutor, within_s: float = 5.0) -> None:
         time.sleep(0.005)
 
 
+def _growth(workers: int) -> float:
+    """How many bytes a worker may grow by before loky takes that for a leak and starts another in its place.
+
+    loky's own limit is 300 MB beyond what it held after its first call, which here only loads modules: a data set, the
+    context of a GPU or a large network alone are more, and every new process loads torch anew. So it is an equal share
+    of half of the machine's memory.
+    """
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        memory = 4 << 30
+    return max(float(_LEAST_GROWTH), memory / (2 * workers))
+
+
 def _start_method() -> str:
     """How this process starts, or would start, others, found without fixing the start method as Python's own getter
     would.
@@ -337,8 +353,9 @@ _words: IO[str] | None = None
 _loaded: tuple[Path, Objective] | None = None
 
 
-def _enter_worker(parent: int, shares: str, words: str, start_method: str) -> None:
+def _enter_worker(parent: int, shares: str, words: str, start_method: str, growth: float) -> None:
     global _shares, _words
+    process_executor._MAX_MEMORY_LEAK_SIZE = growth  # older versions have no environment variable for it
     # A loky process would start others through loky, which a DataLoader cannot use.
     multiprocessing.set_start_method(start_method, force=True)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent handles it

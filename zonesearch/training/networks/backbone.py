@@ -58,6 +58,11 @@ class Backbone(nn.Module):
         made = [{"params": head, "lr_scale": 1.0}, {"params": rest, "lr_scale": body_rate}]
         return [group for group in made if group["params"]]
 
+    @property
+    def head(self) -> nn.Module:
+        """Its last layer."""
+        return self._head[0]
+
     def halves(self) -> Cut | None:
         """The body, cut where its frozen part ends; None if nothing is frozen or it cannot be cut."""
         if not self._frozen:

@@ -17,7 +17,7 @@ from torch import Tensor, fx, nn
 from zonesearch.training.networks.convolutions import Trimmed
 from zonesearch.training.networks.dropout import Dropout
 
-__all__ = ["Cut", "cut"]
+__all__ = ["Cut", "cut", "moves"]
 
 _RANDOM = ("dropout", "rand", "bernoulli", "multinomial", "stochastic")
 _PLACES = ("torch.nn", "torchvision.ops")
@@ -97,7 +97,7 @@ def _stays(network: nn.Module, node: fx.Node) -> bool:
     if node.op == "call_module":
         module = network.get_submodule(str(node.target))
         trained = any(parameter.requires_grad for parameter in module.parameters())
-        return not trained and not any(_moves(part) for part in module.modules())
+        return not trained and not any(moves(part) for part in module.modules())
     if node.op == "get_attr":
         return not getattr(operator.attrgetter(str(node.target))(network), "requires_grad", False)
     if node.op in ("call_function", "call_method"):
@@ -107,7 +107,7 @@ def _stays(network: nn.Module, node: fx.Node) -> bool:
     return True
 
 
-def _moves(module: nn.Module) -> bool:
+def moves(module: nn.Module) -> bool:
     """Whether ``module`` is random or updates its own state, in its present mode."""
     if not module.training:
         return False

@@ -69,7 +69,9 @@ class Layout:
 
     Args:
         n_seeds: number of seeds.
-        widths: for each column the widths of its hidden layers; all columns have the same number of layers.
+        widths: for each column the widths of its hidden layers; all columns have the same number of layers. Without
+            hidden layers, each column is a linear layer from inputs to scores: the first layer is the last, and there
+            are no blocks.
         n_inputs, n_classes: of all members.
         batch_norm: whether hidden layers are normalised.
     """
@@ -91,7 +93,7 @@ class Layout:
     @property
     def n_neurons(self) -> int:
         """Neurons of the joined first layer, per seed."""
-        return sum(widths[0] for widths in self.widths)
+        return sum((*widths, self.n_classes)[0] for widths in self.widths)
 
     @cached_property
     def first(self) -> tuple[Slot, ...]:
@@ -103,6 +105,8 @@ class Layout:
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
         """The columns, grouped into blocks that can be batched matrices."""
+        if not self.widths[0]:
+            return ()
         # With several blocks and seeds, columns are not evenly spaced in the first layer: each is its own block.
         joinable = self.n_seeds == 1 or len(set(self.widths)) == 1
         blocks: list[Block] = []
@@ -134,13 +138,15 @@ class Layout:
     @property
     def n_numbers(self) -> int:
         """Length of the flat buffer."""
+        if not self.blocks:
+            return self.first[-1].end
         last = self.blocks[-1]
         return (last.norms or last.layers)[-1][-1].end
 
     @property
     def by_seed(self) -> tuple[int, int, int]:
         """The shape of the members' rows (of scores): (outer, seeds, inner); either outer or inner is 1."""
-        if len(self.blocks) == 1 and self.n_seeds > 1:
+        if not self.blocks or (len(self.blocks) == 1 and self.n_seeds > 1):
             return 1, self.n_seeds, self.n_columns
         return self.n_columns, self.n_seeds, 1
 
@@ -151,6 +157,9 @@ class Layout:
 
     def member(self, flat: Tensor, seed: int, column: int) -> list[Tensor]:
         """The parameters of one member as views of ``flat``, in the order of ``nn.Module.parameters``."""
+        if not self.blocks:
+            k = self.n_classes
+            return [slot.of(flat)[seed, column * k : (column + 1) * k] for slot in self.first]
         block = next(b for b in self.blocks if b.column <= column < b.column + b.n_columns)
         place = column - block.column
         low = block.neuron + place * block.widths[0]

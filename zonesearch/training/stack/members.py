@@ -23,12 +23,17 @@ from zonesearch.training.numerics import dtype_of
 from zonesearch.training.schedules import Schedule, parse
 from zonesearch.training.settings import Settings
 
-__all__ = ["Member", "Snapshot", "products"]
+__all__ = ["Member", "Snapshot", "products", "trained"]
+
+
+def trained(network: nn.Module) -> list[Tensor]:
+    """The parameters that are trained, in torch's order: all of them, or those of a head."""
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A network's weights: its parameters in torch's order, and (mean, variance) of each batch norm."""
+    """A network's weights: its trained parameters in torch's order, and (mean, variance) of each batch norm."""
 
     parameters: list[Tensor]
     norms: list[tuple[Tensor, Tensor]]
@@ -40,7 +45,7 @@ class Snapshot:
         with torch.random.fork_rng(devices=[]):
             network = build(settings.network, data.shape, data.n_outputs)
         network.to(device, dtype_of(settings.training.precision))
-        for parameter, value in zip(network.parameters(), self.parameters, strict=True):
+        for parameter, value in zip(trained(network), self.parameters, strict=True):
             parameter.copy_(value)
         norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm1d)]
         for norm, (mean, variance) in zip(norms, self.norms, strict=True):
@@ -91,6 +96,12 @@ class Member:
         base = tied_rate(settings.optimizer.learning_rate, rule.batch, rule.rate_rule, rule.reference_batch)
         every = evaluate_every(settings, len(data.train[1]), len(data.validation[1]))
         return cls(training, settings, parse(rule.schedule), base, stopping, every=every)
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """Widths of the hidden layers that are trained; a head on features has none."""
+        network = self.settings.network
+        return network.hidden if network.kind == "mlp" else ()
 
     @property
     def n_epochs(self) -> int:

@@ -144,6 +144,7 @@ class Network:
         of = [slot.of(weights) for slot in layout.first], [slot.of(gradients) for slot in layout.first]
         left = iter(norms)
         norm = next(left) if layout.batch_norm else None
+        self._linear = None if layout.blocks else _Linear((of[0][0], of[0][1]), (of[1][0], of[1][1]), self.g)
         self._first = _Hidden((of[0][0], of[0][1]), (of[1][0], of[1][1]), norm, activation, batch, dropout)
         self._blocks = [
             _BlockPass(layout, block, weights, gradients, left, activation, batch, dropout, self._first, self.g)
@@ -157,15 +158,45 @@ class Network:
 
     def forward(self, scores: Tensor) -> None:
         """Scores of the batch in ``x``, (members, classes, batch), written to ``scores`` in the order of the rows."""
+        if self._linear is not None:
+            self._linear.forward(self._xt, scores)
+            return
         self._first.forward(self._xt)
         for block in self._blocks:
             block.forward(scores)
 
     def backward(self) -> None:
         """Compute all gradients from that of the scores in ``g``."""
+        if self._linear is not None:
+            self._linear.backward(self._x)
+            return
         for block in self._blocks:
             block.backward()
         self._first.backward(self._x)
+
+
+class _Linear:
+    """Linear layers from inputs to scores, those of a seed as one matrix, where a network has no hidden ones.
+
+    Args:
+        parameters, gradients: (weight, bias) views of shapes (seeds, columns x classes, inputs) and without inputs.
+        g: the gradient of the scores, (members, classes, batch).
+    """
+
+    def __init__(self, parameters: tuple[Tensor, Tensor], gradients: tuple[Tensor, Tensor], g: Tensor) -> None:
+        self._weight, self._bias = parameters[0], parameters[1][..., None]
+        self._weight_gradient, self._bias_gradient = gradients
+        self._shape = (*parameters[1].shape, g.shape[-1])
+        self._g = g.view(self._shape)
+
+    def forward(self, xt: Tensor, scores: Tensor) -> None:
+        """Scores of inputs of shape (seeds, inputs, batch)."""
+        torch.baddbmm(self._bias, self._weight, xt, out=scores.view(self._shape))
+
+    def backward(self, x: Tensor) -> None:
+        """Gradients of the parameters; inputs of shape (seeds, batch, inputs)."""
+        torch.bmm(self._g, x, out=self._weight_gradient)
+        torch.sum(self._g, -1, out=self._bias_gradient)
 
 
 class _BlockPass:
@@ -263,6 +294,8 @@ def infer(layout: Layout, weights: Tensor, norms: Sequence[Norm], activation: Ac
         return out
 
     weight, bias = (slot.of(weights).view(-1, *slot.shape[2:]) for slot in layout.first[:2])
+    if not layout.blocks:
+        return torch.addmm(bias[:, None], weight, inputs.t()).view(layout.n_members, layout.n_classes, n)
     first = hidden(torch.addmm(bias[:, None], weight, inputs.t()).view(layout.n_seeds, -1, n))
     scores = weights.new_empty(layout.n_members, layout.n_classes, n)
     for block in layout.blocks:

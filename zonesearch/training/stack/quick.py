@@ -55,7 +55,8 @@ _ACTIVATIONS = {
 def is_quick(layout: Layout, weights: Tensor, activation: str, batch: int, dropout: bool) -> bool:
     """Whether a stack uses numpy at this batch size: decided by sizes alone, never by measured time."""
     return (
-        not dropout
+        bool(layout.blocks)
+        and not dropout
         and not layout.batch_norm
         and activation in _ACTIVATIONS
         and weights.device.type == "cpu"

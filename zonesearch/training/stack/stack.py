@@ -23,7 +23,7 @@ from zonesearch.training.replay import EAGER, is_worth
 from zonesearch.training.stack.activations import ACTIVATIONS
 from zonesearch.training.stack.judging import judge
 from zonesearch.training.stack.layout import Layout
-from zonesearch.training.stack.members import Member, Snapshot
+from zonesearch.training.stack.members import Member, Snapshot, trained
 from zonesearch.training.stack.network import Network, infer, make_norms
 from zonesearch.training.stack.quick import Quick, is_quick
 from zonesearch.training.stack.recorded import Descend, Recorded, add_up
@@ -93,7 +93,7 @@ class Stack:
         self.n_steps = n_steps
         self._data = data
         first = grid[0][0].settings
-        widths = tuple(member.settings.network.hidden for member in grid[0])
+        widths = tuple(member.hidden for member in grid[0])
         n_inputs = data.train[0].shape[1]
         self.layout = Layout(len(grid), widths, n_inputs, data.n_classes, first.network.batch_norm)
         self._batch = first.training.batch
@@ -121,9 +121,12 @@ class Stack:
     def fresh(cls, grid: list[list[Member]], data: Split, prepared: Prepared, study_seed: int) -> Stack:
         """A stack at its beginning."""
         stack = cls(grid, prepared)
+        heads: dict[int, Sequence[Tensor]] = {}  # of a seed all are alike, and a backbone takes long to build
         for (seed, column), member in stack.places():
-            network = member.network(data, study_seed)
-            stack._fill(seed, column, list(network.parameters()))
+            parameters = heads.get(seed) or trained(member.network(data, study_seed))
+            if not member.hidden:
+                heads[seed] = parameters
+            stack._fill(seed, column, parameters)
         for row, order in zip(grid, stack.orders, strict=True):
             order.manual_seed(stream_seed(study_seed, "order", row[0].training.seed))
         return stack
@@ -423,7 +426,7 @@ class Stack:
     def test(self, member: Member) -> tuple[float, bytes]:
         """Test accuracy of the weights that a member keeps to be tested, and the right answers, a bit each."""
         assert member.tested is not None
-        layout = Layout(1, (member.settings.network.hidden,), self.layout.n_inputs, self.layout.n_classes,
+        layout = Layout(1, (member.hidden,), self.layout.n_inputs, self.layout.n_classes,
                         self.layout.batch_norm)  # fmt: skip
         flat = self.flat.new_zeros(layout.n_numbers)
         for place, tensor in zip(layout.member(flat, 0, 0), member.tested.parameters, strict=True):

@@ -35,6 +35,7 @@ def train_stack(
     report: Callable[[float], None],
     states: States | None = None,
     keep: Keep | None = None,
+    seen: Split | None = None,
 ) -> Iterator[Trial]:
     """Train networks together; what comes of each is what the reference loop would give, within rounding.
 
@@ -48,13 +49,14 @@ def train_stack(
         report: called with the completed fraction.
         states: where states of finished trainings are kept; none by default.
         keep: called with the network of each complete training that measures the test split.
+        seen: what stands in for the examples, if anything: features on which heads are trained.
 
     Returns:
         A trial for each, as they end.
     """
     left = {each[0]: each for each in wanted}
     try:
-        for trial in _train(wanted, data, study_seed, report, states, keep):
+        for trial in _train(wanted, data, study_seed, report, states, keep, seen):
             del left[trial.training]
             yield trial
     except (MemoryError, RuntimeError) as error:
@@ -66,7 +68,7 @@ def train_stack(
         return
     half = len(again) // 2
     for part in (again[:half], again[half:]):
-        yield from train_stack(part, data, study_seed, report, states, keep)
+        yield from train_stack(part, data, study_seed, report, states, keep, seen)
 
 
 @torch.no_grad()
@@ -77,10 +79,11 @@ def _train(
     report: Callable[[float], None],
     states: States | None = None,
     keep: Keep | None = None,
+    seen: Split | None = None,
 ) -> Iterator[Trial]:
     device = data.train[0].device
     precision = wanted[0][1].training.precision
-    prepared = Prepared.of(data, precision)
+    prepared = Prepared.of(seen or data, precision)
     members = [Member.of(*each, data) for each in wanted]
     kept = {}
     for member in members:
