@@ -200,8 +200,10 @@ def _agreement(picture: Picture, zone: Zone | None) -> Interval:
 
 
 def _correlation(values: Array) -> float:
+    """Mean over pairs of seeds; NaN where a resample holds one cell only."""
     ranks = stats.rankdata(values, axis=0)
-    found = np.corrcoef(ranks, rowvar=False)
+    with np.errstate(invalid="ignore"):
+        found = np.corrcoef(ranks, rowvar=False)
     return float(np.mean([found[a, b] for a, b in combinations(range(values.shape[1]), 2)]))
 
 
