@@ -155,7 +155,7 @@ class Map(Sequence[Zone]):
         )
 
     def zones_of(self, cells: Sequence[Cell]) -> tuple[Zone, ...]:
-        """The zones that these cells would have with other values under the same noise, for example after fewer epochs."""
+        """The zones of these cells with other values and the same noise, for example after fewer epochs."""
         return grid_zones(
             self.space, cells, self.noise, level=self.level, zones_min=self.zones_min, zones_max=self.zones_max
         )
