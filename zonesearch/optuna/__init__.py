@@ -1,1 +1,1 @@
-"""All that touches Optuna: sampler, stage, space, storage, view, import, dashboard."""
+"""Everything that uses Optuna: sampler, stage, space, storage, view, import, dashboard."""

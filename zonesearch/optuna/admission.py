@@ -1,14 +1,14 @@
-"""Who may ask the dashboard for what.
+"""Access control for the dashboard.
 
-Optuna's dashboard answers whoever asks. On loopback that is every user of the machine, and every web page that its
-browser shows: a page can let its own name point to 127.0.0.1 (DNS rebinding) and then read the answers, or send
-writes without reading them. Hence, as Jupyter does it:
+Optuna's dashboard answers every request. On loopback, requests can come from every user of the machine and every web
+page that its browser shows: a page can make its own name resolve to 127.0.0.1 (DNS rebinding) and then read the
+responses, or send writes without reading them. Therefore, as in Jupyter:
 
-- the ``Host`` must be one that this server is meant to be asked by, a name of loopback or the given one, with its port
-  (a rebound name is not);
-- the address that is printed holds a token; it is kept in a cookie that scripts cannot read and that no other site
-  makes the browser send (``HttpOnly``, ``SameSite=Strict``), and without it nothing is answered;
-- writes are refused unless the user asked for them, and then must come from a page of this server (``Origin``,
+- the ``Host`` header must name this server, by a loopback name or the given host, with its port
+  (a rebound name does not);
+- the printed address contains a token, which is kept in a cookie that scripts cannot read and that no other site
+  can make the browser send (``HttpOnly``, ``SameSite=Strict``); without it every request is refused;
+- writes are refused unless the user enabled them, and then must come from a page of this server (``Origin``,
   ``Sec-Fetch-Site``).
 """
 
@@ -32,7 +32,7 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _READS = ("GET", "HEAD")
 _WRITES = ("POST", "PUT", "DELETE", "PATCH")
 _HEADERS = (
-    ("Referrer-Policy", "no-referrer"),  # the token may stand in an address
+    ("Referrer-Policy", "no-referrer"),  # query parameter that may hold the token
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "SAMEORIGIN"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
@@ -41,14 +41,14 @@ _HEADERS = (
 
 @dataclass(frozen=True)
 class Admission:
-    """The rules of one server.
+    """The access rules of one server.
 
     Args:
-        host: the address it listens at; one that stands for all interfaces allows the names and addresses of this
-            machine, and addresses in digits in general, which cannot be rebound.
-        port: where it answers.
-        writable: whether anything may be changed.
-        token: what a visitor must know; by default a new one.
+        host: the address it listens on; a wildcard address allows the names and addresses of this machine, and any
+            numeric address, since those cannot be rebound.
+        port: the port it listens on.
+        writable: whether writes are allowed.
+        token: the token that a client must present; by default a new one.
     """
 
     host: str
@@ -63,11 +63,11 @@ class Admission:
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def invitation(self, path: str) -> str:
-        """The address of ``path`` with the token."""
+        """The address of ``path``, including the token."""
         return f"{self.address}{path}?{urlencode({'token': self.token})}"
 
     def guard(self, app: App) -> App:
-        """``app`` behind these rules."""
+        """``app`` wrapped in these rules."""
 
         def guarded(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
             status, reason = self.refusal(environ)
@@ -80,8 +80,8 @@ class Admission:
             environ["QUERY_STRING"] = rest
             headers = (*_HEADERS, ("Set-Cookie", self._cookie()))
             if environ["REQUEST_METHOD"] == "GET" and environ.get("PATH_INFO", "").startswith("/dashboard"):
-                # A page of ours that leads on, in place of a redirection: who follows a link from elsewhere brings no
-                # strict cookie to where it redirects, and the token shall not stay in the address.
+                # A page that forwards, instead of a redirect: a link followed from another site sends no
+                # strict cookie to the target of a redirect, and the token should not remain in the address.
                 onward = escape(environ["PATH_INFO"] + (f"?{rest}" if rest else ""), quote=True)
                 page = f'<!doctype html><meta http-equiv="refresh" content="0; url={onward}"><title>Dashboard</title>\n'
                 return _answer(start_response, "200 OK", "text/html", page, environ, headers)
@@ -90,7 +90,7 @@ class Admission:
         return guarded
 
     def refusal(self, environ: Mapping[str, Any]) -> tuple[str, str]:
-        """Status and sentence of a refusal; an empty sentence for what is admitted."""
+        """Status and message of a refusal; an empty message if the request is admitted."""
         forbidden = "403 Forbidden"
         if not self._is_our_name(str(environ.get("HTTP_HOST", ""))):
             return forbidden, f"this server must be addressed as {self.address}, not by another name (--host names one)"
@@ -122,16 +122,16 @@ class Admission:
         return self.host in ("", "0.0.0.0", "::") and (_is_digits(name) or name in _own_names())
 
     def _is_known(self, environ: Mapping[str, Any]) -> bool:
-        """Whether the token stands in the address or in the cookie."""
+        """Whether the address or the cookie contains the token."""
         given = [value for name, value in parse_qsl(environ.get("QUERY_STRING", "")) if name == "token"]
-        for cookie in str(environ.get("HTTP_COOKIE", "")).split(";"):  # others on this host may be of any form
+        for cookie in str(environ.get("HTTP_COOKIE", "")).split(";"):  # other cookies of this host may have any form
             name, _, value = cookie.strip().partition("=")
             if name == self._name:
                 given.append(value)
         return any(hmac.compare_digest(value.encode(), self.token.encode()) for value in given)
 
     def _is_own_page(self, environ: Mapping[str, Any]) -> bool:
-        """Whether a write comes from here; browsers say so, other programs need the token alone."""
+        """Whether a write comes from our own page; browsers send this information, other programs need only a token."""
         if environ.get("HTTP_SEC_FETCH_SITE", "same-origin") not in ("same-origin", "none"):
             return False
         origin = environ.get("HTTP_ORIGIN")
@@ -142,7 +142,7 @@ class Admission:
 
     @property
     def _name(self) -> str:
-        """Of the cookie: browsers keep one set of them for all ports of a host."""
+        """The cookie's name, which includes the port because browsers share cookies between all ports of a host."""
         return f"zonesearch-{self.port}"
 
     def _cookie(self) -> str:
@@ -162,7 +162,7 @@ def _own_names() -> tuple[str, ...]:
 
 
 def _adding(start_response: Callable[..., Any], more: Iterable[tuple[str, str]]) -> Callable[..., Any]:
-    """``start_response`` that sends ``more`` headers, unless the application has them already."""
+    """``start_response`` that adds ``more`` headers, unless the application already sets them."""
 
     def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
         named = {name.lower() for name, _ in headers}

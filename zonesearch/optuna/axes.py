@@ -1,8 +1,8 @@
-"""The parameters of a finished Optuna study as axes of ours.
+"""The parameters of a finished Optuna study as axes of a space.
 
-A row of an axis is what a grid is made of. Only values that are few and that several points share make a row; a
-product of all values that a sampler ever drew is no grid but memory. Ranges and choices that changed on the way are
-joined.
+The rows of the axes define a grid. Only a few values shared by several points make a row; a product of all values that
+a sampler ever drew would be no grid and would exhaust memory. Ranges and choices that changed during the study are
+merged.
 """
 
 from __future__ import annotations
@@ -26,34 +26,34 @@ from zonesearch.statistics.scattered import fills_grid
 __all__ = ["parameter_value", "snapped", "space_of"]
 
 _MOST_ROW = 64
-"""Values of an axis beyond which they are never a row of a grid."""
+"""An axis with more values than this never has a row."""
 _FEW = 12
-"""Values of an axis that are a row although the points make no grid."""
+"""Up to this many values of an axis make a row even if the points do not form a grid."""
 _STEPS = 4
-"""Steps of the row of an axis whose values are none: for pictures, never for trainings."""
+"""Steps of the row given to an axis whose values do not make one: for figures, never for trainings."""
 _EVEN = 3
-"""The steps between the values of a single axis differ by no more than this factor where somebody chose them."""
+"""Values of a single axis count as chosen deliberately if their steps differ by at most this factor."""
 _SAME = 1e-9
-"""Numbers that differ by less than this share of their size are one value (a step added up has another last digit)."""
+"""Numbers whose relative difference is below this are one value (accumulated steps differ in the last digit)."""
 
 
 @dataclass
 class _Parameter:
-    """What the evaluations say about one parameter."""
+    """One parameter as seen in the evaluations."""
 
-    distributions: list[BaseDistribution] = field(default_factory=list)  # each once; choices True and 1 are two
-    values: dict[Hashable, Value] = field(default_factory=dict)  # by what tells them apart
+    distributions: list[BaseDistribution] = field(default_factory=list)  # unique; the choices True and 1 are distinct
+    values: dict[Hashable, Value] = field(default_factory=dict)  # by a key that distinguishes them
 
 
 def space_of(evaluations: Sequence[FrozenTrial], points: Iterable[Mapping[str, Value]]) -> Space | None:
-    """The space that ``evaluations`` searched: an axis per parameter that any of them has.
+    """The space that ``evaluations`` searched: one axis for each parameter that any of them has.
 
     Args:
         evaluations: finished ones.
-        points: the parameters of those that have a value, as :func:`parameter_value` gives them.
+        points: the parameters of those with a value, as returned by :func:`parameter_value`.
 
     Returns:
-        The space, parameters in the order in which they were first suggested; None where there is no parameter.
+        The space, with parameters in the order of their first suggestion; None if there are no parameters.
     """
     found: dict[str, _Parameter] = {}
     for evaluation in evaluations:
@@ -77,7 +77,7 @@ def space_of(evaluations: Sequence[FrozenTrial], points: Iterable[Mapping[str, V
     grid = complete and all(len(row) <= _MOST_ROW for row in rows.values())
     grid = grid and fills_grid((len(row) for row in rows.values()), len(different))
     moving = [name for name, row in rows.items() if len(row) > 1]
-    if grid and len(moving) == 1:  # any values of a single axis are a product of themselves
+    if grid and len(moving) == 1:  # on a single axis any set of values is a full product
         grid = _deliberate(found[moving[0]], list(rows[moving[0]].values()))
     axes = []
     for name, parameter in found.items():
@@ -88,10 +88,10 @@ def space_of(evaluations: Sequence[FrozenTrial], points: Iterable[Mapping[str, V
 
 
 def _with_conditions(axes: Sequence[AnyAxis], points: Sequence[Mapping[str, Value]]) -> tuple[AnyAxis, ...]:
-    """The axes, each that some points lack with the condition that the points determine.
+    """The axes; each one that some points lack gets the condition that the points determine.
 
-    They do where the values of one other parameter, and of no second one, tell all the points that have it from all
-    that do not, and each of these values occurs twice: what occurs once tells everything apart.
+    They determine one if the values of exactly one other parameter separate all the points that have it from all
+    that do not, and each of these values occurs at least twice: unique values would separate anything.
     """
     return tuple(
         axis if axis.name not in lacking else replace(axis, when=_condition(axis.name, axes, points))
@@ -121,7 +121,7 @@ def _axis(name: str, parameter: _Parameter, row: Sequence[Value] | None, grid: b
     if len(numeric) < len(distributions):
         choices = [c for d in distributions if isinstance(d, CategoricalDistribution) for c in d.choices]
         values = {told_apart(value): value for value in [*map(parameter_value, choices), *parameter.values.values()]}
-        if grid and row is not None:  # of a grid, the choices that it has
+        if grid and row is not None:  # on a grid, only the choices that occur
             has = set(map(told_apart, row))
             values = {told: value for told, value in values.items() if told in has}
         return Choice(name, tuple(values.values()))
@@ -140,7 +140,7 @@ def _axis(name: str, parameter: _Parameter, row: Sequence[Value] | None, grid: b
 
 
 def _alike(a: BaseDistribution, b: BaseDistribution) -> bool:
-    """Whether two distributions are one; Python takes the choices ``True`` and ``1`` for equal."""
+    """Whether two distributions are the same; Python compares the choices ``True`` and ``1`` as equal."""
     if isinstance(a, CategoricalDistribution) and isinstance(b, CategoricalDistribution):
         return list(map(_told, a.choices)) == list(map(_told, b.choices))
     return a == b
@@ -151,7 +151,7 @@ def _told(choice: object) -> Hashable:
 
 
 def _deliberate(parameter: _Parameter, values: Sequence[Value]) -> bool:
-    """Whether the values of a parameter are steps of some kind, and not what a sampler drew from a range."""
+    """Whether the values of a parameter are regular steps rather than draws of a sampler from a range."""
     distributions = parameter.distributions
     if not all(isinstance(d, FloatDistribution) and d.step is None for d in distributions):
         return True
@@ -162,7 +162,7 @@ def _deliberate(parameter: _Parameter, values: Sequence[Value]) -> bool:
 
 
 def _different(values: Sequence[Number]) -> list[Number]:
-    """The numbers in ascending order, those that are the same but for rounding once."""
+    """The unique numbers, up to rounding, in ascending order."""
     kept: list[Number] = []
     for value in sorted(values):
         if not kept or abs(value - kept[-1]) > _SAME * max(abs(value), abs(kept[-1])):
@@ -171,7 +171,7 @@ def _different(values: Sequence[Number]) -> list[Number]:
 
 
 def snapped(space: Space, params: Mapping[str, Value]) -> dict[str, Value]:
-    """``params`` with each number that is a value of its axis' row but for rounding as the row has it."""
+    """``params`` with each number that equals a row value up to rounding replaced by that row value."""
     found = dict(params)
     for axis in space.axes:
         value = found.get(axis.name)
@@ -183,7 +183,9 @@ def snapped(space: Space, params: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def parameter_value(value: object) -> Value:
-    """A parameter as we keep it; Optuna also takes objects in categoricals, and numbers that are not finite."""
+    """A parameter in the form in which it is stored; Optuna also accepts objects in categoricals, and non-finite
+    numbers.
+    """
     if isinstance(value, list | tuple) or (isinstance(value, float) and not math.isfinite(value)):
         return str(value)
     try:

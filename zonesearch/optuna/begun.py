@@ -1,4 +1,4 @@
-"""What a study holds before a pipeline begins: the points of trials that no stage asked for."""
+"""What a study contains before a pipeline starts: the points of trials that no stage requested."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ __all__ = ["Begun"]
 
 @dataclass(frozen=True)
 class Begun:
-    """Wants nothing, and hands on the points of ``trainings``, so that a search knows them from the start."""
+    """A stage that requests nothing and passes on the points of ``trainings``, so that a search knows them from the
+    start.
+    """
 
     heeds: ClassVar[frozenset[str]] = frozenset({"when", "constraints", "prior"})
 
@@ -24,10 +26,10 @@ class Begun:
     name: str = "begun"
 
     def plan(self, given: Any, trials: Trials) -> Plan:
-        """The points as candidates of unknown value, each once."""
+        """The unique points as candidates of unknown value."""
         points = {training.identity[0]: training.params for training in self.trainings}
         return Plan((), Candidates(Candidate(params, math.nan, math.nan) for params in points.values()))
 
     def forecast(self, given: Sequence[Any] | int | None) -> Forecast:
-        """Nothing."""
+        """No trainings."""
         return Forecast(0, 1, len(self.trainings))

@@ -1,12 +1,12 @@
-"""How the workers of one Optuna study share out trainings without a lock.
+"""How the workers of one Optuna study divide trainings among themselves without a lock.
 
-Workers of one study are threads, processes or machines that have nothing in common but a storage, which has no lock to
-offer. So a worker claims a training in two steps: it writes the claim beside its trial as not yet firm, then looks who
-else claims the same. Whoever wrote later must see the other; of two that see each other the one with the higher number
-gives way, and the lower waits until it did. What is claimed, by a trial that is running, counts as asked.
+Workers of one study are threads, processes or machines that share only a storage, which offers no lock. So a worker
+claims a training in two steps: it writes a tentative claim to its trial, then checks who else claims the same training.
+Whoever wrote later is bound to see the other claim; if both see each other, the trial with the higher number gives way
+and the lower waits until it has. A training claimed by a running trial counts as requested.
 
-A worker that loses counts the training as somebody else's from then on, so that it never claims the same twice; and it
-claims only so often before it takes what it wants, alone or not. An ask ends in any case.
+A worker that loses treats the training as taken from then on, so it never claims the same one twice; after a limited
+number of claims it takes the training it wants even if another worker has it. So every ask terminates.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from zonesearch.optuna.space import OptunaSpace
 __all__ = ["Wish", "claim"]
 
 _PATIENCE_S = 2.0
-"""A worker that claimed and did not make it firm in this time is taken for dead."""
+"""A worker that does not confirm its claim within this time is presumed dead."""
 _MOST_CLAIMS = 256
-"""Claims that may be lost before a training is taken although others may be at it."""
+"""Claims that may be lost before a training is taken even though others may be running it."""
 
 
 @dataclass(frozen=True)
 class Wish:
-    """The training that a worker would do next; ``alone`` when nobody else may do the same."""
+    """The training that a worker would run next; ``alone`` if no other worker may run the same."""
 
     training: Training
     alone: bool = True
@@ -43,12 +43,12 @@ class Wish:
 def claim(
     study: Study, trial: FrozenTrial, space: OptunaSpace, epochs: int, wish: Callable[[Known], Wish | None]
 ) -> Training | None:
-    """Claim the training that is wished for, so that no other worker does the same; None when nothing is.
+    """Claim the wanted training so that no other worker runs the same one; None if nothing is wanted.
 
     Args:
         study, space, epochs: see :func:`zonesearch.optuna.known.read_study_trials`.
-        trial: the trial that will do it.
-        wish: what to do by what is known; it is asked again when somebody else was quicker.
+        trial: the trial that will run it.
+        wish: gives the wanted training from what is known; called again if another worker was faster.
     """
     lost: Counter[What] = Counter()
     while True:
@@ -68,9 +68,9 @@ def claim(
 
 
 def _wins(study: Study, trial: FrozenTrial, space: OptunaSpace, training: Training, ended: Container[int]) -> bool:
-    """Whether nobody else is at ``training`` after our claim was written.
+    """Whether no other worker holds ``training`` once our claim is written.
 
-    Trials that had ``ended`` before it was wished for are no rivals: had they answered it, it would not be wanted.
+    Trials that had ``ended`` before it was wanted are not rivals: had they answered it, it would not be wanted.
     """
     deadline = time.monotonic() + _PATIENCE_S
     while True:

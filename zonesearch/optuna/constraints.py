@@ -1,4 +1,4 @@
-"""The constraints that a trial of Optuna may carry."""
+"""The constraints of an Optuna trial."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["violation_of"]
 
 
 def violation_of(evaluation: FrozenTrial) -> float | None:
-    """The largest value of the constraints that were set for a trial: above 0 it is infeasible; None without any.
+    """The largest constraint value set for a trial, which is infeasible if above 0; None without constraints.
 
     ``trial.set_constraint(name, value)`` sets one, and samplers with a ``constraints_func`` set them all.
     """

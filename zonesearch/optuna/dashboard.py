@@ -1,8 +1,8 @@
-"""Optuna's dashboard for a run: the trials as a view, our figures and the verdict beside them, live while it goes on.
+"""Optuna's dashboard for a run: its trials as a view, with our figures and the verdict, updated live during the run.
 
-The dashboard shows what Optuna knows; what it cannot know (means over seeds, zones, the verdict) is saved into the
-study as plotly figures and a note, and the whole report as a file. All of it is derived from the run folder, whose
-trials are only read.
+The dashboard shows what Optuna knows; the rest (means over seeds, zones, the verdict) is saved into the study as plotly
+figures and a note, and the full report as an artifact. Everything is derived from the run folder, whose trials are only
+read.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ _DRAW_AGAIN_S = 30.0  # figures are larger than trials, and a journal keeps ever
 
 
 class Dashboard:
-    """The Optuna study of a run, with figures, note and report; :meth:`refresh` brings it up to date.
+    """The Optuna study of a run, with figures, note and report; :meth:`refresh` updates it.
 
     Args:
         run: the run folder.
         storage: an Optuna storage URL; by default the journal ``view.journal`` in the folder.
-        rebuild: make the view anew.
+        rebuild: delete the view and build it again.
 
     Raises:
         StoreError: there is no run, the storage does not answer, or optuna-dashboard is not installed.
@@ -68,9 +68,9 @@ class Dashboard:
         return self._view
 
     def refresh(self) -> bool:
-        """Show what came since the last time; whether there was anything.
+        """Show everything new since the last call; returns whether there was anything.
 
-        Trials are added at once; figures, note and report are made again when a stage has ended, and else every half
+        Trials are added immediately; figures, note and report are updated when a stage ends, otherwise every half
         minute.
 
         Raises:
@@ -114,7 +114,7 @@ class Dashboard:
         return FileSystemArtifactStore(str(self._files))
 
     def _keep_report(self, results: SearchResults) -> None:
-        """One report beside the study, replaced in place so that the dashboard lists it once."""
+        """Save one report as an artifact, replacing it in place so that the dashboard lists it once."""
         from optuna.artifacts import get_all_artifact_meta, upload_artifact
 
         store = self._store()
@@ -140,17 +140,18 @@ def serve(
     ready: Callable[[str], None] = lambda address: None,
     stop: threading.Event | None = None,
 ) -> None:
-    """Serve the dashboard of ``run`` until Ctrl-C, and look for new trainings every few seconds.
+    """Serve the dashboard of ``run`` until Ctrl-C, checking for new trainings every few seconds.
 
     Args:
-        run: the run folder; nothing is written there but the view and, under ``dashboard``, the report.
-        host: by default loopback. Whoever asks needs the token in the address (see :mod:`zonesearch.optuna.admission`).
-        port: 0 takes any free one.
+        run: the run folder; only the view and, under ``dashboard``, the report are written there.
+        host: by default loopback. Clients need the token in the address (see :mod:`zonesearch.optuna.admission`).
+        port: 0 picks any free port.
         storage: an Optuna storage URL; by default the journal in the folder.
-        rebuild: make the view anew.
-        writable: let visitors change the view: notes, attributes, and deleting it. The run itself is out of reach.
-        ready: called with the address of the study, including its token, once the server responds.
-        stop: ends it from another thread.
+        rebuild: delete the view and build it again.
+        writable: let clients change the view: edit notes and attributes, or delete it. The run itself cannot be
+            changed.
+        ready: called with the address of the study, including the token, once the server responds.
+        stop: event with which another thread ends the server.
 
     Raises:
         StoreError: there is no run, the storage does not answer, optuna-dashboard is missing, or the port is taken.
@@ -170,7 +171,7 @@ def serve(
     try:
         ready(admission.invitation(f"/dashboard/studies/{dashboard.view.study._study_id}"))
         while not stop.wait(_LOOK_AGAIN_S):
-            with suppress(StoreError):  # the run or the storage is busy or away: the next look will do
+            with suppress(StoreError):  # the run or the storage is busy or unreachable: retry at the next check
                 dashboard.refresh()
     finally:
         server.shutdown()
@@ -179,7 +180,7 @@ def serve(
 
 
 def _is_artifact(name: object) -> bool:
-    """Whether ``name`` is one that Optuna gives to an artifact; a view from elsewhere may name anything."""
+    """Whether ``name`` has the form of an Optuna artifact id; a view from elsewhere may contain any name."""
     return isinstance(name, str) and re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", name) is not None
 
 
@@ -192,10 +193,10 @@ class _Server6(_Server):
 
 
 def _nobody(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
-    """Stands there until the port, and with it the rules, is known; nothing is served before."""
+    """Placeholder application until the port, and with it the access rules, is known; serves nothing."""
     raise NotImplementedError
 
 
 class _Quiet(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Say nothing."""
+        """Log nothing."""

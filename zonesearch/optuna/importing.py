@@ -1,9 +1,9 @@
-"""An Optuna study that somebody else made, as a space and trials.
+"""Import an existing Optuna study as a space and trials.
 
-Report, zones and verdict are functions of the trials, so they can be had for a search that was run elsewhere. The study
-is taken as it is: values keep their sign, a parameter that was not suggested is absent, what was pruned or failed is
-recorded as that. What Optuna does not say is filled in as plainly as possible: evaluations of the same parameters are
-seeds 0, 1, ...
+Report, zones and verdict are functions of the trials, so they are available for a search that was run elsewhere. The
+study is imported unchanged: values keep their sign, a parameter that was not suggested is absent, pruned and failed
+trials are recorded as such. What Optuna does not record is filled in with the simplest assumption: evaluations of the
+same parameters are seeds 0, 1, ...
 """
 
 from __future__ import annotations
@@ -36,28 +36,28 @@ from zonesearch.run.storage.urls import shown_url
 
 __all__ = ["Imported", "import_study"]
 
-_OURS = "zonesearch:study"  # an attribute of the studies that are views of our own runs
+_OURS = "zonesearch:study"  # attribute that marks studies that are views of our own runs
 _CURVE = "validation_accuracy"
 _LAST = Reading("last")
-_PIECE = 500  # trials that are read from a database at once
-_MOST_IDS = 10_000  # that a query names
-_LAST_ID = 2**31 - 1  # no trial has a higher one
+_PIECE = 500  # trials read from a database per query
+_MOST_IDS = 10_000  # ids per query
+_LAST_ID = 2**31 - 1  # highest possible id of a trial
 _SAID = {"fail": "failed", "complete": "without a finite value"}
 
 
 @dataclass(frozen=True)
 class Imported:
-    """What an Optuna study says, or several that are seeds of one.
+    """The content of one Optuna study, or of several that are seeds of one search.
 
     Args:
-        name: of the study, or the pattern of the names of several.
-        space: an axis per parameter that any evaluation has.
+        name: name of the study, or the pattern of the names of several.
+        space: one axis for each parameter that any evaluation has.
         trials: the result of each evaluation; unfinished ones are left out.
-        metric: the value that is ranked by, and its direction.
-        n_skipped: evaluations that were running or waiting.
-        reading: how the values follow from the reports; epochs the most reports of one evaluation.
+        metric: the metric to rank by, and its direction.
+        n_skipped: number of evaluations that were running or waiting.
+        reading: how the values follow from the reports; ``epochs`` is the largest number of reports of one evaluation.
         studies: the names of the studies, in the order of their seeds.
-        objective: which of several values is ranked by, counted from 0; None where there is one.
+        objective: index, from 0, of the value to rank by; None if there is only one.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Imported:
     objective: int | None = None
 
     def identity(self) -> dict[str, Any]:
-        """What makes these trials comparable among themselves: that they are values of one thing in this study."""
+        """What makes these trials comparable with each other: they are values of one objective of this study."""
         one = {} if self.objective is None else {"objective": self.objective}
         return {"optuna_study": self.name, "metric": self.metric.describe(), **one}
 
@@ -88,15 +88,15 @@ def import_study(
 
     Args:
         url: see :func:`zonesearch.optuna.storage.open_storage`.
-        name: may be left out where the storage holds a single study; ``fold*`` for all studies that it fits.
-        objective: of several, the one that is ranked by: its number, counted from 0 as in Optuna's ``trial.values``, or
-            its name where the study names its metrics. The others are noted.
-        as_seeds: take several studies (folds, repeats) as seeds of one search.
-        known: what was imported before; the same evaluation then keeps its seed.
+        name: optional if the storage holds a single study; ``fold*`` selects all studies that match.
+        objective: of several objectives, the one to rank by: its index from 0 as in Optuna's ``trial.values``, or its
+            name if the study names its metrics. The others are kept as notes.
+        as_seeds: treat several studies (folds, repeats) as seeds of one search.
+        known: trials imported before; an evaluation among them keeps its seed.
 
     Raises:
         StoreError: the storage does not answer, there is no such study, or it holds no evaluation with a value.
-        StudyError: it is not said which of several studies or objectives is meant.
+        StudyError: the choice among several studies or objectives is ambiguous.
     """
     with quiet_optuna():
         storage = open_storage(url, create=False)
@@ -137,16 +137,16 @@ def import_study(
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """The order in which people count: fold2 before fold10."""
+    """Natural sort order: fold2 before fold10."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _chosen(names: Sequence[str], name: str | None, as_seeds: bool, url: str) -> list[str]:
-    """The studies that ``name`` means.
+    """The studies that ``name`` selects.
 
     Raises:
         StoreError: there is none.
-        StudyError: there are several, and nobody said that they are seeds of one.
+        StudyError: there are several, and ``as_seeds`` is not set.
     """
     held = ", ".join(names) or "none"
     if name is None and len(names) != 1 and not as_seeds:
@@ -172,12 +172,12 @@ def _read(name: str, storage: BaseStorage) -> ReadStudy:
 
 
 def _evaluations(study: optuna.Study, storage: BaseStorage) -> list[FrozenTrial]:
-    """All evaluations of ``study``, each distribution once.
+    """All evaluations of ``study``, sharing equal distribution objects.
 
-    A database is read piece by piece: SQLAlchemy makes an object of every parameter of all trials that are asked for.
+    A database is read in pieces, because SQLAlchemy creates an object for every parameter of all trials in a query.
     """
     at = _ids(study._study_id, storage) if isinstance(storage, RDBStorage) else []
-    if len(at) < 2 or any(b - a > _MOST_IDS for a, b in pairwise(at)):  # small, or one of many that ran side by side
+    if len(at) < 2 or any(b - a > _MOST_IDS for a, b in pairwise(at)):  # small, or its ids are widely scattered
         return _shared(study.get_trials(deepcopy=False), {})
     assert isinstance(storage, RDBStorage)
     found: list[FrozenTrial] = []
@@ -190,7 +190,7 @@ def _evaluations(study: optuna.Study, storage: BaseStorage) -> list[FrozenTrial]
 
 
 def _ids(study: int, storage: RDBStorage) -> list[int]:
-    """The id of every ``_PIECE``-th trial (asking for their number would read them all)."""
+    """The id of every ``_PIECE``-th trial (querying the number of trials would read them all)."""
     found: list[int] = []
     with contextlib.suppress(KeyError):
         while True:
@@ -201,7 +201,7 @@ def _ids(study: int, storage: RDBStorage) -> list[int]:
 def _shared(
     evaluations: list[FrozenTrial], distributions: dict[BaseDistribution, BaseDistribution]
 ) -> list[FrozenTrial]:
-    """The evaluations with equal distributions made one object."""
+    """The evaluations with equal distributions replaced by one shared object."""
     for evaluation in evaluations:
         evaluation.distributions = {
             name: distributions.setdefault(distribution, distribution)
@@ -214,7 +214,7 @@ def _alike(studies: Sequence[ReadStudy]) -> None:
     """Check that studies can be seeds of one.
 
     Raises:
-        StudyError: they search for different things; names both.
+        StudyError: they differ in what they search; the message names both.
     """
     first = studies[0]
     for other in studies[1:]:
@@ -231,10 +231,10 @@ def _objectives(study: ReadStudy) -> str:
 
 
 def _objective(study: ReadStudy, wanted: int | str | None) -> int:
-    """The position of the objective that is ranked by.
+    """The index of the objective to rank by.
 
     Raises:
-        StudyError: it is not said, or there is none of that number or name.
+        StudyError: the choice is missing, or there is no objective of that index or name.
     """
     n = len(study.directions)
     names = study.objectives
@@ -261,7 +261,7 @@ def _metric(study: ReadStudy, which: int) -> Metric:
 
 
 def _renamed(metric: Metric, space: Space) -> Metric:
-    """The metric under a name that no parameter has: the names of somebody else's parameters cannot be changed."""
+    """The metric renamed to clash with no parameter: parameter names of an imported study cannot be changed."""
     name = metric.name
     while name in space.names:
         name = f"objective_{name}"
@@ -269,10 +269,10 @@ def _renamed(metric: Metric, space: Space) -> Metric:
 
 
 def _curves(evaluations: Iterable[FrozenTrial], which: int, metric: Metric) -> tuple[Reading, str]:
-    """How the values follow from what was reported, and what the reports are then called.
+    """How the values follow from the reported curve, and the name under which the reports are kept.
 
-    Reports that the values follow from in no way that we know (a loss reported, an accuracy returned) are kept under
-    another name, and nothing is read off them.
+    Reports from which the values do not follow by any known reading (a loss reported, an accuracy returned) are kept
+    under another name and not interpreted.
     """
     found = [(e.values[which], [v for v in e.intermediate_values.values() if is_usable(v)]) for e in evaluations]
     curves = [(value, curve) for value, curve in found if curve]

@@ -1,10 +1,10 @@
-"""What an Optuna study knows about a space, and what its workers are at.
+"""What an Optuna study knows about a space, and what its workers are running.
 
 A study is not made for stages: parameters are suggested in one branch of an objective and not in another, ranges
-change, trials are added by hand, workers die. Whatever a trial is worth to a stage is decided here; how workers share
-out trainings is in ``optuna_claims``.
+change, trials are added by hand, workers die. This module decides what a trial contributes to a stage;
+:mod:`zonesearch.optuna.claims` divides trainings among workers.
 
-Values become scores, for which larger is better, and stay inside the sampler.
+Values become scores (larger is better), which are used only inside the sampler.
 """
 
 from __future__ import annotations
@@ -29,37 +29,37 @@ __all__ = ["CLAIM", "Branches", "Known", "asked_of", "overdue", "read_study_tria
 
 CLAIM = "zonesearch:claim"
 _TRIES = 2
-"""A training that failed, or that could not be had as it was claimed, so often is lost."""
+"""A training that failed, or came back as a different point than claimed, this many times is lost."""
 _OVERDUE = 10
 _OVERDUE_S = 300.0
-"""A trial that has run for this multiple of the longest one, and for this long, counts as dead."""
+"""A trial that has run for this multiple of the longest one, and at least this long, is presumed dead."""
 
 What = tuple[Any, int]
 """Identity and epochs of a training."""
 
 
 def what(training: Training) -> What:
-    """What makes two trainings the same work."""
+    """The key by which two trainings are the same work."""
     return training.identity, training.epochs
 
 
 @dataclass
 class Branches:
-    """Trials in which some parameters were not suggested, so that these cannot have mattered.
+    """Trials in which some parameters were not suggested and therefore cannot have mattered.
 
-    One of them answers for every training that agrees with it on what was suggested.
+    Such a trial answers every training that agrees with it on the suggested parameters.
     """
 
     _found: dict[tuple[str, ...], dict[tuple[Value, ...], list[Trial]]] = field(default_factory=dict)
 
     def add(self, point: Params, trial: Trial) -> None:
-        """``trial`` came of ``point``, which lacks parameters of the space."""
+        """Add ``trial`` at ``point``, which lacks parameters of the space."""
         names = tuple(sorted(point))
         values = tuple(point[name] for name in names)
         self._found.setdefault(names, {}).setdefault(values, []).append(trial)
 
     def answer(self, training: Training) -> Trial | None:
-        """The result of ``training``: among the trials of its branch, the one with its seed."""
+        """The result of ``training``: the trial of its branch with the same seed."""
         for names, trials in self._found.items():
             found = trials.get(tuple(training.params[name] for name in names), ())
             if len(found) > training.seed:
@@ -70,18 +70,17 @@ class Branches:
 
 @dataclass(frozen=True)
 class Known:
-    """A study as stages see it.
+    """A study in the form that stages use.
 
     Args:
-        trials: what came back; accuracy is the score of the study's value.
-        running: how many running trials are at each training (by :func:`what`).
-        taken: the seeds that each point already has, whether they came back or not.
+        trials: finished trials; ``accuracy`` is the score of the study's value.
+        running: number of running trials for each training (keyed by :func:`what`).
+        taken: the seeds already used at each point, finished or not.
         branches: trials that lack parameters of the space.
-        suggested: the values of each parameter in complete trials that were asked for by claims, and how many such
-            trials there were.
-        pending: the trainings that running trials are at, as far as they are known.
-        others: parameters that complete trials have beside those of the space.
-        unasked: the trainings, running ones too, that no stage asked for: of other samplers, added or fixed by hand,
+        suggested: the values of each parameter in complete trials that answered claims, and the number of such trials.
+        pending: the trainings of running trials, as far as they are known.
+        others: parameters of complete trials that are not in the space.
+        unasked: trainings that no stage requested, including running ones: from other samplers, added or fixed by hand,
             or from before the space was known.
     """
 
@@ -96,29 +95,29 @@ class Known:
     unasked: tuple[Training, ...] = ()
 
     def n_running(self, training: Training) -> int:
-        """How many are at ``training`` now."""
+        """The number of running trials of ``training``."""
         return self.running.get(what(training), 0)
 
     @cached_property
     def running_points(self) -> frozenset[Any]:
-        """The points that somebody is at now, with whatever seed, as identities have them."""
+        """The identities of the points running now, with any seed."""
         return frozenset(identity[0] for (identity, _), n in self.running.items() if n)
 
     def is_free(self, training: Training) -> bool:
-        """Whether nobody is at the point of ``training``, with whatever seed."""
+        """Whether no trial is running at the point of ``training``, with any seed."""
         return training.identity[0] not in self.running_points
 
     def at_work(self, records: Iterable[StageRecord]) -> tuple[Training, ...]:
-        """What somebody is at of that which stages want."""
+        """The running trainings that stages requested."""
         wanted = {what(training) for record in records for training in record.wanted}
         return tuple(training for training in self.pending if what(training) in wanted)
 
     def fresh(self, params: Params) -> int:
-        """The lowest seed that was not used at ``params`` yet."""
+        """The lowest seed not yet used at ``params``."""
         return _lowest(self.taken.get(Training(params).identity[0], frozenset()))
 
     def answered(self, trainings: Iterable[Training]) -> list[Trial]:
-        """What the branches say about ``trainings``, as far as they do."""
+        """The results of those ``trainings`` that branches answer."""
         found = (self.branches.answer(training) for training in trainings)
         return [trial for trial in found if trial is not None]
 
@@ -126,17 +125,17 @@ class Known:
 def read_study_trials(study: Study, space: OptunaSpace, epochs: int, without: int = -1) -> Known:
     """What ``study`` knows about ``space``.
 
-    A trial that claimed a training answers for it. Any other with a value for each parameter (of another sampler, added
-    by hand, with fixed values) counts as the lowest seed that its point does not have. Where parameters were not
-    suggested, the trial stands for all of their values. A failed trial may have had a worker that died, so its training
-    is asked for once more; failed twice it is lost, and so is one that came back as another point twice. A pruned trial
-    has no value and is not asked for again. Of two trials with one claim the second counts as another seed.
+    A trial that claimed a training is its result. Any other trial with a value for each parameter (from another
+    sampler, added by hand, with fixed values) counts as the lowest unused seed of its point. If parameters were not
+    suggested, the trial represents all of their values. A failed trial may only have lost its worker, so its training
+    is repeated once; a training that failed twice is lost, and so is one that came back as a different point twice. A
+    pruned trial has no value and is not repeated. Of two trials with the same claim, the second counts as another seed.
 
     Args:
         study: with one objective.
-        space: of the points that count.
-        epochs: of a trial that claimed nothing.
-        without: the number of a trial that is left out.
+        space: the space of the points that count.
+        epochs: the epochs of a trial without a claim.
+        without: the number of a trial to leave out.
     """
     reader = _Reader(space, epochs, study.direction)
     evaluations = study.get_trials(deepcopy=False)
@@ -148,9 +147,9 @@ def read_study_trials(study: Study, space: OptunaSpace, epochs: int, without: in
 
 
 def overdue(evaluations: Sequence[FrozenTrial]) -> frozenset[int]:
-    """The numbers of running trials whose worker is taken for dead: they run far longer than any that ended.
+    """The numbers of running trials whose worker is presumed dead: they have run far longer than any that ended.
 
-    Time is told by the newest trial, so that clocks and their zones do not matter.
+    The newest trial gives the current time, so clock differences and time zones do not matter.
     """
     times = [t for e in evaluations for t in (e.datetime_start, e.datetime_complete) if t is not None]
     lasted = [e.duration for e in evaluations if e.state == TrialState.COMPLETE and e.duration is not None]
@@ -166,7 +165,7 @@ def overdue(evaluations: Sequence[FrozenTrial]) -> frozenset[int]:
 
 
 def asked_of(evaluation: FrozenTrial, space: OptunaSpace) -> Training | None:
-    """The training that a trial claimed; None where it claimed none of this space."""
+    """The training that a trial claimed; None if it claimed none in this space."""
     content = evaluation.system_attrs.get(CLAIM)
     if content is None or content["params"].keys() != set(space.space.branch(content["params"])):
         return None
@@ -174,7 +173,7 @@ def asked_of(evaluation: FrozenTrial, space: OptunaSpace) -> Training | None:
 
 
 class _Reader:
-    """Reads one trial after the other."""
+    """Accumulates trials one after the other."""
 
     def __init__(self, space: OptunaSpace, epochs: int, direction: StudyDirection) -> None:
         self._space, self._epochs = space, epochs
@@ -208,7 +207,7 @@ class _Reader:
             if asked is not None:
                 self._failed(asked)
         elif asked is not None and not (as_asked and point):
-            self._failed(asked)  # it came back as something else
+            self._failed(asked)  # it came back as a different point
             self._came(evaluation, point)
         elif asked is None or what(asked) in self._claimed:
             self._came(evaluation, point)
@@ -228,7 +227,7 @@ class _Reader:
             self._rest.append((evaluation, point))
 
     def _n_names(self, point: dict[str, Value]) -> int:
-        """How many parameters of the space a point has, if it is whole."""
+        """The number of parameters of a complete point of the space."""
         return len(self._space.space.active(point))
 
     def _failed(self, asked: Training) -> None:
@@ -238,7 +237,9 @@ class _Reader:
             self._lost[what(asked)] = asked
 
     def _came(self, evaluation: FrozenTrial, point: dict[str, Value] | None) -> None:
-        """A trial that answers no claim; what was not suggested is filled in, for it did not matter."""
+        """Add a trial that answers no claim; parameters that were not suggested are filled in, since they did not
+        matter.
+        """
         if point:
             self._rest.append((evaluation, point))
 
@@ -286,7 +287,7 @@ class _Reader:
 
 
 def _tested(training: Training) -> Training:
-    """An Optuna objective has one value: asked for the test split, there is nothing more to measure."""
+    """An Optuna objective has a single value: it also answers a request for the test split."""
     return Training(training.params, training.seed, training.epochs, test=True)
 
 

@@ -1,4 +1,4 @@
-"""Runs as Optuna studies and Optuna studies as runs: the view of a run, also while it goes on, and the import."""
+"""Runs as Optuna studies and Optuna studies as runs: the view of a run, live or afterwards, and the import."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def open_view(
     """The Optuna view of a run; ``url`` is by default the journal file ``view.journal`` in its folder.
 
     Raises:
-        StoreError: the storage does not answer, or shows something else under this name.
+        StoreError: the storage does not answer, or contains another study under this name.
     """
     return OptunaView(
         url or _journal(folder),
@@ -51,14 +51,14 @@ def _journal(folder: RunFolder) -> str:
 
 
 def live_view(study: Study, folder: RunFolder, trials_now: Callable[[], Trials], url: str | None = None) -> LiveView:
-    """A view that is written while a run goes on; feed it with ``.add`` and ``.close`` it at the end.
+    """A view that is written during a run; pass it trials with ``.add`` and ``.close`` it at the end.
 
-    A training is described when it is written: the zones of the map are known only to what comes after it. The view
-    asked for again with ``rebuild`` knows them all.
+    A training is described when it is written, so zones appear only on trainings written after the map. Rebuilding the
+    view with ``rebuild`` adds them to all.
 
     Args:
-        study, folder, url: as for :func:`open_view`.
-        trials_now: all trials known at the moment; called from the view's thread.
+        study, folder, url: see :func:`open_view`.
+        trials_now: returns all trials known at the moment; called from the view's thread.
     """
     known: dict[str, Describe] = {}
 
@@ -86,14 +86,14 @@ def import_run(
     objective: int | str | None = None,
     as_seeds: bool = False,
 ) -> tuple[Imported, RunFolder]:
-    """An Optuna study as a run folder: its trials, complete as they are.
+    """Import an Optuna study, with all its trials, as a run folder.
 
-    Importing again adds what is new; the arguments are those of
+    Importing again adds new trials; the arguments are those of
     :func:`zonesearch.optuna.importing.import_study`.
 
     Raises:
         StoreError: the study cannot be read, or the folder not written.
-        StudyError: the folder belongs to something else, or it is not said what is to be imported.
+        StudyError: the folder belongs to something else, or the choice of what to import is ambiguous.
     """
     into = Path(into)
     known = Store(RunFolder.open(into), writer=None).load().trials if (into / "run.json").is_file() else Trials()
@@ -111,9 +111,9 @@ def import_run(
 
 
 def viewed(url: str) -> Watching:
-    """For ``run_study(watching=...)``: shows the run in the Optuna storage ``url`` as it goes.
+    """For ``run_study(watching=...)``: shows the run in the Optuna storage ``url`` while it is running.
 
-    A storage that is away stops nothing; how many trials the view lacks then is a warning at the end.
+    An unreachable storage does not stop the run; a warning at the end gives the number of trials missing from the view.
     """
     url = absolute_url(url)  # an objective may change the working directory
 
@@ -124,7 +124,7 @@ def viewed(url: str) -> Watching:
 
 
 class _Viewed:
-    """An observer that also keeps an Optuna view up to date."""
+    """An observer that also updates an Optuna view."""
 
     def __init__(self, observer: Observer, view: LiveView, known: Trials) -> None:
         self._observer = observer

@@ -1,8 +1,8 @@
-"""The zone search for people who stay in Optuna: ``create_study(sampler=ZoneSampler())``.
+"""Zone search as an Optuna sampler: ``create_study(sampler=ZoneSampler())``.
 
-A pipeline of stages is a function from trials to the trainings wanted next, which is all that a sampler is: the
-study's trials in, the first training that is missing and that nobody is at out. So it keeps no state either; a study
-that is loaded again, in another process or on another machine, goes on.
+A pipeline of stages is a function from trials to the trainings wanted next, which is all a sampler needs to be: it
+takes the study's trials and returns the first missing training that no worker is running. So it keeps no state, and a
+study that is loaded again, in another process or on another machine, continues.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ from zonesearch.study.stage_effects import check_order
 __all__ = ["ZoneSampler"]
 
 _QUANTILE = 1.96
-_MOST_ROUNDS = 200  # in which the stages are asked for one suggestion
+_MOST_ROUNDS = 200  # rounds of the stages per suggestion
 _AFTERWARDS = {"n_trainings": 900, "batch": 2, "first": 0.001, "repeats": 0.0}
-_MOST_ONE_BY_ONE = FRESH - FIRST_SEED  # trainings: each round has a seed of its own
-_FIRST = 8  # trials that begin together, whose values are spread over each range
+_MOST_ONE_BY_ONE = FRESH - FIRST_SEED  # trainings per round, each round with its own seed
+_FIRST = 8  # trials that start together, whose values are spread over each range
 _LEAST_TRIALS = 3
 _FEW_TRIALS = 20
-"""Complete trials after which an axis that none of them suggested is looked at, and taken for never suggested."""
+"""Number of complete trials after which an axis that none of them suggested counts as never suggested."""
 
 
 class ZoneSampler(BaseSampler):
@@ -59,38 +59,39 @@ class ZoneSampler(BaseSampler):
         study = optuna.create_study(direction="maximize", sampler=ZoneSampler(seeds=2))
         study.optimize(objective, n_trials=100)
 
-    An Optuna objective takes no seed, so trials with the same parameters are different seeds of one training. Of all
-    that runs at the same time no two trials are at the same point, as long as there are others: what is running is
-    believed to come out as a Gaussian process of the rest expects, and the search goes on from there; where the stages
-    then want nothing new, the process itself says where a further trial is worth most. It works with ``n_jobs`` and
-    with any number of processes on one storage; all must make the sampler with the same settings.
+    An Optuna objective takes no seed, so trials with the same parameters are different seeds of one training. Among all
+    trials running at the same time, no two are at the same point as long as there are other points: running trials are
+    assumed to return the values that a Gaussian process fitted to the rest predicts, and the search continues from
+    there; if the stages then request nothing new, the process itself chooses the most promising point for another
+    trial. This works with ``n_jobs`` and with any number of processes on one storage; all must create the sampler with
+    the same settings.
 
-    Parameters of branches are searched like all others: a trial in which one was not suggested answers for all of its
-    values. Parameters with changing ranges, those outside a given ``space``, and all of the first trial where no
-    ``space`` is given, are drawn at random. A failed trial is tried once more; a pruned one is not, and has no value.
-    Studies of one objective only. What is done for one suggestion is bounded, whatever the study holds.
+    Parameters of branches are searched like all others: a trial in which a parameter was not suggested represents all
+    of its values. Parameters with changing ranges, those outside a given ``space``, and all those of the first trial if
+    no ``space`` is given, are drawn at random. A failed trial is repeated once; a pruned one is not, and has no value.
+    Only single-objective studies are supported. The work per suggestion is bounded, whatever the study contains.
 
     Args:
-        space: the parameters that are searched, when known beforehand: a space or its axes as plain data, by the names
-            that the objective suggests. Their rows are the coarse grid. By default the parameters that the trials
-            have, with rows of four equal steps.
-        stages: stages or their names, as in :func:`zonesearch.run_pipeline`; by default, ``"auto"``, ``grid``,
-            ``interval`` and ``polish``, beyond two parameters or where the grid is too large ``surrogate`` and
-            ``polish``. Stages given as instances need ``space``.
+        space: the parameters to search, if known beforehand: a space or its axes as plain data, with the names that the
+            objective suggests. Their rows define the coarse grid. By default, the parameters of the trials, with rows
+            of four equal steps.
+        stages: stages or their names, as in :func:`zonesearch.run_pipeline`. The default ``"auto"`` means ``grid``,
+            ``interval`` and ``polish``, or ``surrogate`` and ``polish`` for more than two parameters or if the grid is
+            too large. Stages given as instances need ``space``.
         seeds: trials per point of the map; two or more measure the noise.
-        constraints_func: given a finished trial, the values of its constraints, as other samplers take it: above 0 it
-            is infeasible, and no peak. ``trial.set_constraint`` in the objective does the same.
-        seed: of all that is random here; None for another one each time.
-        afterwards: what comes after the pipeline's end: ``repeat`` gives further seeds to the point that may be the
-            best one yet, by the upper end of its interval (several workers to as many points, and where no other may be
-             the best, to new ones of high expected improvement), and draws at random where repeats show no noise; where
-             trials were pruned or have constraints it asks an approximation (``surrogate``) for new points instead, by
-             default also in the place of ``polish``;
+        constraints_func: as for other samplers, returns the constraint values of a finished trial: if any is above 0,
+            the trial is infeasible and cannot be a peak. ``trial.set_constraint`` in the objective does the same.
+        seed: seed of everything random in the sampler; None for a new one each time.
+        afterwards: what follows the end of the pipeline: ``repeat`` gives further seeds to the point that may still be
+            the best, by the upper end of its interval (several workers take as many points, and if no other may be
+             the best, to new ones of high expected improvement), and draws at random if repeats show no noise; if
+             trials were pruned or have constraints, it takes new points from ``surrogate`` instead, by default also in
+             place of ``polish``;
             ``random`` draws at random.
         settings: a table of settings for each stage given by name: ``coordinate={"n_trainings": 40}``.
 
     Raises:
-        StudyError, SpaceError: settings that make no sense.
+        StudyError, SpaceError: invalid settings.
     """
 
     def __init__(
@@ -122,7 +123,7 @@ class ZoneSampler(BaseSampler):
         self._parts: dict[tuple[str, int], np.ndarray[Any, Any]] = {}
         self._built: tuple[OptunaSpace, tuple[Stage, ...]] | None = None
         self._lock = threading.RLock()
-        self._stages(self._space or Space.parse({"x": [1, 2], "y": [1, 2]}))  # complains now, not in the first trial
+        self._stages(self._space or Space.parse({"x": [1, 2], "y": [1, 2]}))  # raises now, not in the first trial
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_lock"}
@@ -132,12 +133,12 @@ class ZoneSampler(BaseSampler):
         self._lock = threading.RLock()
 
     def reseed_rng(self) -> None:
-        """Another random state for another process; what the stages want stays the same."""
+        """Reseed the random generator for another process; the trainings that stages request stay the same."""
         self._random.reseed_rng()
         self._rng = np.random.default_rng()
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """The parameters that the stages search: those of the space, or those that the trials have."""
+        """The parameters that the stages search: those of the space, or those of the trials."""
         evaluations = study.get_trials(deepcopy=False)
         if self._space is not None:
             own = {axis.name: distribution_of(axis) for axis in self._space.axes}
@@ -164,7 +165,7 @@ class ZoneSampler(BaseSampler):
             fixed = trial.system_attrs.get("fixed_params", {})
             if fixed.keys().isdisjoint(search_space):
                 training = claim(study, trial, space, epochs, lambda known: self._wish(known, stages, space, epochs))
-            else:  # an enqueued point is no training that a stage wants
+            else:  # an enqueued point is not a training requested by a stage
                 known = read_study_trials(study, space, epochs, without=trial.number)
                 wish = self._wish(known, stages, space, epochs)
                 training = None if wish is None else wish.training
@@ -178,7 +179,7 @@ class ZoneSampler(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """At random; in trials that begin together before anything is known a Latin hypercube.
+        """A random value; a Latin hypercube over trials that start together before anything is known.
 
         Raises:
             StudyError: the study has several objectives, or choices that Optuna cannot tell apart.
@@ -191,7 +192,9 @@ class ZoneSampler(BaseSampler):
             return self._first_value(trial.number, param_name, param_distribution)
 
     def _first_value(self, number: int, name: str, distribution: BaseDistribution) -> Any:
-        """Of one of the trials that begin before anything is known: each in another part of the range, at random."""
+        """A random value for one of the trials that start before anything is known, each in a different part of the
+        range.
+        """
         block = number // _FIRST
         if (name, block) not in self._parts:
             self._parts[name, block] = self._rng.permutation(_FIRST)
@@ -200,7 +203,7 @@ class ZoneSampler(BaseSampler):
         return space.decode(space.space.from_unit([u]))[name]
 
     def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
-        """Keep what ``constraints_func`` says of a trial that came to its end."""
+        """Store the result of ``constraints_func`` for a trial that has ended."""
         if self._constraints_func is not None and state in (TrialState.COMPLETE, TrialState.PRUNED):
             found = [float(value) for value in self._constraints_func(trial)]
             study._storage.set_trial_system_attr(trial._trial_id, "constraints", found)
@@ -247,7 +250,7 @@ class ZoneSampler(BaseSampler):
         return stages
 
     def _table(self, name: str) -> Mapping[str, Any]:
-        """The settings of a stage; a surrogate is asked for one point at a time."""
+        """The settings of a stage; a surrogate proposes one point at a time."""
         table = self._settings.get(name, {})
         one_by_one = name == "surrogate" and "batch" not in table and table.get("n_trainings", 0) < _MOST_ONE_BY_ONE
         return {"batch": 1, **table} if one_by_one else table
@@ -266,7 +269,7 @@ class ZoneSampler(BaseSampler):
             stages = (Begun(known.unasked), first, *stages[1:])
         for _ in range(_MOST_ROUNDS):
             if searching and isinstance(first, Surrogate):
-                # where others are matters to this stage, and not what is expected of them
+                # this stage uses the positions of running trials, not their predicted values
                 roughly = trials | Trials(belief.roughly(known.pending))
                 at = None if first.has_all(roughly) else next_round(stages[:2], roughly)
                 if at is None or at.finished:
@@ -294,7 +297,9 @@ class ZoneSampler(BaseSampler):
                 return Wish(free)
             waiting = waiting or at.missing
             trials = trials | Trials(belief.of(at.missing))
-        if not waiting and self._afterwards == "repeat" and bounded:  # repeats would be pruned by what they repeat
+        if (
+            not waiting and self._afterwards == "repeat" and bounded
+        ):  # repeats would be pruned against the trials they repeat
             return self._new_point(known, space, epochs)
         if not waiting and self._afterwards == "random":
             return None
@@ -302,13 +307,15 @@ class ZoneSampler(BaseSampler):
             further = self._further(known, belief, space, epochs, repeats=not waiting)
             if further is not None or not waiting:
                 return further
-        # Nothing came back yet, or somebody is at every point: further seeds of what has the fewest at it.
+        # Nothing has finished yet, or every point is running: further seeds of the point with the fewest running
+        # trials.
         return Wish(min(waiting, key=known.n_running), alone=False)
 
     def _further(self, known: Known, belief: Belief, space: OptunaSpace, epochs: int, *, repeats: bool) -> Wish | None:
-        """A training that no stage wants: a further seed of what may be the best, or a new point while others run.
+        """A training beyond those of the stages: a further seed of a point that may be the best, or a new point while
+        others run.
 
-        None where there is nothing of the kind: repeats show no noise, or there is no other point.
+        None if there is none: repeats show no noise, or there is no other point.
         """
         top_points, others = _top_points(known, space.space, epochs)
         if repeats and not top_points:
@@ -325,12 +332,12 @@ class ZoneSampler(BaseSampler):
             return next((Wish(training) for training in new if known.is_free(training)), None)
 
         found = (again(top_points) if repeats else None) or anew() or again([*top_points, *others])
-        if repeats and found is None:  # somebody is at every point
+        if repeats and found is None:  # every point is running
             found = Wish(Training(top_points[0], known.fresh(top_points[0]), epochs), alone=False)
         return found
 
     def _new_point(self, known: Known, space: OptunaSpace, epochs: int) -> Wish | None:
-        """A point that no trial had, where an approximation of the surface wants one."""
+        """A point without any trial, if the surrogate proposes one."""
         common = {"space": space.space, "epochs": epochs, "study_seed": self._seed or 0}
         stage = build_stage("surrogate", _AFTERWARDS, common, "the sampler")
         trials = known.trials
@@ -344,18 +351,18 @@ class ZoneSampler(BaseSampler):
             new = next((training for training in free if not known.trials.of(training.params)), None)
             if new is not None and not answered:
                 return Wish(new)
-            # what was tried before needs no second trial: it is believed to come out alike
+            # tried points need no second trial here: they are assumed to return the same value
             trials = trials | Trials(answered or Belief(trials, space.space).of(wanted))
         return None
 
     def _check_suggested(self, known: Known, space: OptunaSpace, *, at_end: bool) -> None:
         """Check that the objective suggests every axis of the given space.
 
-        A parameter of a branch is suggested only there, so one that is missing is waited for until the other axes have
-        been to their ends: all choices, both rims. Beyond so many trials the rims are not waited for.
+        A parameter of a branch is suggested only there, so a missing one is tolerated until the other axes have
+        been covered: all choices, both rims. After a limited number of trials the rims are no longer required.
 
         Raises:
-            StudyError: naming the axes that are never suggested.
+            StudyError: names the axes that are never suggested.
         """
         missing = [name for name in space.space.names if name not in known.suggested]
         if self._space is None or not missing or not known.n_claimed:
@@ -380,10 +387,10 @@ class ZoneSampler(BaseSampler):
 
 
 def _check_choices(name: str, distribution: BaseDistribution) -> None:
-    """Check that a trial can say which choice it had.
+    """Check that a trial can record unambiguously which choice it used.
 
     Raises:
-        StudyError: two choices equal each other.
+        StudyError: two choices compare equal.
     """
     same = indistinct(distribution)
     if same is not None:
@@ -394,8 +401,8 @@ def _check_choices(name: str, distribution: BaseDistribution) -> None:
 
 
 def _top_points(known: Known, space: Space, epochs: int) -> tuple[list[Params], list[Params]]:
-    """The points by the upper ends of their intervals, highest first: those that may be the best, which reach as high
-    as the best mean, and the others. None when repeats show no noise at all.
+    """The points by the upper ends of their intervals, highest first: those that may be the best (the interval reaches
+    the best mean), and the others. None if repeats show no noise at all.
     """
     values: dict[Any, list[float]] = {}
     params: dict[Any, Params] = {}
@@ -406,14 +413,14 @@ def _top_points(known: Known, space: Space, epochs: int) -> tuple[list[Params], 
         pruned[point] += trial.state == "pruned"
         if trial.accuracy is not None and trial.feasible:
             values.setdefault(point, []).append(trial.accuracy)
-    # One that was pruned as often as it ended would be pruned again.
+    # A point pruned at least as often as it completed would be pruned again.
     cells = [Cell(params[point], tuple(found)) for point, found in values.items() if pruned[point] < len(found)]
     noise = measure_noise(cells, space)
     if not cells or (noise.source == "seeds" and noise.seed_variance <= (1e-9 * max(abs(c.mean) for c in cells)) ** 2):
         return [], []
 
     def upper(cell: Cell) -> float:
-        # Those that are under way count, so that workers do not all repeat one point.
+        # Running trials count, so that workers do not all repeat the same point.
         seeds = known.taken[Training(cell.params).identity[0]]
         n_running = sum(known.n_running(Training(cell.params, seed, epochs)) for seed in seeds)
         return cell.mean + _QUANTILE * math.sqrt(noise.seed_variance / (len(cell.values) + n_running))

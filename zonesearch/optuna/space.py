@@ -1,8 +1,8 @@
-"""Optuna's distributions as the axes of a space, and points there and back.
+"""Optuna's distributions as the axes of a space, with conversion of points in both directions.
 
-A stage knows numeric axes without gaps and choices of plain values. A distribution with a step is an axis of whole
-numbers, which count its steps; a categorical is a choice among the numbers of its values, since Optuna also takes None
-and objects as values.
+Stages handle numeric axes without gaps and choices of plain values. A distribution with a step becomes an axis of whole
+numbers that count its steps; a categorical becomes a choice among the indices of its values, since Optuna also accepts
+None and objects as values.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from zonesearch.errors import StudyError
 
 __all__ = ["OptunaSpace", "distribution_of", "indistinct", "narrowed", "searched"]
 
-_RARE = 0.05  # of the trials: what is suggested less often is drawn at random
+_RARE = 0.05  # fraction of the trials: parameters suggested less often are drawn at random
 _MOST_AXES = 24
-_STEPS = 4  # of the row of an axis that nobody gave a row
+_STEPS = 4  # steps of the default row of an axis
 
 
 @dataclass(frozen=True)
 class OptunaSpace:
-    """A search space of Optuna, and the same as a space of ours.
+    """An Optuna search space and the equivalent space of ours.
 
     Args:
         distributions: by name, at least one.
-        axes: axes of ours, with the rows that somebody wants. Where the distribution is not the axis' own (it has
-            steps, or a narrower range), the values of its row that the distribution has are the row.
+        axes: axes with rows given by the user. If the distribution is not the axis's own (it has steps, or a narrower
+            range), only those row values that the distribution contains are used.
     """
 
     distributions: Mapping[str, BaseDistribution]
@@ -45,7 +45,7 @@ class OptunaSpace:
 
     @cached_property
     def space(self) -> Space:
-        """One axis per distribution; where none was given, with a row of four equal steps on its scale."""
+        """One axis per distribution; without a given axis, its row has four equal steps on its scale."""
         axes = tuple(
             self.axes[name] if self._given(name) else _axis(name, distribution, self.axes.get(name))
             for name, distribution in self.distributions.items()
@@ -64,7 +64,7 @@ class OptunaSpace:
         return frozenset(self.distributions)
 
     def encode(self, params: Mapping[str, Any]) -> dict[str, Value] | None:
-        """A point of Optuna's as one of our space (further parameters left out); None where it is not one."""
+        """An Optuna point as a point of our space (other parameters are dropped); None if it does not belong to it."""
         point = self.encode_known(params)
         if point is None:
             return None
@@ -73,14 +73,14 @@ class OptunaSpace:
         return point if len(point) == len(self.space.active(point)) else None
 
     def encode_known(self, params: Mapping[str, Any]) -> dict[str, Value] | None:
-        """As :meth:`encode`, of the parameters that are there; None where one has a value that is not of the space."""
+        """Like :meth:`encode`, for the parameters present; None if one has a value outside the space."""
         point: dict[str, Value] = {}
         for name, distribution in self.distributions.items():
             if name not in params:
                 continue
             try:
                 inner = distribution.to_internal_repr(params[name])
-            except ValueError:  # no choice of this categorical
+            except ValueError:  # not a choice of this categorical
                 return None
             if not math.isfinite(inner) or not distribution._contains(inner):
                 return None
@@ -88,7 +88,7 @@ class OptunaSpace:
         return point
 
     def decode(self, point: Params) -> dict[str, Any]:
-        """A point of our space as Optuna's values."""
+        """A point of our space as Optuna values."""
         return {name: self._parameter(name, d, point[name]) for name, d in self.distributions.items() if name in point}
 
     def _given(self, name: str) -> bool:
@@ -115,15 +115,15 @@ class OptunaSpace:
 
 
 def distribution_of(axis: AnyAxis) -> BaseDistribution:
-    """The distribution of an axis, as far as it may ever be widened."""
+    """The distribution of an axis, over the widest range it may ever be extended to."""
     if isinstance(axis, Choice):
         return CategoricalDistribution(axis.values)  # type: ignore[arg-type]  # lists are for one process only
     log = axis.scale == "log"
-    low, high = axis.bounds  # what is wider later has the same distribution from the start
+    low, high = axis.bounds  # a range widened later then has the same distribution from the start
     step = None if log else axis.step  # Optuna has no steps on a log scale
     if step is not None:
         below, above = math.ceil(round((low - axis.low) / step, 6)), math.floor(round((high - axis.low) / step, 6))
-        # as short as the axis has its values: Optuna divides what is written, not what is computed
+        # in the shortest decimal form, as on the axis: Optuna divides the written decimals, not the computed floats
         low, high = (float(f"{axis.low + step * n:.12g}") for n in (below, above))
     if axis.integer:
         return IntDistribution(int(low), int(high), log=log, step=int(step or 1))
@@ -152,9 +152,10 @@ def _axis(name: str, distribution: BaseDistribution, wanted: AnyAxis | None = No
 
 
 def narrowed(own: Mapping[str, BaseDistribution], evaluations: Sequence[FrozenTrial]) -> dict[str, BaseDistribution]:
-    """``own`` distributions, or those that the objective has in their place: of the same kind, with steps or narrower.
+    """``own`` distributions, or those that the objective uses instead: of the same kind, with steps or a narrower
+    range.
 
-    Only where all complete trials agree on it, so that ranges that change from trial to trial do not change the space.
+    Only if all complete trials agree, so that ranges that change between trials do not change the space.
     """
     found = dict(own)
     theirs: dict[str, set[BaseDistribution]] = {name: set() for name in own}
@@ -175,10 +176,11 @@ def narrowed(own: Mapping[str, BaseDistribution], evaluations: Sequence[FrozenTr
 
 
 def searched(evaluations: Sequence[FrozenTrial]) -> dict[str, BaseDistribution]:
-    """The parameters that a study searches, by name: those that had one distribution wherever they were suggested.
+    """The parameters that a study searches, by name: those with the same distribution in every trial that suggested
+    them.
 
-    A parameter of a branch is one of them when it is not rare. Parameters without a stable range are none, and of very
-    many the most frequent are taken.
+    A parameter of a branch is included unless it is rare. Parameters without a stable range are excluded, and if there
+    are very many, the most frequent are used.
     """
     seen: dict[str, Counter[BaseDistribution]] = {}
     n = 0
@@ -193,7 +195,7 @@ def searched(evaluations: Sequence[FrozenTrial]) -> dict[str, BaseDistribution]:
 
 
 def indistinct(distribution: BaseDistribution) -> tuple[Any, Any] | None:
-    """Two choices that Optuna cannot tell apart, because they are equal (True and 1); None where there are none."""
+    """Two choices that Optuna cannot distinguish because they compare equal (True and 1); None if there are none."""
     if isinstance(distribution, CategoricalDistribution):
         for i, choice in enumerate(distribution.choices):
             first = int(distribution.to_internal_repr(choice))

@@ -1,9 +1,9 @@
 """Stage optuna: any Optuna sampler as one stage among the others.
 
-A sampler is a machine with a memory (a random state, the kernel of the last fit, a generation), a stage is a pure
-function of the trials. So the sampler is played from its start: it is asked, the trials say what came back, it is told,
-and so on up to the first point that is not known. That one is wanted next. What was played once is kept in memory, so
-that a run pays for every suggestion once, and a resumed run once more.
+A sampler is stateful (a random state, the kernel of the last fit, a generation), whereas a stage is a pure function of
+the trials. So the sampler is replayed from its start: ask, look up the value in the trials, tell, and so on up to the
+first point without a value, which is requested next. Replays are cached in memory, so a run pays for every suggestion
+once, and a resumed run once more.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _ALWAYS: dict[str, dict[str, Any]] = {
     "qmc": {"scramble": True, "warn_independent_sampling": False, "warn_asynchronous_seeding": False},
     "cmaes": {"warn_independent_sampling": False},
 }
-_DIGITS = 6  # of a float: so that the last bit of a sum, which differs between machines, makes no other training
+_DIGITS = 6  # digits of a float: the last bit of a sum differs between machines and must not make another training
 
 Told = tuple[float, ...]
 """The values of one batch, NaN for lost trainings."""
@@ -59,19 +59,20 @@ _Asked = dict[Any, list[Training]]
 
 @dataclass(frozen=True)
 class OptunaSampler:
-    """``n_trainings`` by an Optuna sampler, in batches; hands on its best points as zones of one cell.
+    """Runs ``n_trainings`` chosen by an Optuna sampler, in batches; passes on its best points as zones of one cell.
 
     A point that the sampler suggests again is trained with the next seeds, so that it is not told the same number
-    twice. Zones and candidates of the stage before are told to the sampler first, as far as their trainings are known.
+    twice. The sampler is first told the zones and candidates of the previous stage, as far as their trainings are
+    known.
 
     Args:
         space, epochs, seeds, reading: as in the grid; the sampler is told the mean over the seeds.
         sampler: ``tpe``, ``gp``, ``cmaes``, ``qmc`` or ``random``, also with settings (``tpe(multivariate=True)``); in
-            Python a sampler made with a seed.
-        n_trainings: all together, the seeds of a point each count.
-        batch: points per round; they train together.
-        keep: number of zones that it hands on.
-        study_seed: of the sampler's chance.
+            Python, a sampler created with a seed.
+        n_trainings: total number of trainings; each seed of a point counts.
+        batch: points per round; they are trained together.
+        keep: number of zones passed on.
+        study_seed: seed of the sampler.
     """
 
     space: Space
@@ -97,7 +98,9 @@ class OptunaSampler:
             require(is_one, self.name, "sampler", "the name of a sampler, or an Optuna sampler", self.sampler)
 
     def plan(self, given: Any, trials: Trials) -> Plan:
-        """All that the sampler asked for so far; the output is a tuple of zones around the best points, best first."""
+        """All trainings the sampler has requested so far; the output is a tuple of zones around the best points, best
+        first.
+        """
         asked = self._known(given, trials)
         step = self._play(asked, trials)
         trainings: list[Training] = []
@@ -110,16 +113,16 @@ class OptunaSampler:
         return Plan(tuple(trainings), Zones(self._zones(list(asked.values()), trials)))
 
     def forecast(self, given: Any) -> Forecast:
-        """As many trainings as it may have."""
+        """The maximum number of trainings."""
         example = examples(self.space, self.epochs)
         return Forecast(self.n_trainings, self.epochs, self.keep, example)
 
     def further(self, n: int) -> OptunaSampler:
-        """The same sampler, asked for ``n`` trainings more."""
+        """The same stage with ``n`` more trainings."""
         return replace(self, n_trainings=self.n_trainings + n)
 
     def _known(self, given: Any, trials: Trials) -> _Asked:
-        """The trainings of the points that the stage before handed on, where any was complete."""
+        """The trainings of the points passed on by the previous stage, if any was complete."""
         asked: _Asked = {}
         for point in _points(given):
             repeats = [Training(point, seed, self.epochs) for seed in range(self.seeds)]
@@ -137,7 +140,7 @@ class OptunaSampler:
         return _played(sampler, self.space, self.study_seed, told, n_points, self.batch, self.name).first()
 
     def _trainings(self, point: Params, asked: _Asked) -> list[Training]:
-        """The next seeds of ``point``, which are added to those already ``asked`` for."""
+        """The next seeds of ``point``, which are added to those already in ``asked``."""
         before = asked.setdefault(Training(point).identity[0], [])
         new = [Training(point, len(before) + seed, self.epochs) for seed in range(self.seeds)]
         before += new
@@ -149,7 +152,7 @@ class OptunaSampler:
         return map_cells([point], trials, seeds=seeds, epochs=self.epochs, reading=self.reading)[0]
 
     def _score(self, trainings: Sequence[Training], trials: Trials) -> float:
-        """The value for the sampler: larger is better, whatever the direction of the metric."""
+        """The value for the sampler: larger is better, regardless of the metric's direction."""
         return trials.metric.score(self._cell(trainings, trials).mean)
 
     def _zones(self, asked: Sequence[Sequence[Training]], trials: Trials) -> tuple[Zone, ...]:
@@ -167,7 +170,7 @@ class OptunaSampler:
 
 
 def _points(given: Any) -> Iterator[Params]:
-    """The points of zones and candidates; a space or nothing has none."""
+    """The points of zones and candidates; empty for a space or None."""
     for item in given if isinstance(given, Sequence) else ():
         if isinstance(item, Zone):
             yield from item.cells
@@ -177,7 +180,7 @@ def _points(given: Any) -> Iterator[Params]:
 
 @dataclass(frozen=True)
 class _Instance:
-    """A sampler as it was given: never asked itself, only its copies; equal to itself alone."""
+    """A sampler given as an object: only copies of it are asked, and it equals only itself."""
 
     sampler: Any = field(hash=False)
 
@@ -190,7 +193,7 @@ class _Instance:
 
 @dataclass
 class _Step:
-    """A batch that the sampler asked for, and what it asks next for every answer; None after the last batch."""
+    """A batch requested by the sampler, and the next batch for every possible answer; None after the last batch."""
 
     points: list[dict[str, Value]]
     play: _Play
@@ -206,7 +209,7 @@ class _Step:
 
 
 class _Play:
-    """A sampler that is played along a path of answers; it starts anew when the path turns off."""
+    """A sampler replayed along a path of answers; it restarts when the path diverges."""
 
     def __init__(self, make: Callable[[], Any], space: Space, known: Sequence[Any], n_points: int, batch: int) -> None:
         self._make = make
@@ -229,7 +232,7 @@ class _Play:
         return self._first
 
     def after(self, path: tuple[Told, ...]) -> _Step | None:
-        """The batch that follows ``path``; None when all points were asked for."""
+        """The batch that follows ``path``; None once all points have been requested."""
         with self._lock, _quietly():
             if self._study is None or self._path != path[: len(self._path)]:
                 self._start()
@@ -262,7 +265,7 @@ class _Play:
         self._asked = [self._study.ask(self._distributions) for _ in range(min(self._batch, n_left))]
 
     def _tell(self, values: Told) -> None:
-        """A lost training is as bad as the worst so far; before there was any, all that is known is that it failed."""
+        """A lost training counts as the worst value so far, or as a failed trial if there is no value yet."""
         import optuna
 
         assert self._study is not None
@@ -291,10 +294,10 @@ def _played(
 
 
 def _sampler(text: str, seed: int, where: str) -> Any:
-    """The sampler that ``text`` names, with its seed.
+    """The sampler named by ``text``, with its seed.
 
     Raises:
-        StudyError: there is none, its settings are wrong, or it needs a package that is not here.
+        StudyError: there is none, its settings are wrong, or it needs a package that is not installed.
     """
     import optuna
 
@@ -336,7 +339,7 @@ def _rounded(axis: AnyAxis, value: Any) -> Value:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Optuna announces every study, and that some samplers may change: what a user has to know is said here."""
+    """Silence Optuna's messages about studies and experimental samplers; zonesearch reports what users need to know."""
     import optuna
 
     before = optuna.logging.get_verbosity()

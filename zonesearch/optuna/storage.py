@@ -1,4 +1,4 @@
-"""Reaching an Optuna storage by the text a user types for it."""
+"""Open an Optuna storage from the URL or path that a user types."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 _SQLITE = b"SQLite format 3\0"
-_CONNECT_S = 10  # a database that does not answer is asked again later rather than waited for
+_CONNECT_S = 10  # seconds: an unresponsive database is retried later rather than waited for
 
 
 def open_storage(url: str, *, create: bool) -> BaseStorage:
@@ -33,12 +33,12 @@ def open_storage(url: str, *, create: bool) -> BaseStorage:
 
     Args:
         url: ``postgresql://USER:PASSWORD@HOST/DATABASE``, ``mysql+pymysql://...``, ``sqlite:///FILE``,
-            ``journal:///FILE``; anything without ``://`` is the path of a file, of a journal unless it is there and is
-            an SQLite database.
-        create: make tables or the file when they are not there yet; mend a journal whose last line was torn.
+            ``journal:///FILE``; anything without ``://`` is the path of a file: a journal, unless the file exists and
+            is an SQLite database.
+        create: create the tables or the file if they do not exist; repair a journal whose last line is incomplete.
 
     Raises:
-        StoreError: it does not answer, is not there, or needs a package that is not installed.
+        StoreError: it does not answer, does not exist, or needs a package that is not installed.
     """
     if url.startswith("journal:"):
         return JournalStorage(_journal(_journal_path(url), create))
@@ -62,7 +62,7 @@ def open_storage(url: str, *, create: bool) -> BaseStorage:
 
 
 def absolute_url(url: str) -> str:
-    """``url`` with the path of a file made absolute, so that it stays right when the working directory changes."""
+    """``url`` with its file path made absolute, so that it stays valid if the working directory changes."""
     if url.startswith("journal:"):
         return str(_journal_path(url).absolute())
     if "://" not in url:
@@ -74,7 +74,9 @@ def absolute_url(url: str) -> str:
 
 
 def _journal_path(url: str) -> Path:
-    """The file that ``journal:///FILE`` names: as in the URL of an SQLite database, or with a root as in any other."""
+    """The file of ``journal:///FILE``: relative as in the URL of an SQLite database, or with a root as in any other
+    URL.
+    """
     rest = url.removeprefix("journal:").removeprefix("//")
     if rest.startswith("//") or not url.startswith("journal:///"):
         return Path(rest.removeprefix("/") if rest.startswith("//") else rest)
@@ -92,13 +94,13 @@ def _is_sqlite(path: Path) -> bool:
 
 
 def connect_options(url: str) -> dict[str, object]:
-    """What a driver is told about a connection to ``url``."""
+    """The driver's connection options for ``url``."""
     return {"connect_timeout": _CONNECT_S} if url.startswith(("postgresql", "mysql", "mariadb")) else {}
 
 
 @contextmanager
 def quiet_optuna() -> Iterator[None]:
-    """Optuna announces every study and trial; what a user has to know is said in our own words."""
+    """Silence Optuna's messages about every study and trial; zonesearch reports what users need to know."""
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
@@ -111,7 +113,7 @@ def quiet_optuna() -> Iterator[None]:
 
 @contextmanager
 def storage_errors(url: str) -> Iterator[None]:
-    """Turn whatever a storage raises, and each raises in its own way, into a StoreError that names it."""
+    """Turn whatever a storage raises (each kind differs) into a StoreError that names the storage."""
     try:
         yield
     except StoreError:
@@ -131,7 +133,7 @@ def storage_errors(url: str) -> Iterator[None]:
 
 
 def with_driver(url: str) -> str:
-    """``url`` with the driver that is installed: SQLAlchemy 2.0 takes psycopg2 unless told, 2.1 takes psycopg."""
+    """``url`` with the installed driver: by default SQLAlchemy 2.0 uses psycopg2 and 2.1 uses psycopg."""
     scheme, mark, rest = url.partition("://")
     if scheme == "postgresql":
         for driver in ("psycopg", "psycopg2"):
@@ -154,7 +156,7 @@ def _journal(path: Path, create: bool) -> JournalFileBackend:
 
 
 def _drop_torn_line(path: Path) -> None:
-    """Optuna cannot read a journal again once something was appended to a torn line."""
+    """Remove an incomplete last line: Optuna cannot read a journal once something has been appended to one."""
     with path.open("r+b") as file:
         data = file.read()
         if data and not data.endswith(b"\n"):

@@ -1,4 +1,4 @@
-"""The evaluations of Optuna studies as trials of ours."""
+"""Convert the evaluations of Optuna studies to trials."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from zonesearch.optuna.constraints import violation_of
 __all__ = ["Conversion", "ReadStudy"]
 
 _OWN_COLUMNS = ("seed", "epochs", "state", "seconds", "n_parameters", "key")
-"""Columns of a table of trials, whose names no attribute of somebody else's takes."""
+"""Columns of a table of trials, whose names imported attributes may not take."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class ReadStudy:
 
     Args:
         name: of the study.
-        directions: of its objectives; ``names`` what the study calls them, empty where it does not.
-        evaluations: all of them, in the order of their numbers.
-        ours: whether it is a view of a run of ours, whose attributes then say more.
+        directions: directions of its objectives; ``names`` their names in the study, empty if they have none.
+        evaluations: all evaluations, in the order of their numbers.
+        ours: whether it is a view of a zonesearch run, whose attributes then hold more information.
     """
 
     name: str
@@ -47,22 +47,22 @@ class ReadStudy:
 
     @property
     def objectives(self) -> list[str]:
-        """The names of the objectives, as Optuna's own tables have them where nobody named them."""
+        """The names of the objectives, or Optuna's default column names if they have none."""
         n = len(self.directions)
         named = [*self.names, *[""] * n][:n]
         return [name or ("value" if n == 1 else f"values_{i}") for i, name in enumerate(named)]
 
 
 class Conversion:
-    """Evaluations as trials; one seed after the other at each point.
+    """Converts evaluations to trials; repeats of a point get consecutive seeds.
 
     Args:
-        metric: of the objective at the position ``which``.
-        space: of the parameters.
-        curve: what the reports are called.
-        epochs: the length of a training that does not say its own.
-        n_studies: that are seeds of one.
-        known: what was imported before.
+        metric: metric of the objective at index ``which``.
+        space: space of the parameters.
+        curve: name of the reported curve.
+        epochs: the length of a training that does not record its own.
+        n_studies: number of studies that are seeds of one search.
+        known: trials imported before.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Conversion:
             self._taken[point].add(trial.seed)
 
     def trials(self, studies: Sequence[ReadStudy]) -> Iterator[Trial]:
-        """Every finished evaluation of ``studies``."""
+        """The trials of every finished evaluation of ``studies``."""
         for i, study in enumerate(studies):
             for evaluation in study.finished:
                 yield self._trial(study, i, evaluation)
@@ -112,7 +112,7 @@ class Conversion:
         )
 
     def _seed(self, study: str, position: int, number: int, point: Any) -> int:
-        """The seed of an evaluation: what it had before; else, of study i of n, the first free one of i, i + n, ..."""
+        """The seed of an evaluation: its previous one; else, for study i of n, the first free one of i, i + n, ..."""
         seed = self._seeds.get((study, number, point))
         if seed is None:
             seed = position
@@ -133,9 +133,9 @@ class Conversion:
         return ("complete", value, "") if is_usable(value) else ("diverged", None, "")
 
     def _reports(self, evaluation: FrozenTrial) -> dict[str, list[float]]:
-        """The reports in the order of their steps, and the steps where they do not just count from 0 or 1.
+        """The reports in the order of their steps, and the steps themselves if they do not simply count from 0 or 1.
 
-        A report that is not finite is left out: nothing can be read off it.
+        Non-finite reports are left out.
         """
         found = sorted((step, v) for step, v in evaluation.intermediate_values.items() if is_usable(v))
         if not found:
@@ -145,7 +145,7 @@ class Conversion:
         return {self._curve: values} | ({} if counted else {"step": [float(step) for step in steps]})
 
     def _noted(self, study: ReadStudy, evaluation: FrozenTrial) -> dict[str, float]:
-        """The other objectives, and what numbers the objective set as user attributes."""
+        """The other objectives, and the numbers that the objective set as user attributes."""
         attributes = {} if study.ours else evaluation.user_attrs
         found = {f"user_{name}" if name in _OWN_COLUMNS else name: value for name, value in attributes.items()}
         named = zip(study.objectives, evaluation.values or (), strict=False)

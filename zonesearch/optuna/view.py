@@ -1,11 +1,11 @@
-"""The trials of a run as an Optuna study, for the dashboards that exist for it.
+"""The trials of a run as an Optuna study, for Optuna's dashboards.
 
-A view is derived: it may be deleted and made again at any time, is topped up with the trainings that it does not
-show yet, and is never read back as truth. Each training is one Optuna trial; axes are Float and Int distributions,
-because Optuna refuses a new value in a categorical later. Optuna's own contour plot shows the maximum of repeated
-cells and its dashboard the last one: means and intervals are our own figures, saved beside the trials.
+A view is derived data: it may be deleted and rebuilt at any time, is topped up with the trainings that it does not show
+yet, and is never read back as a source. Each training is one Optuna trial; axes are Float and Int distributions,
+because Optuna does not allow a categorical to gain values later. Optuna's own contour plot shows the maximum of
+repeated cells and its dashboard the last one: means and intervals are our own figures, saved beside the trials.
 
-``LiveView`` writes from a thread of its own, so that a database that is slow or away never keeps a training waiting.
+``LiveView`` writes from its own thread, so that a slow or unreachable database never blocks a training.
 """
 
 from __future__ import annotations
@@ -39,35 +39,35 @@ if TYPE_CHECKING:
 __all__ = ["Describe", "LiveView", "OptunaView", "without"]
 
 Describe = Callable[[Trial], Mapping[str, Any]]
-"""What else is known of a trial, as plain JSON values: its stage, its zone, ..."""
+"""Further information on a trial as plain JSON values: its stage, its zone, ..."""
 
 _FINGERPRINT = "zonesearch:study"
-_STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}  # all else failed
+_STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED}  # everything else failed
 _MADE = "zonesearch:made"
-"""A mark that each making of the study gets: SQLite gives the ids of a deleted study to the next one."""
+"""Attribute with a unique mark of each created study: SQLite reuses the ids of a deleted study."""
 
 _NOTE = re.compile(r"dashboard:(\d+):(note_.*)")
-"""Under which the dashboard keeps the note of a trial: by the trial's id."""
+"""Key prefix of the dashboard's note of a trial, followed by the trial's id."""
 
 _RETRY_S = 2.0
 _BATCH = 50
-"""Trials that are written in one turn, so that nobody waits long for his."""
+"""Trials written per lock, so that other writers do not wait long."""
 
 
 class OptunaView:
-    """The Optuna study ``name`` in the storage at ``url``, made when it is not there yet.
+    """The Optuna study ``name`` in the storage at ``url``, created if it does not exist.
 
     Args:
         url: see :func:`zonesearch.optuna.storage.open_storage`.
         name: of the Optuna study.
-        fingerprint: of our study; a view shows one only.
-        space: what is searched; None takes each numeric parameter as it comes.
-        describe: further user attributes of each trial.
-        metric: what is shown; gives the study its direction.
-        rebuild: delete what is there and begin anew.
+        fingerprint: fingerprint of our study; a view shows only one.
+        space: the space searched; None accepts each numeric parameter as it appears.
+        describe: returns further user attributes of each trial.
+        metric: the metric shown; it determines the study's direction.
+        rebuild: delete the existing study and start again.
 
     Raises:
-        StoreError: the storage does not answer, or holds a study of that name that shows something else.
+        StoreError: the storage does not answer, or contains a study of that name that shows something else.
     """
 
     def __init__(
@@ -88,18 +88,18 @@ class OptunaView:
         self._name = name
         self._fingerprint = fingerprint
         self.n_repaired = 0
-        """Trials that stood there twice and were removed by this object."""
+        """Number of duplicate trials removed by this object."""
         with self._writing():
             self._raw = open_storage(url, create=True)
-            self._storage = optuna.storages.get_storage(self._raw)  # remembers trials by the ids of study and trial
+            self._storage = optuna.storages.get_storage(self._raw)  # caches trials by the ids of study and trial
             if rebuild and name in optuna.get_all_study_names(self._storage):
                 optuna.delete_study(study_name=name, storage=self._storage)
             self.study = self._find()
             self._look()
 
     def _study(self, storage: BaseStorage, name: str, fingerprint: str) -> optuna.Study:
-        """The study, made where it is not there; one of ours that shows no value yet is made anew if it is to be
-        turned, since an objective may say only with its first value what it gives.
+        """The study, created if it does not exist; a view without values is created again if its direction must change,
+        since an objective may declare its metric only with its first value.
         """
         how: dict[str, Any] = {"storage": storage, "study_name": name, "direction": self._metric.direction}
         study = optuna.create_study(**how, load_if_exists=True)
@@ -113,13 +113,13 @@ class OptunaView:
         return study
 
     def top_up(self, trials: Iterable[Trial]) -> int:
-        """Add those of ``trials`` whose training is not shown yet; the number that was added.
+        """Add those of ``trials`` whose training is not shown yet; returns the number added.
 
-        Others may do the same at the same time: they take turns, and look at what the others added. A training that
-        is shown twice all the same, as older versions and other programs may leave it, is repaired.
+        Several processes may do this at the same time: they take turns and see what the others added. Duplicates that
+        older versions or other programs left are removed.
 
         Raises:
-            StoreError: the storage does not answer. What was added before stays; the same call goes on later.
+            StoreError: the storage does not answer. Trials added before the error remain; repeating the call continues.
         """
         n = 0
         waiting = list(trials)
@@ -137,7 +137,7 @@ class OptunaView:
         return n
 
     def show(self, figures: Mapping[str, go.Figure], note: str = "") -> None:
-        """Save figures, each under a name that stays, and a note in Markdown into the dashboard's view of the study.
+        """Save figures, each under a fixed name, and a Markdown note into the dashboard's view of the study.
 
         Raises:
             StoreError: the storage does not answer, or optuna-dashboard is not installed.
@@ -154,7 +154,7 @@ class OptunaView:
 
     @contextmanager
     def alone(self) -> Iterator[optuna.Study]:
-        """The study, as it is now, while no other writer of zonesearch changes it; not to be entered twice.
+        """The current study, locked against other zonesearch writers; not reentrant.
 
         Raises:
             StoreError: the storage does not answer.
@@ -169,7 +169,7 @@ class OptunaView:
             yield
 
     def _find(self) -> optuna.Study:
-        """The study of that name, made when it is not there."""
+        """The study of that name, created if it does not exist."""
         study = self._study(self._storage, self._name, self._fingerprint)
         shown = study.user_attrs.get(_FINGERPRINT)
         if shown is None and not study.get_trials(deepcopy=False):
@@ -190,13 +190,13 @@ class OptunaView:
         return study
 
     def _look(self) -> None:
-        """Take note of what is shown now, and repair it where a training is shown twice."""
+        """Read which trainings are shown, and remove duplicates."""
         try:
             there = self._storage.get_study_id_from_name(self._name)
             is_same = self._storage.get_study_user_attrs(there).get(_MADE) == self._made
         except KeyError:
             is_same = False
-        if not is_same:  # deleted, or made anew by another viewer
+        if not is_same:  # deleted, or created again by another viewer
             self._storage = optuna.storages.get_storage(self._raw)
             self.study = self._find()
         shown = self.study.get_trials(deepcopy=False)
@@ -224,7 +224,7 @@ class OptunaView:
                 if isinstance(distribution, CategoricalDistribution) and not _told_apart(distribution.choices):
                     value, distribution = _text(value), _as_texts(distribution)
                 params[name], distributions[name] = value, distribution
-        attributes |= {  # what people look for first; dashboards show them in this order
+        attributes |= {  # the most interesting first; dashboards keep this order
             **self._describe(trial),
             "seed": trial.seed,
             "epochs": trial.epochs,
@@ -255,7 +255,7 @@ class OptunaView:
         return frozen
 
     def _distribution(self, name: str, value: Value) -> BaseDistribution | None:
-        """How Optuna is told about a value; None for one that it is told as an attribute."""
+        """The distribution for a value; None for a value that is stored as an attribute instead."""
         axis = self._space.get(name)
         if axis is not None and not isinstance(axis, Axis):
             return _choices(axis.values) if axis.contains(value) else None
@@ -264,7 +264,7 @@ class OptunaView:
         if axis is None:
             return FloatDistribution(value, value)
         log = axis.scale == "log"
-        lower, upper = axis.bounds  # Optuna wants one distribution, however the axis grows
+        lower, upper = axis.bounds  # Optuna requires one fixed distribution, even if the axis grows
         low, high = min(lower, value), max(upper, value)
         if axis.integer:
             return IntDistribution(int(low), int(high), log=log)
@@ -273,13 +273,13 @@ class OptunaView:
 
 def _choices(values: Sequence[Any]) -> CategoricalDistribution:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of lists, which are told as texts
+        warnings.simplefilter("ignore", UserWarning)  # for lists, which are stored as strings
         return CategoricalDistribution(tuple(values))
 
 
 def _told_apart(choices: Sequence[Any]) -> bool:
-    """Whether Optuna, which compares as Python does, can tell these choices apart: True, 1 and 1.0 are one to it, and
-    a storage gives back lists for tuples.
+    """Whether Optuna can distinguish these choices: it compares like Python, so True, 1 and 1.0 are equal, and a
+    storage returns lists for tuples.
     """
     return len(set(choices)) == len(choices) and not any(isinstance(choice, tuple) for choice in choices)
 
@@ -293,13 +293,12 @@ def _text(value: Any) -> str:
 
 
 def without(study: optuna.Study, numbers: Collection[int]) -> optuna.Study:
-    """``study`` without the trials of these numbers, made anew under its name: Optuna deletes no single trial.
+    """``study`` recreated under its name without the trials of these numbers: Optuna cannot delete single trials.
 
-    Attributes, figures and notes are taken over; numbers and ids change. Whoever holds the old study has to look for
-    it again.
+    Attributes, figures and notes are kept; numbers and ids change. Holders of the old study object must load it again.
     """
     storage = study._storage
-    backend = getattr(storage, "_backend", storage)  # what remembers trials would take new ones for old
+    backend = getattr(storage, "_backend", storage)  # caches of trials would mistake new ones for old ones
     name, directions = study.study_name, study.directions
     user, system = dict(study.user_attrs), storage.get_study_system_attrs(study._study_id)
     kept = [trial for trial in study.get_trials() if trial.number not in numbers]
@@ -329,15 +328,15 @@ def _mark(study: optuna.Study) -> str:
 
 
 def _key(trial: FrozenTrial) -> str:
-    """Of the training that it shows; empty for a trial that somebody else added."""
+    """The key of the training that a trial shows; empty for a trial added by another program."""
     return str(trial.user_attrs.get("key", ""))
 
 
 class LiveView:
-    """Keeps a view up to date while a run goes on, from a thread of its own.
+    """Updates a view during a run, from its own thread.
 
     Args:
-        open_view: makes the view; called again after each failure.
+        open_view: opens the view; called again after each failure.
     """
 
     def __init__(self, open_view: Callable[[], OptunaView]) -> None:
@@ -346,24 +345,24 @@ class LiveView:
         self._changed = threading.Condition()
         self._ending = False
         self.trouble = ""
-        """Why the view is behind, in a sentence; empty while it is not."""
+        """Why the view is behind, as a sentence; empty if it is not."""
         self._thread = threading.Thread(target=self._write, name="optuna view", daemon=True)
         self._thread.start()
 
     @property
     def n_behind(self) -> int:
-        """Trials that are recorded and not shown yet."""
+        """Number of recorded trials not shown yet."""
         with self._changed:
             return len(self._waiting)
 
     def add(self, trials: Iterable[Trial]) -> None:
-        """Show ``trials`` soon. Returns at once and raises nothing."""
+        """Queue ``trials`` to be shown. Returns immediately and never raises."""
         with self._changed:
             self._waiting.extend(trials)
             self._changed.notify()
 
     def close(self, timeout_s: float = 30.0) -> int:
-        """Write what is waiting, for at most ``timeout_s``; the number of trials that are still not shown.
+        """Write what is queued, for at most ``timeout_s`` seconds; returns the number of trials still not shown.
 
         Those are shown by the next run or by `zonesearch view`.
         """
@@ -389,8 +388,8 @@ class LiveView:
                 with self._changed:
                     del self._waiting[: len(batch)]
                     self.trouble = ""
-            except Exception as error:  # a view is never a reason to stop a training
-                view = None  # what it believes is shown may no longer be true
+            except Exception as error:  # a view must never stop a training
+                view = None  # its record of what is shown may be out of date
                 self.trouble = str(error)
                 if last:
                     return

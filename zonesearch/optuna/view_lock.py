@@ -1,13 +1,13 @@
-"""One writer of a view at a time, by a lock of the storage itself.
+"""One writer of a view at a time, using a lock of the storage itself.
 
-Optuna makes tables, studies and trials without asking whether somebody else is about to: two viewers that both looked
-for a trial and did not find it both add it. So whoever writes a view holds a lock meanwhile that every other writer of
-zonesearch asks for, and that goes away with its process: an advisory lock of the database (on a connection of its own,
-so that no transaction of Optuna's is touched), or ``flock`` for files.
+Optuna creates tables, studies and trials without coordination: two viewers that both look for a trial and do not find
+it both add it. So the writer of a view holds a lock that every other writer of zonesearch respects and that is released
+when its process ends: an advisory lock of the database (on a separate connection, so that Optuna's transactions are
+unaffected), or ``flock`` for files.
 
 Known limits: a connection pool that changes the server's session between statements (PgBouncer in transaction mode)
-keeps no advisory lock, and other programs that write into the study ask for none. What gets doubled all the same is
-repaired by the next top-up (:mod:`zonesearch.optuna.view`).
+does not keep an advisory lock, and other programs that write into the study do not take it. Any duplicates are removed
+by the next top-up (:mod:`zonesearch.optuna.view`).
 """
 
 from __future__ import annotations
@@ -34,20 +34,19 @@ __all__ = ["one_writer"]
 _PATIENCE_S = 120.0
 _LOOK_S = 0.02
 _KEY = int.from_bytes(hashlib.sha256(b"zonesearch view").digest()[:8], signed=True)
-"""Of the advisory lock; PostgreSQL keeps one set of them for each database."""
+"""Key of the advisory lock; PostgreSQL has one set of keys per database."""
 
 
 @contextmanager
 def one_writer(url: str, patience_s: float = _PATIENCE_S) -> Iterator[None]:
-    """Nobody else writes into the storage at ``url`` meanwhile; not to be entered twice by one thread.
+    """Exclude other writers to the storage at ``url``; not reentrant within a thread.
 
     Args:
         url: as for :func:`zonesearch.optuna.storage.open_storage`.
-        patience_s: how long others may take before this gives up, in seconds.
+        patience_s: how long to wait for other writers, in seconds.
 
     Raises:
-        StoreError: they take longer, or the file that is locked cannot be opened; whatever a database that does not
-            answer raises.
+        StoreError: they take longer, or the lock file cannot be opened. An unresponsive database raises its own errors.
     """
     with _lock(url, patience_s):
         yield
@@ -55,7 +54,7 @@ def one_writer(url: str, patience_s: float = _PATIENCE_S) -> Iterator[None]:
 
 def _lock(url: str, patience_s: float) -> Any:
     if "://" not in url:
-        return _file(Path(url), url, patience_s)  # only ever appended to, so it stays the same file
+        return _file(Path(url), url, patience_s)  # a journal is only ever appended to, so it stays the same file
     from sqlalchemy.engine import make_url
 
     parsed = make_url(with_driver(url))
@@ -64,7 +63,7 @@ def _lock(url: str, patience_s: float) -> Any:
         name = parsed.database
         if not name or name == ":memory:" or name.startswith("file:"):
             return nullcontext()
-        # A file of its own: closing another descriptor of the database would drop the locks that SQLite holds on it.
+        # A separate file: closing another descriptor of the database would release the locks that SQLite holds on it.
         return _file(Path(f"{name}.lock"), url, patience_s)
     if kind in ("postgresql", "mysql", "mariadb"):
         return _database(parsed, url, kind, patience_s)
@@ -113,7 +112,7 @@ def _database(parsed: URL, url: str, kind: str, patience_s: float) -> Iterator[N
         try:
             yield
         finally:
-            with suppress(DBAPIError):  # a connection that is lost holds no lock either
+            with suppress(DBAPIError):  # a lost connection holds no lock either
                 connection.execute(sqlalchemy.text(_release(kind)), _names(parsed, kind))
 
 
@@ -139,7 +138,7 @@ def _release(kind: str) -> str:
 
 
 def _names(parsed: URL, kind: str) -> dict[str, Any]:
-    """What the lock is called: MySQL has one set of them for the whole server, and 64 characters for a name."""
+    """The lock's name: MySQL has one set of names for the whole server, with at most 64 characters each."""
     if kind == "postgresql":
         return {"key": _KEY}
     return {"name": f"zonesearch:{hashlib.sha256((parsed.database or '').encode()).hexdigest()[:32]}"}

@@ -1,9 +1,10 @@
-"""Which examples were correct: what two points of a search share, and what that implies for their difference.
+"""Which examples each training got right: the luck that two points share, and what it implies for their difference.
 
-All trainings of a search answer the same validation examples, so that the luck of these examples is shared, and the
-difference of two accuracies is known much better than each of them. Seeds and examples are two crossed random factors.
-With D the table of paired differences (K seeds, n examples), the variance of its mean, for other seeds *and* other
-examples, is (MS_seeds + MS_examples - MS_residual) / (K n) (Cornfield & Tukey 1956, two-way random effects).
+All trainings of a search are evaluated on the same validation examples, so the luck of the draw of examples is shared,
+and the difference of two accuracies is known much more precisely than either accuracy. Seeds and examples are two
+crossed random factors. For the table of paired differences (K seeds, n examples), the variance of its mean over new
+seeds *and* new examples is (MS_seeds + MS_examples - MS_residual) / (K n) (Cornfield & Tukey 1956, two-way random
+effects).
 
 Answers are packed bits (``numpy.packbits``), one bytes object per training: 12,000 examples take 1.5 kB.
 """
@@ -20,8 +21,8 @@ import numpy.typing as npt
 
 __all__ = ["Answering", "Crossed", "Shared", "answering", "crossed", "n_right", "shared"]
 
-_PRIOR = 20.0  # degrees of freedom that the whole map is worth for the spread of a pair
-_NEAR = 24  # of the best cells: from their differences to the very best the ratio is measured
+_PRIOR = 20.0  # degrees of freedom with which the map's ratio counts as a prior for the spread of one pair
+_NEAR = 24  # number of best cells whose differences from the very best give the ratio
 
 Array = npt.NDArray[np.float64]
 
@@ -31,8 +32,8 @@ class Shared:
     """The difference of two points over the examples.
 
     Args:
-        variance: of the mean difference by the choice of the examples, which no seed makes smaller; 0 or more.
-        spread: the same before what seeds draw anew was taken off; ``degrees`` of freedom are those of this estimate.
+        variance: of the mean difference due to the choice of examples, which more seeds do not reduce; 0 or more.
+        spread: the same before the part redrawn with each seed was subtracted; ``degrees`` are its degrees of freedom.
     """
 
     variance: float
@@ -53,20 +54,20 @@ def _unpacked(answers: Sequence[bytes], n: int) -> npt.NDArray[np.uint8]:
 
 @lru_cache(maxsize=512)
 def _rates(answers: tuple[bytes, ...], n: int) -> Array:
-    """The share of the seeds that answer each example rightly, shape (n,)."""
+    """The fraction of seeds that get each example right, shape (n,)."""
     rates: Array = _unpacked(answers, n).mean(axis=0)
     return rates
 
 
 @dataclass(frozen=True)
 class Answering:
-    """What the answers of a whole map have in common, since those of two cells say little about it.
+    """What the answers of a whole map have in common, pooled because two cells alone say little about it.
 
     Args:
-        between_seeds: part of the variance p(1 - p) of single answers that another seed draws anew; the rest belongs to
-            the examples: hard ones are wrong with every seed. NaN where no cell has two seeds.
-        ratio: what examples make of the spread of differences, over what seeds make of it with one seed each; NaN where
-            it was not measured.
+        between_seeds: fraction of the variance p(1 - p) of single answers that is redrawn with each seed; the rest
+            belongs to the examples, since hard ones are wrong with every seed. NaN if no cell has two seeds.
+        ratio: spread of differences due to examples, divided by that due to seeds with one seed each; NaN if not
+            measured.
     """
 
     between_seeds: float = math.nan
@@ -74,7 +75,7 @@ class Answering:
 
 
 def share_between_seeds(answers: Sequence[bytes], n: int) -> float:
-    """The part of the variance p(1 - p) of single answers that another seed draws anew; NaN with one seed."""
+    """The fraction of the variance p(1 - p) of single answers that is redrawn with each seed; NaN with one seed."""
     k = len(answers)
     if k < 2:
         return math.nan
@@ -85,7 +86,7 @@ def share_between_seeds(answers: Sequence[bytes], n: int) -> float:
 
 
 def answering(cells: Sequence[Sequence[bytes]], n: int) -> Answering:
-    """What the answers of ``cells`` to the same ``n`` examples have in common, the best cell first."""
+    """What the answers of ``cells``, best cell first, to the same ``n`` examples have in common."""
     shares = [share for cell in cells if not math.isnan(share := share_between_seeds(cell, n))]
     if not shares:
         return Answering()
@@ -98,16 +99,16 @@ def answering(cells: Sequence[Sequence[bytes]], n: int) -> Answering:
 
 
 def shared(a: Sequence[bytes], b: Sequence[bytes], n: int, common: Answering) -> Shared:
-    """What the choice of ``n`` examples does to the difference of the means of two points.
+    """How much the choice of ``n`` examples contributes to the difference between the means of two points.
 
-    The differences of the seeds' means, example by example, scatter for two reasons. What seeds draw anew is taken off
-    (it is in the variance between seeds already); what is left belongs to the examples. Two good points differ in a
-    handful of examples, so their spread is drawn towards what the whole map has in common.
+    The differences of the means over seeds, example by example, vary for two reasons. The part redrawn with each seed
+    is subtracted (the variance between seeds already contains it); the remainder belongs to the examples. Two good
+    points differ in only a handful of examples, so their spread is shrunk towards that of the whole map.
 
     Args:
-        a, b: the answers of each seed of the two points, as many examples each; any number of seeds, at least one.
+        a, b: the answers of the two points, one entry per seed over the same examples; at least one seed each.
         n: number of examples.
-        common: of the map.
+        common: statistics of the whole map.
     """
     spread, anew, single = _spread(a, b, n, common.between_seeds)
     degrees = _free(_rates(tuple(a), n) - _rates(tuple(b), n))
@@ -119,13 +120,15 @@ def shared(a: Sequence[bytes], b: Sequence[bytes], n: int, common: Answering) ->
 
 
 def _spread(a: Sequence[bytes], b: Sequence[bytes], n: int, between_seeds: float) -> tuple[float, float, float]:
-    """The variance of the differences over the examples; what of it seeds draw anew; and with one seed each would."""
+    """The variance of the differences over the examples; the part of it redrawn with each seed; and that part for one
+    seed each.
+    """
     one, other = _rates(tuple(a), n), _rates(tuple(b), n)
     spread = float((one - other).var(ddof=1)) if n > 1 else 0.0
     anew = single = 0.0
     for rates, answers in ((one, a), (other, b)):
         shares = [share for share in (share_between_seeds(answers, n), between_seeds) if not math.isnan(share)]
-        if shares:  # that of a cell alone is known badly, that of the map holds for most of its cells
+        if shares:  # poorly known for a single cell; the map's value holds for most of its cells
             mean = float(rates.mean())
             part = math.fsum(shares) / len(shares) * mean * (1 - mean)
             anew, single = anew + part / len(answers), single + part
@@ -133,9 +136,9 @@ def _spread(a: Sequence[bytes], b: Sequence[bytes], n: int, between_seeds: float
 
 
 def _free(values: Array) -> float:
-    """Degrees of freedom of the variance of ``values`` by their own fourth moment, at least 1.
+    """Degrees of freedom of the variance of ``values``, from their fourth moment; at least 1.
 
-    Most differences of answers are 0 and a few are not: d of these make about 2 d degrees, and not n - 1.
+    Most differences of answers are 0; d nonzero ones give about 2 d degrees of freedom rather than n - 1.
     """
     squares = (values - values.mean()) ** 2
     variance, noise = float(squares.mean()), float(squares.var())
@@ -150,9 +153,9 @@ class Crossed:
 
     Args:
         mean: over all seeds and examples.
-        variance: of that mean, for other seeds and other examples; ``degrees`` those of freedom behind it
-            (Satterthwaite 1946).
-        seeds: the part of the variance that more seeds would make smaller; the rest is the examples'.
+        variance: of that mean over new seeds and new examples; ``degrees`` are its degrees of freedom (Satterthwaite
+            1946).
+        seeds: the part of the variance that more seeds would reduce; the rest is due to the examples.
     """
 
     mean: float
@@ -162,10 +165,10 @@ class Crossed:
 
 
 def crossed(a: Sequence[bytes], b: Sequence[bytes], n: int) -> Crossed:
-    """Two points compared over seeds that they share, in the same order, and over the same ``n`` examples.
+    """Compare two points over their shared seeds (in the same order) and over the same ``n`` examples.
 
-    The variance is kept at least as large as what seeds or examples alone make of it, since the difference of mean
-    squares may come out too small, or below zero.
+    The variance is never smaller than that due to seeds alone or examples alone, because the difference of mean squares
+    may come out too small or even negative.
 
     Raises:
         ValueError: fewer than two seeds, or not the same number for both.

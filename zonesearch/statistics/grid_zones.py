@@ -1,12 +1,12 @@
 """Zones of a grid: where a noisy map peaks.
 
-A noisy surface has a local maximum in nearly every corner; only some are peaks. The cells are taken from the best one
-down, as if water fell: each starts an island or joins one it touches. When two islands meet, the lower one keeps its
-own name only if its peak stands above the meeting cell by more than the noise; otherwise both are one zone, as are
-the cells of a plateau. (Topological persistence used for finding modes: Chazal, Guibas, Oudot & Skraba 2013.) A zone's
-cells are those of its island that cannot be told apart from its peak, in one piece: where the cells of a second hill
-belong to the zone, so do those of the pass that leads there, which is no lower than that hill beyond the noise; cells
-down a slope whose better neighbours are significantly worse than the peak do not.
+A noisy surface has local maxima nearly everywhere; only some are peaks. Cells are visited from the best one down, like
+a falling water level: each starts an island or joins one it touches. When two islands meet, the lower one remains
+separate only if its peak rises above the meeting cell by more than the noise; otherwise both are one zone, as are the
+cells of a plateau. (Mode finding by topological persistence: Chazal, Guibas, Oudot & Skraba 2013.) A zone's cells are
+those of its island that are not significantly different from its peak and are connected to it: if the cells of a second
+hill belong to the zone, so do those of the pass between them, which is not significantly lower than that hill; cells
+further down a slope, whose better neighbours are significantly worse than the peak, do not.
 """
 
 from __future__ import annotations
@@ -30,29 +30,29 @@ from zonesearch.statistics.significance import subset_level
 
 __all__ = ["Zone", "Zones", "bordering", "grid_zones", "level_inwards", "on_rows", "peak_zone"]
 
-_HIDDEN = 2  # so many cells are thought to compete for each that does: bad luck hides some
-_SHARED = 0.5  # where answers are compared, alike cells have alike luck, as if there were fewer
-_ROUNDS = 8  # of counting the cells that are alike
+_HIDDEN = 2  # cells assumed to compete for each one seen to: bad luck hides some
+_SHARED = 0.5  # where answers are compared, similar cells share their luck, so effectively there are fewer
+_ROUNDS = 8  # iterations of counting the indistinguishable cells
 _ABSENT = object()  # stands for the value of an axis that does not apply
-_DIAGONAL_AXES = 3  # up to this many axes cells that touch at a corner are neighbours too
+_DIAGONAL_AXES = 3  # up to this many axes, cells that touch at a corner are neighbours too
 
 
 @dataclass(frozen=True)
 class Zone:
-    """A region whose value cannot be told apart from its own peak.
+    """A region whose cells are not significantly different from its peak.
 
     Args:
         peak: the parameters of its best cell.
-        value: mean there, in the metric's own sign; ``se`` its standard error between seeds.
+        value: mean at the peak, in the metric's own sign; ``se`` its standard error over seeds.
         smoothed: the peak averaged with its neighbours, by which zones are ranked (a lone lucky cell ranks lower).
-        cells: the parameters of all its cells, the peak first, then by falling value.
-        intervals: for each axis (low, high): the row values next to the peak, or the rim of the space; for choices all
-            values.
-        rim: the axes on whose rim the peak lies, so that better values may lie beyond.
+        cells: the parameters of all its cells, the peak first, then from best to worst.
+        intervals: (low, high) for each axis: the grid values on either side of the peak, or the rim of the space; for
+            choices, all values.
+        rim: the axes on whose rim the peak lies; better values may lie beyond.
         number: 1 for the highest ranked zone.
-        cheapest: the parameters of the cheapest of its cells, where costs are known and it is cheaper than the peak;
-            ``cheapest_value`` its mean and ``cheapest_se`` the standard error of that.
-        metric: what the values are of.
+        cheapest: the parameters of its cheapest cell, if costs are known and it is cheaper than the peak;
+            ``cheapest_value`` is its mean and ``cheapest_se`` the standard error of that mean.
+        metric: the metric of the values.
     """
 
     peak: Params
@@ -100,7 +100,7 @@ class Zones(tuple[Zone, ...]):
     __slots__ = ()
 
     def found(self) -> dict[str, Any]:
-        """What the results of a search have from it."""
+        """The fields of the search results that it fills."""
         return {"zones": self} if self else {}
 
 
@@ -122,8 +122,8 @@ def peak_zone(
 
 
 def level_inwards(zone: Zone, equal: Iterable[Params]) -> Zone:
-    """The zone, on no rim along an axis on which an ``equal`` point has another value: there it is level, so nothing
-    says that better values lie beyond.
+    """The zone without the rims along which an ``equal`` point has a different value: the surface is flat there, so
+    nothing suggests that better values lie beyond.
     """
     if not zone.rim:
         return zone
@@ -148,16 +148,16 @@ def grid_zones(
     """The zones of a map.
 
     Args:
-        space: its rows say which cells touch (up to three axes also over a corner).
-        cells: the cells of the grid, in any order; cells without a value are left out, and so are those that violate
-            what a training reported. Cells touch within their branch only.
+        space: its grid values determine which cells touch (with up to three axes, at corners too).
+        cells: the cells of the grid, in any order; cells without a value and infeasible cells are left out. Cells touch
+            only within their own branch.
         noise: of the map.
-        level: the probability that the truly best cell lies in a zone; two cells count as different when their
-            difference exceeds the two-sided quantile of Student's t at this level times its standard error, further
-            when many compete with the peak.
-        zones_min: keep so many of the best zones (where there are as many), even when significantly worse than the
+        level: the probability that the truly best cell lies in a zone. Two cells count as different when their
+            difference exceeds its standard error times the two-sided quantile of Student's t at this level; the
+            threshold is higher when many cells compete with the peak.
+        zones_min: keep at least this many of the best zones, if they exist, even those significantly worse than the
             best.
-        zones_max: never more than this.
+        zones_max: keep at most this many.
 
     Returns:
         The zones by falling smoothed score, numbered from 1; empty when no cell has a value.
@@ -165,7 +165,8 @@ def grid_zones(
     grid = _Grid(space)
     known = [cell for cell in cells if cell.values and cell.feasible]
     shared = {score for score, n in Counter(cell.score for cell in known).items() if n > 1}
-    # Of equal cells the peak is one inside: where all are the same, nothing is known to lie beyond a rim.
+    # Among equal cells the peak is an interior one: where all are the same, nothing suggests better values beyond a
+    # rim.
     order = sorted(known, key=lambda c: (-c.score, _place(space, grid, c.params) if c.score in shared else ()))
     contrasts = Contrasts(order, noise, level)
     around = grid.around([cell.params for cell in order])
@@ -187,12 +188,12 @@ def grid_zones(
 
 
 def _place(space: Space, grid: _Grid, params: Params) -> tuple[float, ...]:
-    """On how many rims a cell lies, and its point of the unit cube."""
+    """The number of rims that a cell lies on, and its point in the unit cube."""
     return sum(axis.on_rim(params[axis.name]) for axis in space.active(params)), *grid.unit(params)
 
 
 def on_rows(space: Space, cells: Sequence[Cell]) -> bool:
-    """Whether all cells with a value are cells of the grid that the rows of ``space`` make, whole or in part."""
+    """Whether all cells with a value lie on the grid of ``space``, whether or not they fill it."""
     rows = {axis.name: {told_apart(value) for value in axis.row()} for axis in space.axes}
     for cell in cells:
         if not cell.values:
@@ -222,7 +223,7 @@ def _zone(space: Space, cells: Sequence[Cell], noise: Noise, smoothed: float, nu
 
 
 def bordering(space: Space, zones: Sequence[Zone], points: Sequence[Params]) -> set[int]:
-    """The indices of those of the grid's ``points`` that are a cell of one of the zones or touch the peak of one."""
+    """The indices of the grid's ``points`` that are a cell of some zone or touch the peak of one."""
 
     def told(cell: Params) -> tuple[object, ...]:
         return tuple([told_apart(cell[name]) if name in cell else _ABSENT for name in space.names])
@@ -263,11 +264,11 @@ def _islands(contrasts: Contrasts, around: Sequence[Sequence[int]]) -> dict[int,
 
 
 def _alike(members: Sequence[int], contrasts: Contrasts) -> list[int]:
-    """The cells of an island that cannot be told apart from its peak, from the best down.
+    """The cells of an island that are not significantly different from its peak, from the best down.
 
-    The more there are, the luckier is the highest of them, and the further below it may the best one lie
-    (``significance.subset_level``); so they are counted until the number stays. The highest is
-    also likely to be noisier than its own repeats say, so that its variance counts as that of the others at least.
+    The more there are, the luckier the highest of them is, and the further below it the truly best one may lie
+    (``significance.subset_level``); so the count is iterated until it no longer changes. The highest is also likely to
+    be noisier than its own repeats suggest, so its variance is taken as at least that of the others.
     """
     peak, n, least = members[0], 0, 0.0
     answered = bool(contrasts.cells[peak].right)
@@ -284,10 +285,10 @@ def _alike(members: Sequence[int], contrasts: Contrasts) -> list[int]:
 def _in_one_piece(
     alike: Sequence[int], members: Sequence[int], contrasts: Contrasts, around: Sequence[Sequence[int]]
 ) -> list[int]:
-    """Those of the ``alike`` cells of an island that hang together with its peak, from the best down.
+    """The ``alike`` cells of an island that are connected to its peak, from the best down.
 
-    A piece with a hill of its own is joined by the best way over the island, unless that is lower than the hill beyond
-    the noise; another is left out.
+    A piece with a hill of its own is connected by the best path over the island, unless that path dips significantly
+    below the hill; any other piece is left out.
     """
     if len(alike) == 1:
         return list(alike)
@@ -308,7 +309,7 @@ def _in_one_piece(
 
 
 def _reached(start: int, allowed: set[int], around: Sequence[Sequence[int]]) -> set[int]:
-    """The allowed cells that hang together with ``start``."""
+    """The allowed cells that are connected to ``start``."""
     seen, edge = {start}, [start]
     while edge:
         for j in around[edge.pop()]:
@@ -319,7 +320,7 @@ def _reached(start: int, allowed: set[int], around: Sequence[Sequence[int]]) -> 
 
 
 def _way(start: int, goal: set[int], members: Sequence[int], around: Sequence[Sequence[int]]) -> list[int] | None:
-    """The way from ``start`` to ``goal`` over the island whose worst cell is best; None where there is none."""
+    """The path from ``start`` to ``goal`` over the island whose worst cell is best; None if there is none."""
     allowed = set(members)
     came: dict[int, int] = {start: start}
     edge = [start]
@@ -346,8 +347,8 @@ def _smoothed(i: int, means: Sequence[float], around: Sequence[Sequence[int]]) -
 class _Grid:
     """Which cells of a space's grid touch.
 
-    A cell has one number; a step along an axis adds that axis' stride to it. Every row is thought one cell longer than
-    it is, so that a step over its end reaches a number that no cell has.
+    Each cell has one number; a step along an axis adds that axis's stride to it. Every row is treated as one cell
+    longer than it is, so that a step past its end reaches a number that no cell has.
     """
 
     def __init__(self, space: Space) -> None:
@@ -361,7 +362,7 @@ class _Grid:
             self._strides.append(self._strides[-1] * (len(index) + 1))
 
     def unit(self, params: Params) -> tuple[float, ...]:
-        """The cell's point of the unit cube."""
+        """The cell's point in the unit cube."""
         return tuple(
             [
                 units[told_apart(params[name])] if name in params else 0.5
@@ -370,7 +371,7 @@ class _Grid:
         )
 
     def around(self, points: Sequence[Params]) -> list[list[int]]:
-        """For each of the points the indices of those that touch it; a choice touches every other choice."""
+        """For each point, the indices of the points that touch it; a choice touches every other choice."""
         if not self._space.conditional:
             return self._around(points)
         branches: dict[tuple[str, ...], list[int]] = {}

@@ -1,4 +1,4 @@
-"""The best point of a search that is still going on, with what is known of its noise."""
+"""The best point of a running search, with what is known of its noise."""
 
 from __future__ import annotations
 
@@ -18,44 +18,44 @@ _LEVEL = 0.95
 
 
 class Incumbent:
-    """Trials are added as they come; :meth:`text` says which point leads.
+    """The best point so far; trials are added as they finish, and :meth:`text` describes the incumbent.
 
     Args:
-        names: of the axes, in the order in which a point is said.
-        reading: of the learning curves.
+        names: axis names, in the order in which a point is printed.
+        reading: how a value is read off a learning curve.
 
-    The best of many is flattered by chance: its interval holds for that point alone, not for a comparison with others.
+    The best of many benefits from luck: the interval is valid for that point alone, not for a comparison with others.
     """
 
     def __init__(self, names: Sequence[str] = (), reading: Reading = BEST) -> None:
         self._names = tuple(names)
         self._reading = reading
-        self._points: dict[Any, dict[int, Trial]] = {}  # of each point, by seed, the longest training
+        self._points: dict[Any, dict[int, Trial]] = {}  # for each point and seed, the longest training
         self._best: Any = None
 
     def add(self, trials: Iterable[Trial]) -> None:
-        """Take note of new trials; those that were not complete are left out."""
+        """Add new trials; incomplete ones are ignored."""
         for trial in trials:
             if not trial.complete or not trial.feasible:
                 continue
             point = trial.training.identity[0]
             seeds = self._points.setdefault(point, {})
             shorter = seeds.setdefault(trial.training.seed, trial)
-            if shorter.training.epochs <= trial.training.epochs:  # a rung's training goes on, it is not another one
+            if shorter.training.epochs <= trial.training.epochs:  # a longer rung continues the same training
                 seeds[trial.training.seed] = trial
             if self._best is None or point == self._best or self._score(point) > self._score(self._best):
                 self._best = max(self._points, key=self._score) if point == self._best else point
 
     @property
     def params(self) -> Params | None:
-        """The point that leads; None before the first complete trial."""
+        """The incumbent's parameters; None before the first complete trial."""
         return None if self._best is None else self._trials(self._best)[0].params
 
     def text(self) -> str:
         """``98.61 % (97.4 to 99.3) at 512 x 16``; empty before the first complete trial.
 
-        In brackets the 95 % interval: of the mean over the seeds where there are several, else of an accuracy counted
-        on a finite validation set (Wilson), else nothing.
+        The parentheses hold the 95 % interval: of the mean over seeds if there are several, else Wilson's interval of
+        an accuracy on a finite validation set, else nothing.
         """
         if self._best is None:
             return ""

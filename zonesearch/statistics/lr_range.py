@@ -1,9 +1,10 @@
-"""What a learning-rate range test says: the losses of a sweep in, a suggestion and the bounds of a cycle out.
+"""Read a learning-rate range test: from the losses of a sweep to a suggested rate and the bounds of a cycle.
 
-In a range test (Smith 2015) the rate is raised after every minibatch, and the loss shows three phases: too small and
-nothing happens, right and it falls, too large and it rises. Here the slope is taken over the logarithm of the rate
-(over the rate itself it would favour tiny rates), and by local regression: the line that fits best around each point,
-nearby points counting most. Unlike a running mean that has no lag and is exact for straight lines, at the ends too.
+In a range test (Smith 2015) the rate is raised after every minibatch, and the loss shows three phases: it stays flat
+while the rate is too small, falls while the rate is suitable, and rises once it is too large. The slope is taken with
+respect to the logarithm of the rate (with respect to the rate itself it would favour tiny rates) and by local
+regression: a line is fitted around each point, with nearby points weighted most. Unlike a running mean, this has no lag
+and is exact for straight lines, at the ends too.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from zonesearch.errors import StudyError
 __all__ = ["RateRange", "local_line", "read_sweep", "sweep_rates"]
 
 Sweep = Literal["exponential", "linear"]
-_FEWEST = 10  # steps of a sweep that can be read
+_FEWEST = 10  # fewest steps of a sweep that can be read
 
 
 @dataclass(frozen=True)
@@ -28,16 +29,16 @@ class RateRange:
     """The outcome of a range test over one or more seeds.
 
     Args:
-        learning_rates: of the steps, shape (n_steps,); up to where the first seed diverged.
+        learning_rates: the rate of each step, shape (n_steps,); up to where the first seed diverged.
         losses: the raw training losses, shape (n_seeds, n_steps).
         smoothed: their mean over the seeds, smoothed.
         slope: of ``smoothed`` over ln(learning rate).
         suggestion: the rate at the steepest descent.
-        low, high: the bounds for a cyclical schedule: where the loss has begun to fall, and where it stops falling.
+        low, high: the bounds for a cyclical schedule: where the loss starts to fall, and where it stops falling.
         n_diverged: seeds whose loss exploded within the sweep.
-        warnings: what makes the reading doubtful (a phase that the sweep did not reach).
-        tie: what the batch rule multiplies a learning rate by at the tested point. The rates here are learning rates of
-            the study, before it; those of a cyclical schedule are absolute, behind it.
+        warnings: reasons to doubt the reading (a phase that the sweep did not reach).
+        tie: the factor by which the batch rule multiplies a learning rate at the tested point. The rates here are the
+            study's learning rates, before that factor; the rates of a cyclical schedule are absolute, after it.
     """
 
     learning_rates: tuple[float, ...]
@@ -77,7 +78,7 @@ def sweep_rates(low: float, high: float, n_steps: int, kind: Sweep = "exponentia
     """The rates of a sweep: ``n_steps`` values from ``low`` to ``high``, equally spaced or by equal factors.
 
     Raises:
-        StudyError: when the range or the number of steps makes no sweep.
+        StudyError: the range or the number of steps does not define a sweep.
     """
     if not (math.isfinite(low) and math.isfinite(high) and 0 < low < high):
         raise StudyError(f"a range test goes from a low to a higher rate above 0, not from {low} to {high}")
@@ -94,7 +95,7 @@ def local_line(x: np.ndarray, y: np.ndarray, width: float) -> tuple[np.ndarray, 
 
     Args:
         x, y: shape (n,), n >= 2.
-        width: of the Gaussian weights, in units of x.
+        width: standard deviation of the Gaussian weights, in units of x.
     """
     weight = np.exp(-0.5 * ((x[:, None] - x[None, :]) / width) ** 2)
     total = weight.sum(1)
@@ -113,19 +114,20 @@ def read_sweep(
 ) -> RateRange:
     """Read a sweep.
 
-    The suggestion is the steepest point before the lowest one. ``low`` is the last rate before it at which less than
-    15 % of the fall has happened (beginning from the median up to the steepest point), ``high`` the first rate after
-    it with 90 % of it behind. Both are crossings on a slope and so move less from seed to seed than the flat ends.
+    The suggestion is the steepest point before the minimum. ``low`` is the last rate before it at which less than 15 %
+    of the fall (measured from the median loss up to the steepest point) has happened; ``high`` is the first rate after
+    it at which 90 % has happened. Both are crossings on a slope and therefore vary less from seed to seed than the flat
+    ends.
 
     Args:
         learning_rates: ascending, shape (n_steps,).
-        losses: one row a seed, the training loss of each step before it was taken; a row may end early or turn
-            non-finite where its training diverged.
+        losses: one row per seed, the training loss before each step; a row may end early or become non-finite where the
+            training diverged.
         smoothing: width of the smoothing as a share of the sweep on the log scale.
         explosion: a row ends when the loss is this many times the first one.
 
     Raises:
-        StudyError: when a training diverged before there was anything to read.
+        StudyError: a training diverged before there was anything to read.
     """
     rows = [_until_explosion(row[: len(learning_rates)], explosion) for row in losses]
     n_steps = min(map(len, rows), default=0)

@@ -1,6 +1,6 @@
-"""The map of a search: its cells, their noise, and the zones that are read off them; handed on as one object.
+"""The map of a search: its cells, their noise and the zones found in them, passed on as one object.
 
-Whoever comes after the grid finds here what the grid saw, and measures nothing anew.
+Stages after the grid use the grid's results from here and measure nothing again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from zonesearch.statistics.noise import Cell, Gap, Noise, t_quantile
 
 __all__ = ["Limit", "Map"]
 
-_NEAR = 24  # of the best cells: those that a zone may or may not hold
+_NEAR = 24  # number of best cells: those that may or may not belong to a zone
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,13 @@ class Limit:
     """What limits how sharp a map is: two cells near the best differ significantly only by more than this.
 
     Args:
-        seeds: half-width that the noise between seeds makes of such a difference; ``examples`` the one that the finite
-            validation set makes, NaN where it is not known which examples were right.
+        seeds: half-width of the interval of such a difference due to noise between seeds; ``examples`` that due to the
+            finite validation set, NaN if it is not known which examples were right.
         n_validation: number of validation examples; None when unknown.
-        metric: in whose unit they are.
-        measured: whether any cell was repeated; else both parts are guesses, and that of the examples holds what
-            another seed would draw anew.
-        some: whether it is known of some cells which examples were right, where it is not of all.
+        metric: the metric whose unit they have.
+        measured: whether any cell was repeated; if not, both parts are guesses, and the part of the examples includes
+            what is redrawn with each seed.
+        some: whether it is known for some cells, but not for all, which examples were right.
     """
 
     seeds: float
@@ -51,7 +51,7 @@ class Limit:
 
     @property
     def sentence(self) -> str:
-        """Which part limits the map, or what is not known of it; empty where nothing does."""
+        """Which part limits the map, or what is not known about it; empty if nothing limits it."""
         if math.isnan(self.seeds) or (self.seeds == 0.0 and not self.examples > 0.0 and self.n_validation is None):
             return ""
         seeds = _amount(self.seeds, self.metric)
@@ -98,17 +98,17 @@ class Map(Sequence[Zone]):
     """A map; as a sequence, its zones.
 
     Args:
-        space: its rows make the grid of the cells.
-        cells: of the grid, the last axis changing fastest; without a value where nothing came back, or where a cell
-            left before the full length. Or any points, where the map is ``scattered``.
+        space: its grid values define the cells.
+        cells: cells of the grid, the last axis changing fastest; without a value if no training completed, or if the
+            cell was dropped before full length. Arbitrary points if the map is ``scattered``.
         noise: of the map.
         zones: best first.
         level: at which two cells count as different.
         epochs: the length of the trainings.
-        n_seeds: how many seeds each cell was asked for.
-        left: cells of rungs that left early, by their place: after how many epochs, and as they were then.
+        n_seeds: number of seeds planned per cell.
+        left: cells dropped at a rung, by index: the number of epochs they had, and the cell at that time.
         zones_min, zones_max: how many zones are kept (see :func:`zonesearch.statistics.grid_zones.grid_zones`).
-        scattered: whether the cells are points anywhere in the space.
+        scattered: whether the cells are arbitrary points of the space.
         notes: sentences about it that the user should read.
     """
 
@@ -139,23 +139,23 @@ class Map(Sequence[Zone]):
         return self.zones[at]
 
     def found(self) -> dict[str, Any]:
-        """What the results of a search have from it."""
+        """The fields of the search results that it fills."""
         return {"map": self, "zones": self.zones}
 
     @property
     def metric(self) -> Metric:
-        """What the cells hold values of."""
+        """The metric of the cells' values."""
         return next((cell.metric for cell in self.cells if cell.values), ACCURACY)
 
     @cached_property
     def best(self) -> Cell | None:
-        """The feasible cell with the best mean; None without any."""
+        """The feasible cell with the best mean; None if there is none."""
         return max(
             (cell for cell in self.cells if cell.values and cell.feasible), key=lambda cell: cell.score, default=None
         )
 
     def zones_of(self, cells: Sequence[Cell]) -> tuple[Zone, ...]:
-        """The zones that other values of these cells would have under the same noise, as after fewer epochs."""
+        """The zones of these cells with other values and the same noise, for example after fewer epochs."""
         return grid_zones(
             self.space, cells, self.noise, level=self.level, zones_min=self.zones_min, zones_max=self.zones_max
         )
@@ -180,5 +180,5 @@ _PARTS = ("seeds", "examples")
 
 
 def _half(gap: Gap, part: str, level: float) -> float:
-    """Half of the interval of the difference, if the noise were one part alone."""
+    """Half-width of the interval of the difference if this were the only source of noise."""
     return t_quantile(level, gap.degrees) * math.sqrt(getattr(gap, part))

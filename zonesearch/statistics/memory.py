@@ -1,9 +1,8 @@
-"""What fits into memory: a limit that larger networks and batches do not pass.
+"""Which settings fit into memory: a limit learned from trainings that ran out of it.
 
-More width, depth or batch never takes less memory, and about as much as their product. So one training that ran out of
-memory says more than a crater around it: nothing that is as large in every respect fits either; what is smaller in
-every respect than one that fitted does fit. In between a logistic curve over the logarithms of the sizes, with weights
-that are never negative, says how probable it is.
+Memory grows with width, depth and batch, about as their product. So one training that ran out of memory rules out
+everything at least as large in every dimension, and one that fitted shows that everything no larger in any dimension
+fits. In between, a logistic curve over the logarithms of the sizes, with non-negative weights, gives the probability.
 """
 
 from __future__ import annotations
@@ -30,22 +29,23 @@ _SAID = re.compile(
 )
 _WEIGHT_SD = 15.0  # of the logistic curve's weights, for an axis from end to end: steep, as a limit is
 _SAME = 1e-9
-_IMPOSSIBLE = -50.0  # logarithm of the probability that something fits which cannot
-_EVEN = np.log(0.5)  # what rather lacks than fits counts as impossible: a limit is worth no training of its own
+_IMPOSSIBLE = -50.0  # log-probability assigned to what cannot fit
+_EVEN = np.log(0.5)  # less likely than this to fit counts as impossible: no training is spent on the limit
 
 
 def ran_out_of_memory(trial: Trial) -> bool:
-    """Whether a training failed for want of memory, by what its traceback says."""
+    """Whether a training ran out of memory, judged by its traceback."""
     return trial.state == "failed" and _SAID.search(trial.error) is not None
 
 
 @dataclass(frozen=True)
 class Memory:
-    """The limit, as far as it is known.
+    """The memory limit as far as it is known.
 
     Args:
-        space: its axes of whole numbers from 1 on, choices among such numbers too, are the sizes.
-        fitted, lacked: sizes that fitted and sizes that did not, shape (n, n_sizes), from 0 to 1 on a log scale.
+        space: its axes of whole numbers from 1 up, and choices among such numbers, are the sizes.
+        fitted, lacked: sizes that fitted and sizes that ran out of memory, shape (n, n_sizes), from 0 to 1 on a log
+            scale.
         weights, offset: of the logistic curve: log-odds that something fits = offset - weights * sizes.
     """
 
@@ -56,7 +56,7 @@ class Memory:
     offset: float
 
     def log_probability(self, points: Array) -> Array:
-        """Logarithm of the probability that trainings fit, points of the unit cube (n, n_axes) -> (n,)."""
+        """Log-probability that trainings at points of the unit cube fit, (n, n_axes) -> (n,)."""
         sizes = _sizes(self.space, points)
         log = -np.logaddexp(0.0, -(self.offset - sizes @ self.weights))
         log = np.where(_any_below(sizes, self.fitted), 0.0, log)
@@ -84,10 +84,10 @@ class Memory:
 
 
 def learn(space: Space, fitted: Array, lacked: Array) -> Memory | None:
-    """The limit by points of the unit cube that fitted and that did not, shape (n, n_axes) each.
+    """Fit the limit to points of the unit cube that fitted and that did not, shape (n, n_axes) each.
 
     Returns:
-        None where nothing lacked memory, or where no axis is a size.
+        None if no training ran out of memory, or if no axis is a size.
     """
     if not len(lacked) or not any(_is_size(axis) for axis in space.axes):
         return None
@@ -132,7 +132,7 @@ def _sizes(space: Space, points: Array) -> Array:
 
 
 def _any_below(sizes: Array, others: Array) -> Flags:
-    """Which of ``sizes`` are in every respect at most as large as one of ``others``."""
+    """Which of ``sizes`` are no larger in any dimension than one of ``others``."""
     if not len(others):
         return np.zeros(len(sizes), dtype=bool)
     smaller = np.asarray(sizes[:, None] <= others + _SAME, dtype=np.bool_)

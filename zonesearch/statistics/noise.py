@@ -1,12 +1,12 @@
-"""How much of a value is chance, and whether two cells of a map can be told apart.
+"""How much of a value is noise, and whether two cells of a map differ significantly.
 
-Two parts. **Seeds**: initial weights and the order of the data. The variance between seeds follows a trend in the
-value, bad cells being the noisier ones, and each cell's own repeats are combined with that trend
-(:mod:`zonesearch.statistics.variance_trend`); where no cell has repeats, the trend is that of what neighbours do not
-explain (``statistics.differences``). **Examples**: all cells answer the same finite validation set, so that
-two cells are compared example by example (``statistics.examples``) where it was recorded which examples were
-right; where only a number is known, the seeds part stands alone. Differences are judged by Student's t with the degrees
-of freedom of both parts (Welch 1947, Satterthwaite 1946).
+Two parts. **Seeds**: initial weights and the order of the data. The variance between seeds follows a trend in the value
+(worse cells are noisier), and each cell's own repeats are combined with that trend
+(:mod:`zonesearch.statistics.variance_trend`); if no cell has repeats, the trend is estimated from what neighbours do
+not explain (``statistics.differences``). **Examples**: all cells are evaluated on the same finite validation set, so
+two cells are compared example by example (``statistics.examples``) where it was recorded which examples were right;
+where only the value is known, the seeds part is used alone. Differences are judged by Student's t with the degrees of
+freedom of both parts (Welch 1947, Satterthwaite 1946).
 """
 
 from __future__ import annotations
@@ -42,29 +42,30 @@ __all__ = [
 
 Array = npt.NDArray[np.float64]
 
-_NO_N = 1e-4  # an error where the number of examples is unknown is taken as known to this
+_NO_N = 1e-4  # resolution assumed for an error when the number of examples is unknown
 _SHARE = Slope(mean=1.0, sd=1.0, beyond=1.0)  # in log-odds of the error: 1 for what is counted, 2 where the sd follows
 _RANK = Slope(mean=0.0, sd=1.0, beyond=0.5)
-_FEW_RESIDUALS = 8  # contrasts of neighbours: fewer are asked only where there are no others
-_EXACT = 1e-12  # standard deviations of this part of a value are rounding
+_FEW_RESIDUALS = 8  # contrasts of neighbours: fewer are used only if there are no others
+_EXACT = 1e-12  # standard deviations below this fraction of a value are rounding
 _TABLE = 65  # quantiles that stand for the ranks of a map
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What is known at one point of the space: one value per complete seed.
+    """The results at one point of the space: one value per complete seed.
 
     Args:
         params: the point.
-        values: of the metric as the reading takes them, in their own sign, one per complete seed; empty when none was.
+        values: values of the metric by the reading, in their own sign, one per complete seed; empty if no seed
+            completed.
         n_validation: number of validation examples behind each value, None when unknown.
-        n_parameters: number of free parameters of the network there.
+        n_parameters: number of free parameters of the network.
         n_lost: number of seeds that diverged or failed.
         metric: what the values are of.
-        right: for each value which examples were right (packed bits); empty where only numbers are known.
-        n_steps: optimizer steps of a training there; ``cost`` what the objective says that the setting costs.
-        violation: by how much it violates what the objective reports as ``violation``, the mean over its seeds; above 0
-            it is infeasible. None where nothing is reported.
+        right: for each value, which examples were right (packed bits); empty if only values are known.
+        n_steps: optimizer steps of one training; ``cost`` the cost that the objective reports for the setting.
+        violation: the ``violation`` that the objective reports, mean over seeds; the point is infeasible if above 0.
+            None if nothing is reported.
     """
 
     params: Params
@@ -80,7 +81,7 @@ class Cell:
 
     @property
     def feasible(self) -> bool:
-        """Whether no training reported that it violates something; a cell that does has a value, but is no peak."""
+        """Whether no training reported a violation; an infeasible cell keeps its value but is never a peak."""
         return self.violation is None or self.violation <= 0
 
     @cached_property
@@ -90,24 +91,24 @@ class Cell:
 
     @property
     def score(self) -> float:
-        """The mean turned so that larger is better."""
+        """The mean, with its sign changed if necessary so that larger is better."""
         return self.metric.score(self.mean)
 
     @cached_property
     def spread(self) -> float:
-        """The variance of a single value as the cell's own repeats show it; 0 with fewer than two."""
+        """The variance of a single value estimated from the cell's own repeats; 0 with fewer than two."""
         n = len(self.values)
         return math.fsum((value - self.mean) ** 2 for value in self.values) / (n - 1) if n > 1 else 0.0
 
 
 @dataclass(frozen=True)
 class Badness:
-    """The x of the trend, which rises as cells get worse: log-odds of the error of a share, else ranks.
+    """The x of the trend, which rises as cells get worse: log-odds of the error for fractions, ranks otherwise.
 
     Args:
         metric: of the values.
-        least: errors below this, and above 1 minus this, are not told from it; for shares.
-        scores: quantiles of the map's scores, rising; for everything else. Their ranks as normal deviates are x.
+        least: for fractions: added to the error and to 1 minus the error, so that log-odds stay finite.
+        scores: for everything else: quantiles of the map's scores, rising; x is their rank as a normal deviate.
     """
 
     metric: Metric
@@ -116,7 +117,7 @@ class Badness:
 
     @classmethod
     def of(cls, cells: Sequence[Cell]) -> Badness:
-        """For a map, of whose cells at least one has a value."""
+        """For a map with at least one cell that has a value."""
         known = [cell for cell in cells if cell.values]
         metric = known[0].metric
         if metric.is_share and all(0.0 <= value <= 1.0 for cell in known for value in cell.values):
@@ -150,9 +151,9 @@ class Gap:
 
     Args:
         difference: of their scores, first minus second: above 0 when the first is better.
-        seeds: variance of the difference that the seeds make; ``examples`` that of the finite validation set, 0 where
-            it is not known which examples were right.
-        degrees: degrees of freedom of both together; infinite where the variance is given and not measured.
+        seeds: variance of the difference due to seeds; ``examples`` that due to the finite validation set, 0 if it is
+            not known which examples were right.
+        degrees: degrees of freedom of both together; infinite if the variance is given rather than measured.
     """
 
     difference: float
@@ -171,13 +172,13 @@ class Noise:
     """The noise of a map.
 
     Args:
-        seed_variance: of a single training, in squared units of the metric; where there is a trend the mean over the
-            cells that were repeated.
-        degrees: degrees of freedom behind it; 0 when it was not measured by repeats.
+        seed_variance: variance of a single training, in squared units of the metric; with a trend, the mean over the
+            repeated cells.
+        degrees: its degrees of freedom; 0 if it was not measured by repeats.
         source: ``seeds``, ``differences`` or ``none``.
-        trend: the variance of a single training as a function of x; None where it is the same everywhere.
-        badness: gives x.
-        answering: what the answers of all cells have in common, where it is known which examples were right.
+        trend: the variance of a single training as a function of x; None if it is constant.
+        badness: computes x.
+        answering: what the answers of all cells have in common, if it is known which examples were right.
     """
 
     seed_variance: float = 0.0
@@ -188,9 +189,10 @@ class Noise:
     answering: Answering = Answering()
 
     def estimates(self, cells: Sequence[Cell]) -> tuple[Array, Array]:
-        """The variance of each cell's mean by its seeds, and its degrees of freedom; shape (n,) each.
+        """The variance of each cell's mean due to seeds, and its degrees of freedom; shape (n,) each.
 
-        Infinite variance without a value; infinite degrees where the variance is given and not measured.
+        The variance is infinite for cells without a value; the degrees are infinite if the variance is given rather
+        than measured.
         """
         counts = np.array([len(cell.values) for cell in cells], dtype=float)
         if self.trend is None or self.badness is None:
@@ -204,26 +206,26 @@ class Noise:
             return np.where(counts > 0, single / counts, math.inf), degrees
 
     def variance(self, cell: Cell) -> float:
-        """The variance of the cell's mean by its seeds, for comparisons within this validation set."""
+        """The variance of the cell's mean due to seeds, for comparisons within this validation set."""
         return float(self.estimates([cell])[0][0])
 
     def se(self, cell: Cell) -> float:
-        """The standard error of the cell's mean by its seeds."""
+        """The standard error of the cell's mean due to seeds."""
         return math.sqrt(self.variance(cell))
 
     def half_width(self, cell: Cell, level: float = 0.95) -> float:
-        """Half of Student's interval of the cell's mean over other seeds."""
+        """Half-width of Student's interval of the cell's mean over new seeds."""
         variance, degrees = self.estimates([cell])
         return t_quantile(level, float(degrees[0])) * math.sqrt(float(variance[0]))
 
     def examples(self, a: Cell, b: Cell) -> Shared:
-        """What the finite validation set does to the difference of two cells; 0 where it is not known."""
+        """The contribution of the finite validation set to the difference of two cells; 0 if unknown."""
         if not a.right or not b.right or not a.n_validation or a.n_validation != b.n_validation:
             return Shared(0.0, 0.0, math.inf)
         return shared(a.right, b.right, a.n_validation, self.answering)
 
     def gap(self, a: Cell, b: Cell) -> Gap:
-        """The difference of two cells with a value each."""
+        """The difference between two cells that both have a value."""
         variances, degrees = self.estimates([a, b])
         found = self.examples(a, b)
         seeds = [(float(v), float(d)) for v, d in zip(variances, degrees, strict=True)]
@@ -231,20 +233,20 @@ class Noise:
 
 
 def welch(seeds: Sequence[tuple[float, float]], examples: Shared | None = None) -> float:
-    """Degrees of freedom of a sum of variances, each with its own, and of what examples add (Welch 1947, Satterthwaite
-    1946); at least 1.
+    """Degrees of freedom of a sum of variances, including the examples' part (Welch 1947, Satterthwaite 1946); at least
+    1.
     """
     parts = [*seeds, (examples.variance, examples.degrees)] if examples else seeds
     total = math.fsum(variance for variance, _ in parts)
     if not 0.0 < total < math.inf:
         return math.inf
-    # Shares of the total: squares of variances may be too large or too small for numbers.
+    # Relative to the total: squared variances may overflow or underflow.
     weight = math.fsum((variance / total) ** 2 / degrees for variance, degrees in parts if degrees < math.inf)
     return max(1.0, 1 / weight) if weight > 0 else math.inf
 
 
 def t_quantile(level: float, degrees: float) -> float:
-    """The two-sided quantile of Student's t; of the normal for infinite ``degrees``."""
+    """The two-sided quantile of Student's t; of the normal distribution for infinite ``degrees``."""
     tail = 0.5 + level / 2
     return distributions.t_quantile(tail, degrees)
 
@@ -252,7 +254,7 @@ def t_quantile(level: float, degrees: float) -> float:
 def map_cells(
     points: Iterable[Params], trials: Trials, *, seeds: Sequence[int], epochs: int, reading: Reading = BEST
 ) -> list[Cell]:
-    """The cells at ``points``, from the trials with these seeds, read after ``epochs`` epochs; points stay in order."""
+    """The cells at ``points``, in that order, from the trials with these seeds, read after ``epochs`` epochs."""
     return [cell_of(params, [Training(params, seed, epochs) for seed in seeds], trials, reading) for params in points]
 
 
@@ -286,7 +288,7 @@ def cell_of(params: Params, trainings: Sequence[Training], trials: Trials, readi
 
 
 def _answers(complete: Sequence[Trial], values: Sequence[float], n: int | None) -> tuple[bytes, ...]:
-    """Which examples were right with each seed; empty unless that is known of all, at the epoch that was read."""
+    """Which examples were right with each seed; empty unless that is known for every seed at the epoch read."""
     if not n:
         return ()
     for trial, value in zip(complete, values, strict=True):
@@ -297,8 +299,8 @@ def _answers(complete: Sequence[Trial], values: Sequence[float], n: int | None) 
 
 
 def measure_noise(cells: Sequence[Cell], space: Space | None = None) -> Noise:
-    """The noise of the map that ``cells`` make: between seeds where any cell has several, else, with ``space``, from
-    what neighbours do not explain, else none.
+    """The noise of the map of ``cells``: between seeds if any cell has several; otherwise, given ``space``, from what
+    neighbours do not explain; otherwise none.
     """
     known = [cell for cell in cells if cell.values]
     repeated = [cell for cell in known if len(cell.values) > 1]
@@ -333,11 +335,11 @@ def measure_noise(cells: Sequence[Cell], space: Space | None = None) -> Noise:
 
 
 def _stretched(known: Sequence[Cell], badness: Badness) -> tuple[Array, Array]:
-    """The cells' values on a scale on which noise is more even and surfaces are more like a quadric, and that scale's
+    """The cells' values on a scale where noise is more uniform and the surface closer to quadratic, and that scale's
     slope; shape (n,) each.
 
-    The log-odds of a share; of anything else the logarithm of what it lacks to the best, and an eighth of the median
-    of that, so that it stays a number at the best itself.
+    For fractions, the log-odds; for anything else, the logarithm of the distance to the best plus an eighth of the
+    median distance, so that it stays finite at the best itself.
     """
     values = np.array([cell.mean for cell in known])
     if not badness.scores:

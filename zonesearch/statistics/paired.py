@@ -1,8 +1,8 @@
-"""Two finalists compared over the seeds that they share, and over the same examples where the answers are known.
+"""Compare two finalists over the seeds that they share, and over the same examples if the answers are known.
 
-The same seed index means the same order of the data, so that values are compared in pairs by Student's t. Where it is
+The same seed index means the same data order, so values are compared in pairs by Student's t. Where it is
 known which test examples each training got right, the examples are a second random factor, crossed with the seeds
-(``examples.crossed``), and "differs" holds for other examples too, not for this test set alone.
+(``examples.crossed``), and "differs" then holds for new examples too, not for this test set alone.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from zonesearch.statistics.examples import crossed
 __all__ = ["Difference", "Sample", "differ", "seeds_needed"]
 
 FARTHEST = 10_000
-"""Seeds; what would need more is not forecast."""
+"""Number of seeds beyond which nothing is forecast."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What the fresh seeds of one finalist gave.
+    """The results of one finalist's fresh seeds.
 
     Args:
         scores: by seed; larger is better.
-        right: by seed, which examples were right (packed bits); empty where only numbers are known.
+        right: by seed, which examples were right (packed bits); empty if only scores are known.
         n_examples: number of examples behind a score; None when unknown.
-        resolution: the step at which scores are known, 1/n for a share of n examples; 0 for none.
+        resolution: the step between possible scores, 1/n for a fraction of n examples; 0 for none.
     """
 
     scores: Mapping[int, float]
@@ -40,11 +40,11 @@ class Sample:
 
     @property
     def mean(self) -> float:
-        """The mean score; NaN without one."""
+        """The mean score; NaN without scores."""
         return math.fsum(self.scores.values()) / len(self.scores) if self.scores else math.nan
 
     def only(self, seeds: Collection[int]) -> Sample:
-        """The same with some of its seeds."""
+        """The same restricted to some of its seeds."""
         kept = {seed: self.scores[seed] for seed in seeds if seed in self.scores}
         right = {seed: self.right[seed] for seed in kept if seed in self.right}
         return Sample(kept, right, self.n_examples, self.resolution)
@@ -52,13 +52,13 @@ class Sample:
 
 @dataclass(frozen=True)
 class Difference:
-    """Of two mean scores.
+    """The difference of two mean scores.
 
     Args:
         mean: first minus second.
-        seeds: variance of the mean by its seeds; ``examples`` by the choice of the examples, 0 where it is not known.
-        degrees: degrees of freedom of both together; 0 with fewer than two seeds, when nothing can be said.
-        n: number of seeds that both have.
+        seeds: variance of the mean due to seeds; ``examples`` that due to the choice of examples, 0 if unknown.
+        degrees: degrees of freedom of both together; 0 with fewer than two seeds, which allow no conclusion.
+        n: number of shared seeds.
     """
 
     mean: float
@@ -69,7 +69,7 @@ class Difference:
 
     @property
     def se(self) -> float:
-        """The standard error; infinite when nothing can be said."""
+        """The standard error; infinite with fewer than two seeds."""
         return math.sqrt(self.seeds + self.examples) if self.degrees > 0 else math.inf
 
     @property
@@ -82,7 +82,9 @@ class Difference:
         return 2 * t_tail(abs(self.mean) / self.se, self.degrees)
 
     def half_width(self, share: float) -> float:
-        """Of the interval that leaves ``share`` of the probability beyond each end; infinite when nothing is known."""
+        """Half-width of the interval that leaves ``share`` of the probability beyond each end; infinite with fewer than
+        two seeds.
+        """
         return -t_quantile(share, self.degrees) * self.se if self.degrees > 0 else math.inf
 
     def within(self, margin: float, share: float) -> bool:
@@ -91,10 +93,10 @@ class Difference:
 
 
 def differ(a: Sample, b: Sample) -> Difference:
-    """The difference of two finalists over the seeds that both have.
+    """The difference between two finalists over their shared seeds.
 
-    A score counted on n examples is known to a step of 1/n only; each of the two is given the rounding variance
-    resolution^2/12, so that differences that happen to be identical are not taken for certain.
+    A score on n examples has a resolution of 1/n; each of the two is given the rounding variance resolution^2/12, so
+    that differences that happen to be identical are not taken as certain.
     """
     shared = sorted(set(a.scores) & set(b.scores))
     n = len(shared)
@@ -112,16 +114,16 @@ def differ(a: Sample, b: Sample) -> Difference:
 
 
 def seeds_needed(found: Difference, share: float, margin: float, first: int = 0) -> int | None:
-    """The seeds after which a pair would be settled, told apart or within the margin.
+    """The number of seeds after which a pair would be settled, that is significantly different or within the margin.
 
-    As if its difference and their spread stayed as they are; None when 10,000 would not do.
+    Assumes that the difference and the spread stay as they are; None if 10,000 would not suffice.
 
     Args:
-        found: the pair as it stands.
-        share: of the error, for both sides and all looks of the pair.
+        found: the pair's present difference.
+        share: share of the error for this pair, both sides and all looks together.
         margin: differences up to this do not matter; 0 for none.
-        first: seeds before the first look of a race, each of whose further seeds is a look of its own that takes its
-            part of ``share``; 0 for one look at the end.
+        first: seeds before the first look of a race, in which every further seed is another look that takes its part of
+            ``share``; 0 for a single look at the end.
     """
 
     def settled(n: int) -> bool:
@@ -133,7 +135,7 @@ def seeds_needed(found: Difference, share: float, margin: float, first: int = 0)
 
     if found.degrees <= 0 or not settled(FARTHEST):
         return None
-    low, high = max(1, first - 1), FARTHEST  # settled at high, taken as not settled at low
+    low, high = max(1, first - 1), FARTHEST  # invariant: settled at high, not settled at low
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if settled(middle) else (middle, high)

@@ -1,16 +1,16 @@
-"""A race: finalists get fresh seeds one round at a time, and those that are significantly worse leave.
+"""A race: finalists get fresh seeds one round at a time, and those that are significantly worse drop out.
 
-Looking after every round is testing many times, so the error is shared out. The looks are planned beforehand (from
-the third seed to the last that is allowed) and each gets the same part of alpha: Bonferroni over looks, the simplest
-alpha spending (Lan & DeMets 1983). The smallest of a pair's p-values divided by that part is therefore a p-value itself
-at whatever round the race ends, and Holm's correction (1979) runs over all pairs of finalists. A finalist that has left
-keeps its p-values, which can only be larger than they would have become. So an equal finalist is said to be worse with
-at most the stated probability, over all rounds and pairs together. The looks belong to the plan: who raises the number
-of seeds after having seen the outcome spends the error a second time. (Races of configurations: Maron & Moore 1994;
-Birattari, Stützle, Paquete & Varrentrapp 2002.)
+Testing after every round is multiple testing, so the error is divided. The looks are planned beforehand (from the third
+seed to the last one allowed) and each gets the same part of alpha: Bonferroni over looks, the simplest alpha spending
+(Lan & DeMets 1983). The smallest of a pair's p-values divided by that part is therefore a p-value itself at whatever
+round the race ends, and Holm's correction (1979) runs over all pairs of finalists. A finalist that has dropped out
+keeps its p-values, which can only be larger than they would have become. So an equal finalist is declared worse with at
+most the stated probability, over all rounds and pairs together. The looks are part of the plan: raising the number of
+seeds after seeing the outcome spends the error twice. (Races of configurations: Maron & Moore 1994; Birattari, Stützle,
+Paquete & Varrentrapp 2002.)
 
-"Alike at the margin" is said of a rest whose differences from the incumbent lie within the margin with both ends of an
-interval at the same shares (two one-sided tests; Schuirmann 1987).
+Remaining finalists are "alike at the margin" if both ends of the interval of their difference from the incumbent, at
+the same shares of alpha, lie within the margin (two one-sided tests; Schuirmann 1987).
 """
 
 from __future__ import annotations
@@ -27,29 +27,31 @@ from zonesearch.statistics.significance import holm
 __all__ = ["FIRST_LOOK", "Ending", "Race", "run_race"]
 
 FIRST_LOOK = 3
-"""Seeds before the first look: with two, Student's t has one degree of freedom and tells nothing apart."""
+"""Seeds before the first look: with two, Student's t has one degree of freedom and practically no power."""
 
 _ALONE = 4
-"""A single finalist with noisy values gets this many times the first seeds, if the budget allows."""
+"""A single finalist with noisy values gets this multiple of the first seeds, if the budget allows."""
 
 Ending = Literal["", "best", "alike", "seeds"]
 
 
 @dataclass(frozen=True)
 class Race:
-    """Where a race stands.
+    """The state of a race.
 
     Args:
-        ending: ``best`` (all others left), ``alike`` (the rest differs by less than the margin), ``seeds`` (as many
-            as are allowed were given), or empty while it goes on.
-        n_seeds: for each finalist, how many seeds it was given or is to get now.
-        most: seeds that a finalist may get; where the trainings of all together are limited, the most that one got.
-        capped: whether they are limited.
+        ending: ``best`` (all others dropped out), ``alike`` (the rest differ by less than the margin), ``seeds`` (all
+            allowed seeds were used), or empty while the race is running.
+        n_seeds: for each finalist, the number of seeds it has been given, including those wanted now.
+        most: maximum number of seeds of one finalist; if the total is limited, the largest number that any finalist
+            got.
+        capped: whether the total number of trainings is limited.
         left: for each finalist, whether it is significantly worse than another.
-        p_values: for each finalist, of "as good as every one that stands above it", corrected for rounds and pairs.
+        p_values: for each finalist, of the hypothesis "as good as every finalist ranked above it", corrected for rounds
+            and pairs.
         margin: differences up to this do not matter; 0 for none.
-        more_seeds: about how many more seeds each of the rest would settle it, if the differences and their spread
-            stayed as they are; 0 when it is settled, None when 10,000 would not.
+        more_seeds: about how many more seeds for each remaining finalist would settle the race if the differences and
+            their spread stayed as they are; 0 if settled, None if 10,000 would not suffice.
     """
 
     ending: Ending
@@ -63,12 +65,12 @@ class Race:
 
     @property
     def n_saved(self) -> int:
-        """Trainings that giving every finalist all seeds would have cost more."""
+        """Trainings saved compared with giving every finalist all seeds."""
         return len(self.n_seeds) * self.most - sum(self.n_seeds)
 
     @property
     def sentence(self) -> str:
-        """How it ended, in plain words; empty without a finalist."""
+        """How it ended, as a sentence; empty without a finalist."""
         if not self.n_seeds:
             return ""
         rest = self.left.count(False)
@@ -112,25 +114,25 @@ def run_race(
     first: int = FIRST_LOOK,
     total: int | None = None,
 ) -> Race:
-    """Replay the race from its first seed with what is known.
+    """Replay the race from its first seed with the known results.
 
-    What is known beyond what the race asks for is not looked at, so that the looks are those that were planned.
+    Results beyond those that the race asks for are ignored, so that the looks are the planned ones.
 
     Args:
-        finalists: for each the scores (larger is better) of the trainings that were complete, by seed; as a
-            :class:`zonesearch.statistics.paired.Sample` where more is known of them.
-        back: for each finalist, the seeds that came back in whatever state.
-        seeds: all that may be given, in order.
+        finalists: for each, the scores (larger is better) of the complete trainings by seed, or a
+            :class:`zonesearch.statistics.paired.Sample` if more is known.
+        back: for each finalist, the seeds that have finished in whatever state.
+        seeds: all seeds that may be used, in order.
         level: 1 - alpha.
         margin: differences up to this do not matter; 0 for none.
-        resolution: the step at which plain scores are known (see :func:`zonesearch.statistics.paired.differ`).
+        resolution: the step between possible values of plain scores (see :func:`zonesearch.statistics.paired.differ`).
         first: seeds before the first look.
-        total: trainings that all finalists together may get, for a race whose length nobody knows beforehand: looks
-            are planned ever further apart, by a quarter of the seeds, and the last one is as late as this pays for.
-            A single finalist whose values scatter gets some of them, for a narrower interval.
+        total: limit on the trainings of all finalists together, for a race whose length is not known beforehand: each
+            look comes a quarter more seeds after the one before, and the last is as late as this limit permits. A
+            single finalist with noisy values gets some of them, for a narrower interval.
 
     Returns:
-        The race; its ``n_seeds`` say what is wanted. Some of that is missing exactly when ``ending`` is empty.
+        The race; its ``n_seeds`` are the seeds wanted. Some of them are missing exactly when ``ending`` is empty.
     """
     samples = [x if isinstance(x, Sample) else Sample(dict(x), resolution=resolution) for x in finalists]
     n = len(samples)
@@ -141,7 +143,7 @@ def run_race(
     looks = range(first, most + 1) if total is None else _looks(first, most)
     alpha, n_looks = 1 - level, len(looks)
     pairs = list(combinations(range(n), 2))
-    share = alpha / n_looks / max(1, len(pairs))  # of one side pair and look, for the margin
+    share = alpha / n_looks / max(1, len(pairs))  # of one side, pair and look, for the margin
     smallest = dict.fromkeys(pairs, 1.0)
     sign = dict.fromkeys(pairs, 0.0)
     left, gone, p_values, given = [False] * n, [False] * n, [1.0] * n, [first] * n
@@ -177,7 +179,7 @@ def run_race(
             ]
             p_values[i] = min(beaten, default=1.0)
             left[i] = p_values[i] <= alpha
-            gone[i] = left[i] or not known[i].scores  # one that lost all its seeds has nothing to race with
+            gone[i] = left[i] or not known[i].scores  # a finalist that lost all its seeds cannot race
         rest = [i for i in racing if not gone[i]]
         if n == 1 and total is not None and so_far < _ALONE * first and len(set(samples[0].scores.values())) > 1:
             continue

@@ -1,8 +1,8 @@
-"""How much of a cell's spread is luck of the seed, and how much is jitter between epochs.
+"""How much of a cell's spread comes from the seed, and how much is jitter between epochs.
 
-Repeats of one cell differ for two reasons: another seed gives another network, and a network under a constant rate
-jitters from epoch to epoch, so that where one stops decides. Read at the last epoch both add up; at the best epoch, or
-as the median of the last ones, little of the second is left.
+Repeats of one cell differ for two reasons: each seed gives a different network, and under a constant learning rate a
+network's value jitters from epoch to epoch, so the stopping epoch matters. A reading at the last epoch contains both;
+at the best epoch, or as the median of the last ones, little of the jitter is left.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class Spread:
 
     Args:
         params: the cell.
-        n: repeats that were complete.
+        n: number of complete repeats.
         mean: at the last epoch.
         band: largest minus smallest at the last epoch.
         sd_last, sd_best: between seeds, at the last and at the best epoch.
-        sd_epochs: between the last quarter of the epochs of one training, root mean square over the seeds.
+        sd_epochs: over the last quarter of the epochs of one training, root mean square over seeds.
     """
 
     params: Params
@@ -42,12 +42,12 @@ class Spread:
 
     @property
     def jitter_share(self) -> float:
-        """Share of the variance between repeats at the last epoch that jitter between epochs explains, at most 1."""
+        """Fraction of the variance between repeats at the last epoch that jitter between epochs explains, at most 1."""
         return min(1.0, self.sd_epochs**2 / self.sd_last**2) if self.sd_last > 0 else 1.0
 
 
 def measure_spread(trials: Iterable[Trial]) -> list[Spread]:
-    """One spread per cell with two or more complete repeats, in the order in which the cells come."""
+    """One spread per cell with two or more complete repeats, in the order of first appearance."""
     cells: dict[tuple[object, ...], list[Trial]] = {}
     for trial in trials:
         if trial.complete and trial.follows_epochs:
@@ -72,7 +72,7 @@ def _spread(repeats: Sequence[Trial]) -> Spread:
 
 
 def spread_table(spreads: Iterable[Spread], metric: Metric = ACCURACY) -> str:
-    """As a Markdown table: of a share in percentage points, else in the metric's unit."""
+    """As a Markdown table: fractions in percentage points, anything else in the metric's unit."""
     rows = [
         "| cell | n | mean | largest - smallest | sd, last epoch | sd, best epoch | sd between epochs | of it jitter |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",

@@ -1,9 +1,9 @@
-"""Rungs: a map trained in steps, where after each step only cells that may still belong to a zone go on.
+"""Rungs: a map trained in steps, after each of which only cells that may still belong to a zone continue.
 
-After a rung the zones of the map so far are judged. Their cells go on, and those that touch a peak; the others leave,
-and are known after the epochs they had. A later peak that touches a cell which left calls it back, and so on uphill: so
-every peak of the last map is one among cells as long as itself. (Successive halving, Jamieson & Talwalkar 2016, keeps a
-share of the points; here the noise of the map says how many stay.)
+After each rung the zones of the map so far are computed. Their cells and those touching a peak continue; the others are
+dropped and keep the values of the epochs they had. A later peak that touches a dropped cell resumes it, and so on
+uphill, so every peak of the last map is surrounded by cells trained as long as itself. (Successive halving, Jamieson &
+Talwalkar 2016, keeps a share of the points; here the noise of the map says how many stay.)
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ __all__ = ["Rung", "agreements", "rungs_notes"]
 
 @dataclass(frozen=True)
 class Rung:
-    """The map after so many epochs.
+    """The map after a given number of epochs.
 
     Args:
-        epochs: of all its cells.
-        cells: by index in the grid, those that came so far.
+        epochs: length of all its trainings.
+        cells: by index in the grid, those that reached this rung.
         noise: of this map.
         zones: of this map.
-        maybe: more of them, as far as cells are given more seeds.
+        maybe: more zones than are kept, whose cells are candidates for more seeds.
     """
 
     epochs: int
@@ -65,7 +65,7 @@ def agreements(rungs: Sequence[Rung], level: float, metric: Metric = ACCURACY) -
 
 
 def rungs_notes(rungs: Sequence[Rung], epochs_saved: float, level: float, metric: Metric = ACCURACY) -> tuple[str, ...]:
-    """How many cells went on, what that saved (a share), and where an early map was not yet right."""
+    """How many cells continued, the fraction of work saved, and where an early map was not yet right."""
     found = agreements(rungs, level, metric)
     went = ", ".join(f"{len(late.cells)} of {len(rungs[0].cells)} cells to {late.epochs} epochs" for late in rungs[1:])
     ranks = ", ".join(

@@ -1,7 +1,8 @@
-"""Points that somebody else chose: whether they make a grid, and the cells that they are.
+"""Points chosen elsewhere: whether they form a grid, and their cells.
 
-A grid search leaves points that fill the product of a few values on each axis; a sampler leaves points that share
-nothing. Which of the two a search was is read off its points, without ever listing a product that they do not fill.
+A grid search leaves points that fill the product of a few values on each axis; a sampler leaves points that share no
+values. Which of the two a search was is determined from its points, without ever listing a product that they do not
+fill.
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ from zonesearch.statistics.noise import Cell, cell_of
 __all__ = ["cells_of_trials", "fills_grid", "on_grid"]
 
 _LEAST_KNOWN = 0.5
-"""The share of a grid's cells that has to be known before its holes are holes and not most of it."""
+"""The fraction of a grid's cells that must be known for the points to count as a grid with holes."""
 
 
 def cells_of_trials(trials: Trials, reading: Reading = BEST) -> list[Cell]:
-    """One cell per set of parameters, in the order in which they come; all trials of a set are its seeds."""
+    """One cell per set of parameters, in order of first appearance; all trials of a set are its seeds."""
     groups: dict[Any, list[Training]] = {}
     for trial in trials:
         groups.setdefault(trial.training.identity[0], []).append(trial.training)
@@ -29,7 +30,7 @@ def cells_of_trials(trials: Trials, reading: Reading = BEST) -> list[Cell]:
 
 
 def fills_grid(n_values: Iterable[int], n_points: int) -> bool:
-    """Whether ``n_points`` different points are most of the product of so many values on each axis."""
+    """Whether ``n_points`` different points fill most of the product of these numbers of values per axis."""
     n_cells = 1
     for n in n_values:
         n_cells *= n
@@ -39,9 +40,9 @@ def fills_grid(n_values: Iterable[int], n_points: int) -> bool:
 
 
 def on_grid(space: Space, cells: Iterable[Cell]) -> bool:
-    """Whether the cells with a value are most of the grid that the rows of ``space`` make, and all of them lie on it.
+    """Whether the cells with a value all lie on the grid of ``space`` and fill most of it.
 
-    A cell that lacks an axis (a parameter that was not suggested there) lies on no grid.
+    A cell without a value on some axis (a parameter that was not suggested there) is not on the grid.
     """
     rows: Mapping[str, set[Any]] = {axis.name: set(axis.row()) for axis in space.axes}
     known = [cell.params for cell in cells if cell.values]

@@ -1,13 +1,13 @@
-"""Zones of points that lie anywhere: an imported study, a search by a sampler, a run that was cut short.
+"""Zones of scattered points: an imported study, a search by a sampler, an interrupted run.
 
-Without a grid there are no neighbours to compare, so one Gaussian process through all points says what the surface is
-where it was looked at, and zones are read off it (:mod:`zonesearch.statistics.gp.regions`): a peak that was tried, the
-tried points that cannot be told apart from it, and how far they reach along each axis. Parameters that some points lack
-make branches, each a space of its own with zones of its own.
+Without a grid there are no neighbours to compare, so one Gaussian process fitted to all points estimates the surface,
+and zones are read off it (:mod:`zonesearch.statistics.gp.regions`): a peak among the evaluated points, the evaluated
+points that are not significantly different from it, and how far they extend along each axis. Parameters that some
+points lack define branches, each a space with zones of its own.
 
-A process finds structure in anything, so it is asked first whether it foretells points that it has not seen. Where it
-does not, or where half of what was tried cannot be told apart from the peak, there is no zone yet, and it is said how
-many more trials would probably show one.
+A process finds structure in anything, so cross-validation first checks that it predicts held-out points. If it does
+not, or if half of the evaluated points cannot be told apart from the peak, no zone is reported, only how many more
+trials would probably show one.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ __all__ = ["scattered_zones"]
 Array = npt.NDArray[np.float64]
 Place = tuple[float, ...]
 
-_LEAST = 4  # points, and as many more as there are axes: fewer are no data to fit a process to
-_USUAL = 10  # points for each axis: what is asked for where nothing can be estimated
-_MOST = 600  # points that the process looks at: half of them the best, the rest spread over all by rank
-_PARTS = 5  # that the points are dealt into, each foretold from the others
-_FAR = 10_000  # trials; what would need more is not put into a number
+_LEAST = 4  # points, plus one per axis: fewer are not enough to fit a process
+_USUAL = 10  # points per axis: the number suggested when nothing can be estimated
+_MOST = 600  # points that the process uses: half of them the best, the rest spread over all by rank
+_PARTS = 5  # folds of the cross-validation
+_FAR = 10_000  # trials; no larger number is suggested
 
 
 @dataclass(frozen=True)
 class _Branch:
-    """The points that have the same parameters.
+    """The points with the same set of parameters.
 
     Args:
         space: of these.
@@ -68,17 +68,17 @@ class _Branch:
 
 
 def scattered_zones(space: Space, cells: Sequence[Cell], *, level: float = 0.95, zones_max: int = 5) -> Map:
-    """The zones of points in any place.
+    """The zones of scattered points.
 
     Args:
         space: the axes; a point may lack some of them.
-        cells: the points with the values of their seeds, in any order; those outside of the space are left out.
-        level: two points count as different when the posterior of their difference says so at this level.
-        zones_max: of each branch never more than this.
+        cells: the points with the values of their seeds, in any order; those outside the space are left out.
+        level: two points count as different if the posterior of their difference excludes zero at this level.
+        zones_max: maximum number of zones per branch.
 
     Returns:
-        A map whose cells are the points. Its zones are ordered by their value over all branches; where there are none,
-        its notes say why, and how many more trials would probably show one.
+        A map whose cells are the points. Its zones are ordered by value across all branches; if there are none, its
+        notes say why and how many more trials would probably show one.
     """
     branches = _branches(space, cells)
     zones: list[Zone] = []
@@ -108,7 +108,7 @@ def scattered_zones(space: Space, cells: Sequence[Cell], *, level: float = 0.95,
 
 
 def _branches(space: Space, cells: Sequence[Cell]) -> list[_Branch]:
-    """The points by the parameters that they have, the largest branch first."""
+    """The points grouped by the parameters that they have, the largest branch first."""
     groups: dict[tuple[str, ...], dict[tuple[object, ...], Cell]] = {}
     for cell in cells:
         names = tuple(name for name in space.names if name in cell.params)
@@ -123,13 +123,13 @@ def _branches(space: Space, cells: Sequence[Cell]) -> list[_Branch]:
 
 
 def _together(a: Cell, b: Cell) -> Cell:
-    """One cell of two at the same point."""
+    """Merge two cells at the same point."""
     right = a.right + b.right if a.right and b.right else ()
     return replace(a, values=tuple(sorted(a.values + b.values)), right=right, n_lost=a.n_lost + b.n_lost)
 
 
 def _of_branch(branch: _Branch, level: float, zones_max: int) -> tuple[tuple[Zone, ...], str, float]:
-    """The zones, a note where there are none, and the variance of a single value as the process has it."""
+    """The zones, a note if there are none, and the process's estimate of the variance of a single value."""
     n_axes = len(branch.space.axes)
     alive = [cell for cell in branch.cells if cell.values and cell.feasible]
     lacking = _LEAST + n_axes - len(alive)
@@ -170,7 +170,7 @@ def _of_branch(branch: _Branch, level: float, zones_max: int) -> tuple[tuple[Zon
 
 
 def _scores(cell: Cell) -> list[float]:
-    """The values turned so that larger is better; a point that lost all of its trainings counts as the worst."""
+    """The values, signed so that larger is better; a point that lost all of its trainings counts as the worst."""
     return [cell.metric.score(value) for value in cell.values] or [math.nan]
 
 
@@ -189,12 +189,12 @@ def _thinned(home: dict[Place, Cell]) -> dict[Place, Cell]:
 
 
 def _foretells(data: Data, level: float) -> bool:
-    """Whether processes fitted to the other parts of the points expect what was measured in each part.
+    """Whether processes fitted to the other folds predict the values measured in each fold.
 
-    Length-scales are chosen without the points that are foretold: with many axes and few points some always fit.
+    Length-scales are chosen without the held-out points: with many axes and few points, some always fit.
     """
     n = len(data)
-    parts = np.arange(n) % _PARTS  # points are in ascending order, so that each part lies all over the space
+    parts = np.arange(n) % _PARTS  # points are in ascending order, so each fold covers the whole space
     expected = np.empty(n)
     for part in range(_PARTS):
         others = np.flatnonzero(parts != part)

@@ -1,7 +1,7 @@
 """Everything that a search found, as data for results, reports and dashboards.
 
-It is a function of the trials: the same trials give the same results, also in the middle of a run, when later stages
-have no output yet.
+Results are a function of the trials: the same trials give the same results, even during a run, when later stages have
+no output yet.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Output(Protocol):
 
 @dataclass(frozen=True)
 class PluggedOutput:
-    """The output of a plug-in's stage that only another plug-in reads.
+    """The output of a plug-in's stage that only other plug-ins read.
 
     Args:
         value: the output.
@@ -42,27 +42,27 @@ class PluggedOutput:
     value: Any
 
     def found(self) -> dict[str, Any]:
-        """Nothing that the results of a search show."""
+        """No fields: the search results do not show it."""
         return {}
 
 
 def output_of(value: Any) -> Output | None:
-    """The output of a stage, as a record keeps it."""
+    """The output of a stage as stored in a record."""
     return value if value is None or hasattr(value, "found") else PluggedOutput(value)
 
 
 @dataclass(frozen=True)
 class StageRecord:
-    """What one stage wanted, and its output.
+    """The trainings that one stage requested, and its output.
 
     Args:
         name: the stage.
         settings: its settings as plain data.
-        wanted: the trainings that it wanted so far; empty before its turn.
-        finished: whether it has an output.
-        output: that output; None before.
+        wanted: the trainings requested so far; empty before its turn.
+        finished: whether its output is final.
+        output: its output; None before it has one.
         notes: its notes, as sentences.
-        budget_cut: what a budget cut from it, as ``keep = 2 (not 5)``; empty if nothing.
+        budget_cut: what a budget reduced, for example ``keep = 2 (not 5)``; empty if nothing.
     """
 
     name: str
@@ -75,7 +75,7 @@ class StageRecord:
 
     @property
     def given(self) -> Any:
-        """The output as the next stage is given it."""
+        """The output in the form that the next stage receives."""
         return self.output.value if isinstance(self.output, PluggedOutput) else self.output
 
     def found(self) -> dict[str, Any]:
@@ -88,19 +88,19 @@ class SearchResults:
     """The present state of a search.
 
     Args:
-        name: of the study.
-        space: what was searched.
+        name: name of the study.
+        space: the space searched.
         trials: all known trials.
-        stages: one record per stage, in order; later ones are unfinished in a half-way run.
-        zones, candidates, finalists, verdict: from the stages that gave them; empty or None before.
-        reading: how a cell's value is read off a curve; ``epochs`` the length of the map's trainings; ``map_seeds``
-            the seeds of a cell.
-        study: the study as plain data; ``study_text`` the study file, where there is one.
+        stages: one record per stage, in order; during a run, later ones are unfinished.
+        zones, candidates, finalists, verdict: from the stages that produce them; empty or None before.
+        reading: how a cell's value is read off a learning curve; ``epochs`` is the length of the map's trainings,
+            ``map_seeds`` the number of seeds per cell.
+        study: the study as plain data; ``study_text`` the text of the study file, if there is one.
         fingerprint: the identity of the experiment; ``seed`` its seed.
-        notes: sentences the user should read (peaks on the rim, conflicts, failed trainings).
-        metric: what is searched.
-        map: the cells, the noise and the zones as the grid handed them on; None before, and without a grid.
-        reasons: why a training was proposed, in a sentence, in the order of the proposals; of stages that can say it.
+        notes: sentences for the user (peaks on the rim, conflicts, failed trainings).
+        metric: the metric being optimized.
+        map: the cells, the noise and the zones from the grid; None before it has finished, or without a grid.
+        reasons: for stages that can say so: why each training was proposed, one sentence each, in order of proposal.
     """
 
     name: str
@@ -125,12 +125,14 @@ class SearchResults:
 
     @property
     def training_notes(self) -> tuple[str, ...]:
-        """What trainings say of themselves (that averaging never began, as), each sentence with how many say it."""
+        """Notes reported by trainings (for example that averaging never began), each with the number of trainings that
+        report it.
+        """
         noted = (trial.provenance.get("notes") for trial in self.trials)
         said = Counter(note for notes in noted if isinstance(notes, list) for note in notes if isinstance(note, str))
         return tuple(f"{n} of {len(self.trials)} trainings: {note.rstrip('.')}." for note, n in sorted(said.items()))
 
     @property
     def finished(self) -> bool:
-        """Whether every stage gave its output."""
+        """Whether every stage has finished."""
         return all(stage.finished for stage in self.stages)

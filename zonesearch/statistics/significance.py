@@ -1,5 +1,5 @@
-"""Whether two means differ and how sure one is: Student's t, Holm's correction (1979), Wilson's interval (1927), and
-what is left of many when the best shall be among them (Gupta 1965).
+"""Significance and intervals of means: Student's t, Holm's correction (1979), Wilson's interval (1927), and subset
+selection that retains the best (Gupta 1965).
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ Interval = tuple[float, float]
 def paired_p_value(a: Mapping[int, float], b: Mapping[int, float], resolution: float = 0.0) -> float:
     """Two-sided p-value of Student's paired t-test over the seeds that ``a`` and ``b`` share; 1 with fewer than two.
 
-    An accuracy counted on n examples is known to a step of 1/n only (``resolution``); each of the two is given the
-    rounding variance resolution^2/12, so that differences that happen to be identical are not taken for certain.
+    An accuracy on n examples has a resolution of 1/n (``resolution``); each of the two is given the rounding variance
+    resolution^2/12, so that differences that happen to be identical are not taken as certain.
     """
     return differ(Sample(a, resolution=resolution), Sample(b, resolution=resolution)).p_value
 
@@ -39,10 +39,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def t_interval(values: Sequence[float], level: float, n_picked: int = 1) -> Interval:
-    """Student's t interval of the mean; (NaN, NaN) with one value, a point when all are equal.
+    """Student's t interval of the mean; (NaN, NaN) with one value, of zero width when all are equal.
 
-    Of the best of ``n_picked`` it holds at its level too. Any of them may be the one whose mean is too high by luck,
-    while the best can be too low only by itself: so the error is shared by ``n_picked`` + 1 events (Bonferroni).
+    For the best of ``n_picked`` candidates it holds at its level too. Any of them may have a mean that is too high by
+    luck, but only the best itself can be too low: so the error is divided among ``n_picked`` + 1 events (Bonferroni).
     """
     if len(values) < 2:
         return math.nan, math.nan
@@ -54,7 +54,7 @@ def t_interval(values: Sequence[float], level: float, n_picked: int = 1) -> Inte
 def wilson_interval(accuracy: float, n: int, level: float) -> Interval:
     """Wilson's score interval for an accuracy on ``n`` examples (rounded to a whole number of them).
 
-    As ``scipy.stats.binomtest(k, n).proportion_ci(level, "wilson")``, without loading ``scipy.stats``, which takes
+    Equals ``scipy.stats.binomtest(k, n).proportion_ci(level, "wilson")`` without importing ``scipy.stats``, which takes
     longer than the commands that need it.
     """
     k = round(accuracy * n)
@@ -66,11 +66,11 @@ def wilson_interval(accuracy: float, n: int, level: float) -> Interval:
 
 @lru_cache(maxsize=1024)
 def subset_level(level: float, n: int) -> float:
-    """The two-sided level at which ``n`` equal means are compared with the highest measured one, so that each of them,
-    hence the truly best, is kept with probability ``level``; at least ``level`` itself.
+    """The two-sided level for comparing ``n`` equal means with the highest measured one, such that each of them, and
+    therefore the truly best, is kept with probability ``level``; at least ``level`` itself.
 
-    The highest of many is high by luck: at the level of a single comparison one of 16 equal cells is told apart from it
-    in every sixth map. The quantile q fulfils E[Phi(Z + q sqrt 2)^(n - 1)] = level, Z standard normal (Gupta 1965,
+    The highest of many is high by luck: at the level of a single comparison, one of 16 equal cells is falsely excluded
+    in every sixth map. The quantile q satisfies E[Phi(Z + q sqrt 2)^(n - 1)] = level, Z standard normal (Gupta 1965,
     Technometrics 7:225).
     """
     if n < 2:

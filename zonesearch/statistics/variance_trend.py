@@ -1,16 +1,15 @@
-"""Variances that follow a trend: few repeats of many cells say together what those of one cell cannot.
+"""Variances that follow a trend: few repeats of many cells together determine what those of one cell cannot.
 
 Two or three values say little about their own variance, and one variance for all cells is wrong where noise grows as
-values get worse. So each cell's true variance is taken as drawn around a trend, sigma^2(x) times a scaled inverse
+values get worse. So each cell's true variance is modelled as drawn around a trend, sigma^2(x) times a scaled inverse
 chi-square with ``prior_degrees`` degrees of freedom; then a measured variance with d degrees divided by the trend
-follows F(d, prior_degrees), and the best guess of a cell's own is the weighted mean of both (moderated variances:
-Smyth 2004, Stat. Appl. Genet. Mol. Biol. 3(1):3; with a trend and robust: Phipson et al. 2016, Ann. Appl. Stat.
-10:946). The trend, for the logarithm of the variance a line with bends, and the prior degrees are the most probable
-ones by that F-likelihood, whose heavy tail keeps single wild cells from bending it; a variance of exactly zero is no
-trouble to it.
+follows F(d, prior_degrees), and the best estimate for a cell is the weighted mean of both (moderated variances: Smyth
+2004, Stat. Appl. Genet. Mol. Biol. 3(1):3; with a trend and robust: Phipson et al. 2016, Ann. Appl. Stat. 10:946). The
+trend (piecewise linear in the logarithm of the variance) and the prior degrees maximise that F-likelihood with its
+priors; its heavy tail keeps single outliers from bending the trend, and it handles variances of exactly zero.
 
-Single values show noise only by what neighbours do not explain. Such residuals hold curvature of the surface as well,
-which few of them do much and most do little: their scale is that of a Cauchy distribution, which hardly sees the few.
+Without repeats, noise shows only in what neighbours do not explain. Such residuals contain curvature of the surface as
+well, large in a few of them and small in most: so a Cauchy scale, which is insensitive to the few, is fitted.
 """
 
 from __future__ import annotations
@@ -29,21 +28,21 @@ Array = npt.NDArray[np.float64]
 
 _PRIOR_DEGREES = tuple(float(d) for d in np.geomspace(1.0, 128.0, 8))
 _USUAL_DEGREES, _DEGREES_SD = 4.0, 0.7  # lognormal prior of the prior degrees: median, and sd of the logarithm
-_KNOTS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)  # quantiles of x where the line may bend, from the best cells on
+_KNOTS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)  # quantiles of x where the line may bend, starting at the best cells
 _BEND_SD = 0.7  # of a change of slope
 _NORMAL_BY_CAUCHY = 0.6120031  # the most probable scale of a Cauchy distribution for standard normal values
-_CORRELATED = 3.0  # so many second differences hold about the information of one free value
+_CORRELATED = 3.0  # number of second differences with about the information of one independent value
 _OUTLIERS = 0.02  # measured variances above the F quantile of this upper share count as lying on it
-_LEAST = 1e-6  # of the mean variance: what is less counts as so much
-_FEW = 16  # cells: fewer are not halved
-_MOST = 600  # cells that a trend is fitted to: the better half of them as they are, the rest thinned
+_LEAST = 1e-6  # fraction of the mean variance: a floor for single variances
+_FEW = 16  # fewer cells than this are not halved
+_MOST = 600  # most cells that a trend is fitted to: the better half of them unchanged, the rest thinned
 
 
 @dataclass(frozen=True)
 class Slope:
     """Prior belief about the trend: normal, in units of log-variance per unit of x.
 
-    Beyond the worst cell that was measured the trend rises by no more than ``beyond``, and never falls.
+    Beyond the worst measured cell the slope is at most ``beyond`` and never negative.
     """
 
     mean: float = 0.0
@@ -53,15 +52,15 @@ class Slope:
 
 @dataclass(frozen=True)
 class Moderated:
-    """A trend of variances, and how far single cells stray from it.
+    """A trend of variances, and how far single cells deviate from it.
 
     Args:
-        knots: values of x, rising from the best cells to the worst, at least two; between them the logarithm of the
-            variance is a line.
-        logarithms: of the variance of a single value at the knots.
-        prior_degrees: how many degrees of freedom the trend is worth for a single cell.
-        degrees: degrees of freedom behind the trend itself.
-        beyond: the most by which the logarithm rises per unit of x behind the last knot; before the first it is flat.
+        knots: values of x, rising from the best cells to the worst, at least two; the logarithm of the variance is
+            linear between them.
+        logarithms: logarithm of the variance of a single value at each knot.
+        prior_degrees: degrees of freedom with which the trend counts for a single cell.
+        degrees: degrees of freedom of the trend itself.
+        beyond: maximum slope of the logarithm beyond the last knot; it is flat before the first.
     """
 
     knots: tuple[float, ...]
@@ -71,7 +70,7 @@ class Moderated:
     beyond: float = 0.0
 
     def variance(self, x: Array) -> Array:
-        """Of a single value at ``x``, as the trend has it; same shape."""
+        """The trend's variance of a single value at ``x``; same shape."""
         knots, logarithms = np.array(self.knots), np.array(self.logarithms)
         slope = float(np.clip((logarithms[-1] - logarithms[-2]) / (knots[-1] - knots[-2]), 0.0, self.beyond))
         logarithm = np.interp(x, knots, logarithms) + slope * np.maximum(np.asarray(x) - knots[-1], 0.0)
@@ -79,9 +78,10 @@ class Moderated:
         return variance
 
     def moderated(self, x: Array, variances: Array, degrees: Array) -> tuple[Array, Array]:
-        """Of cells with measured ``variances``: the best guess of each, and its degrees of freedom; shape (n,) each.
+        """For cells with measured ``variances``: the best estimate of each, and its degrees of freedom; shape (n,)
+        each.
 
-        The trend counts for no more degrees than stand behind it.
+        The trend counts with no more degrees of freedom than it has itself.
         """
         d0 = self.prior_degrees
         guess = (d0 * self.variance(x) + degrees * variances) / (d0 + degrees)
@@ -123,7 +123,7 @@ def _thinned(x: Array, variances: Array, degrees: Array) -> tuple[Array, Array, 
 
 
 def _hats(x: Array, knots: Array) -> Array:
-    """The weight of each knot at ``x``, which lie within the knots: shape (n, n_knots)."""
+    """The weight of each knot at ``x`` (values within the range of the knots), shape (n, n_knots)."""
     place = np.clip(np.searchsorted(knots, x, side="right") - 1, 0, len(knots) - 2)
     part = (x - knots[place]) / (knots[place + 1] - knots[place])
     hats = np.zeros((len(x), len(knots)))
@@ -160,7 +160,8 @@ def _most_probable(x: Array, variances: Array, degrees: Array, slope: Slope, gri
     expected = np.zeros(len(contrast))
     expected[0] = slope.mean / slope.sd
     beta = math.log(average) + slope.mean * (knots - float(np.average(x, weights=degrees)))
-    # How far cells stray from the trend is asked of the better half: zones lie there, and the bad ones stray more.
+    # How far cells deviate from the trend is estimated from the better half: zones lie there, and worse cells deviate
+    # more.
     better = slice(max(_FEW, len(x) // 2))
     found: list[tuple[float, Array]] = []
     for d0 in grid:
@@ -170,14 +171,14 @@ def _most_probable(x: Array, variances: Array, degrees: Array, slope: Slope, gri
         found.append((value, beta))
     values = np.array([value for value, _ in found])
     weights = np.exp(values - values.max())
-    # Quantiles of Student's t go about with 1/d, so that of an uncertain d0 the mean of 1/d0 counts.
+    # Quantiles of Student's t vary roughly with 1/d, so for an uncertain d0 the mean of 1/d0 matters.
     prior_degrees = float(weights.sum() / (weights @ (1 / np.array(grid))))
     logarithms = found[int(np.argmax(values))][1]
     return Moderated(tuple(knots.tolist()), tuple(logarithms.tolist()), prior_degrees, total, slope.beyond)
 
 
 def _log_likelihood(log_trend: Array, variances: Array, degrees: Array, d0: float) -> float:
-    """Of F(d, d0) for variance over trend, without what depends on neither trend nor d0."""
+    """Log-likelihood of F(d, d0) for variance over trend, without terms that depend on neither trend nor d0."""
     ends, place = np.unique(degrees, return_inverse=True)
     gammas = np.array([math.lgamma((d + d0) / 2) - math.lgamma(d0 / 2) for d in ends.tolist()])
     shape = gammas[place] - degrees / 2 * math.log(d0)
@@ -188,14 +189,14 @@ def _log_likelihood(log_trend: Array, variances: Array, degrees: Array, d0: floa
 def _newton(
     hats: Array, variances: Array, degrees: Array, d0: float, beta: Array, contrast: Array, expected: Array
 ) -> Array:
-    """The most probable logarithms at the knots: the likelihood is log-concave in them, so that damped steps arrive."""
+    """The most probable logarithms at the knots: the likelihood is log-concave in them, so damped steps converge."""
     precision = contrast.T @ contrast + 1e-9 * np.eye(len(beta))
     for _ in range(30):
         ratio = degrees * variances * np.exp(-np.clip(hats @ beta, -700, 700)) / d0
         share = ratio / (1 + ratio)
         gradient = hats.T @ ((degrees + d0) / 2 * share - degrees / 2) - contrast.T @ (contrast @ beta - expected)
         curvature = (degrees + d0) / 2 * share / (1 + ratio)
-        # Not less than a part of Fisher's expected one, where the observed is small far from the optimum.
+        # At least a fraction of the expected Fisher information, since the observed one is small far from the optimum.
         curvature = np.maximum(curvature, 0.25 * degrees * d0 / (degrees + d0 + 2))
         step = np.linalg.solve((hats.T * curvature) @ hats + precision, gradient)
         beta = beta + np.clip(step, -3.0, 3.0)

@@ -1,16 +1,16 @@
 """The verdict: which finalists can be told apart from the best one, and which of the rest is cheapest.
 
-Finalists are judged on fresh seeds only; the value by which they were chosen stands beside, and the difference is the
-optimism of choosing. Two finalists share their seeds (the same data order) and their test examples, so they are
+Finalists are judged on fresh seeds only; the value by which they were chosen is reported alongside, and the difference
+is the selection optimism. Two finalists share their seeds (the same data order) and their test examples, so they are
 compared in pairs over both (:mod:`zonesearch.statistics.paired`). The best finalist is the best *of these data*: the
-comparisons with it are those of all pairs, and Holm's correction (1979) runs over all pairs, so that "differs" is said
-wrongly of equal finalists with at most the stated probability. Its mean is that of the luckiest too: the interval is
-so wide that it holds at its level although the finalist was picked (``significance.t_interval``
-with ``n_picked``). Uncertainty has two parts that do not add up to one: seeds (Student's t interval of the mean over
+comparisons with it are those of all pairs, and Holm's correction (1979) runs over all pairs, so that equal finalists
+are wrongly declared different with at most the stated probability. The best mean is also that of the luckiest: its
+interval is widened so that it holds at its level although the finalist was picked (``significance.t_interval`` with
+``n_picked``). Uncertainty has two parts that are reported separately: seeds (Student's t interval of the mean over
 seeds, on this test set) and the finite test set (Wilson's score interval, 1927).
 
 What is recommended is the cheapest of those that cannot be told apart from the best. Its cost is a function of its
-setting (:mod:`zonesearch.core.cost`), so that the same values give the same verdict on any machine.
+setting (:mod:`zonesearch.core.cost`), so the same values give the same verdict on any machine.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ __all__ = ["Repeats", "Standing", "Verdict", "judge"]
 
 @dataclass(frozen=True)
 class Repeats:
-    """What the fresh seeds of one finalist gave, by seed index, in the metric's own sign.
+    """The results of one finalist's fresh seeds, by seed index, in the metric's own sign.
 
     Args:
         finalist: which.
-        validation, test: values on the two splits; ``test`` is empty where there is none.
+        validation, test: values on the two splits; ``test`` is empty if there is none.
         n_test: number of test examples; None when unknown.
-        n_parameters, seconds: free parameters; mean duration of a training.
+        n_parameters, seconds: number of free parameters; mean duration of a training.
         n_lost: seeds that diverged or failed.
-        right: which test examples were right (packed bits); empty where only numbers are known.
-        n_steps, cost: optimizer steps of a training; what the objective says that the setting costs.
+        right: which test examples were right (packed bits); empty if only values are known.
+        n_steps, cost: optimizer steps of a training; the cost that the objective reports for the setting.
     """
 
     finalist: Finalist
@@ -61,7 +61,7 @@ class Repeats:
     cost: float | None = None
 
     def sample(self, on_test: bool, metric: Metric) -> Sample:
-        """As it is compared with others."""
+        """The sample used in comparisons."""
         values = dict(sorted((self.test if on_test else self.validation).items()))
         scores = {seed: metric.score(value) for seed, value in values.items()}
         if not on_test or not self.n_test:
@@ -71,23 +71,24 @@ class Repeats:
 
 @dataclass(frozen=True)
 class Standing:
-    """One finalist after its repeats.
+    """The standing of one finalist after its repeats.
 
     Args:
         finalist: which.
-        accuracies: values by fresh seed; on the test split where the objective has one, else on validation.
+        accuracies: values by fresh seed; on the test split if the objective has one, else on validation.
         mean, sd: over these seeds; NaN when there are too few.
         seed_interval: Student's t interval of the mean over seeds, which holds at the verdict's level for the best
             finalist although it was picked; NaN with one seed.
         test_interval: Wilson's interval of the mean accuracy for the finite test set; None without one.
         fresh_validation: mean validation value over the fresh seeds.
         p_value: Holm-corrected, of "as good as the best finalist"; 1 for the best itself.
-        differs: whether it can be told apart from the best at the verdict's level, and not only by a difference that
-            lies within the margin.
-        n_parameters, seconds: free parameters, mean duration of a training in seconds (shown, decides nothing).
+        differs: whether it is significantly different from the best at the verdict's level, by more than a difference
+            within the margin.
+        n_parameters, seconds: number of free parameters, mean duration of a training in seconds (shown only; not used
+            for the verdict).
         n_lost: fresh seeds that diverged or failed.
-        cost: of the setting.
-        metric: what the values are of.
+        cost: cost of the setting.
+        metric: the metric of the values.
     """
 
     finalist: Finalist
@@ -107,30 +108,30 @@ class Standing:
 
     @property
     def optimism(self) -> float:
-        """How much better it looked when it was chosen than it is on fresh seeds (same validation split)."""
+        """How much better it looked when chosen than it is on fresh seeds (same validation split)."""
         return self.metric.score(self.finalist.selected) - self.metric.score(self.fresh_validation)
 
     @property
     def half_width(self) -> float:
-        """Half the width of the seed interval; NaN with one seed."""
+        """Half-width of the seed interval; NaN with one seed."""
         return (self.seed_interval[1] - self.seed_interval[0]) / 2
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The end of a search.
+    """The final result of a search.
 
     Args:
-        standings: the finalists on fresh seeds, best first; empty when no training was complete.
+        standings: the finalists on fresh seeds, best first; empty if no training completed.
         level: the confidence level of all intervals and of "differs".
         measured_on: ``test`` or ``validation``.
-        race: how the finalists got their seeds, when they raced; None when all got the same number.
-        budget: what a budget took away from the search, in a sentence; empty when it ended by itself.
-        metric: what was searched.
-        margin: differences up to this do not matter, where nobody raced; 0 for none. ``equal`` whether those that
-            cannot be told apart are the same within it at the level, ``more_seeds`` about how many more each of them
-            would need to tell (None when 10,000 would not).
-        violating: the settings that are no finalists because their fresh seeds reported a violation.
+        race: how the finalists got their seeds, if they raced; None if all got the same number.
+        budget: what a budget cut from the search, as a sentence; empty if the search ended by itself.
+        metric: the metric being optimized.
+        margin: without a race, differences up to this do not matter; 0 for none. ``equal`` is whether those that cannot
+            be told apart are equal within it at the level, ``more_seeds`` about how many more seeds each would need to
+            decide (None if 10,000 would not suffice).
+        violating: settings excluded from the finalists because their fresh seeds reported a violation.
     """
 
     standings: tuple[Standing, ...]
@@ -156,8 +157,8 @@ class Verdict:
 
     @property
     def settled(self) -> bool:
-        """Whether more seeds would say nothing new: the best is told apart from all others, or those that are not are
-        equal within the margin.
+        """Whether more seeds would change nothing: the best is significantly different from all others, or equal within
+        the margin to those it is not different from.
         """
         if not self.standings:
             return False
@@ -168,7 +169,8 @@ class Verdict:
     @property
     def cheapest(self) -> Standing | None:
         """The cheapest of those that cannot be told apart from the best: by parameters, then multiply-adds of a
-        training, then what the objective says. The better of equally cheap ones, so the best where nothing is known.
+        training, then the cost the objective reports. Of equally cheap ones the better, so the best itself if no cost
+        is known.
         """
         alike = self.alike
         if not alike or not alike[0].cost.known:  # then nothing is known to be cheaper than the best
@@ -182,14 +184,16 @@ class Verdict:
 
     @property
     def cheaper_by(self) -> tuple[float, str]:
-        """How many times cheaper than the best the cheapest is, and in what; (1, "") where it is not, or unknown."""
+        """By what factor the cheapest is cheaper than the best, and in what; (1, "") if it is not cheaper or this is
+        unknown.
+        """
         if self.best is None or self.cheapest is None:
             return 1.0, ""
         return self.cheapest.cost.factor_below(self.best.cost)
 
     @property
     def sentence(self) -> str:
-        """The verdict in plain words, how the race for it ended, and whether the budget ended the search."""
+        """The verdict in words, how its race ended, and whether the budget ended the search."""
         race = self.race.sentence if self.race and self.standings else ""
         return " ".join(part for part in (self._sentence, self._violating_text, race, self.budget) if part)
 
@@ -242,12 +246,12 @@ class Verdict:
 
     @property
     def _unjudged(self) -> bool:
-        """Whether the best shares fewer than two seeds with one of those that are alike."""
+        """Whether the best shares fewer than two seeds with any of those it cannot be told apart from."""
         best, *others = self.alike
         return any(len(set(best.accuracies) & set(other.accuracies)) < 2 for other in others)
 
     def found(self) -> dict[str, Any]:
-        """What the results of a search have from it."""
+        """The fields of the search results that it fills."""
         finalists = sorted((standing.finalist for standing in self.standings), key=lambda finalist: finalist.number)
         return {"verdict": self, "finalists": tuple(finalists)}
 
@@ -302,12 +306,12 @@ def judge(
     metric: Metric = ACCURACY,
     margin: float = 0.0,
 ) -> Verdict:
-    """The verdict over finalists that were repeated with fresh seeds.
+    """The verdict on finalists repeated with fresh seeds.
 
-    The test split is used when every repeat has it, else validation. Finalists none of whose seeds was complete are
-    left out. Ties and orders do not depend on the order of ``repeats``. After a ``race`` among them (in the same
-    order) it is the race's p-values that count, and those that left it stand below those that stayed. Differences up to
-    ``margin`` do not matter: the verdict says whether those that are alike are equal within it.
+    The test split is used when every repeat has it, else validation. Finalists without a complete seed are left out.
+    Ties and ranking do not depend on the order of ``repeats``. After a ``race`` among them (in the same order) the
+    race's p-values are used, and those that dropped out rank below those that stayed. Differences up to ``margin`` do
+    not matter: the verdict says whether those that cannot be told apart are equal within it.
     """
     places = [i for i, r in enumerate(repeats) if r.validation]
     alive = [repeats[i] for i in places]
@@ -327,7 +331,7 @@ def judge(
             p_value = race.p_values[places[i]]
         else:
             p_value = 1.0 if i == best else corrected[min(i, best), max(i, best)]
-        # A difference that is surely there, and as surely no larger than what matters, parts nobody.
+        # A significant difference that is also significantly within the margin does not count.
         same = race is None and i != best and margin > 0 and found[min(i, best), max(i, best)].within(margin, share)
         accuracies = {seed: metric.value(score) for seed, score in samples[i].scores.items()}
         values = list(accuracies.values())
@@ -364,7 +368,7 @@ def judge(
 
 
 def margin_text(margin: float, metric: Metric) -> str:
-    """A difference of values: ``0.2 points`` of a share, else in the metric's unit."""
+    """A difference of values: ``0.2 points`` for fractions, else in the metric's unit."""
     return f"{100 * margin:g} points" if metric.is_share else f"{margin:g} {metric.unit}".rstrip()
 
 

@@ -1,7 +1,7 @@
-"""Zones of any set of points: read off the cells of a grid where they make one, else off a Gaussian process.
+"""Zones of any set of points: from the cells of a grid if they form one, else from a Gaussian process.
 
-A grid's cells have neighbours to be compared with (:mod:`zonesearch.statistics.grid_zones`); points that lie anywhere,
-as an imported study or a sampler leaves them, have none (:mod:`zonesearch.statistics.scattered_zones`).
+A grid's cells have neighbours to be compared with (:mod:`zonesearch.statistics.grid_zones`); scattered points, from an
+imported study or a sampler, have none (:mod:`zonesearch.statistics.scattered_zones`).
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ def find_zones(
     """The zones of ``cells``, wherever they lie.
 
     Args:
-        space: whose rows say what a grid is, and which of its cells touch.
-        cells: in any order; those without a value, or that violate what a training reported, are no cells of a zone.
-        noise: of the map. Points that are on no grid are compared by the Gaussian process, which has noise of its own.
+        space: its grid values define the grid and which of its cells touch.
+        cells: in any order; cells without a value and infeasible cells belong to no zone.
+        noise: noise of the map. Scattered points are compared by the Gaussian process, which estimates its own noise.
         level: the probability that the truly best cell lies in a zone; see
             :func:`zonesearch.statistics.grid_zones.grid_zones`.
-        zones_min: of a grid keep so many of the best zones (where there are as many), even when significantly worse
+        zones_min: on a grid, keep at least this many of the best zones, if they exist, even those significantly worse
             than the best.
-        zones_max: never more than this.
+        zones_max: keep at most this many.
 
     Returns:
-        The zones, best first, numbered from 1; empty when no cell has a value, or where scattered points show none.
+        The zones, best first, numbered from 1; empty if no cell has a value or scattered points show no zone.
     """
     if on_rows(space, cells):
         return grid_zones(space, cells, noise, level=level, zones_min=zones_min, zones_max=zones_max)
-    from zonesearch.statistics.scattered_zones import scattered_zones  # scipy, which a grid does not need
+    from zonesearch.statistics.scattered_zones import scattered_zones  # loads scipy, which a grid does not need
 
     zones = scattered_zones(space, cells, level=level, zones_max=zones_max).zones
-    return zones[:zones_max]  # those of all branches together
+    return zones[:zones_max]  # for all branches together

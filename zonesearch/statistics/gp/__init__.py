@@ -1,1 +1,1 @@
-"""The Gaussian process: its kernel, what it looks at, its posterior, and the zones of that."""
+"""The Gaussian process: its kernel, its targets, its posterior, and the zones of that posterior."""

@@ -1,7 +1,7 @@
-"""A space seen as the unit cube, many points at a time.
+"""A space mapped to the unit cube, vectorised over points.
 
-Proposals are drawn by the thousand; each is brought to what the axes allow (whole numbers, one of the choices), so
-that what is judged is what would be trained.
+Proposals are drawn by the thousand; each is snapped to values that the axes allow (whole numbers, one of the choices),
+so the point scored is the point that would be trained.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ __all__ = ["Cube", "round_points"]
 
 Array = npt.NDArray[np.float64]
 
-_DOUBTED = 0.05  # of the belief in the center, for every point
-_HYPERCUBES = 40  # of which the best one is a first design
+_DOUBTED = 0.05  # relative to the belief at the center: a floor for every point
+_HYPERCUBES = 40  # number of random hypercubes from which a design is chosen
 _REFILLS = 4
 
 
@@ -72,7 +72,7 @@ class Cube:
                 snapped[:, i] = 0.5
             elif axis.integer or axis.step is not None:
                 snapped[:, i] = _whole(axis, column)
-        if self.space.conditional:  # an axis that does not apply is in its middle, and tells no points apart
+        if self.space.conditional:  # an axis that does not apply is set to its middle, so it distinguishes no points
             for row in snapped:
                 active = {axis.name for axis in self.space.active(self._all_params(row))}
                 row[[name not in active for name in self.space.names]] = 0.5
@@ -88,7 +88,9 @@ class Cube:
         return points[[self.space.allows(self.params(point)) for point in points]]
 
     def params(self, point: Array) -> dict[str, Value]:
-        """The parameters at a point; a real number to 6 digits, so that no last bit makes another training."""
+        """The parameters at a point; real numbers are rounded to 6 digits, so that a difference in the last bit does
+        not make another training.
+        """
         return {name: _short(self.space[name], value) for name, value in self.space.from_unit(point).items()}
 
     def point(self, params: Params) -> Array:
@@ -97,12 +99,12 @@ class Cube:
 
     @cached_property
     def spread(self) -> Array:
-        """The same allowed points for every seed, spread evenly over the cube, shape (256, n_axes)."""
+        """Allowed points spread evenly over the cube, the same for every seed, shape (256, n_axes)."""
         return self.snap(_sobol(self.n_axes))
 
     @cached_property
     def _beliefs(self) -> list[tuple[int, float, float]]:
-        """Of each axis of which something is believed: its place, the center and the spread in the unit cube."""
+        """For each axis with a prior belief: its index, and the center and spread of the belief in the unit cube."""
         found = []
         for i, axis in enumerate(self.space.axes):
             if isinstance(axis, Axis) and axis.prior is not None and axis.low < axis.high:
@@ -113,9 +115,9 @@ class Cube:
         return found
 
     def belief(self, points: Array) -> Array:
-        """Logarithm of how far points are believed in, 0 at the center, shape (n,).
+        """Log of the prior belief at points, 0 at the center, shape (n,).
 
-        No point is below a twentieth: whoever is sure and wrong must not shut out the rest.
+        No point falls below a twentieth, so a confident but wrong belief does not exclude the rest of the space.
         """
         squares = np.zeros(len(points))
         for i, center, sd in self._beliefs:
@@ -124,7 +126,7 @@ class Cube:
         return said
 
     def _believed(self, points: Array) -> Array:
-        """``points`` of a design, every other one moved to where it is believed that the best is, the first one to the
+        """``points`` of a design, every other one moved to where the prior expects the best, the first one to its
         center.
         """
         moved = points.copy()
@@ -135,17 +137,17 @@ class Cube:
         return np.clip(moved, 0.0, 1.0)
 
     def design(self, n: int, seed: int, beside: Array | None = None) -> Array:
-        """At most ``n`` different points, spread evenly: of several Latin hypercubes that with the least crowding.
+        """At most ``n`` different points, spread evenly: the maximin one of several Latin hypercubes.
 
-        Every axis is cut into ``n`` equal parts and each part has one point, in its middle (McKay, Beckman & Conover
-        1979), so that neither the middle nor the rims get more than their share: points on all rims at once are
-        corners, and most of a cube's corners are nowhere near a good setting. Of the hypercubes drawn, the one whose
-        nearest two points are farthest apart is taken (Johnson, Moore & Ylvisaker 1990). The point nearest to the
-        middle comes first, and then always the one farthest from those before, so that any number of the first ones is
-        spread too. Fewer than ``n`` where there are not so many different points.
+        Every axis is divided into ``n`` equal parts with one point at the middle of each (McKay, Beckman & Conover
+        1979), so neither the middle nor the rims are over-represented: a point on all rims at once is a corner, and
+        most corners of a cube are far from a good setting. Of the hypercubes drawn, the one whose two nearest points
+        are farthest apart is used (Johnson, Moore & Ylvisaker 1990). The point nearest to the middle comes first,
+        followed each time by the one farthest from those before it, so any prefix is spread out too. Fewer than ``n``
+        points if the space does not have that many.
 
-        Points ``beside`` it, shape (m, n_axes), are a part of the design already: so many fewer are given, always the
-        one farthest from all.
+        Points ``beside`` it, shape (m, n_axes), already belong to the design: that many fewer are returned, each time
+        the one farthest from all others.
         """
         if beside is not None and len(beside):
             return self.farthest(self.design(n, seed), beside, max(0, n - len(beside)))
@@ -154,7 +156,7 @@ class Cube:
         crowding = [self._apart(points, points) + 9.0 * np.eye(n) for points in tried]
         best = tried[int(np.argmax([apart.min() for apart in crowding]))]
         points = self.allowed(unique_rows(self.snap(self._believed(best))))
-        for _ in range(_REFILLS):  # whole numbers and choices may have brought some together
+        for _ in range(_REFILLS):  # snapping to whole numbers and choices may have merged some points
             if len(points) == n:
                 break
             more = self.allowed(self.snap(rng.random((n - len(points), self.n_axes))))
@@ -175,7 +177,7 @@ class Cube:
         return points[order]
 
     def farthest(self, points: Array, beside: Array, n: int) -> Array:
-        """``n`` of ``points``, always the one farthest from those ``beside`` and those before it."""
+        """``n`` of ``points``, each the one farthest from those ``beside`` and from those already chosen."""
         nearest = self._apart(points, beside).min(axis=1) if len(beside) else np.full(len(points), np.inf)
         order: list[int] = []
         while len(order) < min(n, len(points)):
@@ -203,7 +205,7 @@ def _sobol(n_axes: int) -> Array:
 
 
 def unique_rows(points: Array) -> Array:
-    """Different points in the order of their first appearance."""
+    """Unique points in order of first appearance."""
     _, first = np.unique(points, axis=0, return_index=True)
     return points[np.sort(first)]
 
@@ -215,7 +217,7 @@ def _short(axis: Axis | Choice, value: Value) -> Value:
 
 
 def _whole(axis: Axis, column: Array) -> Array:
-    """The places of the nearest whole numbers, or steps."""
+    """The coordinates of the nearest whole numbers or steps."""
     log = axis.scale == "log"
     ratio = np.log(axis.high / axis.low) if log else 1.0
     values = axis.low * np.exp(column * ratio) if log else axis.low + column * (axis.high - axis.low)

@@ -1,10 +1,10 @@
-"""The kernel of the process: Matern-5/2 in all axes together, plus the mean of Matern-5/2 in each axis alone.
+"""The kernel of the process: a joint Matern-5/2 over all axes plus the mean of a Matern-5/2 per axis.
 
-With r the distance in length-scales times the root of 5, a Matern-5/2 kernel is (1 + r + r^2/3) exp(-r) (Rasmussen &
-Williams 2006, section 4.2). Axes of choices count as equal or not.
+With r the distance in length-scales times the square root of 5, a Matern-5/2 kernel is (1 + r + r^2/3) exp(-r)
+(Rasmussen & Williams 2006, section 4.2). Values of a choice axis are either equal or not.
 
-Along one axis exp(-r) is a quotient of two numbers, one for each of the points, so a matrix of n x m of them needs
-n + m exponentials; that is most of what makes suggestions quick.
+Along one axis exp(-r) is a quotient of two numbers, one per point, so an n x m matrix needs only n + m exponentials;
+this accounts for most of the speed of suggestions.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class Hyper:
     """Hyperparameters of the process.
 
     Args:
-        scales: length-scales of the joint part, shape (n_axes,); those of the single part are shorter by the root of
-            the number of axes.
-        joint, single: variances of the two parts.
-        noise: variance of a single value.
+        scales: length-scales length-scales of the joint part, shape (n_axes,); those of the per-axis part are shorter
+            by the square root of the number of axes.
+        joint, single: variances of the joint and the per-axis part.
+        noise: noise variance of a single value.
     """
 
     scales: Array
@@ -42,7 +42,7 @@ class Hyper:
 
     @property
     def variance(self) -> float:
-        """Of the function."""
+        """Prior variance of the function."""
         return self.joint + self.single
 
     def kernel(self, a: Array, b: Array, choices: Flags) -> Array:
@@ -87,14 +87,16 @@ def _matern(r: Array, decay: Array) -> Array:
 
 @dataclass(frozen=True)
 class Pairs:
-    """All pairs of ``points``, (n, n_axes), prepared for the kernel at many hyperparameters and its derivatives."""
+    """All pairs of ``points``, (n, n_axes), prepared for evaluating the kernel and its derivatives at many
+    hyperparameters.
+    """
 
     points: Array
     choices: Flags
 
     @cached_property
     def places(self) -> npt.NDArray[np.intp]:
-        """Where each pair stands in the lower triangle of a flattened (n, n) matrix."""
+        """The index of each pair in the lower triangle of a flattened (n, n) matrix."""
         rows, columns = self._ends
         return rows * len(self.points) + columns
 
@@ -117,17 +119,17 @@ class Pairs:
 
     @cached_property
     def _ordered(self) -> list[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
-        """By axis, the ends of each pair: the one with the smaller coordinate first."""
+        """For each axis, the indices of each pair, the point with the smaller coordinate first."""
         rows, columns = self._ends
         swap = self.points.T[:, rows] > self.points.T[:, columns]
         return [(np.where(s, columns, rows), np.where(s, rows, columns)) for s in swap]
 
     def parts(self, scales: Array) -> tuple[Array, Array, Array, Array]:
-        """Both parts of the kernel at each pair, for variance 1, and what their derivatives need.
+        """Both parts of the kernel at each pair, for variance 1, and the terms that their derivatives need.
 
         Returns:
-            joint, and the slope that :meth:`fall` wants, shape (n_pairs,) each; single, shape (n_pairs,), and its
-            derivatives by the logarithms of the length-scales, shape (n_axes, n_pairs).
+            joint part and the slope that :meth:`fall` needs, shape (n_pairs,) each; per-axis part, shape (n_pairs,),
+            and its derivatives with respect to the log length-scales, shape (n_axes, n_pairs).
         """
         n_axes = len(scales)
         rates = _ROOT5 / scales
@@ -157,7 +159,7 @@ class Pairs:
         return joint, r, single / n_axes, slopes / n_axes
 
     def fall(self, weighted_slopes: Array, scales: Array) -> Array:
-        """Sums over the pairs of weight times derivative of the joint part by the logarithm of each length-scale.
+        """Weighted sum over the pairs of the derivative of the joint part with respect to the log of each length-scale.
 
         Args:
             weighted_slopes: the slope of :meth:`parts` times a weight, shape (n_pairs,).

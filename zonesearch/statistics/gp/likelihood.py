@@ -1,14 +1,13 @@
-"""How probable hyperparameters of the process are: the likelihood of what is known times lognormal priors.
+"""The posterior density of the hyperparameters: the likelihood of the data times lognormal priors.
 
-The hyperparameters are seen as ``theta``, shape (n_axes + 3,): the logarithms of the length-scales, of the two
-amplitudes and of the noise. The constant mean is profiled out by generalised least squares. Repeats of a point enter by
-their mean, their count and the spread between them, which together is the likelihood of all single values (Rasmussen &
-Williams 2006, section 5.4; Binois, Gramacy & Ludkovski 2018 for replicates).
+The hyperparameters are parametrised as ``theta``, shape (n_axes + 3,): the logarithms of the length-scales, of the two
+amplitudes and of the noise. The constant mean is profiled out by generalised least squares. Repeats of a point enter
+through their mean, their count and their sum of squares, which gives the exact likelihood of all single values
+(Rasmussen & Williams 2006, section 5.4; Binois, Gramacy & Ludkovski 2018 for replicates).
 
-One most probable setting hides how little a few values say about length-scales, so draws from their posterior are to be
-had as well, to average over as Snoek, Larochelle & Adams (2012) do: from the normal distribution that fits the density
-where it is highest, picked by importance (a chain of Monte Carlo that starts anew with every suggestion is slower and
-less even).
+A point estimate hides how little a few values say about length-scales, so posterior draws are available as well, to
+average over as Snoek, Larochelle & Adams (2012) do: importance resampling from the Laplace approximation (a Markov
+chain restarted for every suggestion is slower and less even).
 """
 
 from __future__ import annotations
@@ -31,22 +30,22 @@ Array = npt.NDArray[np.float64]
 JITTER = 1e-9
 _BOUNDS = {"scale": (math.log(0.03), math.log(30.0)), "amplitude": (-7.0, 5.0), "noise": (-13.0, 2.0)}
 _STEP = 0.05  # standard deviations of the prior, for the second derivatives
-_LEAST_BEND = 0.7  # of the second derivative: that of the prior alone is 1
-_PROPOSED = 16  # of which the draws are taken
+_LEAST_BEND = 0.7  # lower bound of the second derivative: that of the prior alone is 1
+_PROPOSED = 16  # number of proposals from which the draws are taken
 
 
 @dataclass(frozen=True)
 class Data:
-    """What is known, standardised.
+    """The data, standardised.
 
     Args:
-        points: of the unit cube, shape (n, n_axes), all different.
-        means: over the repeats of each point, shape (n,).
+        points: points in the unit cube, shape (n, n_axes), all different.
+        means: mean over the repeats of each point, shape (n,).
         counts: number of repeats, shape (n,).
         squares: sum of squared deviations of single values from their point's mean, over all points.
         choices: which axes are choices, shape (n_axes,).
-        barred: points that may not be the best, whatever their value (a constraint is broken there), shape (n,); None
-            where all may.
+        barred: points that may not be the best, whatever their value (a constraint is violated), shape (n,); None if
+            all may.
     """
 
     points: Array
@@ -61,13 +60,13 @@ class Data:
 
     @property
     def eligible(self) -> npt.NDArray[np.bool_]:
-        """Which points may be the best, shape (n,); all of them where none may."""
+        """Which points may be the best, shape (n,); all of them if none may."""
         if self.barred is None or self.barred.all():
             return np.ones(len(self), dtype=bool)
         return ~self.barred
 
     def subset(self, places: npt.NDArray[np.intp]) -> Data:
-        """Some of the points, with their share of the spread between repeats."""
+        """A subset of the points, with their share of the sum of squares."""
         counts = self.counts[places]
         free = float(np.sum(self.counts)) - len(self)
         share = (float(np.sum(counts)) - len(counts)) / free if free > 0 else 0.0
@@ -101,7 +100,7 @@ class Prior:
 
 @dataclass(frozen=True)
 class Likelihood:
-    """Of the hyperparameters, given ``data`` and under ``prior``."""
+    """The posterior density of the hyperparameters given ``data`` and ``prior``."""
 
     data: Data
     prior: Prior
@@ -137,14 +136,14 @@ class Likelihood:
         return np.stack([np.ones(len(self.data)), self.data.means], axis=1)
 
     def hyper(self, theta: Array) -> Hyper:
-        """Theta as the process takes it."""
+        """Theta as hyperparameters of the process."""
         n = self._n_axes
         return Hyper(np.exp(theta[:n]), *(float(np.exp(t)) for t in theta[n:]))
 
     def loss(self, theta: Array) -> tuple[float, Array]:
         """The negative logarithm of the posterior density up to a constant, and its gradient."""
         data, n_axes, n = self.data, self._n_axes, len(self.data)
-        n_free = float(np.sum(data.counts)) - n  # repeats beyond the first: degrees of freedom of the noise
+        n_free = float(np.sum(data.counts)) - n  # repeats beyond the first: degrees of freedom
         places = self._pairs.places
         scales = np.exp(theta[:n_axes])
         joint, single, noise = np.exp(theta[n_axes:])
@@ -162,7 +161,7 @@ class Likelihood:
         value = 0.5 * float((data.means - mean) @ alpha) + float(np.log(np.diag(L)).sum())
         value += 0.5 * (n_free * theta[-1] + data.squares / noise)
         W = (inverse - np.outer(alpha, alpha)).ravel()
-        at_pairs, on_diagonal = W[places], W[:: n + 1]  # a pair counts twice, which the half before it takes back
+        at_pairs, on_diagonal = W[places], W[:: n + 1]  # each pair counts twice, which cancels the factor of one half
         total = float(on_diagonal.sum())
         gradient = np.empty_like(theta)
         gradient[:n_axes] = joint * self._pairs.fall(at_pairs * slope, scales) + single * (falls @ at_pairs)
@@ -174,12 +173,12 @@ class Likelihood:
 
     @cached_property
     def most_probable(self) -> Array:
-        """The theta of the highest density."""
+        """The theta of highest density."""
         return self.climbed(self.centre)
 
     def climbed(self, start: Array, tolerance: float = 2.2e-9) -> Array:
-        """The theta of the highest density uphill from ``start``; a step that gains less than the ``tolerance``'s share
-        of the density's logarithm is the last one.
+        """The local maximum reached from ``start``; stops when a step gains less than the fraction ``tolerance`` of the
+        log-density.
         """
         options = {"maxiter": 25, "maxfun": 35, "ftol": tolerance}
         found = minimize(self.loss, start, jac=True, method="L-BFGS-B", bounds=self.bounds.tolist(), options=options)  # type: ignore[call-overload]
@@ -187,7 +186,7 @@ class Likelihood:
         return best
 
     def draws(self, n: int, rng: np.random.Generator) -> list[Array]:
-        """``n`` thetas about as the posterior has them; some may be the same."""
+        """``n`` approximate draws of theta from the posterior; some may coincide."""
         low, high = self.bounds.T
         middle = self.most_probable
         height, slope = self.loss(middle)
@@ -199,11 +198,11 @@ class Likelihood:
         roots, directions = np.linalg.eigh(0.5 * (bend + bend.T))
         wide = 1.0 / np.sqrt(np.maximum(roots, _LEAST_BEND))
         away = rng.normal(size=(_PROPOSED // 2, len(middle)))
-        away = np.vstack([away, -away])  # in pairs, so that their mean is where it should be
+        away = np.vstack([away, -away])  # antithetic pairs, so that their mean is right
         proposed = np.clip(middle + (away * wide) @ directions.T * self.spread, low, high)
         logs = np.array([height - self.loss(theta)[0] for theta in proposed]) + 0.5 * np.sum(away**2, axis=1)
         weights = np.exp(logs - logs.max())
-        weights = np.minimum(weights, weights.mean() * math.sqrt(len(weights)))  # Ionides 2008
+        weights = np.minimum(weights, weights.mean() * math.sqrt(len(weights)))  # truncated weights (Ionides 2008)
         ends = (rng.random() + np.arange(n)) / n * weights.sum()
         chosen = np.minimum(np.searchsorted(np.cumsum(weights), ends), len(weights) - 1)
         return [proposed[i] for i in chosen]

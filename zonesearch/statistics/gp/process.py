@@ -1,11 +1,12 @@
 """A Gaussian process with a noise term: the posterior of a noisy function on the unit cube.
 
-Matern-5/2 kernel with one length-scale per axis; axes of choices count as equal or not. Length-scales, amplitude and
-noise are the most probable ones, or draws, under lognormal priors (:mod:`zonesearch.statistics.gp.likelihood`); the
-constant mean is that of generalised least squares (Rasmussen & Williams 2006, chapter 2).
+Matern-5/2 kernel with one length-scale per axis; values of a choice axis are either equal or not. Length-scales,
+amplitude and noise are the most probable ones, or draws, under lognormal priors
+(:mod:`zonesearch.statistics.gp.likelihood`); the constant mean is estimated by generalised least squares (Rasmussen &
+Williams 2006, chapter 2).
 
-Written here because an exact process of a few hundred points with this likelihood and analytic gradients fits in
-milliseconds, where a general library takes seconds.
+Implemented here because with this likelihood and analytic gradients an exact process on a few hundred points is fitted
+in milliseconds, where a general library takes seconds.
 """
 
 from __future__ import annotations
@@ -23,19 +24,19 @@ from zonesearch.statistics.gp.likelihood import JITTER, Data, Likelihood, Prior
 
 __all__ = ["Data", "Posterior", "Prior", "fit", "fit_draws", "top_points"]
 
-_CHUNK = 2000  # points asked about at a time: a matrix of all of them beside all that are known fills the memory
+_CHUNK = 2000  # query points per block: one matrix of all query points by all known points could exhaust memory
 
 Array = npt.NDArray[np.float64]
 
 _KEPT = 8  # posteriors
 _FITTED: dict[Any, Posterior] = {}
 
-_FIT_POINTS = 64  # hyperparameters need no more points than this; the posterior uses all of them
+_FIT_POINTS = 64  # most points used for fitting hyperparameters; the posterior uses all of them
 
 
 def fit(data: Data, prior: Prior) -> Posterior:
-    """The posterior at the most probable hyperparameters; the last few are kept, since many are asked for again: of
-    trainings that are under way several suggestions know the same.
+    """The posterior at the most probable hyperparameters. The last few are cached, since several suggestions made while
+    trainings are running share the same data.
     """
     arrays = (data.points, data.means, data.counts, data.choices, data.barred)
     key = (prior, data.squares, *(None if array is None else array.tobytes() for array in arrays))
@@ -44,20 +45,20 @@ def fit(data: Data, prior: Prior) -> Posterior:
         likelihood = Likelihood(_for_fit(data), prior)
         found = _FITTED[key] = Posterior.at(data, likelihood.hyper(likelihood.most_probable))
         while len(_FITTED) > _KEPT:
-            with suppress(KeyError, StopIteration, RuntimeError):  # another thread was quicker
+            with suppress(KeyError, StopIteration, RuntimeError):  # another thread finished first
                 del _FITTED[next(iter(_FITTED))]
     return found
 
 
 def fit_draws(data: Data, prior: Prior, n: int, rng: np.random.Generator) -> tuple[Posterior, list[Posterior]]:
-    """The posterior at the most probable hyperparameters, and those at ``n`` draws of them."""
+    """The posterior at the most probable hyperparameters, and the posteriors at ``n`` draws of them."""
     likelihood = Likelihood(_for_fit(data), prior)
     drawn = [likelihood.hyper(theta) for theta in likelihood.draws(n, rng)]
     return Posterior.at(data, likelihood.hyper(likelihood.most_probable)), [Posterior.at(data, h) for h in drawn]
 
 
 def _for_fit(data: Data, most: int = _FIT_POINTS) -> Data:
-    """At most so many points: a third the best, the rest spread over all by rank."""
+    """The points used for fitting, limited in number: a third are the best, the rest spread over all by rank."""
     if len(data) <= most:
         return data
     order = np.argsort(-data.means, kind="stable")
@@ -68,7 +69,7 @@ def _for_fit(data: Data, most: int = _FIT_POINTS) -> Data:
 
 @dataclass(frozen=True)
 class Posterior:
-    """The function as far as it is known; made by :meth:`at`."""
+    """The posterior of the function; created by :meth:`at`."""
 
     data: Data
     hyper: Hyper
@@ -87,7 +88,7 @@ class Posterior:
         return cls(data, hyper, mean, cho_solve((L, True), data.means - mean), L)
 
     def with_scales(self, factor: float) -> Posterior:
-        """The posterior if the length-scales were longer by ``factor``."""
+        """The posterior with length-scales multiplied by ``factor``."""
         return (
             self if factor == 1.0 else Posterior.at(self.data, replace(self.hyper, scales=self.hyper.scales * factor))
         )
@@ -136,9 +137,10 @@ class Posterior:
         return worse
 
     def believing(self, points: Array) -> Posterior:
-        """The posterior if the trainings at ``points`` gave what is expected (Kriging believer, Ginsbourger 2010).
+        """The posterior if the trainings at ``points`` returned their expected values (Kriging believer, Ginsbourger
+        2010).
 
-        One at a known point is another repeat there.
+        A training at a known point counts as another repeat of it.
         """
         if not len(points):
             return self
@@ -164,7 +166,7 @@ class Posterior:
 
 
 def top_points(posterior: Posterior, n: int, apart: float) -> Array:
-    """Trained points by falling posterior mean, none nearer than ``apart`` length-scales to a better one."""
+    """Trained points by descending posterior mean, none closer than ``apart`` length-scales to a better one."""
     points = posterior.data.points[posterior.data.eligible]
     means, _ = posterior.at_points(points)
     order = np.argsort(-means, kind="stable")

@@ -1,8 +1,8 @@
-"""Zones of a posterior: connected regions that cannot be told apart from its maximum.
+"""Zones of a posterior: connected regions not significantly different from its maximum.
 
-The trained points are taken from the highest posterior mean down, each more than a third of a length-scale from those
-before. One that is significantly worse than the best ends the search. On the straight way between two of them, a valley
-that lies below the lower end makes them two zones; without one they are the same zone, as the points of a plateau are.
+The trained points are visited from the highest posterior mean down, each more than a third of a length-scale from those
+before it, until one is significantly worse than the best. Two of them belong to different zones if the straight line
+between them crosses a valley below the lower end; otherwise they are in the same zone, as the points of a plateau are.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ Array = npt.NDArray[np.float64]
 
 _APART = 1 / 3  # length-scales
 _LOOKED_AT = 24  # top_points
-_VALLEY = 0.5  # standard deviations of its depth: a valley this likely parts two zones
-_EQUAL = 1e-9  # standardised: up to rounding
-_STEPS = 33  # points looked at along a way
+_VALLEY = 0.5  # standard deviations of its depth: a valley this significant separates two zones
+_EQUAL = 1e-9  # in standardised units: rounding tolerance
+_STEPS = 33  # points evaluated along a line
 
 
 def find_regions(
@@ -52,14 +52,14 @@ def find_regions(
     """The zones, best first.
 
     Args:
-        cube: of the space.
-        posterior: of the standardised values; ``scale`` leads back to scores.
+        cube: unit cube of the space.
+        posterior: posterior of the standardised values; ``scale`` converts back to scores.
         params: the parameters of each trained point.
-        metric: leads back from scores to values.
-        points: those that may be cells of a zone, shape (n, n_axes); by default those that the posterior knows.
-        level: a point is significantly worse than another when the posterior of the difference says so at this level
-            (two-sided, and for all zones together: Bonferroni).
-        zones_max: never more than this.
+        metric: converts scores back to values.
+        points: those that may be cells of a zone, shape (n, n_axes); by default the points of the posterior.
+        level: a point is significantly worse than another if the posterior of their difference excludes zero at this
+            level (two-sided, and Bonferroni-corrected over all zones).
+        zones_max: maximum number of zones.
     """
     z = float(stats.norm.ppf(1 - (1 - level) / 2 / max(1, zones_max - 1)))
     tops = top_points(posterior, _LOOKED_AT, _APART)
@@ -98,7 +98,7 @@ def find_regions(
 
 
 def _valley(cube: Cube, posterior: Posterior, a: Array, b: Array) -> bool:
-    """Whether the posterior falls between two points below the lower of them."""
+    """Whether the posterior dips between two points below the lower of them."""
     part = np.linspace(0, 1, _STEPS)[1:-1, None]
     way = np.where(cube.choices, np.where(part < 0.5, a, b), a + part * (b - a))
     lower = min((a, b), key=lambda point: float(posterior.at_points(point[None])[0][0]))
@@ -106,7 +106,7 @@ def _valley(cube: Cube, posterior: Posterior, a: Array, b: Array) -> bool:
 
 
 def _interval(cube: Cube, posterior: Posterior, peak: Array, at: int, axis: AnyAxis, z: float) -> tuple[Value, ...]:
-    """The values around the peak's along one axis that cannot be told apart from it, and one step beyond."""
+    """The values along one axis around the peak that are not significantly different from it, plus one step."""
     if isinstance(axis, Choice):
         return axis.values
     way = np.repeat(peak[None], _STEPS, axis=0)

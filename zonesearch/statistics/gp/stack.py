@@ -1,7 +1,7 @@
-"""Several posteriors of the same points, asked at once, and the slopes of what they say.
+"""Several posteriors of the same points, evaluated together with their gradients.
 
-A search by gradient asks for a few points hundreds of times, of each of several draws of the hyperparameters. One by
-one that is mostly overhead, so all draws go through one set of matrix products, with the inverse of each covariance
+A gradient search evaluates a few points hundreds of times under each of several draws of the hyperparameters. One at a
+time that is mostly overhead, so all draws share one set of matrix products, and the inverse of each covariance is
 computed once.
 """
 
@@ -23,16 +23,17 @@ __all__ = ["Slopes", "Stack"]
 Array = npt.NDArray[np.float64]
 
 _ROOT5 = math.sqrt(5.0)
-_LEAST = 1e-12  # of a variance
+_LEAST = 1e-12  # lower bound of a variance
 
 
 @dataclass(frozen=True)
 class Slopes:
-    """What the posteriors say at some points, and how it changes with them.
+    """Values and gradients of the posteriors at some points.
 
     Args:
         means, sds: of the function without noise, shape (n_posteriors, n_points).
-        by_mean, by_sd: derivatives by the coordinates, shape (n_posteriors, n_points, n_axes); 0 along choices.
+        by_mean, by_sd: derivatives with respect to the coordinates, shape (n_posteriors, n_points, n_axes); 0 along
+            choices.
     """
 
     means: Array
@@ -43,7 +44,7 @@ class Slopes:
 
 @dataclass(frozen=True)
 class Stack:
-    """Posteriors that know the same points, with other hyperparameters."""
+    """Posteriors of the same points under different hyperparameters."""
 
     posteriors: Sequence[Posterior]
 

@@ -1,13 +1,13 @@
-"""How probable it is that a training comes to something: learned from those that did not.
+"""The probability that a training succeeds, learned from those that did not.
 
-A failure is no value. Taken for the worst one it digs a crater that bends the surface all around, and the best is often
-right beside where trainings diverge. So failures stay out of the process of the values; what is believed about them are
-probabilities by which improvement is weighed (Gelbart, Snoek & Adams 2014).
+A failure has no value. Scoring it as the worst value would dig a crater that distorts the surface around it, and the
+best settings are often right next to where trainings diverge. So failures are left out of the process of the values;
+they are modelled as probabilities that weight the expected improvement (Gelbart, Snoek & Adams 2014).
 
-Each cause has a model of its own: what diverges does so in regions, what is infeasible may be near anything, and an
-objective that raises now and then says nothing about the point. A model is the one Gaussian process, fitted to labels
-(+1 came to something, -1 did not; Rasmussen & Williams 2006, section 6.5): its noise term tells failures by chance
-from regions that fail. Running out of memory is simpler and more certain (:mod:`zonesearch.statistics.memory`).
+Each cause has a model of its own: divergence occurs in regions, infeasible points may be anywhere, and an objective
+that raises occasionally says nothing about the point. Each model is the same Gaussian process, fitted to labels (+1
+success, -1 failure; Rasmussen & Williams 2006, section 6.5): its noise term separates chance failures from regions that
+fail. Running out of memory is simpler and more predictable (:mod:`zonesearch.statistics.memory`).
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ _LEAST_NOISE = 1e-4
 
 @dataclass(frozen=True)
 class Labels:
-    """By point of the cube: how often it came to something, and how often it did not."""
+    """The number of successes and failures at each point of the cube."""
 
     counts: Mapping[Place, tuple[int, int]]
 
     @property
     def n_lost(self) -> int:
-        """How many trainings came to nothing."""
+        """The number of failed trainings."""
         return sum(lost for _, lost in self.counts.values())
 
     def region(self, choices: npt.NDArray[np.bool_]) -> Region | None:
-        """The model; None where nothing was lost.
+        """The fitted model; None if nothing failed.
 
         Args:
             choices: which axes are choices, shape (n_axes,).
@@ -60,12 +60,12 @@ class Labels:
 
 @dataclass(frozen=True)
 class Region:
-    """Where trainings come to something, by a process through labels of +1 and -1."""
+    """Where trainings succeed: a process fitted to labels of +1 and -1."""
 
     posterior: Posterior
 
     def log_probability(self, points: Array) -> Array:
-        """Logarithm of the probability of success, (n, n_axes) -> (n,)."""
+        """Log-probability of success, (n, n_axes) -> (n,)."""
         means, sds = self.posterior.at_points(points)
         log: Array = special.log_ndtr(means / np.sqrt(sds**2 + self._noise))
         return log

@@ -1,13 +1,13 @@
-"""What is known, as a Gaussian process wants it: points with means and counts, compressed at the bad end.
+"""The training data of the Gaussian process: points with means and counts, compressed at the bad end.
 
-A search asks where the best is. How bad the bad is does not matter to it, but a cliff (trainings that do not learn at
-all) would bend a stationary process everywhere. So values are measured from the median of the space in units of the
-spread above it, and below minus one unit they are compressed by a logarithm, smoothly. What came to nothing has no
-value and is left out (:mod:`zonesearch.statistics.gp.success`).
+A search looks for the best. How bad a bad value is does not matter, but a cliff (trainings that do not learn at all)
+would distort a stationary process everywhere. So values are measured from the median of the space in units of the
+spread above it, and below minus one unit they are smoothly compressed by a logarithm. Failures have no value and are
+left out (:mod:`zonesearch.statistics.gp.success`).
 
-The median is that of the *space*: each of many points spread over it counts with the value of the nearest training. The
-median of the trainings themselves climbs to the top as a search gathers there, and then noise around a peak would be
-compressed on one side.
+The median is that of the *space*: many points are spread over it, and each takes the value of the nearest training. The
+median of the trainings themselves would rise as the search concentrates on the top, and noise around a peak would then
+be compressed on one side.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ Place = tuple[float, ...]
 
 @dataclass(frozen=True)
 class Known:
-    """Scores (larger is better) by point of the cube; NaN for a training without one. The order of neither matters.
+    """Scores (larger is better) by point of the cube; NaN for a training without a score. The order of points and of
+    scores does not matter.
 
     Args:
         values: the scores.
@@ -49,7 +50,9 @@ class Known:
         return sum(any(math.isfinite(v) for v in values) for values in self.values.values())
 
     def data(self, cube: Cube) -> tuple[Data, Scale]:
-        """Standardised, points in ascending order, those without a value left out; at least one must have one."""
+        """Standardised data, points in ascending order, those without a value left out; at least one point must have a
+        value.
+        """
         places = sorted(place for place, values in self.values.items() if any(map(math.isfinite, values)))
         finite = [sorted(v for v in self.values[place] if math.isfinite(v)) for place in places]
         singles = np.array([value for values in finite for value in values])
@@ -83,22 +86,22 @@ class Scale:
 
     @classmethod
     def of(cls, values: Array, size: float = 0.0) -> Scale:
-        """Centre: the median. Unit: the root mean square above it; 1 where nothing lies above.
+        """Centre: the median. Unit: the root mean square above it; 1 if nothing lies above.
 
-        Differences that are rounding are none, beside ``values`` or single ones of ``size``.
+        Differences within rounding error of ``values``, or of single values of magnitude ``size``, count as zero.
         """
         centre = float(np.median(values))
         above = values[values >= centre] - centre
         most = float(above.max())
-        if not most > 1e-12 * max(abs(centre), size):  # all the same, up to rounding
+        if not most > 1e-12 * max(abs(centre), size):  # all equal up to rounding
             return cls(centre, 1.0)
         return cls(centre, most * float(np.sqrt(np.mean((above / most) ** 2))))
 
     def forth(self, values: Array) -> Array:
-        """Scores to standardised values."""
+        """Convert scores to standardised values."""
         z = (values - self.centre) / self.unit
         return np.where(z < -1.0, -1.0 - np.log(np.maximum(-z, 1.0)), z)
 
     def back(self, z: float) -> float:
-        """A standardised value to a score."""
+        """Convert a standardised value to a score."""
         return self.centre + self.unit * (z if z >= -1.0 else -math.exp(-1.0 - z))
