@@ -279,7 +279,8 @@ def weights_file(weights: str) -> Path:
         return Path(weights).expanduser()
     function = imported(weights, "[network] weights")
     try:
-        return Path(function()).expanduser()
+        with torch.enable_grad():  # it may train what it returns, wherever it is called from
+            return Path(function()).expanduser()
     except Exception as error:  # a user's function may raise anything
         raise ObjectiveError(
             f"[network] weights = {weights} must give the path of a file, but ended in {type(error).__name__}: {error}"
