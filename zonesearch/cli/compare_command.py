@@ -122,7 +122,7 @@ def _problem(options: argparse.Namespace) -> Study | RecordedMap:
 
 
 def _here(name: str) -> Path:
-    """``NAME-compare.html`` in the working directory: where a map lies nothing may be writable."""
+    """``NAME-compare.html`` in the working directory, since a map's own folder may be read-only."""
     return Path(f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name).strip('-.') or 'map'}-compare.html")
 
 
@@ -143,7 +143,7 @@ def _table(contest: Contest) -> str:
 
 
 class _Progress:
-    """How many searches are over, on standard error; nothing when ``hidden``."""
+    """The number of finished searches, on standard error; nothing if ``hidden``."""
 
     def __init__(self, hidden: bool, n_searches: int) -> None:
         from rich.console import Console
@@ -157,7 +157,7 @@ class _Progress:
         self.n_trained = 0
 
     def searched(self, what: str) -> None:
-        self._bar.start()  # not before anything happened: a refusal is one sentence alone
+        self._bar.start()  # only once something has happened: an error message stands alone
         self._bar.update(self._task, advance=1, description=what)
 
     def trained(self, n: int) -> None:

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def call(options: argparse.Namespace) -> None:
-    """Export, and say what was new."""
+    """Export, and print what was new."""
     from zonesearch.run.export.exporting import export_to_mlflow, export_to_tensorboard
 
     if options.mlflow is not None:

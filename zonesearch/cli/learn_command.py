@@ -1,4 +1,4 @@
-"""Learn from earlier runs for the stage controller; say what was learned, or forget it."""
+"""Learn from earlier runs for the stage controller; list or forget what was learned."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def call(options: argparse.Namespace) -> None:
-    """Learn, or forget; print a line a run."""
+    """Learn or forget; print one line per run."""
     import json
 
     from zonesearch.errors import StudyError
@@ -57,7 +57,7 @@ def call(options: argparse.Namespace) -> None:
 
 
 def _line(each: Cached) -> str:
-    """A run in one line."""
+    """A run as one line."""
     lesson = each.lesson
     roles = ", ".join(role for role, _ in lesson.values)
     return f"{each.source}: {len(lesson)} settings of {lesson.trainings} trainings, by {roles}"

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def call(options: argparse.Namespace) -> None:
-    """Add the trials that the view lacks."""
+    """Add the trials missing from the view."""
     from zonesearch.optuna.runs import open_view
     from zonesearch.run.recorded import read_run, study_of
     from zonesearch.run.storage.run_folder import RunFolder
