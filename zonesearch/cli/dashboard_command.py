@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--writable", action="store_true", help="let the page change the view and its notes (default: read-only)"
     )
     parser.add_argument(
-        "--storage", metavar="URL", help="an Optuna storage, as postgresql://... (default: RUN/view.journal)"
+        "--storage", metavar="URL", help="an Optuna storage, such as postgresql://... (default: RUN/view.journal)"
     )
     parser.add_argument("--rebuild", action="store_true", help="rebuild the Optuna study")
 

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--objective",
         metavar="N|NAME",
-        help="which of several objectives is ranked by: its number, from 0 as in Optuna's values, or its name",
+        help="the objective to rank by if there are several: its index, from 0 as in Optuna's values, or its name",
     )
     parser.add_argument(
         "--as-seeds", action="store_true", help="read several studies (folds, repeats) as seeds of one search"

@@ -17,7 +17,7 @@ __all__ = ["add_arguments", "call", "picture"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """SPEC --epochs N --steps-per-epoch K --lr R [--json] [--html FILE]."""
-    parser.add_argument("spec", metavar="SPEC", help='the schedule, as "step(every=7, factor=0.5)"')
+    parser.add_argument("spec", metavar="SPEC", help='the schedule, such as "step(every=7, factor=0.5)"')
     parser.add_argument("--epochs", type=int, default=40, help="the length of the training (40)")
     parser.add_argument("--steps-per-epoch", type=int, default=100, help="optimizer steps in an epoch (100)")
     parser.add_argument("--lr", type=float, default=1e-3, help="the base learning rate (0.001)")

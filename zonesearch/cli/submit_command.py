@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--n", metavar="N", type=int, required=True, help="number of shards, and the most jobs that run at a time"
     )
-    parser.add_argument("--partition", metavar="P", help="of Slurm (default: the cluster's)")
+    parser.add_argument("--partition", metavar="P", help="Slurm partition (default: the cluster's)")
     parser.add_argument("--into", metavar="FOLDER", type=Path, help="the run folder (default: runs/<study>)")
     parser.add_argument("--workers", metavar="N", type=int, help="processes of each job (default: the study's)")
     parser.add_argument("--cpus", metavar="N", type=int, help="processors per job")

@@ -12,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """RUN [--storage URL] [--rebuild]."""
     parser.add_argument("run", metavar="RUN", type=Path, help="the run folder")
     parser.add_argument(
-        "--storage", metavar="URL", help="an Optuna storage, as postgresql://... (default: RUN/view.journal)"
+        "--storage", metavar="URL", help="an Optuna storage, such as postgresql://... (default: RUN/view.journal)"
     )
     parser.add_argument("--rebuild", action="store_true", help="delete the study of that name and rebuild it")
 
