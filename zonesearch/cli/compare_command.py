@@ -43,7 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], help="replace one key of the study file"
     )
-    parser.add_argument("--into", metavar="FOLDER", type=Path, help="with a study: the folder for its trainings (runs/<study>-compare)")
+    parser.add_argument(
+        "--into", metavar="FOLDER", type=Path, help="with a study: the folder for its trainings (runs/<study>-compare)"
+    )
     parser.add_argument(
         "--truth-seeds", metavar="N", type=int, default=5, help="with a study: fresh seeds per recommended point (5)"
     )
@@ -52,7 +54,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--engine", metavar="WHERE", help="with a study: local, dask://HOST:PORT or dask://local")
     parser.add_argument("--fresh", action="store_true", help="with a study: move an old FOLDER aside and start again")
-    parser.add_argument("--page", metavar="FILE", type=Path, help="where to write the page (default: NAME-compare.html in this folder)")
+    parser.add_argument(
+        "--page", metavar="FILE", type=Path, help="where to write the page (default: NAME-compare.html in this folder)"
+    )
     parser.add_argument("--json", action="store_true", help="print everything as JSON, and nothing else")
     parser.add_argument("--quiet", action="store_true", help="print only the table")
 
