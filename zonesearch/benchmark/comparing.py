@@ -1,4 +1,4 @@
-"""Search methods compared on the user's problem: a study whose networks are trained, or a recorded map."""
+"""Compare search methods on the user's problem: a study whose networks are trained, or a recorded map."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from zonesearch.study.study import Study
 __all__ = ["BUDGET", "METHODS", "compare_methods"]
 
 METHODS = "grid+interval,strong,coordinate,tpe,gp,random"
-"""Those that are compared when none are named."""
+"""Methods compared by default."""
 
 BUDGET = 50
-"""Trainings of each search when nobody says how many."""
+"""Default budget of each search, in trainings."""
 
-_LIVE_CHECKPOINTS = 5  # each asks for a recommendation whose truth costs trainings
+_LIVE_CHECKPOINTS = 5  # each needs a recommendation whose true mean costs trainings
 
 
 def compare_methods(
@@ -45,30 +45,29 @@ def compare_methods(
     searched: Callable[[Sought], None] = lambda sought: None,
     trained: Callable[[int], None] = lambda n: None,
 ) -> Contest:
-    """Search with every method, every one with the same budget, and score what each recommends.
+    """Run every method with the same budget, and score what each recommends.
 
     Args:
-        problem: a study or the path of a study file (``.toml``): it is trained; or a recorded map, the path of one, or
-            a run folder: its table answers, within seconds.
-        methods: names as in ``"grid+interval,tpe"``, or methods.
-        budget: trainings of full length for each search; by default 50, or as many as the map holds where these are
-            fewer, since more only ask again what is known.
-        seeds: searches by each method, each with its own noise and its own chance.
-        rule: how a recommendation is read off the trials, the same for all methods: ``posterior``, the measured point
-            with the highest mean of a Gaussian process through all of them (the luck of single trainings is averaged
-            out); or ``observed``, the point with the best mean of its own.
-        truth_seeds: of a study: fresh seeds for every point that was recommended at a fifth, two fifths, ... of the
-            budget.
-        into: of a study: the folder where its trainings are kept; what is there already is not trained again, so the
-            same call goes on after an interruption. Without one they are kept in memory.
-        workers: processes; by default what the study says, else 1. ``engine`` of a study: as in
+        problem: a study or the path of a study file (``.toml``), which is trained; or a recorded map, its path, or a
+            run folder, whose results are looked up within seconds.
+        methods: names such as ``"grid+interval,tpe"``, or methods.
+        budget: full-length trainings per search; by default 50, or the number in the map if smaller, since more would
+            only repeat known results.
+        seeds: searches per method, each with its own noise and random seed.
+        rule: how a recommendation is derived from the trials, the same for all methods: ``posterior``, the measured
+            point with the highest mean of a Gaussian process fitted to all of them (which averages out the luck of
+            single trainings); or ``observed``, the point with the best mean of its own values.
+        truth_seeds: for a study: fresh seeds per point recommended at one fifth, two fifths, ... of the budget.
+        into: for a study: the folder that stores its trainings. Trainings already there are not repeated, so the same
+            call continues after an interruption. Without a folder they are kept in memory.
+        workers: processes; by default the study's number, else 1. ``engine`` (for a study): as in
             :func:`zonesearch.run_pipeline`.
-        fresh: of a study: move an old run in ``into`` aside and begin anew.
-        searched: told of each search as it ends; ``trained`` of the number of trainings that finished.
+        fresh: for a study: move an old run in ``into`` aside and start again.
+        searched: called with each search as it ends; ``trained`` with the number of finished trainings.
 
     Raises:
-        StudyError, SpaceError: a method, a budget or a study that makes no sense.
-        ObjectiveError: nothing can be trained, or nothing was complete.
+        StudyError, SpaceError: an invalid method, budget or study.
+        ObjectiveError: nothing can be trained, or no training completed.
         StoreError: the map, or the folder, cannot be read or written.
     """
     chosen = _methods(methods)

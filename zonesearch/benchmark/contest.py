@@ -1,8 +1,8 @@
-"""What search methods achieved on one problem with one budget, and the numbers that compare them.
+"""Results of search methods on one problem with one budget, and statistics that compare them.
 
-A method is scored by what it *recommends*, not by the best value it happened to see: by how much the true mean of the
-recommended point is worse than that of the best one, which is its regret. One search says little; all methods
-answer the same repeats, so they are compared in pairs over these.
+A method is scored by what it *recommends*, not by the best value it happened to see. Its regret is how much worse the
+true mean of the recommended point is than that of the best point. A single search says little; all methods run the same
+repeats, so they are compared in pairs over these.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ else:
 __all__ = ["FEWEST", "Contest", "Search", "Standing"]
 
 FEWEST = 5
-"""Searches by each method: fewer say nothing about chance."""
+"""Searches per method needed for a test; fewer give no usable estimate of the spread."""
 
 
 @dataclass(frozen=True)
 class Search:
-    """One search by one method.
+    """A single search by one method.
 
     Args:
         method: its name.
-        repeat: the number of the repeat: noise and the method's own chance come from it.
-        at: what was spent when it was asked for a recommendation, in trainings of full length, rising.
-        regret: at each of these by how much the true mean of the recommended point is worse than that of the best one,
-            in the metric's unit; never below 0 but by the noise of the truth, whatever the direction.
+        repeat: the index of the repeat, which seeds the noise and the method's randomness.
+        at: the budgets spent at which recommendations were taken, in full-length trainings, ascending.
+        regret: at each of these, how much worse the true mean of the recommended point is than that of the best one, in
+            the metric's unit and regardless of its direction; negative only through noise of the true values.
         recommended: the last recommendation.
-        zones: the peaks that it handed on at its end, best first; empty for a method that hands on none.
-        n_trainings: trainings that it asked for (at most the budget; a method may be done earlier).
-        seconds: time that it took to decide, all suggestions together.
+        zones: the peaks it output at its end, best first; empty for a method that outputs none.
+        n_trainings: trainings requested (at most the budget; a method may finish earlier).
+        seconds: total time spent on suggestions.
     """
 
     method: str
@@ -61,19 +61,19 @@ class Search:
 
 @dataclass(frozen=True)
 class Standing:
-    """How one method did at one budget, over all repeats.
+    """The result of one method at one budget over all repeats.
 
     Args:
         method: its name.
         regret: mean over the repeats; ``se`` its standard error (NaN with one repeat).
-        rank: mean rank among the methods, 1 is best; ties share their ranks.
-        within_noise: share of the repeats in which the recommended point was within the noise of the best one; NaN when
+        rank: mean rank among the methods, 1 is best; tied methods share ranks.
+        within_noise: fraction of repeats in which the recommended point was within the noise of the best one; NaN if
             the noise is unknown.
-        p_value: two-sided, of Student's paired t-test against the method with the least mean regret; 1 for that one,
-            NaN where the searches are too few or too alike to judge by.
-        n_trainings: mean number of trainings that it asked for.
-        ms: milliseconds of deciding per training asked for, the median over the searches: a machine that was busy for
-            a while says nothing about the method.
+        p_value: two-sided, of Student's paired t-test against the method with the lowest mean regret; 1 for that one,
+            NaN if the searches are too few or too alike to test.
+        n_trainings: mean number of trainings requested.
+        ms: suggestion time in milliseconds per training, the median over the searches, which is robust against a
+            temporarily busy machine.
     """
 
     method: str
@@ -92,14 +92,14 @@ class Contest:
 
     Args:
         problem: its name.
-        budget: trainings of full length that each search could spend.
-        noise: standard deviation of one training; a regret up to this counts as within the noise of the best.
-        scale: by how much the median of the space is worse than the true mean of the best point, by which regrets of
-            different problems can be compared; NaN when unknown.
-        rule: how every method's recommendation was read off its trials.
+        budget: full-length trainings available to each search.
+        noise: standard deviation of one training; regrets up to this count as within the noise of the best.
+        scale: how much worse the median of the space is than the true mean of the best point, for comparing regrets
+            across problems; NaN if unknown.
+        rule: how every method's recommendation was derived from its trials.
         searches: every method with every repeat.
-        source: how the true means are known, in a sentence.
-        metric: that was searched.
+        source: where the true means come from, as a sentence.
+        metric: the metric being optimized.
     """
 
     problem: str
@@ -113,21 +113,21 @@ class Contest:
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """The names, in the order in which they were given."""
+        """The names, in the given order."""
         return tuple(dict.fromkeys(search.method for search in self.searches))
 
     @property
     def at(self) -> tuple[float, ...]:
-        """Where regrets are known: the budgets at which every search was asked."""
+        """The checkpoints: budgets at which every search has a regret."""
         return self.searches[0].at if self.searches else ()
 
     def regrets(self, method: str) -> npt.NDArray[np.float64]:
-        """The regrets of a method, shape (n_repeats, len(at)), by rising repeat."""
+        """The regrets of a method, shape (n_repeats, len(at)), ordered by repeat."""
         mine = sorted((search for search in self.searches if search.method == method), key=lambda s: s.repeat)
         return np.array([search.regret for search in mine])
 
     def standings(self, at: float | None = None) -> tuple[Standing, ...]:
-        """The methods by rising mean regret, at the last checkpoint not above ``at`` (by default the last of all)."""
+        """The methods by ascending mean regret, at the last checkpoint not above ``at`` (by default the final one)."""
         place = len(self.at) - 1 if at is None else max(i for i, spent in enumerate(self.at) if spent <= at)
         final = {method: self.regrets(method)[:, place] for method in self.methods}
         ranks = stats.rankdata(np.array(list(final.values())), axis=0).mean(axis=1)
@@ -151,10 +151,10 @@ class Contest:
         return tuple(sorted(rows, key=lambda standing: standing.regret))
 
     def tied(self, level: float = 0.95) -> tuple[str, ...]:
-        """The methods that cannot be told apart from the one with the least mean regret, that one first.
+        """The methods that cannot be told apart from the one with the lowest mean regret, that one first.
 
-        Paired t-tests between all methods, Holm-corrected, since the best one was chosen from the same searches. Who
-        cannot be judged is not told apart.
+        Paired t-tests between all methods, Holm-corrected, since the best one was chosen from the same searches.
+        Methods that cannot be tested count as tied.
         """
         ordered = [standing.method for standing in self.standings()]
         final = {method: self.regrets(method)[:, -1] for method in ordered}
@@ -165,7 +165,7 @@ class Contest:
 
     @property
     def sentence(self) -> str:
-        """Who recommends best, who cannot be told apart from it, and of whom nothing can be said."""
+        """Which method recommends best, which cannot be told apart from it, and which cannot be tested."""
         best, *others = self.tied()
         ordered = self.standings()
         unjudged = [s.method for s in ordered if s.method in others and math.isnan(s.p_value)]
@@ -222,10 +222,10 @@ def standard_error(values: Sequence[float] | npt.NDArray[np.float64]) -> float:
 
 
 def paired_p(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
-    """Two-sided p-value of Student's paired t-test; 1 where there is no difference.
+    """Two-sided p-value of Student's paired t-test; 1 if there is no difference.
 
-    NaN where there is one but no real spread to judge it by: fewer than five searches, or the same difference in all,
-    as where a table answers without noise, so that they are one search told many times.
+    NaN if there is a difference but no meaningful spread: fewer than five searches, or the same difference in all of
+    them, as with a noise-free table, where all searches are copies of one.
     """
     difference = np.asarray(a) - np.asarray(b)
     if len(difference) and not difference.any():

@@ -1,4 +1,4 @@
-"""Figures of a contest: regret over what was spent, where every search ended, ranks, and the share within noise."""
+"""Figures of a contest: regret by budget spent, final regrets, ranks, and the fraction within noise."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["ends_figure", "ranks_figure", "regret_figure", "within_figure"]
 
 
 def regret_figure(contest: Contest, log: bool = False) -> go.Figure:
-    """Mean regret over trainings, a line per method, in a band of one standard error; ``log``: on a log axis.
+    """Mean regret by trainings, one line per method with a band of one standard error; ``log``: on a log axis.
 
-    On a log axis a mean of 0 has no place and is left out, and so is the lower end of a band that reaches it.
+    On a log axis a mean of 0 is left out, and so is the lower end of a band that reaches it.
     """
     figure = go.Figure()
     for i, method in enumerate(contest.methods):
@@ -58,7 +58,7 @@ def regret_figure(contest: Contest, log: bool = False) -> go.Figure:
 
 
 def _regret(contest: Contest) -> str:
-    """What an axis of regrets is called."""
+    """The title of a regret axis."""
     metric = contest.metric
     unit = f", {said(metric.unit)}" if metric.unit else ""
     return f"regret ({said(metric.name)} {'below' if metric.maximized else 'above'} the best{unit})"
@@ -67,7 +67,7 @@ def _regret(contest: Contest) -> str:
 def _band(
     at: Sequence[float], means: Sequence[float], errors: Sequence[float], log: bool
 ) -> tuple[list[float | None], list[float | None]]:
-    """The outline of mean ± error; on a log axis cut where a mean is 0, and kept above the least mean's half."""
+    """The outline of mean ± error; on a log axis it is cut where a mean is 0, and kept above half the lowest mean."""
     least = min((m for m in means if m > 0), default=0.0) / 2 if log else 0.0
     xs: list[float | None] = []
     ys: list[float | None] = []
@@ -81,7 +81,7 @@ def _band(
 
 
 def ends_figure(contest: Contest) -> go.Figure:
-    """The regret of every single search at its end, and the mean with its standard error; the least on top."""
+    """The final regret of every search, and the mean with its standard error; the lowest on top."""
     figure = go.Figure()
     standings = contest.standings()
     for i, standing in enumerate(standings):
@@ -112,14 +112,14 @@ def ends_figure(contest: Contest) -> go.Figure:
 
 
 def ranks_figure(contest: Contest) -> go.Figure:
-    """The mean rank among the methods, 1 being the best."""
+    """The mean rank among the methods; 1 is best."""
     n = len(contest.methods)
     values = [standing.rank for standing in contest.standings()]
     return _bars(contest, values, [f"{v:.1f}" for v in values], "mean rank, 1 is best", [0, n * 1.1])
 
 
 def within_figure(contest: Contest) -> go.Figure:
-    """The share of the searches whose recommendation was within the noise of the best."""
+    """The fraction of searches whose recommendation was within the noise of the best."""
     values = [standing.within_noise for standing in contest.standings()]
     figure = _bars(contest, values, [f"{v:.0%}" for v in values], "within the noise of the best", [0, 1.13])
     return figure.update_layout(xaxis={"tickformat": ".0%", "tickvals": [0, 0.25, 0.5, 0.75, 1]})
@@ -146,7 +146,7 @@ def _bars(contest: Contest, values: list[float], texts: list[str], title: str, s
 
 
 def _names(contest: Contest) -> dict[str, object]:
-    """A vertical axis of methods, the least regret on top."""
+    """A vertical axis of methods, the lowest regret on top."""
     methods = [standing.method for standing in contest.standings()]
     return {
         "tickvals": list(range(len(methods))),
@@ -157,5 +157,5 @@ def _names(contest: Contest) -> dict[str, object]:
 
 
 def _colour(contest: Contest, method: str) -> str:
-    """The same in all pictures."""
+    """The method's colour, the same in all figures."""
     return PALETTE[contest.methods.index(method) % len(PALETTE)]

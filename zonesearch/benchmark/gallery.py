@@ -1,4 +1,4 @@
-"""A gallery: studies run, or taken as they are, with a report each, a front page, and pictures of the maps."""
+"""A gallery: studies with a report each, a front page, and images of the maps."""
 
 from __future__ import annotations
 
@@ -26,23 +26,24 @@ def make_gallery(
     pictures: bool = False,
     observe: Callable[[Study, Path], Observer] = lambda study, folder: Silent(),
 ) -> Path:
-    """Run ``studies`` (what was trained before is not trained again) and write their reports; gives the front page.
+    """Run ``studies`` (without repeating existing trainings) and write their reports; returns the path of the front
+    page.
 
     Args:
-        studies: in the order of the page; their names name the files.
+        studies: in the order of the page; their names become the file names.
         into: the folder of the gallery.
-        runs: the run folders lie here.
-        pictures: photograph each map, with a Chromium on this machine.
-        observe: makes the observer of each run.
+        runs: the folder that contains the run folders.
+        pictures: take a screenshot of each map, with Chromium.
+        observe: creates the observer of each run.
 
     Raises:
-        StoreError: a file cannot be written, or a picture is wanted and there is no Chromium; then nothing is run.
-        ZoneSearchError: whatever else a run raises. All other studies have their reports then, and the front page says
-            of the failing ones why they have none.
+        StoreError: a file cannot be written, or pictures are wanted but Chromium is missing; then nothing is run.
+        ZoneSearchError: any other error of a run, raised after all other reports are written; the front page then shows
+            why the failed studies have none.
     """
     into, runs = Path(into).absolute(), Path(runs).absolute()  # an objective may change the working directory
     if pictures:
-        find_browser("a picture")  # said before hours of training, not after
+        find_browser("a picture")  # fail before hours of training, not after
     reports: dict[str, SearchResults] = {}
     shown: dict[str, str] = {}
     failed: dict[str, Exception] = {}

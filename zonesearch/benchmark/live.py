@@ -1,7 +1,7 @@
-"""A study as a problem: networks are trained, and what was trained is recorded and never trained again.
+"""A study as a problem: networks are trained, recorded and never trained again.
 
-Every repeat of the contest has seeds of its own, so that its noise is its own; the true mean of a recommended point is
-taken over further seeds, which no search has seen. Methods that ask for the same training share it.
+Every repeat of the contest has its own seeds and therefore its own noise; the true mean of a recommended point is taken
+over further seeds, which no search has seen. Methods that request the same training share it.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from zonesearch.study.study import Study
 __all__ = ["Kept", "LiveProblem"]
 
 _OWN = 2 * FRESH
-"""So many seed indices each repeat has for itself; the first so many are those of the truth."""
+"""Number of seed indices per repeat; the first block is reserved for the true means."""
 
 
 class Kept(Protocol):
-    """Where trials are kept."""
+    """Where trials are stored."""
 
     @property
     def trials(self) -> Trials: ...
@@ -45,12 +45,12 @@ class LiveProblem:
     """A :class:`zonesearch.benchmark.problem.Problem` that trains.
 
     Args:
-        study: gives space, epochs and reading.
-        objective: is trained.
-        store: what was trained before, and where it is kept.
-        crew: an engine that was entered.
+        study: provides space, epochs and reading.
+        objective: the objective to train.
+        store: stores trainings and provides earlier ones.
+        crew: an engine whose context has been entered.
         truth_seeds: fresh seeds for each recommended point, at least 2.
-        came: called with the number of trainings whenever some came back.
+        came: called with the number of trainings whenever some have finished.
     """
 
     study: Study
@@ -76,7 +76,7 @@ class LiveProblem:
 
     @property
     def metric(self) -> Metric:
-        """What is searched."""
+        """The metric of the study."""
         return metric_of(self.study, self.store.trials)
 
     @property
@@ -85,10 +85,10 @@ class LiveProblem:
         return self.study.epochs
 
     def answer(self, trainings: Sequence[Training], repeat: int) -> list[Trial]:
-        """The trials, under the seeds that were asked for, whatever this repeat's own are.
+        """The trials, relabelled with the requested seeds instead of this repeat's own.
 
         Raises:
-            ObjectiveError: all trainings failed so far; StoreError: they cannot be recorded.
+            ObjectiveError: all trainings failed so far. StoreError: they cannot be recorded.
         """
         if any(training.seed >= _OWN for training in trainings):
             raise StudyError(f"a search method may only use seeds below {_OWN}")
@@ -102,10 +102,11 @@ class LiveProblem:
         ]
 
     def truths(self, points: Sequence[Params]) -> Truths:
-        """Means over fresh seeds; the best is the best of the points, a point without any complete one the worst.
+        """Means over fresh seeds; ``best`` is the best of these points, and a point without a complete seed counts as
+        the worst.
 
-        The best of several means is a little too high, by the same amount for all methods: differences between them
-        are not touched by it.
+        The best of several means is slightly too high, by the same amount for all methods, so their differences are
+        unaffected.
         """
         seeds = range(self.truth_seeds)
         self._train([Training(point, seed, self.epochs) for point in points for seed in seeds])
@@ -124,7 +125,7 @@ class LiveProblem:
         )
 
     def _train(self, trainings: Sequence[Training]) -> None:
-        """Train what is missing, and record it."""
+        """Train and record what is missing."""
         todo = remaining(sorted(jobs_of(self.objective, trainings), key=lambda b: b.key), self.store.trials)
 
         def came(new: list[Trial]) -> None:

@@ -1,7 +1,7 @@
-"""Search methods by name: the stages that each is made of, sized so that they fit a budget.
+"""Search methods by name: the stages of each, sized to fit a budget.
 
-A name is one of :data:`PRESETS`, or names of registered stages joined by ``+`` (``grid+interval``). A stage gets from
-the budget what its fields ask for: ``n_trainings`` or ``budget``; a grid gets rows that spend half of it.
+A name is one of :data:`PRESETS`, or names of registered stages joined by ``+`` (``grid+interval``). A stage takes from
+the budget what its fields need: ``n_trainings`` or ``budget``; a grid gets rows that spend half of it.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ class Method:
     """A search method.
 
     Args:
-        name: in tables.
-        build: gives the stages for (space, budget in trainings of full length, epochs of full length, seed).
+        name: its name in tables.
+        build: returns the stages for (space, budget in full-length trainings, epochs of full length, seed).
     """
 
     name: str
     build: Callable[[Space, int, int, int], Stages]
 
     def stages(self, space: Space, budget: int, epochs: int = 1, seed: int = 0, reading: Reading = BEST) -> Stages:
-        """The stages; none of them knows more than the space, the budget, the seed and how curves are read."""
+        """The stages; they depend only on the space, the budget, the seed and the reading of curves."""
         built = self.build(space, budget, epochs, seed)
         if reading == BEST:
             return built
@@ -46,10 +46,10 @@ class Method:
 
 
 def methods(names: str) -> tuple[Method, ...]:
-    """The methods in a list such as ``grid+interval,tpe,random``.
+    """Parse a list of methods such as ``grid+interval,tpe,random``.
 
     Raises:
-        StudyError: naming what is no method.
+        StudyError: names the item that is not a method.
     """
     found = tuple(method(name.strip()) for name in names.split(",") if name.strip())
     if not found:
@@ -61,7 +61,7 @@ def method(name: str) -> Method:
     """The method of that name.
 
     Raises:
-        StudyError: there is none.
+        StudyError: there is no such method.
     """
     if name in PRESETS:
         return Method(name, PRESETS[name])
@@ -78,7 +78,7 @@ def method(name: str) -> Method:
 
 
 def _stage(kind: str, space: Space, budget: int, epochs: int, seed: int, **settings: Any) -> Stage:
-    """The stage ``kind`` with what its fields take from the budget."""
+    """The stage ``kind`` with its fields set from the budget."""
     common: dict[str, Any] = {
         "space": space,
         "epochs": epochs,
@@ -93,7 +93,7 @@ def _stage(kind: str, space: Space, budget: int, epochs: int, seed: int, **setti
 
 
 def _grid_interval(space: Space, budget: int, epochs: int, seed: int) -> Stages:
-    """A grid that spends half of the budget, then intervals in as many zones as the rest pays for."""
+    """A grid that spends half of the budget, then intervals in as many zones as the rest allows."""
     rows = coarser(space, max(1, budget // 2))
     lines = sum(isinstance(axis, Axis) for axis in space.axes) * 6 + 1  # split(8): 6 new values, then the combination
     n_zones = max(1, (budget - rows.n_cells) // lines)
@@ -104,7 +104,7 @@ def _grid_interval(space: Space, budget: int, epochs: int, seed: int) -> Stages:
 
 
 def _stock(sampler: str) -> Callable[[Space, int, int, int], Stages]:
-    """A sampler of Optuna as it comes: one suggestion after the other."""
+    """An Optuna sampler with default settings, one suggestion at a time."""
 
     def build(space: Space, budget: int, epochs: int, seed: int) -> Stages:
         return (_stage("optuna", space, budget, epochs, seed, sampler=sampler, batch=1),)
@@ -113,7 +113,7 @@ def _stock(sampler: str) -> Callable[[Space, int, int, int], Stages]:
 
 
 def _strong(space: Space, budget: int, epochs: int, seed: int) -> Stages:
-    """The surrogate, one suggestion after the other."""
+    """The surrogate, one suggestion at a time."""
     return (_stage("surrogate", space, budget, epochs, seed, batch=1),)
 
 
@@ -122,5 +122,7 @@ PRESETS: Mapping[str, Callable[[Space, int, int, int], Stages]] = {
     "strong": _strong,
     **{sampler: _stock(sampler) for sampler in SAMPLERS},
 }
-"""Methods whose stages need more than the budget; what a user writes in a study file is not touched by these.
-The names of Optuna's samplers are those samplers as they come."""
+"""Methods whose stages need more settings than the budget; they do not affect study files.
+
+The names of Optuna's samplers stand for those samplers with default settings.
+"""

@@ -1,4 +1,4 @@
-"""A contest of search methods on one page: who recommends best, after how many trainings, and how sure that is."""
+"""A contest of search methods on one page: which recommends best, after how many trainings, and how certain that is."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _RULES = {
 
 
 def write_contest(contest: Contest, path: str | Path) -> Path:
-    """Write the page to ``path``, replacing what is there at once; gives the path.
+    """Write the page to ``path``, atomically replacing an existing file; returns the path.
 
     Raises:
         StoreError: the file cannot be written.
@@ -31,7 +31,7 @@ def write_contest(contest: Contest, path: str | Path) -> Path:
 
 
 def render_contest(contest: Contest) -> str:
-    """The page as HTML; the same contest gives the same bytes."""
+    """The page as HTML, deterministic in the contest."""
     notes = [
         f"Regret is how far the recommended point falls short of the best one, in true mean {contest.metric.name}"
         f"{contest.metric.unit and f' ({contest.metric.unit})'}. {contest.source}",

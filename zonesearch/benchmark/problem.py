@@ -1,4 +1,6 @@
-"""What search methods compete on: a noisy answer to every training, and a truth that only the referee sees."""
+"""The problems that search methods compete on: a noisy answer to every training, and true values that only the scoring
+sees.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +20,14 @@ __all__ = ["FunctionProblem", "Problem", "Truths"]
 
 @dataclass(frozen=True)
 class Truths:
-    """What the referee knows about points.
+    """The true values of points, used for scoring.
 
     Args:
-        values: the true mean of each in the metric's own sign, as far as it can be known.
-        best: that of the best point there is, or the best that is known.
-        noise: the standard deviation of one training; NaN when unknown.
-        median: that of the median point of the space, which a blind guess gives; NaN when unknown.
-        source: how they are known, in a sentence.
+        values: the true mean of each in the metric's own sign, or the best estimate of it.
+        best: the true mean of the best point, or of the best one known.
+        noise: the standard deviation of one training; NaN if unknown.
+        median: the median of the true means over the space, expected of a random guess; NaN if unknown.
+        source: where they come from, as a sentence.
     """
 
     values: tuple[float, ...]
@@ -38,12 +40,12 @@ class Truths:
 class Problem(Protocol):
     """A space with an answer to every training. Implementations are frozen dataclasses.
 
-    One whose values are no accuracies says so in an attribute ``metric``, and in its trials.
+    If its values are not accuracies, it has an attribute ``metric``, and its trials carry that metric.
     """
 
     @property
     def name(self) -> str:
-        """Its name in tables."""
+        """The name shown in tables."""
         ...
 
     @property
@@ -53,21 +55,21 @@ class Problem(Protocol):
 
     @property
     def epochs(self) -> int:
-        """The full length of a training."""
+        """The full length of a training in epochs."""
         ...
 
     def answer(self, trainings: Sequence[Training], repeat: int) -> list[Trial]:
-        """One trial per training, in order; another ``repeat`` gives the same seeds other noise."""
+        """One trial per training, in order; a different ``repeat`` gives the same seeds different noise."""
         ...
 
     def truths(self, points: Sequence[Params]) -> Truths:
-        """The true means at all points that searches recommended; asked once, when all of them are over."""
+        """The true means at all points that searches recommended; called once, after all searches."""
         ...
 
 
 @dataclass(frozen=True)
 class FunctionProblem:
-    """A surface without noise, measured with normal noise.
+    """A known surface, measured with normal noise.
 
     Args:
         name: in tables.
@@ -75,9 +77,9 @@ class FunctionProblem:
         surface: the true mean at a point.
         noise: standard deviation of one training.
         best: the best value of the surface.
-        median: the median of the surface over the space; by default measured on 4,096 points of a Sobol sequence.
-        epochs: the length of a training; the surface is the same at all.
-        metric: what the surface is of, and which direction is better.
+        median: the median of the surface over the space; by default computed on 4,096 points of a Sobol sequence.
+        epochs: the length of a training; the surface does not depend on it.
+        metric: the metric of the surface, with its direction.
     """
 
     name: str
@@ -98,11 +100,11 @@ class FunctionProblem:
             object.__setattr__(self, "median", median)
 
     def answer(self, trainings: Sequence[Training], repeat: int) -> list[Trial]:
-        """Truth plus noise that depends on the training and the repeat alone."""
+        """The true value plus noise that depends only on the training and the repeat."""
         return [Trial(training, accuracy=self._measure(training, repeat), metric=self.metric) for training in trainings]
 
     def truths(self, points: Sequence[Params]) -> Truths:
-        """The surface."""
+        """The values of the surface."""
         values = tuple(float(self.surface(point)) for point in points)
         return Truths(values, self.best, self.noise, self.median, "The true means are those of the surface itself.")
 

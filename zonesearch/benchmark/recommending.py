@@ -1,4 +1,4 @@
-"""What a search recommends by the trials it has: one rule for all methods, so that only the searching is compared."""
+"""Derive a recommendation from trials: one rule for all methods, so that only the search itself is compared."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from zonesearch.statistics.gp.targets import Known
 __all__ = ["RULES", "Repeated", "known_rule", "recommend", "repeated"]
 
 Repeated = list[tuple[Params, tuple[float, ...]]]
-"""Of each point that was measured: its parameters, and one score per seed (larger is better)."""
+"""For each measured point: its parameters, and one score per seed (larger is better)."""
 
 
 def repeated(space: Space, trials: Iterable[Trial], reading: Reading = BEST) -> Repeated:
-    """The scores at each point, from the longest trainings that there are; points in a fixed order."""
+    """The scores at each point, from the longest trainings available; points in a fixed order."""
     complete = [trial for trial in trials if trial.complete and set(trial.params) == set(space.names)]
     longest = max((trial.epochs for trial in complete), default=0)
     cells: dict[object, list[Trial]] = {}
@@ -36,12 +36,12 @@ def repeated(space: Space, trials: Iterable[Trial], reading: Reading = BEST) -> 
 
 
 def observed(space: Space, points: Repeated) -> Params:
-    """The point with the highest mean over its seeds: the luckiest one, where most have a single seed."""
+    """The point with the highest mean over its seeds; with mostly single seeds, this is the luckiest one."""
     return max(points, key=lambda point: math.fsum(point[1]) / len(point[1]))[0]
 
 
 def posterior(space: Space, points: Repeated) -> Params:
-    """The measured point with the highest mean of a Gaussian process through all of them: luck is averaged out."""
+    """The measured point with the highest mean of a Gaussian process fitted to all of them, which averages out luck."""
     cube = Cube(space)
     places = [tuple(cube.point(params).tolist()) for params, _ in points]
     values: dict[tuple[float, ...], list[float]] = {}
@@ -54,7 +54,7 @@ def posterior(space: Space, points: Repeated) -> Params:
 
 
 RULES: dict[str, Callable[[Space, Repeated], Params]] = {"observed": observed, "posterior": posterior}
-"""By name: how a point is picked from what was measured."""
+"""By name: the function that picks a point from the measurements."""
 
 
 def known_rule(rule: str) -> None:
@@ -68,7 +68,7 @@ def known_rule(rule: str) -> None:
 
 
 def recommend(space: Space, trials: Iterable[Trial], rule: str = "posterior", reading: Reading = BEST) -> Params | None:
-    """The measured point that ``rule`` picks; None before any training was complete.
+    """The measured point that ``rule`` picks; None before any training has completed.
 
     Raises:
         StudyError: there is no such rule.

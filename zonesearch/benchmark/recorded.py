@@ -1,7 +1,7 @@
-"""A finished map as a problem: what was measured once answers again, so that a contest on real trainings takes seconds.
+"""A finished map as a problem: recorded trainings are looked up, so that a contest on real data takes seconds.
 
-A training is answered from the nearest recorded cell, with one of its recorded seeds; the truth at a point is the mean
-over all seeds of that cell. So the world of the contest is the table itself: its noise is real, its best cell known.
+A training returns one of the recorded seeds of the nearest recorded cell; the true value at a point is the mean over
+all seeds of that cell. So the table itself is the ground truth: its noise is real and its best cell is known.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ Curve = tuple[float, ...]
 
 @dataclass(frozen=True)
 class RecordedCell:
-    """What was measured at one point.
+    """The measurements at one point.
 
     Args:
         params: the point.
         curves: per seed the validation value after each epoch; empty for a training that diverged or failed.
-        train: per seed the accuracy on the training split over each epoch, where it was recorded; empty otherwise.
-        right: per seed which validation examples were right at the best epoch (packed bits), where that was recorded.
-            Contests look at neither.
+        train: per seed the accuracy on the training split by epoch, if recorded; empty otherwise.
+        right: per seed which validation examples were right at the best epoch (packed bits), if recorded. Contests use
+            neither.
     """
 
     params: Params
@@ -55,17 +55,17 @@ class RecordedCell:
 
 @dataclass(frozen=True)
 class RecordedMap:
-    """A :class:`zonesearch.benchmark.problem.Problem` that answers from a table.
+    """A :class:`zonesearch.benchmark.problem.Problem` whose answers are looked up in a table.
 
     Args:
         name: in tables.
-        space: the axes, their rows being the recorded values where the map was a grid. Between the cells a method may
-            ask whatever the axes allow; the nearest cell in the unit cube answers.
-        epochs: the length of the curves; a shorter training is answered by their beginning.
+        space: the axes; if the map was a grid, their rows are the recorded values. Methods may request any allowed
+            point between the cells; the cell nearest in the unit cube is used.
+        epochs: the length of the curves; a shorter training returns their beginning.
         reading: how a curve is read.
         cells: at least one of them with a complete training.
         n_validation: number of examples behind each accuracy; None when unknown.
-        metric: of which they are values.
+        metric: the metric of the values.
 
     Raises:
         StudyError: no cell, or none with a complete training; curves of different lengths.
@@ -88,7 +88,7 @@ class RecordedMap:
 
     @cached_property
     def means(self) -> npt.NDArray[np.float64]:
-        """The true mean of each cell, shape (n_cells,); a training that was lost counts as the worst there is."""
+        """The true mean of each cell, shape (n_cells,); a lost training counts as the worst value."""
         values = [
             [self.reading(curve, self.metric) if curve else math.nan for curve in cell.curves] for cell in self.cells
         ]
@@ -97,7 +97,7 @@ class RecordedMap:
 
     @property
     def best(self) -> float:
-        """The best true mean of a cell."""
+        """The best true mean of any cell."""
         return self.metric.best(self.means.tolist())
 
     @property
@@ -107,20 +107,20 @@ class RecordedMap:
 
     @property
     def n_seeds(self) -> int:
-        """The fewest seeds of a cell; with one the table answers without noise."""
+        """The smallest number of seeds of a cell; with one, answers are noise-free."""
         return min(len(cell.curves) for cell in self.cells)
 
     @property
     def n_trainings(self) -> int:
-        """How many trainings it holds, those that were lost too."""
+        """The number of recorded trainings, including lost ones."""
         return sum(len(cell.curves) for cell in self.cells)
 
     @cached_property
     def noise(self) -> float:
         """The standard deviation between seeds in the better half of the cells, pooled; NaN with one seed each.
 
-        The other half is left out: where trainings hardly learn, they scatter in a way that says nothing about the
-        neighbourhood of the best.
+        The worse half is left out: the spread of trainings that hardly learn says nothing about the neighbourhood of
+        the best.
         """
         squares, degrees = 0.0, 0
         for cell, truth in zip(self.cells, self.means, strict=True):
@@ -131,12 +131,14 @@ class RecordedMap:
         return math.sqrt(squares / degrees) if degrees else math.nan
 
     def answer(self, trainings: Sequence[Training], repeat: int) -> list[Trial]:
-        """Recorded seeds, drawn by point and repeat: seeds 0, 1, 2, ... of a point are different recorded ones."""
+        """Recorded seeds in an order drawn per point and repeat: seeds 0, 1, 2, ... of a point are different recorded
+        seeds.
+        """
         return [self._answer(training, repeat) for training in trainings]
 
     @property
     def trials(self) -> Trials:
-        """All that is recorded, as if it had been trained here: seeds are numbered in the order of the record."""
+        """All recorded trainings as trials, with seeds numbered in recorded order."""
         return Trials(trial for cell in self.cells for trial in self._recorded(cell))
 
     def _recorded(self, cell: RecordedCell) -> Iterator[Trial]:
@@ -169,7 +171,9 @@ class RecordedMap:
         return Truths(tuple(self.truth(point) for point in points), self.best, self.noise, self.median, source)
 
     def nearest(self, params: Params) -> int:
-        """The number of the cell nearest to ``params`` in the unit cube; another choice is further than anything."""
+        """The index of the cell nearest to ``params`` in the unit cube; a different choice is farther than any other
+        difference.
+        """
         distances = np.sum((self._places - self._place(params)) ** 2, axis=1)
         return int(np.argmin(np.round(distances, 9)))
 
@@ -196,7 +200,7 @@ class RecordedMap:
         return np.array([self._place(cell.params) for cell in self.cells])
 
     def _place(self, params: Params) -> npt.NDArray[np.float64]:
-        """Coordinates, those of choices stretched."""
+        """Coordinates in the unit cube, with choices scaled up."""
         stretch = [2.0 * len(self.space.axes) * len(a.row()) if isinstance(a, Choice) else 1.0 for a in self.space.axes]
         place: npt.NDArray[np.float64] = self.space.unit(params) * np.array(stretch)
         return place

@@ -1,12 +1,12 @@
 """Recorded maps as files, and finished runs as recorded maps.
 
-A file is JSON with a cell on each line: its params, and of each seed the accuracies after every epoch as whole
-ten-thousandths (null for a training that was lost). That is all a contest needs, and small enough to keep. A file with
-a ``metric`` holds values of that metric as they are, to six digits.
+A file is JSON with one cell per line: its parameters and, for each seed, the accuracy after every epoch as an integer
+number of ten-thousandths (null for a lost training). That is all a contest needs, and small enough to keep. A file with
+a ``metric`` stores values of that metric directly, to six digits.
 
-Where it is known which validation examples were right, a file has format 3: accuracies are numbers of right examples
-(``unit`` of them are all), so that nothing is rounded; ``right`` holds the answers at the best epoch (packed bits in
-base 64) and ``train`` the accuracies on the training split, as whole hundred-thousandths.
+If it is known which validation examples were right, the file has format 3: accuracies are counts of right examples out
+of ``unit``, so nothing is rounded; ``right`` holds the answers at the best epoch (packed bits in base 64) and ``train``
+the accuracies on the training split, in integer hundred-thousandths.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ _EXACT = 1e-6  # of an example
 
 
 def map_of(results: SearchResults) -> RecordedMap:
-    """The map of a run: every point of its space that was trained to full length, with all its seeds.
+    """The map of a run: every point of its space that was trained to full length, with all seeds.
 
-    Points with further parameters (the schedules of a polish) are left out. Where the objective gave no learning
-    curves, a training counts as one epoch.
+    Points with extra parameters (the schedules of a polish) are left out. If the objective gave no learning curves, a
+    training counts as one epoch.
 
     Raises:
-        StudyError: no training of full length was complete.
+        StudyError: no full-length training completed.
     """
     names = set(results.space.names)
     found: dict[Any, list[Trial]] = {}
@@ -60,7 +60,7 @@ def map_of(results: SearchResults) -> RecordedMap:
 
 
 def _recorded(results: SearchResults, trials: list[Trial], curved: bool) -> RecordedCell:
-    """A cell; training accuracies and answers where all its complete trainings have them."""
+    """A cell, with training accuracies and answers if all its complete trainings have them."""
     complete = [trial for trial in trials if trial.complete] if curved else []
     train = [tuple(trial.curve.get("train_accuracy", ())) if trial.complete else () for trial in trials]
     has_train = complete and all(len(trial.curve.get("train_accuracy", ())) == results.epochs for trial in complete)
@@ -80,10 +80,10 @@ def _curve(trial: Trial, reading: Reading, curved: bool) -> tuple[float, ...]:
 
 
 def read_map(path: str | Path) -> RecordedMap:
-    """A recorded map: a file that :func:`write_map` wrote, or the folder of a run.
+    """Read a recorded map: a file written by :func:`write_map`, or a run folder.
 
     Raises:
-        StudyError: it is neither; StoreError: it cannot be read.
+        StudyError: it is neither. StoreError: it cannot be read.
     """
     path = Path(path)
     refuse_address(path)
@@ -122,7 +122,7 @@ def _cell(table: Any, unit: int) -> RecordedCell:
 
 
 def write_map(recorded: RecordedMap, path: str | Path) -> int:
-    """Write ``recorded`` to ``path``, replacing what is there; gives its size in bytes.
+    """Write ``recorded`` to ``path``, replacing an existing file; returns its size in bytes.
 
     Raises:
         StoreError: it cannot be written.
@@ -163,7 +163,7 @@ def write_map(recorded: RecordedMap, path: str | Path) -> int:
 
 
 def _counted(recorded: RecordedMap) -> bool:
-    """Whether the answers of all cells are known, and accuracies are shares of so many examples."""
+    """Whether the answers of all cells are known, and accuracies are fractions of this many examples."""
     n = recorded.n_validation
     if not n or not all(cell.right for cell in recorded.cells):
         return False
@@ -172,7 +172,7 @@ def _counted(recorded: RecordedMap) -> bool:
 
 
 def _numbers(curves: Sequence[Sequence[float]], unit: int | None) -> list[list[float] | None]:
-    """The values as whole parts, ``unit`` of which are 1; None keeps them as they are."""
+    """The values as integer multiples of 1/``unit``; None keeps them unchanged."""
 
     def written(value: float) -> float:
         return round(value * unit) if unit else float(f"{value:.{_DIGITS}g}")

@@ -1,4 +1,4 @@
-"""The loop of a contest: :func:`zonesearch.run.pipeline.next_round` asked until the budget is spent."""
+"""The loop of a contest: :func:`zonesearch.run.pipeline.next_round` is called until the budget is spent."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ __all__ = ["Sought", "check_contest", "checkpoints", "compare", "score", "search
 
 
 def checkpoints(budget: int, n: int = 10) -> tuple[int, ...]:
-    """``n`` budgets at equal distances, the whole one last; fewer when the budget is smaller."""
+    """``n`` equally spaced budgets ending with the full one; fewer if the budget is smaller than ``n``."""
     return tuple(sorted({math.ceil(budget * i / n) for i in range(1, n + 1)}))
 
 
 def check_contest(methods: Sequence[Method], budget: int, repeats: Sequence[int], rule: str) -> None:
-    """Say what cannot be compared, before anything is searched.
+    """Validate a contest before anything is searched.
 
     Raises:
         StudyError: a budget below 1, no repeat, no method or the same one twice, an unknown rule.
@@ -46,11 +46,11 @@ def check_contest(methods: Sequence[Method], budget: int, repeats: Sequence[int]
 
 @dataclass(frozen=True)
 class Sought:
-    """One search, before its recommendations are scored.
+    """The result of one search before its recommendations are scored.
 
     Args:
         method, repeat, at, zones, n_trainings, seconds: as in :class:`zonesearch.benchmark.contest.Search`.
-        shown: what it recommended at each of ``at``; None before anything was complete.
+        shown: the recommendation at each of ``at``; None before any training has completed.
     """
 
     method: str
@@ -74,12 +74,12 @@ def compare(
     workers: int = 1,
     came: Callable[[Sought], None] = lambda sought: None,
 ) -> Contest:
-    """Every method with every repeat; ``came`` is called with each search as it ends.
+    """Run every method with every repeat; ``came`` is called with each search as it ends.
 
-    With several ``workers`` searches run side by side in processes of their own, for problems that keep nothing.
+    With several ``workers``, searches run in parallel in separate processes; only for problems without state.
 
     Raises:
-        StudyError: as :func:`check_contest`.
+        StudyError: see :func:`check_contest`.
         ObjectiveError: no search had anything to recommend.
     """
     numbers = list(repeats)
@@ -101,7 +101,7 @@ def _metric(problem: Problem) -> Metric:
 
 
 def _seek_all(each: Sequence[Any], workers: int) -> Iterator[Sought]:
-    """The searches in order, as they end."""
+    """Yield the searches in order as they end."""
     if workers == 1:
         yield from (_seek(*one) for one in each)
         return
@@ -125,7 +125,7 @@ def search(
     reading: Reading = BEST,
     at: Sequence[int] = (),
 ) -> Search:
-    """One search, scored; see :func:`seek`."""
+    """Run and score one search; see :func:`seek`."""
     [found], _ = score(
         problem, [seek(method, problem, budget=budget, repeat=repeat, rule=rule, reading=reading, at=at)]
     )
@@ -133,7 +133,8 @@ def search(
 
 
 def score(problem: Problem, sought: Sequence[Sought]) -> tuple[list[Search], Truths]:
-    """The regret of every recommendation; nothing to recommend counts as a blind guess, or as the worst that is known.
+    """Compute the regret of every recommendation; no recommendation counts as a random guess, or as the worst known
+    value.
 
     Raises:
         ObjectiveError: no search had anything to recommend.
@@ -173,18 +174,18 @@ def seek(
     reading: Reading = BEST,
     at: Sequence[int] = (),
 ) -> Sought:
-    """One search of ``budget`` trainings of full length.
+    """Run one search of ``budget`` full-length trainings.
 
-    What a round wants beyond the budget is cut off, in the order of the plan. A shorter training costs its share, and
-    one that continues a shorter one of the same point and seed only what it adds.
+    Trainings of a round beyond the budget are cut off, in the order of the plan. A shorter training costs its fraction
+    of a full one, and one that continues a shorter training of the same point and seed costs only the added epochs.
 
     Args:
         method: gives the stages.
         problem: answers.
         budget: trainings of full length.
         repeat: the seed of the method and of the noise.
-        rule: of the recommendation; ``reading`` of the curves.
-        at: budgets at which it is asked for a recommendation; by default :func:`checkpoints`.
+        rule: how a recommendation is derived; ``reading``: how curves are read.
+        at: budgets at which a recommendation is taken; by default :func:`checkpoints`.
     """
     stages = method.stages(problem.space, budget, problem.epochs, repeat, reading)
     trials, came, spent = Trials(), [], [0.0]
@@ -230,7 +231,7 @@ def _until(came: Sequence[Trial], spent: Sequence[float], n: float) -> list[Tria
 
 
 def _peaks(output: Any) -> tuple[Params, ...]:
-    """The peaks of zones, or candidates, that the last stage handed on."""
+    """The peaks of the zones, or the candidates, of the last stage with output."""
     if not isinstance(output, Sequence):
         return ()
     peaks = [

@@ -13,7 +13,7 @@ __all__ = ["curves_table", "searches_table", "standing_texts", "standings_table"
 
 
 def standings_table(contest: Contest) -> pd.DataFrame:
-    """One row per method, the least regret first."""
+    """One row per method, the lowest regret first."""
     return pd.DataFrame(
         [
             {
@@ -33,7 +33,7 @@ def standings_table(contest: Contest) -> pd.DataFrame:
 
 
 def standing_texts(contest: Contest) -> list[tuple[str, ...]]:
-    """The standings as words, under a row of names: what the command prints."""
+    """The standings as strings under a header row, as printed by the command."""
     standings = contest.standings()
     digits = _digits([v for s in standings for v in (s.regret, s.se)])
     head = ("method", "regret", "rank", "within noise", "p against best", "trainings", "ms/suggestion")
@@ -71,7 +71,7 @@ def curves_table(contest: Contest) -> pd.DataFrame:
 
 
 def searches_table(contest: Contest) -> pd.DataFrame:
-    """One row per search: what it recommended at its end."""
+    """One row per search: its final recommendation."""
     return pd.DataFrame(
         [
             {"method": s.method, "search": s.repeat, "regret": s.regret[-1], "trainings": s.n_trainings}
@@ -83,7 +83,9 @@ def searches_table(contest: Contest) -> pd.DataFrame:
 
 
 def _digits(values: Sequence[float]) -> int:
-    """So many that the smallest of ``values`` above 0 shows two of its own; 6 at most, and 3 or more below 1."""
+    """Decimals such that the smallest positive of ``values`` shows two digits; at most 6, at least 3 if all are below
+    1.
+    """
     known = [v for v in values if math.isfinite(v) and v > 0]
     least = 3 if max(known, default=0.0) < 1 else 0
     return min(6, max(least, 1 - math.floor(math.log10(min(known))))) if known else 3

@@ -1,1 +1,1 @@
-"""The command line: parses, calls, prints; one command a file, no logic."""
+"""The command line: parse, call, print. One command per file, no logic."""

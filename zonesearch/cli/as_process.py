@@ -1,4 +1,4 @@
-"""A command as a process: how it ends when it is told to, and what it does without its standard streams."""
+"""Process behaviour of a command: how it ends on signals, and how it copes with missing standard streams."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _AGAIN_S = 0.5
 
 
 class Stopped(KeyboardInterrupt):
-    """SIGTERM or SIGHUP came: what Ctrl-C does is done, and the exit status tells which it was."""
+    """Raised on SIGTERM or SIGHUP: handled like Ctrl-C, with an exit status that identifies the signal."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -24,17 +24,18 @@ class Stopped(KeyboardInterrupt):
 
 
 def end_when_told() -> None:
-    """From now on SIGTERM and SIGHUP end this process as Ctrl-C does: workers first, scratch files removed.
+    """Make SIGTERM and SIGHUP end this process as Ctrl-C does: workers are stopped first, temporary files removed.
 
-    A second one ends it at once. The same signal within half a second is the same wish: it comes to the whole group,
-    and from the process that watches this one. What the caller ignores stays ignored, as ``nohup`` wants it.
+    A second signal ends it immediately. The same signal within half a second is a duplicate: it reaches the whole
+    process group and is also forwarded by the supervising process. Signals that the caller ignores stay ignored, as
+    ``nohup`` requires.
     """
     owner = os.getpid()
     told = -math.inf
 
     def stop(number: int, frame: FrameType | None) -> None:
         nonlocal told
-        if os.getpid() != owner and number != signal.SIGINT:  # a forked child, a worker of a DataLoader: as ever
+        if os.getpid() != owner and number != signal.SIGINT:  # a forked child: default behaviour
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         last, told = told, time.monotonic()
@@ -51,15 +52,15 @@ def end_when_told() -> None:
 
 
 def open_standard_streams() -> None:
-    """Put /dev/null where the caller has closed one of the three standard streams.
+    """Open /dev/null in place of any of the three standard streams that the caller has closed.
 
-    The next file that is opened would take its number, and get what anybody prints.
+    Otherwise the next opened file would take its descriptor and receive all printed output.
     """
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free descriptor: this one
     if sys.stdout is None:
         sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
     if sys.stderr is None:

@@ -1,4 +1,4 @@
-"""A curve as text, for a terminal: what a schedule or a range test looks like, without a browser."""
+"""A curve as text for a terminal: shows a schedule or a range test without a browser."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def ascii_plot(
 
     Args:
         values: at least one; non-finite ones (and on a log scale those not above 0) are left out.
-        x_from, x_to: what is written below the left and the right end.
-        marks: names of places below the axis, by the index of the value they point at.
+        x_from, x_to: labels below the left and the right end.
+        marks: labels below the axis, by the index of the value they mark.
         log: a logarithmic vertical scale.
-        width, height: of the drawing in characters, without its labels.
+        width, height: size of the plot in characters, without labels.
     """
     heights = [math.log10(v) if log and v > 0 else v for v in values]
     drawn = [h if math.isfinite(h) and (not log or v > 0) else None for h, v in zip(heights, values, strict=True)]

@@ -1,4 +1,4 @@
-"""Print the replication results of the claims that a study makes."""
+"""Print the replication results of a study's claims."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def call(options: argparse.Namespace) -> None:
-    """Two Markdown tables: claimed there, found here; and the spread of the cells."""
+    """Print Markdown tables: claims with their replication, and the spread of the cells."""
     import json
 
     from zonesearch.errors import StudyError

@@ -43,16 +43,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], help="replace one key of the study file"
     )
-    parser.add_argument("--into", metavar="FOLDER", type=Path, help="of a study: its trainings (runs/<study>-compare)")
     parser.add_argument(
-        "--truth-seeds", metavar="N", type=int, default=5, help="of a study: fresh seeds per recommended point (5)"
+        "--into", metavar="FOLDER", type=Path, help="with a study: the folder for its trainings (runs/<study>-compare)"
+    )
+    parser.add_argument(
+        "--truth-seeds", metavar="N", type=int, default=5, help="with a study: fresh seeds per recommended point (5)"
     )
     parser.add_argument(
         "--workers", metavar="N", type=int, help="processes on this machine (default: the study's, else 1)"
     )
-    parser.add_argument("--engine", metavar="WHERE", help="of a study: local, dask://HOST:PORT or dask://local")
-    parser.add_argument("--fresh", action="store_true", help="of a study: move an old FOLDER aside and start again")
-    parser.add_argument("--page", metavar="FILE", type=Path, help="the page (default: NAME-compare.html here)")
+    parser.add_argument("--engine", metavar="WHERE", help="with a study: local, dask://HOST:PORT or dask://local")
+    parser.add_argument("--fresh", action="store_true", help="with a study: move an old FOLDER aside and start again")
+    parser.add_argument(
+        "--page", metavar="FILE", type=Path, help="where to write the page (default: NAME-compare.html in this folder)"
+    )
     parser.add_argument("--json", action="store_true", help="print everything as JSON, and nothing else")
     parser.add_argument("--quiet", action="store_true", help="print only the table")
 
@@ -122,7 +126,7 @@ def _problem(options: argparse.Namespace) -> Study | RecordedMap:
 
 
 def _here(name: str) -> Path:
-    """``NAME-compare.html`` in the working directory: where a map lies nothing may be writable."""
+    """``NAME-compare.html`` in the working directory, since a map's own folder may be read-only."""
     return Path(f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name).strip('-.') or 'map'}-compare.html")
 
 
@@ -143,7 +147,7 @@ def _table(contest: Contest) -> str:
 
 
 class _Progress:
-    """How many searches are over, on standard error; nothing when ``hidden``."""
+    """The number of finished searches, on standard error; nothing if ``hidden``."""
 
     def __init__(self, hidden: bool, n_searches: int) -> None:
         from rich.console import Console
@@ -157,7 +161,7 @@ class _Progress:
         self.n_trained = 0
 
     def searched(self, what: str) -> None:
-        self._bar.start()  # not before anything happened: a refusal is one sentence alone
+        self._bar.start()  # only once something has happened: an error message stands alone
         self._bar.update(self._task, advance=1, description=what)
 
     def trained(self, n: int) -> None:

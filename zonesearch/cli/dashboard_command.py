@@ -1,4 +1,4 @@
-"""Open Optuna's dashboard on a run, with zones, surfaces and verdict beside it; live while the run goes on."""
+"""Open Optuna's dashboard on a run, with zones, surfaces and verdict added; updated live during the run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--writable", action="store_true", help="let the page change the view and its notes (default: read-only)"
     )
     parser.add_argument(
-        "--storage", metavar="URL", help="an Optuna storage, as postgresql://... (default: RUN/view.journal)"
+        "--storage", metavar="URL", help="an Optuna storage, such as postgresql://... (default: RUN/view.journal)"
     )
     parser.add_argument("--rebuild", action="store_true", help="rebuild the Optuna study")
 
@@ -42,7 +42,7 @@ def call(options: argparse.Namespace) -> None:
         if not options.no_browser:
             webbrowser.open(address)
 
-    with suppress(KeyboardInterrupt):  # the way to end it, not an accident
+    with suppress(KeyboardInterrupt):  # the normal way to end it
         serve(
             options.run,
             host=options.host,

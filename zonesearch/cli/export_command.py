@@ -16,13 +16,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "run", metavar="RUN", type=Path, help="the run folder; on repeated exports only new trainings are added"
     )
     where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--mlflow", metavar="URI", help="an MLflow tracking server or store, as http://HOST:PORT")
-    where.add_argument("--tensorboard", metavar="DIR", type=Path, help="a folder that TensorBoard shows")
-    parser.add_argument("--experiment", metavar="NAME", help="of MLflow (default: the study's name)")
+    where.add_argument("--mlflow", metavar="URI", help="an MLflow tracking server or store, such as http://HOST:PORT")
+    where.add_argument("--tensorboard", metavar="DIR", type=Path, help="a log folder for TensorBoard")
+    parser.add_argument("--experiment", metavar="NAME", help="MLflow experiment (default: the study's name)")
 
 
 def call(options: argparse.Namespace) -> None:
-    """Export, and say what was new."""
+    """Export, and print what was new."""
     from zonesearch.run.export.exporting import export_to_mlflow, export_to_tensorboard
 
     if options.mlflow is not None:

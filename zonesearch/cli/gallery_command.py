@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def call(options: argparse.Namespace) -> None:
-    """Run what is not finished yet, then write everything."""
+    """Run unfinished studies, then write all reports."""
     from zonesearch.benchmark.gallery import make_gallery
     from zonesearch.cli.options import find_own_modules
     from zonesearch.run.progress import ProgressBars

@@ -1,4 +1,4 @@
-"""Read an existing Optuna study as a run: zones, report and verdict for a search somebody else ran."""
+"""Import an existing Optuna study as a run, to get zones and a report for a search that was run elsewhere."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--objective",
         metavar="N|NAME",
-        help="which of several objectives is ranked by: its number, from 0 as in Optuna's values, or its name",
+        help="the objective to rank by if there are several: its index, from 0 as in Optuna's values, or its name",
     )
     parser.add_argument(
         "--as-seeds", action="store_true", help="read several studies (folds, repeats) as seeds of one search"
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def call(options: argparse.Namespace) -> None:
-    """Import, name the zones, write the report."""
+    """Import, print the zones, write the report."""
     from collections import Counter
 
     from zonesearch.core.wording import point_text
@@ -66,5 +66,5 @@ def call(options: argparse.Namespace) -> None:
 
 
 def _folder_name(study: str) -> str:
-    """The name of a study as one of a folder."""
+    """The name of a study as a folder name."""
     return re.sub(r"[^\w.+-]+", "_", study).strip("._")

@@ -1,4 +1,4 @@
-"""Learn from earlier runs for the stage controller; say what was learned, or forget it."""
+"""Learn from earlier runs for the stage controller; list or forget what was learned."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ __all__ = ["add_arguments", "call"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """RUN... | --list | --forget RUN... [--json]."""
     parser.add_argument("runs", metavar="RUN", nargs="*", help="run folders, or NAME://ADDRESS of a storage")
-    parser.add_argument("--list", action="store_true", help="say what is in the cache, and learn nothing")
+    parser.add_argument("--list", action="store_true", help="list the contents of the cache without learning anything")
     parser.add_argument(
-        "--forget", metavar="RUN", nargs="+", default=[], help='take runs out of the cache again; "all" empties it'
+        "--forget", metavar="RUN", nargs="+", default=[], help='remove runs from the cache; "all" empties it'
     )
-    parser.add_argument("--json", action="store_true", help="print what is in the cache as JSON, all numbers of it")
+    parser.add_argument("--json", action="store_true", help="print the full contents of the cache as JSON")
 
 
 def call(options: argparse.Namespace) -> None:
-    """Learn, or forget; print a line a run."""
+    """Learn or forget; print one line per run."""
     import json
 
     from zonesearch.errors import StudyError
@@ -57,7 +57,7 @@ def call(options: argparse.Namespace) -> None:
 
 
 def _line(each: Cached) -> str:
-    """A run in one line."""
+    """A run as one line."""
     lesson = each.lesson
     roles = ", ".join(role for role, _ in lesson.values)
     return f"{each.source}: {len(lesson)} settings of {lesson.trainings} trainings, by {roles}"

@@ -85,7 +85,7 @@ def call(options: argparse.Namespace) -> None:
 
 
 def _given(text: str) -> tuple[str, Any]:
-    """NAME=VALUE, the value TOML or plain text."""
+    """Parse NAME=VALUE, where the value is TOML or plain text."""
     import tomllib
 
     from zonesearch.errors import StudyError

@@ -1,7 +1,7 @@
-"""The command ``zonesearch``: parses, calls, prints. What it calls is in :mod:`zonesearch.cli`, one a file.
+"""The command ``zonesearch``: parse, call, print. Each subcommand is a file of :mod:`zonesearch.cli`.
 
-Exit status: 0 done, 2 a user error (one line on standard error), 130 stopped by Ctrl-C,
-143 by SIGTERM, 129 by SIGHUP, 1 when the reader of its output left.
+Exit status: 0 success, 2 user error (one line on standard error), 130 stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP,
+1 if the reader of its output has closed the pipe.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ COMMANDS = (
     "compare",
     "learn",
 )
-"""Every command; ``lr-range`` lives in ``cli/lr_range_command.py``."""
+"""All commands; for example, ``lr-range`` is in ``cli/lr_range_command.py``."""
 
-_LONGEST, _END = 4000, 500  # characters of an error, and those of its end, which says what to do
+_LONGEST, _END = 4000, 500  # maximum characters of an error message, and of its end, which says what to do
 _OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def parser(wanted: str = "") -> argparse.ArgumentParser:
-    """The whole command line, for documents and tests too; without plug-ins where the command ``wanted`` ships."""
+    """The complete command line, also for docs and tests; without plug-ins if ``wanted`` is a built-in command."""
     root = _Parser(
         prog="zonesearch",
         description="Find the zones of hyperparameters where a network works best, and say how certain that is.",
@@ -63,7 +63,7 @@ def parser(wanted: str = "") -> argparse.ArgumentParser:
     commands = root.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in COMMANDS:
         _add(commands, name, import_module(f"zonesearch.cli.{name.replace('-', '_')}_command"))
-    if wanted not in (*COMMANDS, "--version"):  # what ships waits for no other package
+    if wanted not in (*COMMANDS, "--version"):  # built-in commands do not load other packages
         plugged = [name for name in registered("commands") if name not in COMMANDS]
         for name in [wanted] if wanted in plugged else plugged:
             _add_plugged(commands, name)
@@ -71,7 +71,7 @@ def parser(wanted: str = "") -> argparse.ArgumentParser:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose help and version are output like any other: one that cannot be written is an error."""
+    """A parser whose help and version are ordinary output: failing to write them is an error."""
 
     def _print_message(self, message: str, file: Any = None) -> None:
         if file is not sys.stdout:
@@ -89,7 +89,7 @@ def _add(commands: Any, name: str, module: Any) -> None:
 
 
 def _add_plugged(commands: Any, name: str) -> None:
-    """The command of a plug-in; of one that is broken the sentence that says so."""
+    """Add a plug-in's command; if the plug-in is broken, a command that reports the error."""
     try:
         module = load("commands", name, "zonesearch")
         if not (callable(getattr(module, "add_arguments", None)) and callable(getattr(module, "call", None))):
@@ -112,7 +112,7 @@ def _add_plugged(commands: Any, name: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; gives the exit status. Without ``arguments`` it is the process that the user started."""
+    """Run one command; returns the exit status. Without ``arguments`` this is the process that the user started."""
     if arguments is not None:
         return _main(arguments, Watch())
     open_standard_streams()
@@ -123,8 +123,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: Sequence[str], watch: Watch) -> int:
-    gc.set_threshold(50_000, 20, 100)  # a large run is many objects that live to the end
-    reserve = [bytearray(2**20)]  # so that a sentence can still be printed when the memory is full
+    gc.set_threshold(50_000, 20, 100)  # a large run has many objects that live until the end
+    reserve = [bytearray(2**20)]  # reserve, so that a message can still be printed when memory is exhausted
     try:
         options = parser(arguments[0] if arguments else "").parse_args(arguments)
         warnings.formatwarning = _sentence
@@ -137,19 +137,19 @@ def _main(arguments: Sequence[str], watch: Watch) -> int:
         return 2
     except MemoryError as error:
         reserve.clear()
-        error.__traceback__ = error.__context__ = None  # lets go of what filled the memory
+        error.__traceback__ = error.__context__ = None  # releases the objects that filled the memory
         print("zonesearch: out of memory: raise the limit or use a larger machine", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
-        with suppress(OSError):  # the terminal may be what has gone
+        with suppress(OSError):  # the terminal itself may be gone
             print("zonesearch: stopped; finished trainings are kept, and the same command continues", file=sys.stderr)
         return 128 + (stop.number if isinstance(stop, Stopped) else 2)
     except BrokenPipeError:
-        _print_no_more()  # the reader of our output left: no traceback
+        _print_no_more()  # the reader of our output closed the pipe: no traceback
         return 1
     except OSError as error:
         if error.errno not in _OUTPUT_ERRORS or error.filename is not None:
-            raise  # files that cannot be used are StoreErrors; this one is a bug
+            raise  # unusable files raise StoreError; anything else is a bug
         _print_no_more()
         print(f"zonesearch: the output cannot be written: {error.strerror}", file=sys.stderr)
         return 2
@@ -157,7 +157,7 @@ def _main(arguments: Sequence[str], watch: Watch) -> int:
 
 
 def _short(sentence: str) -> str:
-    """A sentence that names what it was given, which may be a text of megabytes."""
+    """Shorten a message that quotes its input, which may be megabytes long."""
     return sentence if len(sentence) <= _LONGEST else f"{sentence[: _LONGEST - _END]} ... {sentence[-_END:]}"
 
 
@@ -168,7 +168,7 @@ def _print_no_more() -> None:
 def _sentence(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
 ) -> str:
-    """A warning of ours as a sentence; others with the place that they come from."""
+    """One of our warnings as a sentence; others with their source location."""
     ours = filename.startswith(os.path.dirname(os.path.dirname(__file__)))
     message = one_line(str(message))
     return f"zonesearch: {message}\n" if ours else f"{filename}:{lineno}: {category.__name__}: {message}\n"

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def call(options: argparse.Namespace) -> None:
-    """Print what each source brought, contradictions, and what else differs."""
+    """Print what each source contributed, contradictions, and other differences."""
     from zonesearch.core.wording import counted
     from zonesearch.run.storage.merge import merge
 

@@ -1,4 +1,4 @@
-"""Write a study file to begin with."""
+"""Write a study file to start from."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def call(options: argparse.Namespace) -> None:
-    """Write the file; one that is there already is left as it is."""
+    """Write the file; an existing file is not overwritten."""
     from zonesearch.study.files import TEMPLATE
 
     path = Path(options.name).with_suffix(".toml")

@@ -27,7 +27,7 @@ def add_study(parser: argparse.ArgumentParser) -> None:
 
 
 def given_study(options: argparse.Namespace) -> Study:
-    """The study that the options name."""
+    """The study selected by the options."""
     from zonesearch.study.files import read_study
 
     find_own_modules()
@@ -35,9 +35,9 @@ def given_study(options: argparse.Namespace) -> Study:
 
 
 def find_own_modules() -> None:
-    """Let a study find the user's own modules where the user stands: for the commands that train.
+    """Let a study import the user's modules from the working directory: for commands that train.
 
-    Those that read do not call this: where the user stands may be a folder from a stranger.
+    Read-only commands do not call this: the working directory may contain untrusted files.
     """
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())

@@ -1,4 +1,4 @@
-"""Say how many trainings a study needs at most and how long that takes here."""
+"""Estimate the maximum number of trainings of a study and how long they take on this machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def call(options: argparse.Namespace) -> None:
-    """Train a short probe, print one line per stage."""
+    """Train a short probe and print one line per stage."""
     import json
 
     from zonesearch.cli.wording import duration
@@ -107,7 +107,7 @@ def _as_json(foretold: Foresight) -> dict[str, Any]:
 
 
 def _foretold(foretold: Foresight | None, space: Space) -> list[str]:
-    """The forecast in lines."""
+    """The forecast as lines of text."""
     from zonesearch.search.controller.foresight import MOST_EACH, PROBABILITY
 
     if foretold is None:

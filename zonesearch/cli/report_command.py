@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def call(options: argparse.Namespace) -> None:
-    """Draw the present state of the runs, finished or not."""
+    """Report the current state of the runs, finished or not."""
     from zonesearch.run.recorded import read_run
     from zonesearch.run.result import Result
 

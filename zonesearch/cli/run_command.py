@@ -1,4 +1,4 @@
-"""Run a study, or go on with it."""
+"""Run a study, or continue a run."""
 
 from __future__ import annotations
 
@@ -108,11 +108,11 @@ def call(options: argparse.Namespace) -> None:
 
 
 class _Report:
-    """The report of a run. It can be made again at any time, so a disk that is full does not cost the verdict."""
+    """The report of a run. It can be regenerated at any time, so a full disk must not lose the verdict."""
 
     @classmethod
     def of(cls, name: str, folder: str | Path) -> _Report:
-        """That of a run folder lies in it, that of a run in a storage where the user stands."""
+        """The report of a run folder is inside it, that of a run in a storage in the working directory."""
         shown = folder / "report.html" if isinstance(folder, Path) else Path(f"{name}.html")
         more = "" if isinstance(folder, Path) else f" --out {shown}"
         return cls(shown.absolute(), shown, f"zonesearch report {folder}{more}")
@@ -125,11 +125,11 @@ class _Report:
         self._trouble = ""
 
     def write(self, result: Result) -> None:
-        """Write it, or take note of why not."""
+        """Write it, or record why that failed."""
         from zonesearch.errors import StoreError
 
         if not self.path.parent.is_dir():
-            return  # the run folder is gone, which its store is about to say
+            return  # the run folder is gone, which its store is about to report
         try:
             result.report(self.path)
             self.written = True
@@ -137,7 +137,7 @@ class _Report:
             self._trouble = str(error)
 
     def complain(self) -> None:
-        """Say why there is none."""
+        """Print why there is no report."""
         if self._trouble:
             said = f"{self._trouble}. All trials are recorded: `{self.again}` writes it later"
             print(f"zonesearch: {said}", file=sys.stderr)

@@ -17,7 +17,7 @@ __all__ = ["add_arguments", "call", "picture"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """SPEC --epochs N --steps-per-epoch K --lr R [--json] [--html FILE]."""
-    parser.add_argument("spec", metavar="SPEC", help='the schedule, as "step(every=7, factor=0.5)"')
+    parser.add_argument("spec", metavar="SPEC", help='the schedule, such as "step(every=7, factor=0.5)"')
     parser.add_argument("--epochs", type=int, default=40, help="the length of the training (40)")
     parser.add_argument("--steps-per-epoch", type=int, default=100, help="optimizer steps in an epoch (100)")
     parser.add_argument("--lr", type=float, default=1e-3, help="the base learning rate (0.001)")
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def call(options: argparse.Namespace) -> None:
-    """Print a picture of the rates, or the rates."""
+    """Print a plot of the rates, or the rates."""
     import json
 
     from zonesearch.training.schedules import Preview
@@ -40,14 +40,14 @@ def call(options: argparse.Namespace) -> None:
 
 
 def picture(preview: Preview, width: int = 72, height: int = 12) -> str:
-    """The rates as text: epochs to the right, the rate upwards."""
+    """A text plot of the rate over the epochs."""
     drawn = ascii_plot(preview.learning_rates, x_from="epoch 0", x_to=str(preview.epochs), width=width, height=height)
     stored = f"members of an average or ensemble after epochs {_epochs(preview.members)}" if preview.members else ""
     return "\n".join(line for line in (preview.schedule, drawn, stored, preview.note) if line)
 
 
 def _epochs(epochs: Sequence[int]) -> str:
-    """``8, 16, 24``; ``30 to 40`` for a row of neighbours."""
+    """``8, 16, 24``; ``30 to 40`` for consecutive epochs."""
     if len(epochs) > 2 and list(epochs) == list(range(epochs[0], epochs[-1] + 1)):
         return f"{epochs[0]} to {epochs[-1]}"
     return ", ".join(map(str, epochs))

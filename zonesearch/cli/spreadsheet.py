@@ -1,8 +1,8 @@
-"""Tables that people open in a spreadsheet.
+"""Make tables safe to open in a spreadsheet.
 
-A spreadsheet takes a cell that begins with ``=``, ``+``, ``-`` or ``@`` for a formula, and a formula may run programs;
-a tab or a line break before it is skipped. An apostrophe in front makes it text (OWASP, CSV Injection). Numbers are
-left alone: a negative one begins with ``-`` and is none of these.
+A spreadsheet interprets a cell that begins with ``=``, ``+``, ``-`` or ``@`` as a formula, and a formula may run
+programs; a leading tab or line break is skipped. A leading apostrophe makes it text (OWASP, CSV Injection). Numbers are
+left alone: a negative number begins with ``-`` but is not a formula.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def as_texts(frame: pd.DataFrame) -> pd.DataFrame:
-    """``frame`` with an apostrophe before each text, names of columns included, that would be taken for a formula.
+    """``frame`` with an apostrophe before each string, including column names, that would be read as a formula.
 
-    A text that looks like another value of its column, as the choice ``"1"`` beside ``1``, gets quotation marks.
+    A string that looks like another value of its column, such as the choice ``"1"`` next to ``1``, is quoted.
     """
     shown = frame.copy()
     for i, kind in enumerate(frame.dtypes):
         if kind.kind == "O" or str(kind) in ("str", "string", "category"):
-            texts = np.empty(len(frame), dtype=object)  # pandas would make whole numbers beside absent ones 1.0
+            texts = np.empty(len(frame), dtype=object)  # pandas would turn integers with missing values into floats
             column = list(frame.iloc[:, i])
             others = {str(value) for value in column if value is not None and not isinstance(value, str)}
             texts[:] = [_text(_quoted(value, others)) for value in column]
@@ -37,7 +37,7 @@ def as_texts(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _text(value: Any) -> Any:
-    if isinstance(value, tuple):  # a list as the records have it
+    if isinstance(value, tuple):  # a list, written as in the records
         return json.dumps(value)
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 

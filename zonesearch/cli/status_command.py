@@ -1,4 +1,4 @@
-"""Show how far a run is."""
+"""Show the progress of a run."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def call(options: argparse.Namespace) -> None:
 
 
 def _shards(recorded: Recorded, run: str | Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """Per shard what is done of the round under way, and what to type next; empty for a run without shards."""
+    """Progress of the current round per shard, and the next command to run; empty for a run without shards."""
     from zonesearch.run.shards import n_shards_in, next_commands
     from zonesearch.run.sharing import shards_of
 
@@ -90,7 +90,7 @@ def _shards(recorded: Recorded, run: str | Path) -> tuple[list[dict[str, Any]], 
 
 
 def _is_import(record: StageRecord) -> bool:
-    """Whether a stage holds what somebody else trained."""
+    """Whether a stage holds imported trainings."""
     return record.settings.get("kind") == "imported"
 
 

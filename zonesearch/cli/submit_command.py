@@ -12,12 +12,12 @@ __all__ = ["add_arguments", "call"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """STUDY.toml --n N [--partition P] and what each job asks for."""
+    """STUDY.toml --n N [--partition P] and the resources of each job."""
     add_study(parser)
     parser.add_argument(
         "--n", metavar="N", type=int, required=True, help="number of shards, and the most jobs that run at a time"
     )
-    parser.add_argument("--partition", metavar="P", help="of Slurm (default: the cluster's)")
+    parser.add_argument("--partition", metavar="P", help="Slurm partition (default: the cluster's)")
     parser.add_argument("--into", metavar="FOLDER", type=Path, help="the run folder (default: runs/<study>)")
     parser.add_argument("--workers", metavar="N", type=int, help="processes of each job (default: the study's)")
     parser.add_argument("--cpus", metavar="N", type=int, help="processors per job")
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def call(options: argparse.Namespace) -> None:
-    """Submit round after round; print what happens, then the verdict, and write the report."""
+    """Submit round after round; print the progress, then the verdict, and write the report."""
     from zonesearch.report.summaries.state import state_sentence
     from zonesearch.run.submitting import Queue, submit_study
 

@@ -1,10 +1,10 @@
-"""A run whose trainings share its process, watched by a process that does nothing else.
+"""Supervise a run whose trainings share its process, from a parent process that does nothing else.
 
-With one worker trainings run in the process of the run: nothing is sent, and a debugger sees all. But one that leaves
-(``os._exit``), crashes or is killed for its memory then takes the run with it. So ``zonesearch run`` forks before it
-has loaded anything; the first process waits, passes signals on, and when the second one is gone in the middle of a
-training it starts another, which trains in a worker process: that one survives what its trainings do. Whatever was
-recorded is kept, as after any kill.
+With one worker, trainings run in the process of the run: nothing is serialised, and a debugger sees everything. But a
+training that exits (``os._exit``), crashes or is killed for its memory use takes the run down with it. So ``zonesearch
+run`` forks before loading anything; the parent waits and forwards signals, and if the child is lost during a training,
+it starts another child that trains in a worker process and so survives its trainings. Everything recorded is kept, as
+after any kill.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _PR_SET_PDEATHSIG = 1
 
 
 class Watch:
-    """What the run knows of who watches it.
+    """The run's view of its supervisor.
 
     Args:
-        apart: trainings have to run in a process of their own, because this process was lost before.
-        pipe: where it says how far it is; -1 when nobody watches.
+        apart: trainings must run in a separate process, because the run's process was lost before.
+        pipe: file descriptor for progress messages; -1 without a supervisor.
     """
 
     def __init__(self, apart: bool = False, pipe: int = -1) -> None:
@@ -39,11 +39,11 @@ class Watch:
         self._pipe = pipe
 
     def trains(self) -> None:
-        """Trainings begin in this process: from now on it may be lost through no fault of its own."""
+        """Report that trainings start in this process: from now on they may bring it down."""
         self._say(_TRAINS)
 
     def ended(self) -> None:
-        """It ends by itself, however it ends."""
+        """Report that the process is ending by itself, with whatever result."""
         self._say(_ENDED)
 
     def _say(self, word: bytes) -> None:
@@ -53,9 +53,9 @@ class Watch:
 
 
 def supervised(run: Callable[[Watch], int]) -> int:
-    """The exit status of ``run``, in a child of this process, or of a second one where the first was lost.
+    """Run ``run`` in a child process, or in a second child if the first was lost; returns the exit status.
 
-    To be called while this process has one thread only.
+    Must be called while this process has a single thread.
     """
     status, was_lost = _in_child(run, apart=False)
     if not was_lost:
@@ -71,15 +71,15 @@ def supervised(run: Callable[[Watch], int]) -> int:
 
 
 def _plain(status: int) -> int:
-    """As a shell says it: 128 and the signal."""
+    """The shell's convention: 128 plus the signal."""
     return 128 - status if status < 0 else status
 
 
 def _in_child(run: Callable[[Watch], int], apart: bool) -> tuple[int, bool]:
-    """How it ended (negative: by which signal), and whether it was lost while it trained."""
+    """The exit status (negative: the signal), and whether the child was lost during a training."""
     reading, writing = os.pipe()
     owner = os.getpid()
-    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # none may come while nobody is responsible
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # signals must not arrive while no handler is installed
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     child = os.fork()
     if child == 0:
@@ -91,16 +91,16 @@ def _in_child(run: Callable[[Watch], int], apart: bool) -> tuple[int, bool]:
         status = 1
         try:
             status = run(watch)
-        except SystemExit as leaving:  # argparse: --help, and what it cannot read
+        except SystemExit as leaving:  # argparse: --help, and usage errors
             status = leaving.code if isinstance(leaving.code, int) else 1
         except BaseException:
             sys.excepthook(*sys.exc_info())
         finally:
             watch.ended()
-            for number in _SIGNALS:  # what is left to do takes no time
+            for number in _SIGNALS:  # the remaining work takes no time
                 signal.signal(number, signal.SIG_IGN)
             _flush()
-        raise SystemExit(status)  # the way out of any process: what was registered for its end is done
+        raise SystemExit(status)  # normal process exit: registered exit handlers run
     os.close(writing)
 
     def pass_on(number: int, frame: FrameType | None) -> None:
@@ -127,7 +127,7 @@ def _flush() -> None:
 
 
 def _end_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent is gone, killed perhaps; Linux knows how."""
+    """Have the kernel kill this process when its parent dies, even if killed; Linux only."""
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:

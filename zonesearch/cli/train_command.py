@@ -1,4 +1,4 @@
-"""Train the setting that a run settled on, and write the network into one file to take home."""
+"""Train a setting from a run, by default the recommended one, and save the network to a single file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["add_arguments", "call"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """RUN [--setting S] [--out FILE] [--all-data] [--seed S | --ensemble K] and what else is written."""
+    """RUN [--setting S] [--out FILE] [--all-data] [--seed S | --ensemble K] and further output files."""
     parser.add_argument("run", metavar="RUN", type=Path, help="the run folder, finished or not")
     parser.add_argument(
         "--setting",
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def call(options: argparse.Namespace) -> None:
-    """Train, write, say what was written and how good it is."""
+    """Train, write, print what was written and how good it is."""
     from zonesearch.cli.options import find_own_modules
     from zonesearch.core.outputs import check_place
     from zonesearch.errors import StudyError
@@ -89,7 +89,7 @@ def call(options: argparse.Namespace) -> None:
     if options.ensemble is not None:
         seeds = home.settled.seeds_of(options.ensemble)
     out = (options.out or options.run / "network.pt").absolute()
-    onnx = options.onnx and options.onnx.absolute()  # code of the user's may change the working directory
+    onnx = options.onnx and options.onnx.absolute()  # user code may change the working directory
     for place in filter(None, (out, onnx)):
         _check_place(place)
     with share_bar(f"{home.results.name}: {home.settled.why}") as report:
@@ -116,7 +116,7 @@ def call(options: argparse.Namespace) -> None:
 
 
 def _check_place(path: Path) -> None:
-    """See that a file can be written before hours are spent on what belongs into it."""
+    """Check that a file can be written before spending hours on its contents."""
     from zonesearch.core.outputs import check_place
     from zonesearch.errors import StoreError
 

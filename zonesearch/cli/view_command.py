@@ -12,13 +12,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """RUN [--storage URL] [--rebuild]."""
     parser.add_argument("run", metavar="RUN", type=Path, help="the run folder")
     parser.add_argument(
-        "--storage", metavar="URL", help="an Optuna storage, as postgresql://... (default: RUN/view.journal)"
+        "--storage", metavar="URL", help="an Optuna storage, such as postgresql://... (default: RUN/view.journal)"
     )
     parser.add_argument("--rebuild", action="store_true", help="delete the study of that name and rebuild it")
 
 
 def call(options: argparse.Namespace) -> None:
-    """Add the trials that the view lacks."""
+    """Add the trials missing from the view."""
     from zonesearch.optuna.runs import open_view
     from zonesearch.run.recorded import read_run, study_of
     from zonesearch.run.storage.run_folder import RunFolder

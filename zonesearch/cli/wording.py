@@ -1,4 +1,4 @@
-"""How durations are said on the command line."""
+"""Format durations for the command line."""
 
 from __future__ import annotations
 

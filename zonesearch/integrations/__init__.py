@@ -1,1 +1,1 @@
-"""Training frameworks that report to a search from inside an objective, one a module, each imported on its own."""
+"""Callbacks with which training frameworks report to a search from inside an objective, one framework per module."""

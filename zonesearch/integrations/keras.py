@@ -1,4 +1,4 @@
-"""Keras 3 reports to a search, whatever its backend.
+"""A Keras 3 callback that reports to a search, for every backend.
 
 def objective(params, seed, epochs):
     keras.utils.set_random_seed(seed)
@@ -24,10 +24,10 @@ __all__ = ["Report"]
 
 
 class Report(Callback):
-    """Reports a metric after every epoch, and stops the training when no more epochs are wanted.
+    """Reports a metric after every epoch, and stops the training when the search wants no more epochs.
 
     Args:
-        monitor: its name in the logs, as ``val_accuracy`` or ``val_loss``.
+        monitor: its name in the logs, for example ``val_accuracy`` or ``val_loss``.
     """
 
     model: Any

@@ -1,4 +1,4 @@
-"""Lightning (``lightning.pytorch`` or ``pytorch_lightning``) reports to a search.
+"""Lightning (``lightning.pytorch`` or ``pytorch_lightning``) callback that reports to a search.
 
 def objective(params, seed, epochs):
     seed_everything(seed)
@@ -16,7 +16,7 @@ from zonesearch.integrations.reports import Reporter, framework_missing
 if TYPE_CHECKING:
     Callback = object
 else:
-    try:  # whichever of the two names the user's program goes by
+    try:  # whichever of the two packages the user's program imports
         if "pytorch_lightning" in sys.modules and "lightning" not in sys.modules:
             raise ImportError
         from lightning.pytorch.callbacks import Callback
@@ -30,12 +30,12 @@ __all__ = ["Report"]
 
 
 class Report(Callback):
-    """Reports a logged metric after every epoch, and stops the trainer when no more epochs are wanted.
+    """Reports a logged metric after every epoch, and stops the trainer when the search wants no more epochs.
 
     An epoch without validation repeats the value of the last one.
 
     Args:
-        monitor: the name under which the module logs it, as ``val_accuracy``.
+        monitor: the name under which the module logs it, for example ``val_accuracy``.
     """
 
     def __init__(self, monitor: str) -> None:
@@ -45,5 +45,5 @@ class Report(Callback):
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """After the epoch's validation; called by the trainer."""
         goes_on = self._reporter.report(trainer.callback_metrics, trainer.current_epoch + 1)
-        if not trainer.strategy.broadcast(goes_on):  # only one of several processes is inside the search
+        if not trainer.strategy.broadcast(goes_on):  # only one of several processes belongs to the search
             trainer.should_stop = True

@@ -12,10 +12,10 @@ __all__ = ["Reporter", "framework_missing"]
 
 
 class Reporter:
-    """Hands the value called ``monitor`` to the search that the objective runs in.
+    """Reports the value called ``monitor`` to the search that the objective runs in.
 
-    It belongs to the training in which it is made, also when its framework calls from another thread. Made outside of a
-    search it does nothing, so that the same script trains alone.
+    It belongs to the training in which it is created, even if the framework calls it from another thread. Created
+    outside a search it does nothing, so that the same script also runs standalone.
     """
 
     def __init__(self, monitor: str) -> None:
@@ -26,14 +26,14 @@ class Reporter:
 
     @property
     def active(self) -> bool:
-        """Whether somebody collects."""
+        """Whether it belongs to a search."""
         return self._collector is not None
 
     def report(self, logged: Mapping[str, Any], epoch: int) -> bool:
-        """Report one epoch; whether another one is wanted.
+        """Report one epoch; returns whether another one is wanted.
 
         Args:
-            logged: what the framework logged, by name.
+            logged: the logged values by name.
             epoch: counted from 1, for the message.
 
         Raises:
@@ -52,5 +52,5 @@ class Reporter:
 
 
 def framework_missing(name: str, extra: str, error: ImportError) -> ImportError:
-    """The error of a framework that is not installed, with how to install it."""
+    """The error for a framework that is not installed, with instructions to install it."""
     return ImportError(f"{name} is not installed here ({error}): pip install 'zonesearch[{extra}]'")

@@ -1,4 +1,4 @@
-"""Hugging Face's ``Trainer`` reports to a search.
+"""A callback with which Hugging Face's ``Trainer`` reports to a search.
 
 def objective(params, seed, epochs):
     settings = TrainingArguments(..., num_train_epochs=epochs, seed=seed, eval_strategy="epoch",
@@ -26,13 +26,13 @@ _PREFIX = "eval_"
 
 
 class Report(TrainerCallback):
-    """Reports a metric of the evaluation after every epoch, and stops the trainer when no more epochs are wanted.
+    """Reports an evaluation metric after every epoch, and stops the trainer when the search wants no more epochs.
 
-    Set ``eval_strategy="epoch"``. With evaluations at other times the first one at or after the end of an epoch counts
+    Set ``eval_strategy="epoch"``. With evaluations at other times, the first one at or after the end of an epoch counts
     for it.
 
     Args:
-        monitor: ``loss``, or a name that ``compute_metrics`` gives; with or without ``eval_`` before it.
+        monitor: ``loss``, or a name returned by ``compute_metrics``; with or without the prefix ``eval_``.
     """
 
     def __init__(self, monitor: str = "loss") -> None:

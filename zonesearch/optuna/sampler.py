@@ -297,9 +297,7 @@ class ZoneSampler(BaseSampler):
                 return Wish(free)
             waiting = waiting or at.missing
             trials = trials | Trials(belief.of(at.missing))
-        if (
-            not waiting and self._afterwards == "repeat" and bounded
-        ):  # repeats would be pruned against the trials they repeat
+        if not waiting and self._afterwards == "repeat" and bounded:  # repeats would be pruned like the original
             return self._new_point(known, space, epochs)
         if not waiting and self._afterwards == "random":
             return None

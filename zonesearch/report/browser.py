@@ -1,7 +1,7 @@
-"""A page through a Chromium: on paper, or as a picture. The browser gets a profile of its own and no network.
+"""Render a page with Chromium, as a PDF or as an image. The browser gets its own profile and no network.
 
-The page is opened from a scratch folder under an address that asks it to have loaded only when all its figures are
-there (``paper.js``), so that nothing has to guess how long a large report takes to draw.
+The page is opened from a temporary folder under an address that makes its load event wait until all figures are drawn
+(``paper.js``), so no drawing time has to be guessed for large reports.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["find_browser", "photograph", "write_pdf"]
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge")
 _FLAGS = (
     "--headless",
-    "--no-sandbox",  # a container has none; the page's own policy lets no script run but ours
+    "--no-sandbox",  # containers lack a sandbox; the page's own policy only runs our scripts
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",
@@ -39,10 +39,10 @@ _PATIENCE_S = 300.0
 
 
 def find_browser(purpose: str) -> str:
-    """The path of a Chromium; ``purpose`` is what needs it, as in ``a PDF``.
+    """The path of Chromium; ``purpose`` is what needs it, for example ``a PDF``.
 
     Raises:
-        StoreError: there is none.
+        StoreError: Chromium is not installed.
     """
     found = next((path for name in _BROWSERS if (path := shutil.which(name))), None)
     if found is None:
@@ -51,10 +51,10 @@ def find_browser(purpose: str) -> str:
 
 
 def write_pdf(page: str, path: str | Path) -> Path:
-    """``page`` on paper, with all its figures; replaces what is there at once and gives the path.
+    """Print ``page`` with all its figures to a PDF, atomically replacing an existing file; returns the path.
 
     Raises:
-        StoreError: there is no Chromium, it made no PDF, or the file cannot be written.
+        StoreError: Chromium is missing or made no PDF, or the file cannot be written.
     """
     browser = find_browser("a PDF")
     with tempfile.TemporaryDirectory(prefix="zonesearch-") as scratch:
@@ -64,10 +64,10 @@ def write_pdf(page: str, path: str | Path) -> Path:
 
 
 def photograph(page: str, path: str | Path, width: int = 1200, height: int = 500) -> Path:
-    """A picture of ``page`` as a window of so many pixels shows it, as PNG; gives the path.
+    """Take a PNG screenshot of ``page`` in a window of the given size in pixels; returns the path.
 
     Raises:
-        StoreError: there is no Chromium, it made no picture, or the file cannot be written.
+        StoreError: Chromium is missing or made no image, or the file cannot be written.
     """
     browser = find_browser("a picture")
     with tempfile.TemporaryDirectory(prefix="zonesearch-") as scratch:
@@ -77,7 +77,7 @@ def photograph(page: str, path: str | Path, width: int = 1200, height: int = 500
 
 
 def _open(browser: str, page: str, made: Path, scratch: Path, *flags: str) -> None:
-    """Let ``browser`` make the file ``made`` of ``page``."""
+    """Have ``browser`` create the file ``made`` from ``page``."""
     source = scratch / "page.html"
     address = f"{source.as_uri()}#when-printable"
     command = [browser, *_FLAGS, f"--user-data-dir={scratch / 'profile'}", *flags, address]
@@ -94,7 +94,7 @@ def _open(browser: str, page: str, made: Path, scratch: Path, *flags: str) -> No
 
 
 def _put(made: Path, path: Path) -> Path:
-    """Move ``made`` to ``path`` so that a reader sees the old file or the new one, on another disk too."""
+    """Move ``made`` to ``path`` atomically, even across file systems."""
     check_place(path)
     new = path.with_name(f".{path.name}.{uuid4().hex}.new")
     try:

@@ -38,22 +38,22 @@ _LEVEL = 0.95
 
 
 def write_comparison(runs: Mapping[str, SearchResults], path: str | Path, pdf: str | Path | None = None) -> Path:
-    """Write the page to ``path``; gives the path.
+    """Write the page to ``path``; returns the path.
 
     Args:
-        runs: two or more, by the name under which each is shown; the others are compared with the first.
-        path: an HTML file, replaced at once.
-        pdf: the same on paper, as a PDF.
+        runs: two or more runs by display name; the others are compared with the first.
+        path: an HTML file, replaced atomically.
+        pdf: also write the page as a PDF.
 
     Raises:
-        StoreError: a file cannot be written, or a PDF is wanted where there is no Chromium.
+        StoreError: a file cannot be written, or a PDF is wanted but Chromium is missing.
         StudyError: the runs search different metrics.
     """
     return write_page(lambda: render_comparison(runs), path, pdf)
 
 
 def render_comparison(runs: Mapping[str, SearchResults]) -> str:
-    """The page as HTML; the same results give the same bytes.
+    """The page as HTML, deterministic in the results.
 
     Raises:
         StudyError: the runs search different metrics.

@@ -1,4 +1,4 @@
-"""The pictures of a search one by one, as plotly figures that can be shown and restyled in a notebook."""
+"""The individual figures of a search, as plotly figures that can be shown and restyled in a notebook."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ __all__ = ["FigureSet", "dashboard_figures", "notebook_html"]
 
 
 class FigureSet:
-    """The figures of ``results``, made when they are asked for.
+    """The figures of ``results``, created on demand.
 
-    Every method gives a plotly figure of its own and raises :class:`StudyError` with the reason where this search has
-    no such picture (no surface over one axis, no finalists before the verdict, ...).
+    Every method returns a new plotly figure, or raises :class:`StudyError` with the reason if this search has no such
+    figure (no surface over one axis, no finalists before the verdict, ...).
     """
 
     def __init__(self, results: SearchResults) -> None:
@@ -65,14 +65,14 @@ class FigureSet:
         Args:
             x, y: two axes; by default the first two.
             others: hold the other axes at the ``best`` point, or ``average`` over them.
-            epoch: by default the last.
+            epoch: the epoch shown; by default the last.
         """
         return surface_figure(self._view(x, y, others), self._step(epoch))
 
     def heatmap(
         self, x: str | None = None, y: str | None = None, *, others: Mode = "best", epoch: int | None = None
     ) -> go.Figure:
-        """The map with zones, candidates and finalists, arguments as for :meth:`surface`; a line for one axis."""
+        """The map with zones, candidates and finalists; arguments as for :meth:`surface`. A line for one axis."""
         if len(self._summary.space.axes) == 1:
             self._mapped()
             return one_axis_figure(self._summary)
@@ -110,14 +110,14 @@ class FigureSet:
         return profiles_figure(self._summary, self._axis(axis, 0))
 
     def agreement(self) -> go.Figure:
-        """How alike the order of the cells after each epoch is to the last one."""
+        """How similar the order of the cells after each epoch is to the final order."""
         table = agreement(self._summary)
         if not len(table):
             raise StudyError("epochs cannot be compared: no learning curves of two cells are known")
         return agreement_figure(table, between_seeds(self._summary))
 
     def importance(self) -> go.Figure:
-        """The share of the variance of the map that each axis and pair explains."""
+        """The fraction of the map's variance explained by each axis and pair of axes."""
         shares = importance(self._summary)
         if shares is None:
             raise StudyError("the variance cannot be decomposed: this takes two axes and values in most of the cells")
@@ -141,7 +141,7 @@ class FigureSet:
         return completeness_figure(stages_table(self._results))
 
     def points(self, axis: str | None = None) -> go.Figure:
-        """Every point that was tried at its place on ``axis``, by default the first, on a grid or not."""
+        """Every evaluated point by its value of ``axis`` (by default the first), on a grid or not."""
         figure = points_figure(self._summary, self._summary.space[self._axis(axis, 0)])
         return _there(figure, "no training at a value of that axis was completed")
 
@@ -179,7 +179,7 @@ class FigureSet:
 
 
 def dashboard_figures(results: SearchResults) -> Mapping[str, go.Figure]:
-    """The figures that a dashboard shows beside its own, under names that stay; those that this search has."""
+    """The figures of this search that a dashboard shows besides its own, under fixed names."""
     figures = FigureSet(results)
     makers: Mapping[str, Callable[[], go.Figure]] = {
         "zones": figures.heatmap,
@@ -214,7 +214,7 @@ def dashboard_figures(results: SearchResults) -> Mapping[str, go.Figure]:
 
 
 def notebook_html(results: SearchResults) -> str:
-    """The verdict and the finalists, small, for the end of a notebook cell."""
+    """The verdict and the finalists in compact form, for the output of a notebook cell."""
     sentence = results.verdict.sentence if results.verdict else state_sentence(results)
     table = finalists_table(results)
     if len(table):
@@ -234,7 +234,7 @@ def notebook_html(results: SearchResults) -> str:
 
 
 def _value_text(metric: Metric, column: str, value: object) -> str:
-    """A value of the metric as the verdict writes it (98.49 %), all else as tables do."""
+    """A value of the metric as written in the verdict (98.49 %); anything else as in tables."""
     if isinstance(value, float) and math.isfinite(value):
         if column in _DIFFERENCES:
             return metric.gap_text(value, sign="" if column in _WIDTHS else "+")

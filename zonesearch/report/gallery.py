@@ -1,4 +1,4 @@
-"""The front page of a gallery of reports, and the small page of a map that is photographed for it."""
+"""The front page of a gallery of reports, and the small page of a map whose screenshot it shows."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def front_page(
     pictures: Mapping[str, str] | None = None,
     failed: Mapping[str, str] | None = None,
 ) -> str:
-    """The page as HTML; the same results give the same bytes.
+    """The page as HTML, deterministic in the results.
 
     Args:
-        reports: by the file of the report, as the links shall name it.
-        pictures: the picture of a report as a data URI, by its file, where there is one: the page loads no files.
-        failed: why a study has no report, by its name.
+        reports: results by report file, as used in the links.
+        pictures: image of a report as a data URI (the page loads no files) by report file, if there is one.
+        failed: reason why a study has no report, by name.
     """
     failed = failed or {}
     studies = [_Study(file, f.name, _said(f), (pictures or {}).get(file, "")) for file, f in reports.items()]
@@ -58,7 +58,7 @@ def front_page(
 
 
 def map_page(results: SearchResults) -> str:
-    """Surface and map and nothing else.
+    """A page with only the surface and the map.
 
     Raises:
         StudyError: this search has no surface.

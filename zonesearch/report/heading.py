@@ -1,4 +1,4 @@
-"""The head of a report: the verdict in plain words, the recommendation, and the lines that train it."""
+"""The head of a report: the verdict in words, the recommendation, and code that trains it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["heading", "state_sentence", "training_lines"]
 
 
 class _Setting(NamedTuple):
-    """A setting as the head shows it: what is known of it by name, and why it is there."""
+    """A setting shown in the head: named facts about it, and why it is recommended."""
 
     title: str
     name: str
@@ -59,8 +59,8 @@ def heading(summary: MapSummary) -> Markup:
 
 
 def training_lines(results: SearchResults, standing: Standing) -> str:
-    """The command that trains the recommended setting into a file, and Python lines that use it; of a function, the
-    call with the setting, on its first fresh seed.
+    """The command that trains the recommended setting and saves it to a file, and Python code that uses it; for an
+    objective function, the call with the setting and its first fresh seed.
     """
     if not results.study_text or not any("stacked" in trial.provenance for trial in results.trials):
         params = json.dumps(dict(standing.finalist.params), ensure_ascii=False)
@@ -86,7 +86,7 @@ def _whence(results: SearchResults) -> str:
 
 
 def _recommended(results: SearchResults, verdict: Verdict) -> list[_Setting]:
-    """The best finalist, and the cheapest that cannot be told apart from it where that is another one."""
+    """The best finalist, and the cheapest that cannot be told apart from it if that is a different one."""
     best, cheapest = verdict.best, verdict.cheapest
     assert best is not None
     assert cheapest is not None
@@ -125,7 +125,7 @@ def _setting(results: SearchResults, verdict: Verdict, chosen: Standing, title: 
 
 
 def _zones(results: SearchResults) -> list[_ZoneLine]:
-    """Each zone in a line: how far its cells reach, its peak with its standard error, and how many cells it holds."""
+    """One line per zone: the extent of its cells, its peak with its standard error, and the number of cells."""
     metric = results.metric
     n_cells = sum(1 for cell in results.map.cells if cell.values) if results.map is not None else 0
     lines = []

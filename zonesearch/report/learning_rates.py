@@ -1,4 +1,4 @@
-"""Figures of learning rates: a schedule before it runs, a range test and what it suggests."""
+"""Figures of learning rates: a schedule before it runs, a range test and its suggestion."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def schedule_figure(learning_rates: Sequence[float], steps_per_epoch: int, title
 
 
 def range_figure(test: RateRange, title: str = "Learning-rate range test") -> go.Figure:
-    """Losses over the rate on a log scale: each seed faintly, the smoothed mean, the suggestion and the bounds."""
+    """Loss against the rate on a log scale: individual seeds as faint lines, the smoothed mean, the suggestion and the
+    bounds.
+    """
     rates = list(test.learning_rates)
     figure = go.Figure()
     for i, row in enumerate(test.losses):

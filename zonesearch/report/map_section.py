@@ -1,4 +1,4 @@
-"""The first pictures: the map, as a surface and from above, epoch by epoch."""
+"""The first figures: the map as a surface and from above, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["map_section", "map_views", "noise_sentence"]
 
 
 def map_section(summary: MapSummary) -> list[Section]:
-    """The map, how early it was right, and which axis matters; the points themselves where they lie on no grid."""
+    """The map, how early it was right, and which axis matters; the points themselves if they are not on a grid."""
     if summary.scattered:
         return scattered_sections(summary)
     if not summary.n_mapped and not any(trial.complete for trial in summary.results.trials):
@@ -39,7 +39,7 @@ def map_section(summary: MapSummary) -> list[Section]:
 
 
 def map_views(summary: MapSummary) -> list[dict[str, Any]]:
-    """What the page's script draws map and surface from: every pair of axes, epoch by epoch."""
+    """The data from which the page's script draws map and surface: every pair of axes, epoch by epoch."""
     if summary.scattered or not any(trial.complete for trial in summary.results.trials):
         return []
     metric = summary.metric
@@ -62,7 +62,7 @@ def map_views(summary: MapSummary) -> list[dict[str, Any]]:
 
 
 def noise_sentence(noise: Noise, summary: MapSummary) -> str:
-    """How much of a cell's value is chance, and how that is known."""
+    """How noisy a cell's value is, and how the noise was estimated."""
     known = summary.errors[summary.means == summary.means]
     if not len(known):
         return ""

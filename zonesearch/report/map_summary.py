@@ -1,6 +1,6 @@
-"""The map of a search, measured once: its cells, their noise, their values and zones after every epoch.
+"""The map of a search, computed once: its cells, their noise, their values and zones after every epoch.
 
-Every summary and figure starts from here, so that the 10,000 cells of a large map are read off their curves only once.
+All summaries and figures use it, so that the curves of a large map's 10,000 cells are read only once.
 """
 
 from __future__ import annotations
@@ -30,37 +30,37 @@ from zonesearch.statistics.zones import Zone, find_zones
 
 __all__ = ["MapSummary"]
 
-_MOST_VALUES = 40_000  # cells x epochs that are looked at; a longer history is thinned, its end kept
+_MOST_VALUES = 40_000  # maximum cells x epochs evaluated; a longer history is thinned, keeping its end
 
 Array = npt.NDArray[np.float64]
 
 
 class MapSummary:
-    """What ``results`` say about the coarse map.
+    """A summary of the coarse map in ``results``.
 
     Args:
-        results: of a search in any state; without a single trial too.
+        results: results of a search in any state, even without trials.
     """
 
     def __init__(self, results: SearchResults) -> None:
         self.results = results
-        self._places: dict[int, npt.NDArray[np.intp]] = {}  # zones live as long as the summary
+        self._places: dict[int, npt.NDArray[np.intp]] = {}  # keyed by id: zones live as long as the summary
 
     @property
     def metric(self) -> Metric:
-        """What the values are of, and which of them are better."""
+        """The metric of the values, with its direction."""
         return self.results.metric
 
     @cached_property
     def _map(self) -> Map | None:
-        """The map of a grid, as the stage that made it handed it on; None before it did, or without a grid."""
+        """The map output by the grid stage; None before that stage has finished, or without a grid."""
         found = self.results.map
         return None if found is None or found.scattered else found
 
     @cached_property
     def space(self) -> Space:
-        """The space that was mapped: the study's, or what a stage before the grid narrowed it to; with coarser rows
-        where the grid may have no more cells.
+        """The mapped space: the study's, or as narrowed by a stage before the grid; with coarser rows if the number of
+        cells is limited.
         """
         if self._map is not None:
             return self._map.space
@@ -71,19 +71,19 @@ class MapSummary:
 
     @cached_property
     def scattered(self) -> bool:
-        """Whether the points were chosen by somebody else and lie on no grid, so that there is no map of cells."""
+        """Whether the points were chosen elsewhere and are not on a grid, so that there is no map of cells."""
         if not any(record.settings.get("kind") == "imported" for record in self.results.stages):
             return False
         return not on_grid(self.results.space, self.tried)
 
     @cached_property
     def tried(self) -> list[Cell]:
-        """The different points that were trained, on a grid or not, with all their seeds."""
+        """The unique trained points, on a grid or not, with all their seeds."""
         return cells_of_trials(self.results.trials, self.results.reading)
 
     @cached_property
     def seeds(self) -> tuple[int, ...]:
-        """The seeds of a cell: those that the first stage with trainings on the grid wanted there."""
+        """The seeds of a cell: those requested by the first stage with trainings on the grid."""
         space = self.space
         for record in self.results.stages:
             wanted = {t.seed for t in record.wanted if set(t.params) == set(space.branch(t.params))}
@@ -93,26 +93,26 @@ class MapSummary:
 
     @cached_property
     def points(self) -> list[dict[str, Any]]:
-        """The parameters of all cells, the last axis changing fastest; none where the points lie on no grid.
+        """The parameters of all cells, the last axis changing fastest; empty if the points are not on a grid.
 
-        Cells that are not allowed too. Where an axis does not apply, the cells along it are one cell, which comes as
-        often: so it is drawn at each of that axis' values.
+        Includes forbidden cells. Where an axis does not apply, the cells along it are a single cell, which is repeated
+        so that it is drawn at each of that axis's values.
         """
         return [] if self.scattered else list(self.space.lattice())
 
     @cached_property
     def forbidden(self) -> npt.NDArray[np.bool_]:
-        """Which cells the constraints do not allow, shape ``shape``."""
+        """Which cells the constraints forbid, shape ``shape``."""
         return np.array([not self.space.allows(params) for params in self.points], dtype=bool).reshape(self.shape)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The number of row values on each axis; zeros where the points lie on no grid."""
+        """The number of row values on each axis; zeros if the points are not on a grid."""
         return tuple(0 if self.scattered else len(axis.row()) for axis in self.space.axes)
 
     @cached_property
     def cells(self) -> list[Cell]:
-        """The cells of the grid, those without a value too."""
+        """The cells of the grid, including those without a value."""
         found = self.results
         if self._map is not None and len(self._map.cells) == len(self.points):
             return list(self._map.cells)
@@ -123,9 +123,9 @@ class MapSummary:
 
     @cached_property
     def left(self) -> dict[int, tuple[int, float]]:
-        """Cells of rungs that left before the full length, by their position: after how many epochs, and their value.
+        """Cells dropped at a rung before full length, by position: the number of epochs, and their value.
 
-        They count in no summary of the map, whose values are those after all epochs; pictures show them as they were.
+        Summaries of the map, which use values after all epochs, exclude them; figures show them as they were.
         """
         found = self.results
         if self._map is not None:
@@ -150,7 +150,7 @@ class MapSummary:
 
     @property
     def left_sentence(self) -> str:
-        """How many cells left, and how they are shown; empty when none did."""
+        """How many cells were dropped, and how they are shown; empty if none were."""
         if not self.left:
             return ""
         when = sorted({epochs for epochs, _ in self.left.values()})
@@ -168,12 +168,12 @@ class MapSummary:
 
     @cached_property
     def means(self) -> Array:
-        """The value of each cell, shape ``shape``; NaN where none is known."""
+        """The value of each cell, shape ``shape``; NaN where unknown."""
         return np.array([cell.mean for cell in self.cells]).reshape(self.shape)
 
     @cached_property
     def errors(self) -> Array:
-        """The standard error of each cell, shape ``shape``; NaN where no value is known."""
+        """The standard error of each cell, shape ``shape``; NaN where the value is unknown."""
         errors = [self.noise.se(cell) if cell.values else math.nan for cell in self.cells]
         return np.array(errors).reshape(self.shape)
 
@@ -184,7 +184,7 @@ class MapSummary:
 
     @cached_property
     def _trials(self) -> list[list[Trial]]:
-        """The complete trials of each cell, as long as they are."""
+        """The complete full-length trials of each cell."""
         trials = self.results.trials
         found = []
         for i, params in enumerate(self.points):
@@ -195,7 +195,7 @@ class MapSummary:
 
     @cached_property
     def epochs(self) -> tuple[int, ...]:
-        """The epochs after which the map is known, ascending; only the last where no curves were recorded.
+        """The epochs after which the map is known, ascending; only the last if no curves were recorded.
 
         Large maps are thinned to the epochs that matter most, denser at the beginning.
         """
@@ -208,9 +208,9 @@ class MapSummary:
 
     @cached_property
     def history(self) -> Array:
-        """The value of each cell after each of ``epochs``, shape (n_epochs, *shape): as the study's reading takes it.
+        """The value of each cell after each of ``epochs``, shape (n_epochs, *shape): by the study's reading.
 
-        A training that stopped early keeps its last value, and so does a cell that left.
+        A training that stopped early keeps its last value, and so does a dropped cell.
         """
         means = np.full((len(self.points), len(self.epochs)), math.nan)
         for i, (_, value) in self.left.items():
@@ -227,7 +227,7 @@ class MapSummary:
 
     @cached_property
     def zones_by_epoch(self) -> list[tuple[Zone, ...]]:
-        """The zones that the grid stage would have found after each of ``epochs``; those it found at the last one."""
+        """The zones that the grid stage would have found after each of ``epochs``; for the last, those it did find."""
         earlier = [self._zones(values.ravel()) for values in self.history[:-1]]
         return [*earlier, self.results.zones]
 
@@ -245,14 +245,14 @@ class MapSummary:
 
     @cached_property
     def lost(self) -> list[Cell]:
-        """The cells with trainings that diverged or failed."""
+        """The cells with diverged or failed trainings."""
         return [cell for cell in self.cells if cell.n_lost]
 
     @cached_property
     def off_grid(self) -> list[tuple[Params, float]]:
-        """Points trained between the cells and their values: inside the zones, or by a method without a grid.
+        """Points trained off the grid, and their values: inside the zones, or by a method without a grid.
 
-        Best first; trainings that judge (fresh seeds) or follow another schedule do not count.
+        Best first; trainings with fresh seeds or another schedule are excluded.
         """
         rows: dict[str, set[Any]] = {axis.name: set(map(told_apart, axis.row())) for axis in self.space.axes}
         found: dict[Any, tuple[Params, list[float]]] = {}
@@ -271,14 +271,14 @@ class MapSummary:
         return sorted(means, key=lambda point: -self.metric.score(point[1]))
 
     def places(self, zone: Zone) -> npt.NDArray[np.intp]:
-        """Where the cells of ``zone`` lie in an array of shape ``shape``; shape (n_cells, n_axes)."""
+        """The indices of the cells of ``zone`` in an array of shape ``shape``; shape (n_cells, n_axes)."""
         key = id(zone)
         if key not in self._places:
             rows = [{told_apart(value): i for i, value in enumerate(axis.row())} for axis in self.space.axes]
             found = [
                 place
                 for cell in zone.cells
-                for place in product(  # an axis that does not apply is crossed from end to end
+                for place in product(  # an axis that does not apply is covered from end to end
                     *(
                         [row.get(told_apart(cell[axis.name]), -1)] if axis.name in cell else range(len(row))
                         for axis, row in zip(self.space.axes, rows, strict=True)
@@ -291,15 +291,15 @@ class MapSummary:
 
     @cached_property
     def held_at(self) -> tuple[int, ...]:
-        """The position of ``held`` in the row of each axis; the first where it is not in the row."""
+        """The index of ``held`` in the row of each axis; 0 if it is not in the row."""
         rows: list[list[Any]] = [list(map(told_apart, axis.row())) for axis in self.space.axes]
         held = map(told_apart, self.held.values())
         return tuple(row.index(value) if value in row else 0 for row, value in zip(rows, held, strict=True))
 
     @cached_property
     def held(self) -> dict[str, Any]:
-        """Where axes that are not drawn are held: at the peak of the first zone, else at the best cell, else at the
-        first value of the row.
+        """The values at which axes that are not drawn are held: the peak of the first zone, else the best cell, else
+        the first row values.
         """
         if self.results.zones:
             peak: Params = self.results.zones[0].peak
@@ -312,7 +312,7 @@ class MapSummary:
 
 
 def running(curve: Sequence[float], reading: Reading, metric: Metric = ACCURACY) -> Array:
-    """What ``reading`` takes from each beginning of ``curve``, shape (len(curve),)."""
+    """The ``reading`` of each prefix of ``curve``, shape (len(curve),)."""
     values = np.asarray(curve, dtype=float)
     if reading.kind == "best":
         accumulated: Array = (np.maximum if metric.maximized else np.minimum).accumulate(values)

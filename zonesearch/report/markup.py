@@ -1,4 +1,4 @@
-"""The parts that a page is made of, and the page that they make."""
+"""The building blocks of a page, and the page itself."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ _NOTHING = Markup()
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure with its reading.
+    """A figure with its caption.
 
     Args:
         name: unique on the page.
-        figure: what is drawn; None for one that the page draws from other data.
-        label: what it shows, for those who cannot see it.
-        reading: the sentence under it.
-        choices: further figures by label, of which the reader picks one.
-        height: in pixels, kept free until it is drawn.
-        hint: what a reader can do with it on a screen.
+        figure: the plotly figure; None if the page draws it from other data.
+        label: a description for screen readers.
+        reading: the caption below it.
+        choices: further figures by label, from which the reader chooses.
+        height: in pixels, reserved until it is drawn.
+        hint: how to interact with it on a screen.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Picture:
 
     @property
     def drawn_height(self) -> int:
-        """The height that the place of the figure has before it is drawn, in pixels."""
+        """The height reserved for the figure before it is drawn, in pixels."""
         return self.height or (self.figure.layout.height if self.figure is not None else 0) or 400
 
 
@@ -64,7 +64,7 @@ class Column(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A value as it is shown, and a number with all its digits; ``exact`` is empty for what is none."""
+    """A displayed value, and the number with all its digits; ``exact`` is empty for anything but a number."""
 
     text: str
     is_number: bool
@@ -73,7 +73,7 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """A table behind the pictures; ``note`` is a sentence under its name."""
+    """A table of the data behind the figures; ``note`` is a sentence below its name."""
 
     name: str
     frame: pd.DataFrame
@@ -81,7 +81,7 @@ class Table:
 
     @property
     def n_rows(self) -> int:
-        """All of them; a page shows the first 200."""
+        """The total number of rows; a page shows the first 200."""
         return len(self.frame)
 
     @property
@@ -91,14 +91,14 @@ class Table:
 
     @property
     def cut(self) -> str:
-        """What the page leaves out; empty for nothing."""
+        """What the page leaves out; empty if nothing."""
         if self.n_rows <= _MOST_ROWS:
             return ""
         return f"The first {_MOST_ROWS} of {self.n_rows:,} rows; the CSV file has all."
 
     @property
     def cut_on_paper(self) -> str:
-        """What the page leaves out on paper."""
+        """What the page leaves out when printed."""
         return f"The first {_MOST_ON_PAPER} of {self.n_rows:,} rows." if self.n_rows > _MOST_ON_PAPER else ""
 
     @property
@@ -117,9 +117,9 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page; one with nothing in it but ``missing`` says why it is empty.
+    """A section of the page; if it contains nothing else, ``missing`` says why it is empty.
 
-    ``controls`` and ``after`` are what a template gave; a plain string there is shown as text.
+    ``controls`` and ``after`` are rendered templates; a plain string there is shown as text.
     """
 
     key: str
@@ -149,12 +149,12 @@ def page(
     """The whole page.
 
     Args:
-        title: of the window.
-        head: what a template gave for the top.
-        sections: those with nothing in them are left out.
+        title: title of the window.
+        head: rendered template for the top of the page.
+        sections: empty ones are left out.
         foot: the last line.
-        data: what the page's script reads beside figures and files.
-        style: further rules, after those of every page.
+        data: further data for the page's script, besides figures and files.
+        style: further CSS rules, after those of every page.
     """
     script = asset("paper.js") + asset("page.js")
     figures = {
@@ -180,16 +180,16 @@ def page(
         plotly=plotly_script()[0],
         script=Markup(script),
     )
-    return str(whole)  # plain: text that is added to Markup would be escaped
+    return str(whole)  # a plain string: text added to Markup would be escaped
 
 
 def named(metric: Metric) -> str:
-    """The metric at the beginning of a sentence: ``Accuracy``; another name as the user wrote it."""
+    """The metric's name at the start of a sentence: ``Accuracy``; user-defined names stay as written."""
     return metric.name.capitalize() if metric.name == ACCURACY.name else metric.name
 
 
 def cell_text(value: Any) -> str:
-    """A value as a table shows it: five significant digits, a dash for nothing."""
+    """A value for a table: five significant digits, a dash for a missing value."""
     if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if isinstance(value, float):

@@ -1,4 +1,4 @@
-"""The verdict as a Markdown note, for a dashboard that shows notes."""
+"""The verdict as a Markdown note, for dashboards with notes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from zonesearch.statistics.search_results import SearchResults
 __all__ = ["note"]
 
 _DETAILS = ["zone", "sd of seeds", "lost seeds", "test set from", "test set to", "p", "optimism", "seconds"]
-"""Columns of the finalists that the report shows and a narrow note leaves out."""
+"""Columns of the finalists' table that the narrow note leaves out."""
 
 
 def note(results: SearchResults) -> str:
-    """Verdict, notes, finalists, zones and stages; the same results give the same text."""
+    """Verdict, notes, finalists, zones and stages, deterministic in the results."""
     verdict = results.verdict
     parts = [f"# {_plain(verdict.sentence if verdict else state_sentence(results))}"]
     if results.notes:
@@ -48,7 +48,7 @@ def _table(table: pd.DataFrame) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown takes for nothing else."""
+    """Text with Markdown's special characters escaped."""
     for mark in "\\`*_[]<>|#":
         text = text.replace(mark, f"\\{mark}")
     return text.replace("\n", " ")

@@ -1,7 +1,8 @@
-"""How a page of pictures becomes one file: data and plotly's script, compressed, and a policy that shuts the rest out.
+"""Pack a page with its figures into one file: compressed data, plotly's script, and a restrictive security policy.
 
-The browser inflates both with ``DecompressionStream``. Base64 cannot hold a tag, so no text of a study can end a script
-early; and the content security policy names the only two scripts that may run by their hashes, and no network at all.
+The browser decompresses data and script with ``DecompressionStream``. Base64 cannot contain a tag, so no text of a
+study can end a script early; and the content security policy allows only two scripts, identified by their hashes, and
+no network access.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ __all__ = ["asset", "packed", "plotly_script", "policy", "spec"]
 
 
 def asset(name: str) -> str:
-    """A file that lies beside this module."""
+    """The text of a file next to this module."""
     return resources.files("zonesearch.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def packed(text: str) -> str:
-    """``text`` compressed, as base64; the same text gives the same bytes."""
+    """``text``, compressed and base64-encoded deterministically."""
     return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
 
 
 @lru_cache(maxsize=1)
 def plotly_script() -> tuple[str, str]:
-    """plotly.js as shipped with plotly (MIT licence, its notice kept): packed, and the hash of its text."""
+    """plotly.js as shipped with plotly (MIT licence, its notice kept): packed, together with the hash of its text."""
     from plotly.offline import get_plotlyjs
 
     script = get_plotlyjs()
@@ -45,7 +46,7 @@ def policy(script: str) -> str:
 
 
 def spec(figure: go.Figure) -> dict[str, Any]:
-    """A figure as plotly.js takes it, without its template: the page brings its own, light and dark."""
+    """A figure's JSON for plotly.js without its template: the page has its own light and dark templates."""
     plain: dict[str, Any] = json.loads(figure.to_json(engine="json"))
     plain["layout"].pop("template", None)
     return plain

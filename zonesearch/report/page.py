@@ -1,7 +1,7 @@
-"""The report: one HTML file that needs nothing else, the verdict first.
+"""The report: one self-contained HTML file, the verdict first.
 
-The same results give the same bytes. It is made of a search in any state; what is missing is said where it would
-stand.
+The same results give the same bytes. A report can be made of a search in any state; missing parts are named where they
+would appear.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ __all__ = ["render", "replace_file", "write_page", "write_report"]
 
 
 def write_report(results: SearchResults, path: str | Path, pdf: str | Path | None = None) -> Path:
-    """Write the report to ``path``, and as a PDF to ``pdf``, replacing what is there at once; gives ``path``.
+    """Write the report to ``path``, and as a PDF to ``pdf``, atomically replacing existing files; returns ``path``.
 
     Raises:
-        StoreError: a file cannot be written, or a PDF is wanted where there is no Chromium.
+        StoreError: a file cannot be written, or a PDF is wanted but Chromium is missing.
     """
     return write_page(lambda: render(results), path, pdf)
 
 
 def write_page(make: Callable[[], str], path: str | Path, pdf: str | Path | None = None) -> Path:
-    """Write the page that ``make`` gives to ``path``, and as a PDF to ``pdf``; gives ``path``.
+    """Write the page returned by ``make`` to ``path``, and as a PDF to ``pdf``; returns ``path``.
 
     Raises:
-        StoreError: a file cannot be written, or a PDF is wanted where there is no Chromium; then nothing is written.
+        StoreError: a file cannot be written, or a PDF is wanted but Chromium is missing; then nothing is written.
     """
     if pdf is None:
         return replace_file(make(), path)
@@ -62,14 +62,14 @@ def render(results: SearchResults) -> str:
 
 
 def replace_file(text: str, path: str | Path) -> Path:
-    """Write ``text`` to ``path`` so that a reader sees the old file or the new one, never a part.
+    """Write ``text`` to ``path`` atomically: a reader sees the old file or the new one, never a partial one.
 
     Raises:
         StoreError: the file cannot be written.
     """
     path = Path(path)
     check_place(path, "the report ")
-    new = path.with_name(f".{path.name}.{uuid4().hex}.new")  # nobody can put a link there before
+    new = path.with_name(f".{path.name}.{uuid4().hex}.new")  # a random name, so nobody can place a link there first
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         new.write_text(text, encoding="utf-8")

@@ -1,7 +1,7 @@
 """Figures of plug-ins: the group ``zonesearch.figures``, drawn at the end of a report and in notebooks.
 
-A figure is a function of the results that gives a plotly figure, or None where this search has no such picture. All
-that are installed here are drawn; a run never names one.
+A figure is a function that takes the results and returns a plotly figure, or None if it does not apply to this search.
+All installed figures are drawn; a run never names one.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ __all__ = ["figure_names", "plugged_figure", "plugged_section"]
 
 
 def figure_names() -> list[str]:
-    """The names of the figures of plug-ins, ascending."""
+    """The names of the plug-ins' figures, sorted."""
     return list(registered("figures"))
 
 
 def plugged_figure(name: str, results: SearchResults) -> go.Figure | None:
-    """The figure that a plug-in draws of ``results``; None where this search has no such picture.
+    """The figure that a plug-in draws from ``results``; None if it does not apply to this search.
 
     Raises:
-        StudyError: there is none of that name, or it cannot be drawn.
+        StudyError: there is no figure of that name, or it cannot be drawn.
     """
     import plotly.graph_objects as go
 
@@ -45,7 +45,7 @@ def plugged_figure(name: str, results: SearchResults) -> go.Figure | None:
 
 
 def plugged_section(results: SearchResults) -> list[Section]:
-    """The section with all of them; none where no plug-in has a figure of this search. What fails is said there."""
+    """The section with all plug-in figures, including any errors; empty if no plug-in has a figure for this search."""
     pictures: list[Picture] = []
     failed: list[str] = []
     for name in figure_names():

@@ -1,4 +1,4 @@
-"""The picture of the width of optima: error along random rays from each solution."""
+"""The figure of the width of optima: error along random rays from each solution."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["rays_figure"]
 def rays_figure(
     distances: Sequence[float], errors: Mapping[str, Sequence[Sequence[float]]], title: str = "Width of the optimum"
 ) -> go.Figure:
-    """Each ray faintly, the mean of each solution boldly.
+    """Individual rays as faint lines, the mean of each solution as a bold line.
 
     Args:
         distances: shape (n_distances,).

@@ -1,4 +1,4 @@
-"""The first sections of a search whose points lie on no grid: the best of them, and all of them axis by axis."""
+"""The first sections for a search whose points are not on a grid: the best point, and all points axis by axis."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_AXES = 24
 
 
 def scattered_sections(summary: MapSummary) -> list[Section]:
-    """What can be said of points on no grid."""
+    """The sections for points that are not on a grid."""
     table = points_table(summary)
     tables = [Table("Points", table, "Best first.")] if len(table) else []
     known = [cell for cell in summary.tried if cell.values]
@@ -51,7 +51,7 @@ def scattered_sections(summary: MapSummary) -> list[Section]:
 
 
 def points_table(summary: MapSummary) -> pd.DataFrame:
-    """One row per point, best first: params (nothing where one was not suggested), mean, seeds, what was lost."""
+    """One row per point, best first: params (empty if not suggested), mean, seeds, lost trainings."""
     metric = summary.results.metric
     names = summary.results.space.names
     cells = sorted(
@@ -68,7 +68,7 @@ def points_table(summary: MapSummary) -> pd.DataFrame:
 
 
 def _column(values: list[object]) -> pd.Series[Any]:
-    """Whole numbers stay whole where some are absent."""
+    """Integers stay integers even if some values are missing."""
     known = [value for value in values if value is not None]
     whole = len(known) < len(values) and all(isinstance(v, int) and not isinstance(v, bool) for v in known)
     return pd.Series(values, dtype="Int64" if whole and known else None)

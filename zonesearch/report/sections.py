@@ -34,7 +34,7 @@ __all__ = ["optimism_sentence", "sections_after_map"]
 
 
 def sections_after_map(summary: MapSummary) -> list[Section]:
-    """All of them, in reading order."""
+    """All sections after the map, in reading order."""
     return [
         *_lines(summary),
         _learning(summary),
@@ -150,7 +150,7 @@ def _finalists(summary: MapSummary) -> Section:
 
 
 def optimism_sentence(verdict: Verdict, metric: Metric = ACCURACY) -> str:
-    """How much better the finalists looked when they were chosen than they are."""
+    """How much better the finalists looked when chosen than they are."""
     most = max(standing.optimism for standing in verdict.standings)
     if not most > 0:
         return "None of them looked better when chosen than it is."

@@ -1,8 +1,7 @@
-"""Templates are the only place where HTML is written: everything they are given is text, and is escaped.
+"""Templates are the only place where HTML is written; every value passed to them is text and is escaped.
 
-What a template gives is :class:`markupsafe.Markup`, the one kind of string that another template takes as it is, so
-that a label of a study becomes a tag on no way through a page. A name that a template asks for and nobody gives is an
-error.
+A rendered template is :class:`markupsafe.Markup`, the only kind of string that another template inserts unescaped, so a
+label of a study can never become a tag. An undefined name in a template is an error.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ __all__ = ["rendered"]
 
 
 def rendered(template: str, **values: Any) -> Markup:
-    """The file ``template`` of the folder ``templates``, filled in with ``values``."""
+    """Render the file ``template`` of the folder ``templates`` with ``values``."""
     return Markup(_templates().get_template(template).render(values))
 
 

@@ -1,4 +1,4 @@
-"""zonesearch for scikit-learn: :class:`ZoneSearchCV`, in the place of ``GridSearchCV`` or ``RandomizedSearchCV``."""
+"""zonesearch for scikit-learn: :class:`ZoneSearchCV`, a replacement for ``GridSearchCV`` and ``RandomizedSearchCV``."""
 
 from importlib.util import find_spec
 

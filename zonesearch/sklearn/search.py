@@ -1,8 +1,8 @@
 """A search over the parameters of a scikit-learn estimator by zones: ``ZoneSearchCV``.
 
-It stands on ``BaseSearchCV``, which splits the data, fits in parallel, routes weights and groups, refits and predicts;
-here is only which settings are fitted next, under which seeds, and what is concluded. A *training* of the search is one
-setting under one seed, fitted on every split; its value is the mean score over the splits.
+It builds on ``BaseSearchCV``, which splits the data, fits in parallel, routes weights and groups, refits and predicts;
+this module only decides which settings to fit next, with which seeds, and what to conclude. A *training* of the search
+is one setting with one seed, fitted on every split; its value is the mean score over the splits.
 """
 
 from __future__ import annotations
@@ -40,67 +40,66 @@ from zonesearch.study.study import DEFAULT_STAGES, Study
 __all__ = ["ZoneSearchCV"]
 
 _CELLS_MAX = 64
-"""A grid with more cells than this is not searched in full unless its stages are named."""
+"""A grid with more cells than this is searched in full only if its stages are named."""
 
 _N_TRAININGS = 60
-"""What a search of a larger one gets."""
+"""Default budget for a larger space."""
 
 _FINALISTS: dict[str, Any] = {"keep": 3, "repeats": 5}
-"""Finalists and their fresh seeds: fewer than elsewhere, because every training here is one fit a split."""
+"""Finalists and their fresh seeds: fewer than elsewhere, because every training costs one fit per split."""
 
 
 _ZONES = 5
-"""Zones, at most, that the Gaussian process hands on to be judged."""
+"""Maximum number of zones that the Gaussian process passes on to be judged."""
 
 
 class ZoneSearchCV(BaseSearchCV):  # type: ignore[misc]
-    """Find the zones of an estimator's parameters, and say which settings differ for real.
+    """Find the zones of an estimator's parameters, and determine which settings differ significantly.
 
-    Used as ``GridSearchCV``: ``fit`` searches and refits the best setting on all data, ``predict`` and the rest go to
-    that estimator. Every ``fit`` begins afresh.
+    Used as ``GridSearchCV``: ``fit`` searches and refits the best setting on all data; ``predict`` and other methods
+    are delegated to that estimator. Every ``fit`` starts from scratch.
 
-    A **seed** sets every ``random_state`` of the estimator that is not searched itself, and the folds: with ``cv`` an
+    A **seed** sets every ``random_state`` of the estimator that is not itself searched, and the folds: with ``cv`` an
     integer or None (Stratified)KFold shuffles by the seed, and so does a splitter that shuffles with a ``random_state``
-    that is no integer. Splits given otherwise are the same under every seed. All settings share the folds of a seed, so
-    that they are compared in pairs. Give ``KFold(5)`` to keep the order of the data.
+    that is no integer. Any other splits are the same for every seed. All settings share the folds of a seed, so that
+    they are compared in pairs. Give ``KFold(5)`` to keep the order of the data.
 
-    Estimators that draw from the global generators of Python, NumPy or torch (skorch, Keras) are reproducible where
-    fits run in this process (``n_jobs=None``).
+    Estimators that draw from the global generators of Python, NumPy or torch (skorch, Keras) are reproducible if fits
+    run in this process (``n_jobs=None``).
 
     Args:
-        estimator: what is fitted; a pipeline's parameters are named ``step__param``.
+        estimator: the estimator to fit; a pipeline's parameters are named ``step__param``.
         space: for each parameter a table (``{"low": 1e-3, "high": 10, "scale": "log"}``), a distribution of
-            ``scipy.stats`` (``uniform``, ``loguniform``, ``randint``; of one without ends the middle 98 %) or a list
-            of choices; see :class:`zonesearch.sklearn.space.ParamSpace`.
-        n_trainings: of the whole search, each one fit a split: a Gaussian process says which, and the last ones judge
-            finalists. None searches the grid of a small space (at most 64 cells), then intervals in its zones, then
-            finalists; a larger space as with 60.
-        budget: the same for ``{"trainings": 200}``, or of time: ``{"minutes": 30}`` (``hours``, ``seconds``: those that
-            fits took); in place of ``n_trainings``.
-        constraints: expressions that hold at each setting, as ``["max_depth * n_estimators <= 500"]``; what they forbid
-            is never fitted.
-        seeds: trainings per cell of the map, and per candidate when finalists are chosen.
-        stages: other stages, by name or made; ``n_trainings`` is then the budget of all of them.
+            ``scipy.stats`` (``uniform``, ``loguniform``, ``randint``; the middle 98 % if it is unbounded) or a list of
+            choices; see :class:`zonesearch.sklearn.space.ParamSpace`.
+        n_trainings: budget of the whole search, each training being one fit per split: a Gaussian process chooses them,
+            and the last ones judge finalists. None searches the grid of a small space (at most 64 cells), then
+            intervals in its zones, then finalists; a larger space gets 60.
+        budget: instead of ``n_trainings``, a budget of trainings, ``{"trainings": 200}``, or of fit time, ``{"minutes":
+            30}`` (or ``hours``, ``seconds``).
+        constraints: expressions that must hold at each setting, for example ``["max_depth * n_estimators <= 500"]``;
+            forbidden settings are never fitted.
+        seeds: trainings per cell of the map, and per candidate when choosing finalists.
+        stages: other stages, by name or as objects; ``n_trainings`` is then their total budget.
         settings: a table of settings for each stage: ``{"polish": {"keep": 5, "repeats": 7}}``; by default 3 finalists
             with 5 fresh seeds each.
-        scoring: as for ``GridSearchCV``; of several scores ``refit`` names the one that is searched.
+        scoring: as for ``GridSearchCV``; with several scores, ``refit`` names the one to optimize.
         cv, n_jobs, verbose, pre_dispatch, error_score, return_train_score: as for ``GridSearchCV``.
-        refit: refit the best setting on all data; or the name of the score searched, or a function that picks the row
-            of ``cv_results_``.
-        random_state: of seeds, folds and proposals. The same integer gives the same search.
+        refit: refit the best setting on all data; or the name of the score to optimize, or a function that picks the
+            row of ``cv_results_``.
+        random_state: seed of seeds, folds and proposals. The same integer gives the same search.
 
     Attributes:
         best_params_, best_index_, best_score_, best_estimator_, cv_results_, refit_time_, n_splits_: as in
             ``GridSearchCV``. The best setting is the best finalist by its fresh seeds, not the luckiest row;
-            ``rank_test_score`` begins with the finalists. ``cv_results_`` has a column a split and seed
-            (:mod:`zonesearch.sklearn.table`); ``best_score_`` is the row's mean over all its fits.
-        verdict_: which finalists differ for real, and which of the rest is cheapest (``verdict_.recommended``); None
-            when no fit was complete or the stages give none.
-        zones_: best first; ``.peak`` holds parameters.
-        result_: all of it as ``run_pipeline`` gives it: ``result_.report("report.html")``, ``result_.figures``.
+            ``rank_test_score`` begins with the finalists. ``cv_results_`` has one column per split and seed
+            (:mod:`zonesearch.sklearn.table`); ``best_score_`` is the mean over all fits of the best row.
+        verdict_: which finalists differ significantly, and which of the rest is cheapest (``verdict_.recommended``);
+        None if no fit completed or the stages give no verdict. zones_: zones, best first; ``.peak`` holds parameters.
+        result_: everything, as returned by ``run_pipeline``: ``result_.report("report.html")``, ``result_.figures``.
 
     Raises:
-        SpaceError, StudyError: (ValueErrors) a space, stage or budget that makes no sense.
+        SpaceError, StudyError: (both ValueErrors) an invalid space, stage or budget.
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -154,7 +153,7 @@ class ZoneSearchCV(BaseSearchCV):  # type: ignore[misc]
         self.constraints = constraints
 
     def __sklearn_tags__(self) -> Any:
-        """The estimator's: what it takes and how it transforms, too, which ``BaseSearchCV`` leaves out."""
+        """The estimator's tags, including input and transformer tags, which ``BaseSearchCV`` leaves out."""
         tags, own = super().__sklearn_tags__(), get_tags(self.estimator)
         tags.target_tags, tags.transformer_tags = deepcopy(own.target_tags), deepcopy(own.transformer_tags)
         tags.input_tags.allow_nan = own.input_tags.allow_nan
@@ -164,16 +163,16 @@ class ZoneSearchCV(BaseSearchCV):  # type: ignore[misc]
         """Search, then refit the best setting on all data.
 
         Args:
-            X: the data, as the estimator takes it.
-            y: the target; None for an estimator that needs none.
-            params: for the estimator's ``fit``, the scorer and the splitter, as for ``GridSearchCV``:
-                ``sample_weight``, ``groups``, and what metadata routing brings.
+            X: the data, as accepted by the estimator.
+            y: the target; None if the estimator needs none.
+            params: parameters for the estimator's ``fit``, the scorer and the splitter, as for ``GridSearchCV``:
+                ``sample_weight``, ``groups``, and routed metadata.
         """
         if y is None and get_tags(self.estimator).target_tags.required:
             raise ValueError(f"{type(self.estimator).__name__} requires y to be passed, but the target y is None")
         self._entropy = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         try:
-            # what the estimator draws from global generators is as reproducible as all else
+            # makes draws of the estimator from global generators reproducible too
             with _global_generators(self._entropy) if self.random_state is not None else nullcontext():
                 super().fit(X, y, **params)
         finally:
@@ -182,7 +181,7 @@ class ZoneSearchCV(BaseSearchCV):  # type: ignore[misc]
 
     @available_if(lambda self: hasattr(self.estimator, "transform"))  # type: ignore[untyped-decorator]
     def fit_transform(self, X: Any, y: Any = None, **params: Any) -> Any:
-        """Search, refit, and transform the same data; only for an estimator that transforms."""
+        """Search, refit, and transform the same data; only for transformers."""
         return self.fit(X, y, **params).transform(X)
 
     verdict_: Verdict | None
@@ -216,7 +215,7 @@ class ZoneSearchCV(BaseSearchCV):  # type: ignore[misc]
         candidates: Sequence[dict[str, Any]],
         state: int,
     ) -> None:
-        """Fit one round of one seed; what a round brings in which nothing could be fitted is failures."""
+        """Fit one round of one seed; if nothing in a round could be fitted, all of its trainings are failures."""
         self._log.asked = trainings
         try:
             with _global_generators(state):
@@ -230,7 +229,9 @@ class ZoneSearchCV(BaseSearchCV):  # type: ignore[misc]
     def _format_results(
         self, candidate_params: list[Any], n_splits: int, out: list[dict[str, Any]], more_results: Any = None
     ) -> dict[str, Any]:
-        """Called by ``fit`` after each round with all that came so far: keep what is new; the table is made at last."""
+        """Called by ``fit`` after each round with all results so far: store the new ones; the table is built at the
+        end.
+        """
         self._log.take(n_splits, out)
         return self._log.table
 
@@ -271,7 +272,7 @@ class ZoneSearchCV(BaseSearchCV):  # type: ignore[misc]
         )
 
     def _searched(self) -> str:
-        """The score that is searched, by its name in ``cv_results_``."""
+        """The optimized score, by its name in ``cv_results_``."""
         if self.scoring is None or isinstance(self.scoring, str) or callable(self.scoring):
             return self.refit if isinstance(self.refit, str) else "score"
         if isinstance(self.refit, str):
@@ -279,7 +280,7 @@ class ZoneSearchCV(BaseSearchCV):  # type: ignore[misc]
         raise ValueError(f"of several scores refit must name the one that is searched, not {self.refit!r}")
 
     def _metric(self) -> Metric:
-        """What scikit-learn calls it; its scorers turn losses around (``neg_...``), so larger is better."""
+        """The metric under scikit-learn's name; its scorers negate losses (``neg_...``), so larger is better."""
         name = self._searched()
         if isinstance(self.scoring, str):
             name = self.scoring
@@ -290,7 +291,7 @@ class ZoneSearchCV(BaseSearchCV):  # type: ignore[misc]
         return Metric(name, "maximize")
 
     def _candidate(self, params: dict[str, Any], state: int) -> dict[str, Any]:
-        """The parameters of a fit: those searched, and each ``random_state`` that the estimator has with them."""
+        """The parameters of a fit: those searched, and each ``random_state`` that the estimator then has."""
         estimator = clone(self.estimator).set_params(**clone(params, safe=False))
         names = [
             name
@@ -302,11 +303,11 @@ class ZoneSearchCV(BaseSearchCV):  # type: ignore[misc]
 
 
 class _Log:
-    """What was fitted so far, and the table that is made of it.
+    """All fits so far, and the table built from them.
 
     Args:
-        space: what is searched.
-        searched: the name of the score.
+        space: the space searched.
+        searched: the name of the optimized score.
     """
 
     def __init__(self, space: ParamSpace, searched: str) -> None:
@@ -321,14 +322,14 @@ class _Log:
         self._n_splits = 1
 
     def take(self, n_splits: int, out: Sequence[dict[str, Any]]) -> None:
-        """The fits of ``asked`` came: the last ones of ``out``, split after split."""
+        """Record the fits of ``asked``: the last entries of ``out``, ordered by split."""
         new = out[self._n_taken :]
         self._n_taken, self._n_splits = len(out), n_splits
         for i, training in enumerate(self.asked):
             self._add(training, new[i * n_splits : (i + 1) * n_splits])
 
     def take_failures(self, n_splits: int, searched: str, error: str) -> None:
-        """None of the fits of ``asked`` came."""
+        """Record that none of the fits of ``asked`` succeeded."""
         fit = {"fit_time": 0.0, "score_time": 0.0, "test_scores": np.nan, "train_scores": np.nan, "fit_error": error}
         fit |= {"n_test_samples": 0}
         if self._rows and isinstance(next(iter(next(iter(self._rows.values())).values()))[0]["test_scores"], Mapping):
@@ -345,7 +346,7 @@ class _Log:
         self.trials = self.trials | Trials([_trial(training, fits, self.searched)])
 
     def finish(self, first_rows: Callable[..., dict[str, Any]], verdict: Verdict | None) -> None:
-        """Make the table; its mapping is the one that was handed out before."""
+        """Build the table in the mapping that was returned earlier."""
         rows: list[Fits] = list(self._rows.values())
         places = {point: i for i, point in enumerate(self._rows)}
         standings = verdict.standings if verdict is not None else ()
@@ -355,7 +356,7 @@ class _Log:
 
 
 class _Everywhere(dict[str, float]):
-    """NaN under every name."""
+    """A mapping with NaN for every name."""
 
     def __missing__(self, name: str) -> float:
         return np.nan
@@ -388,7 +389,7 @@ def _shuffled(given: Any, splitter: Any, state: int) -> Any:
 
 @contextmanager
 def _global_generators(state: int) -> Iterator[None]:
-    """Set the global generators by ``state``, for estimators that draw from them, and put them back."""
+    """Seed the global generators with ``state``, for estimators that draw from them, and restore them afterwards."""
     torch = sys.modules.get("torch")
     before = random.getstate(), np.random.get_state(), torch.get_rng_state() if torch else None  # noqa: NPY002
     random.seed(state)

@@ -1,9 +1,8 @@
-"""The space of a scikit-learn search: axes as everywhere here, or what ``RandomizedSearchCV`` takes.
+"""The space of a scikit-learn search: axes as elsewhere in zonesearch, or the inputs of ``RandomizedSearchCV``.
 
-A search needs to know between which values it moves and on which scale, where ``RandomizedSearchCV`` only draws: a
-``uniform`` is an axis with its two ends, a ``loguniform`` the same on a log scale, ``randint`` whole numbers. Values
-that are no numbers or words (None, tuples, whole estimators) are searched under a label and handed to the estimator as
-they are.
+A search needs the range and scale of each parameter, whereas ``RandomizedSearchCV`` only draws: ``uniform`` becomes an
+axis with its two ends, ``loguniform`` the same on a log scale, ``randint`` an axis of whole numbers. Values that are
+neither numbers nor strings (None, tuples, estimators) are searched under a label and passed to the estimator unchanged.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ from zonesearch.errors import SpaceError
 __all__ = ["ParamSpace"]
 
 _LOG = frozenset({"loguniform", "reciprocal", "lognorm", "loggamma", "pareto"})
-"""Distributions of scipy whose values spread over orders of magnitude: searched on a log scale."""
+"""scipy distributions whose values span orders of magnitude: searched on a log scale."""
 
 _TAIL = 0.01
-"""Of a distribution without ends, this much on each side is not searched."""
+"""Tail probability on each side of an unbounded distribution that is not searched."""
 
 _N_STEPS = 4
 """Steps of the coarse row of a distribution."""
@@ -34,11 +33,11 @@ _N_STEPS = 4
 
 @dataclass(frozen=True)
 class ParamSpace:
-    """A space, and which objects stand behind the labels of its choices.
+    """A space, and the objects that the labels of its choices represent.
 
     Args:
         space: the axes.
-        objects: by axis and label; only for axes whose values are not their own labels.
+        objects: objects by axis and label; only for axes whose values are not their own labels.
     """
 
     space: Space
@@ -50,13 +49,13 @@ class ParamSpace:
 
         Args:
             given: a :class:`Space`, or for each parameter a table (``low``, ``high``, ``scale``, ``row``, ...; see
-                :meth:`Space.parse`), an axis, a distribution of ``scipy.stats`` or a list of choices. The numbers of a
-                list are choices too, as ``RandomizedSearchCV`` has it; ``{"values": [...]}`` gives an axis.
-            constraints: expressions that hold at each point, as ``max_depth * n_estimators <= 500``; parameters by
-                their names, choices by their labels.
+                :meth:`Space.parse`), an axis, a distribution of ``scipy.stats`` or a list of choices. Numbers in a list
+                are choices too, as in ``RandomizedSearchCV``; ``{"values": [...]}`` gives an axis.
+            constraints: expressions that must hold at each point, for example ``max_depth * n_estimators <= 500``, with
+                parameters by name and choices by label.
 
         Raises:
-            SpaceError: naming the parameter.
+            SpaceError: names the invalid parameter.
         """
         held = read_constraints(constraints)
         if isinstance(given, Space):
@@ -80,7 +79,7 @@ class ParamSpace:
         return cls(Space(tuple(axes), held), objects)
 
     def params(self, found: Params) -> dict[str, Any]:
-        """What the estimator is given for the parameters ``found``, in the order of the axes."""
+        """The estimator's parameters for the parameters ``found``, in the order of the axes."""
         return {
             name: self.objects[name][found[name]] if name in self.objects else found[name]
             for name in self.space.names
@@ -89,7 +88,7 @@ class ParamSpace:
 
 
 def _labelled(values: Any) -> tuple[tuple[Value, ...], dict[Value, Any]]:
-    """The labels of choices, each once, and the objects behind them where labels and values differ."""
+    """The unique labels of choices, and the objects they represent if labels and values differ."""
     plain = [value.item() if isinstance(value, np.generic) else value for value in values]
     kinds = {type(value) for value in plain}
     numbers = kinds <= {int, float} and all(map(math.isfinite, plain))

@@ -1,10 +1,10 @@
 """``cv_results_`` of a search in which settings get different numbers of seeds.
 
-One row a setting. ``split0_seed3_test_score`` is the score on the first split under the seed with index 3; the same
-column of two rows had the same folds, so rows compare in pairs. NaN stands where a setting was not fitted under that
-seed (and where a fit failed, when its mean is NaN too). Mean and standard deviation run over all fits of the row. The
-ranks begin with the finalists in the verdict's order, which fresh seeds judged; all others follow by their means, which
-are those of values that were looked at to choose.
+One row per setting. ``split0_seed3_test_score`` is the score on the first split for the seed with index 3; the same
+column of two rows used the same folds, so rows can be compared in pairs. NaN means that a setting was not fitted with
+that seed (or that a fit failed, in which case its mean is NaN too). Mean and standard deviation run over all fits of
+the row. The ranks begin with the finalists in the verdict's order, which is based on fresh seeds; all others follow by
+their means, which were used for choosing.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from scipy.stats import rankdata
 __all__ = ["Fits", "cv_table"]
 
 Fits = Mapping[int, Sequence[dict[str, Any]]]
-"""Of one setting: for each seed what scikit-learn returned for each split."""
+"""For one setting: scikit-learn's result for each split, by seed."""
 
 
 def cv_table(table: dict[str, Any], rows: Sequence[Fits], n_splits: int, judged: Mapping[int, int]) -> dict[str, Any]:
     """``table`` with its scores and times replaced by those of all seeds.
 
     Args:
-        table: what scikit-learn makes of the first seed of each row: the keys, ``params`` and ``param_*``.
+        table: scikit-learn's table for the first seed of each row: the keys, ``params`` and ``param_*``.
         rows: the fits of each row.
-        n_splits: splits of a seed.
-        judged: the place in the verdict of those rows that are finalists.
+        n_splits: number of splits per seed.
+        judged: rank in the verdict of the rows that are finalists.
     """
     made: dict[str, Any] = {}
     for what in ("fit_time", "score_time"):
@@ -70,7 +70,7 @@ def _scores(rows: Sequence[Fits], part: str, name: str, seeds: Sequence[int], n_
 
 
 def _ranks(means: np.ndarray[Any, Any], judged: Mapping[int, int]) -> np.ndarray[Any, Any]:
-    """1 for the best; equal means share a rank, and failed ones the last."""
+    """1 for the best; equal means share a rank, and failed rows share the last one."""
     last = np.nanmin(means) - 1 if np.isfinite(means).any() else 0.0
     rest = rankdata(-np.nan_to_num(means, nan=last), method="min")
     ranks = rest.copy()

@@ -26,11 +26,11 @@ __all__ = ["agreement_figure", "importance_figure", "parallel_figure"]
 
 _MOST_BARS = 12
 _GROUPS = (("best tenth", 0.1, 2.2), ("next four tenths", 0.5, 1.2), ("lower half", 1.0, 0.8))
-_MOST_LINES = 400  # per group of lines; more only make ink
+_MOST_LINES = 400  # lines per group; more would only overplot
 
 
 def importance_figure(shares: Importance) -> go.Figure:
-    """Bars of the shares of the variance, axes and pairs together; a dotted line at what chance alone would give."""
+    """Bars of the variance explained by axes and pairs; a dotted line shows the fraction expected by chance."""
     bars = [(name, share, BLUE) for name, share in shares.axes.items()]
     bars += [(f"{a} with {b}", share, PALETTE[5]) for (a, b), share in shares.pairs.items()]
     bars += [("three axes and more", shares.rest, PALETTE[6])] if shares.rest > 0 else []
@@ -57,7 +57,7 @@ def importance_figure(shares: Importance) -> go.Figure:
 
 
 def parallel_figure(summary: MapSummary) -> go.Figure | None:
-    """Every cell as a line through all axes and its value, in three groups; None with fewer than three axes."""
+    """Every cell as a line through all axes and its value, in three groups; None for fewer than three axes."""
     axes = summary.space.axes
     metric = summary.metric
     cells = sorted((cell for cell in summary.cells if cell.values), key=lambda cell: -metric.score(cell.mean))
@@ -124,7 +124,7 @@ def parallel_figure(summary: MapSummary) -> go.Figure | None:
 
 
 def agreement_figure(table: pd.DataFrame, between_seeds: float) -> go.Figure:
-    """Rank agreement of each epoch's map with the last one; a dotted line where two seeds agree with each other."""
+    """Rank agreement of each epoch's map with the final one; a dotted line shows the agreement between two seeds."""
     figure = go.Figure()
     marks = "lines+markers" if len(table) <= 40 else "lines"
     for column, name, colour, dash in (
@@ -157,6 +157,6 @@ def agreement_figure(table: pd.DataFrame, between_seeds: float) -> go.Figure:
 
 
 def _height(axis, value) -> float:  # type: ignore[no-untyped-def]
-    """Where a value stands on its own axis, 0 to 1."""
+    """The position of a value on its axis, 0 to 1."""
     places = [place(axis, v) for v in axis.row()]
     return round((place(axis, value) - places[0]) / (places[-1] - places[0]), 4) if places[-1] > places[0] else 0.5

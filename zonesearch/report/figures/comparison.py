@@ -1,4 +1,4 @@
-"""Several runs in one picture: maps with a common scale, their difference, the recommended settings."""
+"""Figures of several runs: maps with a common scale, their difference, the recommended settings."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from zonesearch.report.summaries.comparison import Difference
 
 __all__ = ["difference_figure", "lines_figure", "maps_figures", "recommended_figure", "surfaces_figures"]
 
-_UNLIKE = "PuOr"  # told apart with any kind of colour blindness; white is "no difference"
+_UNLIKE = "PuOr"  # safe for all kinds of colour blindness; white means "no difference"
 
 
 def maps_figures(views: Mapping[str, View]) -> dict[str, go.Figure]:
-    """The heat map of each run, one scale of colours for all."""
+    """The heat map of each run, with a common colour scale."""
     low, high = _common(views)
     figures = {name: map_figure(view) for name, view in views.items()}
     for figure in figures.values():
@@ -43,7 +43,7 @@ def maps_figures(views: Mapping[str, View]) -> dict[str, go.Figure]:
 
 
 def surfaces_figures(views: Mapping[str, View]) -> dict[str, go.Figure]:
-    """The surface of each run, one scale of heights and colours for all."""
+    """The surface of each run, with common scales of height and colour."""
     low, high = _common(views)
     figures = {name: surface_figure(view) for name, view in views.items()}
     for figure in figures.values():
@@ -55,13 +55,13 @@ def surfaces_figures(views: Mapping[str, View]) -> dict[str, go.Figure]:
 def difference_figure(
     x: AnyAxis, y: AnyAxis, found: Sequence[Difference], shown: Shown, level: float = 0.95
 ) -> go.Figure:
-    """The other map less the first, over the row values that both have; significant differences are outlined.
+    """The other map minus the first, over the row values that both have; significant differences are outlined.
 
     Args:
         x, y: the two axes of the maps.
-        found: one per shared cell.
-        shown: how values are written; the colours are those of better and worse.
-        level: of "differs".
+        found: one difference per shared cell.
+        shown: how values are formatted; it also determines which colour means better.
+        level: confidence level of "differs".
     """
     xs = [v for v in x.row() if any(same(d.params[x.name], v) for d in found)]
     ys = [v for v in y.row() if any(same(d.params[y.name], v) for d in found)]
@@ -70,7 +70,7 @@ def difference_figure(
     percent = shown.percent
     ex, ey = edges([place(x, v) for v in xs]), edges([place(y, v) for v in ys])
     sizes = sorted(abs(d.difference) for d in found)
-    most = max(sizes[int(0.95 * (len(sizes) - 1))], 1e-9)  # a few ruined cells leave the colours to the rest
+    most = max(sizes[int(0.95 * (len(sizes) - 1))], 1e-9)  # clipped: a few very bad cells must not use up the scale
     written = len(xs) <= 12 and len(ys) <= 24
     unit = 100 if percent else 1
     figure = go.Figure(
@@ -136,7 +136,7 @@ def lines_figure(axis: AnyAxis, runs: Mapping[str, MapSummary]) -> go.Figure:
 
 
 def recommended_figure(runs: Mapping[str, MapSummary]) -> go.Figure | None:
-    """The fresh seeds of what each run recommends, mean and interval; None while no run recommends anything."""
+    """The fresh seeds of each run's recommended setting, with mean and interval; None without any recommendation."""
     chosen = [
         (name, verdict.recommended)
         for name, summary in runs.items()

@@ -1,4 +1,4 @@
-"""What it cost: completeness by stage, and the metric against size and time."""
+"""Costs: completeness by stage, and the metric against size and time."""
 
 from __future__ import annotations
 
@@ -54,13 +54,14 @@ def completeness_figure(stages: pd.DataFrame) -> go.Figure:
 
 
 def pareto_figure(results: SearchResults, table: pd.DataFrame, cost: str, title: str) -> go.Figure | None:
-    """The metric against a column of ``table`` on a log scale, the Pareto front as steps; None where no cost is known.
+    """The metric against a column of ``table`` on a log scale, with the Pareto front as steps; None if no cost is
+    known.
 
     Args:
-        results: give the finalists and the recommended setting.
+        results: provide the finalists and the recommended setting.
         table: of :func:`zonesearch.report.summaries.pareto.settings_table`.
         cost: ``parameters`` or ``seconds``.
-        title: of the axis.
+        title: title of the cost axis.
     """
     if not len(table) or cost not in table:
         return None
@@ -113,7 +114,7 @@ def pareto_figure(results: SearchResults, table: pd.DataFrame, cost: str, title:
 
 
 def _ends(scores: Sequence[float]) -> tuple[float, float]:
-    """Where the picture begins and ends: a few ruined settings must not press the rest together."""
+    """The limits of the value axis, chosen so that a few very bad settings do not compress the rest."""
     ordered = sorted(scores)
     high, middle = ordered[-1], ordered[len(ordered) // 2]
     low = max(ordered[0], high - 4 * (high - middle)) if high > middle else ordered[0]

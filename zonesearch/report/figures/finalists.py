@@ -1,4 +1,4 @@
-"""The finalists: their fresh seeds, and what they looked like when they were chosen."""
+"""The finalists: their fresh seeds, and their values when chosen."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def finalists_figure(results: SearchResults) -> go.Figure | None:
         n = len(accuracies)
         figure.add_scatter(
             x=accuracies,
-            y=[i + 0.16 * (2 * k / max(1, n - 1) - 1) for k in range(n)],  # spread, so that equal seeds both show
+            y=[i + 0.16 * (2 * k / max(1, n - 1) - 1) for k in range(n)],  # jittered, so that equal values stay visible
             mode="markers",
             marker={"color": colour, "opacity": 0.4, "size": 8},
             text=[f"seed {seed}: {shown.text(a)}" for seed, a in standing.accuracies.items()],
@@ -61,7 +61,7 @@ def finalists_figure(results: SearchResults) -> go.Figure | None:
 
 
 def optimism_figure(results: SearchResults) -> go.Figure | None:
-    """From the validation value when chosen to its mean over fresh seeds; None before the verdict."""
+    """The change from the validation value when chosen to the mean over fresh seeds; None before the verdict."""
     standings = results.verdict.standings if results.verdict else ()
     if not standings:
         return None
@@ -97,7 +97,7 @@ def optimism_figure(results: SearchResults) -> go.Figure | None:
 
 
 def _named(figure: go.Figure, results: SearchResults, standings: tuple[Standing, ...]) -> go.Figure:
-    """The finalists' names above their rows, where they take no width from the picture."""
+    """The finalists' names above their rows, where they take no horizontal space."""
     for i, standing in enumerate(standings):
         figure.add_annotation(
             x=0,

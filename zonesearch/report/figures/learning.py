@@ -1,4 +1,4 @@
-"""Learning curves, the learning rate under them."""
+"""Learning curves, with the learning rate below."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def learning_figure(curves: Mapping[str, pd.DataFrame], metric: Metric = ACCURAC
 
     Args:
         curves: for each schedule the table of :func:`zonesearch.report.summaries.learning.curves_of`.
-        metric: that the curves show.
+        metric: the metric of the curves.
     """
     with_rate = any("learning rate" in table for table in curves.values())
     heights = [0.68, 0.32] if with_rate else [1.0]

@@ -1,4 +1,4 @@
-"""The interval curves: the metric along one axis of a zone, with the band of the noise."""
+"""The interval curves: the metric along one axis of a zone, with the noise band."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["line_figure", "lines_figure"]
 
 
 def line_figure(line: Line) -> go.Figure:
-    """One interval: filled points are values of the coarse grid, open ones were trained between them."""
+    """One interval: filled points are values of the coarse grid, open points were trained between them."""
     figure = go.Figure(_traces(line))
     figure.update_layout(xaxis=_axis(line), yaxis=_shown(line).ticks())
     return styled(figure, 260, showlegend=False).update_layout(margin={"t": 12})
 
 
 def lines_figure(lines: Sequence[Line]) -> go.Figure:
-    """All intervals in one figure, two beside each other."""
+    """All intervals in one figure, in two columns."""
     n_columns = min(2, len(lines))
     n_rows = -(-len(lines) // n_columns)
     titles = [f"zone {line.zone.number}: {said(line.axis.name)}" for line in lines]

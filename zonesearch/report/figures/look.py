@@ -1,8 +1,8 @@
-"""How all pictures look: colours, axes at their true scale, and the light and dark templates.
+"""The style of all figures: colours, axes at their true scale, and the light and dark templates.
 
-Values are drawn in viridis, the better the brighter; everything else in the palette of Okabe & Ito (2008), whose
-colours are told apart with any kind of colour blindness. A template holds all that differs between light and dark, so
-that a figure is made once.
+Values are drawn in viridis, brighter meaning better; everything else in the palette of Okabe & Ito (2008), which is
+safe for all kinds of colour blindness. A template holds everything that differs between light and dark, so a figure is
+built only once.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', sans-se
 
 
 def template(dark: bool = False) -> go.layout.Template:
-    """The light or dark look. Backgrounds are transparent."""
+    """The light or dark template. Backgrounds are transparent."""
     ink, soft, line = ("#e6e9ee", "#a8b3c1", "#323b48") if dark else ("#1d2530", "#566172", "#dde2e8")
     paper = "#171c24" if dark else "#ffffff"
     axis = {
@@ -83,36 +83,36 @@ def template(dark: bool = False) -> go.layout.Template:
 
 
 def styled(figure: go.Figure, height: int, **layout: Any) -> go.Figure:
-    """``figure`` in the light template with the margins that all pictures have."""
+    """``figure`` in the light template with the standard margins."""
     return figure.update_layout(
         template=template(), height=height, margin={"l": 8, "r": 8, "t": 32, "b": 8}, dragmode=False, **layout
     )
 
 
 def said(text: object) -> str:
-    """Text of a user as it may stand in a figure, where plotly takes tags for markup."""
+    """User text escaped for a figure, where plotly interprets tags as markup."""
     return escape(str(text), quote=False)
 
 
 def number(value: float) -> float | None:
-    """A number as JSON has it: rounded to a millionth, a small one to five digits; None for NaN."""
+    """A number for JSON: rounded to a millionth, or to five digits if small; None for NaN."""
     if not math.isfinite(value):
         return None
     return round(float(value), 6) if abs(value) >= 0.01 or value == 0 else float(f"{value:.5g}")
 
 
 def value_text(value: Any) -> str:
-    """A parameter value as ticks and labels show it."""
+    """A parameter value for ticks and labels."""
     return said(f"{value:.4g}" if isinstance(value, float) else value)
 
 
 @dataclass(frozen=True)
 class Shown:
-    """How the values of a metric are written in one picture.
+    """How the values of a metric are formatted in one figure.
 
     Args:
-        metric: gives name, unit and direction.
-        percent: whether they are written in percent.
+        metric: provides name, unit and direction.
+        percent: whether values are shown in percent.
     """
 
     metric: Metric
@@ -120,22 +120,22 @@ class Shown:
 
     @classmethod
     def of(cls, metric: Metric, values: Iterable[float | None]) -> Shown:
-        """In percent where all ``values`` are shares."""
+        """In percent if all ``values`` are fractions."""
         return cls(metric, metric.shares(v for v in values if v is not None))
 
     @property
     def name(self) -> str:
-        """The metric's name, for a picture."""
+        """The metric's name, escaped for a figure."""
         return said(self.metric.name)
 
     @property
     def unit(self) -> str:
-        """The unit after a number that is not in per cent, with a leading space; may be empty."""
+        """The unit after a number that is not in percent, with a leading space; may be empty."""
         return f" {said(self.metric.unit)}" if self.metric.unit else ""
 
     @property
     def spec(self) -> str:
-        """How plotly's hover text writes a number."""
+        """The number format of plotly's hover text."""
         return ".2%" if self.percent else ".4g"
 
     def text(self, value: float | None) -> str:
@@ -145,7 +145,7 @@ class Shown:
         return f"{100 * value:.2f} %" if self.percent else f"{value:.4g}{self.unit}"
 
     def ticks(self) -> dict[str, Any]:
-        """How an axis of values is written: in percent where they are shares."""
+        """The tick format of a value axis: in percent for fractions."""
         return {"tickformat": ".4~p"} if self.percent else {}
 
     def axis(self, before: str = "", after: str = "") -> dict[str, Any]:
@@ -154,22 +154,22 @@ class Shown:
         return {"title": {"text": f"{before}{self.name}{unit}{after}"}, **self.ticks()}
 
     def colours(self) -> dict[str, Any]:
-        """The scale of colours, the best value at its bright end."""
+        """The colour scale, with the best value at its bright end."""
         return {"colorscale": SCALE} if self.metric.maximized else {"colorscale": SCALE, "reversescale": True}
 
 
 def place(axis: AnyAxis, value: Any) -> float:
-    """Where a value is drawn: log2 on a log axis, the position in the list for a choice."""
+    """The coordinate at which a value is drawn: log2 on a log axis, the index for a choice."""
     if not isinstance(axis, Axis):
         return float(axis.place(value))
     return math.log2(value) if axis.scale == "log" else float(value)
 
 
 def axis_layout(axis: AnyAxis, values: Sequence[Any] | None = None, markup: bool = True) -> dict[str, Any]:
-    """Title and ticks of an axis at its true scale; ``values`` are those to be ticked, by default the row.
+    """Title and ticks of an axis at its true scale; ``values`` are the tick values, by default the row.
 
-    ``markup`` is whether entities are understood there (not in a 3-D scene, which is drawn on a canvas).
-    Ticks that would run into each other are thinned, powers of two kept first on a log axis.
+    ``markup`` is whether entities are supported (not in a 3-D scene, which is drawn on a canvas). Ticks that would
+    overlap are thinned, keeping powers of two first on a log axis.
     """
     values = list(axis.row() if values is None else values)
     if len(values) > _MOST_TICKS and isinstance(axis, Axis):
@@ -183,7 +183,7 @@ def axis_layout(axis: AnyAxis, values: Sequence[Any] | None = None, markup: bool
 
 
 def log_ticks(values: Iterable[float], most: int = 6) -> dict[str, Any]:
-    """Ticks of a plotly log axis over ``values``: round numbers, as dense as ``most`` allows."""
+    """Ticks of a plotly log axis over ``values``: round numbers, at most ``most`` of them."""
     known = [v for v in values if math.isfinite(v) and v > 0]
     if not known:
         return {}
@@ -205,7 +205,7 @@ def _short(value: float) -> str:
 
 
 def edges(places: Sequence[float]) -> list[float]:
-    """The borders of cells: halfway between neighbours, and as far beyond the ends."""
+    """The borders of cells: halfway between neighbours, and the same distance beyond the ends."""
     if len(places) == 1:
         return [places[0] - 0.5, places[0] + 0.5]
     middle = [(a + b) / 2 for a, b in pairwise(places)]

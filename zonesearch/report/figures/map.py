@@ -25,10 +25,10 @@ from zonesearch.report.figures.view import Matrix, View
 
 __all__ = ["height_range", "map_figure", "map_frame", "surface_figure", "value_range"]
 
-_FLAT = 0.02  # of a share: cells that differ by less are written with two decimals
-_MOST_WRITTEN = 12  # row values up to which the values are written into the cells
+_FLAT = 0.02  # as a fraction: cells that differ by less are written with two decimals
+_MOST_WRITTEN = 12  # maximum number of row values for writing the values into the cells
 _MOST_DOTS = 1500
-_MOST_FINALISTS = 12  # more, as when every cell is compared, would hide the map
+_MOST_FINALISTS = 12  # more, for example when every cell is compared, would hide the map
 _HATCHES = 4  # lines from the middle of a hatched cell to its corner
 _HALO = "rgba(0,0,0,0.65)"
 
@@ -37,7 +37,7 @@ def value_range(values: Sequence[float | None], metric: Metric = ACCURACY) -> tu
     """The range of colours and heights, the smaller end first: from the best to three times its distance from the
     median.
 
-    A few ruined cells would otherwise leave no colours for the differences that matter.
+    Otherwise a few very bad cells would leave no colours for the differences that matter.
     """
     known = np.array([metric.score(v) for v in values if v is not None])
     if not len(known):
@@ -49,7 +49,7 @@ def value_range(values: Sequence[float | None], metric: Metric = ACCURACY) -> tu
 
 
 def height_range(low: float, high: float, metric: Metric) -> list[float]:
-    """The vertical axis of a surface: the better values above, whatever the direction, with room for numbers."""
+    """The vertical axis of a surface: better values on top regardless of the direction, with room for numbers."""
     lift = 0.03 * (high - low)
     return [low - lift, high + 4 * lift] if metric.maximized else [high + lift, low - 4 * lift]
 
@@ -84,12 +84,12 @@ def map_frame(view: View, step: int) -> dict[str, Any]:
 
 
 def _written(shown: Shown, span: float) -> str:
-    """The format of a value in its cell: as many decimals as tell the cells of a flat map apart."""
+    """The format of a value in its cell, with enough decimals to distinguish the cells of a flat map."""
     return ".3g" if not shown.percent else ".2%" if span < _FLAT else ".1%"
 
 
 def map_figure(view: View, step: int = -1) -> go.Figure:
-    """The heat map with zones outlined and numbered, candidates, finalists and what was lost.
+    """The heat map with zones outlined and numbered, candidates, finalists and lost trainings.
 
     The first four traces are heat, halo, outline and numbers; they change from epoch to epoch.
     """
@@ -227,7 +227,7 @@ def surface_figure(view: View, step: int = -1) -> go.Figure:
 
 
 def _add_points(figure: go.Figure, view: View, shown: Shown, value_limits: tuple[float, float]) -> None:
-    """Trained points off the grid, candidates, finalists, the recommended one, and what diverged or failed."""
+    """Add trained points off the grid, candidates, finalists, the recommended one, and diverged or failed trainings."""
     results = view.summary.results
     dots = [(params, value) for params, value in view.summary.off_grid if view.shows(params)][:_MOST_DOTS]
     if dots:
@@ -305,7 +305,7 @@ def _marks(figure: go.Figure, view: View, name: str, points: list[Params], label
 
 
 def _labels(view: View) -> list[list[str]]:
-    """What each cell is called."""
+    """The hover label of each cell."""
     x, y = said(view.x.name), said(view.y.name)
     left = np.zeros(len(view.summary.points))
     for i, (epochs, _) in view.summary.left.items():
@@ -322,12 +322,12 @@ def _labels(view: View) -> list[list[str]]:
 
 
 def _raised(z: Matrix, low: float, high: float, metric: Metric) -> Matrix:
-    """Heights no worse than the floor of the picture."""
+    """Heights clipped at the floor of the plot."""
     return [[None if v is None else max(v, low) if metric.maximized else min(v, high) for v in row] for row in z]
 
 
 def _wires(view: View, z: Matrix) -> tuple[list[Any], list[Any], list[Any]]:
-    """The lines between neighbouring cells: where something was measured."""
+    """The lines between neighbouring measured cells."""
     xs: list[Any] = []
     ys: list[Any] = []
     zs: list[Any] = []

@@ -1,4 +1,4 @@
-"""The map of a single axis: values with their noise, at the end and on the way there."""
+"""The map of a single axis: values with their noise, at the end and at earlier epochs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["one_axis_figure", "profiles_figure", "quarter_steps"]
 
 
 def one_axis_figure(summary: MapSummary) -> go.Figure:
-    """The values along the only axis with 95 % bars of the noise, zones shaded and numbered, lost trainings below."""
+    """The values along the only axis with 95 % noise bars, zones shaded and numbered, lost trainings below."""
     axis = summary.space.axes[0]
     places = [place(axis, value) for value in axis.row()]
     half = float(stats.norm.ppf(0.975)) * summary.errors
@@ -66,7 +66,7 @@ def one_axis_figure(summary: MapSummary) -> go.Figure:
 
 
 def profiles_figure(summary: MapSummary, name: str) -> go.Figure:
-    """Values along one axis after a quarter, half, three quarters and all of the epochs, best over the other axes."""
+    """The best value over the other axes along one axis, after a quarter, half, three quarters and all epochs."""
     axis = summary.space[name]
     i = summary.space.names.index(name)
     others = tuple(j for j in range(len(summary.shape)) if j != i)
@@ -93,7 +93,7 @@ def profiles_figure(summary: MapSummary, name: str) -> go.Figure:
 
 
 def _worst(summary: MapSummary) -> float:
-    """The worst value of the map, where what was lost is drawn; 0 without any."""
+    """The worst value of the map, at which lost trainings are drawn; 0 without values."""
     known = summary.means[np.isfinite(summary.means)].tolist()
     return min(known, key=summary.metric.score, default=0.0)
 

@@ -1,4 +1,4 @@
-"""Points on no grid: the value of each against its place on one axis."""
+"""Scattered points: the value of each against its position on one axis."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from zonesearch.statistics.noise import Cell
 __all__ = ["points_figure"]
 
 _MOST_POINTS = 1500
-_JITTER = 0.3  # to each side of a choice, so that its points do not hide each other
+_JITTER = 0.3  # jitter to each side of a choice, so that its points do not hide each other
 
 
 def points_figure(summary: MapSummary, axis: AnyAxis) -> go.Figure | None:
-    """The mean of each point against its value of ``axis``, the best one marked; None where none has a value there.
+    """The mean of each point against its value of ``axis``, the best one marked; None if no point has a value there.
 
-    Of very many points the best and an even share of the rest are drawn.
+    If there are very many points, only the best and an even sample of the rest are drawn.
     """
     metric = summary.results.metric
     cells = [cell for cell in summary.tried if cell.values and axis.name in cell.params]
@@ -53,14 +53,14 @@ def points_figure(summary: MapSummary, axis: AnyAxis) -> go.Figure | None:
 
 
 def _thinned(ranked: Sequence[Cell]) -> list[Cell]:
-    """The best half of what can be shown, and of the rest an even share."""
+    """Half of the points that can be shown are the best, the others an even sample of the rest."""
     best = list(ranked[: _MOST_POINTS // 2])
     rest = ranked[len(best) :]
     return best + list(rest[:: math.ceil(len(rest) / (_MOST_POINTS - len(best)))])
 
 
 def _place(axis: AnyAxis, cell: Cell, i: int) -> float:
-    """Where a point stands; among choices a little to the side, by the golden ratio and not by chance."""
+    """The position of a point; choices are jittered deterministically by the golden ratio."""
     at = place(axis, cell.params[axis.name])
     return at if isinstance(axis, Axis) else at + _JITTER * (2 * ((i + 1) * 0.6180339887 % 1) - 1)
 
@@ -71,7 +71,7 @@ def _ticks(axis: Axis) -> list[float]:
 
 
 def _clipped(values: Sequence[float], summary: MapSummary) -> dict[str, object]:
-    """The axis of the values: a few ruined points must not press the rest together."""
+    """The value axis, clipped so that a few very bad points do not compress the rest."""
     metric = summary.results.metric
     scores = sorted(metric.score(value) for value in values)
     best, middle, worst = scores[-1], scores[len(scores) // 2], scores[0]

@@ -36,7 +36,7 @@ class View:
 
     @property
     def metric(self) -> Metric:
-        """What is drawn."""
+        """The metric drawn."""
         return self.summary.metric
 
     @cached_property
@@ -46,40 +46,40 @@ class View:
 
     @cached_property
     def held(self) -> dict[str, Any]:
-        """Where the other axes are held; empty when they are averaged over."""
+        """The values at which the other axes are held; empty if they are averaged over."""
         return {name: self.summary.held[name] for name in self.others} if self.mode == "best" else {}
 
     @cached_property
     def px(self) -> list[float]:
-        """Places of the row values to the right."""
+        """Horizontal coordinates of the row values."""
         return [place(self.x, value) for value in self.x.row()]
 
     @cached_property
     def py(self) -> list[float]:
-        """Places of the row values upwards."""
+        """Vertical coordinates of the row values."""
         return [place(self.y, value) for value in self.y.row()]
 
     def matrix(self, values: npt.NDArray[np.float64]) -> Matrix:
-        """``values`` of the whole map as z[j][i] at (px[i], py[j]); None where none is known."""
+        """``values`` of the whole map as z[j][i] at (px[i], py[j]); None where the value is unknown."""
         plane = slice_of(self.summary, values, self.x.name, self.y.name, self.mode)
         return [[number(value) for value in row] for row in plane]
 
     @cached_property
     def forbidden(self) -> set[tuple[int, int]]:
-        """The cells (i, j) of this view that the constraints do not allow, wherever the other axes stand in it."""
+        """The cells (i, j) of this view that the constraints forbid for every value of the other axes shown in it."""
         outside = slice_of(self.summary, self.summary.forbidden.astype(float), self.x.name, self.y.name, self.mode)
         return {(i, j) for j, row in enumerate(outside) for i, value in enumerate(row) if value >= 1.0}
 
     def shows(self, params: Params) -> bool:
         """Whether a point lies in this view."""
-        if self.x.name not in params or self.y.name not in params:  # an axis that does not apply there
+        if self.x.name not in params or self.y.name not in params:  # the axis does not apply there
             return False
         conditional = self.summary.space.conditional
         held = {name: value for name, value in self.held.items() if name in params or not conditional}
         return self.mode == "average" or all(params.get(name) == value for name, value in held.items())
 
     def place(self, params: Params) -> tuple[float, float]:
-        """Where a point is drawn."""
+        """The coordinates at which a point is drawn."""
         return place(self.x, params[self.x.name]), place(self.y, params[self.y.name])
 
     def zone_cells(self, zone: Zone) -> set[tuple[int, int]]:
@@ -94,11 +94,11 @@ class View:
         return {(i, j) for i, j in np.unique(columns, axis=0).tolist()}
 
     def pieces(self, zone: Zone) -> list[tuple[int, int]]:
-        """One cell (i, j) of each piece that the zone's outline falls into in this view: that of the peak first where
-        it is shown, of every other piece its upper left one.
+        """One cell (i, j) for each connected piece of the zone's outline in this view: the peak first if it is shown,
+        for every other piece its upper left cell.
 
-        Cells that touch at a corner are one zone, and so are cells that hang together where another plane is shown:
-        each outline then needs the zone's number.
+        Cells of one zone may touch only at a corner, or be connected only in another plane: each outline then needs the
+        zone's number.
         """
         left = self.zone_cells(zone)
         found = []
@@ -112,12 +112,12 @@ class View:
         return found
 
     def column_row(self, params: Params) -> tuple[int, int]:
-        """The cell (i, j) at ``params``, which lie on the grid."""
+        """The cell (i, j) at ``params``, which must be on the grid."""
         columns, rows = ([told_apart(value) for value in axis.row()] for axis in (self.x, self.y))
         return columns.index(told_apart(params[self.x.name])), rows.index(told_apart(params[self.y.name]))
 
     def on_grid(self, params: Params) -> bool:
-        """Whether ``params`` has a row value on both axes."""
+        """Whether ``params`` takes a row value on both axes."""
         return all(told_apart(params[axis.name]) in map(told_apart, axis.row()) for axis in (self.x, self.y))
 
     def outlines(self, zones: Iterable[Zone]) -> tuple[list[float | None], list[float | None]]:
@@ -139,7 +139,7 @@ def views_of(summary: MapSummary) -> list[View]:
 
 
 def _joined(start: tuple[int, int], cells: set[tuple[int, int]]) -> set[tuple[int, int]]:
-    """Those of the cells that hang together with ``start`` along sides."""
+    """The cells that are connected to ``start`` through shared sides."""
     seen, edge = {start}, [start]
     while edge:
         i, j = edge.pop()

@@ -1,7 +1,7 @@
-"""How early the map was right: each epoch's map held against the last one.
+"""How early the map was right: each epoch's map compared with the last one.
 
-Ranks, because a search only chooses: whether the cells stand in the same order (Spearman's rho, Kendall's tau-b), and
-what choosing the best cell at that epoch would have cost in the end (the simple regret).
+By ranks, because a search only has to choose: whether the cells are in the same order (Spearman's rho, Kendall's
+tau-b), and what choosing the best cell at that epoch would have cost in the end (the simple regret).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MOST_OF_THE_MAP = 0.4
 
 
 def agreement(summary: MapSummary) -> pd.DataFrame:
-    """One row per epoch before the last and the last itself.
+    """One row per epoch, including the last.
 
     Columns: epoch; spearman and kendall (NaN where a map is constant or has fewer than three cells); regret (by how
     much the final value of the cell that was best then is worse than that of the finally best one); ``in a final
@@ -59,8 +59,8 @@ def agreement(summary: MapSummary) -> pd.DataFrame:
 def between_seeds(summary: MapSummary) -> float:
     """Spearman's rho between the final maps of two single seeds, averaged over all pairs; NaN with one seed.
 
-    No epoch can be expected to agree better with the last one than two seeds agree with each other, but for what it
-    shares with it.
+    No epoch can be expected to agree better with the last one than two seeds agree with each other, apart from the
+    noise that both epochs share.
     """
     full = [cell.values for cell in summary.cells if len(cell.values) == len(summary.seeds)]
     if len(full) < 3 or len(summary.seeds) < 2:
@@ -73,11 +73,11 @@ def between_seeds(summary: MapSummary) -> float:
 
 
 def agreement_sentence(table: pd.DataFrame, share_in_zones: float = 0.0) -> str:
-    """What ``agreement`` says, in plain words; empty without epochs to compare.
+    """The result of :func:`agreement` as a sentence; empty without epochs to compare.
 
     Args:
-        table: of :func:`agreement`.
-        share_in_zones: of the cells; in zones that hold most of the map the best cell lies at any time.
+        table: the result of :func:`agreement`.
+        share_in_zones: fraction of the cells in zones; if they hold most of the map, the best cell is always in one.
     """
     if len(table) < 2:
         return ""
@@ -106,6 +106,6 @@ def agreement_sentence(table: pd.DataFrame, share_in_zones: float = 0.0) -> str:
 
 
 def _since(table: pd.DataFrame, holds: pd.Series[bool]) -> int:
-    """The first epoch from which ``holds`` is true to the end."""
+    """The first epoch from which ``holds`` stays true."""
     n_at_end = int(np.argmin(holds.to_numpy()[::-1])) if not holds.all() else len(holds)
     return int(table["epoch"].iloc[len(table) - max(n_at_end, 1)])

@@ -1,4 +1,4 @@
-"""Claims of a comparison, held against its trials."""
+"""Claims of a comparison, tested on its trials."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["claim_outcomes", "claim_table"]
 
 
 def claim_outcomes(results: SearchResults) -> list[ClaimOutcome]:
-    """How the claims in the settings of the stages hold up, by the trials so far."""
+    """The outcomes of the claims in the stages' settings, from the trials so far."""
     outcomes = []
     for record in results.stages:
         tables = record.settings.get("claims") or ()
@@ -37,7 +37,7 @@ def claim_outcomes(results: SearchResults) -> list[ClaimOutcome]:
 
 
 def claim_table(outcomes: list[ClaimOutcome]) -> pd.DataFrame:
-    """One row per claim: what was said, what was found, the outcome in words."""
+    """One row per claim: the claim, the finding, the outcome in words."""
     return pd.DataFrame(
         [
             {

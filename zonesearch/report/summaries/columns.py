@@ -1,4 +1,4 @@
-"""How the column of the metric is called in a table."""
+"""The name of a table's metric column."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _TAKEN = frozenset(
         *("lowest", "highest", "low", "high", "run", "recommended", "zones", "trainings", "finalists", "alike"),
     }
 )
-"""What other columns are called."""
+"""The names of other columns."""
 
 
 def value_column(metric: Metric) -> str:
-    """The metric's name, marked where a table has another column of that name."""
+    """The metric's name, marked if a table has another column of that name."""
     return f"{metric.name} (searched)" if metric.name in _TAKEN else metric.name

@@ -1,4 +1,4 @@
-"""Several runs held against each other: the cells they share, how they differ there, and what each recommends."""
+"""Compare several runs: the cells they share, how they differ there, and what each recommends."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from zonesearch.statistics.significance import holm
 __all__ = ["Difference", "differences", "differences_table", "rank_agreement", "runs_table", "shared_axes"]
 
 Runs = Mapping[str, MapSummary]
-"""By the name under which a run is shown; the first is what the others are compared with."""
+"""Runs by display name; the others are compared with the first."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One cell that two maps share.
+    """A cell shared by two maps.
 
     Args:
         params: the cell.
         here, there: mean value in the first run and in the other.
-        se: standard error of their difference.
+        se: standard error of the difference.
         p_value: two-sided, of "no difference"; Holm-corrected over all shared cells.
     """
 
@@ -42,21 +42,22 @@ class Difference:
 
     @property
     def difference(self) -> float:
-        """The other run less the first one."""
+        """The other run minus the first one."""
         return self.there - self.here
 
 
 def shared_axes(runs: Runs) -> list[str]:
-    """The axes that all runs have, in the order of the first run; empty where a run has others besides."""
+    """The axes of all runs, in the order of the first run; empty if a run has additional axes."""
     first, *others = (summary.space.names for summary in runs.values())
     return list(first) if all(set(names) == set(first) for names in others) else []
 
 
 def differences(first: MapSummary, other: MapSummary) -> list[Difference]:
-    """The cells that both maps have a value for, by Student's t on their noise (the normal where it was not repeated).
+    """The cells with a value in both maps, compared by Student's t with their noise (the normal distribution without
+    repeats).
 
-    Both runs are taken as independent. Runs on the same split of the data share the chance of its validation
-    examples, so that with them the test says "differs" more rarely than it might.
+    The runs are treated as independent. Runs on the same data split share the luck of its validation examples, which
+    makes the test conservative for them.
     """
     known = {identity(cell.params): cell for cell in other.cells if cell.values}
     pairs = [
@@ -93,7 +94,7 @@ def differences_table(found: Sequence[Difference], here: str, there: str, level:
 
 
 def rank_agreement(found: Sequence[Difference]) -> float:
-    """Spearman's rank correlation of two maps over the cells they share; NaN for fewer than three."""
+    """Spearman's rank correlation of two maps over shared cells; NaN for fewer than three."""
     here, there = [d.here for d in found], [d.there for d in found]
     if len(found) < 3 or len(set(here)) < 2 or len(set(there)) < 2:
         return math.nan
@@ -101,7 +102,7 @@ def rank_agreement(found: Sequence[Difference]) -> float:
 
 
 def runs_table(runs: Runs) -> pd.DataFrame:
-    """One row per run: what it recommends, how good that is on fresh seeds, what it costs, what the run cost."""
+    """One row per run: its recommendation, the value on fresh seeds, the setting's cost, and the cost of the run."""
     rows = []
     for name, summary in runs.items():
         results = summary.results

@@ -1,4 +1,4 @@
-"""What a search cost, how complete it is, what went wrong, and where it ran."""
+"""The cost of a search, its completeness, its failures, and where it ran."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["failures_table", "provenance_table", "reasons_table", "stages_table"
 
 
 def stages_table(results: SearchResults) -> pd.DataFrame:
-    """One row per stage: planned, done, diverged, failed, missing, epochs, seconds of training; pruned where any was.
+    """One row per stage: planned, done, diverged, failed, missing, epochs, seconds of training; pruned, if any.
 
-    A training that two stages want counts for the first. A stage that has not begun has planned nothing yet.
+    A training requested by two stages counts for the first. A stage that has not started has nothing planned yet.
     """
     seen: set[Any] = set()
     rows = []
@@ -46,7 +46,7 @@ def stages_table(results: SearchResults) -> pd.DataFrame:
 
 
 def failures_table(results: SearchResults) -> pd.DataFrame:
-    """One row per training that diverged or failed, with the last line of its traceback."""
+    """One row per diverged or failed training, with the last line of its traceback."""
     return pd.DataFrame(
         [
             {
@@ -62,7 +62,7 @@ def failures_table(results: SearchResults) -> pd.DataFrame:
 
 
 def provenance_table(results: SearchResults) -> pd.DataFrame:
-    """What ran where: one row per distinct machine, device, precision and set of versions, with its trainings."""
+    """One row per distinct machine, device, precision and set of versions, with its number of trainings."""
     groups: dict[tuple[tuple[str, str], ...], list[Trial]] = {}
     for trial in results.trials:
         where = {
@@ -77,7 +77,7 @@ def provenance_table(results: SearchResults) -> pd.DataFrame:
 
 
 def reasons_table(results: SearchResults) -> pd.DataFrame:
-    """One row per training whose stage says why it proposed it, in the order of the proposals."""
+    """One row per training for which its stage gave a reason, in order of proposal."""
     rows = []
     for number, (training, why) in enumerate(results.reasons.items(), start=1):
         trial = results.trials.get(training)

@@ -1,4 +1,4 @@
-"""The finalists on fresh seeds, beside what they looked like when they were chosen."""
+"""The finalists on fresh seeds, next to their values when chosen."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["bare", "finalist_name", "finalists_table", "repeats_table"]
 
 
 def bare(results: SearchResults, params: Params) -> dict[str, Value]:
-    """The parameters of the space alone, in its order."""
+    """Only the parameters of the space, in its order."""
     return {name: params[name] for name in results.space.names if name in params}
 
 
@@ -26,7 +26,7 @@ def finalist_name(results: SearchResults, standing: Standing) -> str:
 
 
 def finalists_table(results: SearchResults) -> pd.DataFrame:
-    """One row per finalist the best mean on fresh seeds first; empty before the verdict."""
+    """One row per finalist, the best mean on fresh seeds first; empty before the verdict."""
     if results.verdict is None:
         return pd.DataFrame()
     recommended = results.verdict.recommended

@@ -1,9 +1,9 @@
 """How much each axis matters: the functional analysis of variance of the map.
 
-The variance of the cells' values is divided among the axes, their pairs and the rest (Sobol 1993; Hooker 2007; for
-hyperparameters Hutter, Hoos & Leyton-Brown 2014). On a full grid the division is exact and needs no model in between.
-Shares are of the variance over the whole map, bad corners included: an axis that only ruins matters as much as one that
-only helps.
+The variance of the cells' values is decomposed into axes, their pairs and the rest (Sobol 1993; Hooker 2007; for
+hyperparameters Hutter, Hoos & Leyton-Brown 2014). On a full grid the decomposition is exact and needs no surrogate
+model. Shares refer to the variance over the whole map, including bad corners: an axis that can only harm matters as
+much as one that can only help.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from zonesearch.report.map_summary import MapSummary
 
 __all__ = ["Importance", "importance", "importance_table"]
 
-_ROUNDS = 50  # of filling in missing cells; they converge by a constant factor each
+_ROUNDS = 50  # iterations of filling in missing cells; each reduces the error by a constant factor
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Importance:
     """The shares of the variance of a map.
 
     Args:
-        axes: of each axis alone, by name.
-        pairs: of each two axes together, beyond what each does alone.
-        rest: of three and more axes.
-        noise: the share of the variance that is expected from chance alone; it is spread over all the others.
+        axes: shares of each axis alone, by name.
+        pairs: shares of each pair of axes together, beyond their individual effects.
+        rest: share of interactions of three or more axes.
+        noise: the share of the variance expected from noise alone; it is contained in all the others.
         n_filled: missing cells that were filled in by the sum of the axes' effects.
     """
 
@@ -43,7 +43,7 @@ class Importance:
 
 
 def importance(summary: MapSummary) -> Importance | None:
-    """The shares for the final map; None with one axis, a constant map, or fewer than half of the cells known."""
+    """The shares for the final map; None for one axis, a constant map, or fewer than half of the cells known."""
     values = summary.means
     known = np.isfinite(values)
     names = [axis.name for axis in summary.space.axes]
@@ -52,7 +52,7 @@ def importance(summary: MapSummary) -> Importance | None:
     full = _filled(values, known)
     mean = full.mean()
     total = float(np.mean((full - mean) ** 2))
-    if total == 0:  # values so small that their squares are none
+    if total == 0:  # values so small that their squares underflow
         return None
     alone = {name: _margin(full, (i,)) - mean for i, name in enumerate(names)}
     axes = {name: float(np.mean(effect**2)) / total for name, effect in alone.items()}
@@ -80,7 +80,7 @@ def _margin(full: npt.NDArray[np.float64], kept: tuple[int, ...]) -> npt.NDArray
 
 
 def _filled(values: npt.NDArray[np.float64], known: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """``values`` with unknown cells replaced by the additive model of all cells, iterated until they agree."""
+    """``values`` with unknown cells replaced by an additive model of all cells, iterated to convergence."""
     full = np.where(known, values, values[known].mean())
     for _ in range(0 if known.all() else _ROUNDS):
         mean = full.mean()

@@ -15,13 +15,13 @@ _MOST_POINTS = 12
 
 
 def own_schedule(results: SearchResults) -> str:
-    """The schedule of trainings that name none."""
+    """The schedule of trainings that do not name one."""
     settings = (record.settings.get("own_schedule") for record in results.stages)
     return str(next((name for name in settings if name), "constant"))
 
 
 def shown_points(results: SearchResults) -> list[Params]:
-    """The points whose curves are worth a look: the recommended finalist, the others, the candidates."""
+    """The points whose curves are shown: the recommended finalist, the other finalists, the candidates."""
     chosen = results.verdict.recommended if results.verdict else None
     points: list[Params] = [chosen.finalist.params] if chosen else []
     points += [finalist.params for finalist in results.finalists]
@@ -34,7 +34,7 @@ def shown_points(results: SearchResults) -> list[Params]:
 
 
 def schedules_at(results: SearchResults, point: Params) -> dict[str, Params]:
-    """The schedules under which ``point`` was trained, with the full parameters of each; the study's own one first."""
+    """The schedules under which ``point`` was trained, with the full parameters of each; the study's own first."""
     names = results.trials.values_along(point, "schedule")
     own = {own_schedule(results): point} if results.trials.of(point) else {}
     return own | {str(name): {**point, "schedule": name} for name in names if not str(name).startswith("sweep(")}
@@ -44,7 +44,7 @@ def curves_of(results: SearchResults, params: Params) -> pd.DataFrame:
     """The curves at ``params`` over all seeds: epoch, mean (called after the metric), lowest, highest, seeds, learning
     rate.
 
-    Shorter curves (early stops, trainings under way) count as far as they go. Empty when no curve was recorded.
+    Shorter curves (early stops, running trainings) count up to their end. Empty if no curve was recorded.
     """
     found = [t for t in results.trials.of(params) if t.complete and len(t.validation_curve) > 1]
     if not found:
@@ -66,7 +66,7 @@ def curves_of(results: SearchResults, params: Params) -> pd.DataFrame:
 
 
 def _padded(trials: list[Trial], name: str) -> np.ndarray:
-    """One row per trial, NaN after its end."""
+    """One row per trial, padded with NaN after its end."""
     rows = [trial.curve[name] for trial in trials]
     padded = np.full((len(rows), max(map(len, rows))), np.nan)
     for i, row in enumerate(rows):

@@ -19,13 +19,13 @@ __all__ = ["Line", "interval_lines"]
 
 @dataclass(frozen=True)
 class Line:
-    """The trainings along one axis of a zone.
+    """The trainings of a zone along one axis.
 
     Args:
-        zone, axis: which.
+        zone, axis: the zone and the axis.
         table: one row per value that was trained, ascending: value, mean (called after the metric), low and high (the
-            95 % band of the noise), seeds, and ``on the map`` for values that the coarse grid had already.
-        metric: whose name the column bears.
+            95 % band of the noise), seeds, and ``on the map`` for values of the coarse grid.
+        metric: the metric that names the column.
     """
 
     zone: Zone

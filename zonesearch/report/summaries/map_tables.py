@@ -19,14 +19,14 @@ from zonesearch.statistics.search_results import SearchResults
 __all__ = ["Mode", "candidates_table", "cells_table", "identity", "interval_text", "slice_of", "zones_table"]
 
 Mode = Literal["best", "average"]
-"""Axes that are not drawn are held at the best point, or averaged over."""
+"""How axes that are not drawn are reduced: held at the best point, or averaged over."""
 
 
 def cells_table(summary: MapSummary) -> pd.DataFrame:
     """One row per cell of the grid, best first: params, value, its standard error, seeds, lost seeds, zone.
 
-    The value is called after its metric. Where cells left at a rung, also after how many epochs; their value is the one
-    they had then.
+    The value column is named after the metric. If cells were dropped at a rung, also the number of epochs after which;
+    their value is the one at that time.
     """
     metric = summary.metric
     zone_of = {identity(cell): zone.number for zone in reversed(summary.results.zones) for cell in zone.cells}
@@ -55,7 +55,7 @@ def slice_of(
     """``values`` of the whole map over two axes, shape (values of y, values of x).
 
     Args:
-        summary: says where the other axes are held.
+        summary: determines where the other axes are held.
         values: one per cell, shape ``summary.shape``.
         x, y: the axes drawn to the right and upwards.
         mode: hold the other axes at the best point, or average over them (over the cells that are known).
@@ -111,12 +111,12 @@ def candidates_table(results: SearchResults) -> pd.DataFrame:
 
 
 def identity(params: Params) -> tuple[Any, ...]:
-    """``params`` as something that can be looked up."""
+    """``params`` as a hashable key."""
     return point(params)
 
 
 def interval_text(interval: Sequence[Any]) -> str:
-    """``64 to 256``, or the choices."""
+    """``64 to 256``, or the list of choices."""
     if len(interval) == 2 and all(isinstance(end, int | float) for end in interval):
         return f"{interval[0]:.6g} to {interval[1]:.6g}"
     return ", ".join(map(str, interval))

@@ -1,4 +1,4 @@
-"""The metric against cost: which settings are worth their price."""
+"""The metric against cost: which settings are worth their cost."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ __all__ = ["pareto_front", "settings_table"]
 def settings_table(results: SearchResults) -> pd.DataFrame:
     """One row per set of parameters that was trained to full length, best first.
 
-    Columns: params, the metric by its name (validation, mean over the seeds that took part in choosing; over fresh ones
-    where there are no others), seeds, n_parameters, seconds (mean of one training), stage (the first that wanted it).
+    Columns: params, the metric by its name (validation, mean over the seeds used for choosing, or over fresh ones if
+    there are no others), seeds, n_parameters, seconds (mean of one training), stage (the first that requested it).
     """
     stage_of = {t.identity[0]: r.name for r in reversed(results.stages) for t in r.wanted}
     full = [t for t in results.trials if t.complete and t.epochs >= results.epochs]
@@ -57,9 +57,9 @@ def settings_table(results: SearchResults) -> pd.DataFrame:
 
 
 def pareto_front(costs: Sequence[float], values: Sequence[float], metric: Metric = ACCURACY) -> list[int]:
-    """The positions of the points that no other beats in both cost and value, by rising cost.
+    """The indices of the points that are not dominated in both cost and value, by ascending cost.
 
-    Of points that are equal in both only the first is named; points without a number are never on the front.
+    Of points equal in both, only the first is included; points without a number are never on the front.
     """
     cost, scores = np.asarray(costs, dtype=float), metric.score(1.0) * np.asarray(values, dtype=float)
     order = np.lexsort((-scores, cost))

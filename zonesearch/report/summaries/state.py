@@ -1,4 +1,4 @@
-"""A sentence on a search that has no verdict: how far it has come, or what was imported."""
+"""A sentence on a search without a verdict: its progress, or what was imported."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["state_sentence"]
 
 
 def state_sentence(results: SearchResults) -> str:
-    """How far a search without a verdict has come, and what it lacks."""
+    """The progress of a search without a verdict, and what is missing."""
     n = len(results.trials)
     n_complete = sum(trial.complete for trial in results.trials)
     if not n:
@@ -28,7 +28,7 @@ def state_sentence(results: SearchResults) -> str:
     metric = results.metric
     best = metric.best(trial.value(results.reading) for trial in results.trials if trial.complete)
     called = "" if metric.name == ACCURACY.name else f"{metric.name} "
-    if waiting.notes:  # it wants trainings, and a budget that is spent lets nobody train them
+    if waiting.notes:  # trainings are still wanted, but the budget is spent
         return (
             f"No verdict: {came}, and the budget is spent before stage {waiting.name} has what it wants; give a larger "
             f"budget or another folder. Best so far: {called}{metric.text(best)}."
@@ -39,7 +39,7 @@ def state_sentence(results: SearchResults) -> str:
 
 
 def _imported_sentence(results: SearchResults) -> str:
-    """The best of what somebody else trained, and what that does not tell."""
+    """The best imported point, and the limits of that information."""
     metric, n = results.metric, len(results.trials)
     n_complete = sum(trial.complete for trial in results.trials)
     cells = [cell for cell in cells_of_trials(results.trials, results.reading) if cell.values]

@@ -20,7 +20,7 @@ OPTIMIZERS: Mapping[str, float] = {
     **dict.fromkeys(("sgd", "momentum", "nesterov"), -1.0),
     **dict.fromkeys(("adam", "adamw", "rmsprop", "nadam", "adamax", "radam"), 1.0),
 }
-"""Those whose steps are as long as the gradient, and those that divide by its size."""
+"""Kinds of optimizer: those with steps proportional to the gradient, and those that normalise it."""
 
 _ROLES = tuple(ROLES)
 N_FEATURES = 2 * len(_ROLES) + 3 + 2 * 3 + 2 + 1
@@ -28,10 +28,10 @@ N_FEATURES = 2 * len(_ROLES) + 3 + 2 * 3 + 2 + 1
 
 @dataclass(frozen=True)
 class Context:
-    """What is known of the task; 0 and empty text: nothing.
+    """What is known of the task; 0 or an empty string means unknown.
 
     Args:
-        n_train, n_inputs, n_classes: examples, numbers of each, classes.
+        n_train, n_inputs, n_classes: numbers of training examples, of inputs per example, and of classes.
         network: ``mlp`` or ``cnn``.
         epochs: the length of the trainings.
     """
@@ -44,13 +44,13 @@ class Context:
 
 
 def features(values: Mapping[str, Array], context: Context, optimizer: float, n: int) -> Array:
-    """What the network sees, shape (n, N_FEATURES).
+    """The network's inputs, shape (n, N_FEATURES).
 
     Args:
-        values: by role the values of each setting, in their own units, shape (n,) each.
-        context: of the task.
+        values: the values of each setting by role, in their own units, shape (n,) each.
+        context: what is known of the task.
         optimizer: -1 or 1, as in :data:`OPTIMIZERS`.
-        n: how many settings.
+        n: number of settings.
     """
     values = dict(values)
     if context.epochs > 1 and "epochs" not in values:
@@ -72,18 +72,18 @@ def features(values: Mapping[str, Array], context: Context, optimizer: float, n:
 
 
 def known_optimizer(name: object) -> str:
-    """``name`` where it is one of :data:`OPTIMIZERS`, else empty."""
+    """``name`` if it is one of :data:`OPTIMIZERS`, else empty."""
     return name if isinstance(name, str) and name in OPTIMIZERS else ""
 
 
 def optimizer_odds(axes: Mapping[str, Any], roles: Mapping[str, str], said: str) -> list[tuple[float, float]]:
-    """The kinds of optimizer that it may be, each with its probability: by what is said of it, by an axis that only
-    one kind has, or by where the axis of the rate lies.
+    """The possible kinds of optimizer with their probabilities, judged by the stated name, by an axis that only one
+    kind has, or by the range of the learning rate.
 
     Args:
-        axes: numeric ones, by name.
-        roles: by axis.
-        said: one of :data:`OPTIMIZERS`, or empty.
+        axes: numeric axes by name.
+        roles: roles by axis.
+        said: the stated optimizer, one of :data:`OPTIMIZERS`, or empty.
     """
     if said:
         return [(OPTIMIZERS[said], 1.0)]

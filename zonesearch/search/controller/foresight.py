@@ -1,12 +1,13 @@
 """The learned prior's forecast of a search before anything is trained.
 
-Surfaces are drawn from the prior at points spread over the space. Where their best points lie says where the zone
-probably is; how far the best of each lies above the best one in another region, against the noise between seeds, says
-how many trainings will tell the two apart. Draws have a fixed seed, so the same study gets the same forecast anywhere.
+Surfaces are drawn from the prior at points spread over the space. The positions of their best points show where the
+zone probably is; the gap between each surface's best and the best in another region, relative to the noise between
+seeds, determines how many trainings will tell the two apart. Draws have a fixed seed, so the same study gets the same
+forecast anywhere.
 
-The shares of draws are not quite the frequencies with which held-out tasks kept to them: rates lay outside more often,
-and many tasks had one best region that stands far above the others. So intervals are as wide as made the frequencies
-right on 36 tasks, which 30 others then confirmed or not (docs/controller.md).
+Fractions of draws are not exactly the coverage on held-out tasks: learning rates fell outside more often, and many
+tasks had one best region far above the others. So the widths of the intervals were calibrated on 36 tasks and checked
+on 30 others (docs/controller.md).
 """
 
 from __future__ import annotations
@@ -35,26 +36,27 @@ __all__ = ["PROBABILITY", "AxisForecast", "Foresight", "foresee", "shortest", "t
 Array = npt.NDArray[np.float64]
 
 PROBABILITY = 0.8
-"""Of every interval."""
+"""Stated coverage of every interval."""
 _WITHIN = {"learning_rate": 0.9}
-_WITHIN_USUALLY = 0.82  # share of the draws within the interval of an axis
-_SEPARATING = (0.1, 0.5, 0.9)  # shares of the draws below the numbers of trainings that are said
+_WITHIN_USUALLY = 0.82  # fraction of the draws within the interval of an axis
+_SEPARATING = (0.1, 0.5, 0.9)  # fractions of the draws below the stated numbers of trainings
 _EASIER = 2.5  # by how much farther from the middle, in logarithms, the lowest of these numbers lies than among draws
 _POINTS, _DRAWS = 512, 600
-_APART = 0.25  # of an axis: settings that differ more, on some axis, lie in different regions
-_POWER = 0.8  # with which a test at the level tells the two apart
+_APART = 0.25  # fraction of an axis: settings that differ by more on some axis are in different regions
+_POWER = 0.8  # power of the test that tells the two apart
 MOST_EACH = 1000
-"""Trainings of a setting beyond which it is said only that there are more."""
+"""Largest number of trainings per setting that is stated; beyond it, only "more"."""
 
 
 @dataclass(frozen=True)
 class AxisForecast:
-    """Where the best value of an axis probably lies.
+    """The interval that probably contains the best value of an axis.
 
     Args:
         name, role: of the axis.
         low, high: the ends of the interval, in the unit of the axis.
-        share: of the axis' range that the interval takes; near :data:`PROBABILITY` nothing is known of it.
+        share: fraction of the axis's range covered by the interval; near :data:`PROBABILITY`, nothing is known about
+            the axis.
     """
 
     name: str
@@ -69,11 +71,12 @@ class Foresight:
     """A forecast.
 
     Args:
-        axes: those that have a role, each with an interval that holds its best value with :data:`PROBABILITY`.
-        unknown: the names of the others.
-        each: trainings of each of the best two settings of different regions that tell them apart, in the middle.
-        each_low, each_high: between which that number lies with :data:`PROBABILITY`; ``MOST_EACH`` stands for more.
-        runs: the names of earlier runs that shifted the prior.
+        axes: those with a role, each with an interval that contains its best value with :data:`PROBABILITY`.
+        unknown: the names of the other axes.
+        each: median number of trainings of each of the best two settings of different regions needed to tell them
+            apart.
+        each_low, each_high: bounds of that number with :data:`PROBABILITY`; ``MOST_EACH`` means that many or more.
+        runs: the names of the earlier runs that updated the prior.
     """
 
     axes: tuple[AxisForecast, ...]
@@ -89,7 +92,7 @@ def foresee(view: View, level: float = 0.95) -> Foresight | None:
 
     Args:
         view: the space under the prior.
-        level: at which two settings are to be told apart.
+        level: confidence level at which two settings are to be told apart.
     """
     if not view.roles:
         return None
@@ -130,15 +133,15 @@ def spread_points(cube: Cube) -> Array:
 
 
 def differing(cube: Cube, points: Array) -> npt.NDArray[np.bool_]:
-    """Which points lie in different regions, shape (n, n)."""
+    """Which pairs of points are in different regions, shape (n, n)."""
     return np.asarray(np.abs(points[:, None] - points[None]).max(2) > _APART)
 
 
 def trainings_to_separate(gaps: Array, noise: Array, level: float) -> Array:
-    """Trainings of each of two settings with which a two-sided test at ``level`` finds a gap four times in five.
+    """Trainings of each of two settings at which a two-sided test at ``level`` has a power of four fifths.
 
     Args:
-        gaps: of their expected values, shape (n,).
+        gaps: differences of their expected values, shape (n,).
         noise: the variance of a training, shape (n,).
     """
     z = float(special.ndtri(1 - (1 - level) / 2) + special.ndtri(_POWER))
@@ -147,7 +150,7 @@ def trainings_to_separate(gaps: Array, noise: Array, level: float) -> Array:
 
 
 def shortest(values: Array, share: float) -> tuple[float, float]:
-    """The ends of the shortest interval that holds this share of ``values``."""
+    """The ends of the shortest interval that contains this fraction of ``values``."""
     ordered = np.sort(values)
     n = min(len(ordered), max(1, math.ceil(share * len(ordered))))
     widths = ordered[n - 1 :] - ordered[: len(ordered) - n + 1]

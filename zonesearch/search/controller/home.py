@@ -1,10 +1,11 @@
 """The prior updated by the user's earlier runs, as further tasks in its likelihood.
 
-Tasks of one user have something in common that others' lack: their data, their code, how their loss is scaled. So the
-surface of a task is the learned mean, plus a surface of the user's, plus one of the task's own; both have the learned
-kernel, in shares that the earlier runs decide on by their likelihood. Given these runs, the user's surface is a
-Gaussian process like any other: what it expects is added to the mean of the network, and what is known of it taken off
-the kernel. With nothing in common the shares say so, and the prior stays as it was.
+Tasks of one user share properties that other tasks lack: their data, their code, the scale of their loss. So the
+surface of a task is modelled as the sum of the learned mean, a surface common to the user's tasks, and one specific to
+the task; the latter two have the learned kernel, in proportions chosen by the likelihood of the earlier runs. Given
+these runs, the user's surface is a Gaussian process like any other: its posterior mean is added to the mean of the
+network, and the explained variance is subtracted from the kernel. If the tasks have nothing in common, the proportions
+say so, and the prior is unchanged.
 
 Centre and unit of each earlier run are integrated out under the learned prior
 (:mod:`zonesearch.search.controller.model`).
@@ -30,25 +31,26 @@ __all__ = ["HomePrior", "at_home"]
 
 Array = npt.NDArray[np.float64]
 
-_MOST = 160  # settings of all earlier runs together
+_MOST = 160  # maximum number of settings of all earlier runs together
 _SHARES = ((1.0, 0.0, 0.4), (0.6, 0.4, 0.3), (0.4, 1.2, 0.2), (0.3, 4.0, 0.1))
-"""The variance of a task's own surface, that of the user's, both in units of the learned kernel's, and the probability
-beforehand."""
-_SUREST = 0.6  # of earlier runs that they say something of a new task, however much they agree
-_ROUGH = 0.04  # variance of what no surface explains, beside the noise
+"""The variances of the task's own and of the user's surface, in units of the learned kernel's, and the prior
+probability.
+"""
+_SUREST = 0.6  # maximum probability that earlier runs are informative about a new task, however well they agree
+_ROUGH = 0.04  # variance that no surface explains, in addition to the noise
 
 
 @dataclass(frozen=True)
 class HomePrior(LearnedPrior):
-    """The learned prior, given earlier runs.
+    """The learned prior conditioned on earlier runs.
 
     Args:
         arrays, about: of the learned prior.
-        known: the settings of the earlier runs as that sees them.
-        inverse: of the factor of their covariance.
-        reduced: their standardised values less the learned mean, solved by the factor.
-        own, shared: variances of a task's own surface and of the user's, in units of the learned kernel's.
-        chance: the probability that the earlier runs have something in common; never so high that it is not doubted.
+        known: the settings of the earlier runs as the learned prior sees them.
+        inverse: inverse of the factor of their covariance.
+        reduced: their standardised values minus the learned mean, solved by the factor.
+        own, shared: variances of the task's own and of the user's surface, in units of the learned kernel's.
+        chance: the probability that the earlier runs have something in common; bounded, so that some doubt remains.
     """
 
     known: Seen
@@ -59,7 +61,7 @@ class HomePrior(LearnedPrior):
     chance: float
 
     def see(self, x: Array) -> Seen:
-        """As the learned prior, with what the earlier runs say added."""
+        """Like the learned prior's method, with the information of the earlier runs added."""
         plain = super().see(x)
         taken = self.shared * self.surface(plain, self.known) @ self.inverse.T
         return Seen(plain.mean + taken @ self.reduced, plain.phi, plain.noise, plain.canonical, plain.mean, taken)
@@ -72,7 +74,7 @@ class HomePrior(LearnedPrior):
         return total
 
     def variance(self, a: Seen) -> Array:
-        """Of the surface at each setting, shape (n,)."""
+        """The variance of the surface at each setting, shape (n,)."""
         deep, plain, offset, slope = self.arrays["variances"]
         total: Array = (self.own + self.shared) * (deep + plain) + offset + slope * a.base**2
         if a.taken is not None:
@@ -82,9 +84,10 @@ class HomePrior(LearnedPrior):
 
 @lru_cache(maxsize=8)
 def at_home(prior: LearnedPrior, lessons: tuple[Lesson, ...]) -> LearnedPrior:
-    """The prior after ``lessons``; itself where there are none, or where they have nothing in common.
+    """The prior conditioned on ``lessons``; unchanged if there are none, or if they have nothing in common.
 
-    Of each lesson as many settings take part as leave room for all, the best and then evenly by rank.
+    The number of settings is divided among the lessons; of each, the best settings are used, then others evenly by
+    rank.
     """
     parts = [_seen(prior, lesson, max(3, _MOST // len(lessons))) for lesson in lessons]
     if not parts:
@@ -139,7 +142,7 @@ def _together(parts: Sequence[Seen]) -> Seen:
 
 
 def _seen(prior: LearnedPrior, lesson: Lesson, most: int) -> tuple[Seen, Array, Array]:
-    """Settings of a lesson as the prior sees them, with their scores and numbers of seeds."""
+    """The settings of a lesson as the prior sees them, with their scores and numbers of seeds."""
     kept: npt.NDArray[np.int64] = np.arange(len(lesson))
     if len(lesson) > most:  # the first are the best
         n_best = most // 3

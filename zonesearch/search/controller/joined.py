@@ -1,9 +1,8 @@
-"""The surrogate with the learned prior's mean as its own: what judges once there are enough values to fit it to.
+"""The surrogate with the learned prior's mean, used once there are enough values to fit it.
 
-A few values cannot say how long the length-scales of this task are, which is what the learned kernel is for. A dozen
-can, and then a process that is fitted to them is the better one. It is fitted to what a multiple of the learned mean
-leaves over; which multiple, and so whether the mean is of any use here, is decided by the likelihood. With 0 it is the
-surrogate.
+A few values cannot determine the length-scales of this task, so the learned kernel provides them. A dozen can, and then
+a process fitted to them is better. It is fitted to the residuals from a multiple of the learned mean; the multiple, and
+thus whether the mean is useful here, is chosen by likelihood. With 0 it is the surrogate.
 """
 
 from __future__ import annotations
@@ -23,18 +22,18 @@ __all__ = ["Joined", "join"]
 Array = npt.NDArray[np.float64]
 
 _FITTED, _OTHERS = 0.7, (0.35, 1.0)
-_FIT_POINTS = 36  # hyperparameters need no more
-_TOLERANCE = 1e-6  # of the likelihood's logarithm
+_FIT_POINTS = 36  # maximum number of points for fitting hyperparameters
+_TOLERANCE = 1e-6  # tolerance in log-likelihood
 
 
 @dataclass(frozen=True)
 class Joined:
-    """A posterior of what ``share`` of the learned mean leaves over, with that share put back.
+    """The posterior of the residuals from ``share`` times the learned mean, with that mean added back.
 
     Args:
-        rest: the process of what is left over.
-        see: what the network says of points.
-        share: of its mean.
+        rest: the process of the residuals.
+        see: the network's predictions at points.
+        share: the multiple of its mean.
     """
 
     rest: Posterior
@@ -43,7 +42,7 @@ class Joined:
 
     @property
     def data(self) -> Data:
-        """The points as zones want them."""
+        """The data in the form that zones use."""
         return self.rest.data
 
     def at_points(self, points: Array) -> tuple[Array, Array]:
@@ -69,15 +68,15 @@ class Joined:
         return self.rest.distance(a, b)
 
     def believing(self, points: Array) -> Joined:
-        """The posterior if the trainings at ``points`` came back as expected."""
+        """The posterior if the trainings at ``points`` returned their expected values."""
         return replace(self, rest=self.rest.believing(points))
 
 
 def join(data: Data, sees: list[Callable[[Array], Seen]]) -> Joined:
-    """The most probable of the processes with shares of the means that ``sees`` give.
+    """The most probable process over the multiples of the means in ``sees``.
 
-    Two are fitted: one without any mean and, uphill from there, one with most of the mean that suits those
-    length-scales best. Other shares of that mean are tried with the length-scales found for it.
+    Two are fitted: one without a mean and, starting from it, one with most of the mean that suits those length-scales
+    best. Other multiples of that mean are tried with the length-scales found for it.
     """
     known = _for_fit(data, _FIT_POINTS)
     means = [see(known.points).mean for see in sees]

@@ -1,8 +1,8 @@
 """Lessons: the results of a user's earlier run by role, from which the prior of another space can learn.
 
-A lesson is plain numbers: for each setting the values of the axes with a role, and the score that it reached. It holds
-no names of code and nothing that could be called, it is what a run keeps of what it learned, and it is small enough to
-be read by people. Centre and unit of its scores are unknown, as those of a task always are.
+A lesson is plain numbers: for each setting the values of the axes with a role, and the score that it reached. It
+contains no names of code and nothing that could be called; runs store it as the record of what they learned, and it is
+small enough for people to read. Centre and unit of its scores are unknown, as for every task.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ __all__ = ["MOST_LESSONS", "MOST_SETTINGS", "Lesson", "lesson_of"]
 Array = npt.NDArray[np.float64]
 
 MOST_SETTINGS = 40
-"""Of a run; what is good and what is spread is kept."""
+"""Maximum number of settings of a run: the best ones and an even spread of the others."""
 MOST_LESSONS = 64
 _LEAST = 3
 _LONGEST_NAME = 200
@@ -38,15 +38,15 @@ _LONGEST_NAME = 200
 
 @dataclass(frozen=True)
 class Lesson:
-    """The settings of an earlier run, one an entry.
+    """The settings of an earlier run, one per entry.
 
     Args:
         run: the name of the run.
         epochs: the length of its trainings.
-        trainings: how many it was made from.
-        values: (role, its values) by role; NaN where the axis does not apply.
-        scores: larger is better; NaN of what diverged.
-        seeds: how many trainings stand behind each.
+        trainings: number of trainings it was made from.
+        values: pairs of a role and its values; NaN if the axis does not apply.
+        scores: larger is better; NaN for diverged trainings.
+        seeds: number of trainings of each setting.
         optimizers: -1 or 1 each, as in :data:`zonesearch.search.controller.context.OPTIMIZERS`.
     """
 
@@ -63,7 +63,7 @@ class Lesson:
 
     @property
     def digest(self) -> str:
-        """Sixteen digits by which it is known."""
+        """A sixteen-digit identifier."""
         return hashlib.sha256(json.dumps(self.describe(), sort_keys=True).encode()).hexdigest()[:16]
 
     def describe(self) -> dict[str, Any]:
@@ -80,10 +80,10 @@ class Lesson:
 
     @classmethod
     def parse(cls, given: Any, place: str) -> Lesson:
-        """Read what :meth:`describe` gives; anything may stand there.
+        """Parse the output of :meth:`describe`, validating untrusted input.
 
         Raises:
-            StudyError: it is no lesson; names the ``place``.
+            StudyError: it is not a lesson; the message names the ``place``.
         """
         wrong = StudyError(f"{place} is no lesson of an earlier run; `zonesearch learn RUN` makes one")
         if not isinstance(given, Mapping) or not isinstance(given.get("values"), Mapping):
@@ -114,7 +114,9 @@ class Lesson:
         return found
 
     def groups(self) -> list[tuple[npt.NDArray[np.int64], float, dict[str, Array]]]:
-        """Settings that have the same roles and kind of optimizer: (their numbers, the kind, their values by role)."""
+        """Groups of settings with the same roles and kind of optimizer: (their indices, the kind, their values by
+        role).
+        """
         kinds: dict[tuple[Any, ...], list[int]] = {}
         for i, optimizer in enumerate(self.optimizers):
             known = tuple(role for role, column in self.values if not math.isnan(column[i]))
@@ -144,18 +146,18 @@ def _whole(value: Any) -> int:
 
 
 def lesson_of(run: str, space: Space, trials: Trials, reading: Reading, epochs: int, optimizer: str = "") -> Lesson:
-    """The lesson of trials, by role.
+    """Build the lesson of trials, by role.
 
     Failed trainings say nothing about other tasks and are left out; diverged ones count as the worst, and pruned ones
-    with their last value. Shorter trainings than those of the study (rungs) are left out.
+    by their curve so far. Shorter trainings than those of the study (rungs) are left out.
 
     Args:
         run: the name of the run.
-        space: that was searched.
+        space: the space searched.
         trials: of the run.
-        reading: of curves.
-        epochs: the length that the study trains for.
-        optimizer: of all trainings; empty where it is not known or was searched.
+        reading: how curves are read.
+        epochs: the full training length of the study.
+        optimizer: the optimizer of all trainings; empty if unknown or searched.
 
     Raises:
         StudyError: no axis has a role, or too few trainings have a value.
@@ -209,7 +211,7 @@ def _sunk(value: float) -> float:
 
 
 def _thinned(ranked: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """The best third of those that are kept, and of the rest evenly by rank."""
+    """The settings kept: a third of them the best, the rest evenly by rank."""
     if len(ranked) <= MOST_SETTINGS:
         return list(ranked)
     n_best = MOST_SETTINGS // 3
@@ -219,7 +221,7 @@ def _thinned(ranked: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 
 def _score(trial: Trial, reading: Reading, epochs: int) -> float | None:
-    """NaN for what came to nothing; None for what says nothing."""
+    """The score of a trial; NaN if it diverged, None if it carries no information."""
     if trial.state == "failed" or (trial.epochs < epochs and trial.state != "pruned"):
         return None
     if trial.state == "pruned":
@@ -231,7 +233,7 @@ def _score(trial: Trial, reading: Reading, epochs: int) -> float | None:
 
 
 def _mean(params: Params, names: Sequence[str]) -> float:
-    """The value of a role: that of its axis, or the geometric mean of several; NaN where none applies."""
+    """The value of a role: that of its axis, or the geometric mean of several; NaN if none applies."""
     found = [float(value) for name in names if isinstance(value := params.get(name), int | float)]
     if len(found) < 2:
         return found[0] if found else math.nan

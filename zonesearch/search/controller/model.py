@@ -1,13 +1,12 @@
 """The posterior of the trainings so far under the learned prior, and how far that prior can be trusted.
 
-A task's values come in units that nobody knows beforehand. So centre and unit of the task are integrated out: on a grid
-of both, values are standardised and compressed as everywhere (:mod:`zonesearch.statistics.gp.targets`), and every point
-of the grid counts by the likelihood of what was measured. The covariance does not depend on them, so that one
-factorisation serves the whole grid.
+A task's values have unknown units. So centre and unit of the task are integrated out: on a grid of both, values are
+standardised and compressed as elsewhere (:mod:`zonesearch.statistics.gp.targets`), and every grid point is weighted by
+the likelihood of the measurements. The covariance does not depend on them, so one factorisation serves the whole grid.
 
-The same likelihood is had for processes that know nothing of networks. Where these foretold the values better, the
-prior is not believed. A likelihood is the product of the predictive densities of each value after those before it, so
-this is the comparison of how well each predicted what came so far.
+The same likelihood is computed for processes without knowledge of networks. If these predicted the values better, the
+prior is not trusted. A likelihood is the product of the predictive densities of each value given those before it, so
+this compares how well each predicted the results so far.
 """
 
 from __future__ import annotations
@@ -30,13 +29,13 @@ __all__ = ["LOST", "RESIDUAL", "Beliefs", "Informed", "Values", "believe", "mate
 Array = npt.NDArray[np.float64]
 
 LOST = -3.5
-"""The standardised value of a training that came to nothing, and the lowest there is."""
+"""The standardised value of a failed training, which is also the lowest possible value."""
 RESIDUAL = 0.06
-"""Variance of what a task has of its own, beside what the learned kernel knows."""
+"""Variance specific to a task, in addition to the learned kernel."""
 _UNITS = np.exp(np.linspace(math.log(0.12), math.log(8.0), 15))  # of a task, in spreads of its values
-_BEST = np.linspace(-1.5, 3.0, 19)  # where the best value may stand, in units from the centre
+_BEST = np.linspace(-1.5, 3.0, 19)  # possible positions of the best value, in units from the centre
 _PLAIN = tuple((scale, noise) for scale in (0.15, 0.4, 1.0) for noise in (0.02, 0.3))
-_DOUBT = 0.3  # probability beforehand that the prior knows nothing of this surface
+_DOUBT = 0.3  # prior probability that the learned prior is uninformative about this surface
 
 
 @dataclass(frozen=True)
@@ -44,9 +43,9 @@ class Values:
     """The results of trainings, one row each.
 
     Args:
-        points: of the unit cube, shape (n, n_axes).
-        scores: shape (n,), larger is better; NaN where ``fixed`` counts.
-        fixed: standardised values that are known as such (of trainings that came to nothing, or under way); else NaN.
+        points: points in the unit cube, shape (n, n_axes).
+        scores: shape (n,), larger is better; NaN if ``fixed`` is used instead.
+        fixed: standardised values known directly (of failed or running trainings); else NaN.
         choices: which axes are choices.
     """
 
@@ -59,7 +58,7 @@ class Values:
         return len(self.scores)
 
     def with_fixed(self, point: Array, value: float) -> Values:
-        """These and one more whose standardised value is taken as known."""
+        """These values plus one point whose standardised value is taken as known."""
         return Values(
             np.vstack([self.points, point[None]]),
             np.append(self.scores, math.nan),
@@ -82,11 +81,11 @@ class Informed:
     """A posterior under the learned prior for one kind of optimizer.
 
     Args:
-        prior, see: the network, and what it says of points of the cube.
-        values: what is known.
-        seen: of the points that are known.
-        factor: of their covariance; ``alpha``: its solution for the standardised values less their mean.
-        log_evidence: of the values.
+        prior, see: the network, and its predictions at points of the cube.
+        values: the results so far.
+        seen: predictions at the known points.
+        factor: factor of their covariance; ``alpha``: its solution for the standardised values minus their mean.
+        log_evidence: log evidence of the values.
         scale: the most probable centre and unit of the task.
         optimizer: -1 or 1.
         data: the points as zones want them.
@@ -152,12 +151,12 @@ class Informed:
 
 @dataclass(frozen=True)
 class Beliefs:
-    """The posteriors by kind of optimizer, how probable each is, and how much the prior is believed at all.
+    """The posteriors by kind of optimizer, their probabilities, and the trust in the prior.
 
     Args:
-        experts: of the learned prior.
-        weights: of these, summing to 1.
-        trust: the probability that the learned prior foretells this surface better than plain processes do.
+        experts: the posteriors under the learned prior.
+        weights: their probabilities, summing to 1.
+        trust: the probability that the learned prior predicts this surface better than uninformed processes do.
     """
 
     experts: tuple[Informed, ...]
@@ -171,10 +170,10 @@ class Beliefs:
 
 
 def _evidence(values: Values, mean: Array, K: Array) -> tuple[float, Array, Array, Scale]:
-    """Of the values under a process with this mean and covariance, centre and unit of the task integrated out.
+    """The evidence of the values under a process with this mean and covariance, with centre and unit integrated out.
 
     Returns:
-        its logarithm, the factor of ``K``, its solution for the expected standardised values less the mean, and the
+        the log evidence, the factor of ``K``, its solution for the expected standardised values minus the mean, and the
         most probable centre and unit.
     """
     L: Array = np.asarray(np.linalg.cholesky(K), dtype=np.float64)
@@ -209,10 +208,11 @@ def believe(
     values: Values,
     data: Data,
 ) -> Beliefs:
-    """What is known, under the learned prior.
+    """Compute the posteriors under the learned prior.
 
     Args:
-        sights: a prior, from points to what it says of them, a kind of optimizer, and its probability beforehand, each.
+        sights: hypotheses, each a prior, a function from points to its predictions, a kind of optimizer, and its prior
+            probability.
         values: the results of trainings.
         data: the points as zones want them.
     """
@@ -241,11 +241,11 @@ def _plain_evidence(values: Values, scale: float, noise: float) -> float:
 
 
 def standardised(scores: Array, mean: Array, K: Array) -> Array:
-    """The standardised values that are expected of ``scores``, centre and unit of their task integrated out.
+    """The expected standardised values of ``scores``, with centre and unit of their task integrated out.
 
     Args:
-        scores: larger is better; NaN of what came to nothing.
-        mean, K: of their process, noise within it.
+        scores: larger is better; NaN for failed trainings.
+        mean, K: mean and covariance of their process, including noise.
     """
     values = Values(np.zeros((len(scores), 1)), scores, np.where(np.isfinite(scores), np.nan, LOST), np.zeros(1, bool))
     _, _, alpha, _ = _evidence(values, mean, K)

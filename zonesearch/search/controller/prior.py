@@ -1,9 +1,9 @@
-"""The learned prior: a small network that says what settings come to, how alike two of them are, and how noisy.
+"""The learned prior: a small network that predicts the value of settings, their similarity, and their noise.
 
-The surface of a task, in units of its best minus its median, is a Gaussian process whose mean is a network's answer and
-whose kernel is a plain one on features that the network has learned (Wilson et al. 2016; across tasks: Wistuba &
-Grabocka 2021, Wang et al. 2021). The weights are plain arrays in a file of the package, read without unpickling
-anything, and the network is two layers, so that no library for networks is needed to use it.
+The surface of a task, in units of its best minus its median, is a Gaussian process whose mean is the output of a
+network and whose kernel is a standard one on features learned by that network (Wilson et al. 2016; across tasks:
+Wistuba & Grabocka 2021, Wang et al. 2021). The weights are plain arrays in a file of the package, read without
+unpickling anything, and the network has two layers, so no deep-learning library is needed to evaluate it.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ class Seen:
     """Settings as the prior sees them.
 
     Args:
-        mean: expected beforehand, shape (n,).
+        mean: prior mean, shape (n,).
         phi: features, (n, k).
         noise: variance between seeds, (n,).
         canonical: values by role, (n, n_roles).
-        base: what the network alone expects, (n,).
-        taken: of the kernel, by what earlier runs told, as factors (n, m); None without any.
+        base: prior mean of the network alone, (n,).
+        taken: reduction of the kernel by earlier runs, as factors (n, m); None without any.
     """
 
     mean: Array
@@ -79,11 +79,11 @@ class LearnedPrior:
 
     @cached_property
     def roles(self) -> frozenset[str]:
-        """Those that it was trained with."""
+        """The roles that it was trained with."""
         return frozenset(self.about["roles"])
 
     def see(self, x: Array) -> Seen:
-        """Of features of shape (n, N_FEATURES)."""
+        """Evaluate features of shape (n, N_FEATURES)."""
         a = self.arrays
         hidden = np.tanh(np.tanh(x @ a["w1"] + a["b1"]) @ a["w2"] + a["b2"])
         mean = (hidden @ a["mean_w"] + a["mean_b"])[:, 0]
@@ -91,7 +91,7 @@ class LearnedPrior:
         return Seen(mean, hidden @ a["phi_w"] + a["phi_b"], noise, x[:, : 2 * len(ROLES) : 2], mean)
 
     def surface(self, a: Seen, b: Seen) -> Array:
-        """The part of the covariance that falls with distance, (n,), (m,) -> (n, m)."""
+        """The part of the covariance that decreases with distance, (n,), (m,) -> (n, m)."""
         deep, plain, _, _ = self.arrays["variances"]
         scales = self.arrays["scales"]
         near = np.exp(-0.5 * _squares(a.phi, b.phi))
@@ -100,7 +100,7 @@ class LearnedPrior:
         return total
 
     def of_scale(self, a: Seen, b: Seen) -> Array:
-        """The part by which a task's centre and unit differ from what is usual, (n,), (m,) -> (n, m)."""
+        """The part of the covariance for unusual centres and units of a task, (n,), (m,) -> (n, m)."""
         _, _, offset, slope = self.arrays["variances"]
         total: Array = offset + slope * np.outer(a.base, b.base)
         return total
@@ -110,13 +110,14 @@ class LearnedPrior:
         return self.surface(a, b) + self.of_scale(a, b)
 
     def variance(self, a: Seen) -> Array:
-        """Of the surface at each setting, shape (n,)."""
+        """The variance of the surface at each setting, shape (n,)."""
         deep, plain, offset, slope = self.arrays["variances"]
         total: Array = deep + plain + offset + slope * a.base**2
         return total
 
     def n_alike(self, values: Mapping[str, float], optimizer: float) -> dict[str, tuple[int, int]]:
-        """By role, on how many of how many tasks with such an optimizer the value lay where the best settings were.
+        """By role, on how many tasks with this kind of optimizer the value was among those of the best settings, and
+        out of how many.
 
         Args:
             values: canonical, by role.
@@ -139,10 +140,10 @@ def _squares(a: Array, b: Array) -> Array:
 
 @lru_cache(maxsize=4)
 def load_prior(path: Path = SHIPPED) -> LearnedPrior:
-    """Read the weights; nothing in the file is ever executed.
+    """Read the weights without ever executing anything in the file.
 
     Raises:
-        StudyError: the file is missing, broken, holds objects, or belongs to another version.
+        StudyError: the file is missing or broken, contains objects, or belongs to another version.
     """
     mend = "make it anew with python -m controller.train, or install the package again"
     try:
@@ -150,7 +151,7 @@ def load_prior(path: Path = SHIPPED) -> LearnedPrior:
             arrays = {name: read[name] for name in read.files}
     except (OSError, ValueError, EOFError, KeyError) as error:
         raise StudyError(f"the controller's prior {path} cannot be read ({error}); {mend}") from None
-    except Exception as error:  # a broken archive ends in errors of the zip reader's own
+    except Exception as error:  # a broken archive raises the zip reader's own errors
         raise StudyError(f"the controller's prior {path} is broken ({type(error).__name__}: {error}); {mend}") from None
     missing = sorted(_NEEDED - set(arrays))
     if missing:

@@ -50,7 +50,7 @@ _AROUND, _LEADERS = 60, 5  # candidates around each of this many of the best poi
 _STEPS = (0.03, 0.1, 0.25)
 # After this many trainings, one is placed far from where the prior suggests, so that its errors can be detected.
 _PROBES = (3,)
-# The same where the prior was found wrong: the surrogate begins with points all over, and it was led to one place.
+# The same once the prior was found wrong: the surrogate needs points across the space, but the prior led to one region.
 _SPREAD = (4, 6)
 _BELIEVED = 0.5  # trust from which the prior proposes and selects
 
@@ -148,7 +148,7 @@ class Controller:
         return Plan(done, Zones(zones), (*notes, *view.learned))
 
     def reasons(self, given: Any, trials: Trials) -> dict[Training, str]:
-        """Why each training was proposed, in a sentence; nothing in a space without roles.
+        """Why each training was proposed, as a sentence; empty in a space without roles.
 
         Args:
             given, trials: as in :meth:`plan`.
@@ -169,7 +169,7 @@ class Controller:
         return found
 
     def _why(self, view: View, known: Sequence[Trial]) -> str:
-        """What decided on the round after ``known``."""
+        """Why the round after ``known`` was proposed."""
         if view.n_values(known, self.reading) >= JOINED:
             return "Where a process fitted to this task expected most"
         n = len(known)
@@ -189,7 +189,7 @@ class Controller:
         return ", ".join(filter(None, (said[0].upper() + said[1:], because)))
 
     def forecast(self, given: Any) -> Forecast:
-        """As many trainings as it may have."""
+        """The maximum number of trainings."""
         example = examples(self.space, self.epochs, self.first_seed)
         return Forecast(self.n_trainings, self.epochs, self.zones_max, example)
 
@@ -240,8 +240,8 @@ class Controller:
         size: int,
         rng: np.random.Generator,
     ) -> Array:
-        """The points of a round where the prior is not believed: the surrogate's, and first of all those that make up
-        for where the prior has led, far from all that was trained.
+        """The points of a round when the prior is not trusted: those of the surrogate, preceded by points far from all
+        trained ones, to compensate for where the prior has led.
         """
         cube = view.cube
         chosen: list[Array] = []
@@ -299,7 +299,7 @@ class Controller:
         scale = (
             judge.scale if isinstance(judge, Informed) else Outcomes(cube, known, self.reading).known().data(cube)[1]
         )
-        posterior = cast(Posterior, judge)  # all that zones ask of one
+        posterior = cast(Posterior, judge)  # all that zones need of it
         return find_regions(cube, posterior, scale, params, metric, level=self.level, zones_max=self.zones_max)
 
 

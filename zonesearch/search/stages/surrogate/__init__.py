@@ -1,1 +1,1 @@
-"""Approximation of the surface by a Gaussian process: the process, what it looks at, what it proposes, its zones."""
+"""Approximation of the surface by a Gaussian process: its data, its proposals, its zones."""

@@ -1,9 +1,9 @@
-"""What became of trainings: values for the process, and how probable it is that a training has one.
+"""Outcomes of trainings: values for the process, and the probability that a training yields one.
 
-Complete, diverged, failed, infeasible and pruned are five things. A complete training has a value. One that diverged or
-failed has none, and says where such things happen; one that ran out of memory says what is too large. An infeasible one
-(it reports a ``violation`` above 0) has a value but may not be the best. One that was pruned was not promising: it
-counts as far as it came, and as no better than the middle of those that were complete.
+There are five outcomes: complete, diverged, failed, infeasible and pruned. A complete training has a value. A diverged
+or failed one has none, but is evidence of where that happens; one that ran out of memory shows what is too large. An
+infeasible one (it reports a ``violation`` above 0) has a value but may not be the best. A pruned one was not promising:
+it counts by its curve so far, but as no better than the median of the complete ones.
 """
 
 from __future__ import annotations
@@ -27,42 +27,42 @@ from zonesearch.statistics.memory import learn, ran_out_of_memory
 __all__ = ["EXPECTED", "Chance", "Outcomes", "expected", "infeasible"]
 
 EXPECTED: Mapping[str, Any] = {"expected": True}
-"""Provenance of a trial that is under way still, with the value that is expected of it."""
+"""Provenance of a trial that is still running, with its predicted value."""
 
 Array = npt.NDArray[np.float64]
 Place = tuple[float, ...]
 
 
 class Chance(Protocol):
-    """How probable it is that a training ends well in one respect."""
+    """The probability that a training does not fail from one cause."""
 
     def log_probability(self, points: Array) -> Array:
-        """Logarithm of the probability, (n, n_axes) -> (n,)."""
+        """The log-probability, (n, n_axes) -> (n,)."""
         ...
 
     def slopes(self, points: Array) -> tuple[Array, Array]:
-        """The same and its derivatives by the coordinates, shapes (n,) and (n, n_axes)."""
+        """The same and its derivatives with respect to the coordinates, shapes (n,) and (n, n_axes)."""
         ...
 
 
 def expected(trial: Trial) -> bool:
-    """Whether nothing came back yet, and its value is only what is expected."""
+    """Whether the training is still running, so that its value is only predicted."""
     return bool(trial.provenance.get("expected"))
 
 
 def infeasible(trial: Trial) -> bool:
-    """Whether a training reported that it breaks a constraint."""
+    """Whether a training reported that it violates a constraint."""
     return not trial.feasible
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Trials as the surrogate sees them.
+    """Trials in the form that the surrogate uses.
 
     Args:
-        cube: of the space.
-        trials: with a value on every axis, in any order.
-        reading: of learning curves.
+        cube: the unit cube of the space.
+        trials: trials with a value on every axis, in any order.
+        reading: how learning curves are read.
     """
 
     cube: Cube
@@ -70,7 +70,7 @@ class Outcomes:
     reading: Reading
 
     def known(self) -> Known:
-        """The values; a place where a training was infeasible or pruned, and none was in order, is barred."""
+        """The values; a point with infeasible or pruned trainings and no regular one may not be the best."""
         complete = [self._score(trial) for trial in self.trials if trial.complete]
         middle, worst = (float(np.median(complete)), min(complete)) if complete else (math.nan, math.nan)
         values: dict[Place, list[float]] = {}
@@ -87,7 +87,7 @@ class Outcomes:
         return Known(values, frozenset(values) - fine)
 
     def chances(self) -> tuple[Chance, ...]:
-        """A model for each cause of which there was a case."""
+        """A model for each cause of failure that has occurred."""
         trials = [trial for trial in self.trials if trial.state != "pruned" or trial.counted_curve]
         lacked = [trial for trial in trials if ran_out_of_memory(trial)]
         memory = learn(
@@ -132,5 +132,5 @@ class Outcomes:
 
     @cached_property
     def _places(self) -> dict[int, Place]:
-        """By trial, where it lies: it is asked for with every cause."""
+        """The point of each trial, cached because every cause needs it."""
         return {id(trial): tuple(self.cube.point(trial.params).tolist()) for trial in self.trials}

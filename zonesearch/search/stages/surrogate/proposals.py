@@ -1,16 +1,15 @@
-"""Where to train next: the largest expected improvement, looked for by gradient from many starts.
+"""Where to train next: expected improvement, maximised by gradient from many starts.
 
-Noise makes the best *observation* a lucky one, so improvement is measured from the best posterior mean of the points
-that were trained (Picheny et al. 2013), and counts for less where one more noisy training says little, since much is
-known there already (Huang et al. 2006): without that, half of a budget goes into near repeats of the incumbent. It is
-weighed by the probability that a training there comes to something (Gelbart et al. 2014). It may be averaged over
-several draws of the hyperparameters (Snoek et al. 2012); with 25 trainings that explored too much, so the stage uses
-the most probable ones.
+With noise the best *observation* is a lucky one, so improvement is measured from the best posterior mean of the trained
+points (Picheny et al. 2013), and is discounted where one more noisy training would add little information (Huang et al.
+2006): without that, half of a budget goes into near repeats of the incumbent. It is weighted by the probability that a
+training succeeds there (Gelbart et al. 2014). It may be averaged over several draws of the hyperparameters (Snoek et
+al. 2012); with 25 trainings that explored too much, so the stage uses the most probable ones.
 
 Candidates are uniform points, half of them on a rim, moves along one axis from each of the best few points, and small
-steps around them in several axes at once. The most promising go uphill together (L-BFGS-B, within the cube, so that
-rims are reached exactly); between choices and between few whole numbers there is no slope, so these are tried one by
-one, and then the others go uphill once more.
+steps around them in several axes at once. The most promising are optimised together (L-BFGS-B, bounded by the cube, so
+that rims are reached exactly); choices and short ranges of whole numbers have no gradient, so their values are tried
+one by one, followed by another gradient search over the other axes.
 """
 
 from __future__ import annotations
@@ -33,18 +32,18 @@ __all__ = ["Acquisition", "Search", "challenger", "log_improvement", "log_worth"
 
 Array = npt.NDArray[np.float64]
 
-_FEW = 20  # whole numbers of an axis up to which each of them is tried
-_HOPELESS = math.log(0.25)  # probability of success below which nothing is asked for while there is anything else
+_FEW = 20  # maximum number of whole numbers of an axis for trying each of them
+_HOPELESS = math.log(0.25)  # probability of success below which a point is proposed only if there is no other
 
 
 @dataclass(frozen=True)
 class Acquisition:
-    """What a training at a point is worth, in logarithms.
+    """The log value of a training at a point.
 
     Args:
         stack: the posterior at several draws of the hyperparameters.
-        incumbents: the best posterior mean by each of them, shape (n_draws,).
-        chances: that a training comes to something, one for each cause.
+        incumbents: the best posterior mean under each draw, shape (n_draws,).
+        chances: models of the probability of success, one per cause of failure.
     """
 
     stack: Stack
@@ -58,7 +57,7 @@ class Acquisition:
         return _log_mean(each) + self.log_chance(points)
 
     def log_chance(self, points: Array) -> Array:
-        """Logarithm of the probability that all goes well, (n, n_axes) -> (n,)."""
+        """Log-probability of success in every respect, (n, n_axes) -> (n,)."""
         total: Array = np.sum([np.zeros(len(points)), *(c.log_probability(points) for c in self.chances)], axis=0)
         return total
 
@@ -87,7 +86,7 @@ class Acquisition:
 
 
 def _log_mean(each: Array) -> Array:
-    """Logarithm of the mean over the first axis of what has these logarithms."""
+    """Log of the mean of ``exp`` over the first axis."""
     top = each.max(axis=0)
     mean: Array = top + np.log(np.mean(np.exp(each - top), axis=0))
     return mean
@@ -95,15 +94,15 @@ def _log_mean(each: Array) -> Array:
 
 @dataclass(frozen=True)
 class Search:
-    """How the largest value of an acquisition is looked for.
+    """Settings of the maximisation of an acquisition.
 
     Args:
-        n_uniform: points from the whole cube.
+        n_uniform: random points from the whole cube.
         n_moves: values tried on each axis from each incumbent.
         n_steps: small steps around each incumbent.
-        n_top_points: at most so many points are searched around; ``apart`` length-scales between them.
-        outside: length-scales from the peak of a zone at which one is outside it.
-        n_starts: that many of the best candidates go uphill, for at most ``n_uphill`` evaluations of their slopes.
+        n_top_points: maximum number of points to search around, at least ``apart`` length-scales from each other.
+        outside: distance in length-scales from a zone's peak beyond which a point is outside it.
+        n_starts: number of best candidates to optimise, with at most ``n_uphill`` gradient evaluations.
     """
 
     n_uniform: int = 200
@@ -138,7 +137,7 @@ class Search:
         size = np.minimum(scales, 1.0) * rng.choice([0.05, 0.15, 0.4], size=(self.n_steps, 1))
         steps = rng.normal(size=(self.n_steps, cube.n_axes)) * size
         stays = rng.random(steps.shape) > max(0.5, 2.0 / cube.n_axes)
-        drawn = rng.random(steps.shape)  # a choice is no distance: it stays, or is any of them
+        drawn = rng.random(steps.shape)  # choices have no distance: keep the value, or draw any
         moved = np.where(cube.choices, drawn, centre + steps)
         return np.where(stays, centre, moved)
 
@@ -153,17 +152,17 @@ class Search:
         chances: Sequence[Chance] = (),
         trust: float = 0.0,
     ) -> Array:
-        """Allowed points by falling worth, shape (n, n_axes).
+        """Allowed points by descending acquisition value, shape (n, n_axes).
 
         Args:
-            cube, rng: the space, and chance.
-            posterior: at the most probable hyperparameters.
-            stack: at several draws of them.
-            n_known: zones, the best ones, outside which improvement is looked for, over the best that is known there;
-                none of them for the best of all.
-            chances: that trainings come to something.
-            trust: the power of what is believed of the axes beforehand, by which improvement is weighed (Hvarfner et
-                al. 2022); it is to fall as more is known.
+            cube, rng: the space, and the random generator.
+            posterior: posterior at the most probable hyperparameters.
+            stack: posteriors at several draws of them.
+            n_known: search for improvement outside this many of the best zones, over the best known point there; 0
+                searches everywhere.
+            chances: models of the probability of success.
+            trust: the power of the prior belief about the axes that weights improvement (Hvarfner et al. 2022); it
+                should decrease as data accumulate.
         """
         trained = posterior.data.points[posterior.data.eligible]
         zones = top_points(posterior, n_known, self.outside) if n_known else trained[:0]
@@ -200,7 +199,7 @@ class Search:
         return points[order[kept]]
 
     def _uphill(self, cube: Cube, acquisition: Acquisition, starts: Array) -> Array:
-        """Where the starts come to, with whole numbers and choices brought to what is allowed."""
+        """The local maxima reached from the starts, with whole numbers and choices snapped to allowed values."""
         moving = np.flatnonzero(cube.n_values > _FEW)
         if not len(moving):
             return starts
@@ -224,7 +223,7 @@ class Search:
         return cube.snap(points)
 
     def _discrete(self, cube: Cube, acquisition: Acquisition, reached: Array) -> Array:
-        """The points reached, and where the best of them comes to with its choices and few whole numbers changed."""
+        """The points reached, and the best of them improved over its choices and short ranges of whole numbers."""
         steps = np.flatnonzero((cube.n_values <= _FEW) & (cube.n_values > 1))
         if not len(steps):
             return reached
@@ -247,10 +246,10 @@ class Search:
 
 
 def challenger(posterior: Posterior) -> Array:
-    """Trained points by how much a repeat is worth, shape (n, n_axes).
+    """Trained points by the value of a repeat, shape (n, n_axes).
 
-    First the incumbent (highest posterior mean) or its likeliest challenger, whichever has fewer repeats; then the
-    other one; then the rest by the probability that they are better than the incumbent.
+    First the incumbent (highest posterior mean) or its most probable challenger, whichever has fewer repeats; then the
+    other one; then the rest by their probability of being better than the incumbent.
     """
     eligible = posterior.data.eligible
     points, counts = posterior.data.points[eligible], posterior.data.counts[eligible]
@@ -267,7 +266,7 @@ def challenger(posterior: Posterior) -> Array:
 
 
 def log_worth(sds: Array, noise: float | Array) -> Array:
-    """Logarithm of the factor of augmented expected improvement: 1 where nothing is known, 0 where all is.
+    """Log of the factor of augmented expected improvement, which is 1 where nothing is known and 0 where everything is.
 
     Args:
         sds: posterior standard deviations of the function.
@@ -278,7 +277,7 @@ def log_worth(sds: Array, noise: float | Array) -> Array:
 
 
 def log_improvement(means: Array, sds: Array, incumbent: float | Array) -> Array:
-    """Logarithm of the expected improvement over ``incumbent``, without underflow (Ament et al. 2023)."""
+    """Log of the expected improvement over ``incumbent``, without underflow (Ament et al. 2023)."""
     z = (means - incumbent) / sds
     with np.errstate(divide="ignore", invalid="ignore", over="ignore", under="ignore"):
         direct = np.log(np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi) + z * special.ndtr(z))

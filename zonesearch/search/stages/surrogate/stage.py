@@ -1,13 +1,13 @@
 """Stage surrogate: the surface approximated by a Gaussian process, and the zones where it may be highest.
 
-The first of the two alternatives to a full grid: the same number of measurements, but each where the approximation
-says that it is worth most. A space-filling first design; then, round by round, the points of highest expected
-improvement over the best *posterior mean* (the best observation is a lucky one), weighed by the probability that a
-training there comes to something; at last repeats of the incumbent or of its likeliest challenger with fresh seeds.
+The first of the two alternatives to a full grid: each training is placed where the approximation predicts the highest
+value of a measurement. It starts with a space-filling design; then, round by round, the points of highest expected
+improvement over the best *posterior mean* (the best observation is a lucky one), weighted by the probability that a
+training succeeds there; finally, repeats of the incumbent or of its most probable challenger with fresh seeds.
 
-A round has its own seed index, which all its trainings bear. So the set of trials says by itself what was known when a
-round was planned (the trainings of lower seeds), a round that was cut short is completed as it was meant, and what
-other stages train later changes nothing here.
+Each round has its own seed index, shared by all its trainings. So the set of trials itself shows what was known when a
+round was planned (the trainings with lower seeds), an interrupted round is completed as planned, and later trainings of
+other stages change nothing here.
 """
 
 from __future__ import annotations
@@ -39,40 +39,41 @@ from zonesearch.statistics.zones import Zone, Zones
 __all__ = ["FIRST_SEED", "Surrogate"]
 
 FIRST_SEED = 500
-"""The seed index of the first round; below are those of maps, from ``FRESH`` on those that judge finalists."""
+"""The seed index of the first round; lower ones belong to maps, those from ``FRESH`` on to the judging of finalists."""
 
 _OUTSIDE = (0, 0, 1, 0, 0, 2)
-"""Turn by turn: outside how many of the best zones the next point is looked for, so that other peaks come up too."""
+"""In turn: the number of best zones outside which the next point is searched, so that other peaks are found too."""
 
 _SPARE = 4
-"""Other peaks are looked for with this many trainings, times the square of the number of axes; with fewer they cost the
-best one."""
+"""Other peaks are searched only from this many trainings (times the squared number of axes) on; earlier, this would
+harm the best one.
+"""
 
 _TRUST = 10.0
-"""Beliefs count as much as so many points: their power is this over the number of points that are known."""
+"""Prior beliefs are worth this many points: their power is this divided by the number of known points."""
 
 Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Surrogate:
-    """``n_trainings`` where a Gaussian process wants them; hands on zones, best first, by posterior mean.
+    """Places ``n_trainings`` by a Gaussian process; passes on zones, best first by posterior mean.
 
     Args:
         space, epochs, reading: as in the grid.
-        seeds: of the trainings at points that a stage before handed on, which are known from the start.
-        n_trainings: all together, those at points that were handed on not counted.
-        batch: points of one round; they train together. One by one finds a little more with the same trainings.
-        first: share of the trainings that make the first design; of a small budget more, one for each axis and five.
-        repeats: share of the trainings, the last ones, that repeat the incumbent or its challenger.
-        level: two points count as different when their posterior difference exceeds that of chance at this level.
-        zones_max: zones that are handed on.
-        first_seed: the seed index of the first round; another one for a second such stage in the same study.
-        study_seed: of the design and of the proposals.
-        planned: where it goes on beyond what it was meant for, the numbers of trainings at which it was to end before,
-            rising; the first one is what the first design and the repeats are made for. A budget that has more for it
-            sets this.
-        begun: whether the points that are handed on are a part of the first design, which gets so many fewer.
+        seeds: seeds of the trainings at points from an earlier stage, which are known from the start.
+        n_trainings: total number, without those at points from an earlier stage.
+        batch: points of one round; they are trained together. A batch of one finds slightly more with the same
+            trainings.
+        first: fraction of the trainings used for the first design; for a small budget more, five plus one per axis.
+        repeats: fraction of the trainings, at the end, that repeat the incumbent or its challenger.
+        level: two points count as different if the posterior of their difference excludes zero at this level.
+        zones_max: maximum number of zones passed on.
+        first_seed: the seed index of the first round; choose another one for a second such stage in the same study.
+        study_seed: seed of the design and of the proposals.
+        planned: if the search is extended, the earlier values of ``n_trainings``, ascending; the first one determines
+            the first design and the repeats. Set when a budget is increased.
+        begun: whether the points from an earlier stage are part of the first design, which then gets that many fewer.
     """
 
     heeds: ClassVar[frozenset[str]] = frozenset({"when", "constraints", "prior"})
@@ -108,11 +109,11 @@ class Surrogate:
         require(fits, self.name, "planned", "rising whole numbers up to n_trainings", self.planned)
 
     def plan(self, given: Any, trials: Trials) -> Plan:
-        """What is known and the next round; the output is a tuple of zones.
+        """Known trainings and the next round; the output is a tuple of zones.
 
         Args:
-            given: zones or candidates, whose trainings are known from the start, or a space that a stage before has
-                narrowed.
+            given: zones or candidates, whose trainings are known from the start, or a space narrowed by an earlier
+                stage.
             trials: all that is known.
         """
         cube = Cube(given if isinstance(given, Space) else self.space)
@@ -135,16 +136,16 @@ class Surrogate:
         return Plan(done, Zones(self._zones(cube, at_first + mine, trials.metric)))
 
     def has_all(self, trials: Trials) -> bool:
-        """Whether all of its trainings are among ``trials``."""
+        """Whether all of its trainings are in ``trials``."""
         return len(self._mine(self.space, trials)) >= self.n_trainings
 
     def forecast(self, given: Any) -> Forecast:
-        """As many trainings as it may have."""
+        """The maximum number of trainings."""
         example = examples(self.space, self.epochs, self.first_seed)
         return Forecast(self.n_trainings, self.epochs, self.zones_max, example)
 
     def further(self, n: int) -> Surrogate:
-        """The same search, with ``n`` trainings more after those that it was planned with."""
+        """The same search with ``n`` more trainings after those planned."""
         if not n:
             return self
         return replace(self, n_trainings=self.n_trainings + n, planned=(*self.planned, self.n_trainings))
@@ -154,7 +155,7 @@ class Surrogate:
         return (*self.planned, self.n_trainings)[0]
 
     def _mine(self, space: Space, trials: Trials) -> list[Trial]:
-        """The trials of this stage's rounds, as long as it wants them, in a fixed order."""
+        """The full-length trials of this stage's rounds, in a fixed order."""
         found = []
         for trial in trials:
             if self.first_seed <= trial.seed < FRESH and set(trial.params) == set(space.branch(trial.params)):
@@ -166,20 +167,21 @@ class Surrogate:
 
     def _n_first(self, n_axes: int) -> int:
         n = self._planned
-        least = min(n_axes + 5, n // 2)  # of a small budget a fifth says too little
+        least = min(n_axes + 5, n // 2)  # for a small budget a fifth is not enough
         return min(n, max(math.ceil(self.first * n), least, 3))
 
     def _size(self, seed: int, n_before: int, n_at_first: int) -> int:
-        """How many trainings the round has."""
+        """The number of trainings in the round."""
         if seed == self.first_seed:
             return max(0, self._n_first(len(self.space.axes)) - (n_at_first if self.begun else 0))
         end = next((end for end in self.planned if n_before < end), self.n_trainings)
         return min(self.batch, end - n_before)
 
     def _points(self, cube: Cube, at_first: list[Trial], before: list[Trial], seed: int, size: int) -> Array:
-        """The points of the round with this seed by what was known before, shape (at most ``size``, n_axes).
+        """The points of the round with this seed, given what was known before, shape (at most ``size``, n_axes).
 
-        What is only expected says nothing about the surface, but that nobody is needed there.
+        Running trainings, whose values are only predicted, do not inform the surface; they only show that the point is
+        taken.
         """
         came = [trial for trial in at_first + before if not expected(trial)]
         ahead = _places(cube, [trial for trial in at_first + before if expected(trial)])
