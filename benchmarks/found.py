@@ -215,7 +215,9 @@ def _reader() -> Statement:
 def optimism() -> str:
     """What the best cell of one seed's map shows, and what it is worth with the other seeds."""
     picture = Picture.of(read_map(MAP))
-    rows = ["| seed of the map | its best cell, width x batch | it shows | it is worth with other seeds | too much |"]
+    rows = [
+        "| seed of the map | its best cell, width x batch | it shows | it is worth with other seeds | overestimate |"
+    ]
     rows.append("| --- | --- | --- | --- | --- |")
     for name, reading in (("best epoch", BEST), ("last epoch", LAST)):
         values = picture.read(reading)
@@ -270,7 +272,7 @@ def rates_table() -> str:
     rates = sorted({rate for cell in found.values() for rate in cell})
     low, high = rates[0], rates[-1]
     rows = [
-        "| width x batch | " + " | ".join(f"rate {rate:g}" for rate in rates) + f" | {high:g} less {low:g}, paired |"
+        "| width x batch | " + " | ".join(f"rate {rate:g}" for rate in rates) + f" | {high:g} minus {low:g}, paired |"
     ]
     rows.append("| --- |" + " --- |" * (len(rates) + 1))
     for (width, batch), cell in sorted(found.items()):

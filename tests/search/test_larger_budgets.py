@@ -174,3 +174,40 @@ def test_kept_rows_do_not_settle_a_larger_budget_without_lines(tmp_path: Path) -
     assert found.verdict.recommended is not None
     best = found.verdict.recommended.finalist.params
     assert _bowl(best) > 0.88
+
+
+def bowl(k: int, sd: float) -> Any:
+    def score(params: Params, seed: int, epochs: int) -> float:
+        drawn = random.Random(repr((k, sorted(params.items()), seed)))
+        apart = sum((params[name] - random.Random(f"{k}{name}").random()) ** 2 for name in sorted(params))
+        return 0.9 - 0.2 * apart + drawn.gauss(0, sd)
+
+    return score
+
+
+@pytest.mark.parametrize("stages", ["auto", ["controller", "polish"]], ids=str)
+@pytest.mark.parametrize("k", range(2))
+def test_with_noise_too_the_new_trainings_of_a_larger_budget_are_wanted(tmp_path: Path, stages: Any, k: int) -> None:
+    space = {name: {"low": 0.0, "high": 1.0} for name in ("a", "b", "c")[: 2 + k]}
+    known: set[str] = set()
+    for amount in (20, 50, 100) if stages == "auto" else (20, 40):
+        budget = {"trainings": amount}
+        result = run_pipeline(space, objective=bowl(k, 0.01), budget=budget, stages=stages, into=tmp_path)
+        trained = {trial.training.key for trial in result.trials}
+        wanted = {training.key for stage in result.results.stages for training in stage.wanted}
+        assert len(trained) <= amount
+        assert wanted <= trained
+        in_vain = (trained - wanted) - known
+        # enlarged twice, it pays for finalists that it drops in the end
+        assert len(in_vain) <= (0.05 if amount < 100 else 0.15) * amount, (
+            "what this budget paid for is in what it found"
+        )
+        assert result.verdict is not None
+        assert len(trained) > 0.9 * amount or result.verdict.settled
+        for standing in result.verdict.standings:
+            assert standing.n_lost == 0
+        if result.verdict.race is not None:
+            assert result.verdict.race.n_seeds == tuple(len(s.accuracies) for s in result.verdict.standings)
+        again = run_pipeline(space, objective=bowl(k, 0.01), budget=budget, stages=stages, into=tmp_path)
+        assert again.verdict == result.verdict
+        known |= trained

@@ -164,7 +164,7 @@ def test_trainings_of_an_earlier_budget_are_named(tmp_path: Path) -> None:
     extra = len(second.trials) - len(wanted)
     assert extra > 0
     assert len(second.trials) == 30, "20 are paid for, and 10 more make 30"
-    said = f"{extra} of 30 trainings were wanted by an earlier plan"
+    said = f"{extra} of 30 trainings are not part of the final plan"
     assert any(note.startswith(said) and "30 trainings counts them" in note for note in second.results.notes)
     third = run_pipeline(axes, budget={"trainings": 25}, **settings)
     assert third.trials == second.trials, "a smaller budget than what was spent trains nothing"

@@ -137,8 +137,8 @@ def _earlier(results: SearchResults) -> list[str]:
         return []
     budget = Budget.parse(results.study["budget"])
     return [
-        f"{n:,} of {len(results.trials):,} trainings were wanted by an earlier plan, with another budget or other "
-        f"stages, and are not wanted by this one; the budget of {budget} counts them."
+        f"{n:,} of {len(results.trials):,} trainings are not part of the final plan: an earlier one, with another "
+        f"budget or other stages, or the measurement of times wanted them. The budget of {budget} counts them."
     ]
 
 

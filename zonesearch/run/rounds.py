@@ -91,6 +91,11 @@ def next_round(stages: Sequence[Stage], trials: Trials, budget: Budget | None = 
     complete = _complete(stages, trials, ledger.budget)
     if complete is not None:
         return complete
+    if ledger.budget.after and not any(isinstance(stage, Containing) for stage in stages):
+        known = [replace(ledger.budget, amount=amount, after=()) for amount in ledger.budget.after]
+        gone, paid, _ = _gone_round(stages, trials, ledger.budget, 0.0, begun=known)
+        if paid is not None and _goes_on(gone, paid, trials):
+            return gone
     if beside > _LITTLE * ledger.budget.amount:
         resumed = _resumed(stages, trials, ledger.budget, at, beside)
         if resumed is not None:
@@ -135,7 +140,7 @@ def _resumed(
                 found.append((chosen, at, ledger, lost))
     if not found:
         for _, smaller in begun:
-            at, ledger, lost = _gone_round(stages, trials, budget, 0.0, begun=smaller)
+            at, ledger, lost = _gone_round(stages, trials, budget, 0.0, begun=[smaller])
             assert ledger is not None
             found.append((stages, at, ledger, lost))
             if lost <= 0:
@@ -266,6 +271,15 @@ def _beside(at: Round, ledger: Ledger, trials: Trials, before: Round | None = No
     return wanted.paying((trial.training for trial in trials), trials).spent - wanted.spent
 
 
+def _wanted(at: Round) -> set[Any]:
+    return {training.identity for record in at.records for training in record.wanted}
+
+
+def _of(trials: Trials, identities: set[Any] | None) -> Trials:
+    """Those of ``identities``; all without."""
+    return trials if identities is None else Trials(t for t in trials.records() if t.training.identity in identities)
+
+
 def _gone_round(
     stages: Sequence[Stage],
     trials: Trials,
@@ -273,7 +287,7 @@ def _gone_round(
     beside: float,
     *,
     early: bool = False,
-    begun: Budget | None = None,
+    begun: Sequence[Budget] = (),
 ) -> tuple[Round, Ledger | None, float]:
     """Replay the stages, again with what they left over, until it is spent or no stage wants more.
 
@@ -281,19 +295,23 @@ def _gone_round(
         stages, trials, budget: as in :func:`next_round`.
         beside: assumed cost of trainings that these stages do not want.
         early: whether all stages are made smaller by that, or only the last one.
-        begun: a smaller budget within which they are replayed first; they continue with the rest.
+        begun: smaller budgets, rising, within which they are replayed first; they continue with the rest.
 
     Returns:
         Their state, what was spent, and the actual cost of trainings that they do not want.
     """
     first = beside if early else 0.0
-    played = _played(stages, trials, begun or budget, first, beside)
-    at, ledger, fits = _passes(stages, trials, begun or budget, first, *played, alone=begun is not None)
+    smallest, *larger = (*begun, budget)
+    played = _played(stages, trials, smallest, first, beside)
+    at, ledger, fits = _passes(stages, trials, smallest, first, *played, alone=bool(larger))
     if ledger is None:
         return at, ledger, 0.0
-    if begun is not None and budget is not None:
-        ledger = replace(ledger, budget=budget)
-        at, ledger, fits = _passes(stages, trials, budget, first, at, ledger, fits, more=True)
+    seen = _wanted(at)
+    for i, then in enumerate(larger, start=1):
+        assert then is not None
+        ledger = replace(ledger, budget=then)
+        past = seen if i < len(larger) else None
+        at, ledger, fits = _passes(stages, trials, then, first, at, ledger, fits, past=past, more=True)
         assert ledger is not None
         at = _said(at, ledger)
     return at, ledger, _beside(at, ledger, trials)
@@ -318,6 +336,7 @@ def _passes(
     fits: Sequence[Stage],
     *,
     alone: bool = False,
+    past: set[Any] | None = None,
     more: bool = False,
 ) -> tuple[Round, Ledger | None, Sequence[Stage]]:
     """The stages again with what they left over, until it is spent or no stage wants more.
@@ -327,6 +346,8 @@ def _passes(
         first: the part of the budget by which all stages are made smaller.
         at, ledger, fits: as :func:`_played` gives them.
         alone: whether trainings that they do not want came later, and do not count yet.
+        past: the identities of the trainings that were wanted so far, which gets those that are wanted here; all others
+            came later, and do not count yet. None if there are no later ones.
         more: whether the last stage may continue too, if no other can.
     """
     if ledger is None:
@@ -342,21 +363,61 @@ def _passes(
         if last is None:
             break
         beside, fitting = 0.0, False
+        most = math.nan
         for _ in range(_MOST_TRIES):
             later, ledger_later, fits_later = _played(stages, trials, budget, first, beside, (at, fits), last)
             assert ledger_later is not None
-            unwanted = 0.0 if alone else _beside(later, ledger_later, trials, at)
+            unwanted = 0.0 if alone else _beside(later, ledger_later, _of(trials, past), at)
             fitting = unwanted <= beside
             if fitting:
                 break
+            most = unwanted if math.isnan(most) else most
             beside = unwanted
+        if not fitting and more and past is None:
+            paid = _payable(stages, trials, budget, first, most, (at, fits), last)
+            fitting = paid is not None
+            later, ledger_later, fits_later = paid or (later, ledger_later, fits_later)
         assert ledger_later is not None
         if not fitting or (later.finished and ledger_later.spent <= ledger.spent):
             break
         at, ledger, fits = later, ledger_later, fits_later
+        if past is not None:
+            past |= _wanted(at)
     if not alone and ledger is not None:
-        ledger = replace(ledger, beside=_beside(at, ledger, trials))
+        ledger = replace(ledger, beside=_beside(at, ledger, _of(trials, past)))
     return at, ledger, fits
+
+
+def _payable(
+    stages: Sequence[Stage],
+    trials: Trials,
+    budget: Budget | None,
+    first: float,
+    most: float,
+    before: tuple[Round, Sequence[Stage]],
+    going_on: int,
+) -> tuple[Round, Ledger, Sequence[Stage]] | None:
+    """The largest continued plan whose missing trainings the budget pays, with a smaller last stage where needed.
+
+    None if there is none.
+
+    Args:
+        stages, trials, budget, first, before, going_on: as in :func:`_played`.
+        most: the cost of what the largest plan does not want.
+    """
+    assert budget is not None
+    for i in range(2 * _MOST_TRIES):
+        late, spare = i / (2 * _MOST_TRIES) * most, 0.0
+        for _ in range(2):
+            at, ledger, fits = _played(stages, trials, budget, first, late, before, going_on, spare)
+            assert ledger is not None
+            if at.stage < len(stages) - 1:
+                break
+            if _fits(at, budget, trials):
+                return at, ledger, fits
+            wanted = (*(trial.training for trial in trials), *at.missing)
+            spare = Ledger(budget).paying(wanted, trials).spent - budget.amount
+    return None
 
 
 def _played(
@@ -367,6 +428,7 @@ def _played(
     late: float = 0.0,
     before: tuple[Round, Sequence[Stage]] | None = None,
     going_on: int = -1,
+    spare: float = 0.0,
 ) -> tuple[Round, Ledger | None, Sequence[Stage]]:
     """Replay the stages in order; returns the state, what was spent, and the stages as sized.
 
@@ -376,6 +438,7 @@ def _played(
             that continues, use ``late``.
         before: their state and sizes when some of the budget was left; the stage at ``going_on`` gets most of that in
             addition, and those after it the rest. Everything that was wanted then is paid.
+        spare: of the budget, what the last stage does not get.
     """
     records = [StageRecord(stage.name, describe_stage(stage)) for stage in stages]
     given: Any = None
@@ -396,7 +459,7 @@ def _played(
                 ledger, n_probed = ledger.paying(plan.trainings, trials), len(plan.trainings)
             last = i + 1 == len(stages)
             if last or (before is not None and i >= going_on):
-                ledger = replace(ledger, beside=late)
+                ledger = replace(ledger, beside=late + spare * last)
             share = ledger.left if last else _share(stages, i, given, ledger)
             had = 0.0  # what it had before, which would be counted again
             going = before[1][i] if before is not None and i <= going_on else None

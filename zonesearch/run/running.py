@@ -45,6 +45,7 @@ __all__ = [
     "Observer",
     "Silent",
     "as_begun",
+    "as_grown",
     "as_recorded",
     "check_metric",
     "identity_of",
@@ -200,6 +201,7 @@ def run_study(
     if watching is not None and into is not None and is_address(into):
         raise StudyError(f"a live view needs a run folder, and {into} is a storage: leave out --view")
     study = study if into is None or fresh or is_address(into) else as_begun(study, into)
+    study = study if into is None or fresh else as_grown(study, into)
     study = as_learned(study, into, cache=shard is None, fresh=fresh)
     n_workers = workers if workers is not None else int(study.run.get("workers", 1))
     where = engine if engine is not None else str(study.run.get("engine", "local"))
@@ -267,6 +269,18 @@ def as_begun(study: Study, into: str | Path) -> Study:
     if names not in BEGUN or names == tuple(stage.name for stage in study.stages):
         return study
     return replace(study, stages=study.with_stages(names).stages)
+
+
+def as_grown(study: Study, into: str | Path) -> Study:
+    """The study with a budget that knows under which smaller ones the run in ``into`` was trained."""
+    if study.budget is None:
+        return study
+    try:
+        kept = (Kept if is_address(into) else RunFolder).open(into).settings  # type: ignore[arg-type]
+        former = Budget.parse(kept["budget"])
+    except (ZoneSearchError, KeyError):  # none there, or one that opening it to write says more about
+        return study
+    return replace(study, budget=study.budget.continuing(former))
 
 
 def as_recorded(study: Study, objective: Objective, into: str | Path) -> tuple[Objective, str]:

@@ -25,7 +25,7 @@ from zonesearch.core.seeds import Seeds
 from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.errors import StudyError
 from zonesearch.search.budget import Budget, Ledger
-from zonesearch.search.stage import Growing, Lasting, Plan, Sizable, Stage
+from zonesearch.search.stage import UNPAID, Growing, Lasting, Plan, Sizable, Stage
 from zonesearch.statistics.search_results import StageRecord
 from zonesearch.statistics.verdict import Verdict
 
@@ -288,7 +288,7 @@ def _timed(stage: Stage, given: Any, trials: Trials, ledger: Ledger, share: floa
 
 
 def _refusal(training: Training) -> Trial:
-    return Trial(training, "failed", error="the budget does not cover it")
+    return Trial(training, "failed", error=UNPAID)
 
 
 def changes(stage: Stage, small: Stage, n_refused: int = 0, n_all: float = math.inf) -> str:
@@ -334,6 +334,8 @@ def settled_after(ledger: Ledger, verdict: Verdict) -> str:
     spent = f"{all_spent:,.0f}" if whole else str(Budget("seconds", all_spent))
     if verdict.settled:
         return f"The verdict is settled after {spent} of {ledger.budget}."
+    if not whole:
+        return f"The search ended after {spent} of {ledger.budget}, counted while something was trained."
     return f"The search wanted no more than {spent} of {ledger.budget}."
 
 

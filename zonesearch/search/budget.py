@@ -26,10 +26,17 @@ _KEYS = ("trainings", "epochs", *_SECONDS)
 
 @dataclass(frozen=True)
 class Budget:
-    """An amount of ``trainings``, ``epochs`` or ``seconds`` for all stages together."""
+    """An amount of ``trainings``, ``epochs`` or ``seconds`` for all stages together.
+
+    Args:
+        unit, amount: what is allowed.
+        after: the smaller amounts, rising, under which the same run was trained before. The search then continues from
+            where each of them led; without them, they are inferred from the trials.
+    """
 
     unit: Unit
     amount: float
+    after: tuple[float, ...] = ()
 
     @classmethod
     def parse(cls, table: Any) -> Budget:
@@ -40,6 +47,9 @@ class Budget:
         """
         if isinstance(table, Budget):
             return table
+        earlier: Any = ()
+        if isinstance(table, Mapping) and len(table) == 2 and "after" in table:
+            earlier, table = table["after"], {key: value for key, value in table.items() if key != "after"}
         if not isinstance(table, Mapping) or len(table) != 1:
             raise StudyError(
                 f"budget must be a table with one of {', '.join(_KEYS)}, as {{trainings = 200}}: {table!r}"
@@ -54,11 +64,20 @@ class Budget:
             return cls("seconds", float(value * _SECONDS[key]))
         if not number or not isinstance(value, int):
             raise StudyError(f"budget: {key} must be a whole number, at least 1, not {value!r}")
-        return cls(key, value)
+        rising = isinstance(earlier, list | tuple) and all(type(each) is int for each in earlier)
+        if not rising or sorted({*earlier, value}) != [*earlier, value] or min(earlier, default=1) < 1:
+            raise StudyError(f"budget: after must be rising whole numbers below {value}, not {earlier!r}")
+        return cls(key, value, tuple(earlier))
 
-    def describe(self) -> dict[str, float]:
+    def describe(self) -> dict[str, Any]:
         """The budget as a table that :meth:`parse` reads."""
-        return {self.unit: self.amount}
+        return {self.unit: self.amount, **({"after": list(self.after)} if self.after else {})}
+
+    def continuing(self, former: Budget) -> Budget:
+        """This budget for a run that was trained under ``former``; unchanged for times, which no plan depends on."""
+        if former.unit != self.unit or self.unit == "seconds":
+            return self
+        return replace(self, after=tuple(a for a in (*former.after, former.amount) if a < self.amount))
 
     def __str__(self) -> str:
         if self.unit != "seconds":

@@ -18,6 +18,7 @@ from zonesearch.statistics.search_results import Output
 from zonesearch.statistics.zones import Zone, Zones
 
 __all__ = [
+    "UNPAID",
     "Containing",
     "Forecast",
     "Growing",
@@ -30,6 +31,9 @@ __all__ = [
     "checked_seeds",
     "require",
 ]
+
+UNPAID = "the budget does not cover it"
+"""The error of a training that a budget refused: to the stage it has failed, although it was never tried."""
 
 
 @dataclass(frozen=True)

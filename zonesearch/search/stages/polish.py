@@ -14,7 +14,7 @@ from zonesearch.core.seeding import fresh_seeds
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trials
-from zonesearch.search.stage import Forecast, Plan, checked_seeds, require
+from zonesearch.search.stage import UNPAID, Forecast, Plan, checked_seeds, require
 from zonesearch.statistics.candidates import CHEAPEST, Candidate, Finalist, as_candidates
 from zonesearch.statistics.noise import Cell, cell_of
 from zonesearch.statistics.race import FIRST_LOOK, Race, run_race
@@ -111,6 +111,9 @@ class Polish:
         given_seeds = race.n_seeds if race else [self.repeats] * len(finalists)
         repeats = [self._repeats(*pair) for pair in zip(finalists, given_seeds, strict=True)]
         outcomes = [_outcome(*pair, trials, self.reading) for pair in zip(finalists, repeats, strict=True)]
+        if race:  # what it wanted, as far as the budget paid for it
+            paid = (sum(not _is_unpaid(training, trials) for training in row) for row in repeats)
+            race = replace(race, n_seeds=tuple(paid))
         tried = [known for params in out for known in self._fresh(params, trials)]
         wanted = (*choosing, *tried, *(training for trainings in repeats for training in trainings))
         verdict = judge(outcomes, level=self.level, race=race, metric=trials.metric, margin=self.margin)
@@ -342,8 +345,14 @@ class Polish:
         return [Training(finalist.params, seed, self.epochs, test=True) for seed in fresh_seeds(n)]
 
 
+def _is_unpaid(training: Training, trials: Trials) -> bool:
+    trial = trials.get(training)
+    return trial is not None and trial.state == "failed" and trial.error == UNPAID
+
+
 def _outcome(finalist: Finalist, repeats: Sequence[Training], trials: Trials, reading: Reading) -> Repeats:
-    back = [trial for training in repeats if (trial := trials.get(training)) is not None]
+    paid = [training for training in repeats if not _is_unpaid(training, trials)]
+    back = [trial for training in paid if (trial := trials.get(training)) is not None]
     complete = [trial for trial in back if trial.complete]
     return Repeats(
         finalist=finalist,
