@@ -2,7 +2,8 @@
 PYTHON ?= python3
 STUDY ?= studies/digits.toml
 BIN := .venv/bin
-TEST_WORKERS ?= logical
+# One more than two cores: tests that wait for a process, a browser or a server leave theirs to another.
+TEST_WORKERS ?= $(shell [ "$$(nproc 2>/dev/null || echo 2)" -gt 3 ] && echo 4 || echo 3)
 
 .PHONY: env run test lint docs gallery clean
 
