@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from zonesearch.core.objective import Job
 from zonesearch.core.trials import Training, Trial
+from zonesearch.training.averaging import refresh_batch_norm
+from zonesearch.training.data.collate import Batch
 from zonesearch.training.recipe import Recipe
 from zonesearch.training.stack.stack import Stack
 
@@ -62,3 +66,22 @@ def test_steps_wait_for_nothing(tables: Mapping[str, Mapping[str, Any]], monkeyp
     monkeypatch.setattr(Stack, "_steps", watched)
     trained(tables, "cuda")
     assert n_calls > 2
+
+
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
+def test_the_pass_for_statistics_waits_for_nothing() -> None:
+    torch.manual_seed(0)
+    there = nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.BatchNorm1d(5))
+    here, inputs = copy.deepcopy(there).cuda(), torch.randn(600, 6)
+
+    def watched(x: Batch) -> None:
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            here(x)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+    refresh_batch_norm(there, inputs)
+    refresh_batch_norm(here, inputs.cuda(), forward=watched)
+    for name, value in there.state_dict().items():
+        torch.testing.assert_close(here.state_dict()[name].cpu(), value, msg=name)

@@ -12,7 +12,7 @@ best epoch. A training that ended before its first member was never averaged, an
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from zonesearch.errors import StudyError
+from zonesearch.training.augmentation import Drawn
 from zonesearch.training.data.collate import Batch, Inputs
 from zonesearch.training.data.collate import forward as answers
 from zonesearch.training.ensembles import Ensemble
@@ -184,12 +185,40 @@ def statistics_pass(network: nn.Module, run: Run) -> None:
     The inputs are augmented in the same way and computed in the same precision; the training's random streams do not
     advance.
     """
+    drawn: Iterator[Drawn] = iter(())
     augmentation = None if run.augmentation is None else run.augmentation.twin()
+    if augmentation is not None and isinstance(run.inputs, Tensor):
+        size, count = _batches(run.inputs, _REFRESH_BATCH)
+        drawn = iter(augmentation.ahead([size] * count, run.inputs.device))
 
     def forward(x: Batch) -> None:
-        scores_of(network, augmentation(x) if augmentation is not None and isinstance(x, Tensor) else x, run.precision)
+        if augmentation is not None and isinstance(x, Tensor):
+            x = augmentation(x, next(drawn))
+        scores_of(network, x, run.precision)
 
     refresh_batch_norm(network, run.inputs, forward=forward)
+
+
+def _batches(inputs: Inputs, batch: int) -> tuple[int, int]:
+    """The size of each batch of a pass, and how many there are."""
+    size = min(batch, len(inputs))
+    return size, len(inputs) // size
+
+
+class _PlainMean:
+    """Gives a norm the momentum 1 / k in its k-th batch, so that its statistics are the plain mean over the batches.
+
+    That is what a momentum of None asks for too, but then a norm reads its count of batches from the device, and every
+    layer of every batch waits for a GPU.
+    """
+
+    def __init__(self) -> None:
+        self._n_batches = 0
+
+    def __call__(self, norm: nn.Module, inputs: object) -> None:
+        if norm.training:
+            self._n_batches += 1
+            norm.momentum = 1.0 / self._n_batches  # type: ignore[assignment]
 
 
 @torch.no_grad()
@@ -216,9 +245,9 @@ def refresh_batch_norm(
         for norm in norms:
             norm.train()
             norm.reset_running_stats()
-            norm.momentum = None  # the plain mean over the batches
-        size = min(batch, len(inputs))
-        for start in range(0, len(inputs) // size * size, size):
+        hooks = [norm.register_forward_pre_hook(_PlainMean()) for norm in norms]
+        size, count = _batches(inputs, batch)
+        for start in range(0, count * size, size):
             x = (
                 inputs[start : start + size]
                 if isinstance(inputs, Tensor)
@@ -228,6 +257,8 @@ def refresh_batch_norm(
                 answers(network, x)
             else:
                 forward(x)
+        for hook in hooks:
+            hook.remove()
         for norm, momentum, came_with in zip(norms, momenta, before, strict=True):
             norm.momentum = momentum
             if not norm.num_batches_tracked:  # the network skipped it, or froze it during the forward pass
