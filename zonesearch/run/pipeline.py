@@ -208,12 +208,17 @@ def _value(cost: StageCost, budget: Budget) -> float:
     return {"trainings": cost.n_trainings, "epochs": cost.n_epochs, "seconds": cost.seconds}[budget.unit]
 
 
+_LONG = 5.0  # seconds of a probe, beside which one-time costs are small
+_ENOUGH = 20.0  # seconds of probing, after which no further probe is begun
+
+
 def estimate(study: Study, objective: Objective, *, workers: int = 1, n_probes: int = 3) -> list[StageCost]:
     """:func:`forecast` with seconds, measured by training ``n_probes`` jobs of the first stage for one epoch each.
 
     The probes are spread by cost over the jobs as this machine trains them (on a GPU, as its memory has room for them);
     their results are discarded. Each is trained twice and the shorter time counts, so that one-time costs (loading
-    data, creating pretrained weights) do not; failed probes do not count either.
+    data, creating pretrained weights, compiling kernels) do not; a long probe is trained only once, and the more
+    expensive jobs are skipped if the cheaper ones took long. Failed probes do not count.
     """
     import time
 
@@ -223,15 +228,19 @@ def estimate(study: Study, objective: Objective, *, workers: int = 1, n_probes: 
     jobs = sorted(joined(objective, jobs_of(objective, short), workers), key=lambda job: job.cost)
     places = sorted({round(i * (len(jobs) - 1) / max(1, n_probes - 1)) for i in range(n_probes)})
     seconds = cost = 0.0
+    began = time.perf_counter()
     for place in places:
+        if cost and time.perf_counter() - began > _ENOUGH:
+            break
         took = math.inf
-        for _ in range(
-            2
-        ):  # the first may prepare what the others find ready: data, pretrained weights, compiled kernels
+        for _ in range(2):
             start = time.perf_counter()
             trials = list(train_job(objective, jobs[place], lambda share: None))
+            spent = time.perf_counter() - start
             if any(trial.state != "failed" for trial in trials):
-                took = min(took, time.perf_counter() - start)
+                took = min(took, spent)
+            if spent > _LONG:
+                break
         if took < math.inf:
             seconds += took
             cost += jobs[place].cost
