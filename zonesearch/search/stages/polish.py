@@ -234,11 +234,11 @@ class Polish:
             if c.origin == RIVAL and (first := best.get(c.zone)) is not None
         ]
         rest = sorted((*known, *rivals), key=lambda each: (each.copy, -each.worth))
-        taken = {_identity(_bare(finalist.params)) for finalist in chosen}
+        taken = {self._point(finalist.params) for finalist in chosen}
         new: list[_Combination] = []
         others: list[_Combination] = []
         for each in rest:
-            at = _identity(_bare(each.params))
+            at = self._point(each.params)
             (others if at in taken else new).append(each)
             taken.add(at)
         return [*new, *others]
@@ -427,6 +427,10 @@ class Polish:
         own = schedule in ("", self.own_schedule)
         return dict(candidate.params) if own else {**candidate.params, "schedule": schedule}
 
+    def _point(self, params: Params) -> tuple[tuple[str, Any], ...]:
+        """What the settings of a point under different schedules have in common."""
+        return _identity({name: value for name, value in params.items() if not (self.schedules and name == "schedule")})
+
     def _race(self, finalists: Sequence[Finalist], trials: Trials) -> Race:
         """The race, replayed on the known trials: on the test split if every training has it, as in the verdict."""
         most = self.repeats if self.repeats_max is None else max(self.repeats, self.repeats_max)
@@ -469,10 +473,6 @@ def _outcome(finalist: Finalist, repeats: Sequence[Training], trials: Trials, re
         n_steps=next((trial.n_steps for trial in complete if trial.n_steps is not None), None),
         cost=next((trial.cost for trial in complete if trial.cost is not None), None),
     )
-
-
-def _bare(params: Params) -> Params:
-    return {name: value for name, value in params.items() if name != "schedule"}
 
 
 def _identity(params: Params) -> tuple[tuple[str, Any], ...]:
