@@ -23,7 +23,7 @@ from zonesearch.search.budget import Budget
 from zonesearch.search.controller.context import known_optimizer
 from zonesearch.search.heeding import check_heeded
 from zonesearch.search.stage import Stage
-from zonesearch.search.stages.polish import SCHEDULES_BLIND
+from zonesearch.search.stages.polish import SCHEDULES, SCHEDULES_BLIND, differing
 from zonesearch.study.auto import AUTO, auto_stages, is_auto
 from zonesearch.study.building import build_stage, describe_stage, spending, with_places
 from zonesearch.study.effects import check_axes_of
@@ -181,8 +181,13 @@ class Study:
             common |= _optimizer(space, as_table(described.tables.get("optimizer", {}), where).get("name", "adam"))
         if "schedule" in space.names or not described.has_schedules:
             common["schedules"] = ()
-        elif described.is_evaluated_rarely:
-            common["schedules"] = SCHEDULES_BLIND
+        else:
+            lengths = [
+                tables[stage].get("epochs", 1) for stage in search.stages if isinstance(tables.get(stage), Mapping)
+            ]
+            longest = max(described.epochs, *(n for n in (1, *lengths) if isinstance(n, int)))
+            blind = described.is_evaluated_rarely
+            common["schedules"] = differing(SCHEDULES_BLIND if blind else SCHEDULES, longest)
         stages = tuple(
             spending(with_places(build_stage(stage, table, common, where), folder), table, search.budget)
             for stage in search.stages
@@ -278,8 +283,10 @@ class Study:
         common |= _optimizer(space, getattr(getattr(made, "optimizer", None), "name", ""))
         own = getattr(getattr(made, "training", None), "schedule", None)
         common |= {"schedules": ()} if own is None or "schedule" in space.names else {"own_schedule": own}
-        if own is not None and common.get("schedules") is None and made.training.evaluate_every > 1:  # type: ignore[attr-defined]
-            common["schedules"] = SCHEDULES_BLIND
+        if own is not None and common.get("schedules") is None:
+            lengths = [n for table in settings.values() if isinstance(n := table.get("epochs", 1), int)]
+            blind = made.training.evaluate_every > 1  # type: ignore[attr-defined]
+            common["schedules"] = differing(SCHEDULES_BLIND if blind else SCHEDULES, max(epochs, 1, *lengths))
         built = tuple(
             with_places(
                 spending(

@@ -22,7 +22,7 @@ from zonesearch.statistics.race import FIRST_LOOK, Race, run_race
 from zonesearch.statistics.verdict import Repeats, judge
 from zonesearch.statistics.zones import Zone
 
-__all__ = ["SCHEDULES", "SCHEDULES_BLIND", "Polish"]
+__all__ = ["SCHEDULES", "SCHEDULES_BLIND", "Polish", "differing"]
 
 _ROOM = 2  # combinations that get all selection seeds, per finalist
 _FEWEST = 3  # fresh seeds: with two, Student's t has one degree of freedom and separates nothing
@@ -32,6 +32,14 @@ SCHEDULES = ("constant", "step(every=7, factor=0.5)", "plateau(patience=3)", "pl
 
 SCHEDULES_BLIND = SCHEDULES[:2]
 """Those that do not read validation values, for trainings that are not evaluated after every epoch."""
+
+_DIFFER_FROM = dict(zip(SCHEDULES, (1, 8, 5, 12), strict=True))
+"""From how many epochs on they may differ from the constant rate."""
+
+
+def differing(schedules: tuple[str, ...], epochs: int) -> tuple[str, ...]:
+    """Those of the default ``schedules`` under which trainings of ``epochs`` epochs are not all the same."""
+    return tuple(schedule for schedule in schedules if epochs >= _DIFFER_FROM[schedule])
 
 
 @dataclass(frozen=True)
