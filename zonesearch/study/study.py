@@ -25,7 +25,7 @@ from zonesearch.search.heeding import check_heeded
 from zonesearch.search.stage import Stage
 from zonesearch.search.stages.polish import SCHEDULES, SCHEDULES_BLIND, differing
 from zonesearch.study.auto import AUTO, auto_stages, is_auto
-from zonesearch.study.building import build_stage, describe_stage, spending, with_places
+from zonesearch.study.building import as_it_was, build_stage, describe_stage, spending, with_places
 from zonesearch.study.effects import check_axes_of
 from zonesearch.study.measuring import metric_of_tables, with_metric
 from zonesearch.study.objectives import OBJECTIVE_TABLES, ObjectiveTables, of_function
@@ -372,9 +372,10 @@ class Study:
         for table in settings["stages"]:
             if not isinstance(table["name"], str):
                 raise StudyError(f"run {name}: the name of a stage must be a string, not {table['name']!r}")
+        tables = [as_it_was(table) for table in settings["stages"]]
         stages = tuple(
             build_stage(table["name"], {k: v for k, v in table.items() if k != "name"}, {"space": space}, f"run {name}")
-            for table in settings["stages"]
+            for table in tables
         )
         reading = Reading.parse(settings["reading"])
         budget = Budget.parse(settings["budget"]) if "budget" in settings else None

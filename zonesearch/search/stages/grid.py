@@ -65,6 +65,7 @@ class Grid:
     """
 
     heeds: ClassVar[frozenset[str]] = frozenset({"limits", "when", "constraints"})
+    formers: ClassVar[Mapping[str, str]] = {"peaks": "mean"}
 
     space: Space
     epochs: int

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal
 
@@ -49,6 +49,7 @@ class Interval:
     """
 
     heeds: ClassVar[frozenset[str]] = frozenset({"when", "constraints"})
+    formers: ClassVar[Mapping[str, str]] = {"choose": "mean"}
     takes: ClassVar[tuple[str, ...]] = ("zones",)
     gives: ClassVar[str] = "candidates"
 
@@ -112,6 +113,8 @@ class Interval:
             others = [where[at] for params in zone.cells if (at := point(params)) not in named and at in where]
             others = [cell for cell in others if cell.n_lost <= lost and cell.feasible and cell.values]
             others.sort(key=lambda cell: -scores[point(cell.params)])
+            # a guess at the noise, from neighbours alone, says too little of which cells are alike
+            others = others if noise.source == "seeds" else []
             found += [_candidate(cell, noise, zone, RIVAL) for cell in others[:_RIVALS]]
         return [replace(each, expected=each.metric.value(scores[point(each.params)])) for each in found]
 

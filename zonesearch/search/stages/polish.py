@@ -94,9 +94,13 @@ class Polish:
         choose: what finalists are chosen by: what a candidate is expected to be worth given the whole map, where
             candidates come with it, and what its schedule adds (see :mod:`zonesearch.statistics.choosing`), different
             points before one point under several schedules; or ``mean``, the mean over the selection seeds.
+        rivals: the most further cells of zones that may become finalists, where an earlier stage names them; the first
+            that a budget leaves out. They compete under the schedule of their zone's best candidate, and no training
+            selects among them.
     """
 
     heeds: ClassVar[frozenset[str]] = frozenset({"when", "constraints"})
+    formers: ClassVar[Mapping[str, str]] = {"choose": "mean"}
     takes: ClassVar[tuple[str, ...]] = ("zones", "candidates")
     gives: ClassVar[str] = "a verdict"
 
@@ -114,6 +118,7 @@ class Polish:
     level: float = 0.95
     repeats_max: int | None = None
     choose: Literal["posterior", "mean"] = "posterior"
+    rivals: int = 4
     name: str = "polish"
 
     def __post_init__(self) -> None:
@@ -124,6 +129,7 @@ class Polish:
         require(self.repeats >= 1, self.name, "repeats", "at least 1", self.repeats)
         fits = self.repeats_max is None or self.repeats_max >= 1
         require(fits, self.name, "repeats_max", "at least 1", self.repeats_max)
+        require(self.rivals >= 0, self.name, "rivals", "0 or more", self.rivals)
         require(self.margin >= 0, self.name, "margin", "0 or more", self.margin)
         require(0 < self.level < 1, self.name, "level", "between 0 and 1", self.level)
 
@@ -324,7 +330,8 @@ class Polish:
 
         if price(self) + judging(self) <= n:
             return self
-        small = self
+        rivals = any(candidate.origin == RIVAL for candidate in self._candidates(given))
+        small = replace(self, rivals=0) if rivals else self
         most = sum(candidate.origin not in AS_THEY_ARE for candidate in self._candidates(given))
         while price(small) > n / 2 and most > 1:
             most -= 1
@@ -383,6 +390,9 @@ class Polish:
     def _candidates(self, given: Sequence[Zone | Candidate]) -> tuple[Candidate, ...]:
         """The competing candidates, and the cheapest cells of their zones."""
         candidates = as_candidates(given)
+        rivals = sorted((c for c in candidates if c.origin == RIVAL), key=lambda c: -c.expected_score)
+        out = rivals if self.choose == "mean" else rivals[self.rivals :]
+        candidates = tuple(candidate for candidate in candidates if candidate not in out)
         competing = [i for i, candidate in enumerate(candidates) if candidate.origin not in AS_THEY_ARE]
         if self.candidates_max is None or len(competing) <= self.candidates_max:
             return candidates
