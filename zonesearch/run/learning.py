@@ -184,8 +184,7 @@ def as_learned(
     if not reads:
         known = {str(table.get("name")): tuple(table.get("learned") or ()) for table in begun}
         stages = (
-            replace(stage, learned=known.get(stage.name, ())) if _learns(stage) else stage
-            for stage in study.stages
+            replace(stage, learned=known.get(stage.name, ())) if _learns(stage) else stage for stage in study.stages
         )
         return replace(study, stages=tuple(stages))
     return replace(study, stages=learned_stages(study.stages, cache=cache, into=into, begun=begun))
@@ -196,8 +195,7 @@ def learned_stages(
 ) -> tuple[Stage, ...]:
     """The stages, with lessons added to those called ``controller``; see :func:`as_learned`."""
     return tuple(
-        _taught(stage, cache, into, begun) if _learns(stage) and stage.learned is None else stage
-        for stage in stages
+        _taught(stage, cache, into, begun) if _learns(stage) and stage.learned is None else stage for stage in stages
     )
 
 
