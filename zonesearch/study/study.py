@@ -60,6 +60,8 @@ class Study:
         budget: of all stages together (see :mod:`zonesearch.search.allocation`); None for no limit.
         metric: that is optimized.
         imports: modules of the objective that take long to load, which workers load first.
+        given: for each stage the keys that were set for it; where others choose a rule, an existing run continues with
+            the one that it was started with.
         with_stages: for ``stages = "auto"``, returns the same study with stages of the given names, for a run that was
             started with them; None if stages were named.
 
@@ -81,6 +83,7 @@ class Study:
     metric: Metric = ACCURACY
     with_stages: Callable[[Sequence[str]], Study] | None = field(default=None, compare=False)
     imports: tuple[str, ...] = field(default=(), compare=False)
+    given: Mapping[str, frozenset[str]] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         if not is_text(self.name):
@@ -209,6 +212,7 @@ class Study:
             stages=stages,
             make_objective=lambda: described.objective(seed, metric, measured),
             imports=described.imports,
+            given={key: frozenset(tables[key]) for key in search.stages if isinstance(tables.get(key), Mapping)},
             epochs=described.epochs,
             seeds=search.seeds,
             reading=search.reading,
@@ -312,6 +316,7 @@ class Study:
             budget=allowed,
             metric=named,
             with_stages=with_stages if auto else None,
+            given={stage: frozenset(table) for stage, table in settings.items()},
         )
 
     def objective(self) -> Objective:
