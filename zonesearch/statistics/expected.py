@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -34,18 +36,34 @@ def expected_scores(space: Space, cells: Sequence[Cell]) -> list[float] | None:
     known = [cell for cell in cells if cell.values]
     if len(known) < _LEAST or len({cell.score for cell in known}) < 2:
         return None
+    used = {id(cell) for cell in _some(known)}
+    what = [
+        (tuple(cell.params.items()), tuple(map(cell.metric.score, cell.values)), id(cell) in used) for cell in known
+    ]
+    found = iter(_posterior_means(space, tuple(what)))
+    return [next(found) if cell.values else math.nan for cell in cells]
+
+
+@lru_cache(maxsize=64)
+def _posterior_means(
+    space: Space, cells: tuple[tuple[tuple[tuple[str, Any], ...], tuple[float, ...], bool], ...]
+) -> tuple[float, ...]:
+    """The posterior mean at points, each with its scores and whether the process uses them. Cached, since
+    stages are asked again in every round, and for every trial that comes.
+    """
     from zonesearch.statistics.gp.cube import Cube  # loads scipy, which reading a small map does not need
     from zonesearch.statistics.gp.process import Prior, fit
     from zonesearch.statistics.gp.targets import Known
 
     cube = Cube(space)
+    places = [cube.point(dict(params)) for params, _, _ in cells]
     values: dict[tuple[float, ...], list[float]] = {}
-    for cell in _some(known):
-        values.setdefault(tuple(cube.point(cell.params).tolist()), []).extend(map(cell.metric.score, cell.values))
+    for place, (_, scores, is_used) in zip(places, cells, strict=True):
+        if is_used:
+            values.setdefault(tuple(place.tolist()), []).extend(scores)
     data, scale = Known(values).data(cube)
-    means, _ = fit(data, Prior()).at_points(np.array([cube.point(cell.params) for cell in known]))
-    found = iter(means.tolist())
-    return [scale.back(next(found)) if cell.values else math.nan for cell in cells]
+    means, _ = fit(data, Prior()).at_points(np.array(places))
+    return tuple(map(scale.back, means.tolist()))
 
 
 def _some(cells: Sequence[Cell]) -> list[Cell]:
