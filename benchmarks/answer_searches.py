@@ -62,6 +62,7 @@ class Task:
         points: that the script may try.
         strong: settings of the stages of the way of that name.
         n_truth: fresh seeds of each of the two sets that truth is measured with.
+        n_unseen: test examples that truth is measured on, where the searches have a limit of their own.
     """
 
     axes: Mapping[str, Mapping[str, Any]]
@@ -70,15 +71,21 @@ class Task:
     points: int
     strong: Mapping[str, Mapping[str, Any]]
     n_truth: int = 10
+    n_unseen: int = 10_000
 
     @property
     def space(self) -> Space:
         return Space.parse(self.axes)
 
     def recipe(self, search: int | None = None) -> Reseeded:
-        """The controlled network with the seeds of search number ``search``; None for those of the truth."""
+        """The controlled network with the seeds of search number ``search``; None for those of the truth, which is
+        measured on all unseen examples.
+        """
         fixed = {"optimizer": {"name": "adam", "learning_rate": 1e-3}, "training": {"device": "cpu"}}
-        made = Reseeded.from_tables({**fixed, **self.tables})
+        tables = dict(self.tables)
+        if search is None and "limit_test" in tables["data"]:
+            tables["data"] = {**tables["data"], "limit_test": self.n_unseen}
+        made = Reseeded.from_tables({**fixed, **tables})
         assert isinstance(made, Reseeded)
         return made if search is None else replace(made, shift=_SHIFT + search * _APART)
 
@@ -109,6 +116,7 @@ TASKS: Mapping[str, Task] = {
         points=2,
         strong={"grid": {"rungs": [1]}, "surrogate": {"n_trainings": 4}, "polish": {"schedules": ["constant"]}},
         n_truth=2,
+        n_unseen=64,
     ),
 }
 """``tiny`` is for tests."""

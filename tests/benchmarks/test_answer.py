@@ -100,7 +100,10 @@ def test_the_whole_is_measured_and_scored_again_from_its_records(tmp_path, capsy
         assert search(tmp_path, "tiny", way, 100)
     call = ["--quick", "--seeds", "1", "--folder", str(tmp_path), "--no-run"]
     main([*call, "--json"])
-    found = json.loads(capsys.readouterr().out)
+    both = json.loads(capsys.readouterr().out)
+    assert set(both) == {"validation", "unseen"}
+    assert both["validation"]["answers"][0]["lacks"] != both["unseen"]["answers"][0]["lacks"]
+    found = both["unseen"]
     assert [each["way"] for each in found["answers"]] == list(WAYS)
     assert all(each["end"] > 0 for each in found["answers"])
     assert set(found["best_known"]["tiny"]["params"]) >= {"width", "batch"}

@@ -100,8 +100,9 @@ def test_compare_on_a_run_folder_needs_no_training(command: Command, here: Path)
     command("run", "hill.toml", "--set", "search.seeds=2", "--quiet")
     n = len((here / "trained.txt").read_text().splitlines())
     assert command("compare", "runs/hill", "--methods", "grid,random", "--budget", "5", "--seeds", "2")[0] == 0
-    assert (here / "hill-compare.html").exists()
-    assert not list((here / "runs/hill").glob("*compare*"))
+    assert not [*here.glob("*.html"), *(here / "runs/hill").glob("*compare*")], (
+        "a page is written where it is asked for"
+    )
     told = command("compare", "hill.toml", "--recorded", "runs/hill", "--methods", "grid", "--budget", "5", "--json")
     assert json.loads(told[1])["problem"] == "hill"
     assert len((here / "trained.txt").read_text().splitlines()) == n
@@ -123,7 +124,8 @@ def test_a_live_comparison_trains_each_training_once_and_scores_on_fresh_seeds(c
     means = {x: 0.9 - (x - 0.3) ** 2 + noise for x in truth}
     for one in described["searches"]:
         assert one["regret"][-1] == pytest.approx(max(means.values()) - means[one["recommended"]["x"]])
-    assert (here / "hill-compare.html").exists()
+    assert (here / "runs/hill-compare/compare.html").exists()
+    assert not list(here.glob("*.html"))
 
     again = command(*LIVE, "--truth-seeds", "4")
     assert without_times(json.loads(again[1])) == without_times(described)

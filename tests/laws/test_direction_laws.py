@@ -51,7 +51,9 @@ def trial(training, metric: Metric) -> Trial:
 def turned(item):
     """A zone or candidate of the other search."""
     has = vars(item)
-    negated = {k: -has[k] for k in ("value", "smoothed", "cheapest_value") if math.isfinite(has.get(k, math.nan))}
+    negated = {
+        k: -has[k] for k in ("value", "smoothed", "cheapest_value", "expected") if math.isfinite(has.get(k, math.nan))
+    }
     return replace(item, **negated, **({"metric": COST} if "metric" in has else {}))
 
 

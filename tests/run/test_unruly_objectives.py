@@ -83,7 +83,7 @@ def test_a_command_leaves_everything_where_it_was_called(
     compared = ["compare", "study.toml", "--methods", "random", "--budget", "3", "--seeds", "1", "--into", "compared"]
     os.chdir(tmp_path)
     assert main([*compared, "--quiet"]) == 0
-    assert (tmp_path / "study-compare.html").is_file(), "beside the caller, not where the objective went"
+    assert (tmp_path / "compared/compare.html").is_file(), "beside the caller, not where the objective went"
 
 
 def test_addresses_of_storages_are_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -229,9 +229,9 @@ def test_default_schedules_read_no_validation_where_epochs_are_skipped(tmp_path:
     file.write_text(STUDY_THAT_SKIPS)
     assert [stage.schedules for stage in read_study(file).stages if hasattr(stage, "schedules")] == [SCHEDULES_BLIND]
     recipe = Recipe.from_tables({"training": {"evaluate_every": 3}}, 0)
-    study = Study.of({"width": [4, 8]}, recipe, stages=("grid", "polish"))
+    study = Study.of({"width": [4, 8]}, recipe, stages=("grid", "polish"), epochs=12)
     assert study.stages[-1].schedules == SCHEDULES_BLIND  # type: ignore[attr-defined]
-    every = Study.of({"width": [4, 8]}, Recipe.from_tables({}, 0), stages=("grid", "polish"))
+    every = Study.of({"width": [4, 8]}, Recipe.from_tables({}, 0), stages=("grid", "polish"), epochs=12)
     assert every.stages[-1].schedules == SCHEDULES  # type: ignore[attr-defined]
 
 
@@ -240,5 +240,6 @@ name = "s"
 [space]
 width = [4, 8]
 [training]
+epochs = 12
 evaluate_every = 3
 """

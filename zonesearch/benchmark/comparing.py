@@ -19,10 +19,15 @@ from zonesearch.run.storage.store import Store
 from zonesearch.study.files import read_study
 from zonesearch.study.study import Study
 
-__all__ = ["BUDGET", "METHODS", "compare_methods"]
+__all__ = ["BUDGET", "METHODS", "METHODS_RECORDED", "compare_methods"]
 
 METHODS = "grid+interval,strong,coordinate,tpe,gp,random"
-"""Methods compared by default."""
+"""Methods compared by default where networks are trained."""
+
+METHODS_RECORDED = "grid+interval,strong,coordinate,tpe,random"
+"""Methods compared by default where results are looked up: without Optuna's ``gp``, whose suggestions take ten times
+longer than those of all others together.
+"""
 
 BUDGET = 50
 """Default budget of each search, in trainings."""
@@ -32,7 +37,7 @@ _LIVE_CHECKPOINTS = 5  # each needs a recommendation whose true mean costs train
 
 def compare_methods(
     problem: Study | RecordedMap | str | Path,
-    methods: str | Sequence[str | Method] = METHODS,
+    methods: str | Sequence[str | Method] | None = None,
     *,
     budget: int | None = None,
     seeds: int = 10,
@@ -50,7 +55,8 @@ def compare_methods(
     Args:
         problem: a study or the path of a study file (``.toml``), which is trained; or a recorded map, its path, or a
             run folder, whose results are looked up within seconds.
-        methods: names such as ``"grid+interval,tpe"``, or methods.
+        methods: names such as ``"grid+interval,tpe"``, or methods; by default :data:`METHODS` for a study,
+            :data:`METHODS_RECORDED` for a map.
         budget: full-length trainings per search; by default 50, or the number in the map if smaller, since more would
             only repeat known results.
         seeds: searches per method, each with its own noise and random seed.
@@ -70,13 +76,15 @@ def compare_methods(
         ObjectiveError: nothing can be trained, or no training completed.
         StoreError: the map, or the folder, cannot be read or written.
     """
+    if not isinstance(problem, Study | RecordedMap):
+        path = Path(problem)
+        problem = read_study(path) if path.suffix == ".toml" else read_map(path)
+    if methods is None:
+        methods = METHODS_RECORDED if isinstance(problem, RecordedMap) else METHODS
     chosen = _methods(methods)
     check_contest(chosen, 1 if budget is None else budget, range(seeds), rule)
     if workers is not None and workers < 1:
         raise StudyError(f"the comparison needs at least 1 worker, not {workers}")
-    if not isinstance(problem, Study | RecordedMap):
-        path = Path(problem)
-        problem = read_study(path) if path.suffix == ".toml" else read_map(path)
     if budget is None:
         budget = min(BUDGET, problem.n_trainings) if isinstance(problem, RecordedMap) else BUDGET
     repeats = range(seeds)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,7 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--engine", metavar="WHERE", help="with a study: local, dask://HOST:PORT or dask://local")
     parser.add_argument("--fresh", action="store_true", help="with a study: move an old FOLDER aside and start again")
     parser.add_argument(
-        "--page", metavar="FILE", type=Path, help="where to write the page (default: NAME-compare.html in this folder)"
+        "--page",
+        metavar="FILE",
+        type=Path,
+        help="where to write the page (with a study: compare.html in its folder; without: only if given)",
     )
     parser.add_argument("--json", action="store_true", help="print everything as JSON, and nothing else")
     parser.add_argument("--quiet", action="store_true", help="print only the table")
@@ -65,16 +67,18 @@ def call(options: argparse.Namespace) -> None:
     """Search, score, print the table, write the page."""
     import json
 
-    from zonesearch.benchmark.comparing import METHODS, compare_methods
+    from zonesearch.benchmark.comparing import METHODS, METHODS_RECORDED, compare_methods
     from zonesearch.benchmark.methods import methods
     from zonesearch.benchmark.page import write_contest
     from zonesearch.study.study import Study
 
-    chosen = methods(METHODS if options.methods is None else options.methods)
+    chosen = None if options.methods is None else methods(options.methods)
     problem = _problem(options)
+    is_live = isinstance(problem, Study)
+    chosen = chosen or methods(METHODS if is_live else METHODS_RECORDED)
     folder = options.into or Path("runs") / f"{problem.name}-compare"
-    page = options.page or _here((options.recorded or options.study).stem)
-    home, file = folder.absolute(), page.absolute()  # an objective may change the working directory
+    page = options.page or (folder / "compare.html" if is_live else None)
+    home, file = folder.absolute(), page and page.absolute()  # an objective may change the working directory
     with _Progress(options.quiet or options.json, len(chosen) * options.seeds) as progress:
         contest = compare_methods(
             problem,
@@ -83,14 +87,15 @@ def call(options: argparse.Namespace) -> None:
             seeds=options.seeds,
             rule=options.rule,
             truth_seeds=options.truth_seeds,
-            into=home if isinstance(problem, Study) else None,
+            into=home if is_live else None,
             workers=options.workers,
             engine=options.engine,
             fresh=options.fresh,
             searched=lambda sought: progress.searched(f"{sought.method}, search {sought.repeat + 1}"),
             trained=progress.trained,
         )
-    write_contest(contest, file)
+    if file is not None:
+        write_contest(contest, file)
     if options.json:
         print(json.dumps(contest.describe(), indent=2))
         return
@@ -99,7 +104,9 @@ def call(options: argparse.Namespace) -> None:
         print(contest.sentence)
         if progress.n_trained:
             print(f"{progress.n_trained:,} trainings are new in {folder}")
-        print(f"Page: {page}")
+        print(f"Page: {page}" if page else "With --page FILE, its curves and searches come as a page too.")
+        if options.methods is None and not is_live:
+            print('Optuna\'s "gp" takes minutes and is compared only where --methods names it.')
 
 
 def _problem(options: argparse.Namespace) -> Study | RecordedMap:
@@ -123,11 +130,6 @@ def _problem(options: argparse.Namespace) -> Study | RecordedMap:
         axes = (", ".join(space.names) for space in (recorded.space, study.space))
         raise StudyError("{} is a map of {}, but the study searches {}".format(table, *axes))
     return recorded
-
-
-def _here(name: str) -> Path:
-    """``NAME-compare.html`` in the working directory, since a map's own folder may be read-only."""
-    return Path(f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name).strip('-.') or 'map'}-compare.html")
 
 
 def _table(contest: Contest) -> str:

@@ -48,7 +48,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def call(options: argparse.Namespace) -> None:
     """Run, print the verdict, write the report."""
-    from zonesearch.report.summaries.state import state_sentence
     from zonesearch.run.progress import ProgressBars
     from zonesearch.run.running import Silent, run_study
     from zonesearch.run.shards import Shard
@@ -101,6 +100,8 @@ def call(options: argparse.Namespace) -> None:
         return
     for note in () if options.quiet else result.results.notes:
         print(note)
+    from zonesearch.report.summaries.state import state_sentence  # loads pandas, so not before there are results
+
     print(result.verdict.sentence if result.verdict else state_sentence(result.results))
     report.complain()
     if report.written and not options.quiet:

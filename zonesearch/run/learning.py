@@ -17,7 +17,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from zonesearch.core.reading import Reading
 from zonesearch.core.space import Space
@@ -29,9 +29,11 @@ from zonesearch.run.storage.storage import is_address
 from zonesearch.run.storage.store import Store
 from zonesearch.search.controller.context import known_optimizer
 from zonesearch.search.controller.lessons import MOST_LESSONS, Lesson, lesson_of
-from zonesearch.search.controller.stage import Controller
 from zonesearch.search.stage import Stage
 from zonesearch.study.study import Study
+
+if TYPE_CHECKING:
+    from zonesearch.search.controller.stage import Controller
 
 __all__ = ["Cached", "Learned", "as_learned", "learned_stages", "read_lesson"]
 
@@ -176,14 +178,13 @@ def as_learned(
     Raises:
         StudyError, StoreError, MergeError: a run of ``learn_from``, or the cache, cannot be read.
     """
-    if not any(isinstance(stage, Controller) for stage in study.stages):
+    if not any(_learns(stage) for stage in study.stages):
         return study
     begun = [] if into is None or fresh else _begun(into)
     if not reads:
         known = {str(table.get("name")): tuple(table.get("learned") or ()) for table in begun}
         stages = (
-            replace(stage, learned=known.get(stage.name, ())) if isinstance(stage, Controller) else stage
-            for stage in study.stages
+            replace(stage, learned=known.get(stage.name, ())) if _learns(stage) else stage for stage in study.stages
         )
         return replace(study, stages=tuple(stages))
     return replace(study, stages=learned_stages(study.stages, cache=cache, into=into, begun=begun))
@@ -194,9 +195,15 @@ def learned_stages(
 ) -> tuple[Stage, ...]:
     """The stages, with lessons added to those called ``controller``; see :func:`as_learned`."""
     return tuple(
-        _taught(stage, cache, into, begun) if isinstance(stage, Controller) and stage.learned is None else stage
-        for stage in stages
+        _taught(stage, cache, into, begun) if _learns(stage) and stage.learned is None else stage for stage in stages
     )
+
+
+def _learns(stage: Stage) -> TypeGuard[Controller]:
+    """Whether it is the stage that learns. Without asking its class, which takes longer to load than the rest of a run
+    and is there already if there is such a stage.
+    """
+    return hasattr(stage, "learn_from") and hasattr(stage, "learned")
 
 
 def _begun(into: str | Path) -> list[Mapping[str, Any]]:

@@ -36,6 +36,7 @@ from zonesearch.search.budget import Budget
 from zonesearch.search.stage import Stage
 from zonesearch.statistics.search_results import StageRecord
 from zonesearch.study.auto import AUTO, BEGUN, MAPPED
+from zonesearch.study.building import as_it_was
 from zonesearch.study.effects import check_axes_of
 from zonesearch.study.files import read_study
 from zonesearch.study.study import Study
@@ -47,6 +48,7 @@ __all__ = [
     "as_begun",
     "as_grown",
     "as_recorded",
+    "as_ruled",
     "check_metric",
     "identity_of",
     "open_run",
@@ -201,7 +203,7 @@ def run_study(
     if watching is not None and into is not None and is_address(into):
         raise StudyError(f"a live view needs a run folder, and {into} is a storage: leave out --view")
     study = study if into is None or fresh or is_address(into) else as_begun(study, into)
-    study = study if into is None or fresh else as_grown(study, into)
+    study = study if into is None or fresh else as_ruled(as_grown(study, into), into)
     study = as_learned(study, into, cache=shard is None, fresh=fresh)
     n_workers = workers if workers is not None else int(study.run.get("workers", 1))
     where = engine if engine is not None else str(study.run.get("engine", "local"))
@@ -281,6 +283,28 @@ def as_grown(study: Study, into: str | Path) -> Study:
     except (ZoneSearchError, KeyError):  # none there, or one that opening it to write says more about
         return study
     return replace(study, budget=study.budget.continuing(former))
+
+
+def as_ruled(study: Study, into: str | Path) -> Study:
+    """The study whose stages choose by the rules that the run in ``into`` was started with, if the study itself names
+    none: by another rule, a run that is complete would want trainings again.
+    """
+    try:
+        tables = (Kept if is_address(into) else RunFolder).open(into).settings.get("stages", ())  # type: ignore[arg-type]
+    except ZoneSearchError:  # none there, or one that opening it to write says more about
+        return study
+    kept = {table.get("name"): as_it_was(table) for table in tables if isinstance(table, Mapping)}
+    stages = []
+    for stage in study.stages:
+        table, given = kept.get(stage.name, {}), study.given.get(stage.name, frozenset())
+        rules: dict[str, Any] = {
+            key: table[key] for key in getattr(stage, "formers", {}) if key in table and key not in given
+        }
+        before = table.get("schedules", ())
+        if "schedules" not in given and hasattr(stage, "schedules") and set(before) > set(stage.schedules):
+            rules["schedules"] = tuple(before)
+        stages.append(replace(stage, **rules) if rules else stage)  # type: ignore[type-var]
+    return replace(study, stages=tuple(stages))
 
 
 def as_recorded(study: Study, objective: Objective, into: str | Path) -> tuple[Objective, str]:

@@ -100,7 +100,10 @@ def _so_far(results: SearchResults, setting: str | None) -> Settled:
             if zone.cheapest is not None
         ]
     if not found:
-        found = [(c.params, c.value, "best candidate") for c in results.candidates]
+        expected = all(math.isfinite(c.expected) for c in results.candidates)
+        rank = (lambda c: c.expected_score) if expected else (lambda c: c.score)
+        best = max((c for c in results.candidates if math.isfinite(c.value)), key=rank, default=None)
+        found = [] if best is None else [(best.params, best.value, "best candidate")]
     if not found:
         found = [(zone.peak, zone.value, f"peak of zone {zone.number}") for zone in results.zones[:1]]
     if not found:

@@ -20,7 +20,7 @@ from zonesearch.run.learning import as_learned
 from zonesearch.run.loading import load_run
 from zonesearch.run.pipeline import next_round, round_jobs
 from zonesearch.run.result import Result
-from zonesearch.run.running import as_begun, as_grown, as_recorded, open_run, run_study
+from zonesearch.run.running import as_begun, as_grown, as_recorded, as_ruled, open_run, run_study
 from zonesearch.run.shards import Shard, deal, remaining
 from zonesearch.run.storage.merge import merge
 from zonesearch.run.storage.run_folder import RunFolder
@@ -169,7 +169,9 @@ def submit_study(
         raise StudyError(f"--n must be at least 1, not {n}")
     refuse_address(Path(into), "the jobs of a queue share a run folder")
     path, into = Path(path).resolve(), Path(into).resolve()
-    study = as_learned(as_grown(as_begun(read_study(path, replacements), into), into), into, cache=False)
+    study = as_learned(
+        as_ruled(as_grown(as_begun(read_study(path, replacements), into), into), into), into, cache=False
+    )
     objective, _ = as_recorded(study, study.objective(), into)
     folder = open_run(study, objective, into)
     assert isinstance(folder, RunFolder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,10 +11,16 @@ from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.trials import Params
 from zonesearch.statistics.zones import Zone
 
-__all__ = ["CHEAPEST", "Candidate", "Candidates", "Finalist", "as_candidates", "cheapest_of"]
+__all__ = ["AS_THEY_ARE", "CHEAPEST", "RIVAL", "Candidate", "Candidates", "Finalist", "as_candidates", "cheapest_of"]
 
 CHEAPEST = "cheapest"
 """Origin of a candidate that was included for its cost rather than its value."""
+
+RIVAL = "rival"
+"""Origin of a cell of a zone that may be as good as its peak."""
+
+AS_THEY_ARE = (CHEAPEST, RIVAL)
+"""Origins of candidates that become finalists without being trained under other schedules."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +32,10 @@ class Candidate:
         value: the mean so far, in the metric's own sign; ``se`` is its standard error.
         zone: the number of its zone, 0 for none.
         origin: how it was found: ``peak``, ``interval``, ``cheapest`` (of the cells of a zone that cannot be told apart
-            from its peak), or the name of another method.
+            from its peak), ``rival`` (the next best of these), or the name of another method.
         metric: of the value.
+        expected: the value that is expected of it given all other points (see :mod:`zonesearch.statistics.expected`),
+            in the metric's own sign; NaN if that was not asked.
     """
 
     params: Params
@@ -35,11 +44,17 @@ class Candidate:
     zone: int = 0
     origin: str = "peak"
     metric: Metric = ACCURACY
+    expected: float = math.nan
 
     @property
     def score(self) -> float:
         """The value as a score, for which larger is better."""
         return self.metric.score(self.value)
+
+    @property
+    def expected_score(self) -> float:
+        """What is expected of it as a score; NaN if that was not asked."""
+        return self.metric.score(self.expected)
 
     def describe(self) -> dict[str, Any]:
         """The candidate as plain data."""
@@ -49,6 +64,7 @@ class Candidate:
             "se": self.se,
             "zone": self.zone,
             "origin": self.origin,
+            **({"expected": self.expected} if math.isfinite(self.expected) else {}),
         }
 
 

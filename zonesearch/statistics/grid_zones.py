@@ -28,7 +28,7 @@ from zonesearch.statistics.contrasts import Contrasts
 from zonesearch.statistics.noise import Cell, Noise
 from zonesearch.statistics.significance import subset_level
 
-__all__ = ["Zone", "Zones", "bordering", "grid_zones", "level_inwards", "on_rows", "peak_zone"]
+__all__ = ["Zone", "Zones", "bordering", "grid_zones", "level_inwards", "on_rows", "peak_zone", "zone_of"]
 
 _HIDDEN = 2  # cells assumed to compete for each one seen to: bad luck hides some
 _SHARED = 0.5  # where answers are compared, similar cells share their luck, so effectively there are fewer
@@ -182,7 +182,7 @@ def grid_zones(
     best = min((peak for _, peak, _ in found), default=0)
     kept = [zone for i, zone in enumerate(found) if i < zones_min or not contrasts.below(zone[1], best)][:zones_max]
     return tuple(
-        _zone(space, [order[i] for i in mine], noise, smoothed, number)
+        zone_of(space, [order[i] for i in mine], noise, smoothed, number)
         for number, (smoothed, _, mine) in enumerate(kept, start=1)
     )
 
@@ -205,7 +205,7 @@ def on_rows(space: Space, cells: Sequence[Cell]) -> bool:
     return True
 
 
-def _zone(space: Space, cells: Sequence[Cell], noise: Noise, smoothed: float, number: int) -> Zone:
+def zone_of(space: Space, cells: Sequence[Cell], noise: Noise, smoothed: float, number: int) -> Zone:
     """The zone of ``cells``, the peak first; ``smoothed`` is its score."""
     peak = cells[0]
     zone = peak_zone(space, peak.params, peak.mean, noise.se(peak), number, peak.metric)

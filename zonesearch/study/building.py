@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 from zonesearch.core import tables
 from zonesearch.core.calls import call_text, parse_call
-from zonesearch.core.plugins import load, name_of
+from zonesearch.core.plugins import load, name_of, registered
 from zonesearch.core.reading import Reading
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
@@ -23,7 +23,7 @@ from zonesearch.search.budget import Budget
 from zonesearch.search.lines.method import LineMethod
 from zonesearch.search.stage import Stage
 
-__all__ = ["READERS", "build_stage", "describe_stage", "spending", "with_places"]
+__all__ = ["READERS", "as_it_was", "build_stage", "describe_stage", "spending", "with_places"]
 
 _OF_THE_STUDY = ("space", "name")
 _MOST_SEARCHED = 300
@@ -93,6 +93,16 @@ def build_stage(name: str, table: Mapping[str, Any], common: Mapping[str, Any], 
     except (TypeError, ValueError) as error:
         raise StudyError(f"{where}: [{name}] {error}") from None
     return built
+
+
+def as_it_was(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The table of a stage as a run stores it, with what was the rule before a setting existed that it lacks.
+
+    A stage names such rules in ``formers``, so that the results of old runs stay what they were.
+    """
+    kind = table.get("kind", table.get("name"))
+    stage = load("stages", kind, "a run") if isinstance(kind, str) and kind in registered("stages") else None
+    return {**getattr(stage, "formers", {}), **table}
 
 
 def spending(stage: Stage, table: Mapping[str, Any], budget: Budget | None) -> Stage:

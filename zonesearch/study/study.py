@@ -23,9 +23,9 @@ from zonesearch.search.budget import Budget
 from zonesearch.search.controller.context import known_optimizer
 from zonesearch.search.heeding import check_heeded
 from zonesearch.search.stage import Stage
-from zonesearch.search.stages.polish import SCHEDULES_BLIND
+from zonesearch.search.stages.polish import SCHEDULES, SCHEDULES_BLIND, differing
 from zonesearch.study.auto import AUTO, auto_stages, is_auto
-from zonesearch.study.building import build_stage, describe_stage, spending, with_places
+from zonesearch.study.building import as_it_was, build_stage, describe_stage, spending, with_places
 from zonesearch.study.effects import check_axes_of
 from zonesearch.study.measuring import metric_of_tables, with_metric
 from zonesearch.study.objectives import OBJECTIVE_TABLES, ObjectiveTables, of_function
@@ -60,6 +60,8 @@ class Study:
         budget: of all stages together (see :mod:`zonesearch.search.allocation`); None for no limit.
         metric: that is optimized.
         imports: modules of the objective that take long to load, which workers load first.
+        given: for each stage the keys that were set for it; where others choose a rule, an existing run continues with
+            the one that it was started with.
         with_stages: for ``stages = "auto"``, returns the same study with stages of the given names, for a run that was
             started with them; None if stages were named.
 
@@ -81,6 +83,7 @@ class Study:
     metric: Metric = ACCURACY
     with_stages: Callable[[Sequence[str]], Study] | None = field(default=None, compare=False)
     imports: tuple[str, ...] = field(default=(), compare=False)
+    given: Mapping[str, frozenset[str]] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
         if not is_text(self.name):
@@ -181,8 +184,13 @@ class Study:
             common |= _optimizer(space, as_table(described.tables.get("optimizer", {}), where).get("name", "adam"))
         if "schedule" in space.names or not described.has_schedules:
             common["schedules"] = ()
-        elif described.is_evaluated_rarely:
-            common["schedules"] = SCHEDULES_BLIND
+        else:
+            lengths = [
+                tables[stage].get("epochs", 1) for stage in search.stages if isinstance(tables.get(stage), Mapping)
+            ]
+            longest = max(described.epochs, *(n for n in (1, *lengths) if isinstance(n, int)))
+            blind = described.is_evaluated_rarely
+            common["schedules"] = differing(SCHEDULES_BLIND if blind else SCHEDULES, longest)
         stages = tuple(
             spending(with_places(build_stage(stage, table, common, where), folder), table, search.budget)
             for stage in search.stages
@@ -204,6 +212,7 @@ class Study:
             stages=stages,
             make_objective=lambda: described.objective(seed, metric, measured),
             imports=described.imports,
+            given={key: frozenset(tables[key]) for key in search.stages if isinstance(tables.get(key), Mapping)},
             epochs=described.epochs,
             seeds=search.seeds,
             reading=search.reading,
@@ -278,8 +287,10 @@ class Study:
         common |= _optimizer(space, getattr(getattr(made, "optimizer", None), "name", ""))
         own = getattr(getattr(made, "training", None), "schedule", None)
         common |= {"schedules": ()} if own is None or "schedule" in space.names else {"own_schedule": own}
-        if own is not None and common.get("schedules") is None and made.training.evaluate_every > 1:  # type: ignore[attr-defined]
-            common["schedules"] = SCHEDULES_BLIND
+        if own is not None and common.get("schedules") is None:
+            lengths = [n for table in settings.values() if isinstance(n := table.get("epochs", 1), int)]
+            blind = made.training.evaluate_every > 1  # type: ignore[attr-defined]
+            common["schedules"] = differing(SCHEDULES_BLIND if blind else SCHEDULES, max(epochs, 1, *lengths))
         built = tuple(
             with_places(
                 spending(
@@ -305,6 +316,7 @@ class Study:
             budget=allowed,
             metric=named,
             with_stages=with_stages if auto else None,
+            given={stage: frozenset(table) for stage, table in settings.items()},
         )
 
     def objective(self) -> Objective:
@@ -365,9 +377,10 @@ class Study:
         for table in settings["stages"]:
             if not isinstance(table["name"], str):
                 raise StudyError(f"run {name}: the name of a stage must be a string, not {table['name']!r}")
+        tables = [as_it_was(table) for table in settings["stages"]]
         stages = tuple(
             build_stage(table["name"], {k: v for k, v in table.items() if k != "name"}, {"space": space}, f"run {name}")
-            for table in settings["stages"]
+            for table in tables
         )
         reading = Reading.parse(settings["reading"])
         budget = Budget.parse(settings["budget"]) if "budget" in settings else None

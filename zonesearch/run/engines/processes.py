@@ -122,11 +122,14 @@ class Processes:
         self._preparing: dict[int, Future[None]] = {}
 
     def prepare(self, modules: Sequence[str]) -> None:
-        """Start all workers and have them load ``modules`` in the background; returns at once.
+        """Start workers and have them load ``modules`` in the background; returns at once.
 
-        Modules that cannot be imported are skipped; the code that needs them gives a better error.
+        At most as many as there are cores beside that of this process, which loads them too: the first of them trains
+        sooner if the others do not load at the same time, and these start with their first job. Modules that cannot be
+        imported are skipped; the code that needs them gives a better error.
         """
-        for worker in set(range(self.n_workers)) - self._pools.keys():
+        at_once = max(1, _n_cores() - 1)
+        for worker in sorted(set(range(self.n_workers)) - self._pools.keys())[:at_once]:
             pool = self._pools[worker] = self._new_pool(worker)
             self._preparing[worker] = pool.submit(_load, tuple(modules))
 
@@ -143,7 +146,7 @@ class Processes:
             return
         sent = self._send(objective)
         under_way: dict[Future[list[Trial]], tuple[int, _Attempt]] = {}
-        idle = list(range(self.n_workers))
+        idle = sorted(range(self.n_workers), key=lambda worker: (worker in self._pools, -worker))  # the last begins
         try:
             while waiting or under_way:
                 while waiting and idle:
@@ -320,6 +323,11 @@ def _growth(workers: int) -> float:
     except (AttributeError, ValueError, OSError):
         memory = 4 << 30
     return max(float(_LEAST_GROWTH), memory / (2 * workers))
+
+
+def _n_cores() -> int:
+    """Of those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _start_method() -> str:

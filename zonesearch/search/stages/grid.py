@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Container, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from zonesearch.core.coarse import CELLS_MOST, coarser, examples, listed, refined
 from zonesearch.core.reading import BEST, Reading
@@ -23,6 +23,7 @@ from zonesearch.errors import StudyError
 from zonesearch.search.rims import to_widen, widening_notes
 from zonesearch.search.stage import Forecast, Plan, Stage, checked_seeds, require
 from zonesearch.statistics.contenders import more_seeds
+from zonesearch.statistics.expected import expecting
 from zonesearch.statistics.map import Map
 from zonesearch.statistics.noise import Cell, Noise, cell_of, measure_noise
 from zonesearch.statistics.rungs import Rung, rungs_notes
@@ -59,9 +60,12 @@ class Grid:
             rung and finally to ``epochs`` (see :mod:`zonesearch.statistics.rungs`); none by default.
         widen: the most rounds in which the grid continues beyond edges on which peaks lie, within ``limit_low`` and
             ``limit_high`` of the axes; without limits it never does.
+        peaks: which cell of a zone is its peak: that with the highest posterior mean of a Gaussian process through the
+            whole map (see :mod:`zonesearch.statistics.expected`), or that with the best mean of its own seeds.
     """
 
     heeds: ClassVar[frozenset[str]] = frozenset({"limits", "when", "constraints"})
+    formers: ClassVar[Mapping[str, str]] = {"peaks": "mean"}
 
     space: Space
     epochs: int
@@ -75,6 +79,7 @@ class Grid:
     cells_begun: int | None = None
     rungs: tuple[int, ...] = ()
     widen: int = 3
+    peaks: Literal["posterior", "mean"] = "posterior"
     name: str = "grid"
 
     def __post_init__(self) -> None:
@@ -257,11 +262,13 @@ class Grid:
         last = maps[-1]
         counts = Counter(i for i, _ in asked)
         left = {i: (rung.epochs, cell) for rung in maps for i, cell in rung.cells.items() if i not in last.cells}
+        cells = tuple(last.cells[i] if i in last.cells else Cell(point, ()) for i, point in enumerate(points))
+        zones = expecting(space, cells, last.noise, last.zones) if self.peaks == "posterior" else last.zones
         return Map(
             space=space,
-            cells=tuple(last.cells[i] if i in last.cells else Cell(point, ()) for i, point in enumerate(points)),
+            cells=cells,
             noise=last.noise,
-            zones=last.zones,
+            zones=zones,
             level=self.level,
             epochs=self.epochs,
             n_seeds=tuple(counts[i] for i in range(len(points))),

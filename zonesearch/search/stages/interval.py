@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from zonesearch.core.axes import AnyAxis, Choice
 from zonesearch.core.coarse import examples
@@ -18,12 +18,15 @@ from zonesearch.core.widening import has_limits
 from zonesearch.search.lines.method import LineMethod, LinePoint
 from zonesearch.search.lines.split import Split
 from zonesearch.search.stage import Forecast, Plan, checked_seeds, require
-from zonesearch.statistics.candidates import Candidate, Candidates, as_candidates, cheapest_of
+from zonesearch.statistics.candidates import RIVAL, Candidate, Candidates, as_candidates, cheapest_of
+from zonesearch.statistics.expected import expected_scores
 from zonesearch.statistics.map import Map
 from zonesearch.statistics.noise import Cell, Noise, map_cells, measure_noise
 from zonesearch.statistics.zones import Zone
 
 __all__ = ["Interval"]
+
+_RIVALS = 4  # cells of a zone, besides its candidates, that may become finalists: as many as there are by default
 
 
 @dataclass(frozen=True)
@@ -40,9 +43,13 @@ class Interval:
             results of the lines and their combination get the others before they become candidates.
         method: the search on one interval.
         zones_max: number of best zones to search; the others only contribute their peaks. All by default.
+        choose: what decides which point is better: the posterior mean of a Gaussian process through the map and the
+            lines (see :mod:`zonesearch.statistics.expected`), which also names further cells of the zone as rivals; or
+            the mean of a point's own seeds. Without a map, or with a small one, always the latter.
     """
 
     heeds: ClassVar[frozenset[str]] = frozenset({"when", "constraints"})
+    formers: ClassVar[Mapping[str, str]] = {"choose": "mean"}
     takes: ClassVar[tuple[str, ...]] = ("zones",)
     gives: ClassVar[str] = "candidates"
 
@@ -52,6 +59,7 @@ class Interval:
     reading: Reading = BEST
     method: LineMethod = field(default_factory=Split)
     zones_max: int | None = None
+    choose: Literal["posterior", "mean"] = "posterior"
     name: str = "interval"
 
     def __post_init__(self) -> None:
@@ -65,13 +73,50 @@ class Interval:
         noise = given.noise if isinstance(given, Map) else None
         space = given.space if isinstance(given, Map) and has_limits(self.space) else self.space
         n_searched = len(given) if self.zones_max is None else self.zones_max
+        mapped = given.cells if isinstance(given, Map) and self._expects(given) else ()
+        lines: list[Cell] = []
         for i, zone in enumerate(given):
             peak = list(as_candidates([zone]))
-            points, found = self._work(space, zone, trials, noise) if i < n_searched else ([], peak)
+            points, found, cells = self._work(space, zone, trials, noise, mapped) if i < n_searched else ([], peak, [])
             wanted += points
             candidates += found
+            lines += cells
         trainings = tuple(dict.fromkeys(Training(point, seed, self.epochs) for point, n in wanted for seed in range(n)))
+        if not trials.missing(trainings):
+            candidates = self._expected(space, given, candidates, mapped, lines, noise)
         return Plan(trainings, Candidates(_each_once(candidates)))
+
+    def _expects(self, given: Map) -> bool:
+        """Whether the map says more of a point than its own seeds do."""
+        noisy = given.noise.source != "none" and given.noise.seed_variance > 0
+        return self.choose == "posterior" and noisy and given.epochs == self.epochs
+
+    def _expected(
+        self,
+        space: Space,
+        zones: Sequence[Zone],
+        candidates: Sequence[Candidate],
+        mapped: Sequence[Cell],
+        lines: Sequence[Cell],
+        noise: Noise | None,
+    ) -> list[Candidate]:
+        """The candidates with what is expected of them, and the rivals of each zone; unchanged if nothing is."""
+        cells = _merged(mapped, lines)
+        scores = _scores(space, cells) if mapped else None
+        if scores is None or noise is None or any(point(each.params) not in scores for each in candidates):
+            return list(candidates)
+        found = list(candidates)
+        where = {point(cell.params): cell for cell in cells}
+        named = {point(each.params) for each in candidates}
+        for zone in zones:
+            lost = where[point(zone.peak)].n_lost
+            others = [where[at] for params in zone.cells if (at := point(params)) not in named and at in where]
+            others = [cell for cell in others if cell.n_lost <= lost and cell.feasible and cell.values]
+            others.sort(key=lambda cell: -scores[point(cell.params)])
+            # a guess at the noise, from neighbours alone, says too little of which cells are alike
+            others = others if noise.source == "seeds" else []
+            found += [_candidate(cell, noise, zone, RIVAL) for cell in others[:_RIVALS]]
+        return [replace(each, expected=each.metric.value(scores[point(each.params)])) for each in found]
 
     def within(self, n: int, given: Sequence[Zone], paid: Container[Any]) -> Interval:
         """This stage, searching only as many zones as ``n`` trainings are guaranteed to suffice for."""
@@ -91,9 +136,11 @@ class Interval:
         return Forecast(given * n, self.epochs, 2 * given, example)
 
     def _work(
-        self, space: Space, zone: Zone, trials: Trials, given: Noise | None
-    ) -> tuple[list[tuple[Params, int]], list[Candidate]]:
-        """The points that ``zone`` wants with their numbers of seeds, and its candidates so far."""
+        self, space: Space, zone: Zone, trials: Trials, given: Noise | None, mapped: Sequence[Cell]
+    ) -> tuple[list[tuple[Params, int]], list[Candidate], list[Cell]]:
+        """The points that ``zone`` wants with their numbers of seeds, its candidates so far, and what is known of its
+        points. The cells ``mapped`` help to tell which point is better; empty if they are not to.
+        """
         seeds = Seeds.parse(self.seeds)
         points: list[Params] = [zone.peak]
         best = dict(zone.peak)
@@ -107,22 +154,24 @@ class Interval:
             if any(cell.feasible for cell in cells) and not more:
                 best[axis.name] = self._best(axis, zone, cells, given)
         if not done:
-            return [(point, seeds.first) for point in points], []
+            return [(point, seeds.first) for point in points], [], []
         if space.contains(best):
             points.append(best)
         wanted = [(point, seeds.first) for point in points]
         cells = self._cells(points, trials)
-        peak, top = cells[0], max(cells, key=_mean)
+        peak, top = cells[0], max(cells, key=_better(space, mapped, cells))
         if not seeds.everywhere:
             # The best of many single values is a lucky one: a point must be better over all seeds to become a
             # candidate.
             wanted += [(peak.params, seeds.zone), (top.params, seeds.zone)]
             peak, top = self._cells([peak.params, top.params], trials, seeds.zone)
+            cells = _merged(cells, [peak, top])
         noise = given or measure_noise(cells)
+        worth = _better(space, mapped, cells)
         found = [_candidate(peak, noise, zone, "peak")]
-        if _mean(top) > _mean(peak):
+        if worth(top) > worth(peak):
             found.append(_candidate(top, noise, zone, "interval"))
-        return wanted, [*found, *cheapest_of(zone)]
+        return wanted, [*found, *cheapest_of(zone)], cells
 
     def _line(self, space: Space, axis: AnyAxis, zone: Zone, trials: Trials) -> list[Cell]:
         """The cells on the zone's interval of ``axis`` with all seeds finished, by increasing value."""
@@ -192,6 +241,32 @@ def _inside(axis: AnyAxis, value: Value, zone: Zone) -> bool:
 
 def _mean(cell: Cell) -> float:
     return cell.score if cell.values and cell.feasible else -math.inf
+
+
+def _merged(cells: Sequence[Cell], others: Sequence[Cell]) -> list[Cell]:
+    """Each point once, with the cell that has more values."""
+    found: dict[Any, Cell] = {}
+    for cell in (*cells, *others):
+        kept = found.setdefault(point(cell.params), cell)
+        if len(cell.values) > len(kept.values):
+            found[point(cell.params)] = cell
+    return list(found.values())
+
+
+def _scores(space: Space, cells: Sequence[Cell]) -> dict[Any, float] | None:
+    """By point, the score that is expected of a cell with a value; None if too little is known."""
+    scores = expected_scores(space, cells)
+    if scores is None:
+        return None
+    return {point(cell.params): score for cell, score in zip(cells, scores, strict=True) if cell.values}
+
+
+def _better(space: Space, mapped: Sequence[Cell], cells: Sequence[Cell]) -> Callable[[Cell], float]:
+    """The function that is larger for the better of two of the ``cells``."""
+    scores = _scores(space, _merged(mapped, cells)) if mapped else None
+    if scores is None:
+        return _mean
+    return lambda cell: scores[point(cell.params)] if cell.values and cell.feasible else -math.inf
 
 
 def _candidate(cell: Cell, noise: Noise, zone: Zone, origin: str) -> Candidate:

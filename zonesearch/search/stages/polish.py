@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from zonesearch.core.coarse import examples
 from zonesearch.core.reading import BEST, Reading
@@ -15,13 +15,14 @@ from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trials
 from zonesearch.search.stage import UNPAID, Forecast, Plan, checked_seeds, require
-from zonesearch.statistics.candidates import CHEAPEST, Candidate, Finalist, as_candidates
+from zonesearch.statistics.candidates import AS_THEY_ARE, CHEAPEST, RIVAL, Candidate, Finalist, as_candidates
+from zonesearch.statistics.choosing import Setting, added, copies
 from zonesearch.statistics.noise import Cell, cell_of
 from zonesearch.statistics.race import FIRST_LOOK, Race, run_race
 from zonesearch.statistics.verdict import Repeats, judge
 from zonesearch.statistics.zones import Zone
 
-__all__ = ["SCHEDULES", "SCHEDULES_BLIND", "Polish"]
+__all__ = ["SCHEDULES", "SCHEDULES_BLIND", "Polish", "differing"]
 
 _ROOM = 2  # combinations that get all selection seeds, per finalist
 _FEWEST = 3  # fresh seeds: with two, Student's t has one degree of freedom and separates nothing
@@ -31,6 +32,38 @@ SCHEDULES = ("constant", "step(every=7, factor=0.5)", "plateau(patience=3)", "pl
 
 SCHEDULES_BLIND = SCHEDULES[:2]
 """Those that do not read validation values, for trainings that are not evaluated after every epoch."""
+
+_DIFFER_FROM = dict(zip(SCHEDULES, (1, 8, 5, 12), strict=True))
+"""From how many epochs on they may differ from the constant rate."""
+
+
+def differing(schedules: tuple[str, ...], epochs: int) -> tuple[str, ...]:
+    """Those of the default ``schedules`` under which trainings of ``epochs`` epochs are not all the same."""
+    return tuple(schedule for schedule in schedules if epochs >= _DIFFER_FROM[schedule])
+
+
+@dataclass(frozen=True)
+class _Combination:
+    """A candidate under a schedule.
+
+    Args:
+        params: with the schedule among them.
+        schedule, candidate: which.
+        value: the mean over its selection seeds, or that of the map.
+        worth: the score by which it is chosen.
+        copy: whether its trainings are those of another combination.
+    """
+
+    params: Params
+    schedule: str
+    candidate: Candidate
+    value: float
+    worth: float
+    copy: bool = False
+
+    @property
+    def finalist(self) -> Finalist:
+        return Finalist(self.params, self.schedule, self.value, self.candidate.zone)
 
 
 @dataclass(frozen=True)
@@ -58,9 +91,16 @@ class Polish:
         margin: differences up to this, in the metric's unit, do not matter: the verdict says whether similar finalists
             are equivalent within it, and a race ends when they are; 0 for none.
         level: of intervals and of "differs".
+        choose: what finalists are chosen by: what a candidate is expected to be worth given the whole map, where
+            candidates come with it, and what its schedule adds (see :mod:`zonesearch.statistics.choosing`), different
+            points before one point under several schedules; or ``mean``, the mean over the selection seeds.
+        rivals: the most further cells of zones that may become finalists, where an earlier stage names them; the first
+            that a budget leaves out. They compete under the schedule of their zone's best candidate, and no training
+            selects among them.
     """
 
     heeds: ClassVar[frozenset[str]] = frozenset({"when", "constraints"})
+    formers: ClassVar[Mapping[str, str]] = {"choose": "mean"}
     takes: ClassVar[tuple[str, ...]] = ("zones", "candidates")
     gives: ClassVar[str] = "a verdict"
 
@@ -77,6 +117,8 @@ class Polish:
     margin: float = 0.0
     level: float = 0.95
     repeats_max: int | None = None
+    choose: Literal["posterior", "mean"] = "posterior"
+    rivals: int = 4
     name: str = "polish"
 
     def __post_init__(self) -> None:
@@ -87,6 +129,7 @@ class Polish:
         require(self.repeats >= 1, self.name, "repeats", "at least 1", self.repeats)
         fits = self.repeats_max is None or self.repeats_max >= 1
         require(fits, self.name, "repeats_max", "at least 1", self.repeats_max)
+        require(self.rivals >= 0, self.name, "rivals", "0 or more", self.rivals)
         require(self.margin >= 0, self.name, "margin", "0 or more", self.margin)
         require(0 < self.level < 1, self.name, "level", "between 0 and 1", self.level)
 
@@ -152,47 +195,123 @@ class Polish:
     ) -> tuple[Finalist, ...]:
         candidates = self._candidates(given)
         known = self._ranked(given, trials, Seeds.parse(self.seeds).zone)
-        known = [pair for pair in known if _identity(pair[1][0]) not in out]
+        known = [each for each in known if _identity(each.params) not in out]
         cheap = {c.zone: c for c in candidates if c.origin == CHEAPEST}
         chosen: dict[Any, Finalist] = {}
-        for cell, (params, schedule, candidate) in known:
-            if candidate.zone and any(finalist.zone == candidate.zone for finalist in chosen.values()):
+        best: dict[int, _Combination] = {}
+        for each in known:
+            zone = each.candidate.zone
+            if not zone or zone in best:
                 continue
-            if not candidate.zone:
-                continue
-            chosen.setdefault(_identity(params), Finalist(params, schedule, cell.mean, candidate.zone))
-            if candidate.zone in cheap:
-                other = cheap[candidate.zone]
-                setting = self._under(schedule, other)
+            best[zone] = each
+            chosen.setdefault(_identity(each.params), each.finalist)
+            if zone in cheap:
+                setting = self._under(each.schedule, cheap[zone])
                 if _identity(setting) in out:
                     continue
-                chosen.setdefault(_identity(setting), Finalist(setting, schedule, other.value, candidate.zone))
+                chosen.setdefault(_identity(setting), Finalist(setting, each.schedule, cheap[zone].value, zone))
         chosen = dict(list(chosen.items())[: self.keep])
-        for cell, (params, schedule, candidate) in known:
+        rest = known if self.choose == "mean" else self._by_turns(known, best, candidates, list(chosen.values()))
+        for each in rest:
             if len(chosen) >= self.keep:
                 break
-            chosen.setdefault(_identity(params), Finalist(params, schedule, cell.mean, candidate.zone))
+            if _identity(each.params) not in out:
+                chosen.setdefault(_identity(each.params), each.finalist)
         score = trials.metric.score
         ranked = sorted(chosen.values(), key=lambda finalist: -score(finalist.selected))
         return tuple(replace(finalist, number=number) for number, finalist in enumerate(ranked, start=1))
 
-    def _ranked(
-        self, given: Sequence[Zone | Candidate], trials: Trials, n_seeds: int
-    ) -> list[tuple[Cell, tuple[Params, str, Candidate]]]:
+    def _by_turns(
+        self,
+        known: Sequence[_Combination],
+        best: Mapping[int, _Combination],
+        candidates: Sequence[Candidate],
+        chosen: Sequence[Finalist],
+    ) -> list[_Combination]:
+        """Combinations and rivals by what they are expected to be worth, new points before points that are taken; last
+        those whose trainings are copies of others.
+
+        Args:
+            known: the combinations, ``best`` the best one of each zone; a rival comes under the same schedule.
+            candidates: among which the rivals are.
+            chosen: the finalists so far, whose points are taken.
+        """
+        rivals = [
+            _Combination(
+                self._under(first.schedule, c),
+                first.schedule,
+                c,
+                c.value,
+                c.expected_score + first.worth - first.candidate.expected_score,
+            )
+            for c in candidates
+            if c.origin == RIVAL and (first := best.get(c.zone)) is not None
+        ]
+        rest = sorted((*known, *rivals), key=lambda each: (each.copy, -each.worth))
+        taken = {self._point(finalist.params) for finalist in chosen}
+        new: list[_Combination] = []
+        others: list[_Combination] = []
+        for each in rest:
+            at = self._point(each.params)
+            (others if at in taken else new).append(each)
+            taken.add(at)
+        return [*new, *others]
+
+    def _ranked(self, given: Sequence[Zone | Candidate], trials: Trials, n_seeds: int) -> list[_Combination]:
         """The combinations with a value, best first; with ``n_seeds``, those with that many seeds come first."""
         combinations = self._combinations(self._candidates(given))
+        wanted = [[Training(params, seed, self.epochs) for seed in range(n_seeds)] for params, _, _ in combinations]
         cells = [
-            cell_of(params, [Training(params, seed, self.epochs) for seed in range(n_seeds)], trials, self.reading)
-            for params, _, _ in combinations
+            cell_of(params, trainings, trials, self.reading)
+            for (params, _, _), trainings in zip(combinations, wanted, strict=True)
         ]
         if self._nothing_to_choose(combinations) and not cells[0].values and not cells[0].n_lost:
             params, _, candidate = combinations[0]
             cells = [Cell(params, (candidate.value,), metric=candidate.metric)]
-        known = [(cell, combination) for cell, combination in zip(cells, combinations, strict=True) if cell.values]
-        known = [pair for pair in known if pair[0].feasible]
-        full = {id(cell): len(cell.values) + cell.n_lost >= n_seeds for cell, _ in known}
-        known.sort(key=lambda pair: (not full[id(pair[0])], -pair[0].score))
-        return known
+        known = [
+            (_Combination(params, schedule, candidate, cell.mean, cell.score), cell, trainings)
+            for cell, (params, schedule, candidate), trainings in zip(cells, combinations, wanted, strict=True)
+            if cell.values and cell.feasible
+        ]
+        found = [each for each, _, _ in known]
+        if self.choose == "posterior":
+            found = self._expected(found, [trainings for _, _, trainings in known], trials)
+        full = [len(cell.values) + cell.n_lost >= n_seeds for _, cell, _ in known]
+        order = sorted(range(len(found)), key=lambda i: (found[i].copy, not full[i], -found[i].worth))
+        return [found[i] for i in order]
+
+    def _expected(
+        self, known: Sequence[_Combination], wanted: Sequence[Sequence[Training]], trials: Trials
+    ) -> list[_Combination]:
+        """The combinations with what they are expected to be worth, where candidates come with it, and which of them
+        are copies.
+        """
+        settings = []
+        for each, trainings in zip(known, wanted, strict=True):
+            back = {t.seed: trial for t in trainings if (trial := trials.get(t)) is not None and trial.complete}
+            scores = {seed: trial.metric.score(trial.value(self.reading)) for seed, trial in back.items()}
+            results = {seed: (scores[seed], dict(trial.curve)) for seed, trial in back.items()}
+            settings.append(Setting(_identity(each.candidate.params), each.schedule, scores, results))
+        copied = copies(settings)
+        found = [replace(each, copy=i in copied) for i, each in enumerate(known)]
+        if not all(math.isfinite(each.candidate.expected) for each in known):
+            return found
+        own: dict[Any, dict[int, float]] = {}
+        for setting, each, trainings in zip(settings, known, wanted, strict=True):
+            if setting.point not in own:
+                usual = [Training(each.candidate.params, training.seed, self.epochs) for training in trainings]
+                back = {t.seed: trial for t in usual if (trial := trials.get(t)) is not None and trial.complete}
+                own[setting.point] = {s: trial.metric.score(trial.value(self.reading)) for s, trial in back.items()}
+        more = added(settings, own)
+        if not all(map(math.isfinite, more)):
+            return found
+        return [replace(f, worth=f.candidate.expected_score + m) for f, m in zip(found, more, strict=True)]
+
+    def _worth(self, candidates: Sequence[Candidate]) -> Callable[[Candidate], float]:
+        """By what candidates are ranked."""
+        if self.choose == "posterior" and all(math.isfinite(candidate.expected) for candidate in candidates):
+            return lambda candidate: candidate.expected_score
+        return lambda candidate: candidate.score
 
     def within(self, n: int, given: Sequence[Zone | Candidate], paid: Container[Any]) -> Polish:
         """This stage with fewer candidates, so that selection takes at most half of ``n``; then with fewer fresh seeds
@@ -206,13 +325,14 @@ class Polish:
 
         def judging(stage: Polish) -> int:
             candidates = stage._candidates(given)
-            n_cheap = sum(candidate.origin == CHEAPEST for candidate in candidates)
-            return min(stage.keep, len(stage._combinations(candidates)) + n_cheap) * stage.repeats
+            n_others = sum(candidate.origin in AS_THEY_ARE for candidate in candidates)
+            return min(stage.keep, len(stage._combinations(candidates)) + n_others) * stage.repeats
 
         if price(self) + judging(self) <= n:
             return self
-        small = self
-        most = sum(candidate.origin != CHEAPEST for candidate in self._candidates(given))
+        rivals = any(candidate.origin == RIVAL for candidate in self._candidates(given))
+        small = replace(self, rivals=0) if rivals else self
+        most = sum(candidate.origin not in AS_THEY_ARE for candidate in self._candidates(given))
         while price(small) > n / 2 and most > 1:
             most -= 1
             small = replace(small, candidates_max=most)
@@ -234,7 +354,8 @@ class Polish:
             choosing += self._further(given, trials)
         n -= sum(training.identity not in paid for training in dict.fromkeys(choosing))
         if trials.missing(choosing):
-            n_finalists = min(self.keep, len(self._combinations(self._candidates(given))))
+            others = sum(candidate.origin in AS_THEY_ARE for candidate in self._candidates(given))
+            n_finalists = min(self.keep, len(self._combinations(self._candidates(given))) + others)
         else:
             n_finalists = len(self.finalists(given, trials))
         if self.repeats_max is not None or n <= n_finalists * self.repeats:
@@ -269,15 +390,19 @@ class Polish:
     def _candidates(self, given: Sequence[Zone | Candidate]) -> tuple[Candidate, ...]:
         """The competing candidates, and the cheapest cells of their zones."""
         candidates = as_candidates(given)
-        competing = [i for i, candidate in enumerate(candidates) if candidate.origin != CHEAPEST]
+        rivals = sorted((c for c in candidates if c.origin == RIVAL), key=lambda c: -c.expected_score)
+        out = rivals if self.choose == "mean" else rivals[self.rivals :]
+        candidates = tuple(candidate for candidate in candidates if candidate not in out)
+        competing = [i for i, candidate in enumerate(candidates) if candidate.origin not in AS_THEY_ARE]
         if self.candidates_max is None or len(competing) <= self.candidates_max:
             return candidates
-        best = sorted(competing, key=lambda i: -candidates[i].score)[: self.candidates_max]
+        score = self._worth([candidates[i] for i in competing])
+        best = sorted(competing, key=lambda i: -score(candidates[i]))[: self.candidates_max]
         zones = {candidates[i].zone for i in best}
         return tuple(
             candidate
             for i, candidate in enumerate(candidates)
-            if i in best or (candidate.origin == CHEAPEST and candidate.zone in zones)
+            if i in best or (candidate.origin in AS_THEY_ARE and candidate.zone in zones)
         )
 
     def _choosing(self, given: Sequence[Zone | Candidate]) -> list[Training]:
@@ -294,11 +419,7 @@ class Polish:
         if seeds.everywhere or self._nothing_to_choose(self._combinations(self._candidates(given))):
             return []
         ranked = self._ranked(given, trials, seeds.first)[: _ROOM * self.keep]
-        return [
-            Training(params, seed, self.epochs)
-            for _, (params, _, _) in ranked
-            for seed in range(seeds.first, seeds.zone)
-        ]
+        return [Training(each.params, seed, self.epochs) for each in ranked for seed in range(seeds.first, seeds.zone)]
 
     def _n_further(self, n_combinations: int) -> int:
         seeds = Seeds.parse(self.seeds)
@@ -308,7 +429,7 @@ class Polish:
         return [
             (self._under(schedule, candidate), schedule, candidate)
             for candidate in candidates
-            if candidate.origin != CHEAPEST
+            if candidate.origin not in AS_THEY_ARE
             for schedule in self.schedules or ("",)
         ]
 
@@ -323,6 +444,10 @@ class Polish:
         """The parameters of a candidate under a schedule."""
         own = schedule in ("", self.own_schedule)
         return dict(candidate.params) if own else {**candidate.params, "schedule": schedule}
+
+    def _point(self, params: Params) -> tuple[tuple[str, Any], ...]:
+        """What the settings of a point under different schedules have in common."""
+        return _identity({name: value for name, value in params.items() if not (self.schedules and name == "schedule")})
 
     def _race(self, finalists: Sequence[Finalist], trials: Trials) -> Race:
         """The race, replayed on the known trials: on the test split if every training has it, as in the verdict."""

@@ -1,0 +1,101 @@
+"""What cells are expected to be worth, given all the others: the posterior mean of a Gaussian process through them.
+
+The cell with the best mean of three seeds is mostly the one with the luckiest seeds. Where neighbours are known, they
+say how lucky: a process fitted to all values (:mod:`zonesearch.statistics.gp`) shares the noise among them. Zones are
+found without it (:mod:`zonesearch.statistics.grid_zones`); of the cells of a zone, which its test cannot tell apart,
+it then says from which one to go on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from zonesearch.core.space import Space
+from zonesearch.core.values import point
+from zonesearch.statistics.grid_zones import Zone, zone_of
+from zonesearch.statistics.noise import Cell, Noise
+
+__all__ = ["expected_scores", "expecting"]
+
+_LEAST = 8  # cells with a value: the prior alone would decide among fewer
+_MOST = 600  # cells that the process uses: half of them the best, the rest spread over all by rank
+
+
+def expected_scores(space: Space, cells: Sequence[Cell]) -> list[float] | None:
+    """The posterior mean at each cell as a score, NaN without a value; None if too few cells have one.
+
+    Args:
+        space: its unit cube is where the process lives.
+        cells: all that is known, each point once. Infeasible ones have values too, and count.
+    """
+    known = [cell for cell in cells if cell.values]
+    if len(known) < _LEAST or len({cell.score for cell in known}) < 2:
+        return None
+    used = {id(cell) for cell in _some(known)}
+    what = [
+        (tuple(cell.params.items()), tuple(map(cell.metric.score, cell.values)), id(cell) in used) for cell in known
+    ]
+    found = iter(_posterior_means(space, tuple(what)))
+    return [next(found) if cell.values else math.nan for cell in cells]
+
+
+@lru_cache(maxsize=64)
+def _posterior_means(
+    space: Space, cells: tuple[tuple[tuple[tuple[str, Any], ...], tuple[float, ...], bool], ...]
+) -> tuple[float, ...]:
+    """The posterior mean at points, each with its scores and whether the process uses them. Cached, since
+    stages are asked again in every round, and for every trial that comes.
+    """
+    from zonesearch.statistics.gp.cube import Cube  # loads scipy, which reading a small map does not need
+    from zonesearch.statistics.gp.process import Prior, fit
+    from zonesearch.statistics.gp.targets import Known
+
+    cube = Cube(space)
+    places = [cube.point(dict(params)) for params, _, _ in cells]
+    values: dict[tuple[float, ...], list[float]] = {}
+    for place, (_, scores, is_used) in zip(places, cells, strict=True):
+        if is_used:
+            values.setdefault(tuple(place.tolist()), []).extend(scores)
+    data, scale = Known(values).data(cube)
+    means, _ = fit(data, Prior()).at_points(np.array(places))
+    return tuple(map(scale.back, means.tolist()))
+
+
+def _some(cells: Sequence[Cell]) -> list[Cell]:
+    """At most ``_MOST`` of the cells."""
+    if len(cells) <= _MOST:
+        return list(cells)
+    order = sorted(range(len(cells)), key=lambda i: (-cells[i].score, i))
+    spread = np.linspace(_MOST // 2, len(cells) - 1, _MOST - _MOST // 2).round().astype(int).tolist()
+    return [cells[order[i]] for i in sorted({*range(_MOST // 2), *spread})]
+
+
+def expecting(space: Space, cells: Sequence[Cell], noise: Noise, zones: Sequence[Zone]) -> tuple[Zone, ...]:
+    """The zones of a map, each with the cell as its peak that is expected to be its best; their cells stay.
+
+    A cell that lost more seeds than the present peak does not replace it. Unchanged without noise and for few cells.
+
+    Args:
+        space, cells, noise: of the map.
+        zones: found in it.
+    """
+    exact = noise.source == "none" or noise.seed_variance == 0.0
+    scores = None if exact or all(len(zone.cells) < 2 for zone in zones) else expected_scores(space, cells)
+    if scores is None:
+        return tuple(zones)
+    where = {point(cell.params): i for i, cell in enumerate(cells)}
+    moved = []
+    for zone in zones:
+        mine = [where[point(params)] for params in zone.cells]
+        lost = cells[mine[0]].n_lost
+        peak = max((i for i in mine if cells[i].n_lost <= lost), key=lambda i: scores[i])  # the first of equal ones
+        if peak != mine[0]:
+            ordered = [cells[i] for i in (peak, *(i for i in mine if i != peak))]
+            zone = zone_of(space, ordered, noise, zone.metric.score(zone.smoothed), zone.number)
+        moved.append(zone)
+    return tuple(moved)
