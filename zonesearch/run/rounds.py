@@ -85,14 +85,15 @@ def next_round(stages: Sequence[Stage], trials: Trials, budget: Budget | None = 
     last stage again. Everything that was trained counts as spent: a run that continues with a larger budget has the
     difference.
     """
-    at, ledger, beside = _gone_round(stages, trials, budget, 0.0)
+    contains = any(isinstance(stage, Containing) for stage in stages)
+    known = [replace(budget, amount=amount, after=()) for amount in budget.after] if budget and not contains else []
+    at, ledger, beside = _gone_round(stages, trials, budget, 0.0, begun=known, exact=True)
     if ledger is None or beside <= 0:
         return at
     complete = _complete(stages, trials, ledger.budget)
     if complete is not None:
         return complete
-    if ledger.budget.after and not any(isinstance(stage, Containing) for stage in stages):
-        known = [replace(ledger.budget, amount=amount, after=()) for amount in ledger.budget.after]
+    if known:
         gone, paid, _ = _gone_round(stages, trials, ledger.budget, 0.0, begun=known)
         if paid is not None and _goes_on(gone, paid, trials):
             return gone
@@ -288,6 +289,7 @@ def _gone_round(
     *,
     early: bool = False,
     begun: Sequence[Budget] = (),
+    exact: bool = False,
 ) -> tuple[Round, Ledger | None, float]:
     """Replay the stages, again with what they left over, until it is spent or no stage wants more.
 
@@ -296,6 +298,7 @@ def _gone_round(
         beside: assumed cost of trainings that these stages do not want.
         early: whether all stages are made smaller by that, or only the last one.
         begun: smaller budgets, rising, within which they are replayed first; they continue with the rest.
+        exact: whether every training is taken to be of this search: then what came later changes no earlier step.
 
     Returns:
         Their state, what was spent, and the actual cost of trainings that they do not want.
@@ -303,18 +306,29 @@ def _gone_round(
     first = beside if early else 0.0
     smallest, *larger = (*begun, budget)
     played = _played(stages, trials, smallest, first, beside)
-    at, ledger, fits = _passes(stages, trials, smallest, first, *played, alone=bool(larger))
+    seen = _wanted(played[0])
+    at, ledger, fits = _passes(
+        stages, trials, smallest, first, *played, alone=bool(larger) and not exact, past=seen if exact else None
+    )
     if ledger is None:
         return at, ledger, 0.0
-    seen = _wanted(at)
+    seen |= _wanted(at)
     for i, then in enumerate(larger, start=1):
         assert then is not None
         ledger = replace(ledger, budget=then)
-        past = seen if i < len(larger) else None
+        past = seen if exact or i < len(larger) else None
         at, ledger, fits = _passes(stages, trials, then, first, at, ledger, fits, past=past, more=True)
         assert ledger is not None
         at = _said(at, ledger)
+    if exact:
+        return at, ledger, _cost_beyond(seen | _wanted(at), ledger, trials)
     return at, ledger, _beside(at, ledger, trials)
+
+
+def _cost_beyond(seen: set[Any], ledger: Ledger, trials: Trials) -> float:
+    """The cost of trainings that are not among those ``seen``, in the budget's unit."""
+    own = Ledger(ledger.budget).paying((t.training for t in _of(trials, seen)), trials)
+    return own.paying((trial.training for trial in trials), trials).spent - own.spent
 
 
 def _said(at: Round, ledger: Ledger) -> Round:
@@ -363,11 +377,13 @@ def _passes(
         if last is None:
             break
         beside, fitting = 0.0, False
+        if past is not None:
+            beside = _cost_beyond(_wanted(at), ledger, _of(trials, past))
         most = math.nan
         for _ in range(_MOST_TRIES):
             later, ledger_later, fits_later = _played(stages, trials, budget, first, beside, (at, fits), last)
             assert ledger_later is not None
-            unwanted = 0.0 if alone else _beside(later, ledger_later, _of(trials, past), at)
+            unwanted = 0.0 if alone or past is not None else _beside(later, ledger_later, trials, at)
             fitting = unwanted <= beside
             if fitting:
                 break
