@@ -272,6 +272,12 @@ def _beside(at: Round, ledger: Ledger, trials: Trials, before: Round | None = No
     return wanted.paying((trial.training for trial in trials), trials).spent - wanted.spent
 
 
+def _adds(later: Round, ledger: Ledger, trials: Trials) -> bool:
+    """Whether ``later`` wants trainings that ``ledger`` has not paid."""
+    wanted = (training for record in later.records for training in record.wanted)
+    return ledger.paying(wanted, trials).spent > ledger.spent
+
+
 def _wanted(at: Round) -> set[Any]:
     return {training.identity for record in at.records for training in record.wanted}
 
@@ -394,7 +400,7 @@ def _passes(
             fitting = paid is not None
             later, ledger_later, fits_later = paid or (later, ledger_later, fits_later)
         assert ledger_later is not None
-        if not fitting or (later.finished and ledger_later.spent <= ledger.spent):
+        if not fitting or (later.finished and not _adds(later, ledger, trials)):
             break
         at, ledger, fits = later, ledger_later, fits_later
         if past is not None:
@@ -496,7 +502,7 @@ def _played(
             if before is not None and i < going_on:
                 share = math.inf  # as much as it had
             plan, n_refused = cut(fit, given, trials, ledger, share)
-            if before is None and i + 1 < len(stages):
+            if (before is None or i == going_on) and i + 1 < len(stages):
                 fit, plan, n_refused = gone_on(stages[i:], fit, plan, n_refused, given, trials, ledger)
             n_all = ledger.affordable(budget.amount, getattr(stage, "epochs", 1)) if budget is not None else math.inf
             taken = changes(stage, small if i + 1 == len(stages) else fit, n_refused, n_all)
