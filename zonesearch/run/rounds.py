@@ -86,7 +86,7 @@ def next_round(stages: Sequence[Stage], trials: Trials, budget: Budget | None = 
     difference.
     """
     contains = any(isinstance(stage, Containing) for stage in stages)
-    known = [replace(budget, amount=amount, after=()) for amount in budget.after] if budget and not contains else []
+    known = budget.earlier if budget is not None and not contains else ()
     at, ledger, beside = _gone_round(stages, trials, budget, 0.0, begun=known, exact=True)
     if ledger is None or beside <= 0:
         return at
@@ -185,16 +185,15 @@ def _complete(stages: Sequence[Stage], trials: Trials, budget: Budget) -> Round 
     spent = Ledger(budget).paying((trial.training for trial in trials), trials).spent
     if budget.unit == "seconds" or spent <= budget.amount:
         return None
-    most = math.ceil(spent * (1 + _LITTLE))
-    for larger in (
-        None,
-        *(replace(budget, amount=n) for n in range(math.ceil(spent), int(min(most, spent + _MOST_BEGUN)) + 1)),
-    ):
+    most = min(math.ceil(spent * (1 + _LITTLE)), int(spent + _MOST_BEGUN))
+    known = [replace(budget, amount=amount) for amount in budget.after if amount > budget.amount]
+    for larger in (*known, None, *(replace(budget, amount=n) for n in range(math.ceil(spent), most + 1))):
         first = stages[0].forecast(None).n_trainings if larger is None else 0
         if first > _MOST_LISTED:
             continue
+        begun = larger.earlier if larger is not None else ()
         with suppress(StudyError):
-            at, ledger, beside = _gone_round(stages, trials, larger, 0.0)
+            at, ledger, beside = _gone_round(stages, trials, larger, 0.0, begun=begun, exact=bool(begun))
             if at.finished and (ledger is None or beside <= 0):
                 return _beyond(at, budget, len(trials))
     return None
@@ -382,9 +381,9 @@ def _passes(
         order = [i for i in reversed(range(len(able))) if able[i]] + [len(stages) - 1] * more
         for i in order:
             judged = _judged(stages[i:], ledger) if i + 1 < len(stages) else 0.0
-            if n or not more:  # too little to judge what it would find: the verdict that there is counts for more
-                if spent.left - judged < ledger.unit_price(getattr(stages[i], "epochs", 1)):
-                    continue
+            enough = spent.left - judged >= ledger.unit_price(getattr(stages[i], "epochs", 1))
+            if not enough and (n or not more):  # what it would find could not be judged as well as what is there
+                continue
             found = _pass(stages, trials, budget, first, at, ledger, fits, i, judged, alone=alone, past=past, more=more)
             if found is not None:
                 break
