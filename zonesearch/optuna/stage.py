@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from zonesearch.core.axes import AnyAxis, Axis
 from zonesearch.core.calls import parse_call
@@ -73,7 +73,11 @@ class OptunaSampler:
         batch: points per round; they are trained together.
         keep: number of zones passed on.
         study_seed: seed of the sampler.
+        planned: where a budget continued the search, the earlier values of ``n_trainings``, ascending: a batch ends at
+            each of them, as it did then.
     """
+
+    keeps_batch: ClassVar[bool] = True  # replayed with rounds of another size, a sampler suggests other points
 
     space: Space
     epochs: int
@@ -84,6 +88,7 @@ class OptunaSampler:
     batch: int = 4
     keep: int = 3
     study_seed: int = 0
+    planned: tuple[int, ...] = ()
     name: str = "optuna"
 
     def __post_init__(self) -> None:
@@ -91,6 +96,9 @@ class OptunaSampler:
         for setting in ("seeds", "n_trainings", "batch", "keep"):
             require(getattr(self, setting) >= 1, self.name, setting, "at least 1", getattr(self, setting))
         require(self.n_trainings >= self.seeds, self.name, "n_trainings", "at least the seeds", self.n_trainings)
+        ends = (*self.planned, self.n_trainings)
+        fits = list(ends) == sorted(ends) and ends[0] >= 1
+        require(fits, self.name, "planned", "rising whole numbers up to n_trainings", self.planned)
         if isinstance(self.sampler, str):
             _sampler(self.sampler, self.study_seed, self.name)
         else:
@@ -119,7 +127,9 @@ class OptunaSampler:
 
     def further(self, n: int) -> OptunaSampler:
         """The same stage with ``n`` more trainings."""
-        return replace(self, n_trainings=self.n_trainings + n)
+        if not n:
+            return self
+        return replace(self, n_trainings=self.n_trainings + n, planned=(*self.planned, self.n_trainings))
 
     def _known(self, given: Any, trials: Trials) -> _Asked:
         """The trainings of the points passed on by the previous stage, if any was complete."""
@@ -136,8 +146,8 @@ class OptunaSampler:
             for repeats in known.values()
         )
         sampler = self.sampler if isinstance(self.sampler, str) else _Instance(self.sampler)
-        n_points = self.n_trainings // self.seeds
-        return _played(sampler, self.space, self.study_seed, told, n_points, self.batch, self.name).first()
+        ends = tuple(n // self.seeds for n in (*self.planned, self.n_trainings))
+        return _played(sampler, self.space, self.study_seed, told, ends, self.batch, self.name).first()
 
     def _trainings(self, point: Params, asked: _Asked) -> list[Training]:
         """The next seeds of ``point``, which are added to those already in ``asked``."""
@@ -211,11 +221,13 @@ class _Step:
 class _Play:
     """A sampler replayed along a path of answers; it restarts when the path diverges."""
 
-    def __init__(self, make: Callable[[], Any], space: Space, known: Sequence[Any], n_points: int, batch: int) -> None:
+    def __init__(
+        self, make: Callable[[], Any], space: Space, known: Sequence[Any], ends: Sequence[int], batch: int
+    ) -> None:
         self._make = make
         self._space = space
         self._known = known
-        self._n_points = n_points
+        self._ends = ends
         self._batch = batch
         self._distributions = {axis.name: _distribution(axis) for axis in space.axes}
         self._lock = threading.Lock()
@@ -261,7 +273,8 @@ class _Play:
 
     def _ask(self) -> None:
         assert self._study is not None
-        n_left = self._n_points - sum(map(len, self._path))
+        n_asked = sum(map(len, self._path))
+        n_left = next((end for end in self._ends if n_asked < end), n_asked) - n_asked
         self._asked = [self._study.ask(self._distributions) for _ in range(min(self._batch, n_left))]
 
     def _tell(self, values: Told) -> None:
@@ -285,12 +298,18 @@ class _Play:
 
 @lru_cache(maxsize=32)
 def _played(
-    sampler: str | _Instance, space: Space, seed: int, known: tuple[Any, ...], n_points: int, batch: int, where: str
+    sampler: str | _Instance,
+    space: Space,
+    seed: int,
+    known: tuple[Any, ...],
+    ends: tuple[int, ...],
+    batch: int,
+    where: str,
 ) -> _Play:
     def make() -> Any:
         return copy.deepcopy(sampler.sampler) if isinstance(sampler, _Instance) else _sampler(sampler, seed, where)
 
-    return _Play(make, space, known, n_points, batch)
+    return _Play(make, space, known, ends, batch)
 
 
 def _sampler(text: str, seed: int, where: str) -> Any:

@@ -85,14 +85,15 @@ def next_round(stages: Sequence[Stage], trials: Trials, budget: Budget | None = 
     last stage again. Everything that was trained counts as spent: a run that continues with a larger budget has the
     difference.
     """
-    at, ledger, beside = _gone_round(stages, trials, budget, 0.0)
+    contains = any(isinstance(stage, Containing) for stage in stages)
+    known = budget.earlier if budget is not None and not contains else ()
+    at, ledger, beside = _gone_round(stages, trials, budget, 0.0, begun=known, exact=True)
     if ledger is None or beside <= 0:
         return at
     complete = _complete(stages, trials, ledger.budget)
     if complete is not None:
         return complete
-    if ledger.budget.after and not any(isinstance(stage, Containing) for stage in stages):
-        known = [replace(ledger.budget, amount=amount, after=()) for amount in ledger.budget.after]
+    if known:
         gone, paid, _ = _gone_round(stages, trials, ledger.budget, 0.0, begun=known)
         if paid is not None and _goes_on(gone, paid, trials):
             return gone
@@ -184,16 +185,15 @@ def _complete(stages: Sequence[Stage], trials: Trials, budget: Budget) -> Round 
     spent = Ledger(budget).paying((trial.training for trial in trials), trials).spent
     if budget.unit == "seconds" or spent <= budget.amount:
         return None
-    most = math.ceil(spent * (1 + _LITTLE))
-    for larger in (
-        None,
-        *(replace(budget, amount=n) for n in range(math.ceil(spent), int(min(most, spent + _MOST_BEGUN)) + 1)),
-    ):
+    most = min(math.ceil(spent * (1 + _LITTLE)), int(spent + _MOST_BEGUN))
+    known = [replace(budget, amount=amount) for amount in budget.after if amount > budget.amount]
+    for larger in (*known, None, *(replace(budget, amount=n) for n in range(math.ceil(spent), most + 1))):
         first = stages[0].forecast(None).n_trainings if larger is None else 0
         if first > _MOST_LISTED:
             continue
+        begun = larger.earlier if larger is not None else ()
         with suppress(StudyError):
-            at, ledger, beside = _gone_round(stages, trials, larger, 0.0)
+            at, ledger, beside = _gone_round(stages, trials, larger, 0.0, begun=begun, exact=bool(begun))
             if at.finished and (ledger is None or beside <= 0):
                 return _beyond(at, budget, len(trials))
     return None
@@ -271,6 +271,12 @@ def _beside(at: Round, ledger: Ledger, trials: Trials, before: Round | None = No
     return wanted.paying((trial.training for trial in trials), trials).spent - wanted.spent
 
 
+def _adds(later: Round, ledger: Ledger, trials: Trials) -> bool:
+    """Whether ``later`` wants trainings that ``ledger`` has not paid."""
+    wanted = (training for record in later.records for training in record.wanted)
+    return ledger.paying(wanted, trials).spent > ledger.spent
+
+
 def _wanted(at: Round) -> set[Any]:
     return {training.identity for record in at.records for training in record.wanted}
 
@@ -288,6 +294,7 @@ def _gone_round(
     *,
     early: bool = False,
     begun: Sequence[Budget] = (),
+    exact: bool = False,
 ) -> tuple[Round, Ledger | None, float]:
     """Replay the stages, again with what they left over, until it is spent or no stage wants more.
 
@@ -296,6 +303,7 @@ def _gone_round(
         beside: assumed cost of trainings that these stages do not want.
         early: whether all stages are made smaller by that, or only the last one.
         begun: smaller budgets, rising, within which they are replayed first; they continue with the rest.
+        exact: whether every training is taken to be of this search: then what came later changes no earlier step.
 
     Returns:
         Their state, what was spent, and the actual cost of trainings that they do not want.
@@ -303,18 +311,28 @@ def _gone_round(
     first = beside if early else 0.0
     smallest, *larger = (*begun, budget)
     played = _played(stages, trials, smallest, first, beside)
-    at, ledger, fits = _passes(stages, trials, smallest, first, *played, alone=bool(larger))
+    seen = _wanted(played[0])
+    at, ledger, fits = _passes(
+        stages, trials, smallest, first, *played, alone=bool(larger) and not exact, past=seen if exact else None
+    )
     if ledger is None:
         return at, ledger, 0.0
-    seen = _wanted(at)
+    seen |= _wanted(at)
     for i, then in enumerate(larger, start=1):
         assert then is not None
         ledger = replace(ledger, budget=then)
-        past = seen if i < len(larger) else None
+        past = seen if exact or i < len(larger) else None
         at, ledger, fits = _passes(stages, trials, then, first, at, ledger, fits, past=past, more=True)
         assert ledger is not None
         at = _said(at, ledger)
+    if exact:
+        return at, ledger, _cost(None, ledger, trials) - _cost(seen | _wanted(at), ledger, trials)
     return at, ledger, _beside(at, ledger, trials)
+
+
+def _cost(seen: set[Any] | None, ledger: Ledger, trials: Trials) -> float:
+    """The cost of the finished trainings among those ``seen``, or of all of them; in the budget's unit."""
+    return Ledger(ledger.budget).paying((trial.training for trial in _of(trials, seen)), trials).spent
 
 
 def _said(at: Round, ledger: Ledger) -> Round:
@@ -352,40 +370,81 @@ def _passes(
     """
     if ledger is None:
         return at, ledger, fits
-    for _ in range(_MOST_PASSES):
+    for n in range(_MOST_PASSES):
         assert ledger is not None
         # what they do not want yet they may want once they continue
-        if ledger.budget.unit == "seconds" or not at.finished or not unspent(replace(ledger, beside=0.0)):
+        spent = replace(ledger, beside=0.0) if past is None else replace(ledger, spent=_cost(past, ledger, trials))
+        if ledger.budget.unit == "seconds" or not at.finished or not unspent(spent):
             break
         able = [longer(stages[i], fits[i], 1) is not None for i in range(len(fits) - 1)]
         able = [a or "zones_max" in record.budget_cut for a, record in zip(able, at.records, strict=False)]
-        last = max((i for i, a in enumerate(able) if a), default=len(stages) - 1 if more else None)
-        if last is None:
-            break
-        beside, fitting = 0.0, False
-        most = math.nan
-        for _ in range(_MOST_TRIES):
-            later, ledger_later, fits_later = _played(stages, trials, budget, first, beside, (at, fits), last)
-            assert ledger_later is not None
-            unwanted = 0.0 if alone else _beside(later, ledger_later, _of(trials, past), at)
-            fitting = unwanted <= beside
-            if fitting:
+        order = [i for i in reversed(range(len(able))) if able[i]] + [len(stages) - 1] * more
+        for i in order:
+            judged = _judged(stages[i:], ledger) if i + 1 < len(stages) else 0.0
+            enough = spent.left - judged >= ledger.unit_price(getattr(stages[i], "epochs", 1))
+            if not enough and (n or not more):  # what it would find could not be judged as well as what is there
+                continue
+            found = _pass(stages, trials, budget, first, at, ledger, fits, i, judged, alone=alone, past=past, more=more)
+            if found is not None:
                 break
-            most = unwanted if math.isnan(most) else most
-            beside = unwanted
-        if not fitting and more and past is None:
-            paid = _payable(stages, trials, budget, first, most, (at, fits), last)
-            fitting = paid is not None
-            later, ledger_later, fits_later = paid or (later, ledger_later, fits_later)
-        assert ledger_later is not None
-        if not fitting or (later.finished and ledger_later.spent <= ledger.spent):
+        else:
             break
-        at, ledger, fits = later, ledger_later, fits_later
+        at, ledger, fits = found
         if past is not None:
             past |= _wanted(at)
     if not alone and ledger is not None:
         ledger = replace(ledger, beside=_beside(at, ledger, _of(trials, past)))
     return at, ledger, fits
+
+
+def _judged(stages: Sequence[Stage], ledger: Ledger) -> float:
+    """What the stages after the first of ``stages`` want for a single zone or candidate, in the budget's unit."""
+    each = [stage.forecast(1) for stage in stages[1:]]
+    return math.fsum(expected.n_trainings * ledger.unit_price(expected.epochs) for expected in each)
+
+
+def _pass(
+    stages: Sequence[Stage],
+    trials: Trials,
+    budget: Budget | None,
+    first: float,
+    at: Round,
+    ledger: Ledger,
+    fits: Sequence[Stage],
+    going_on: int,
+    judged: float,
+    *,
+    alone: bool,
+    past: set[Any] | None,
+    more: bool,
+) -> tuple[Round, Ledger, Sequence[Stage]] | None:
+    """The stages with ``going_on`` continued; None if that adds nothing, or cannot be paid.
+
+    Args: as in :func:`_passes`, and
+        judged: of what is left, the part for the stages after it, if there is enough.
+    """
+    before, beside, most = (at, fits), 0.0, math.nan
+    if past is not None:
+        beside = _cost(past, ledger, trials) - _cost(_wanted(at), ledger, trials)
+    later, ledger_later, fits_later = _played(stages, trials, budget, first, beside, before, going_on, 0.0, judged)
+    assert ledger_later is not None
+    if not alone and past is None:
+        for _ in range(_MOST_TRIES - 1):
+            unwanted = _beside(later, ledger_later, trials, at)
+            if unwanted <= beside:
+                break
+            most = unwanted if math.isnan(most) else most
+            beside = unwanted
+            later, ledger_later, fits_later = _played(
+                stages, trials, budget, first, beside, before, going_on, 0.0, judged
+            )
+            assert ledger_later is not None
+        if _beside(later, ledger_later, trials, at) > beside:
+            paid = _payable(stages, trials, budget, first, most, before, going_on) if more else None
+            if paid is None:
+                return None
+            later, ledger_later, fits_later = paid
+    return None if later.finished and not _adds(later, ledger, trials) else (later, ledger_later, fits_later)
 
 
 def _payable(
@@ -429,6 +488,7 @@ def _played(
     before: tuple[Round, Sequence[Stage]] | None = None,
     going_on: int = -1,
     spare: float = 0.0,
+    judged: float = 0.0,
 ) -> tuple[Round, Ledger | None, Sequence[Stage]]:
     """Replay the stages in order; returns the state, what was spent, and the stages as sized.
 
@@ -439,6 +499,7 @@ def _played(
         before: their state and sizes when some of the budget was left; the stage at ``going_on`` gets most of that in
             addition, and those after it the rest. Everything that was wanted then is paid.
         spare: of the budget, what the last stage does not get.
+        judged: of what is left, the part for the stages after the one at ``going_on``, if there is enough.
     """
     records = [StageRecord(stage.name, describe_stage(stage)) for stage in stages]
     given: Any = None
@@ -465,9 +526,12 @@ def _played(
             going = before[1][i] if before is not None and i <= going_on else None
             if before is not None and i == going_on:
                 ledger = ledger.paying((t for record in before[0].records for t in record.wanted), trials)
+                price = ledger.unit_price(getattr(stage, "epochs", 1))
                 share = _SECOND * ledger.left
-                n_more = max(1, ledger.affordable(share, getattr(stage, "epochs", 1)))
-                going = longer(stage, before[1][i], n_more)
+                share = min(share, ledger.left - judged) if ledger.left - judged >= price else share
+                if share < price <= ledger.left - least_costs(stages[i + 1 :], ledger):
+                    share = price
+                going = longer(stage, before[1][i], max(1, ledger.affordable(share, getattr(stage, "epochs", 1))))
                 if going is None:  # lines of one zone at least, where that leaves enough to judge
                     expected = stage.forecast(1)
                     one = expected.n_trainings * ledger.unit_price(expected.epochs)
@@ -478,9 +542,9 @@ def _played(
             small = sized(stage, given, ledger, share + had, n_probed) if going is None else going
             fit = grown(small, given, trials, ledger, share + had) if i + 1 == len(stages) else small
             if before is not None and i < going_on:
-                share = math.inf  # as much as it had
+                share = ledger.paying(before[0].records[i].wanted, trials).spent - ledger.spent  # as much as it had
             plan, n_refused = cut(fit, given, trials, ledger, share)
-            if before is None and i + 1 < len(stages):
+            if (before is None or i == going_on) and i + 1 < len(stages):
                 fit, plan, n_refused = gone_on(stages[i:], fit, plan, n_refused, given, trials, ledger)
             n_all = ledger.affordable(budget.amount, getattr(stage, "epochs", 1)) if budget is not None else math.inf
             taken = changes(stage, small if i + 1 == len(stages) else fit, n_refused, n_all)

@@ -36,7 +36,7 @@ from zonesearch.search.budget import Budget
 from zonesearch.search.stage import Stage
 from zonesearch.statistics.search_results import StageRecord
 from zonesearch.study.auto import AUTO, BEGUN, MAPPED
-from zonesearch.study.building import as_it_was
+from zonesearch.study.building import as_begun_with, as_it_was
 from zonesearch.study.effects import check_axes_of
 from zonesearch.study.files import read_study
 from zonesearch.study.study import Study
@@ -282,7 +282,9 @@ def as_grown(study: Study, into: str | Path) -> Study:
         former = Budget.parse(kept["budget"])
     except (ZoneSearchError, KeyError):  # none there, or one that opening it to write says more about
         return study
-    return replace(study, budget=study.budget.continuing(former))
+    budget = study.budget.continuing(former)
+    stages = tuple(as_begun_with(stage, study.budget, budget) for stage in study.stages)
+    return replace(study, budget=budget, stages=stages)
 
 
 def as_ruled(study: Study, into: str | Path) -> Study:

@@ -16,7 +16,7 @@ run has the same allocation as an uninterrupted one.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from contextlib import suppress
 from dataclasses import Field, fields, is_dataclass, replace
 from typing import Any
@@ -246,22 +246,49 @@ def cut(stage: Stage, given: Any, trials: Trials, ledger: Ledger, share: float) 
     """
     if ledger.budget.unit == "seconds":
         return _timed(stage, given, trials, ledger, share)
-    refused: dict[Any, Trial] = {}
+    plan = stage.plan(given, trials)
+    if _affordable(plan.trainings, ledger, share)[1]:
+        return _by_rounds(stage, given, trials, ledger, share)
+    return plan, 0
+
+
+def _affordable(
+    trainings: Sequence[Training], ledger: Ledger, share: float, refused: Container[Any] = ()
+) -> tuple[list[Training], list[Training]]:
+    """Those that ``share`` pays for, in their order, and the others."""
+    kept, beyond, after, cost = [], [], dict(ledger.paid), 0.0
+    for training in trainings:
+        price = ledger.price(training, after)
+        if cost + price > share + 1e-9 or training.identity in refused:
+            beyond.append(training)
+            continue
+        cost += price
+        after[training.identity] = max(training.epochs, after.get(training.identity, 0))
+        kept.append(training)
+    return kept, beyond
+
+
+def _by_rounds(stage: Stage, given: Any, trials: Trials, ledger: Ledger, share: float) -> tuple[Plan, int]:
+    """The same for a plan that the share does not pay for, round by round from the stage's beginning.
+
+    So what was refused stays refused, and what is paid stays paid, whatever was trained later.
+    """
+    known = Trials(r for i in ledger.paid for r in trials.records_of(i))
+    now, refused = ledger, set[Any]()
     while True:
-        plan = stage.plan(given, trials | Trials(refused.values()))
-        kept, beyond, after, cost = [], [], dict(ledger.paid), 0.0
-        for training in plan.trainings:
-            price = ledger.price(training, after)
-            if cost + price > share + 1e-9 or training.identity in refused:
-                beyond.append(training)
-                continue
-            cost += price
-            after[training.identity] = max(training.epochs, after.get(training.identity, 0))
-            kept.append(training)
-        new = [training for training in beyond if training.identity not in refused]
-        if trials.missing(kept) or not new:
-            return Plan(tuple(kept), plan.output, plan.notes), len(refused)
-        refused.update((t.identity, _refusal(t)) for t in new)
+        plan = stage.plan(given, known)
+        wanted = known.missing(plan.trainings)
+        kept = tuple(training for training in plan.trainings if training.identity not in refused)
+        if not wanted:
+            return Plan(kept, plan.output, plan.notes), len(refused)
+        paid, beyond = _affordable(wanted, now, share - (now.spent - ledger.spent))
+        if trials.missing(paid):
+            gone = {training.identity for training in beyond}
+            return Plan(tuple(each for each in kept if each.identity not in gone)), len(refused) + len(gone)
+        refused |= {training.identity for training in beyond}
+        known |= Trials(r for training in paid for r in trials.records_of(training))
+        known |= Trials(map(_refusal, beyond))
+        now = now.paying(paid, trials)
 
 
 def _timed(stage: Stage, given: Any, trials: Trials, ledger: Ledger, share: float) -> tuple[Plan, int]:

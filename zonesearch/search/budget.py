@@ -30,8 +30,9 @@ class Budget:
 
     Args:
         unit, amount: what is allowed.
-        after: the smaller amounts, rising, under which the same run was trained before. The search then continues from
-            where each of them led; without them, they are inferred from the trials.
+        after: the amounts, rising, under which the same run was trained before. The search continues from where each of
+            the smaller ones led; without them, they are inferred from the trials. Larger ones are remembered for a run
+            whose budget was lowered and is raised again.
     """
 
     unit: Unit
@@ -64,9 +65,9 @@ class Budget:
             return cls("seconds", float(value * _SECONDS[key]))
         if not number or not isinstance(value, int):
             raise StudyError(f"budget: {key} must be a whole number, at least 1, not {value!r}")
-        rising = isinstance(earlier, list | tuple) and all(type(each) is int for each in earlier)
-        if not rising or sorted({*earlier, value}) != [*earlier, value] or min(earlier, default=1) < 1:
-            raise StudyError(f"budget: after must be rising whole numbers below {value}, not {earlier!r}")
+        whole = isinstance(earlier, list | tuple) and all(type(each) is int for each in earlier)
+        if not whole or sorted({*earlier}) != [*earlier] or min(earlier, default=1) < 1:
+            raise StudyError(f"budget: after must be rising whole numbers, not {earlier!r}")
         return cls(key, value, tuple(earlier))
 
     def describe(self) -> dict[str, Any]:
@@ -74,10 +75,20 @@ class Budget:
         return {self.unit: self.amount, **({"after": list(self.after)} if self.after else {})}
 
     def continuing(self, former: Budget) -> Budget:
-        """This budget for a run that was trained under ``former``; unchanged for times, which no plan depends on."""
+        """This budget for a run that was trained under ``former``; unchanged for times, which no plan depends on.
+
+        A lowered budget trains nothing new, so that raising it continues from the largest one before it.
+        """
         if former.unit != self.unit or self.unit == "seconds":
             return self
-        return replace(self, after=tuple(a for a in (*former.after, former.amount) if a < self.amount))
+        if former.amount == self.amount or former.amount <= max(former.after, default=0):
+            return replace(self, after=former.after)
+        return replace(self, after=(*former.after, former.amount))
+
+    @property
+    def earlier(self) -> tuple[Budget, ...]:
+        """The smaller ones under which the same run was trained before, rising."""
+        return tuple(replace(self, amount=amount, after=()) for amount in self.after if amount < self.amount)
 
     def __str__(self) -> str:
         if self.unit != "seconds":

@@ -23,7 +23,7 @@ from zonesearch.search.budget import Budget
 from zonesearch.search.lines.method import LineMethod
 from zonesearch.search.stage import Stage
 
-__all__ = ["READERS", "as_it_was", "build_stage", "describe_stage", "spending", "with_places"]
+__all__ = ["READERS", "as_begun_with", "as_it_was", "build_stage", "describe_stage", "spending", "with_places"]
 
 _OF_THE_STUDY = ("space", "name")
 _MOST_SEARCHED = 300
@@ -115,16 +115,40 @@ def spending(stage: Stage, table: Mapping[str, Any], budget: Budget | None) -> S
     fields: set[str] = {field.name for field in dataclasses.fields(stage)} if dataclasses.is_dataclass(stage) else set()
     if budget is None or "n_trainings" not in fields or "n_trainings" in table:
         return stage
-    price = getattr(stage, "epochs", 1) if budget.unit == "epochs" else 1
-    n = _MOST_SEARCHED if budget.unit == "seconds" else min(_MOST_SEARCHED, int(budget.amount // price))
-    more: Any = {"n_trainings": max(n, stage.n_trainings)}  # type: ignore[attr-defined]
-    if "batch" in fields and "batch" not in table:  # with few trainings, a round of four is half of the search
-        more["batch"] = max(1, min(stage.batch, n // 10))  # type: ignore[attr-defined]
+    more: Any = {"n_trainings": max(_paid(stage, budget), stage.n_trainings)}  # type: ignore[attr-defined]
+    if "batch" in fields and "batch" not in table:
+        more["batch"] = _batch(stage, budget)
     try:
         larger: Stage = dataclasses.replace(stage, **more)  # type: ignore[type-var]
     except (StudyError, ValueError):  # a stage with a limit of its own
         return stage
     return larger
+
+
+def _paid(stage: Stage, budget: Budget) -> int:
+    """The number of trainings of the stage's length that the whole budget pays for."""
+    price = getattr(stage, "epochs", 1) if budget.unit == "epochs" else 1
+    return _MOST_SEARCHED if budget.unit == "seconds" else min(_MOST_SEARCHED, int(budget.amount // price))
+
+
+def _batch(stage: Any, budget: Budget) -> int:
+    """The size of a round: with few trainings, a round of four would be half of the search."""
+    began = budget.earlier[0] if budget.earlier and getattr(stage, "keeps_batch", False) else budget
+    usual: int = next(field.default for field in dataclasses.fields(stage) if field.name == "batch")  # type: ignore[assignment]
+    return max(1, min(usual, _paid(stage, began) // 10))
+
+
+def as_begun_with(stage: Stage, before: Budget, now: Budget) -> Stage:
+    """The stage of a run that continues with another budget, with the rounds that it began with, if its search replays
+    them and the budget determined their size.
+
+    Args:
+        stage: built within the budget ``before``.
+        now: the same budget, which knows those that came before it.
+    """
+    if not getattr(stage, "keeps_batch", False) or getattr(stage, "batch", None) != _batch(stage, before):
+        return stage
+    return dataclasses.replace(stage, batch=_batch(stage, now))  # type: ignore[type-var]
 
 
 def with_places(stage: Stage, folder: Path | None = None) -> Stage:
