@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trial, Trials
+from zonesearch.search.stages.surrogate.knowledge import gains
 from zonesearch.search.stages.surrogate.outcomes import EXPECTED
-from zonesearch.search.stages.surrogate.proposals import Search
+from zonesearch.search.stages.surrogate.proposals import Acquisition, Search
 from zonesearch.statistics.gp.cube import Cube
 from zonesearch.statistics.gp.process import Posterior, Prior, fit
 from zonesearch.statistics.gp.stack import Stack
@@ -26,6 +27,8 @@ from zonesearch.statistics.gp.targets import Known, Scale
 __all__ = ["Belief", "believed"]
 
 _Array = npt.NDArray[np.float64]
+
+_MOST_NEW = 16  # new points compared with repeats
 
 
 class Belief:
@@ -40,10 +43,12 @@ class Belief:
         self._metric = trials.metric
         self._cube = Cube(space)
         self._known: dict[tuple[float, ...], list[float]] = {}
+        self._params: dict[tuple[float, ...], Params] = {}
         for trial in trials:
             if trial.accuracy is not None and space.contains(trial.params):
                 place = tuple(self._cube.point(trial.params).tolist())
                 self._known.setdefault(place, []).append(self._metric.score(trial.accuracy))
+                self._params.setdefault(place, trial.params)
 
     @property
     def knows(self) -> bool:
@@ -94,14 +99,44 @@ class Belief:
         Random if nothing is known; empty if there are no other points.
         """
         cube = self._cube
-        waiting = [cube.point(training.params) for training in pending if cube.space.contains(training.params)]
-        taken = {*self._known, *(tuple(point.tolist()) for point in waiting)}
-        if len(self._values):
-            posterior = self._fitted[0].believing(np.array(waiting).reshape(-1, cube.n_axes))
-            ranked = Search().ranked(cube, posterior, Stack([posterior]), rng)
-        else:
-            ranked = cube.snap(rng.random((64, cube.n_axes)))
-        return (cube.params(point) for point in ranked if tuple(point.tolist()) not in taken)
+        if not len(self._values):
+            drawn = cube.allowed(cube.snap(rng.random((64, cube.n_axes))))
+            return (cube.params(point) for point in drawn if tuple(point.tolist()) not in self._places(pending))
+        return (cube.params(point) for point in self._new(pending, rng))
+
+    def worthwhile(self, pending: Sequence[Training], rng: np.random.Generator) -> Iterator[Params]:
+        """Known points and new ones, by how much one more training there is expected to raise the highest posterior
+        mean, if pending ones give expected values; something must be known.
+        """
+        cube = self._cube
+        new = self._new(pending, rng)[:_MOST_NEW]
+        points, worth = gains(self._believing(pending), new)
+        for i in np.argsort(-worth, kind="stable"):
+            yield self._params.get(tuple(points[i].tolist())) or cube.params(points[i])
+
+    def by_improvement(self, points: _Array, pending: Sequence[Training]) -> list[Params]:
+        """``points`` of the cube, shape (n, n_axes), by decreasing expected improvement if pending trainings give
+        expected values; something must be known.
+        """
+        posterior = self._believing(pending)
+        known = posterior.data.points[posterior.data.eligible]
+        best = np.array([posterior.at_points(known)[0].max()])
+        worth = Acquisition(Stack([posterior]), best).at_points(points)
+        return [self._cube.params(points[i]) for i in np.argsort(-worth, kind="stable")]
+
+    def _new(self, pending: Sequence[Training], rng: np.random.Generator) -> _Array:
+        """Points that are neither known nor pending, by decreasing expected improvement, shape (n, n_axes)."""
+        posterior = self._believing(pending)
+        ranked = Search().ranked(self._cube, posterior, Stack([posterior]), rng)
+        taken = {*self._known, *self._places(pending)}
+        return ranked[[tuple(point) not in taken for point in ranked.tolist()]]
+
+    def _believing(self, pending: Sequence[Training]) -> Posterior:
+        return self._fitted[0].believing(np.array(self._places(pending)).reshape(-1, self._cube.n_axes))
+
+    def _places(self, trainings: Sequence[Training]) -> list[tuple[float, ...]]:
+        space = self._cube.space
+        return [tuple(self._cube.point(t.params).tolist()) for t in trainings if space.contains(t.params)]
 
 
 def believed(trainings: Sequence[Training], trials: Trials, space: Space) -> list[Trial]:

@@ -231,11 +231,9 @@ class Search:
         for _ in range(2):
             around = [top]
             for axis in steps:
-                n = int(cube.n_values[axis])
-                moved = np.repeat(top, n, axis=0)
-                moved[:, axis] = np.tile(
-                    (np.arange(n) + 0.5) / n if cube.choices[axis] else np.linspace(0, 1, n), len(top)
-                )
+                values = cube.values(int(axis))
+                moved = np.repeat(top, len(values), axis=0)
+                moved[:, axis] = np.tile(values, len(top))
                 around.append(moved)
             tried = unique_rows(cube.snap(np.vstack(around)))
             better = tried[np.argsort(-acquisition.at_points(tried), kind="stable")[:3]]

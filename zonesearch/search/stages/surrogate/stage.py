@@ -13,6 +13,7 @@ other stages change nothing here.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -51,6 +52,8 @@ harm the best one.
 
 _TRUST = 10.0
 """Prior beliefs are worth this many points: their power is this divided by the number of known points."""
+
+_ZONES: deque[tuple[tuple[Any, ...], tuple[Zone, ...]]] = deque(maxlen=4)
 
 Array = npt.NDArray[np.float64]
 
@@ -229,7 +232,14 @@ class Surrogate:
         posterior = fit(data, Prior())
         names = cube.space.names
         params = {tuple(cube.point(t.params).tolist()): {n: t.params[n] for n in names if n in t.params} for t in known}
-        return find_regions(cube, posterior, scale, params, metric, level=self.level, zones_max=self.zones_max)
+        # a sampler asks for the same zones again with every suggestion that follows the search
+        asked = (posterior, cube.space, scale, params, metric, self.level, self.zones_max)
+        for earlier, zones in tuple(_ZONES):
+            if earlier[0] is posterior and earlier[1:] == asked[1:]:
+                return zones
+        zones = find_regions(cube, posterior, scale, params, metric, level=self.level, zones_max=self.zones_max)
+        _ZONES.append((asked, zones))
+        return zones
 
 
 def _places(cube: Cube, trials: Sequence[Trial]) -> Array:
