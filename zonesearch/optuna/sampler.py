@@ -364,10 +364,10 @@ class ZoneSampler(BaseSampler):
             return next((Wish(t, alone=not known.is_tried(t)) for t in free), None)
 
         new = None if repeats else first_free(belief.proposals(known.pending, rng))
-        worthwhile = belief.worthwhile(known.pending, rng) if new is None else ()
-        found = new or first_free(worthwhile)
+        turn = bool((len(known.trials) + len(known.pending)) % 2)
+        found = new or first_free(belief.worthwhile(known.pending, rng, again=turn))
         if found is None and not waiting:  # every point is running
-            [params] = islice(belief.worthwhile(known.pending, rng), 1)
+            [params] = islice(belief.worthwhile(known.pending, rng, again=True), 1)
             found = Wish(Training(params, known.fresh(params), epochs), alone=False)
         return found
 

@@ -18,7 +18,7 @@ from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trial, Trials
 from zonesearch.search.stages.surrogate.knowledge import gains
 from zonesearch.search.stages.surrogate.outcomes import EXPECTED
-from zonesearch.search.stages.surrogate.proposals import Acquisition, Search
+from zonesearch.search.stages.surrogate.proposals import Acquisition, Search, challenger
 from zonesearch.statistics.gp.cube import Cube
 from zonesearch.statistics.gp.process import Posterior, Prior, fit
 from zonesearch.statistics.gp.stack import Stack
@@ -29,6 +29,7 @@ __all__ = ["Belief", "believed"]
 _Array = npt.NDArray[np.float64]
 
 _MOST_NEW = 16  # new points compared with repeats
+_WORTHLESS = 1e-9  # in standardised units: rounding error
 
 
 class Belief:
@@ -104,15 +105,22 @@ class Belief:
             return (cube.params(point) for point in drawn if tuple(point.tolist()) not in self._places(pending))
         return (cube.params(point) for point in self._new(pending, rng))
 
-    def worthwhile(self, pending: Sequence[Training], rng: np.random.Generator) -> Iterator[Params]:
+    def worthwhile(self, pending: Sequence[Training], rng: np.random.Generator, *, again: bool) -> Iterator[Params]:
         """Known points and new ones, by how much one more training there is expected to raise the highest posterior
         mean, if pending ones give expected values; something must be known.
+
+        Args:
+            pending, rng: see :meth:`proposals`.
+            again: first the known points, by how much a repeat tells about which of them is the best.
         """
-        cube = self._cube
-        new = self._new(pending, rng)[:_MOST_NEW]
-        points, worth = gains(self._believing(pending), new)
-        for i in np.argsort(-worth, kind="stable"):
-            yield self._params.get(tuple(points[i].tolist())) or cube.params(points[i])
+        cube, posterior = self._cube, self._believing(pending)
+        ranked = [challenger(posterior)]
+        if not again:
+            points, worth = gains(posterior, self._new(pending, rng)[:_MOST_NEW])
+            order = np.argsort(-worth, kind="stable")
+            ranked.insert(0, points[order[worth[order] > _WORTHLESS]])
+        for point in np.vstack(ranked):
+            yield self._params.get(tuple(point.tolist())) or cube.params(point)
 
     def by_improvement(self, points: _Array, pending: Sequence[Training]) -> list[Params]:
         """``points`` of the cube, shape (n, n_axes), by decreasing expected improvement if pending trainings give

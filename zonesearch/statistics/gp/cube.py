@@ -224,8 +224,13 @@ def _sobol(n_axes: int) -> Array:
 
 def unique_rows(points: Array) -> Array:
     """Unique points in order of first appearance."""
+    return points[unique_places(points)]
+
+
+def unique_places(points: Array) -> npt.NDArray[np.intp]:
+    """Where each unique point appears first, ascending."""
     _, first = np.unique(points, axis=0, return_index=True)
-    return points[np.sort(first)]
+    return np.sort(first)
 
 
 def _short(axis: Axis | Choice, value: Value) -> Value:

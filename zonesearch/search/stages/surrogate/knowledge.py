@@ -38,9 +38,10 @@ def gains(posterior: Posterior, new: Array) -> tuple[Array, Array]:
     slopes = covariance / spreads  # column j: how far each mean moves per standard deviation of the value at j
     n = len(trained)
     best = float(means[:n].max())
+    rivals = np.flatnonzero(means[:n] + _Z[-1] * np.abs(slopes[:n]).max(axis=1) >= best)
     found = np.empty(len(points))
     for j in range(len(points)):
-        own = np.append(np.arange(n), j) if j >= n else np.arange(n)
+        own = np.append(rivals, j) if j >= n else rivals
         later = means[own, None] + slopes[own, j, None] * _Z
         found[j] = float(later.max(axis=0) @ _WEIGHTS) - best
     return points, np.maximum(found, 0.0)
