@@ -11,6 +11,7 @@ import optuna
 import pytest
 
 from zonesearch import ZoneSampler
+from zonesearch.core.space import Space
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -82,8 +83,6 @@ def test_whatever_the_settings(settings: Any) -> None:
 
 
 def test_points_outside_the_constraints_are_none() -> None:
-    from zonesearch.core.space import Space
-
     space = Space.parse({"a": {"low": 1, "high": 5}, "b": {"low": 1, "high": 5}}, ["a + b <= 5"])
 
     def objective(trial: optuna.Trial) -> float:
@@ -115,7 +114,7 @@ def test_pruned_and_failed_points_were_tried() -> None:
     assert len(set(points(study))) == 12
 
 
-@pytest.mark.parametrize("objective", [whole, chosen, branching])
+@pytest.mark.parametrize("objective", [whole, chosen, stepped, logarithmic])
 def test_trials_that_begin_before_the_space_is_known_are_different_too(objective: Suggest) -> None:
     study = optuna.create_study(sampler=ZoneSampler(seed=0))
     trials = [study.ask() for _ in range(8)]

@@ -65,8 +65,9 @@ class ZoneSampler(BaseSampler):
     trials running at the same time, no two are at the same point as long as there are other points: running trials are
     assumed to return the values that a Gaussian process fitted to the rest predicts, and the search continues from
     there; if the stages then request nothing new, the process itself chooses the most promising point for another
-    trial. This works with ``n_jobs`` and with any number of processes on one storage; all must create the sampler with
-    the same settings.
+    trial. In a space of at most 32 points, every point gets its first trial before any gets a second one, for whatever
+    reason; a larger finite space repeats points only on purpose (further seeds, finalists, a failed trial). This works
+    with ``n_jobs`` and with any number of processes on one storage; all must create the sampler with the same settings.
 
     Parameters of branches are searched like all others: a trial in which a parameter was not suggested represents all
     of its values. Parameters with changing ranges, those outside a given ``space``, and all those of the first trial if
@@ -84,12 +85,11 @@ class ZoneSampler(BaseSampler):
         constraints_func: as for other samplers, returns the constraint values of a finished trial: if any is above 0,
             the trial is infeasible and cannot be a peak. ``trial.set_constraint`` in the objective does the same.
         seed: seed of everything random in the sampler; None for a new one each time.
-        afterwards: what follows the end of the pipeline: ``repeat`` gives further seeds to the point that may still be
-            the best, by the upper end of its interval (several workers take as many points, and if no other may be
-             the best, to new ones of high expected improvement), and draws at random if repeats show no noise; if
-             trials were pruned or have constraints, it takes new points from ``surrogate`` instead, by default also in
-             place of ``polish``;
-            ``random`` draws at random.
+        afterwards: what follows the end of the pipeline: ``repeat`` takes what is expected to raise the highest
+            posterior mean most, a further seed of a point or a new point (of several workers, every other one takes a
+            further seed of a point that may be the best), and draws at random if repeats show no noise; if trials were
+            pruned or have constraints, it takes new points from ``surrogate`` instead, by default also in place of
+            ``polish``; ``random`` draws at random.
         settings: a table of settings for each stage given by name: ``coordinate={"n_trainings": 40}``.
 
     Raises:
@@ -364,8 +364,10 @@ class ZoneSampler(BaseSampler):
             return next((Wish(t, alone=not known.is_tried(t)) for t in free), None)
 
         new = None if repeats else first_free(belief.proposals(known.pending, rng))
-        turn = bool((len(known.trials) + len(known.pending)) % 2)
-        found = new or first_free(belief.worthwhile(known.pending, rng, again=turn))
+        # of several workers, every other one repeats what may be the best: the others find ever more points, of which
+        # the luckiest would be taken for the best
+        again = bool(known.pending) and (len(known.trials) + len(known.pending)) % 2 == 1
+        found = new or first_free(belief.worthwhile(known.pending, rng, again=again))
         if found is None and not waiting:  # every point is running
             [params] = islice(belief.worthwhile(known.pending, rng, again=True), 1)
             found = Wish(Training(params, known.fresh(params), epochs), alone=False)

@@ -171,9 +171,9 @@ class Search:
         acquisition = Acquisition(stack, incumbents, chances)
 
         def kept(points: Array) -> npt.NDArray[np.bool_]:
-            free: npt.NDArray[np.bool_] = (posterior.distance(points, zones) > self.outside).all(axis=1)
+            free = np.asarray((posterior.distance(points, zones) > self.outside).all(axis=1))
             free = free if free.any() else ~free
-            hopeful: npt.NDArray[np.bool_] = free & (acquisition.log_chance(points) > _HOPELESS) if chances else free
+            hopeful = free & (acquisition.log_chance(points) > _HOPELESS) if chances else free
             return hopeful if hopeful.any() else free
 
         def scored(points: Array) -> Array:
