@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trial, Trials
-from zonesearch.search.stages.surrogate.knowledge import gains
+from zonesearch.search.stages.surrogate.knowledge import by_gain
 from zonesearch.search.stages.surrogate.outcomes import EXPECTED
 from zonesearch.search.stages.surrogate.proposals import Acquisition, Search, challenger
 from zonesearch.statistics.gp.cube import Cube
@@ -27,9 +27,6 @@ from zonesearch.statistics.gp.targets import Known, Scale
 __all__ = ["Belief", "believed"]
 
 _Array = npt.NDArray[np.float64]
-
-_MOST_NEW = 16  # new points compared with repeats
-_WORTHLESS = 1e-9  # in standardised units: rounding error
 
 
 class Belief:
@@ -116,9 +113,7 @@ class Belief:
         cube, posterior = self._cube, self._believing(pending)
         ranked = [challenger(posterior)]
         if not again:
-            points, worth = gains(posterior, self._new(pending, rng)[:_MOST_NEW])
-            order = np.argsort(-worth, kind="stable")
-            ranked.insert(0, points[order[worth[order] > _WORTHLESS]])
+            ranked.insert(0, by_gain(posterior, self._new(pending, rng)))
         for point in np.vstack(ranked):
             yield self._params.get(tuple(point.tolist())) or cube.params(point)
 
