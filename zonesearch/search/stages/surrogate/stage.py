@@ -57,6 +57,9 @@ highest posterior mean most, at a new point or a known one. Expected improvement
 that are nearly as good, a lucky one would be taken for the best.
 """
 
+_KNOWING = 5
+"""But not before this many trainings per axis: until then, looking only one training ahead misses peaks."""
+
 _TRUST = 10.0
 """Prior beliefs are worth this many points: their power is this divided by the number of known points."""
 
@@ -220,7 +223,8 @@ class Surrogate:
                 ranked = Search().ranked(
                     cube, believed, Stack([believed]), rng, n_known=n_known, chances=chances, trust=trust
                 )
-                if len(before) + i >= _LATE * self._planned and not (spare or trust):
+                late = max(_LATE * self._planned, _KNOWING * cube.n_axes)
+                if len(before) + i >= late and not (spare or trust):
                     ranked = np.vstack([by_gain(believed, ranked, chances), ranked])
             point = next((p for p in ranked if not any(np.array_equal(p, c) for c in chosen)), None)
             if point is None:
