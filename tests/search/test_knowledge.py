@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from zonesearch.search.stages.surrogate.knowledge import gains
+from zonesearch.search.stages.surrogate.knowledge import by_gain, gains
 from zonesearch.statistics.gp.kernel import Hyper
 from zonesearch.statistics.gp.process import Data, Posterior
 
@@ -51,3 +51,22 @@ def test_without_noise_only_a_new_point_is_worth_a_training() -> None:
 def test_of_two_contenders_the_one_less_known_is_repeated() -> None:
     _, found = gains(posterior([-1.0, 0.9, -1.0, 0.9], [1, 20, 1, 2], scale=0.05), np.empty((0, 1)))
     assert int(np.argmax(found)) == 3
+
+
+class Never:
+    """A cause of failure that strikes above 0.4."""
+
+    def log_probability(self, points):
+        return np.where(points[:, 0] > 0.4, -50.0, 0.0)
+
+    def slopes(self, points):
+        raise NotImplementedError
+
+
+def test_what_would_probably_fail_or_change_nothing_is_not_proposed() -> None:
+    known = posterior([0.0, 0.7, 0.9, 0.2], [1, 3, 1, 2])
+    new = np.array([[0.3], [0.5]])
+    assert {0.3, 0.5} <= set(by_gain(known, new)[:, 0])
+    assert 0.5 not in by_gain(known, new, [Never()])[:, 0]
+    known = posterior([0.0, 0.0, 3.0, 0.0], [50, 50, 50, 50], scale=0.05)
+    assert not len(by_gain(known, known.data.points[:2]))
