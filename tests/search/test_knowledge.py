@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from zonesearch.search.stages.surrogate.knowledge import by_gain, gains
 from zonesearch.statistics.gp.kernel import Hyper
 from zonesearch.statistics.gp.process import Data, Posterior
+
+Array = npt.NDArray[np.float64]
 
 
 def posterior(means: list[float], counts: list[float], noise: float = 0.3, scale: float = 0.3) -> Posterior:
@@ -56,10 +59,10 @@ def test_of_two_contenders_the_one_less_known_is_repeated() -> None:
 class Never:
     """A cause of failure that strikes above 0.4."""
 
-    def log_probability(self, points):
+    def log_probability(self, points: Array) -> Array:
         return np.where(points[:, 0] > 0.4, -50.0, 0.0)
 
-    def slopes(self, points):
+    def slopes(self, points: Array) -> tuple[Array, Array]:
         raise NotImplementedError
 
 
