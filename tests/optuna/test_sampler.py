@@ -327,9 +327,9 @@ class TestAfterThePipeline:
             good = trial.suggest_categorical("y", ["a", "b"]) == "b"
             return float(good - abs(trial.suggest_int("x", 0, 4) - 3) + rng.normal(0, 0.5))
 
-        study.optimize(noisy, n_trials=60)
+        study.optimize(noisy, n_trials=44)
         often = Counter((trial.params["x"], trial.params["y"]) for trial in study.trials)
-        assert often[3, "b"] > 10  # the best
+        assert often[3, "b"] > 7  # the best
         assert often[0, "a"] <= 2  # the worst
 
     @pytest.mark.parametrize("settings", [{"afterwards": "random"}, {"seeds": 2}])
