@@ -103,6 +103,22 @@ def test_the_first_design_has_one_point_in_each_part_of_every_axis() -> None:
         assert sorted(np.floor(column * n).astype(int)) == list(range(n))
 
 
+@pytest.mark.parametrize(
+    ("n_axes", "n", "more", "expected"),
+    [
+        (2, 100, {}, 20),
+        (7, 100, {}, 12),
+        (7, 50, {}, 12),
+        (7, 20, {}, 10),
+        (7, 100, {"first": 0.5}, 50),
+        (7, 196, {}, 40),
+    ],
+)
+def test_the_first_design_is_small_where_a_budget_is_scarce(n_axes, n, more, expected) -> None:
+    space = Space.parse({f"x{i}": {"low": 0.0, "high": 1.0} for i in range(n_axes)})
+    assert len(Surrogate(space, 1, n_trainings=n, **more).plan(None, Trials()).trainings) == expected
+
+
 def test_any_number_of_the_first_points_is_spread_over_the_space() -> None:
     space = Space.parse({f"x{i}": {"low": 0.0, "high": 1.0} for i in range(3)})
     points = first_design(60, space)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -106,6 +106,12 @@ class Known:
     def is_free(self, training: Training) -> bool:
         """Whether no trial is running at the point of ``training``, with any seed."""
         return training.identity[0] not in self.running_points
+
+    def is_tried(self, training: Training) -> bool:
+        """Whether a trial was ever begun at the point of ``training``, or in a branch that answers for it."""
+        if self.taken.get(training.identity[0]) or not self.is_free(training):
+            return True
+        return self.branches.answer(replace(training, seed=0)) is not None
 
     def at_work(self, records: Iterable[StageRecord]) -> tuple[Training, ...]:
         """The running trainings that stages requested."""

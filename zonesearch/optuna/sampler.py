@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 import threading
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ from zonesearch.errors import StudyError
 from zonesearch.optuna.begun import Begun
 from zonesearch.optuna.claims import Wish, claim
 from zonesearch.optuna.known import Known, read_study_trials
-from zonesearch.optuna.space import OptunaSpace, distribution_of, indistinct, narrowed, searched
+from zonesearch.optuna.space import OptunaSpace, distribution_of, indistinct, least_used, narrowed, searched
 from zonesearch.run.learning import learned_stages
 from zonesearch.run.pipeline import next_round
 from zonesearch.search.believing import Belief
@@ -36,18 +36,20 @@ from zonesearch.search.heeding import check_heeded
 from zonesearch.search.stage import Stage
 from zonesearch.search.stages.surrogate.stage import FIRST_SEED, Surrogate
 from zonesearch.statistics.candidates import Candidate
-from zonesearch.statistics.noise import Cell, measure_noise
+from zonesearch.statistics.gp.cube import Cube
 from zonesearch.study.auto import AUTO, MAPPED, PLACED, auto_stages, is_auto
 from zonesearch.study.building import build_stage, with_places
 from zonesearch.study.stage_effects import check_order
 
 __all__ = ["ZoneSampler"]
 
-_QUANTILE = 1.96
+_EQUAL = 1e-9  # of the largest value: values that differ by no more are equal
 _MOST_ROUNDS = 200  # rounds of the stages per suggestion
 _AFTERWARDS = {"n_trainings": 900, "batch": 2, "first": 0.001, "repeats": 0.0}
 _MOST_ONE_BY_ONE = FRESH - FIRST_SEED  # trainings per round, each round with its own seed
 _FIRST = 8  # trials that start together, whose values are spread over each range
+_TINY = 32  # points of a space in which each gets a trial before any gets a second one
+_MOST_LISTED = 4096  # points of a space in which random draws are different
 _LEAST_TRIALS = 3
 _FEW_TRIALS = 20
 """Number of complete trials after which an axis that none of them suggested counts as never suggested."""
@@ -63,8 +65,9 @@ class ZoneSampler(BaseSampler):
     trials running at the same time, no two are at the same point as long as there are other points: running trials are
     assumed to return the values that a Gaussian process fitted to the rest predicts, and the search continues from
     there; if the stages then request nothing new, the process itself chooses the most promising point for another
-    trial. This works with ``n_jobs`` and with any number of processes on one storage; all must create the sampler with
-    the same settings.
+    trial. In a space of at most 32 points, every point gets its first trial before any gets a second one, for whatever
+    reason; a larger finite space repeats points only on purpose (further seeds, finalists, a failed trial). This works
+    with ``n_jobs`` and with any number of processes on one storage; all must create the sampler with the same settings.
 
     Parameters of branches are searched like all others: a trial in which a parameter was not suggested represents all
     of its values. Parameters with changing ranges, those outside a given ``space``, and all those of the first trial if
@@ -82,12 +85,11 @@ class ZoneSampler(BaseSampler):
         constraints_func: as for other samplers, returns the constraint values of a finished trial: if any is above 0,
             the trial is infeasible and cannot be a peak. ``trial.set_constraint`` in the objective does the same.
         seed: seed of everything random in the sampler; None for a new one each time.
-        afterwards: what follows the end of the pipeline: ``repeat`` gives further seeds to the point that may still be
-            the best, by the upper end of its interval (several workers take as many points, and if no other may be
-             the best, to new ones of high expected improvement), and draws at random if repeats show no noise; if
-             trials were pruned or have constraints, it takes new points from ``surrogate`` instead, by default also in
-             place of ``polish``;
-            ``random`` draws at random.
+        afterwards: what follows the end of the pipeline: ``repeat`` takes what is expected to raise the highest
+            posterior mean most, a further seed of a point or a new point (of several workers, every other one takes a
+            further seed of a point that may be the best), and draws at random if repeats show no noise; if trials were
+            pruned or have constraints, it takes new points from ``surrogate`` instead, by default also in place of
+            ``polish``; ``random`` draws at random.
         settings: a table of settings for each stage given by name: ``coordinate={"n_trainings": 40}``.
 
     Raises:
@@ -179,7 +181,8 @@ class ZoneSampler(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """A random value; a Latin hypercube over trials that start together before anything is known.
+        """A random value; a Latin hypercube over trials that start together before anything is known, and of few
+        values one of those least used so far by trials that agree on the parameters before it.
 
         Raises:
             StudyError: the study has several objectives, or choices that Optuna cannot tell apart.
@@ -187,9 +190,15 @@ class ZoneSampler(BaseSampler):
         self._check(study)
         _check_choices(param_name, param_distribution)
         with self._lock:
-            if any(other.state.is_finished() for other in study.get_trials(deepcopy=False)):
+            others = [other for other in study.get_trials(deepcopy=False) if other.number != trial.number]
+            if any(other.state in (TrialState.COMPLETE, TrialState.PRUNED) for other in others):
                 return self._random.sample_independent(study, trial, param_name, param_distribution)
-            return self._first_value(trial.number, param_name, param_distribution)
+            if any(other.state.is_finished() for other in others):
+                drawn = self._random.sample_independent(study, trial, param_name, param_distribution)
+            else:
+                drawn = self._first_value(trial.number, param_name, param_distribution)
+            rare = least_used(param_name, param_distribution, trial, others)
+            return drawn if not rare or drawn in rare else rare[int(self._rng.integers(len(rare)))]
 
     def _first_value(self, number: int, name: str, distribution: BaseDistribution) -> Any:
         """A random value for one of the trials that start before anything is known, each in a different part of the
@@ -256,8 +265,35 @@ class ZoneSampler(BaseSampler):
         return {"batch": 1, **table} if one_by_one else table
 
     def _wish(self, known: Known, stages: Sequence[Stage], space: OptunaSpace, epochs: int) -> Wish | None:
+        """The next training. In a space of few points, no point gets a second one while another has none; nor does a
+        random one in a larger finite space.
+        """
+        belief = Belief(known.trials, space.space)
+        wish = self._wanted(known, belief, stages, space, epochs)
+        if wish is not None and not known.is_tried(wish.training):
+            return wish
+        untried = self._untried(known, belief, space.space, _MOST_LISTED if wish is None else _TINY, epochs)
+        if not untried:
+            return wish
+        # a round of the surrogate has its own seeds: it counts the point as its own
+        seed = wish.training.seed if wish is not None and FIRST_SEED <= wish.training.seed < FRESH else 0
+        return Wish(Training(untried[0], seed, epochs))
+
+    def _untried(self, known: Known, belief: Belief, space: Space, most: int, epochs: int) -> list[Params]:
+        """The points of a space of at most ``most`` points at which no trial was ever begun, most promising first."""
+        cube = Cube(space)
+        points = cube.every(most)
+        free = [not known.is_tried(Training(cube.params(point), 0, epochs)) for point in points]
+        points = points[free] if len(points) else points
+        if most == _TINY and belief.knows and len(points):
+            return belief.by_improvement(points, known.pending)
+        rng = np.random.default_rng([self._seed or 0, len(known.trials), sum(known.running.values())])
+        return [cube.params(point) for point in rng.permutation(points)]
+
+    def _wanted(
+        self, known: Known, belief: Belief, stages: Sequence[Stage], space: OptunaSpace, epochs: int
+    ) -> Wish | None:
         trials = known.trials
-        belief = Belief(trials, space.space)
         waiting: tuple[Training, ...] = ()
         bounded = any(trial.state == "pruned" or trial.violation is not None for trial in trials)
         if bounded and self._names is None and self._afterwards == "repeat":
@@ -302,36 +338,39 @@ class ZoneSampler(BaseSampler):
         if not waiting and self._afterwards == "random":
             return None
         if not waiting or belief.knows:
-            further = self._further(known, belief, space, epochs, repeats=not waiting)
+            further = self._further(known, belief, epochs, waiting)
             if further is not None or not waiting:
                 return further
         # Nothing has finished yet, or every point is running: further seeds of the point with the fewest running
         # trials.
         return Wish(min(waiting, key=known.n_running), alone=False)
 
-    def _further(self, known: Known, belief: Belief, space: OptunaSpace, epochs: int, *, repeats: bool) -> Wish | None:
-        """A training beyond those of the stages: a further seed of a point that may be the best, or a new point while
-        others run.
+    def _further(self, known: Known, belief: Belief, epochs: int, waiting: Sequence[Training]) -> Wish | None:
+        """A training beyond those of the stages, where it is expected to raise the highest posterior mean most: a
+        further seed of a point, or a new point. Only a new point, if there is one, while trainings that the stages are
+        ``waiting`` for run at points of which nothing is known yet, or if repeats show no noise.
 
-        None if there is none: repeats show no noise, or there is no other point.
+        None if nothing is running and repeats show no noise.
         """
-        top_points, others = _top_points(known, space.space, epochs)
-        if repeats and not top_points:
+        exact = not belief.knows or _exact(known)
+        if exact and not waiting:
             return None
+        repeats = not exact and all(known.trials.of(training.params) for training in waiting)
+        rng = np.random.default_rng([self._seed or 0, len(known.trials), sum(known.running.values())])
 
-        def again(points: Sequence[Params]) -> Wish | None:
-            seeds = (Training(params, known.fresh(params), epochs) for params in points)
-            return next((Wish(training, alone=False) for training in seeds if known.is_free(training)), None)
+        def first_free(points: Iterable[Params]) -> Wish | None:
+            trainings = (Training(params, known.fresh(params), epochs) for params in points)
+            free = (training for training in trainings if known.is_free(training))
+            return next((Wish(t, alone=not known.is_tried(t)) for t in free), None)
 
-        def anew() -> Wish | None:
-            rng = np.random.default_rng([self._seed or 0, len(known.trials), sum(known.running.values())])
-            points = belief.proposals(known.pending, rng)
-            new = (Training(params, known.fresh(params), epochs) for params in points)
-            return next((Wish(training) for training in new if known.is_free(training)), None)
-
-        found = (again(top_points) if repeats else None) or anew() or again([*top_points, *others])
-        if repeats and found is None:  # every point is running
-            found = Wish(Training(top_points[0], known.fresh(top_points[0]), epochs), alone=False)
+        new = None if repeats else first_free(belief.proposals(known.pending, rng))
+        # of several workers, every other one repeats what may be the best: the others find ever more points, of which
+        # the luckiest would be taken for the best
+        again = bool(known.pending) and (len(known.trials) + len(known.pending)) % 2 == 1
+        found = new or first_free(belief.worthwhile(known.pending, rng, again=again))
+        if found is None and not waiting:  # every point is running
+            [params] = islice(belief.worthwhile(known.pending, rng, again=True), 1)
+            found = Wish(Training(params, known.fresh(params), epochs), alone=False)
         return found
 
     def _new_point(self, known: Known, space: OptunaSpace, epochs: int) -> Wish | None:
@@ -398,32 +437,12 @@ def _check_choices(name: str, distribution: BaseDistribution) -> None:
         )
 
 
-def _top_points(known: Known, space: Space, epochs: int) -> tuple[list[Params], list[Params]]:
-    """The points by the upper ends of their intervals, highest first: those that may be the best (the interval reaches
-    the best mean), and the others. None if repeats show no noise at all.
-    """
+def _exact(known: Known) -> bool:
+    """Whether several trials at a point always returned the same value; False if no point has several."""
     values: dict[Any, list[float]] = {}
-    params: dict[Any, Params] = {}
-    pruned: Counter[Any] = Counter()
     for trial in known.trials:
-        point = trial.training.identity[0]
-        params[point] = trial.params
-        pruned[point] += trial.state == "pruned"
         if trial.accuracy is not None and trial.feasible:
-            values.setdefault(point, []).append(trial.accuracy)
-    # A point pruned at least as often as it completed would be pruned again.
-    cells = [Cell(params[point], tuple(found)) for point, found in values.items() if pruned[point] < len(found)]
-    noise = measure_noise(cells, space)
-    if not cells or (noise.source == "seeds" and noise.seed_variance <= (1e-9 * max(abs(c.mean) for c in cells)) ** 2):
-        return [], []
-
-    def upper(cell: Cell) -> float:
-        # Running trials count, so that workers do not all repeat the same point.
-        seeds = known.taken[Training(cell.params).identity[0]]
-        n_running = sum(known.n_running(Training(cell.params, seed, epochs)) for seed in seeds)
-        return cell.mean + _QUANTILE * math.sqrt(noise.seed_variance / (len(cell.values) + n_running))
-
-    best = max(cell.mean for cell in cells)
-    ranked = sorted(((upper(cell), -i) for i, cell in enumerate(cells)), reverse=True)
-    may = [cells[-i].params for top, i in ranked if top >= best]
-    return may, [cells[-i].params for top, i in ranked if top < best]
+            values.setdefault(trial.training.identity[0], []).append(trial.accuracy)
+    several = [found for found in values.values() if len(found) > 1]
+    size = max((abs(value) for found in values.values() for value in found), default=0.0)
+    return bool(several) and all(max(found) - min(found) <= _EQUAL * size for found in several)

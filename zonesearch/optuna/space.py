@@ -21,11 +21,13 @@ from zonesearch.core.constraints import Constraint
 from zonesearch.core.space import AnyAxis, Axis, Choice, Space
 from zonesearch.core.trials import Params, Value
 from zonesearch.errors import StudyError
+from zonesearch.statistics.gp.cube import Cube
 
-__all__ = ["OptunaSpace", "distribution_of", "indistinct", "narrowed", "searched"]
+__all__ = ["OptunaSpace", "distribution_of", "indistinct", "least_used", "narrowed", "searched"]
 
 _RARE = 0.05  # fraction of the trials: parameters suggested less often are drawn at random
 _MOST_AXES = 24
+_FEW = 64  # values of a parameter, of which the least used is drawn
 _STEPS = 4  # steps of the default row of an axis
 
 
@@ -192,6 +194,29 @@ def searched(evaluations: Sequence[FrozenTrial]) -> dict[str, BaseDistribution]:
     often = {name: found.total() for name, found in seen.items() if len(found) == 1}
     frequent = sorted((name for name in often if often[name] >= _RARE * n), key=lambda name: (-often[name], name))
     return {name: next(iter(seen[name])) for name in sorted(frequent[:_MOST_AXES])}
+
+
+def least_used(
+    name: str, distribution: BaseDistribution, trial: FrozenTrial, others: Sequence[FrozenTrial]
+) -> list[Any]:
+    """The values of a parameter that the fewest ``others`` have, of those that agree with ``trial`` on all parameters
+    suggested before; none if the parameter has many values.
+
+    Trials that follow this rule repeat no point of a finite space while one is left, however it branches.
+    """
+    space = OptunaSpace({name: distribution}, {})
+    cube = Cube(space.space)
+    values = [space.decode(cube.params(point))[name] for point in cube.every(_FEW)]
+    if not values:
+        return []
+    before = trial.params.items()
+    used = Counter(
+        distribution.to_internal_repr(other.params[name])
+        for other in others
+        if name in other.params and all(key in other.params and other.params[key] == value for key, value in before)
+    )
+    counts = [used[distribution.to_internal_repr(value)] for value in values]
+    return [value for value, count in zip(values, counts, strict=True) if count == min(counts)]
 
 
 def indistinct(distribution: BaseDistribution) -> tuple[Any, Any] | None:

@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trial, Trials
+from zonesearch.search.stages.surrogate.knowledge import by_gain
 from zonesearch.search.stages.surrogate.outcomes import EXPECTED
-from zonesearch.search.stages.surrogate.proposals import Search
+from zonesearch.search.stages.surrogate.proposals import Acquisition, Search, challenger
 from zonesearch.statistics.gp.cube import Cube
 from zonesearch.statistics.gp.process import Posterior, Prior, fit
 from zonesearch.statistics.gp.stack import Stack
@@ -40,10 +41,12 @@ class Belief:
         self._metric = trials.metric
         self._cube = Cube(space)
         self._known: dict[tuple[float, ...], list[float]] = {}
+        self._params: dict[tuple[float, ...], Params] = {}
         for trial in trials:
             if trial.accuracy is not None and space.contains(trial.params):
                 place = tuple(self._cube.point(trial.params).tolist())
                 self._known.setdefault(place, []).append(self._metric.score(trial.accuracy))
+                self._params.setdefault(place, trial.params)
 
     @property
     def knows(self) -> bool:
@@ -94,14 +97,49 @@ class Belief:
         Random if nothing is known; empty if there are no other points.
         """
         cube = self._cube
-        waiting = [cube.point(training.params) for training in pending if cube.space.contains(training.params)]
-        taken = {*self._known, *(tuple(point.tolist()) for point in waiting)}
-        if len(self._values):
-            posterior = self._fitted[0].believing(np.array(waiting).reshape(-1, cube.n_axes))
-            ranked = Search().ranked(cube, posterior, Stack([posterior]), rng)
-        else:
-            ranked = cube.snap(rng.random((64, cube.n_axes)))
-        return (cube.params(point) for point in ranked if tuple(point.tolist()) not in taken)
+        if not len(self._values):
+            drawn = cube.allowed(cube.snap(rng.random((64, cube.n_axes))))
+            return (cube.params(point) for point in drawn if tuple(point.tolist()) not in self._places(pending))
+        return (cube.params(point) for point in self._new(pending, rng))
+
+    def worthwhile(self, pending: Sequence[Training], rng: np.random.Generator, *, again: bool) -> Iterator[Params]:
+        """Known points and new ones, by how much one more training there is expected to raise the highest posterior
+        mean, if pending ones give expected values; something must be known.
+
+        Args:
+            pending, rng: see :meth:`proposals`.
+            again: first the known points, by how much a repeat tells about which of them is the best.
+        """
+        cube, posterior = self._cube, self._believing(pending)
+        ranked = [challenger(posterior)]
+        if not again:
+            ranked.insert(0, by_gain(posterior, self._new(pending, rng)))
+        for point in np.vstack(ranked):
+            yield self._params.get(tuple(point.tolist())) or cube.params(point)
+
+    def by_improvement(self, points: _Array, pending: Sequence[Training]) -> list[Params]:
+        """``points`` of the cube, shape (n, n_axes), by decreasing expected improvement if pending trainings give
+        expected values; something must be known.
+        """
+        posterior = self._believing(pending)
+        known = posterior.data.points[posterior.data.eligible]
+        best = np.array([posterior.at_points(known)[0].max()])
+        worth = Acquisition(Stack([posterior]), best).at_points(points)
+        return [self._cube.params(points[i]) for i in np.argsort(-worth, kind="stable")]
+
+    def _new(self, pending: Sequence[Training], rng: np.random.Generator) -> _Array:
+        """Points that are neither known nor pending, by decreasing expected improvement, shape (n, n_axes)."""
+        posterior = self._believing(pending)
+        ranked = Search().ranked(self._cube, posterior, Stack([posterior]), rng)
+        taken = {*self._known, *self._places(pending)}
+        return ranked[[tuple(point) not in taken for point in ranked.tolist()]]
+
+    def _believing(self, pending: Sequence[Training]) -> Posterior:
+        return self._fitted[0].believing(np.array(self._places(pending)).reshape(-1, self._cube.n_axes))
+
+    def _places(self, trainings: Sequence[Training]) -> list[tuple[float, ...]]:
+        space = self._cube.space
+        return [tuple(self._cube.point(t.params).tolist()) for t in trainings if space.contains(t.params)]
 
 
 def believed(trainings: Sequence[Training], trials: Trials, space: Space) -> list[Trial]:

@@ -6,6 +6,7 @@ so the point scored is the point that would be trained.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import islice
@@ -33,6 +34,7 @@ Array = npt.NDArray[np.float64]
 _DOUBTED = 0.05  # relative to the belief at the center: a floor for every point
 _HYPERCUBES = 40  # number of random hypercubes from which a design is chosen
 _REFILLS = 4
+_OVERCOUNT = 16  # combinations looked at per point of a space with conditions or constraints
 
 
 def round_points(points: Array) -> Array:
@@ -59,6 +61,22 @@ class Cube:
     def n_values(self) -> Array:
         """How many values each axis can take; infinity for real numbers."""
         return np.array([_n_values(axis) for axis in self.space.axes])
+
+    def values(self, axis: int) -> Array:
+        """The coordinates of all values of an axis that has finitely many, ascending."""
+        return _values(self.space.axes[axis])
+
+    def every(self, most: int) -> Array:
+        """All points of the space, or none if there are infinitely many or more than ``most``; shape (n, n_axes).
+
+        A branch counts its own axes only, and points at which a constraint does not hold are left out.
+        """
+        n_rough = float(np.prod(self.n_values))
+        if n_rough > (_OVERCOUNT if self.space.conditional or self.space.constraints else 1) * most:
+            return np.empty((0, self.n_axes))
+        mesh = np.meshgrid(*(self.values(axis) for axis in range(self.n_axes)), indexing="ij")
+        points = self.allowed(unique_rows(self.snap(np.stack([each.ravel() for each in mesh], axis=1))))
+        return points if len(points) <= most else points[:0]
 
     def snap(self, points: Array) -> Array:
         """The nearest allowed points."""
@@ -206,8 +224,13 @@ def _sobol(n_axes: int) -> Array:
 
 def unique_rows(points: Array) -> Array:
     """Unique points in order of first appearance."""
+    return points[unique_places(points)]
+
+
+def unique_places(points: Array) -> npt.NDArray[np.intp]:
+    """Where each unique point appears first, ascending."""
     _, first = np.unique(points, axis=0, return_index=True)
-    return points[np.sort(first)]
+    return np.sort(first)
 
 
 def _short(axis: Axis | Choice, value: Value) -> Value:
@@ -228,6 +251,18 @@ def _whole(axis: Axis, column: Array) -> Array:
     values = np.clip(values, axis.low, axis.high)
     places: Array = np.log(values / axis.low) / ratio if log else (values - axis.low) / (axis.high - axis.low)
     return places
+
+
+def _values(axis: Axis | Choice) -> Array:
+    if isinstance(axis, Choice):
+        return (np.arange(len(axis.values)) + 0.5) / len(axis.values)
+    if axis.low == axis.high:
+        return np.array([0.5])
+    if axis.n_steps is not None and axis.step is not None:
+        values = [axis.low + axis.step * i for i in range(axis.n_steps + 1)]
+    else:
+        values = list(range(math.ceil(axis.low), math.floor(axis.high) + 1))
+    return np.array([axis.to_unit(value) for value in values])
 
 
 def _n_values(axis: Axis | Choice) -> float:

@@ -24,7 +24,7 @@ from scipy import special
 from scipy.optimize import minimize
 
 from zonesearch.search.stages.surrogate.outcomes import Chance
-from zonesearch.statistics.gp.cube import Cube, unique_rows
+from zonesearch.statistics.gp.cube import Cube, unique_places, unique_rows
 from zonesearch.statistics.gp.process import Posterior, top_points
 from zonesearch.statistics.gp.stack import Stack
 
@@ -170,20 +170,26 @@ class Search:
         incumbents = stack.at_points(trained[outside] if outside.any() else trained)[0].max(axis=1)
         acquisition = Acquisition(stack, incumbents, chances)
 
-        def kept(points: Array) -> Array:
-            free = (posterior.distance(points, zones) > self.outside).all(axis=1)
-            points = points[free] if free.any() else points
-            hopeful = acquisition.log_chance(points) > _HOPELESS
-            return points[hopeful] if hopeful.any() else points
+        def kept(points: Array) -> npt.NDArray[np.bool_]:
+            free = np.asarray((posterior.distance(points, zones) > self.outside).all(axis=1))
+            free = free if free.any() else ~free
+            hopeful = free & (acquisition.log_chance(points) > _HOPELESS) if chances else free
+            return hopeful if hopeful.any() else free
 
-        points = kept(self.candidates(cube, posterior, rng))
-        scores = acquisition.at_points(points) + (trust * cube.belief(points) if trust else 0.0)
+        def scored(points: Array) -> Array:
+            scores: Array = acquisition.at_points(points) + (trust * cube.belief(points) if trust else 0.0)
+            return scores
+
+        points = self.candidates(cube, posterior, rng)
+        points = points[kept(points)]
+        scores = scored(points)
         starts = self._starts(points, scores, posterior)
         reached = self._uphill(cube, acquisition, starts)
         reached = cube.allowed(self._discrete(cube, acquisition, reached))
-        points = kept(unique_rows(np.vstack([reached, points])))
-        scores = acquisition.at_points(points) + (trust * cube.belief(points) if trust else 0.0)
-        ranked: Array = points[np.argsort(-scores, kind="stable")]
+        points, scores = np.vstack([reached, points]), np.concatenate([scored(reached), scores])
+        first = unique_places(points)
+        first = first[kept(points[first])]
+        ranked: Array = points[first[np.argsort(-scores[first], kind="stable")]]
         return ranked
 
     def _starts(self, points: Array, scores: Array, posterior: Posterior) -> Array:
@@ -231,11 +237,9 @@ class Search:
         for _ in range(2):
             around = [top]
             for axis in steps:
-                n = int(cube.n_values[axis])
-                moved = np.repeat(top, n, axis=0)
-                moved[:, axis] = np.tile(
-                    (np.arange(n) + 0.5) / n if cube.choices[axis] else np.linspace(0, 1, n), len(top)
-                )
+                values = cube.values(int(axis))
+                moved = np.repeat(top, len(values), axis=0)
+                moved[:, axis] = np.tile(values, len(top))
                 around.append(moved)
             tried = unique_rows(cube.snap(np.vstack(around)))
             better = tried[np.argsort(-acquisition.at_points(tried), kind="stable")[:3]]

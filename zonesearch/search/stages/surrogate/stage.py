@@ -13,6 +13,7 @@ other stages change nothing here.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -27,6 +28,7 @@ from zonesearch.core.seeding import FRESH, stream_seed
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trial, Trials
 from zonesearch.search.stage import Forecast, Plan, require
+from zonesearch.search.stages.surrogate.knowledge import by_gain
 from zonesearch.search.stages.surrogate.outcomes import Outcomes, expected
 from zonesearch.search.stages.surrogate.proposals import Search, challenger
 from zonesearch.statistics.candidates import Candidate
@@ -41,6 +43,9 @@ __all__ = ["FIRST_SEED", "Surrogate"]
 FIRST_SEED = 500
 """The seed index of the first round; lower ones belong to maps, those from ``FRESH`` on to the judging of finalists."""
 
+_FIRST = 0.2
+"""Default fraction of the trainings for the first design, if they are enough to look for other peaks too."""
+
 _OUTSIDE = (0, 0, 1, 0, 0, 2)
 """In turn: the number of best zones outside which the next point is searched, so that other peaks are found too."""
 
@@ -49,8 +54,16 @@ _SPARE = 4
 harm the best one.
 """
 
+_LATE = 0.5
+"""From this fraction of a budget too small for other peaks on, a training is placed where it is expected to raise the
+highest posterior mean most, at a new point or a known one. Expected improvement only looks for new points, and of many
+that are nearly as good, a lucky one would be taken for the best.
+"""
+
 _TRUST = 10.0
 """Prior beliefs are worth this many points: their power is this divided by the number of known points."""
+
+_ZONES: deque[tuple[tuple[Any, ...], tuple[Zone, ...]]] = deque(maxlen=4)
 
 Array = npt.NDArray[np.float64]
 
@@ -65,7 +78,9 @@ class Surrogate:
         n_trainings: total number, without those at points from an earlier stage.
         batch: points of one round; they are trained together. A batch of one finds slightly more with the same
             trainings.
-        first: fraction of the trainings used for the first design; for a small budget more, five plus one per axis.
+        first: fraction of the trainings used for the first design; five plus one per axis if that is more, or if there
+            are too few trainings to look for other peaks (fewer than four times the squared number of axes) and the
+            fraction is not above a fifth.
         repeats: fraction of the trainings, at the end, that repeat the incumbent or its challenger.
         level: two points count as different if the posterior of their difference excludes zero at this level.
         zones_max: maximum number of zones passed on.
@@ -84,7 +99,7 @@ class Surrogate:
     reading: Reading = BEST
     n_trainings: int = 50
     batch: int = 4
-    first: float = 0.2
+    first: float = _FIRST
     repeats: float = 0.05
     level: float = 0.95
     zones_max: int = 5
@@ -168,7 +183,15 @@ class Surrogate:
     def _n_first(self, n_axes: int) -> int:
         n = self._planned
         least = min(n_axes + 5, n // 2)  # for a small budget a fifth is not enough
-        return min(n, max(math.ceil(self.first * n), least, 3))
+        share = math.ceil(self.first * n)
+        if self.first <= _FIRST and not self._spare:
+            share = least
+        return min(n, max(share, least, 3))
+
+    @property
+    def _spare(self) -> bool:
+        """Whether there are enough trainings to look for other peaks too."""
+        return self._planned >= _SPARE * len(self.space.axes) ** 2
 
     def _size(self, seed: int, n_before: int, n_at_first: int) -> int:
         """The number of trainings in the round."""
@@ -204,12 +227,13 @@ class Surrogate:
             if self._planned - n_repeats <= len(before) + i < self._planned:
                 ranked = challenger(believed)
             else:
-                spare = self._planned >= _SPARE * cube.n_axes**2
                 trust = _TRUST / max(1, len(values)) if any(getattr(a, "prior", None) for a in cube.space.axes) else 0.0
-                n_known = _OUTSIDE[(len(before) + i) % len(_OUTSIDE)] if spare else 0
+                n_known = _OUTSIDE[(len(before) + i) % len(_OUTSIDE)] if self._spare else 0
                 ranked = Search().ranked(
                     cube, believed, Stack([believed]), rng, n_known=n_known, chances=chances, trust=trust
                 )
+                if len(before) + i >= _LATE * self._planned and not (self._spare or trust):
+                    ranked = np.vstack([by_gain(believed, ranked, chances), ranked])
             point = next((p for p in ranked if not any(np.array_equal(p, c) for c in chosen)), None)
             if point is None:
                 break
@@ -229,7 +253,14 @@ class Surrogate:
         posterior = fit(data, Prior())
         names = cube.space.names
         params = {tuple(cube.point(t.params).tolist()): {n: t.params[n] for n in names if n in t.params} for t in known}
-        return find_regions(cube, posterior, scale, params, metric, level=self.level, zones_max=self.zones_max)
+        # a sampler asks for the same zones again with every suggestion that follows the search
+        asked = (posterior, cube.space, scale, params, metric, self.level, self.zones_max)
+        for earlier, zones in tuple(_ZONES):
+            if earlier[0] is posterior and earlier[1:] == asked[1:]:
+                return zones
+        zones = find_regions(cube, posterior, scale, params, metric, level=self.level, zones_max=self.zones_max)
+        _ZONES.append((asked, zones))
+        return zones
 
 
 def _places(cube: Cube, trials: Sequence[Trial]) -> Array:

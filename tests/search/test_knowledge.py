@@ -1,0 +1,75 @@
+"""The value of one more training: against simulation, and which of them is worth most."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from zonesearch.search.stages.surrogate.knowledge import by_gain, gains
+from zonesearch.statistics.gp.kernel import Hyper
+from zonesearch.statistics.gp.process import Data, Posterior
+
+Array = npt.NDArray[np.float64]
+
+
+def posterior(means: list[float], counts: list[float], noise: float = 0.3, scale: float = 0.3) -> Posterior:
+    """Of evenly spaced points on one axis."""
+    points = np.linspace(0, 1, len(means))[:, None]
+    data = Data(points, np.array(means), np.array(counts), 0.0, np.array([False]))
+    return Posterior.at(data, Hyper(np.array([scale]), 0.5, 0.5, noise))
+
+
+def test_a_gain_is_what_a_simulation_finds() -> None:
+    known = posterior([0.0, 0.7, 0.9, 0.2], [1, 3, 1, 2])
+    points, found = gains(known, np.array([[0.5]]))
+    rng = np.random.default_rng(0)
+    best = known.at_points(known.data.points)[0].max()
+    for i, point in enumerate(points):
+        mean, sd = (float(values[0]) for values in known.at_points(point[None]))
+        risen = []
+        for y in mean + rng.normal(size=400) * np.hypot(sd, np.sqrt(0.3)):
+            means, counts = np.append(known.data.means, y), np.append(known.data.counts, 1.0)
+            places = np.vstack([known.data.points, point])
+            if i < 4:  # a repeat
+                means, counts, places = known.data.means.copy(), known.data.counts.copy(), known.data.points
+                means[i] += (y - means[i]) / (counts[i] + 1)
+                counts[i] += 1
+            later = Posterior.at(Data(places, means, counts, 0.0, known.data.choices), known.hyper)
+            kernel_mean = later.at_points(places)[0].max()
+            risen.append(kernel_mean - best)
+        assert found[i] == pytest.approx(np.mean(risen), abs=4 * np.std(risen) / 20 + 0.01)
+
+
+def test_where_nothing_can_change_a_repeat_is_worth_nothing() -> None:
+    _, found = gains(posterior([0.0, 0.0, 3.0, 0.0], [50, 50, 50, 50], scale=0.05), np.empty((0, 1)))
+    assert found.max() < 1e-6
+
+
+def test_without_noise_only_a_new_point_is_worth_a_training() -> None:
+    _, found = gains(posterior([0.0, 0.7, 0.9, 0.2], [1, 1, 1, 1], noise=1e-9), np.array([[0.5]]))
+    assert found[:4].max() < 1e-3 < found[4]
+
+
+def test_of_two_contenders_the_one_less_known_is_repeated() -> None:
+    _, found = gains(posterior([-1.0, 0.9, -1.0, 0.9], [1, 20, 1, 2], scale=0.05), np.empty((0, 1)))
+    assert int(np.argmax(found)) == 3
+
+
+class Never:
+    """A cause of failure that strikes above 0.4."""
+
+    def log_probability(self, points: Array) -> Array:
+        return np.where(points[:, 0] > 0.4, -50.0, 0.0)
+
+    def slopes(self, points: Array) -> tuple[Array, Array]:
+        raise NotImplementedError
+
+
+def test_what_would_probably_fail_or_change_nothing_is_not_proposed() -> None:
+    known = posterior([0.0, 0.7, 0.9, 0.2], [1, 3, 1, 2])
+    new = np.array([[0.3], [0.5]])
+    assert {0.3, 0.5} <= set(by_gain(known, new)[:, 0])
+    assert 0.5 not in by_gain(known, new, [Never()])[:, 0]
+    known = posterior([0.0, 0.0, 3.0, 0.0], [50, 50, 50, 50], scale=0.05)
+    assert not len(by_gain(known, known.data.points[:2]))
