@@ -21,8 +21,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from controller.recorded import CorpusTask, standardised
 from controller.tasks import RANGES
-from controller.train import CorpusTask, standardised
+from zonesearch.core.roles import ROLES, canonical
 from zonesearch.core.space import Space
 from zonesearch.search.controller.context import Context, features
 from zonesearch.statistics.gp.cube import Cube
@@ -33,7 +34,8 @@ __all__ = ["Drawn", "draw", "fit_shapes", "space_of", "surface_of"]
 
 Array = npt.NDArray[np.float64]
 
-_HIDDEN, _BATCH, _RATE = 96, 256, 4e-3
+_HIDDEN, _BATCH, _RATE = 160, 256, 3e-3
+_VARIANCE = 0.8  # of the empirical covariance that the prior takes over
 _LOG = ("width", "batch", "learning_rate", "weight_decay")
 _WITHOUT: tuple[Mapping[str, float], ...] = (
     {"width": 64, "batch": 32, "depth": 1, "weight_decay": 1e-5, "momentum": 0, "dropout": 0, "label_smoothing": 0},
@@ -94,7 +96,9 @@ class Drawn:
     outputs: Mapping[str, Array]
 
 
-def draw(tasks: Sequence[CorpusTask], n: int = 5000, seed: int = 0, surfaces: Mapping[str, Posterior] | None = None) -> Drawn:
+def draw(
+    tasks: Sequence[CorpusTask], n: int = 5000, seed: int = 0, surfaces: Mapping[str, Posterior] | None = None
+) -> Drawn:
     """Ask the surfaces of all tasks at ``n`` settings, each of which lacks some axes."""
     rng = np.random.default_rng(seed)
     values = {
@@ -146,14 +150,17 @@ def _asked(task: CorpusTask, posterior: Posterior, values: Mapping[str, Array]) 
 
 
 def fit_shapes(
-    tasks: Sequence[CorpusTask], drawn: Drawn, steps: int = 1500, seed: int = 0
+    tasks: Sequence[CorpusTask], drawn: Drawn, steps: int = 3000, seed: int = 0
 ) -> dict[str, npt.NDArray[np.float32]]:
     """The arrays of a network with two outputs per task, fitted to their surfaces."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     kinds = sorted({task.optimizer for task in tasks})
     x = {o: torch.from_numpy(drawn.inputs[o]).float() for o in kinds}
-    y = {o: torch.from_numpy(np.concatenate([drawn.outputs[t.name] for t in tasks if t.optimizer == o], 1)).float() for o in kinds}
+    y = {
+        o: torch.from_numpy(np.concatenate([drawn.outputs[t.name] for t in tasks if t.optimizer == o], 1)).float()
+        for o in kinds
+    }
     n_inputs = next(iter(x.values())).shape[1]
     body = torch.nn.Sequential(
         torch.nn.Linear(n_inputs, _HIDDEN), torch.nn.Tanh(), torch.nn.Linear(_HIDDEN, _HIDDEN), torch.nn.Tanh()
@@ -171,9 +178,18 @@ def fit_shapes(
         optimizer.step()
         rates.step()
     found = {
-        "shape_w1": body[0].weight.T, "shape_b1": body[0].bias, "shape_w2": body[2].weight.T, "shape_b2": body[2].bias,
-        "shape_w": torch.cat([heads[o].weight for o in kinds]).T, "shape_b": torch.cat([heads[o].bias for o in kinds]),
+        "shape_w1": body[0].weight.T,
+        "shape_b1": body[0].bias,
+        "shape_w2": body[2].weight.T,
+        "shape_b2": body[2].bias,
+        "shape_w": torch.cat([heads[o].weight for o in kinds]).T,
+        "shape_b": torch.cat([heads[o].bias for o in kinds]),
     }
     arrays = {name: value.detach().numpy().astype(np.float32) for name, value in found.items()}
+    ranges = np.full((len(ROLES), 2), (-9.0, 9.0), dtype=np.float32)
+    for i, role in enumerate(ROLES):
+        if role in _DRAWN:
+            ranges[i] = canonical(role, np.array(_DRAWN[role]))
+    arrays["shape_ranges"], arrays["shape_variance"] = ranges, np.float32(_VARIANCE)
     arrays["shape_optimizers"] = np.concatenate([np.full(y[o].shape[1], o) for o in kinds]).astype(np.float32)
     return arrays

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from zonesearch.core.roles import ROLES
 from zonesearch.errors import StudyError
-from zonesearch.search.controller.context import N_FEATURES
+from zonesearch.search.controller.context import N_FEATURES, within
 
 __all__ = ["SHIPPED", "LearnedPrior", "Seen", "load_prior"]
 
@@ -42,6 +42,8 @@ _NEEDED = {
     "variances",
     "about",
 }
+_OF_SHAPES = {f"shape_{name}" for name in ("w1", "b1", "w2", "b2", "w", "b", "optimizers", "ranges", "variance")}
+"""Arrays of the tasks' surfaces, which earlier priors lack."""
 _VERSION = 1
 
 
@@ -95,7 +97,8 @@ class LearnedPrior:
         phi, canonical, shapes = hidden @ a["phi_w"] + a["phi_b"], x[:, : 2 * len(ROLES) : 2], None
         if "shape_w" in a and len(x):
             mine = a["shape_optimizers"] == x[0, -1]
-            hidden = np.tanh(np.tanh(x @ a["shape_w1"] + a["shape_b1"]) @ a["shape_w2"] + a["shape_b2"])
+            inside = within(x, a["shape_ranges"])
+            hidden = np.tanh(np.tanh(inside @ a["shape_w1"] + a["shape_b1"]) @ a["shape_w2"] + a["shape_b2"])
             found = hidden @ a["shape_w"][:, mine] + a["shape_b"][mine]
             middle = found.mean(1)
             mean = 0.5 * (mean + middle)
@@ -173,7 +176,7 @@ def load_prior(path: Path = SHIPPED) -> LearnedPrior:
         raise StudyError(f"the controller's prior {path} cannot be read ({error}); {mend}") from None
     except Exception as error:  # a broken archive raises the zip reader's own errors
         raise StudyError(f"the controller's prior {path} is broken ({type(error).__name__}: {error}); {mend}") from None
-    missing = sorted(_NEEDED - set(arrays))
+    missing = sorted((_NEEDED | (_OF_SHAPES if _OF_SHAPES & set(arrays) else set())) - set(arrays))
     if missing:
         raise StudyError(f"the controller's prior {path} is missing {', '.join(missing)}; {mend}")
     try:
