@@ -26,16 +26,13 @@ import numpy.typing as npt
 import optuna
 
 import zonesearch.search.controller.stage as controller_stage
-from controller.tasks import RANGES
-from controller.train import CorpusTask, read_corpus, standardised
-from zonesearch.core.space import Space
+from controller.recorded import CorpusTask, read_corpus, standardised
+from controller.shapes import space_of, surface_of
 from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.search.controller.prior import load_prior
 from zonesearch.search.controller.stage import Controller
 from zonesearch.search.stages.surrogate.stage import Surrogate
 from zonesearch.statistics.gp.cube import Cube
-from zonesearch.statistics.gp.likelihood import Data
-from zonesearch.statistics.gp.process import Prior, fit
 
 Array = npt.NDArray[np.float64]
 Params = dict[str, Any]
@@ -48,24 +45,11 @@ class Surface:
 
     def __init__(self, task: CorpusTask, upside_down: bool = False) -> None:
         self.sign = -1.0 if upside_down else 1.0
-        axes: dict[str, Any] = {}
-        for role in task.values:
-            key = {"learning_rate": f"{'sgd' if task.optimizer < 0 else 'adam'} rate"}.get(role, role)
-            if role == "width" and task.about["kind"] == "cnn":
-                key = "channels"
-            low, high = RANGES[key]
-            log = role in ("width", "batch", "learning_rate", "weight_decay")
-            axes[role] = {"low": low, "high": high, "scale": "log" if log else "linear"}
-        self.space = Space.parse(axes)
+        self.space = space_of(task)
         self.cube = Cube(self.space)
-        n, n_seeds = task.curves.shape[:2]
-        z = standardised(task.best(task.curves.shape[2]), np.ones(n, dtype=bool))
-        points = np.array(
-            [self.cube.point({k: self._typed(k, v[i]) for k, v in task.values.items()}) for i in range(n)]
-        )
-        squares = float(((z - z.mean(1, keepdims=True)) ** 2).sum())
-        data = Data(points, z.mean(1), np.full(n, float(n_seeds)), squares, self.cube.choices)
-        self.posterior = fit(data, Prior())
+        self.posterior = surface_of(task)
+        points = self.posterior.data.points
+        z = standardised(task.best(task.curves.shape[2]), np.ones(len(task.curves), dtype=bool))
         spread = np.abs(z[:, 0] - z[:, 1]) / math.sqrt(2)
         good = z.mean(1) > 0
         self.noise = [math.sqrt(float(np.mean(spread[part] ** 2))) for part in (good, ~good)]
@@ -80,9 +64,6 @@ class Surface:
         turned = copy.copy(self)
         turned.sign, turned.top, turned.bottom, turned.middle = -self.sign, -self.bottom, -self.top, -self.middle
         return turned
-
-    def _typed(self, name: str, value: float) -> Any:
-        return round(value) if getattr(self.space[name], "integer", False) else float(value)
 
     def mean(self, params: Params) -> float:
         return self.sign * float(self.posterior.at_points(self.cube.point(params)[None])[0][0])

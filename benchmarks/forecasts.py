@@ -20,7 +20,7 @@ import numpy as np
 import zonesearch.search.controller.stage as controller_stage
 from benchmarks.controller import Surface
 from benchmarks.home import Shifted
-from controller.train import read_corpus
+from controller.recorded import read_corpus
 from zonesearch.search.controller.foresight import differing, foresee, shortest, spread_points, trainings_to_separate
 from zonesearch.search.controller.lessons import Lesson
 from zonesearch.search.controller.prior import load_prior

@@ -21,7 +21,7 @@ import numpy as np
 
 import zonesearch.search.controller.stage as controller_stage
 from benchmarks.controller import Params, Surface
-from controller.train import CorpusTask, read_corpus
+from controller.recorded import CorpusTask, read_corpus
 from zonesearch.core.reading import BEST
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Training, Trial, Trials

@@ -31,7 +31,9 @@ import optuna
 
 import zonesearch.search.controller.stage as controller_stage
 from benchmarks.controller import BUDGETS, Params, Surface, methods
-from controller.train import CorpusTask, read_corpus, train
+from controller.recorded import CorpusTask, read_corpus
+from controller.shapes import draw
+from controller.train import train
 from zonesearch.benchmark.recording import read_map
 from zonesearch.core.trials import Training
 from zonesearch.search.controller.prior import load_prior
@@ -237,11 +239,12 @@ def _interval(keys: Sequence[tuple[str, str, int]], values: Array) -> tuple[floa
 def make_priors(corpus: Path, folder: Path) -> None:
     """One prior a family, trained without it; those that are there stay."""
     folder.mkdir(parents=True, exist_ok=True)
+    drawn = draw(read_corpus(corpus))
     for family in sorted({task.about["family"] for task in read_corpus(corpus)}):
         out = folder / f"{family}.npz"
         if not out.exists():
             start = time.perf_counter()
-            arrays = train(read_corpus(corpus, [family]), 1000, 0, lambda *said, **how: None)
+            arrays = train(read_corpus(corpus, [family]), 1000, 0, lambda *said, **how: None, drawn)
             np.savez_compressed(out, **arrays)  # type: ignore[arg-type]
             print(f"{out.name}: {time.perf_counter() - start:.0f} s", flush=True)
 

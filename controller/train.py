@@ -2,7 +2,8 @@
 
 The marginal likelihood of subsets of each task's settings is climbed: mean network, kernel and noise head together.
 Values are standardised over all settings of the task that lie in a box drawn at random, so that the prior knows spaces
-of any extent; what a user's task will not tell (numbers of examples, of inputs, ...) is hidden at random.
+of any extent; what a user's task will not tell (numbers of examples, of inputs, ...) is hidden at random. The surfaces
+of the tasks themselves are added by :mod:`controller.shapes`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import argparse
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,61 +20,18 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from controller.recorded import CorpusTask, read_corpus, standardised
+from controller.shapes import Drawn, draw, fit_shapes
 from zonesearch.core.roles import ROLES, canonical
-from zonesearch.search.controller.context import N_FEATURES, OPTIMIZERS, Context, features
-from zonesearch.search.controller.model import LOST
-from zonesearch.statistics.gp.targets import Scale
+from zonesearch.search.controller.context import N_FEATURES, Context, features
 
-__all__ = ["CorpusTask", "main", "read_corpus", "train"]
+__all__ = ["main", "train"]
 
 Array = npt.NDArray[np.float64]
 
 _HIDDEN, _PHI, _SUBSET, _TASKS = 48, 6, 32, 8
-_MISSING = np.iinfo(np.uint16).max
-
-
-@dataclass(frozen=True)
-class CorpusTask:
-    """A task of the corpus: ``values`` by role (n,), ``curves`` (n, seeds, epochs) with NaN after a divergence."""
-
-    name: str
-    about: dict[str, Any]
-    values: dict[str, Array]
-    curves: Array
-
-    def best(self, epochs: int) -> Array:
-        """The best accuracy within so many epochs, (n, seeds); NaN where the training had diverged by then."""
-        part = self.curves[:, :, :epochs]
-        return np.where(np.isnan(part).any(2), np.nan, np.nan_to_num(part).max(2))
-
-    @property
-    def optimizer(self) -> float:
-        return OPTIMIZERS[self.about["optimizer"]]
-
-
-def read_corpus(file: Path, without: Sequence[str] = ()) -> list[CorpusTask]:
-    """The tasks in the file but for those of some families."""
-    found = []
-    with np.load(file, allow_pickle=False) as read:
-        for name in sorted({key.split("/")[0] for key in read.files}):
-            about = json.loads(str(read[f"{name}/about"]))
-            if about["family"] in without:
-                continue
-            settings = read[f"{name}/settings"].astype(np.float64)
-            values = {("width" if axis == "channels" else axis): settings[:, i] for i, axis in enumerate(about["axes"])}
-            raw = read[f"{name}/accuracy"]
-            found.append(CorpusTask(name, about, values, np.where(raw == _MISSING, np.nan, raw / 10_000.0)))
-    return found
-
-
-def standardised(values: Array, within: npt.NDArray[np.bool_]) -> Array:
-    """Values of shape (n, seeds) in units of the settings that lie ``within``."""
-    means = np.where(
-        np.isnan(values).all(1), np.nan, np.nan_to_num(values).sum(1) / np.maximum(1, (~np.isnan(values)).sum(1))
-    )
-    pool = means[within]
-    pool = np.where(np.isnan(pool), np.nanmin(pool), pool)
-    return np.nan_to_num(np.maximum(Scale.of(pool).forth(values), LOST), nan=LOST)
+_OF_NETWORK = 0.4  # share of the network's kernel that remains beside the surfaces of tasks
+_OF_SCALE = (0.05, 0.15)  # variances of unusual centres and units of a task
 
 
 def _example(task: CorpusTask, rng: np.random.Generator) -> tuple[Array, Array]:
@@ -154,8 +111,17 @@ def _squares(a: Tensor) -> Tensor:
     return ((a[..., :, None, :] - a[..., None, :, :]) ** 2).sum(-1)
 
 
-def train(tasks: Sequence[CorpusTask], steps: int, seed: int = 0, say: Any = print) -> dict[str, npt.NDArray[Any]]:
-    """The arrays of the prior."""
+def train(
+    tasks: Sequence[CorpusTask], steps: int, seed: int = 0, say: Any = print, drawn: Drawn | None = None
+) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of the prior.
+
+    Args:
+        tasks: what it learns from.
+        steps, seed: of the network of mean and kernel.
+        say: like ``print``.
+        drawn: surfaces of at least these tasks at some settings; made from the tasks by default.
+    """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     network = Network()
@@ -192,8 +158,11 @@ def train(tasks: Sequence[CorpusTask], steps: int, seed: int = 0, say: Any = pri
             rim = 0.15 * np.ptp(all_of_them)  # what is best near a rim may be best beyond it
             low = -9.0 if low < all_of_them.min() + rim else low
             ranges[i, list(ROLES).index(role)] = low, 9.0 if high > all_of_them.max() - rim else high
+    arrays = network.arrays()
+    arrays["variances"] = np.array([*_OF_NETWORK * arrays["variances"][:2], *_OF_SCALE], dtype=np.float32)
     return {
-        **network.arrays(),
+        **arrays,
+        **fit_shapes(tasks, drawn or draw(tasks), seed=seed),
         "task_optimizers": np.array([task.optimizer for task in tasks], dtype=np.float32),
         "task_ranges": ranges,
         "about": np.asarray(json.dumps(about)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.left_out import QUICK, table, units
-from controller.train import CorpusTask
+from controller.recorded import CorpusTask
 
 
 def row(method: str, family: str, task: str, seed: int, regret: float) -> dict[str, object]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from zonesearch.core.roles import ROLES, canonical
 
-__all__ = ["N_FEATURES", "OPTIMIZERS", "Context", "features", "known_optimizer", "optimizer_odds"]
+__all__ = ["N_FEATURES", "OPTIMIZERS", "Context", "features", "known_optimizer", "optimizer_odds", "within"]
 
 Array = npt.NDArray[np.float64]
 
@@ -60,15 +60,35 @@ def features(values: Mapping[str, Array], context: Context, optimizer: float, n:
     for role in _ROLES:
         known = role in found
         columns += [found[role] if known else np.zeros(n), np.full(n, float(known))]
-    zero = np.zeros(n)
-    rate, batch = found.get("learning_rate", zero), found.get("batch", zero)
-    effective = rate + (found.get("momentum", zero) + 1.0 if optimizer < 0 and "momentum" in found else zero)
-    columns += [effective, effective - 0.6 * batch, found.get("epochs", zero) - batch]
+    by_role = np.stack(columns, axis=1)
+    columns += list(_combined(by_role[:, ::2], by_role[:, 1::2], optimizer))
     for number, centre, unit in ((context.n_train, 9.0, 2.0), (context.n_inputs, 5.0, 2.0), (context.n_classes, 2, 1)):
         columns += [np.full(n, (np.log2(number) - centre) / unit if number else 0.0), np.full(n, float(number > 0))]
     columns += [np.full(n, float(context.network == kind)) for kind in ("mlp", "cnn")]
     columns.append(np.full(n, optimizer))
     return np.stack(columns, axis=1)
+
+
+def _combined(values: Array, known: Array, optimizer: float) -> tuple[Array, Array, Array]:
+    """Combinations of canonical values by role, 0 where unknown; shapes (n, n_roles), three of (n,)."""
+    rate, batch, momentum, epochs = (_ROLES.index(role) for role in ("learning_rate", "batch", "momentum", "epochs"))
+    effective = values[:, rate] + ((values[:, momentum] + 1.0) * known[:, momentum] if optimizer < 0 else 0.0)
+    return effective, effective - 0.6 * values[:, batch], values[:, epochs] - values[:, batch]
+
+
+def within(x: Array, ranges: Array) -> Array:
+    """Features with the values of each role moved into its range, and without the length of the trainings.
+
+    Args:
+        x: features, shape (n, N_FEATURES).
+        ranges: lowest and highest canonical value by role, shape (n_roles, 2).
+    """
+    moved, n = x.copy(), 2 * len(_ROLES)
+    at = 2 * _ROLES.index("epochs")
+    moved[:, at : at + 2] = 0.0
+    moved[:, :n:2] = np.clip(moved[:, :n:2], ranges[:, 0], ranges[:, 1]) * moved[:, 1:n:2]
+    moved[:, n : n + 3] = np.stack(_combined(moved[:, :n:2], moved[:, 1:n:2], float(x[0, -1])), axis=1)
+    return moved
 
 
 def known_optimizer(name: object) -> str:

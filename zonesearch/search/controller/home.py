@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -64,7 +64,7 @@ class HomePrior(LearnedPrior):
         """Like the learned prior's method, with the information of the earlier runs added."""
         plain = super().see(x)
         taken = self.shared * self.surface(plain, self.known) @ self.inverse.T
-        return Seen(plain.mean + taken @ self.reduced, plain.phi, plain.noise, plain.canonical, plain.mean, taken)
+        return replace(plain, mean=plain.mean + taken @ self.reduced, base=plain.mean, taken=taken)
 
     def kernel(self, a: Seen, b: Seen) -> Array:
         """The covariance of a new task's surface at two sets of settings, (n,), (m,) -> (n, m)."""
@@ -75,8 +75,8 @@ class HomePrior(LearnedPrior):
 
     def variance(self, a: Seen) -> Array:
         """The variance of the surface at each setting, shape (n,)."""
-        deep, plain, offset, slope = self.arrays["variances"]
-        total: Array = (self.own + self.shared) * (deep + plain) + offset + slope * a.base**2
+        _, _, offset, slope = self.arrays["variances"]
+        total: Array = (self.own + self.shared) * self.surface_variance(a) + offset + slope * a.base**2
         if a.taken is not None:
             total = total - np.einsum("ij,ij->i", a.taken, a.taken)
         return np.maximum(total, 1e-6)
@@ -137,8 +137,10 @@ def _own(prior: LearnedPrior, part: Seen, noise: Array, share: float) -> Array:
 
 
 def _together(parts: Sequence[Seen]) -> Seen:
-    names = ("mean", "phi", "noise", "canonical", "base")
-    return Seen(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    names = ["mean", "phi", "noise", "canonical", "base"]
+    found = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    shapes = [part.shapes for part in parts if part.shapes is not None]
+    return Seen(**found, shapes=np.concatenate(shapes) if shapes else None)
 
 
 def _seen(prior: LearnedPrior, lesson: Lesson, most: int) -> tuple[Seen, Array, Array]:

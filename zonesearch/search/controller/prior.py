@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from zonesearch.core.roles import ROLES
 from zonesearch.errors import StudyError
-from zonesearch.search.controller.context import N_FEATURES
+from zonesearch.search.controller.context import N_FEATURES, within
 
 __all__ = ["SHIPPED", "LearnedPrior", "Seen", "load_prior"]
 
@@ -42,6 +42,8 @@ _NEEDED = {
     "variances",
     "about",
 }
+_OF_SHAPES = {f"shape_{name}" for name in ("w1", "b1", "w2", "b2", "w", "b", "optimizers", "ranges", "variance")}
+"""Arrays of the tasks' surfaces, which earlier priors lack."""
 _VERSION = 1
 
 
@@ -56,6 +58,7 @@ class Seen:
         canonical: values by role, (n, n_roles).
         base: prior mean of the network alone, (n,).
         taken: reduction of the kernel by earlier runs, as factors (n, m); None without any.
+        shapes: deviations of the surfaces of the prior's tasks from their mean, (n, k); None in a prior without them.
     """
 
     mean: Array
@@ -64,10 +67,13 @@ class Seen:
     canonical: Array
     base: Array
     taken: Array | None = None
+    shapes: Array | None = None
 
     def __getitem__(self, rows: slice) -> Seen:
         taken = None if self.taken is None else self.taken[rows]
-        return Seen(self.mean[rows], self.phi[rows], self.noise[rows], self.canonical[rows], self.base[rows], taken)
+        shapes = None if self.shapes is None else self.shapes[rows]
+        own = (self.mean, self.phi, self.noise, self.canonical, self.base)
+        return Seen(*(array[rows] for array in own), taken, shapes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +94,17 @@ class LearnedPrior:
         hidden = np.tanh(np.tanh(x @ a["w1"] + a["b1"]) @ a["w2"] + a["b2"])
         mean = (hidden @ a["mean_w"] + a["mean_b"])[:, 0]
         noise = np.exp(np.clip(hidden @ a["noise_w"] + a["noise_b"], -9.0, 2.0))[:, 0]
-        return Seen(mean, hidden @ a["phi_w"] + a["phi_b"], noise, x[:, : 2 * len(ROLES) : 2], mean)
+        phi, canonical, shapes = hidden @ a["phi_w"] + a["phi_b"], x[:, : 2 * len(ROLES) : 2], None
+        if "shape_w" in a and len(x):
+            mine = a["shape_optimizers"] == x[0, -1]
+            inside = within(x, a["shape_ranges"])
+            hidden = np.tanh(np.tanh(inside @ a["shape_w1"] + a["shape_b1"]) @ a["shape_w2"] + a["shape_b2"])
+            found = hidden @ a["shape_w"][:, mine] + a["shape_b"][mine]
+            middle = found.mean(1)
+            mean = 0.5 * (mean + middle)
+            shapes = np.zeros((len(x), len(mine)))
+            shapes[:, mine] = (found - middle[:, None]) * np.sqrt(float(a["shape_variance"]) / found.shape[1])
+        return Seen(mean, phi, noise, canonical, mean, None, shapes)
 
     def surface(self, a: Seen, b: Seen) -> Array:
         """The part of the covariance that decreases with distance, (n,), (m,) -> (n, m)."""
@@ -97,6 +113,8 @@ class LearnedPrior:
         near = np.exp(-0.5 * _squares(a.phi, b.phi))
         r = np.sqrt(5.0 * _squares(a.canonical / scales, b.canonical / scales))
         total: Array = deep * near + plain * (1 + r + r * r / 3) * np.exp(-r)
+        if a.shapes is not None and b.shapes is not None:
+            total += a.shapes @ b.shapes.T
         return total
 
     def of_scale(self, a: Seen, b: Seen) -> Array:
@@ -109,11 +127,16 @@ class LearnedPrior:
         """The covariance of the surfaces at two sets of settings, (n,), (m,) -> (n, m)."""
         return self.surface(a, b) + self.of_scale(a, b)
 
+    def surface_variance(self, a: Seen) -> Array:
+        """The diagonal of :meth:`surface`, shape (n,)."""
+        deep, plain, _, _ = self.arrays["variances"]
+        total: Array = np.full(len(a.mean), deep + plain)
+        return total if a.shapes is None else total + np.einsum("ij,ij->i", a.shapes, a.shapes)
+
     def variance(self, a: Seen) -> Array:
         """The variance of the surface at each setting, shape (n,)."""
-        deep, plain, offset, slope = self.arrays["variances"]
-        total: Array = deep + plain + offset + slope * a.base**2
-        return total
+        _, _, offset, slope = self.arrays["variances"]
+        return self.surface_variance(a) + offset + slope * a.base**2
 
     def n_alike(self, values: Mapping[str, float], optimizer: float) -> dict[str, tuple[int, int]]:
         """By role, on how many tasks with this kind of optimizer the value was among those of the best settings, and
@@ -153,7 +176,7 @@ def load_prior(path: Path = SHIPPED) -> LearnedPrior:
         raise StudyError(f"the controller's prior {path} cannot be read ({error}); {mend}") from None
     except Exception as error:  # a broken archive raises the zip reader's own errors
         raise StudyError(f"the controller's prior {path} is broken ({type(error).__name__}: {error}); {mend}") from None
-    missing = sorted(_NEEDED - set(arrays))
+    missing = sorted((_NEEDED | (_OF_SHAPES if _OF_SHAPES & set(arrays) else set())) - set(arrays))
     if missing:
         raise StudyError(f"the controller's prior {path} is missing {', '.join(missing)}; {mend}")
     try:

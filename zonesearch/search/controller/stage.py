@@ -27,14 +27,14 @@ from zonesearch.core.space import Space
 from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.errors import StudyError
 from zonesearch.search.controller.context import OPTIMIZERS
-from zonesearch.search.controller.joined import Joined
+from zonesearch.search.controller.joined import Joined, JoinedStack
 from zonesearch.search.controller.lessons import MOST_LESSONS, Lesson
 from zonesearch.search.controller.model import Beliefs, Informed, Values
 from zonesearch.search.controller.prior import load_prior
 from zonesearch.search.controller.view import JOINED, View
 from zonesearch.search.stage import Forecast, Plan, require
 from zonesearch.search.stages.surrogate.outcomes import Outcomes
-from zonesearch.search.stages.surrogate.proposals import log_improvement, log_worth
+from zonesearch.search.stages.surrogate.proposals import Search, log_improvement, log_worth
 from zonesearch.search.stages.surrogate.stage import FIRST_SEED, Surrogate, _at_points
 from zonesearch.statistics.gp.cube import Cube, unique_rows
 from zonesearch.statistics.gp.process import Posterior
@@ -52,6 +52,8 @@ _STEPS = (0.03, 0.1, 0.25)
 _PROBES = (3,)
 # The same once the prior was found wrong: the surrogate needs points across the space, but the prior led to one region.
 _SPREAD = (4, 6)
+_UPHILL = False
+_LATE = Search(n_starts=5, n_uphill=20)
 _BELIEVED = 0.5  # trust from which the prior proposes and selects
 
 
@@ -262,13 +264,18 @@ class Controller:
         chosen: list[Array] = []
         for _ in range(size):
             believed = joined.believing(np.array(chosen).reshape(-1, cube.n_axes))
-            points = _candidates(cube, believed, believed.data.points, rng)
-            mean, sd, noise = believed.with_noise(points)
-            scores = log_improvement(mean, sd, np.asarray(_incumbent(believed))) + log_worth(sd, noise)
-            scores += cube.belief(points) * 10.0 / len(believed.data)
-            for chance in chances:
-                scores += chance.log_probability(points)
-            ranked = points[np.argsort(-scores, kind="stable")]
+            if _UPHILL:
+                trust = 10.0 / len(believed.data)
+                stack = JoinedStack([believed.rest], believed)
+                ranked = _LATE.ranked(cube, cast(Posterior, believed), stack, rng, chances=chances, trust=trust)
+            else:
+                points = _candidates(cube, believed, believed.data.points, rng)
+                mean, sd, noise = believed.with_noise(points)
+                scores = log_improvement(mean, sd, np.asarray(_incumbent(believed))) + log_worth(sd, noise)
+                scores += cube.belief(points) * 10.0 / len(believed.data)
+                for chance in chances:
+                    scores += chance.log_probability(points)
+                ranked = points[np.argsort(-scores, kind="stable")]
             point = next((p for p in ranked if not any(np.array_equal(p, c) for c in chosen)), None)
             if point is None:
                 break
