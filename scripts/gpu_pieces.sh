@@ -12,7 +12,7 @@ cd "$(dirname "$0")/.."
 RUNS=${RUNS:-runs}
 PIECE=${PIECE:-540}
 ZONESEARCH=${ZONESEARCH:-.venv/bin/zonesearch}
-STUDIES=${STUDIES:-mnist_fnn mnist_fnn_80 mnist_fnn_wide mnist_fnn_rates mnist_fnn_reader cifar10_swa_10000
+STUDIES=${STUDIES:-mnist_fnn mnist_fnn_80 mnist_fnn_wide mnist_fnn_rates mnist_fnn_reader cifar10_swa_10000 cifar10_swa_wide
     cifar10_spartan_10000 cifar10_spartan cifar10_swa}
 end=$((SECONDS + PIECE))
 for study in $STUDIES; do
