@@ -33,6 +33,7 @@ method = "split(2)"
 [polish]
 keep = 2
 repeats = 2
+schedules = ["constant", "step(every=1)"]
 """
 
 Command = Callable[..., tuple[int, str, str]]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -17,12 +18,15 @@ import numpy as np
 
 from zonesearch.core.space import Space
 from zonesearch.core.values import point
+from zonesearch.statistics.candidates import RIVAL, Candidate
 from zonesearch.statistics.grid_zones import Zone, zone_of
+from zonesearch.statistics.map import Map
 from zonesearch.statistics.noise import Cell, Noise
 
-__all__ = ["expected_scores", "expecting"]
+__all__ = ["expected_scores", "expecting", "rated", "says_more"]
 
 _LEAST = 8  # cells with a value: the prior alone would decide among fewer
+_RIVALS = 4  # cells of a zone, besides its candidates, that are named
 _MOST = 600  # cells that the process uses: half of them the best, the rest spread over all by rank
 
 
@@ -99,3 +103,38 @@ def expecting(space: Space, cells: Sequence[Cell], noise: Noise, zones: Sequence
             zone = zone_of(space, ordered, noise, zone.metric.score(zone.smoothed), zone.number)
         moved.append(zone)
     return tuple(moved)
+
+
+def says_more(given: Map, epochs: int) -> bool:
+    """Whether a map says more of a point than the point's own seeds do: its values are noisy, and those of trainings of
+    ``epochs`` epochs.
+    """
+    return given.noise.source != "none" and given.noise.seed_variance > 0 and given.epochs == epochs
+
+
+def rated(
+    space: Space, zones: Sequence[Zone], candidates: Sequence[Candidate], cells: Sequence[Cell], noise: Noise
+) -> list[Candidate]:
+    """The candidates with what is expected of them, followed by the rivals of each zone: its next best cells.
+
+    Unchanged if too little is known. Rivals are named only where repeats have measured the noise: a guess at it, from
+    neighbours alone, says too little of which cells are alike.
+
+    Args:
+        space, zones, noise: of the map.
+        candidates: so far.
+        cells: of the map, and of all candidates; each point once.
+    """
+    scores = expected_scores(space, cells)
+    where = {point(cell.params): (cell, 0.0 if scores is None else scores[i]) for i, cell in enumerate(cells)}
+    named = {point(each.params) for each in candidates}
+    if scores is None or any(at not in where or math.isnan(where[at][1]) for at in named):
+        return list(candidates)
+    found = list(candidates)
+    for zone in zones if noise.source == "seeds" else ():
+        lost = where[point(zone.peak)][0].n_lost
+        others = [where[at] for params in zone.cells if (at := point(params)) not in named and at in where]
+        others = [pair for pair in others if pair[0].n_lost <= lost and pair[0].feasible and pair[0].values]
+        for cell, _ in sorted(others, key=lambda pair: -pair[1])[:_RIVALS]:
+            found.append(Candidate(dict(cell.params), cell.mean, noise.se(cell), zone.number, RIVAL, zone.metric))
+    return [replace(each, expected=each.metric.value(where[point(each.params)][1])) for each in found]

@@ -42,10 +42,11 @@ class Zone:
     """A region whose cells are not significantly different from its peak.
 
     Args:
-        peak: the parameters of its best cell.
+        peak: the parameters of its best cell: that with the best mean, or that which is expected to be the best given
+            the whole map (see :mod:`zonesearch.statistics.expected`).
         value: mean at the peak, in the metric's own sign; ``se`` its standard error over seeds.
         smoothed: the peak averaged with its neighbours, by which zones are ranked (a lone lucky cell ranks lower).
-        cells: the parameters of all its cells, the peak first, then from best to worst.
+        cells: the parameters of all its cells, the peak first, then from best to worst mean.
         intervals: (low, high) for each axis: the grid values on either side of the peak, or the rim of the space; for
             choices, all values.
         rim: the axes on whose rim the peak lies; better values may lie beyond.

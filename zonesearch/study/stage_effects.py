@@ -74,9 +74,22 @@ def check_stage_keys(
         if table.get("widen") and not has_limits(space):
             raise StudyError(f"[{stage.name}] widen has no effect: no axis has limit_low or limit_high")
         epochs = getattr(stage, "epochs", 1)
+        if table.get("rivals") and not _named(stage, stages):
+            raise StudyError(
+                f"[{stage.name}] rivals has no effect: they are further cells of the zones of a grid, after "
+                'which no stage may have choose = "mean"'
+            )
         late = [rung for rung in table.get("rungs", ()) if rung >= epochs]
         if late:
             raise StudyError(f"[{stage.name}] rungs: {late[0]} has no effect, for all trainings end after {epochs}")
+
+
+def _named(stage: Stage, stages: Sequence[tuple[Stage, Mapping[str, Any]]]) -> bool:
+    """Whether rivals may reach the stage."""
+    before = [other for other, _ in stages]
+    before = before[: before.index(stage)]
+    chosen = [getattr(other, "choose", "posterior") for other in (*before, stage)]
+    return any(hasattr(other, "peaks") for other in before) and all(choose == "posterior" for choose in chosen)
 
 
 def _bare(schedule: str) -> str:

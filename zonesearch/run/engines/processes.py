@@ -120,18 +120,19 @@ class Processes:
             self._shares = mmap.mmap(file.fileno(), 0)
         self._sent: tuple[Objective | bytes, Path] | None = None
         self._preparing: dict[int, Future[None]] = {}
+        self._modules: tuple[str, ...] = ()
 
     def prepare(self, modules: Sequence[str]) -> None:
         """Start workers and have them load ``modules`` in the background; returns at once.
 
         At most as many as there are cores beside that of this process, which loads them too: the first of them trains
-        sooner if the others do not load at the same time, and these start with their first job. Modules that cannot be
-        imported are skipped; the code that needs them gives a better error.
+        sooner if the others do not load at the same time, and these start before their first job. Modules that cannot
+        be imported are skipped; the code that needs them gives a better error.
         """
+        self._modules = tuple(modules)
         at_once = max(1, _n_cores() - 1)
         for worker in sorted(set(range(self.n_workers)) - self._pools.keys())[:at_once]:
-            pool = self._pools[worker] = self._new_pool(worker)
-            self._preparing[worker] = pool.submit(_load, tuple(modules))
+            self._begin(worker)
 
     def run(
         self,
@@ -178,7 +179,7 @@ class Processes:
         for _ in range(2):  # an idle process may have been killed since it finished its last job
             pool = self._pools.get(worker)
             if pool is None:
-                pool = self._pools[worker] = self._new_pool(worker)
+                pool = self._begin(worker)
             try:
                 return pool.submit(  # type: ignore[no-any-return]
                     _train, sent, attempt.job, worker, self._provenance, self._timeout
@@ -235,6 +236,13 @@ class Processes:
             path.write_bytes(objective if isinstance(objective, bytes) else pickled(objective))
             self._sent = objective, path
         return self._sent[1]
+
+    def _begin(self, worker: int) -> ProcessPoolExecutor:
+        """Start a worker, which first loads the modules that are known to take long."""
+        pool = self._pools[worker] = self._new_pool(worker)
+        if self._modules:
+            self._preparing[worker] = pool.submit(_load, self._modules)
+        return pool
 
     def _new_pool(self, worker: int) -> ProcessPoolExecutor:
         environment = {**dict.fromkeys(THREAD_VARIABLES, str(self._threads)), SHARED_DATA: str(self._data)}

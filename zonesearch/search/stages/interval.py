@@ -18,15 +18,13 @@ from zonesearch.core.widening import has_limits
 from zonesearch.search.lines.method import LineMethod, LinePoint
 from zonesearch.search.lines.split import Split
 from zonesearch.search.stage import Forecast, Plan, checked_seeds, require
-from zonesearch.statistics.candidates import RIVAL, Candidate, Candidates, as_candidates, cheapest_of
-from zonesearch.statistics.expected import expected_scores
+from zonesearch.statistics.candidates import Candidate, Candidates, as_candidates, cheapest_of
+from zonesearch.statistics.expected import expected_scores, rated, says_more
 from zonesearch.statistics.map import Map
 from zonesearch.statistics.noise import Cell, Noise, map_cells, measure_noise
 from zonesearch.statistics.zones import Zone
 
 __all__ = ["Interval"]
-
-_RIVALS = 4  # cells of a zone, besides its candidates, that may become finalists: as many as there are by default
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,8 @@ class Interval:
         noise = given.noise if isinstance(given, Map) else None
         space = given.space if isinstance(given, Map) and has_limits(self.space) else self.space
         n_searched = len(given) if self.zones_max is None else self.zones_max
-        mapped = given.cells if isinstance(given, Map) and self._expects(given) else ()
+        helps = self.choose == "posterior" and isinstance(given, Map) and says_more(given, self.epochs)
+        mapped = given.cells if isinstance(given, Map) and helps else ()
         lines: list[Cell] = []
         for i, zone in enumerate(given):
             peak = list(as_candidates([zone]))
@@ -82,41 +81,9 @@ class Interval:
             candidates += found
             lines += cells
         trainings = tuple(dict.fromkeys(Training(point, seed, self.epochs) for point, n in wanted for seed in range(n)))
-        if not trials.missing(trainings):
-            candidates = self._expected(space, given, candidates, mapped, lines, noise)
+        if mapped and noise is not None and not trials.missing(trainings):
+            candidates = rated(space, given, candidates, _merged(mapped, lines), noise)
         return Plan(trainings, Candidates(_each_once(candidates)))
-
-    def _expects(self, given: Map) -> bool:
-        """Whether the map says more of a point than its own seeds do."""
-        noisy = given.noise.source != "none" and given.noise.seed_variance > 0
-        return self.choose == "posterior" and noisy and given.epochs == self.epochs
-
-    def _expected(
-        self,
-        space: Space,
-        zones: Sequence[Zone],
-        candidates: Sequence[Candidate],
-        mapped: Sequence[Cell],
-        lines: Sequence[Cell],
-        noise: Noise | None,
-    ) -> list[Candidate]:
-        """The candidates with what is expected of them, and the rivals of each zone; unchanged if nothing is."""
-        cells = _merged(mapped, lines)
-        scores = _scores(space, cells) if mapped else None
-        if scores is None or noise is None or any(point(each.params) not in scores for each in candidates):
-            return list(candidates)
-        found = list(candidates)
-        where = {point(cell.params): cell for cell in cells}
-        named = {point(each.params) for each in candidates}
-        for zone in zones:
-            lost = where[point(zone.peak)].n_lost
-            others = [where[at] for params in zone.cells if (at := point(params)) not in named and at in where]
-            others = [cell for cell in others if cell.n_lost <= lost and cell.feasible and cell.values]
-            others.sort(key=lambda cell: -scores[point(cell.params)])
-            # a guess at the noise, from neighbours alone, says too little of which cells are alike
-            others = others if noise.source == "seeds" else []
-            found += [_candidate(cell, noise, zone, RIVAL) for cell in others[:_RIVALS]]
-        return [replace(each, expected=each.metric.value(scores[point(each.params)])) for each in found]
 
     def within(self, n: int, given: Sequence[Zone], paid: Container[Any]) -> Interval:
         """This stage, searching only as many zones as ``n`` trainings are guaranteed to suffice for."""

@@ -17,6 +17,8 @@ from zonesearch.core.trials import Params, Training, Trials
 from zonesearch.search.stage import UNPAID, Forecast, Plan, checked_seeds, require
 from zonesearch.statistics.candidates import AS_THEY_ARE, CHEAPEST, RIVAL, Candidate, Finalist, as_candidates
 from zonesearch.statistics.choosing import Setting, added, copies
+from zonesearch.statistics.expected import rated, says_more
+from zonesearch.statistics.map import Map
 from zonesearch.statistics.noise import Cell, cell_of
 from zonesearch.statistics.race import FIRST_LOOK, Race, run_race
 from zonesearch.statistics.verdict import Repeats, judge
@@ -390,6 +392,8 @@ class Polish:
     def _candidates(self, given: Sequence[Zone | Candidate]) -> tuple[Candidate, ...]:
         """The competing candidates, and the cheapest cells of their zones."""
         candidates = as_candidates(given)
+        if self.choose == "posterior" and isinstance(given, Map) and says_more(given, self.epochs):
+            candidates = tuple(rated(given.space, given.zones, candidates, given.cells, given.noise))
         rivals = sorted((c for c in candidates if c.origin == RIVAL), key=lambda c: -c.expected_score)
         out = rivals if self.choose == "mean" else rivals[self.rivals :]
         candidates = tuple(candidate for candidate in candidates if candidate not in out)
