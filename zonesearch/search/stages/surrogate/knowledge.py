@@ -8,12 +8,9 @@ new point only where it may become the best.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
-from zonesearch.search.stages.surrogate.outcomes import Chance
 from zonesearch.statistics.gp.process import Posterior
 
 __all__ = ["by_gain", "gains"]
@@ -22,21 +19,15 @@ Array = npt.NDArray[np.float64]
 
 _Z = np.linspace(-5.0, 5.0, 81)
 _WEIGHTS = np.exp(-0.5 * _Z**2) / np.exp(-0.5 * _Z**2).sum()
-
-
 _MOST_NEW = 16  # new points compared with known ones
 _WORTHLESS = 1e-9  # in standardised units: rounding error
 
 
-def by_gain(posterior: Posterior, new: Array, chances: Sequence[Chance] = ()) -> Array:
-    """Known points and the first of the ``new`` ones at which a training is worth anything, by descending gain times
-    the probability that it succeeds; shape (n, n_axes).
+def by_gain(posterior: Posterior, new: Array) -> Array:
+    """Known points and the first of the ``new`` ones, at which a training is worth anything, by descending gain; shape
+    (n, n_axes).
     """
-    known = {tuple(point) for point in posterior.data.points.tolist()}
-    free = [tuple(point) not in known for point in new.tolist()]
-    points, worth = gains(posterior, new[free][:_MOST_NEW])
-    for chance in chances:
-        worth = worth * np.exp(chance.log_probability(points))
+    points, worth = gains(posterior, new[:_MOST_NEW])
     order = np.argsort(-worth, kind="stable")
     ranked: Array = points[order[worth[order] > _WORTHLESS]]
     return ranked

@@ -28,7 +28,6 @@ from zonesearch.core.seeding import FRESH, stream_seed
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trial, Trials
 from zonesearch.search.stage import Forecast, Plan, require
-from zonesearch.search.stages.surrogate.knowledge import by_gain
 from zonesearch.search.stages.surrogate.outcomes import Outcomes, expected
 from zonesearch.search.stages.surrogate.proposals import Search, challenger
 from zonesearch.statistics.candidates import Candidate
@@ -52,12 +51,6 @@ _OUTSIDE = (0, 0, 1, 0, 0, 2)
 _SPARE = 4
 """Other peaks are searched only from this many trainings (times the squared number of axes) on; earlier, this would
 harm the best one.
-"""
-
-_LATE = 0.5
-"""From this fraction of a budget too small for other peaks on, a training is placed where it is expected to raise the
-highest posterior mean most, at a new point or a known one. Expected improvement only looks for new points, and of many
-that are nearly as good, a lucky one would be taken for the best.
 """
 
 _TRUST = 10.0
@@ -232,8 +225,6 @@ class Surrogate:
                 ranked = Search().ranked(
                     cube, believed, Stack([believed]), rng, n_known=n_known, chances=chances, trust=trust
                 )
-                if len(before) + i >= _LATE * self._planned and not (self._spare or trust):
-                    ranked = np.vstack([by_gain(believed, ranked, chances), ranked])
             point = next((p for p in ranked if not any(np.array_equal(p, c) for c in chosen)), None)
             if point is None:
                 break
