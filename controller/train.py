@@ -112,7 +112,7 @@ def _squares(a: Tensor) -> Tensor:
 
 
 def train(
-    tasks: Sequence[CorpusTask], steps: int, seed: int = 0, say: Any = print, drawn: Drawn | None = None
+    tasks: Sequence[CorpusTask], steps: int, seed: int = 0, say: Any = print, surfaces: Drawn | None = None
 ) -> dict[str, npt.NDArray[Any]]:
     """The arrays of the prior.
 
@@ -120,7 +120,7 @@ def train(
         tasks: what it learns from.
         steps, seed: of the network of mean and kernel.
         say: like ``print``.
-        drawn: surfaces of at least these tasks at some settings; made from the tasks by default.
+        surfaces: those of at least these tasks at some settings; made from the tasks by default.
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
@@ -162,7 +162,7 @@ def train(
     arrays["variances"] = np.array([*_OF_NETWORK * arrays["variances"][:2], *_OF_SCALE], dtype=np.float32)
     return {
         **arrays,
-        **fit_shapes(tasks, drawn or draw(tasks), seed=seed),
+        **fit_shapes(tasks, surfaces or draw(tasks), seed=seed),
         "task_optimizers": np.array([task.optimizer for task in tasks], dtype=np.float32),
         "task_ranges": ranges,
         "about": np.asarray(json.dumps(about)),

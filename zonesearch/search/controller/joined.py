@@ -14,19 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from zonesearch.search.controller.prior import Seen
-from zonesearch.statistics.gp.kernel import Hyper
 from zonesearch.statistics.gp.likelihood import Data, Likelihood, Prior
 from zonesearch.statistics.gp.process import Posterior, _for_fit
-from zonesearch.statistics.gp.stack import Slopes, Stack
 
-__all__ = ["Joined", "JoinedStack", "join"]
+__all__ = ["Joined", "join"]
 
 Array = npt.NDArray[np.float64]
 
 _FITTED, _OTHERS = 0.7, (0.35, 1.0)
 _FIT_POINTS = 36  # maximum number of points for fitting hyperparameters
 _TOLERANCE = 1e-6  # tolerance in log-likelihood
-_STEP = 1e-4  # sides of the cube, for the slopes of the learned mean
 
 
 @dataclass(frozen=True)
@@ -47,11 +44,6 @@ class Joined:
     def data(self) -> Data:
         """The data in the form that zones use."""
         return self.rest.data
-
-    @property
-    def hyper(self) -> Hyper:
-        """The hyperparameters of the process of the residuals."""
-        return self.rest.hyper
 
     def at_points(self, points: Array) -> tuple[Array, Array]:
         """Mean and standard deviation of the standardised surface, shape (n,) each."""
@@ -78,36 +70,6 @@ class Joined:
     def believing(self, points: Array) -> Joined:
         """The posterior if the trainings at ``points`` returned their expected values."""
         return replace(self, rest=self.rest.believing(points))
-
-
-@dataclass(frozen=True)
-class JoinedStack(Stack):
-    """A joined posterior with its slopes, for a search by gradient.
-
-    Args:
-        posteriors: of the residuals only.
-        joined: the posterior.
-    """
-
-    joined: Joined
-
-    def at_points(self, points: Array) -> tuple[Array, Array]:
-        """Means and standard deviations, shape (1, n_points) each."""
-        means, sds = self.joined.at_points(points)
-        return means[None], sds[None]
-
-    def slopes(self, points: Array) -> Slopes:
-        """Values and derivatives at ``points``, shape (n_points, n_axes)."""
-        found = super().slopes(points)
-        share, (n, n_axes) = self.joined.share, points.shape
-        if not share:
-            return found
-        steps = np.eye(n_axes) * _STEP
-        beside = np.concatenate([points[None], points + steps[:, None], points - steps[:, None]])
-        means = self.joined.see(beside.reshape(-1, n_axes)).mean.reshape(-1, n)
-        by_mean = share * ((means[1 : n_axes + 1] - means[n_axes + 1 :]) / (2 * _STEP)).T
-        by_mean[:, self.joined.data.choices] = 0.0
-        return replace(found, means=found.means + share * means[0], by_mean=found.by_mean + by_mean)
 
 
 def join(data: Data, sees: list[Callable[[Array], Seen]]) -> Joined:

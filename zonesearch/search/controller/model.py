@@ -32,6 +32,7 @@ LOST = -3.5
 """The standardised value of a failed training, which is also the lowest possible value."""
 RESIDUAL = 0.06
 """Variance specific to a task, in addition to the learned kernel."""
+_NOISE = 0.6  # of the expected variance between seeds, part of which is what the prior cannot tell settings apart by
 _UNITS = np.exp(np.linspace(math.log(0.12), math.log(8.0), 15))  # of a task, in spreads of its values
 _BEST = np.linspace(-1.5, 3.0, 19)  # possible positions of the best value, in units from the centre
 _PLAIN = tuple((scale, noise) for scale in (0.15, 0.4, 1.0) for noise in (0.02, 0.3))
@@ -118,11 +119,11 @@ class Informed:
         """The same, and the variance of a single training."""
         seen = self.see(points)
         if not len(self.values):
-            return seen.mean, np.sqrt(self._variance(seen)), seen.noise
+            return seen.mean, np.sqrt(self._variance(seen)), _NOISE * seen.noise
         cross = self._cross(seen, points)
         reduced = solve_triangular(self.factor, cross, lower=True, check_finite=False)
         variance = self._variance(seen) - np.einsum("ij,ij->j", reduced, reduced)
-        return seen.mean + cross.T @ self.alpha, np.sqrt(np.maximum(variance, 1e-9)), seen.noise
+        return seen.mean + cross.T @ self.alpha, np.sqrt(np.maximum(variance, 1e-9)), _NOISE * seen.noise
 
     def worse(self, place: Array, points: Array) -> Array:
         """By how many standard deviations the surface at ``points`` is worse than at ``place``."""
@@ -220,7 +221,7 @@ def believe(
     for prior, looks, optimizer, chance in sights:
         seen = looks(values.points)
         K = prior.kernel(seen, seen) + RESIDUAL * matern(values.points, values.points, 0.4, values.choices)
-        K[np.diag_indices(len(K))] += seen.noise + 1e-6
+        K[np.diag_indices(len(K))] += _NOISE * seen.noise + 1e-6
         log, L, alpha, scale = _evidence(values, seen.mean, K) if len(values) else (0.0, K, K, Scale(0.0, 1.0))
         experts.append(Informed(prior, looks, values, seen, L, alpha, log, scale, optimizer, data))
         logs.append(log + math.log(chance))

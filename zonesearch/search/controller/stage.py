@@ -27,14 +27,14 @@ from zonesearch.core.space import Space
 from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.errors import StudyError
 from zonesearch.search.controller.context import OPTIMIZERS
-from zonesearch.search.controller.joined import Joined, JoinedStack
+from zonesearch.search.controller.joined import Joined
 from zonesearch.search.controller.lessons import MOST_LESSONS, Lesson
 from zonesearch.search.controller.model import Beliefs, Informed, Values
 from zonesearch.search.controller.prior import load_prior
 from zonesearch.search.controller.view import JOINED, View
 from zonesearch.search.stage import Forecast, Plan, require
 from zonesearch.search.stages.surrogate.outcomes import Outcomes
-from zonesearch.search.stages.surrogate.proposals import Search, log_improvement, log_worth
+from zonesearch.search.stages.surrogate.proposals import log_improvement, log_worth
 from zonesearch.search.stages.surrogate.stage import FIRST_SEED, Surrogate, _at_points
 from zonesearch.statistics.gp.cube import Cube, unique_rows
 from zonesearch.statistics.gp.process import Posterior
@@ -49,11 +49,10 @@ _UNIFORM, _FIRST_UNIFORM = 500, 3000  # candidates in the whole cube; before any
 _AROUND, _LEADERS = 60, 5  # candidates around each of this many of the best points
 _STEPS = (0.03, 0.1, 0.25)
 # After this many trainings, one is placed far from where the prior suggests, so that its errors can be detected.
-_PROBES = (3,)
+_PROBES = (5,)
 # The same once the prior was found wrong: the surrogate needs points across the space, but the prior led to one region.
-_SPREAD = (4, 6)
-_UPHILL = False
-_LATE = Search(n_starts=5, n_uphill=20)
+_SPREAD = (6, 8)
+_CAUTION = 1.0  # standard deviations subtracted from the expected result of the first training
 _BELIEVED = 0.5  # trust from which the prior proposes and selects
 
 
@@ -264,18 +263,13 @@ class Controller:
         chosen: list[Array] = []
         for _ in range(size):
             believed = joined.believing(np.array(chosen).reshape(-1, cube.n_axes))
-            if _UPHILL:
-                trust = 10.0 / len(believed.data)
-                stack = JoinedStack([believed.rest], believed)
-                ranked = _LATE.ranked(cube, cast(Posterior, believed), stack, rng, chances=chances, trust=trust)
-            else:
-                points = _candidates(cube, believed, believed.data.points, rng)
-                mean, sd, noise = believed.with_noise(points)
-                scores = log_improvement(mean, sd, np.asarray(_incumbent(believed))) + log_worth(sd, noise)
-                scores += cube.belief(points) * 10.0 / len(believed.data)
-                for chance in chances:
-                    scores += chance.log_probability(points)
-                ranked = points[np.argsort(-scores, kind="stable")]
+            points = _candidates(cube, believed, believed.data.points, rng)
+            mean, sd, noise = believed.with_noise(points)
+            scores = log_improvement(mean, sd, np.asarray(_incumbent(believed))) + log_worth(sd, noise)
+            scores += cube.belief(points) * 10.0 / len(believed.data)
+            for chance in chances:
+                scores += chance.log_probability(points)
+            ranked = points[np.argsort(-scores, kind="stable")]
             point = next((p for p in ranked if not any(np.array_equal(p, c) for c in chosen)), None)
             if point is None:
                 break
@@ -340,11 +334,16 @@ def _best_of(points: Array, judge: Informed | Joined) -> Array:
 
 
 def _worth(cube: Cube, beliefs: Beliefs, values: Values, points: Array) -> Array:
-    """The value of a training at each point: its expected result at first, then its expected improvement."""
+    """The value of a training at each point: at first its expected result, less a share of what it varies by between
+    tasks (among settings that are equally good on average, those that are good on most); then its expected improvement.
+    """
     belief = cube.belief(points) * 10.0 / max(1, len(values))
     if not len(values):
-        mean = np.sum([w * e.at_points(points)[0] for w, e in zip(beliefs.weights, beliefs.experts, strict=True)], 0)
-        return np.asarray(mean + 0.1 * belief)
+        total = 0.1 * belief
+        for weight, expert in zip(beliefs.weights, beliefs.experts, strict=True):
+            mean, sd = expert.at_points(points)
+            total += weight * (mean - _CAUTION * sd)
+        return total
     total = np.zeros(len(points))
     for weight, expert in zip(beliefs.weights, beliefs.experts, strict=True):
         if weight < 0.02:

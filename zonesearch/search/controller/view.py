@@ -28,7 +28,7 @@ __all__ = ["JOINED", "View"]
 
 Array = npt.NDArray[np.float64]
 
-JOINED = 16
+JOINED = 26
 """Number of points with a value from which a process is fitted to this task."""
 
 
