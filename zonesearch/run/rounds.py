@@ -74,7 +74,7 @@ class Round:
     @property
     def output(self) -> Any:
         """The output of the last stage; None before it has one."""
-        return self.records[-1].given
+        return self.records[-1].given if self.records else None
 
 
 def next_round(stages: Sequence[Stage], trials: Trials, budget: Budget | None = None) -> Round:
