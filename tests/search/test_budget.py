@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from zonesearch import StudyError, Training, Trial, Trials
-from zonesearch.search.budget import Budget, Ledger, busy_seconds
+from zonesearch.search.budget import Budget, Ledger
+from zonesearch.search.clock import busy_seconds
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

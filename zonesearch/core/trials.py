@@ -539,7 +539,10 @@ class Trials:
     def records_of(self, training: Training | tuple[Any, int]) -> tuple[Trial, ...]:
         """Every record with the params and seed of ``training`` (or this identity), of any length; shortest first."""
         identity = training.identity if isinstance(training, Training) else training
-        return tuple(sorted(self._records.get(identity, ()), key=lambda trial: (trial.epochs, trial._rank)))
+        records = self._records.get(identity, ())
+        if len(records) < 2:
+            return tuple(records)
+        return tuple(sorted(records, key=lambda trial: (trial.epochs, trial._rank)))
 
     @cached_property
     def conflicts(self) -> tuple[Conflict, ...]:

@@ -18,7 +18,6 @@ from zonesearch.core.trials import Training, Trials
 from zonesearch.errors import StudyError
 from zonesearch.search.allocation import (
     changes,
-    cut,
     ended_by,
     fraction,
     gone_on,
@@ -33,6 +32,7 @@ from zonesearch.search.allocation import (
     unspent,
 )
 from zonesearch.search.budget import Budget, Ledger
+from zonesearch.search.replay import cut
 from zonesearch.search.stage import Containing, Plan, Sizable, Stage
 from zonesearch.statistics.search_results import StageRecord, output_of
 from zonesearch.statistics.verdict import Verdict
@@ -74,7 +74,7 @@ class Round:
     @property
     def output(self) -> Any:
         """The output of the last stage; None before it has one."""
-        return self.records[-1].given
+        return self.records[-1].given if self.records else None
 
 
 def next_round(stages: Sequence[Stage], trials: Trials, budget: Budget | None = None) -> Round:
@@ -512,7 +512,7 @@ def _played(
         else:
             n_probed = 0
             if math.isnan(ledger.rate):
-                plan = probe(stage, given, trials, ledger)
+                plan = probe(stage, given, ledger)
                 missing = tuple(trials.missing(plan.trainings))
                 if missing:
                     records[i] = replace(records[i], wanted=plan.trainings)

@@ -25,6 +25,7 @@ from zonesearch.run.learning import as_learned
 from zonesearch.run.observing import Observer, Silent, Watching
 from zonesearch.run.pipeline import Round, find, next_round, round_jobs
 from zonesearch.run.result import Result
+from zonesearch.run.round_clock import RoundClock
 from zonesearch.run.shards import Deal, Shard, deal, remaining
 from zonesearch.run.storage.first_identity import FORMAT as IDENTITY_FORMAT
 from zonesearch.run.storage.identity import differences, fingerprint
@@ -195,6 +196,7 @@ def run_study(
     is an error too. ``apart`` makes even a single worker train in a separate process; ``in_process`` is called before
     trainings begin in this process.
     """
+    clock = RoundClock()
     if wait and (shard is None or into is None):
         raise StudyError("waiting for others needs a shard and a folder that they share: --shard I/N --into RUN --wait")
     observer = observer or Silent()
@@ -222,7 +224,7 @@ def run_study(
         crew = early or ending.enter_context(opened())
         if into is None:
             memory = Memory()
-            _loop(study, objective, memory, crew, observer, retry_failed, shard, wait)
+            _loop(study, objective, memory, crew, observer, retry_failed, shard, wait, clock)
             result = Result(find(study, memory.trials, fingerprint(identity_of(study, objective))))
             finish(result)
             return result
@@ -235,7 +237,7 @@ def run_study(
                 observer = watching(study, folder, lambda: store.trials, observer)
             if isinstance(crew, InProcess):
                 in_process()
-            _loop(study, objective, store, crew, observer, retry_failed, shard, wait)
+            _loop(study, objective, store, crew, observer, retry_failed, shard, wait, clock)
             results = find(study, store.trials, folder.study)
             if former:
                 results = replace(results, notes=(*results.notes, former))
@@ -392,8 +394,9 @@ def _loop(
     retry_failed: bool,
     shard: Shard | None,
     wait: bool,
+    clock: RoundClock,
 ) -> None:
-    """While trainings are missing: train them, add the trials."""
+    """While trainings are missing: train them, add the trials. ``clock`` runs since the command began."""
     forgotten = {t.key for t in store.trials if t.state == "failed"} if retry_failed else set()
 
     def known() -> Trials:
@@ -404,11 +407,14 @@ def _loop(
     hopeful = False  # checked only while everything has failed: there may be many trials
     first: Job | None = None
     n_came = 0
+    timed = study.budget is not None and study.budget.unit == "seconds"
 
     def came(new: list[Trial]) -> None:
         nonlocal hopeful, n_came
         n_came += len(new)
         new = [whole(trial, objective) for trial in new]
+        if timed:
+            new = clock.noted(new)
         check_metric(new, study.metric, store.trials)
         store.append(new)
         forgotten.difference_update(trial.key for trial in new)
@@ -435,10 +441,12 @@ def _loop(
                 crew.run(objective, todo, came, observer.job_moves)
                 if n_came == n_before:  # a plug-in's engine: the same jobs would be requested again and again
                     raise StudyError(f"the engine returned no trial for the {len(todo)} jobs it was given")
+            clock = RoundClock()
             if len(at.records[at.stage].wanted) >= _HOPELESS or not _wants_more(study, at, known()):
                 _stop_when_nothing_came(at.records[at.stage], store.trials)
             if wait:
                 store.wait_for(at.plan.trainings)
+                clock = RoundClock()
             elif shard is not None:
                 return
     finally:

@@ -16,23 +16,23 @@ run has the same allocation as an uninterrupted one.
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import Field, fields, is_dataclass, replace
 from typing import Any
 
 from zonesearch.core.seeds import Seeds
-from zonesearch.core.trials import Training, Trial, Trials
+from zonesearch.core.trials import Training, Trials
 from zonesearch.errors import StudyError
 from zonesearch.search.budget import Budget, Ledger
-from zonesearch.search.stage import UNPAID, Growing, Lasting, Plan, Sizable, Stage
+from zonesearch.search.replay import cut
+from zonesearch.search.stage import Growing, Lasting, Plan, Sizable, Stage
 from zonesearch.statistics.search_results import StageRecord
 from zonesearch.statistics.verdict import Verdict
 
 __all__ = [
     "changes",
     "check_budget",
-    "cut",
     "ended_by",
     "fraction",
     "gone_on",
@@ -229,93 +229,15 @@ def grown(stage: Stage, given: Any, trials: Trials, ledger: Ledger, share: float
     return stage.spending(n, given, ledger.paid, trials) if isinstance(stage, Growing) else stage
 
 
-def probe(stage: Stage, given: Any, trials: Trials, ledger: Ledger) -> Plan:
-    """A few trainings of a stage that measure its time; part of what it may spend."""
-    with suppress(StudyError):  # one that cannot be made this small
-        stage = _fitting(stage, _PROBE * Seeds.parse(getattr(stage, "seeds", 1)).first, given, ledger)
+def probe(stage: Stage, given: Any, ledger: Ledger) -> Plan:
+    """The first few trainings of a stage, which measure its time; part of what it may spend."""
+    if isinstance(stage, Sizable):
+        with suppress(StudyError):  # one that cannot be made this small
+            stage = _fitting(stage, _PROBE * Seeds.parse(getattr(stage, "seeds", 1)).first, given, ledger)
     first: dict[Any, Training] = {}
-    for training in stage.plan(given, trials).trainings:
+    for training in stage.plan(given, Trials()).trainings:
         first.setdefault(training.identity[0], training)
     return Plan(tuple(first.values())[:_PROBE])
-
-
-def cut(stage: Stage, given: Any, trials: Trials, ledger: Ledger, share: float) -> tuple[Plan, int]:
-    """The plan of a stage without the trainings that its share does not pay for, and their number.
-
-    These count as failed, so that the stage reaches its output with the rest.
-    """
-    if ledger.budget.unit == "seconds":
-        return _timed(stage, given, trials, ledger, share)
-    plan = stage.plan(given, trials)
-    if _affordable(plan.trainings, ledger, share)[1]:
-        return _by_rounds(stage, given, trials, ledger, share)
-    return plan, 0
-
-
-def _affordable(
-    trainings: Sequence[Training], ledger: Ledger, share: float, refused: Container[Any] = ()
-) -> tuple[list[Training], list[Training]]:
-    """Those that ``share`` pays for, in their order, and the others."""
-    kept, beyond, after, cost = [], [], dict(ledger.paid), 0.0
-    for training in trainings:
-        price = ledger.price(training, after)
-        if cost + price > share + 1e-9 or training.identity in refused:
-            beyond.append(training)
-            continue
-        cost += price
-        after[training.identity] = max(training.epochs, after.get(training.identity, 0))
-        kept.append(training)
-    return kept, beyond
-
-
-def _by_rounds(stage: Stage, given: Any, trials: Trials, ledger: Ledger, share: float) -> tuple[Plan, int]:
-    """The same for a plan that the share does not pay for, round by round from the stage's beginning.
-
-    So what was refused stays refused, and what is paid stays paid, whatever was trained later.
-    """
-    known = Trials(r for i in ledger.paid for r in trials.records_of(i))
-    now, refused = ledger, set[Any]()
-    while True:
-        plan = stage.plan(given, known)
-        wanted = known.missing(plan.trainings)
-        kept = tuple(training for training in plan.trainings if training.identity not in refused)
-        if not wanted:
-            return Plan(kept, plan.output, plan.notes), len(refused)
-        paid, beyond = _affordable(wanted, now, share - (now.spent - ledger.spent))
-        if trials.missing(paid):
-            gone = {training.identity for training in beyond}
-            return Plan(tuple(each for each in kept if each.identity not in gone)), len(refused) + len(gone)
-        refused |= {training.identity for training in beyond}
-        known |= Trials(r for training in paid for r in trials.records_of(training))
-        known |= Trials(map(_refusal, beyond))
-        now = now.paying(paid, trials)
-
-
-def _timed(stage: Stage, given: Any, trials: Trials, ledger: Ledger, share: float) -> tuple[Plan, int]:
-    """The same for a time budget, round by round: a round is started as long as earlier ones took less than the share.
-
-    The rounds are replayed from the stage's beginning, so an interrupted round is completed as planned.
-    """
-    known = Trials(r for i in ledger.paid for r in trials.records_of(i))
-    now, refused = ledger, set[Any]()
-    while True:
-        plan = stage.plan(given, known)
-        wanted = known.missing(plan.trainings)
-        kept = tuple(training for training in plan.trainings if training.identity not in refused)
-        if not wanted:
-            return Plan(kept, plan.output, plan.notes), len(refused)
-        if now.spent - ledger.spent >= share and len(now.paid) > len(ledger.paid):
-            refused |= {training.identity for training in wanted}
-            known |= Trials(map(_refusal, wanted))
-        elif trials.missing(wanted):
-            return Plan(kept), len(refused)
-        else:
-            known |= Trials(r for training in wanted for r in trials.records_of(training))
-            now = now.paying(wanted, trials)
-
-
-def _refusal(training: Training) -> Trial:
-    return Trial(training, "failed", error=UNPAID)
 
 
 def changes(stage: Stage, small: Stage, n_refused: int = 0, n_all: float = math.inf) -> str:
@@ -362,7 +284,7 @@ def settled_after(ledger: Ledger, verdict: Verdict) -> str:
     if verdict.settled:
         return f"The verdict is settled after {spent} of {ledger.budget}."
     if not whole:
-        return f"The search ended after {spent} of {ledger.budget}, counted while something was trained."
+        return f"The search ended after {spent} of {ledger.budget}."
     return f"The search wanted no more than {spent} of {ledger.budget}."
 
 

@@ -1,23 +1,22 @@
 """The budget of a whole search and the spending of its stages, in trainings, epochs, or time.
 
-A training that continues a shorter one costs the difference; one that two stages want is paid once. Time is the time
-during which at least one training ran, as recorded in the trials: pauses between runs do not count, parallel workers
-count once, and the same trials give the same time on any machine.
+A training that continues a shorter one costs the difference; one that two stages want is paid once. Time is that of the
+commands that searched, as recorded in the trials (:mod:`zonesearch.search.clock`).
 """
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal
 
-from zonesearch.core.trials import Training, Trial, Trials
+from zonesearch.core.trials import Training, Trials
 from zonesearch.errors import StudyError, did_you_mean
+from zonesearch.search.clock import Mark, marks_of, taken, trained
 
-__all__ = ["Budget", "Ledger", "busy_seconds"]
+__all__ = ["Budget", "Ledger"]
 
 Unit = Literal["trainings", "epochs", "seconds"]
 _SECONDS = {"seconds": 1, "minutes": 60, "hours": 3600}
@@ -109,6 +108,7 @@ class Ledger:
         lengths: by identity, the lengths that were paid, for trainings that depend on their length, so that a longer
             one does not continue a shorter one.
         beside: the cost of trainings of an earlier plan that the present one does not want, in the budget's unit.
+        marks: for time, by identity, when the paid trainings were trained.
     """
 
     budget: Budget
@@ -116,6 +116,7 @@ class Ledger:
     spent: float = 0.0
     lengths: Mapping[Any, frozenset[int]] = field(default_factory=dict)
     beside: float = 0.0
+    marks: Mapping[Any, tuple[Mark, ...]] = field(default_factory=dict)
 
     @property
     def left(self) -> float:
@@ -124,11 +125,13 @@ class Ledger:
 
     @property
     def rate(self) -> float:
-        """Units per epoch; for time, according to what was paid so far, and NaN before that."""
-        if self.budget.unit != "seconds":
-            return 1.0
+        """Units per epoch; for time, according to the trainings that were paid so far, and NaN before that."""
+        return 1.0 if self.budget.unit != "seconds" else self._seconds_per_epoch
+
+    @cached_property
+    def _seconds_per_epoch(self) -> float:
         epochs = self._epochs(self.paid)
-        return self.spent / epochs if epochs else math.nan
+        return trained(mark for marks in self.marks.values() for mark in marks) / epochs if epochs else math.nan
 
     def price(self, training: Training, paid: Mapping[Any, int]) -> float:
         """The additional cost of a training, given the lengths in ``paid`` by identity; 0 if it is paid."""
@@ -151,17 +154,21 @@ class Ledger:
 
     def paying(self, trainings: Iterable[Training], trials: Trials) -> Ledger:
         """The ledger after paying for ``trainings``; for time, all of them must be among ``trials``."""
-        paid, lengths = dict(self.paid), dict(self.lengths)
+        paid, lengths, marks = dict(self.paid), dict(self.lengths), dict(self.marks)
+        timed = self.budget.unit == "seconds"
         for training in trainings:
             identity = training.identity
+            before = paid.get(identity)
             paid[identity] = max(training.epochs, paid.get(identity, 0))
             answer = trials.get(training)
             if answer is not None and answer.whole:
                 lengths[identity] = lengths.get(identity, frozenset()) | {training.epochs}
-        ledger = replace(self, paid=paid, lengths=lengths)
+            if timed and paid[identity] != before:
+                marks[identity] = marks_of(trials, identity, paid[identity])
+        ledger = replace(self, paid=paid, lengths=lengths, marks=marks)
         spent: float
-        if self.budget.unit == "seconds":
-            spent = busy_seconds(paid, trials)
+        if timed:
+            spent = taken(mark for each in marks.values() for mark in each)
         elif self.budget.unit == "epochs":
             spent = ledger._epochs(paid)
         else:
@@ -170,52 +177,3 @@ class Ledger:
 
     def _epochs(self, paid: Mapping[Any, int]) -> int:
         return sum(sum(self.lengths[identity]) if identity in self.lengths else n for identity, n in paid.items())
-
-
-def busy_seconds(paid: Mapping[Any, int], trials: Trials) -> float:
-    """The time during which at least one of the paid trainings ran, in seconds.
-
-    Args:
-        paid: the length of each training, by identity; further epochs do not count.
-        trials: all known trials. Trials of one job ran one after the other from its start; those without a start time
-            are added.
-    """
-    jobs: dict[tuple[str, ...], list[float]] = defaultdict(list)
-    apart: list[float] = []
-    for identity, epochs in paid.items():
-        for trial in _legs(trials, identity, epochs):
-            where = trial.provenance
-            if _time(where.get("started")) is None:
-                apart.append(trial.seconds)
-            else:
-                jobs[tuple(str(where.get(k, "")) for k in ("started", "host", "worker", "shard"))].append(trial.seconds)
-    spans = []
-    for (started, *_), seconds in jobs.items():
-        begin = _time(started)
-        assert begin is not None
-        spans.append((begin, begin + math.fsum(seconds)))
-    return math.fsum([*apart, *_lengths(spans)])
-
-
-def _legs(trials: Trials, identity: Any, epochs: int) -> Sequence[Trial]:
-    """The records that together make up a training of this many epochs, each continuing the one before."""
-    records = trials.records_of(identity)
-    legs = [trial for trial in records if trial.epochs <= epochs]
-    answer = None if legs or not records else trials.get(Training(records[0].params, records[0].seed, epochs))
-    return legs if answer is None else [answer]
-
-
-def _time(started: Any) -> float | None:
-    try:
-        return datetime.fromisoformat(str(started)).timestamp()
-    except ValueError:
-        return None
-
-
-def _lengths(spans: Iterable[tuple[float, float]]) -> list[float]:
-    """The total length of the union of intervals."""
-    lengths, end = [], -math.inf
-    for begin, stop in sorted(spans):
-        lengths.append(max(0.0, stop - max(begin, end)))
-        end = max(end, stop)
-    return lengths

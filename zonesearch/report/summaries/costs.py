@@ -66,7 +66,9 @@ def provenance_table(results: SearchResults) -> pd.DataFrame:
     groups: dict[tuple[tuple[str, str], ...], list[Trial]] = {}
     for trial in results.trials:
         where = {
-            k: str(v) for k, v in trial.provenance.items() if k not in ("started", "worker", "shard", "optuna_trial")
+            k: str(v)
+            for k, v in trial.provenance.items()
+            if k not in ("started", "round", "elapsed", "worker", "shard", "optuna_trial")
         }
         groups.setdefault(tuple(sorted(where.items())), []).append(trial)
     rows = [
