@@ -6,9 +6,9 @@ mean of its recorded seeds; with ``smooth`` it is drawn towards a Gaussian proce
 explains what the better third of the cells differ by from it (for the two wide maps: all of it).
 
 Schedules do what they were measured to do to the digits (12 seeds at each of eight settings): halving every 7 epochs,
-and after 3 without progress, lose 0.2 points of validation accuracy and no test accuracy, and share 40 % of the variance
-of a seed; waiting for 10 epochs changes nothing. Test accuracies, which the verdict compares, differ from the validation
-part by what is drawn once for each point, and have 30 % of a seed's variance in common with it.
+and after 3 without progress, lose 0.2 points of validation accuracy, no test accuracy, and have 40 % of a seed's
+variance in common with the constant rate; waiting for 10 epochs changes nothing. Test accuracies, which the verdict
+compares, differ from validation by what is drawn once for each point, and have 30 % of a seed's variance in common.
 
 Draws 0 to 199 were for tuning, reported are those from 1000 on. With ``--out`` the same call goes on where it was.
 """
