@@ -73,8 +73,8 @@ class Seen:
     def __getitem__(self, rows: slice) -> Seen:
         taken = None if self.taken is None else self.taken[rows]
         shapes = None if self.shapes is None else self.shapes[rows]
-        own = (self.mean, self.phi, self.noise, self.canonical, self.base)
-        return Seen(*(array[rows] for array in own), taken, shapes)
+        mean, phi, noise, known, base = self.mean, self.phi, self.noise, self.canonical, self.base
+        return Seen(mean[rows], phi[rows], noise[rows], known[rows], base[rows], taken, shapes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +151,8 @@ class LearnedPrior:
     def variance(self, a: Seen) -> Array:
         """The variance of the surface at each setting, shape (n,)."""
         _, _, offset, slope = self.arrays["variances"]
-        return self.surface_variance(a) + offset + slope * a.base**2
+        total: Array = self.surface_variance(a) + offset + slope * a.base**2
+        return total
 
     def n_alike(self, values: Mapping[str, float], optimizer: float) -> dict[str, tuple[int, int]]:
         """By role, on how many tasks with this kind of optimizer the value was among those of the best settings, and
