@@ -6,8 +6,8 @@ priors of Wang et al. 2021 do), which needs the surface of every task at any set
 the task's settings; a network with one output per task is fitted to all of them, since evaluating those processes would
 take a tenth of a second per suggestion.
 
-A task says nothing of an axis that it does not have, and which value that axis had is unknown of a new task. So a
-surface is asked twice where the new space lacks an axis: with the values usual in small networks and in others.
+Which value an axis has that a new space lacks is unknown. So where a space lacks an axis of a task, the surface of the
+task is asked twice: with values usual without regularisation, and with others.
 """
 
 from __future__ import annotations

@@ -34,6 +34,7 @@ def test_shipped_prior_is_small_and_knows_the_usual_roles() -> None:
         ({"about": np.asarray(json.dumps({"version": 99}))}, "another version"),
         ({"about": np.asarray("{")}, "does not say what it is"),
         ({"w1": np.zeros((3, 3))}, "another version"),
+        ({"shape_b1": None}, "is missing shape_b1"),
         ({"phi_b": np.full(6, np.nan)}, "not finite"),
         ({"w1": np.array([{"a": 1}], dtype=object)}, "cannot be read"),
     ],
@@ -70,3 +71,30 @@ def test_kernel_of_the_prior_is_a_covariance() -> None:
     assert np.allclose(K, K.T)
     assert np.allclose(np.diag(K), load_prior().variance(seen))
     assert np.linalg.eigvalsh(K).min() > -1e-8
+
+
+def test_prior_without_surfaces_of_tasks_is_read_as_well(tmp_path: Path) -> None:
+    names = np.load(SHIPPED).files
+    older = load_prior(written(tmp_path / "prior.npz", **dict.fromkeys(n for n in names if n.startswith("shape_"))))
+    x = features({"learning_rate": np.logspace(-4, 0, 9)}, Context(), -1.0, 9)
+    seen = older.see(x)
+    assert seen.shapes is None
+    assert np.allclose(np.diag(older.kernel(seen, seen)), older.variance(seen))
+
+
+def test_surfaces_of_tasks_end_where_the_corpus_ends_and_ignore_the_length() -> None:
+    values = {"learning_rate": np.full(3, 0.01), "width": np.array([256.0, 512.0, 4096.0])}
+    wide = load_prior().see(features(values, Context(), -1.0, 3)).shapes
+    longer = load_prior().see(features(values, Context(epochs=40), -1.0, 3)).shapes
+    assert wide is not None
+    assert longer is not None
+    assert np.allclose(wide, wide[0], atol=1e-5)
+    assert np.allclose(wide, longer, atol=1e-5)
+
+
+def test_surfaces_of_tasks_say_nothing_about_those_of_another_kind_of_optimizer() -> None:
+    values = {"learning_rate": np.logspace(-3, 0, 5)}
+    sgd, adam = (load_prior().see(features(values, Context(), kind, 5)).shapes for kind in (-1.0, 1.0))
+    assert sgd is not None
+    assert adam is not None
+    assert np.allclose(sgd @ adam.T, 0.0)

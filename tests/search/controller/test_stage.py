@@ -105,9 +105,13 @@ def test_unit_of_the_values_does_not_matter(factor: float) -> None:
 
 
 def test_rates_that_diverge_are_left() -> None:
-    trials, plan = run(Controller(NETWORK, 1, n_trainings=12), usual, lambda params: params["lr"] > 0.05)
-    assert plan.output[0].peak["lr"] <= 0.05
-    assert sum(t.complete for t in trials) >= 6
+    complete = 0
+    for seed in range(3):
+        stage = Controller(NETWORK, 1, n_trainings=12, study_seed=seed)
+        trials, plan = run(stage, usual, lambda params: params["lr"] > 0.05)
+        assert plan.output[0].peak["lr"] <= 0.05
+        complete += sum(t.complete for t in trials)
+    assert complete >= 18
 
 
 def test_all_lost_hands_on_nothing() -> None:
@@ -141,23 +145,23 @@ def test_each_proposal_says_why_it_was_made() -> None:
     assert len(said) == 8
     assert said[0].startswith("Where the prior expects the best; lr ")
     assert "similar tasks" in said[0]
-    assert said[3].startswith("Far from what was trained, to find out whether the prior is wrong, believed to ")
+    assert said[5].startswith("Far from what was trained, to find out whether the prior is wrong, believed to ")
 
 
 def test_proposals_in_doubt_say_so() -> None:
     stage = Controller(NETWORK, 1, n_trainings=8, optimizer="sgd")
     said = list(stage.reasons(None, run(stage, unusual)[0]).values())
-    assert said[4].startswith("Far from what was trained, as the prior was believed to ")
-    assert said[5].startswith("Where the surrogate expected most, as the prior was believed to ")
+    assert said[6].startswith("Far from what was trained, as the prior was believed to ")
+    assert said[7].startswith("Where the surrogate expected most, as the prior was believed to ")
 
 
 def test_fitted_process_is_named_as_what_proposed() -> None:
-    stage = Controller(NETWORK, 1, n_trainings=20)
+    stage = Controller(NETWORK, 1, n_trainings=40)
     said = list(stage.reasons(None, run(stage, usual)[0]).values())
     fitted = [text.startswith("Where a process fitted to this task expected most") for text in said]
     assert fitted == sorted(fitted)
     assert fitted[-1]
-    assert not any(fitted[:16])
+    assert not any(fitted[:26])
 
 
 def test_surrogates_proposals_have_no_reasons_in_a_space_without_roles() -> None:

@@ -83,8 +83,7 @@ def within(x: Array, ranges: Array) -> Array:
         x: features, shape (n, N_FEATURES).
         ranges: lowest and highest canonical value by role, shape (n_roles, 2).
     """
-    moved, n = x.copy(), 2 * len(_ROLES)
-    at = 2 * _ROLES.index("epochs")
+    moved, n, at = x.copy(), 2 * len(_ROLES), 2 * _ROLES.index("epochs")
     moved[:, at : at + 2] = 0.0
     moved[:, :n:2] = np.clip(moved[:, :n:2], ranges[:, 0], ranges[:, 1]) * moved[:, 1:n:2]
     moved[:, n : n + 3] = np.stack(_combined(moved[:, :n:2], moved[:, 1:n:2], float(x[0, -1])), axis=1)

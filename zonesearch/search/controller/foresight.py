@@ -37,8 +37,8 @@ Array = npt.NDArray[np.float64]
 
 PROBABILITY = 0.8
 """Stated coverage of every interval."""
-_WITHIN = {"learning_rate": 0.9}
-_WITHIN_USUALLY = 0.82  # fraction of the draws within the interval of an axis
+_WITHIN = {"learning_rate": 0.83}
+_WITHIN_USUALLY = 0.75  # fraction of the draws within the interval of an axis
 _SEPARATING = (0.1, 0.5, 0.9)  # fractions of the draws below the stated numbers of trainings
 _EASIER = 2.5  # by how much farther from the middle, in logarithms, the lowest of these numbers lies than among draws
 _POINTS, _DRAWS = 512, 600

@@ -48,7 +48,7 @@ class Joined:
     def at_points(self, points: Array) -> tuple[Array, Array]:
         """Mean and standard deviation of the standardised surface, shape (n,) each."""
         means, sds = self.rest.at_points(points)
-        return means + self.share * self.see(points).mean, sds
+        return (means + self.share * self.see(points).mean if self.share else means), sds
 
     def with_noise(self, points: Array) -> tuple[Array, Array, Array]:
         """The same, and the variance of a single training."""

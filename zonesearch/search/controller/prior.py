@@ -73,8 +73,8 @@ class Seen:
     def __getitem__(self, rows: slice) -> Seen:
         taken = None if self.taken is None else self.taken[rows]
         shapes = None if self.shapes is None else self.shapes[rows]
-        own = (self.mean, self.phi, self.noise, self.canonical, self.base)
-        return Seen(*(array[rows] for array in own), taken, shapes)
+        mean, phi, noise, known, base = self.mean, self.phi, self.noise, self.canonical, self.base
+        return Seen(mean[rows], phi[rows], noise[rows], known[rows], base[rows], taken, shapes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,29 +97,27 @@ class LearnedPrior:
         noise = np.exp(np.clip(hidden @ a["noise_w"] + a["noise_b"], -9.0, 2.0))[:, 0]
         phi, canonical, shapes = hidden @ a["phi_w"] + a["phi_b"], x[:, : 2 * len(ROLES) : 2], None
         if "shape_w" in a and len(x):
-            mine, w1, w2, kept = self._shape_weights[float(x[0, -1])]
+            w1, w2, middle, apart = self._shape_weights[float(x[0, -1])]
             inside = within(x, a["shape_ranges"]).astype(np.float32)
             hidden = np.tanh(np.tanh(inside @ w1[:-1] + w1[-1]) @ w2[:-1] + w2[-1])
-            found = np.asarray(hidden @ kept[:-1] + kept[-1], dtype=np.float64)
-            middle = found.mean(1)
-            mean = 0.5 * (mean + middle)
-            shapes = np.zeros((len(x), len(mine)))
-            shapes[:, mine] = (found - middle[:, None]) * np.sqrt(float(a["shape_variance"]) / found.shape[1])
+            mean = 0.5 * (mean + (hidden @ middle[:-1] + middle[-1])[:, 0])
+            shapes = np.asarray(hidden @ apart[:-1] + apart[-1], dtype=np.float64)
         return Seen(mean, phi, noise, canonical, mean, None, shapes)
 
     @cached_property
-    def _shape_weights(self) -> dict[float, tuple[npt.NDArray[np.bool_], _Singles, _Singles, _Singles]]:
-        """By kind of optimizer, which surfaces are those of its tasks, and the weights of their network with the biases
-        as last rows.
+    def _shape_weights(self) -> dict[float, tuple[_Singles, ...]]:
+        """By kind of optimizer, the weights of the network of surfaces with the biases as last rows: of the two hidden
+        layers, of the mean of its tasks' surfaces, and of the scaled deviations from it (0 for tasks of another kind).
         """
-        a = self.arrays
-
-        def layer(w: Array, b: Array) -> _Singles:
-            return np.vstack([w, b]).astype(np.float32)
-
-        first, second = layer(a["shape_w1"], a["shape_b1"]), layer(a["shape_w2"], a["shape_b2"])
-        kinds = {sign: a["shape_optimizers"] == sign for sign in (-1.0, 1.0)}
-        return {k: (at, first, second, layer(a["shape_w"][:, at], a["shape_b"][at])) for k, at in kinds.items()}
+        a, found = self.arrays, {}
+        layers = [np.vstack([a[f"shape_w{i}"], a[f"shape_b{i}"]]) for i in (1, 2)]
+        last = np.vstack([a["shape_w"], a["shape_b"]])
+        for kind in (-1.0, 1.0):
+            mine = a["shape_optimizers"] == kind
+            middle = last[:, mine].mean(1, keepdims=True)
+            apart = np.where(mine, last - middle, 0.0) * np.sqrt(a["shape_variance"] / mine.sum())
+            found[kind] = tuple(w.astype(np.float32) for w in (*layers, middle, apart))
+        return found
 
     def surface(self, a: Seen, b: Seen) -> Array:
         """The part of the covariance that decreases with distance, (n,), (m,) -> (n, m)."""
@@ -151,7 +149,8 @@ class LearnedPrior:
     def variance(self, a: Seen) -> Array:
         """The variance of the surface at each setting, shape (n,)."""
         _, _, offset, slope = self.arrays["variances"]
-        return self.surface_variance(a) + offset + slope * a.base**2
+        total: Array = self.surface_variance(a) + offset + slope * a.base**2
+        return total
 
     def n_alike(self, values: Mapping[str, float], optimizer: float) -> dict[str, tuple[int, int]]:
         """By role, on how many tasks with this kind of optimizer the value was among those of the best settings, and
