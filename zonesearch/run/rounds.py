@@ -85,10 +85,10 @@ def next_round(stages: Sequence[Stage], trials: Trials, budget: Budget | None = 
     last stage again. Everything that was trained counts as spent: a run that continues with a larger budget has the
     difference.
     """
-    contains = any(isinstance(stage, Containing) for stage in stages)
+    asked, contains = stages, any(isinstance(stage, Containing) for stage in stages)
     known = budget.earlier if budget is not None and not contains else ()
     at, ledger, beside = _gone_round(stages, trials, budget, 0.0, begun=known, exact=True)
-    if ledger is None or beside <= 0:
+    if ledger is None or beside <= 0 or not stages:
         return at
     complete = _complete(stages, trials, ledger.budget)
     if complete is not None:
@@ -103,6 +103,10 @@ def next_round(stages: Sequence[Stage], trials: Trials, budget: Budget | None = 
             stages, at, ledger, beside = resumed
             if beside <= 0 or _goes_on(at, ledger, trials):
                 return at
+    if contains and budget is not None and budget.earlier:
+        gone, _, lost = _gone_round(asked, trials, budget, 0.0, begun=budget.earlier, exact=True)
+        if lost <= 0:
+            return gone
     # Trainings outside the plan are spent as well; the plan gets the rest.
     for early in (True, False) if beside > _LITTLE * ledger.budget.amount else (False, True):
         found = _sparing(stages, trials, ledger.budget, beside, early=early)
@@ -136,6 +140,9 @@ def _resumed(
         if larger != stage:
             chosen = [*stages[:i], larger, *stages[i + 1 :]]
             at, ledger, lost = _gone_round(chosen, trials, budget, 0.0)
+            spared = _gone_round(chosen, trials, budget, lost) if lost > 0 else None
+            if spared is not None and spared[-1] <= lost:
+                at, ledger, lost = spared
             assert ledger is not None
             if lost <= _LOSS * budget.amount:
                 found.append((chosen, at, ledger, lost))
@@ -545,7 +552,8 @@ def _played(
                 share = ledger.paying(before[0].records[i].wanted, trials).spent - ledger.spent  # as much as it had
             plan, n_refused = cut(fit, given, trials, ledger, share)
             if (before is None or i == going_on) and i + 1 < len(stages):
-                fit, plan, n_refused = gone_on(stages[i:], fit, plan, n_refused, given, trials, ledger)
+                now = replace(ledger, beside=max(ledger.beside, late))
+                fit, plan, n_refused = gone_on(stages[i:], fit, plan, n_refused, given, trials, now)
             n_all = ledger.affordable(budget.amount, getattr(stage, "epochs", 1)) if budget is not None else math.inf
             taken = changes(stage, small if i + 1 == len(stages) else fit, n_refused, n_all)
             records[i] = replace(records[i], settings=describe_stage(fit), budget_cut=taken)
