@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from zonesearch.core.seeding import FRESH
 from zonesearch.core.trials import Training, Trials
@@ -33,7 +33,7 @@ from zonesearch.search.allocation import (
 )
 from zonesearch.search.budget import Budget, Ledger
 from zonesearch.search.replay import cut
-from zonesearch.search.stage import Containing, Plan, Sizable, Stage
+from zonesearch.search.stage import Containing, Lasting, Plan, Sizable, Stage
 from zonesearch.statistics.search_results import StageRecord, output_of
 from zonesearch.statistics.verdict import Verdict
 from zonesearch.study.building import describe_stage
@@ -85,7 +85,11 @@ def next_round(stages: Sequence[Stage], trials: Trials, budget: Budget | None = 
     last stage again. Everything that was trained counts as spent: a run that continues with a larger budget has the
     difference.
     """
-    asked, contains = stages, any(isinstance(stage, Containing) for stage in stages)
+    contains = any(isinstance(stage, Containing) for stage in stages)
+    if contains and budget is not None and budget.earlier:
+        enlarged = _enlarged(stages, trials, budget)
+        if enlarged is not None:
+            return enlarged
     known = budget.earlier if budget is not None and not contains else ()
     at, ledger, beside = _gone_round(stages, trials, budget, 0.0, begun=known, exact=True)
     if ledger is None or beside <= 0 or not stages:
@@ -103,10 +107,6 @@ def next_round(stages: Sequence[Stage], trials: Trials, budget: Budget | None = 
             stages, at, ledger, beside = resumed
             if beside <= 0 or _goes_on(at, ledger, trials):
                 return at
-    if contains and budget is not None and budget.earlier:
-        gone, _, lost = _gone_round(asked, trials, budget, 0.0, begun=budget.earlier, exact=True)
-        if lost <= 0:
-            return gone
     # Trainings outside the plan are spent as well; the plan gets the rest.
     for early in (True, False) if beside > _LITTLE * ledger.budget.amount else (False, True):
         found = _sparing(stages, trials, ledger.budget, beside, early=early)
@@ -303,6 +303,34 @@ def _gone_round(
     begun: Sequence[Budget] = (),
     exact: bool = False,
 ) -> tuple[Round, Ledger | None, float]:
+    """The state, what was spent, and the cost of other trainings: see :func:`_gone`."""
+    gone = _gone(stages, trials, budget, beside, early=early, begun=begun, exact=exact)
+    return gone.at, gone.ledger, gone.beside
+
+
+class _Gone(NamedTuple):
+    """A replay: the state, what was spent, the actual cost of trainings that it does not want, the stages as sized, and
+    the identities of all trainings that it wanted at some time.
+    """
+
+    at: Round
+    ledger: Ledger | None
+    beside: float
+    fits: Sequence[Stage]
+    seen: set[Any]
+
+
+def _gone(
+    stages: Sequence[Stage],
+    trials: Trials,
+    budget: Budget | None,
+    beside: float,
+    *,
+    early: bool = False,
+    begun: Sequence[Budget] = (),
+    exact: bool = False,
+    seen: set[Any] = frozenset(),  # type: ignore[assignment]
+) -> _Gone:
     """Replay the stages, again with what they left over, until it is spent or no stage wants more.
 
     Args:
@@ -311,19 +339,17 @@ def _gone_round(
         early: whether all stages are made smaller by that, or only the last one.
         begun: smaller budgets, rising, within which they are replayed first; they continue with the rest.
         exact: whether every training is taken to be of this search: then what came later changes no earlier step.
-
-    Returns:
-        Their state, what was spent, and the actual cost of trainings that they do not want.
+        seen: with ``exact``, the identities of trainings that were wanted before and are paid.
     """
     first = beside if early else 0.0
     smallest, *larger = (*begun, budget)
     played = _played(stages, trials, smallest, first, beside)
-    seen = _wanted(played[0])
+    seen = seen | _wanted(played[0])
     at, ledger, fits = _passes(
         stages, trials, smallest, first, *played, alone=bool(larger) and not exact, past=seen if exact else None
     )
     if ledger is None:
-        return at, ledger, 0.0
+        return _Gone(at, ledger, 0.0, fits, seen)
     seen |= _wanted(at)
     for i, then in enumerate(larger, start=1):
         assert then is not None
@@ -332,9 +358,37 @@ def _gone_round(
         at, ledger, fits = _passes(stages, trials, then, first, at, ledger, fits, past=past, more=True)
         assert ledger is not None
         at = _said(at, ledger)
-    if exact:
-        return at, ledger, _cost(None, ledger, trials) - _cost(seen | _wanted(at), ledger, trials)
-    return at, ledger, _beside(at, ledger, trials)
+    seen |= _wanted(at)
+    beside = _cost(None, ledger, trials) - _cost(seen, ledger, trials) if exact else _beside(at, ledger, trials)
+    return _Gone(at, ledger, beside, fits, seen)
+
+
+def _enlarged(stages: Sequence[Stage], trials: Trials, budget: Budget) -> Round | None:
+    """The state of a run with a grid after smaller budgets that it remembers; None if it has trainings of other plans.
+
+    With each larger budget the grid gets more values between those that it has, if what else was trained is little
+    beside that budget and no search has followed the grid; otherwise it stays, and the stages continue from where they
+    were.
+    """
+    i = next((i for i, stage in enumerate(stages) if isinstance(stage, Containing)), None)
+    if i is not None and any(isinstance(stage, Lasting) for stage in stages[i + 1 :]):
+        i = None  # what a search found after a coarse grid it would not have found after another one
+    chosen, begun, seen, lost, gone = list(stages), list[Budget](), set[Any](), 0.0, None
+    for now in (*budget.earlier, replace(budget, after=())):
+        if gone is not None and not gone.at.finished:
+            break  # as it was begun
+        if gone is not None and i is not None:
+            stage, small = stages[i], gone.fits[i]
+            larger = stage.containing(small) if isinstance(stage, Containing) else stage
+            refined = [*stages[:i], larger, *stages[i + 1 :]]
+            beside = _gone_round(refined, _of(trials, seen), now, 0.0)[-1]
+            if larger != stage and beside <= _LOSS * now.amount:
+                chosen, begun, lost = refined, [], beside
+        gone = _gone(chosen, trials, now, lost, begun=begun, exact=True, seen=seen)
+        begun.append(now)
+        seen = gone.seen
+    assert gone is not None
+    return gone.at if gone.beside <= 0 else None
 
 
 def _cost(seen: set[Any] | None, ledger: Ledger, trials: Trials) -> float:
