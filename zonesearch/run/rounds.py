@@ -8,7 +8,7 @@ with a larger budget is first replayed within the smaller one, which is inferred
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -329,7 +329,7 @@ def _gone(
     early: bool = False,
     begun: Sequence[Budget] = (),
     exact: bool = False,
-    seen: set[Any] = frozenset(),  # type: ignore[assignment]
+    seen: Collection[Any] = (),
 ) -> _Gone:
     """Replay the stages, again with what they left over, until it is spent or no stage wants more.
 
@@ -344,7 +344,7 @@ def _gone(
     first = beside if early else 0.0
     smallest, *larger = (*begun, budget)
     played = _played(stages, trials, smallest, first, beside)
-    seen = seen | _wanted(played[0])
+    seen = set(seen) | _wanted(played[0])  # which the passes below add to
     at, ledger, fits = _passes(
         stages, trials, smallest, first, *played, alone=bool(larger) and not exact, past=seen if exact else None
     )
