@@ -251,6 +251,10 @@ def test_command_learns_lists_and_forgets(tmp_path: Path, capsys: pytest.Capture
     assert main(["learn", "--forget", run]) == 2
     assert "is not among what was learned" in capsys.readouterr().err
     assert not list(cache.rglob("*.json"))
+    assert main(["learn", run]) == 0
+    capsys.readouterr()
+    assert main(["learn", "--forget", "all"]) == 0
+    assert capsys.readouterr().out == f"forgot {run}\n", "not the name of its file"
 
 
 @pytest.mark.parametrize("arguments", [[], ["a", "--list"], ["a", "--forget", "b"], ["nowhere"]])

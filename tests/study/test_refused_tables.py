@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
-from zonesearch import run_pipeline
+from zonesearch import Study, run_pipeline
 from zonesearch.errors import SpaceError, StudyError
 from zonesearch.study.files import parse_study
 from zonesearch.study.recipe_settings import SETTINGS, TECHNIQUE_TABLES
@@ -284,3 +285,17 @@ def test_a_name_that_names_no_folder_is_refused(name: str) -> None:
 def test_settings_that_contradict_or_switch_off_each_other_are_refused(text: str, said: str) -> None:
     with pytest.raises(StudyError, match=said):
         read(text)
+
+
+def test_an_arm_of_a_narrowed_axis_is_idle_and_one_that_is_misspelt_is_refused() -> None:
+    tables: dict[str, Any] = {
+        "data": {"name": "digits"},
+        "space": {"arm": ["a", "b c"], "width": [4, 8]},
+        "arms": {"a": {"optimizer": {"name": "adam"}}, "b c": {"optimizer": {"name": "sgd", "momentum": 0.5}}},
+    }
+    narrowed = {**tables, "space": {"arm": ["a"], "width": [4, 8]}}
+    excluded = {**tables, "constraints": {"expressions": ['arm == "a"']}}
+    assert all(Study.from_tables(made).space.n_cells for made in (tables, narrowed, excluded))
+    misspelt = {**tables, "space": {"arm": ["a", "bc"], "width": [4, 8]}}
+    with pytest.raises(StudyError, match=r'\[arms\."b c"\] has no effect'):
+        Study.from_tables(misspelt)

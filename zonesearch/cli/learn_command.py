@@ -41,8 +41,7 @@ def call(options: argparse.Namespace) -> None:
             if options.forget == ["all"]
             else (options.forget)
         ):
-            cache.forget(run)
-            print(f"forgot {run}")
+            print(f"forgot {cache.forget(run)}")
         return
     kept = [cache.keep(run) for run in options.runs] or cache.all()
     if options.json:

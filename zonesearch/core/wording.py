@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 
 from zonesearch.core.trials import Conflict, Params, Value
 from zonesearch.core.values import ChosenFloat
 
-__all__ = ["cost_text", "counted", "excerpt", "point_text", "rounded_sentences"]
+__all__ = ["cost_text", "counted", "excerpt", "point_text", "rounded_sentences", "toml_key"]
 
 _NO_WORD = re.compile(r"\s*|True|False|None|[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?|inf|nan|\[.*\]")
 """Strings that look like a number, a boolean, None, a list or nothing; they are shown in quotation marks."""
@@ -73,3 +74,8 @@ def rounded_sentences(rounded: Sequence[Conflict]) -> tuple[str, ...]:
         f"{counted(len(rounded), 'training')} gave different values on different machines, which can happen under "
         f'precision = "auto"; of each the most exact counts. The first: {rounded[0]}.',
     )
+
+
+def toml_key(name: str) -> str:
+    """``name`` as a key of a study file: in quotation marks if it needs them."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)

@@ -140,9 +140,13 @@ class Learned:
         file = file if file.exists() or not named.is_file() else named
         if not file.exists():
             raise StoreError(f"{run} is not among what was learned; `zonesearch learn --list` says what is")
+        try:
+            source = self._read(file).source
+        except StoreError:
+            source = str(run)
         with store_errors(f"{file} cannot be removed"):
             file.unlink()
-        return str(run)
+        return source
 
     def _file(self, source: str) -> Path:
         return self.folder / f"{hashlib.sha256(source.encode()).hexdigest()[:16]}.json"

@@ -10,71 +10,28 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from zonesearch.core.seeding import FRESH
-from zonesearch.core.trials import Training, Trials
+from zonesearch.core.trials import Trials
 from zonesearch.errors import StudyError
+from zonesearch.run.played import MOST_TRIES, Round, fits_budget, gone_round, only, replayed, stage_share
 from zonesearch.search.allocation import (
-    changes,
-    ended_by,
-    fraction,
-    gone_on,
-    grown,
-    later_costs,
-    least_costs,
-    longer,
-    probe,
-    settled_after,
-    share_of,
     sized,
     unspent,
 )
 from zonesearch.search.budget import Budget, Ledger
-from zonesearch.search.replay import cut
-from zonesearch.search.stage import Containing, Plan, Sizable, Stage
-from zonesearch.statistics.search_results import StageRecord, output_of
+from zonesearch.search.stage import Containing, Lasting, Sizable, Stage
 from zonesearch.statistics.verdict import Verdict
-from zonesearch.study.building import describe_stage
 
 __all__ = ["Round", "next_round"]
 
 
-_SECOND = 0.75  # of what is left at the end, for the search; the rest is for repeats of what it finds
-_MOST_TRIES = 6  # attempts to find a plan that leaves room for trainings that are no longer wanted
 _LITTLE = 0.05  # of the budget: up to this much outside the plan is saved in the last stage only
 _LOSS = 0.125  # of the budget: how much of what a smaller budget paid for may be lost for a larger first stage
 _MOST_BUDGETS = 1000  # smaller budgets that are tried as the beginning of a search
 _MOST_BEGUN = 8  # of what they make of it, by how much of that was trained
 _MOST_LISTED = 10_000  # trainings of a plan without a budget; larger ones are seldom complete
-_MOST_PASSES = 8  # in which the remainder goes back to the search
-
-
-@dataclass(frozen=True)
-class Round:
-    """The state of a search: what it wants next, or what it found.
-
-    Args:
-        stage: index of the stage that wants trainings; the number of stages if all are finished.
-        plan: that stage's plan (the last one's if all are finished).
-        missing: its trainings that remain to be trained; empty if all stages are finished.
-        records: one per stage, in order.
-    """
-
-    stage: int
-    plan: Plan
-    missing: tuple[Training, ...]
-    records: tuple[StageRecord, ...]
-
-    @property
-    def finished(self) -> bool:
-        return not self.missing
-
-    @property
-    def output(self) -> Any:
-        """The output of the last stage; None before it has one."""
-        return self.records[-1].given if self.records else None
 
 
 def next_round(stages: Sequence[Stage], trials: Trials, budget: Budget | None = None) -> Round:
@@ -86,15 +43,19 @@ def next_round(stages: Sequence[Stage], trials: Trials, budget: Budget | None = 
     difference.
     """
     contains = any(isinstance(stage, Containing) for stage in stages)
+    if contains and budget is not None and budget.earlier:
+        enlarged = _enlarged(stages, trials, budget)
+        if enlarged is not None:
+            return enlarged
     known = budget.earlier if budget is not None and not contains else ()
-    at, ledger, beside = _gone_round(stages, trials, budget, 0.0, begun=known, exact=True)
-    if ledger is None or beside <= 0:
+    at, ledger, beside = gone_round(stages, trials, budget, 0.0, begun=known, exact=True)
+    if ledger is None or beside <= 0 or not stages:
         return at
     complete = _complete(stages, trials, ledger.budget)
     if complete is not None:
         return complete
     if known:
-        gone, paid, _ = _gone_round(stages, trials, ledger.budget, 0.0, begun=known)
+        gone, paid, _ = gone_round(stages, trials, ledger.budget, 0.0, begun=known)
         if paid is not None and _goes_on(gone, paid, trials):
             return gone
     if beside > _LITTLE * ledger.budget.amount:
@@ -108,7 +69,7 @@ def next_round(stages: Sequence[Stage], trials: Trials, budget: Budget | None = 
         found = _sparing(stages, trials, ledger.budget, beside, early=early)
         if found is not None:
             return found
-    return at if _fits(at, ledger.budget, trials) else _overspent(at, ledger.budget, len(trials))
+    return at if fits_budget(at, ledger.budget, trials) else _overspent(at, ledger.budget, len(trials))
 
 
 def _resumed(
@@ -135,13 +96,16 @@ def _resumed(
         larger = stage.containing(small) if isinstance(stage, Containing) else stage
         if larger != stage:
             chosen = [*stages[:i], larger, *stages[i + 1 :]]
-            at, ledger, lost = _gone_round(chosen, trials, budget, 0.0)
+            at, ledger, lost = gone_round(chosen, trials, budget, 0.0)
+            spared = gone_round(chosen, trials, budget, lost) if lost > 0 else None
+            if spared is not None and spared[-1] <= lost:
+                at, ledger, lost = spared
             assert ledger is not None
             if lost <= _LOSS * budget.amount:
                 found.append((chosen, at, ledger, lost))
     if not found:
         for _, smaller in begun:
-            at, ledger, lost = _gone_round(stages, trials, budget, 0.0, begun=[smaller])
+            at, ledger, lost = gone_round(stages, trials, budget, 0.0, begun=[smaller])
             assert ledger is not None
             found.append((stages, at, ledger, lost))
             if lost <= 0:
@@ -165,7 +129,7 @@ def _begun(
         smaller = replace(budget, amount=round(n * price))
         ledger = Ledger(smaller).paying((t for record in before.records[:i] for t in record.wanted), trials)
         with suppress(StudyError):
-            small = sized(stages[i], given, ledger, _share(stages, i, given, ledger))
+            small = sized(stages[i], given, ledger, stage_share(stages, i, given, ledger))
             made.setdefault(small, smaller)
     trained: dict[Stage, tuple[float, int]] = {}
     for small in made:
@@ -193,7 +157,7 @@ def _complete(stages: Sequence[Stage], trials: Trials, budget: Budget) -> Round 
             continue
         begun = larger.earlier if larger is not None else ()
         with suppress(StudyError):
-            at, ledger, beside = _gone_round(stages, trials, larger, 0.0, begun=begun, exact=bool(begun))
+            at, ledger, beside = gone_round(stages, trials, larger, 0.0, begun=begun, exact=bool(begun))
             if at.finished and (ledger is None or beside <= 0):
                 return _beyond(at, budget, len(trials))
     return None
@@ -213,13 +177,7 @@ def _beyond(at: Round, budget: Budget, n: int) -> Round:
 def _goes_on(at: Round, ledger: Ledger, trials: Trials) -> bool:
     """Whether an earlier search reaches a verdict within the budget, including trainings that it does not want."""
     judged = not at.finished or not isinstance(at.output, Verdict) or bool(at.output.standings)
-    return judged and ledger.spent + ledger.beside <= ledger.budget.amount and _fits(at, ledger.budget, trials)
-
-
-def _fits(at: Round, budget: Budget, trials: Trials) -> bool:
-    """Whether the budget pays for what is wanted now in addition to everything that was trained."""
-    wanted = (*(trial.training for trial in trials), *at.missing)
-    return not at.missing or budget.unit == "seconds" or Ledger(budget).paying(wanted, trials).spent <= budget.amount
+    return judged and ledger.spent + ledger.beside <= ledger.budget.amount and fits_budget(at, ledger.budget, trials)
 
 
 def _sparing(stages: Sequence[Stage], trials: Trials, budget: Budget, beside: float, *, early: bool) -> Round | None:
@@ -231,23 +189,23 @@ def _sparing(stages: Sequence[Stage], trials: Trials, budget: Budget, beside: fl
         early: save it from the first stage on, rather than in the last one.
     """
     found = None
-    for i in range(2 * _MOST_TRIES):
-        at, ledger, unwanted = _gone_round(stages, trials, budget, beside, early=early)
+    for i in range(2 * MOST_TRIES):
+        at, ledger, unwanted = gone_round(stages, trials, budget, beside, early=early)
         assert ledger is not None
-        if unwanted <= beside and _fits(at, budget, trials):
+        if unwanted <= beside and fits_budget(at, budget, trials):
             found = at
             break
-        beside = max(unwanted, i / (2 * _MOST_TRIES) * budget.amount)
+        beside = max(unwanted, i / (2 * MOST_TRIES) * budget.amount)
     if found is None or (isinstance(found.output, Verdict) and not found.output.standings):
         return None
     assert ledger is not None
     if not early or not found.finished or not unspent(ledger):
         return found
     low, high = 0.0, beside  # no stage can continue: find the largest plan that leaves room for what is outside it
-    for _ in range(_MOST_TRIES):
+    for _ in range(MOST_TRIES):
         beside = (low + high) / 2
-        at, _, unwanted = _gone_round(stages, trials, budget, beside, early=True)
-        if unwanted <= beside and _fits(at, budget, trials):
+        at, _, unwanted = gone_round(stages, trials, budget, beside, early=True)
+        if unwanted <= beside and fits_budget(at, budget, trials):
             found, high = at, beside
         else:
             low = beside
@@ -264,323 +222,29 @@ def _overspent(at: Round, budget: Budget, n: int) -> Round:
     return Round(len(records), at.plan, (), tuple(records))
 
 
-def _beside(at: Round, ledger: Ledger, trials: Trials, before: Round | None = None) -> float:
-    """The cost of trainings that no stage of ``at`` or ``before`` wants, in the budget's unit."""
-    records = (*at.records, *(before.records if before else ()))
-    wanted = ledger.paying((training for record in records for training in record.wanted), trials)
-    return wanted.paying((trial.training for trial in trials), trials).spent - wanted.spent
+def _enlarged(stages: Sequence[Stage], trials: Trials, budget: Budget) -> Round | None:
+    """The state of a run with a grid after smaller budgets that it remembers; None if it has trainings of other plans.
 
-
-def _adds(later: Round, ledger: Ledger, trials: Trials) -> bool:
-    """Whether ``later`` wants trainings that ``ledger`` has not paid."""
-    wanted = (training for record in later.records for training in record.wanted)
-    return ledger.paying(wanted, trials).spent > ledger.spent
-
-
-def _wanted(at: Round) -> set[Any]:
-    return {training.identity for record in at.records for training in record.wanted}
-
-
-def _of(trials: Trials, identities: set[Any] | None) -> Trials:
-    """Those of ``identities``; all without."""
-    return trials if identities is None else Trials(t for t in trials.records() if t.training.identity in identities)
-
-
-def _gone_round(
-    stages: Sequence[Stage],
-    trials: Trials,
-    budget: Budget | None,
-    beside: float,
-    *,
-    early: bool = False,
-    begun: Sequence[Budget] = (),
-    exact: bool = False,
-) -> tuple[Round, Ledger | None, float]:
-    """Replay the stages, again with what they left over, until it is spent or no stage wants more.
-
-    Args:
-        stages, trials, budget: as in :func:`next_round`.
-        beside: assumed cost of trainings that these stages do not want.
-        early: whether all stages are made smaller by that, or only the last one.
-        begun: smaller budgets, rising, within which they are replayed first; they continue with the rest.
-        exact: whether every training is taken to be of this search: then what came later changes no earlier step.
-
-    Returns:
-        Their state, what was spent, and the actual cost of trainings that they do not want.
+    With each larger budget the grid gets more values between those that it has, if what else was trained is little
+    beside that budget and no search has followed the grid; otherwise it stays, and the stages continue from where they
+    were.
     """
-    first = beside if early else 0.0
-    smallest, *larger = (*begun, budget)
-    played = _played(stages, trials, smallest, first, beside)
-    seen = _wanted(played[0])
-    at, ledger, fits = _passes(
-        stages, trials, smallest, first, *played, alone=bool(larger) and not exact, past=seen if exact else None
-    )
-    if ledger is None:
-        return at, ledger, 0.0
-    seen |= _wanted(at)
-    for i, then in enumerate(larger, start=1):
-        assert then is not None
-        ledger = replace(ledger, budget=then)
-        past = seen if exact or i < len(larger) else None
-        at, ledger, fits = _passes(stages, trials, then, first, at, ledger, fits, past=past, more=True)
-        assert ledger is not None
-        at = _said(at, ledger)
-    if exact:
-        return at, ledger, _cost(None, ledger, trials) - _cost(seen | _wanted(at), ledger, trials)
-    return at, ledger, _beside(at, ledger, trials)
-
-
-def _cost(seen: set[Any] | None, ledger: Ledger, trials: Trials) -> float:
-    """The cost of the finished trainings among those ``seen``, or of all of them; in the budget's unit."""
-    return Ledger(ledger.budget).paying((trial.training for trial in _of(trials, seen)), trials).spent
-
-
-def _said(at: Round, ledger: Ledger) -> Round:
-    """The state, with the verdict's sentences about the whole budget."""
-    if not isinstance(at.output, Verdict):
-        return at
-    sentences = (ended_by(ledger.budget, at.records, left=unspent(ledger)), settled_after(ledger, at.output))
-    last = replace(at.records[-1], output=replace(at.output, budget=" ".join(filter(None, sentences))))
-    return replace(at, records=(*at.records[:-1], last))
-
-
-def _passes(
-    stages: Sequence[Stage],
-    trials: Trials,
-    budget: Budget | None,
-    first: float,
-    at: Round,
-    ledger: Ledger | None,
-    fits: Sequence[Stage],
-    *,
-    alone: bool = False,
-    past: set[Any] | None = None,
-    more: bool = False,
-) -> tuple[Round, Ledger | None, Sequence[Stage]]:
-    """The stages again with what they left over, until it is spent or no stage wants more.
-
-    Args:
-        stages, trials, budget: as in :func:`next_round`.
-        first: the part of the budget by which all stages are made smaller.
-        at, ledger, fits: as :func:`_played` gives them.
-        alone: whether trainings that they do not want came later, and do not count yet.
-        past: the identities of the trainings that were wanted so far, which gets those that are wanted here; all others
-            came later, and do not count yet. None if there are no later ones.
-        more: whether the last stage may continue too, if no other can.
-    """
-    if ledger is None:
-        return at, ledger, fits
-    for n in range(_MOST_PASSES):
-        assert ledger is not None
-        # what they do not want yet they may want once they continue
-        spent = replace(ledger, beside=0.0) if past is None else replace(ledger, spent=_cost(past, ledger, trials))
-        if ledger.budget.unit == "seconds" or not at.finished or not unspent(spent):
-            break
-        able = [longer(stages[i], fits[i], 1) is not None for i in range(len(fits) - 1)]
-        able = [a or "zones_max" in record.budget_cut for a, record in zip(able, at.records, strict=False)]
-        order = [i for i in reversed(range(len(able))) if able[i]] + [len(stages) - 1] * more
-        for i in order:
-            judged = _judged(stages[i:], ledger) if i + 1 < len(stages) else 0.0
-            enough = spent.left - judged >= ledger.unit_price(getattr(stages[i], "epochs", 1))
-            if not enough and (n or not more):  # what it would find could not be judged as well as what is there
-                continue
-            found = _pass(stages, trials, budget, first, at, ledger, fits, i, judged, alone=alone, past=past, more=more)
-            if found is not None:
-                break
-        else:
-            break
-        at, ledger, fits = found
-        if past is not None:
-            past |= _wanted(at)
-    if not alone and ledger is not None:
-        ledger = replace(ledger, beside=_beside(at, ledger, _of(trials, past)))
-    return at, ledger, fits
-
-
-def _judged(stages: Sequence[Stage], ledger: Ledger) -> float:
-    """What the stages after the first of ``stages`` want for a single zone or candidate, in the budget's unit."""
-    each = [stage.forecast(1) for stage in stages[1:]]
-    return math.fsum(expected.n_trainings * ledger.unit_price(expected.epochs) for expected in each)
-
-
-def _pass(
-    stages: Sequence[Stage],
-    trials: Trials,
-    budget: Budget | None,
-    first: float,
-    at: Round,
-    ledger: Ledger,
-    fits: Sequence[Stage],
-    going_on: int,
-    judged: float,
-    *,
-    alone: bool,
-    past: set[Any] | None,
-    more: bool,
-) -> tuple[Round, Ledger, Sequence[Stage]] | None:
-    """The stages with ``going_on`` continued; None if that adds nothing, or cannot be paid.
-
-    Args: as in :func:`_passes`, and
-        judged: of what is left, the part for the stages after it, if there is enough.
-    """
-    before, beside, most = (at, fits), 0.0, math.nan
-    if past is not None:
-        beside = _cost(past, ledger, trials) - _cost(_wanted(at), ledger, trials)
-    later, ledger_later, fits_later = _played(stages, trials, budget, first, beside, before, going_on, 0.0, judged)
-    assert ledger_later is not None
-    if not alone and past is None:
-        for _ in range(_MOST_TRIES - 1):
-            unwanted = _beside(later, ledger_later, trials, at)
-            if unwanted <= beside:
-                break
-            most = unwanted if math.isnan(most) else most
-            beside = unwanted
-            later, ledger_later, fits_later = _played(
-                stages, trials, budget, first, beside, before, going_on, 0.0, judged
-            )
-            assert ledger_later is not None
-        if _beside(later, ledger_later, trials, at) > beside:
-            paid = _payable(stages, trials, budget, first, most, before, going_on) if more else None
-            if paid is None:
-                return None
-            later, ledger_later, fits_later = paid
-    return None if later.finished and not _adds(later, ledger, trials) else (later, ledger_later, fits_later)
-
-
-def _payable(
-    stages: Sequence[Stage],
-    trials: Trials,
-    budget: Budget | None,
-    first: float,
-    most: float,
-    before: tuple[Round, Sequence[Stage]],
-    going_on: int,
-) -> tuple[Round, Ledger, Sequence[Stage]] | None:
-    """The largest continued plan whose missing trainings the budget pays, with a smaller last stage where needed.
-
-    None if there is none.
-
-    Args:
-        stages, trials, budget, first, before, going_on: as in :func:`_played`.
-        most: the cost of what the largest plan does not want.
-    """
-    assert budget is not None
-    for i in range(2 * _MOST_TRIES):
-        late, spare = i / (2 * _MOST_TRIES) * most, 0.0
-        for _ in range(2):
-            at, ledger, fits = _played(stages, trials, budget, first, late, before, going_on, spare)
-            assert ledger is not None
-            if at.stage < len(stages) - 1:
-                break
-            if _fits(at, budget, trials):
-                return at, ledger, fits
-            wanted = (*(trial.training for trial in trials), *at.missing)
-            spare = Ledger(budget).paying(wanted, trials).spent - budget.amount
-    return None
-
-
-def _played(
-    stages: Sequence[Stage],
-    trials: Trials,
-    budget: Budget | None,
-    early: float = 0.0,
-    late: float = 0.0,
-    before: tuple[Round, Sequence[Stage]] | None = None,
-    going_on: int = -1,
-    spare: float = 0.0,
-    judged: float = 0.0,
-) -> tuple[Round, Ledger | None, Sequence[Stage]]:
-    """Replay the stages in order; returns the state, what was spent, and the stages as sized.
-
-    Args:
-        stages, trials, budget: as in :func:`next_round`.
-        early, late: the parts of the budget spent on an earlier plan, by which stages are sized; the last one, and one
-            that continues, use ``late``.
-        before: their state and sizes when some of the budget was left; the stage at ``going_on`` gets most of that in
-            addition, and those after it the rest. Everything that was wanted then is paid.
-        spare: of the budget, what the last stage does not get.
-        judged: of what is left, the part for the stages after the one at ``going_on``, if there is enough.
-    """
-    records = [StageRecord(stage.name, describe_stage(stage)) for stage in stages]
-    given: Any = None
-    plan = Plan(())
-    ledger = None if budget is None else Ledger(budget, beside=early)
-    fits = list(stages)
-    for i, stage in enumerate(stages):
-        if ledger is None:
-            plan = stage.plan(given, trials)
-        else:
-            n_probed = 0
-            if math.isnan(ledger.rate):
-                plan = probe(stage, given, ledger)
-                missing = tuple(trials.missing(plan.trainings))
-                if missing:
-                    records[i] = replace(records[i], wanted=plan.trainings)
-                    return Round(i, plan, missing, tuple(records)), ledger, fits
-                ledger, n_probed = ledger.paying(plan.trainings, trials), len(plan.trainings)
-            last = i + 1 == len(stages)
-            if last or (before is not None and i >= going_on):
-                ledger = replace(ledger, beside=late + spare * last)
-            share = ledger.left if last else _share(stages, i, given, ledger)
-            had = 0.0  # what it had before, which would be counted again
-            going = before[1][i] if before is not None and i <= going_on else None
-            if before is not None and i == going_on:
-                ledger = ledger.paying((t for record in before[0].records for t in record.wanted), trials)
-                price = ledger.unit_price(getattr(stage, "epochs", 1))
-                share = _SECOND * ledger.left
-                share = min(share, ledger.left - judged) if ledger.left - judged >= price else share
-                if share < price <= ledger.left - least_costs(stages[i + 1 :], ledger):
-                    share = price
-                going = longer(stage, before[1][i], max(1, ledger.affordable(share, getattr(stage, "epochs", 1))))
-                if going is None:  # lines of one zone at least, where that leaves enough to judge
-                    expected = stage.forecast(1)
-                    one = expected.n_trainings * ledger.unit_price(expected.epochs)
-                    share = max(share, one) if one <= ledger.left - least_costs(stages[i + 1 :], ledger) else share
-            if before is not None and i >= going_on and going is None:
-                counted = [t for t in before[0].records[i].wanted if i == going_on or t.seed >= FRESH]
-                had = len(counted) * ledger.unit_price(getattr(stage, "epochs", 1))
-            small = sized(stage, given, ledger, share + had, n_probed) if going is None else going
-            fit = grown(small, given, trials, ledger, share + had) if i + 1 == len(stages) else small
-            if before is not None and i < going_on:
-                share = ledger.paying(before[0].records[i].wanted, trials).spent - ledger.spent  # as much as it had
-            plan, n_refused = cut(fit, given, trials, ledger, share)
-            if (before is None or i == going_on) and i + 1 < len(stages):
-                fit, plan, n_refused = gone_on(stages[i:], fit, plan, n_refused, given, trials, ledger)
-            n_all = ledger.affordable(budget.amount, getattr(stage, "epochs", 1)) if budget is not None else math.inf
-            taken = changes(stage, small if i + 1 == len(stages) else fit, n_refused, n_all)
-            records[i] = replace(records[i], settings=describe_stage(fit), budget_cut=taken)
-            fits[i] = fit
-        missing = tuple(trials.missing(plan.trainings))
-        finished = not missing
-        records[i] = replace(records[i], wanted=plan.trainings, finished=finished)
-        if finished:
-            records[i] = replace(records[i], output=output_of(plan.output), notes=plan.notes)
-        if missing:
-            return Round(i, plan, missing, tuple(records)), ledger, fits
-        given = plan.output
-        if ledger is not None:
-            ledger = ledger.paying(plan.trainings, trials)
-            if isinstance(given, Verdict):
-                if given.standings and not given.settled:
-                    n_fresh = sum(len(standing.accuracies) for standing in given.standings)
-                    unsettled = f"{n_fresh:,} fresh seeds do not settle it"
-                    budget_cut = ", ".join(filter(None, (records[i].budget_cut, unsettled)))
-                    records[i] = replace(records[i], budget_cut=budget_cut)
-                said = (ended_by(ledger.budget, records, left=unspent(ledger)), settled_after(ledger, given))
-                given = replace(given, budget=" ".join(filter(None, said)))
-                records[i] = replace(records[i], output=given)
-    return Round(len(stages), plan, (), tuple(records)), ledger, fits
-
-
-def _share(stages: Sequence[Stage], i: int, given: Any, ledger: Ledger) -> float:
-    """What stage ``i`` may spend of the remainder when it begins, in the budget's unit."""
-    part = fraction(stages[i:], ledger.affordable(ledger.left, getattr(stages[i], "epochs", 1)))
-    later, need = later_costs(stages[i:], given, ledger), least_costs([stages[i]], ledger)
-    least_later = least_costs(stages[i + 1 :], ledger)
-    share = share_of(ledger.left, later, part, least_later, need)
-    if i == 0 or i + 1 == len(stages) or not hasattr(stages[i], "zones_max"):
-        return share
-    # More seeds of what a map found do not replace a look between its cells: a zone, and what is best of it.
-    each = [(expected.n_trainings, expected.epochs) for expected in (stage.forecast(1) for stage in stages[i:])]
-    one, *judged = [n * ledger.unit_price(epochs) for n, epochs in each]
-    return max(share, one) if one + math.fsum(judged) <= ledger.left else share
+    i = next((i for i, stage in enumerate(stages) if isinstance(stage, Containing)), None)
+    if i is not None and any(isinstance(stage, Lasting) for stage in stages[i + 1 :]):
+        i = None  # what a search found after a coarse grid it would not have found after another one
+    chosen, begun, seen, lost, gone = list(stages), list[Budget](), set[Any](), 0.0, None
+    for now in (*budget.earlier, replace(budget, after=())):
+        if gone is not None and not gone.at.finished:
+            break  # as it was begun
+        if gone is not None and i is not None:
+            stage, small = stages[i], gone.fits[i]
+            larger = stage.containing(small) if isinstance(stage, Containing) else stage
+            refined = [*stages[:i], larger, *stages[i + 1 :]]
+            beside = gone_round(refined, only(trials, seen), now, 0.0)[-1]
+            if larger != stage and beside <= _LOSS * now.amount:
+                chosen, begun, lost = refined, [], beside
+        gone = replayed(chosen, trials, now, lost, begun=begun, exact=True, seen=seen)
+        begun.append(now)
+        seen = gone.seen
+    assert gone is not None
+    return gone.at if gone.beside <= 0 else None

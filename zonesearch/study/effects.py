@@ -13,6 +13,7 @@ from functools import partial
 from zonesearch.core.objective import Configured
 from zonesearch.core.space import Space
 from zonesearch.core.tables import known, laid_over
+from zonesearch.core.wording import toml_key
 from zonesearch.errors import StudyError
 from zonesearch.study.anywhere import Point, reason_everywhere
 from zonesearch.study.recipe_settings import SETTINGS, setting_of
@@ -44,7 +45,7 @@ def check_effects(tables: Tables, space: Space, arms: Mapping[str, Tables] | Non
         for name, arm in arms.items():
             for key, value in arm.get(table, {}).items():
                 if tables.get(table, {}).get(key, ...) != value:
-                    _refuse(f"[arms.{name}] {table}.{key}", search.useless(table, key, arm=name))
+                    _refuse(f"[arms.{toml_key(name)}] {table}.{key}", search.useless(table, key, arm=name))
     _check_axes(tables, space, arms)
     for axis in space.names:
         table, key = setting_of(axis)

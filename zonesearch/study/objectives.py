@@ -18,6 +18,7 @@ from zonesearch.core.metric import Metric
 from zonesearch.core.objective import Objective, makes_jobs
 from zonesearch.core.plugins import load, registered
 from zonesearch.core.space import Space
+from zonesearch.core.wording import toml_key
 from zonesearch.errors import ObjectiveError, StudyError, did_you_mean
 from zonesearch.study.effects import check_effects
 from zonesearch.study.measuring import with_metric
@@ -175,7 +176,8 @@ class ObjectiveTables:
             raise StudyError(f"{self.where}: {error}") from None
 
     def _check_arms(self, space: Space) -> None:
-        """Refuse an arm that the axis ``arm`` never takes.
+        """Refuse an arm that the axis ``arm`` never takes, unless every value that it takes has a table: then the axis
+        was narrowed, and the other arms are idle, as where a constraint excludes them.
 
         The study of a single setting keeps the arms of its search: they belong to the identity of its trainings.
         """
@@ -184,9 +186,9 @@ class ObjectiveTables:
             return
         taken = [str(value) for axis in space.axes if axis.name == "arm" for value in axis.row()]
         for name in arms:
-            if name not in taken:
+            if name not in taken and not set(taken) <= set(arms):
                 raise StudyError(
-                    f'{self.where}: [arms.{name}] has no effect: the axis "arm" never takes that value '
+                    f'{self.where}: [arms.{toml_key(name)}] has no effect: the axis "arm" never takes that value '
                     f"({did_you_mean(name, taken)}); add it there, or leave out the table"
                 )
 
