@@ -261,3 +261,32 @@ def test_a_lowered_and_raised_budget_goes_on_from_the_largest_one(tmp_path: Path
     former = Budget.parse(read_recorded(tmp_path / "back").study.settings()["budget"])
     assert former == Budget("trainings", 12, (12, 24, 36))
     assert Budget("trainings", 50).continuing(former).earlier == tuple(Budget("trainings", n) for n in (12, 24, 36))
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+@pytest.mark.parametrize("amounts", [(40, 30), (60, 42), (20, 12)], ids=str)
+@pytest.mark.parametrize(
+    "stages",
+    [
+        ["grid", "interval", "polish"],
+        ["surrogate", "polish"],
+        ["controller", "polish"],
+        ["coordinate", "polish"],
+        ["optuna", "polish"],
+    ],
+    ids=lambda stages: stages[0],
+)
+def test_a_lowered_budget_trains_nothing_and_keeps_the_verdict(
+    stages: Any, amounts: Any, noise: float, tmp_path: Path
+) -> None:
+    """Also if the run spent less than even the lowered budget, since its verdict was settled."""
+    settings: Any = {"stages": stages, "objective": bowl(0, noise), "into": tmp_path / "run"}
+    space: Any = {"a": {"low": 3, "high": 9, "step": 2}, "b": {"low": 2.0, "high": 16.0, "scale": "log"}}
+    if stages[0] != "grid":
+        space = {name: {"low": 0.0, "high": 1.0} for name in "ab"}
+    *before, lowered = (run_pipeline(space, budget={"trainings": amount}, **settings) for amount in amounts)
+    kept = before[-1]
+    assert len(lowered.trials) == len(kept.trials)
+    assert lowered.verdict is not None
+    assert lowered.verdict.standings == kept.verdict.standings
+    assert any("nothing more is trained" in note for stage in lowered.results.stages for note in stage.notes)

@@ -42,6 +42,9 @@ def next_round(stages: Sequence[Stage], trials: Trials, budget: Budget | None = 
     last stage again. Everything that was trained counts as spent: a run that continues with a larger budget has the
     difference.
     """
+    kept = None if budget is None else _kept(stages, trials, budget)
+    if kept is not None:
+        return kept
     contains = any(isinstance(stage, Containing) for stage in stages)
     if contains and budget is not None and budget.earlier:
         enlarged = _enlarged(stages, trials, budget)
@@ -159,16 +162,31 @@ def _complete(stages: Sequence[Stage], trials: Trials, budget: Budget) -> Round 
         with suppress(StudyError):
             at, ledger, beside = gone_round(stages, trials, larger, 0.0, begun=begun, exact=bool(begun))
             if at.finished and (ledger is None or beside <= 0):
-                return _beyond(at, budget, len(trials))
+                return _beyond(at, budget, trials)
     return None
 
 
-def _beyond(at: Round, budget: Budget, n: int) -> Round:
-    """``at`` with a note that the budget is spent, and on what is evaluated."""
+def _kept(stages: Sequence[Stage], trials: Trials, budget: Budget) -> Round | None:
+    """The state of a run that was complete within a larger budget before this one was lowered; None if there is none.
+
+    It need not have spent all of either.
+    """
+    most = max(budget.after, default=0)
+    if budget.unit == "seconds" or most <= budget.amount:
+        return None
+    at = next_round(stages, trials, replace(budget, amount=most))
+    return _beyond(at, budget, trials) if all(record.finished for record in at.records) else None
+
+
+def _beyond(at: Round, budget: Budget, trials: Trials) -> Round:
+    """``at`` with a note that nothing more is trained within the budget, and on what is evaluated."""
     last = at.records[-1]
+    spent = Ledger(budget).paying((trial.training for trial in trials), trials).spent
     note = (
-        f"The run holds {n:,} trainings, more than the budget of {budget} pays for: nothing more is trained, and what "
-        "they were planned for is judged."
+        f"The run holds {len(trials):,} trainings, more than the budget of {budget} pays for: nothing more is trained, "
+        "and what they were planned for is judged."
+        if spent > budget.amount
+        else f"The run was complete within an earlier budget, larger than {budget}: nothing more is trained."
     )
     output = replace(last.output, budget="") if isinstance(last.output, Verdict) else last.output
     return replace(at, records=(*at.records[:-1], replace(last, output=output, notes=(*last.notes, note))))

@@ -285,7 +285,8 @@ def as_grown(study: Study, into: str | Path) -> Study:
     except (ZoneSearchError, KeyError):  # none there, or one that opening it to write says more about
         return study
     budget = study.budget.continuing(former)
-    stages = tuple(as_begun_with(stage, study.budget, budget) for stage in study.stages)
+    given = {stage.name: study.given.get(stage.name, frozenset()) for stage in study.stages}
+    stages = tuple(as_begun_with(stage, study.budget, budget, given[stage.name]) for stage in study.stages)
     return replace(study, budget=budget, stages=stages)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -133,22 +133,36 @@ def _paid(stage: Stage, budget: Budget) -> int:
 
 def _batch(stage: Any, budget: Budget) -> int:
     """The size of a round: with few trainings, a round of four would be half of the search."""
-    began = budget.earlier[0] if budget.earlier and getattr(stage, "keeps_batch", False) else budget
+    began = budget
+    if budget.after and getattr(stage, "keeps_batch", False):
+        began = dataclasses.replace(budget, amount=budget.after[0])
     usual: int = next(field.default for field in dataclasses.fields(stage) if field.name == "batch")  # type: ignore[assignment]
     return max(1, min(usual, _paid(stage, began) // 10))
 
 
-def as_begun_with(stage: Stage, before: Budget, now: Budget) -> Stage:
-    """The stage of a run that continues with another budget, with the rounds that it began with, if its search replays
-    them and the budget determined their size.
+def as_begun_with(stage: Stage, before: Budget, now: Budget, given: Collection[str] = ()) -> Stage:
+    """The stage of a run that continues with another budget, as far as the budgets determined its settings: the rounds
+    that it began with, if its search replays them, and the trainings that the largest budget pays for, so that a
+    lowered one replays what was trained.
 
     Args:
         stage: built within the budget ``before``.
         now: the same budget, which knows those that came before it.
+        given: the settings of the stage that the study itself has.
     """
-    if not getattr(stage, "keeps_batch", False) or getattr(stage, "batch", None) != _batch(stage, before):
-        return stage
-    return dataclasses.replace(stage, batch=_batch(stage, now))  # type: ignore[type-var]
+    kept = stage
+    if getattr(stage, "keeps_batch", False) and getattr(stage, "batch", None) == _batch(stage, before):
+        kept = dataclasses.replace(stage, batch=_batch(stage, now))  # type: ignore[type-var]
+    n_trainings = getattr(stage, "n_trainings", None)
+    if n_trainings is None or "n_trainings" in given or n_trainings != max(_paid(stage, before), _usual(stage)):
+        return kept
+    return spending(kept, {"batch": None}, dataclasses.replace(now, amount=max(now.amount, *now.after, 0)))
+
+
+def _usual(stage: Stage) -> int:
+    """The number of trainings that a search takes without a budget."""
+    fields: tuple[dataclasses.Field[Any], ...] = dataclasses.fields(stage) if dataclasses.is_dataclass(stage) else ()
+    return next((field.default for field in fields if field.name == "n_trainings" and type(field.default) is int), 0)
 
 
 def with_places(stage: Stage, folder: Path | None = None) -> Stage:

@@ -110,6 +110,10 @@ class Interval:
         """
         seeds = Seeds.parse(self.seeds)
         points: list[Params] = [zone.peak]
+        if not isinstance(self.method, Split) and not self._is_known(self._cells(points, trials)[0]):
+            # A method proposes by what is known: if the peak came together with the first points of its lines, an
+            # interrupted run would continue them in another way than an uninterrupted one.
+            return [(zone.peak, seeds.first)], [], []
         best = dict(zone.peak)
         done = True
         for axis in space.active(zone.peak):
@@ -145,7 +149,11 @@ class Interval:
         values = [value for value in trials.values_along(zone.peak, axis.name) if _inside(axis, value, zone)]
         values = [value for value in values if self._stays(space, zone, axis, value)]
         cells = self._cells([{**zone.peak, axis.name: value} for value in values], trials)
-        return [cell for cell in cells if len(cell.values) + cell.n_lost == Seeds.parse(self.seeds).first]
+        return [cell for cell in cells if self._is_known(cell)]
+
+    def _is_known(self, cell: Cell) -> bool:
+        """Whether all its first seeds are finished."""
+        return len(cell.values) + cell.n_lost == Seeds.parse(self.seeds).first
 
     def _stays(self, space: Space, zone: Zone, axis: AnyAxis, value: Value) -> bool:
         """Whether the point with this value on the axis is allowed and in the branch of the zone."""
