@@ -231,3 +231,18 @@ def test_reading_commands_read_old_and_changed_runs(old: Path, run: str, study: 
     assert main(["run", study, "--into", run, "--quiet", "--set", "polish.keep=1", "--set", "search.seeds=1"]) == 0
     assert main([command, run]) == 0
     assert main(["plan", study, "--no-probe", "--set", "polish.keep=3"]) == 0
+
+
+def test_going_back_to_shorter_trainings_takes_no_schedules_from_the_longer_ones(tmp_path: Path) -> None:
+    """Schedules that a run was started with stay; those of trainings of another length are not of this study."""
+
+    def schedules(epochs: int) -> object:
+        text = '[space]\nwidth = [4, 8]\n[data]\nname = "digits"\n[network]\ndepth = 1\n'
+        text += f"[training]\nepochs = {epochs}\nbatch = 256\n[search]\nseeds = 1\n"
+        (tmp_path / "study.toml").write_text(text + "[grid]\nzones_min = 1\n[polish]\nkeep = 1\nrepeats = 1\n")
+        run_pipeline(tmp_path / "study.toml", into=tmp_path / "run")
+        return RunFolder.open(tmp_path / "run").settings["stages"][-1]["schedules"]
+
+    assert schedules(4) == ["constant"]
+    assert schedules(5) == ["constant", "plateau(patience=3)"]
+    assert schedules(4) == ["constant"]

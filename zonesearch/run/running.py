@@ -305,7 +305,7 @@ def as_ruled(study: Study, into: str | Path) -> Study:
         rules: dict[str, Any] = {
             key: table[key] for key in getattr(stage, "formers", {}) if key in table and key not in given
         }
-        before = table.get("schedules", ())
+        before = table.get("schedules", ()) if table.get("epochs") == getattr(stage, "epochs", None) else ()
         if "schedules" not in given and hasattr(stage, "schedules") and set(before) > set(stage.schedules):
             rules["schedules"] = tuple(before)
         stages.append(replace(stage, **rules) if rules else stage)  # type: ignore[type-var]
