@@ -266,6 +266,15 @@ def test_command_refuses_in_one_line(
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+def test_command_learns_from_all_runs_or_from_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], cache: Path
+) -> None:
+    earlier(tmp_path / "a")
+    assert main(["learn", str(tmp_path / "a"), str(tmp_path / "missing")]) == 2
+    assert "missing" in capsys.readouterr().err
+    assert not list(cache.rglob("*.json"))
+
+
 def test_damaged_file_in_the_cache_is_named_and_can_be_forgotten(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

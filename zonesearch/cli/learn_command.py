@@ -36,14 +36,11 @@ def call(options: argparse.Namespace) -> None:
     if not (options.runs or options.forget or options.list or options.json):
         raise StudyError("learn wants run folders: zonesearch learn RUN..., or --list, or --forget RUN...")
     if options.forget:
-        for run in (
-            [each.stem for each in sorted(cache.folder.glob("*.json"))]
-            if options.forget == ["all"]
-            else (options.forget)
-        ):
+        everything = options.forget == ["all"]
+        for run in [file.stem for file in sorted(cache.folder.glob("*.json"))] if everything else options.forget:
             print(f"forgot {cache.forget(run)}")
         return
-    kept = [cache.keep(run) for run in options.runs] or cache.all()
+    kept = cache.keep_all(options.runs) if options.runs else cache.all()
     if options.json:
         print(json.dumps([{"source": each.source, **each.lesson.describe()} for each in kept], indent=2))
         return

@@ -116,17 +116,22 @@ class Learned:
 
     def keep(self, run: str | Path) -> Cached:
         """Learn from a run, replacing what was learned from it before. Raises like :func:`read_lesson`."""
-        source = _source(run)
-        found = Cached(source, read_lesson(run))
-        n_kept = len([each for each in self.all() if each.source != source])
-        if n_kept >= MOST_LESSONS:
+        return self.keep_all([run])[0]
+
+    def keep_all(self, runs: Sequence[str | Path]) -> list[Cached]:
+        """Learn from all of these runs, or from none if one cannot be read. Raises like :func:`read_lesson`."""
+        found = list({(source := _source(run)): Cached(source, read_lesson(run)) for run in runs}.values())
+        sources = {each.source for each in found}
+        n_kept = len([each for each in self.all() if each.source not in sources])
+        if n_kept + len(found) > MOST_LESSONS:
             raise StudyError(
                 f"{n_kept} runs are in the cache, and {MOST_LESSONS} are the most: `zonesearch learn --forget RUN`"
             )
-        plain = {"format": _FORMAT, "source": source, "lesson": found.lesson.describe()}
         with store_errors(f"the cache {self.folder} cannot be written"):
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_atomically(self._file(source), json.dumps(plain, indent=1) + "\n")
+            for each in found:
+                plain = {"format": _FORMAT, "source": each.source, "lesson": each.lesson.describe()}
+                write_atomically(self._file(each.source), json.dumps(plain, indent=1) + "\n")
         return found
 
     def forget(self, run: str | Path) -> str:
