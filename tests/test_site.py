@@ -27,7 +27,7 @@ PAGES = sorted(
         ROOT / "examples" / "README.md",
     ]
 )
-NUMBERS = {"N": "2", "M": "2", "SECONDS": "2", "PORT": "8080", "I/N": "1/2"}
+NUMBERS = {"N": "2", "M": "2", "SECONDS": "2", "RATE": "0.1", "PORT": "8080", "I/N": "1/2"}
 """What stands in documents for a number."""
 
 
