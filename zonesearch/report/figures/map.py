@@ -27,6 +27,7 @@ __all__ = ["height_range", "map_figure", "map_frame", "surface_figure", "value_r
 
 _FLAT = 0.02  # as a fraction: cells that differ by less are written with two decimals
 _MOST_WRITTEN = 12  # maximum number of row values for writing the values into the cells
+_TALL = 9  # maximum number of rows that leave room for a value above the middle of its cell, where marks are drawn
 _MOST_DOTS = 1500
 _MOST_FINALISTS = 12  # more, for example when every cell is compared, would hide the map
 _HATCHES = 4  # lines from the middle of a hatched cell to its corner
@@ -98,6 +99,7 @@ def map_figure(view: View, step: int = -1) -> go.Figure:
     shown = Shown.of(view.metric, values)
     low, high = frame["range"]
     written = len(view.px) <= _MOST_WRITTEN and len(view.py) <= 2 * _MOST_WRITTEN
+    above = "<br>\u00a0" if len(view.py) <= _TALL else ""  # an empty second line lifts the first
     heat = go.Heatmap(
         x=edges(view.px),
         y=edges(view.py),
@@ -109,7 +111,7 @@ def map_figure(view: View, step: int = -1) -> go.Figure:
         hoverongaps=False,
         text=_labels(view),
         hovertemplate=f"%{{text}}<br>{shown.name} %{{z:{shown.spec}}}{shown.unit}<extra></extra>",
-        texttemplate=f"%{{z:{_written(shown, high - low)}}}" if written else "",
+        texttemplate=f"%{{z:{_written(shown, high - low)}}}{above}" if written else "",
         name=shown.name,
     )
     figure = go.Figure(heat)
