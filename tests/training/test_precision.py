@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from zonesearch import Training, Trial
+from zonesearch.core.objective import Job
 from zonesearch.training import numerics, precision
 from zonesearch.training import recipe as recipes
+from zonesearch.training.networks.largest import largest_convolution
 from zonesearch.training.recipe import Recipe
 from zonesearch.training.settings import NetworkSettings, Settings, TrainingSettings
 
@@ -134,3 +136,70 @@ def test_both_roads_give_the_same_but_for_rounding(monkeypatch: pytest.MonkeyPat
         monkeypatch.setattr(numerics, "_WEIGHTS", weights)
         found.append(trained(made(precision="float32"), SMALL)[0].curve["train_loss"])
     assert found[0] == pytest.approx(found[1], rel=1e-5)
+
+
+IMAGES = {"name": "digits", "limit": 128, "limit_validation": 32, "limit_test": 16}
+
+
+def convolutional(
+    monkeypatch: pytest.MonkeyPatch, network: dict[str, Any], present: bool = True, batch: int = 64
+) -> str:
+    """The precision that this machine uses for a ``cnn``."""
+    with_instructions(monkeypatch, present)
+    recipe = made({"network": {"kind": "cnn", **network}}, batch=batch)
+    return str(recipe.computed({})[0].training.precision)
+
+
+def test_large_convolutions_are_computed_in_bf16_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = {"channels": 64, "batch_norm": True}  # 8 x 8 pixels: 64 -> 128 channels on 4 x 4, 1.2 million per image
+    assert convolutional(monkeypatch, network=wide) == "bf16"
+    assert convolutional(monkeypatch, present=False, network=wide) == "float32"
+    assert convolutional(monkeypatch, network={"channels": 8}) == "float32"
+    assert convolutional(monkeypatch, network={**wide, "channels": 256}, batch=16) == "float32"
+    with_instructions(monkeypatch, True)
+    recipe, said = (made({"network": {"kind": "cnn", **wide}}, precision=name) for name in ("auto", "bf16"))
+    (auto,), (bf16,) = (list(each.train(Job((Training({}, 0, 1),)), lambda share: None)) for each in (recipe, said))
+    assert (auto.provenance["precision"], auto.curve) == ("bf16", bf16.curve)
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        {"averaging": {"kind": "weights", "start": 0.0}},
+        {"training": {"loss": "focal"}},
+        {"network": {"kind": "backbone", "backbone": "resnet18", "tune": "last"}},
+        {"network": {"kind": "backbone", "backbone": "resnet18", "tune": "head"}},
+        {"network": {"kind": "backbone", "backbone": "mobilenet_v2"}},  # depthwise
+        {"network": {"kind": "backbone", "backbone": "regnet_x_400mf"}},  # grouped
+    ],
+)
+def test_convolutions_that_were_not_compared_stay_in_float32(
+    monkeypatch: pytest.MonkeyPatch, tables: dict[str, Any]
+) -> None:
+    with_instructions(monkeypatch, True)
+    network = tables.get("network", {"kind": "cnn", "channels": 64})
+    recipe = Recipe.from_tables(
+        {"data": IMAGES, **tables, "network": network, "training": {"device": "cpu", **tables.get("training", {})}}
+    )
+    assert recipe.computed({"batch": 64})[0].training.precision == "float32"
+
+
+@pytest.mark.parametrize(
+    ("network", "shape", "products"),
+    [
+        ({"kind": "cnn", "channels": 16, "blocks": 1}, (1, 8, 8), 9 * 16 * 64),
+        ({"kind": "cnn", "channels": 16, "blocks": 2}, (1, 8, 8), 9 * 16 * 32 * 16),
+        ({"kind": "cnn", "channels": 16, "blocks": 1, "depth": 2}, (1, 8, 8), 9 * 16 * 16 * 64),
+        ({"kind": "cnn", "channels": 16, "blocks": 1, "pooling": "stride"}, (1, 8, 8), 9 * 16 * 16),
+        ({"kind": "cnn", "channels": 4, "blocks": 1, "kernel": 4}, (3, 8, 8), 16 * 3 * 4 * 64),
+        ({"kind": "backbone", "backbone": "mobilenet_v2"}, (3, 32, 32), 0),
+        ({"kind": "mlp"}, (3, 32, 32), 0),
+        ({"kind": "cnn", "blocks": 9}, (1, 8, 8), 0),  # cannot be built
+    ],
+)
+def test_the_size_of_a_network_with_convolutions(
+    network: dict[str, Any], shape: tuple[int, ...], products: int
+) -> None:
+    before = torch.random.get_rng_state()
+    assert largest_convolution(NetworkSettings(**network), shape, 10) == products
+    assert torch.equal(before, torch.random.get_rng_state())

@@ -6,11 +6,13 @@ two hidden layers on 64 and 784 inputs: 1.2 to 1.9 times as fast from batches of
 the largest layer; 0.9 to 1.2 times below (docs/performance.md). The size rule is the same everywhere, so every machine
 forms the same stacks; whether bfloat16 is used depends on its CPU.
 
-Only what a stack can train is computed in bfloat16, where accuracies were compared seed by seed. Weight averaging,
-evolution, user-defined losses and metrics, L-BFGS and networks other than feed-forward ones stay in float32 on a CPU
-(of convolutional networks, the first one that was compared lost accuracy). On a GPU these, and small layers, use
-TensorFloat-32 for classification, except for L-BFGS, whose line search compares losses
-(:mod:`zonesearch.training.gpu`).
+Convolutions gain 1.2 to 1.9 times in batches of 32 or more with 25 million multiplications in the largest one, and lose
+if they are depthwise.
+
+bfloat16 is used where accuracies were compared seed by seed: in what a stack can train, and in convolutional networks
+that are trained as plainly. Weight averaging, evolution, user-defined losses and metrics, L-BFGS, partly frozen
+networks and the user's own stay in float32 on a CPU. On a GPU these, convolutions and small layers use TensorFloat-32
+for classification, except for L-BFGS, whose line search compares losses (:mod:`zonesearch.training.gpu`).
 """
 
 from __future__ import annotations
@@ -22,14 +24,16 @@ from itertools import pairwise
 import torch
 
 from zonesearch.training.gpu import gpu_precision
+from zonesearch.training.networks.largest import largest_convolution
 from zonesearch.training.settings import Settings
 
-__all__ = ["AUTO", "capability", "has_bf16", "is_large", "precision_used"]
+__all__ = ["AUTO", "capability", "has_bf16", "has_large_convolutions", "is_large", "precision_used"]
 
 AUTO = "auto"
 
 _BATCH = 64  # examples: for smaller batches, converting the weights to bfloat16 costs what the products gain
 _PRODUCT = 8_000_000  # multiplications per batch in the largest layer
+_CONVOLUTION, _IMAGES = 25_000_000, 32  # the same in the largest convolution, and the smallest batch
 
 
 def is_large(settings: Settings, n_inputs: int, n_outputs: int) -> bool:
@@ -41,6 +45,21 @@ def is_large(settings: Settings, n_inputs: int, n_outputs: int) -> bool:
     """
     batch = settings.training.batch
     return batch >= _BATCH and batch * _largest((n_inputs, *settings.network.hidden, n_outputs)) >= _PRODUCT
+
+
+def has_large_convolutions(settings: Settings, shape: tuple[int, ...], n_outputs: int) -> bool:
+    """As :func:`is_large`, of a network with convolutions that trains all its weights.
+
+    Args:
+        settings: of any network.
+        shape: of one example.
+        n_outputs: number of scores.
+    """
+    network = settings.network
+    if network.kind == "backbone" and network.tune != "full":
+        return False
+    batch = settings.training.batch
+    return batch >= _IMAGES and batch * largest_convolution(network, shape, n_outputs) >= _CONVOLUTION
 
 
 def _largest(widths: Sequence[int]) -> int:
@@ -70,5 +89,6 @@ def precision_used(settings: Settings, large: bool, device: str) -> str:
         return asked
     if device == "cuda":
         classes = settings.data.task == "classification"
+        large = large and settings.network.kind == "mlp"  # TensorFloat-32 was faster for ResNet-18 on an H100
         return gpu_precision(capability(), large, classes and settings.optimizer.name != "lbfgs")
     return "bf16" if large and has_bf16(device) else "float32"

@@ -35,7 +35,7 @@ from zonesearch.training.networks import check_network, n_parameters
 from zonesearch.training.numerics import check_precision
 from zonesearch.training.optimizers import check_optimizer
 from zonesearch.training.own_code import own_code, plug_ins_among
-from zonesearch.training.precision import AUTO, has_bf16, is_large, precision_used
+from zonesearch.training.precision import AUTO, has_bf16, has_large_convolutions, is_large, precision_used
 from zonesearch.training.refitting import all_data, refitting
 from zonesearch.training.schedules import Sweep, parse
 from zonesearch.training.settings import (
@@ -46,7 +46,7 @@ from zonesearch.training.settings import (
     Settings,
     TrainingSettings,
 )
-from zonesearch.training.stack import Limits, group, is_stackable, train_stack
+from zonesearch.training.stack import Limits, group, is_plain, is_stackable, train_stack
 from zonesearch.training.states import States
 from zonesearch.training.techniques import TECHNIQUE_TABLES, Techniques, length_reason
 
@@ -486,10 +486,11 @@ class Recipe:
         return replace(settings, training=replace(settings.training, precision=used)), techniques
 
     def _is_large(self, settings: Settings, techniques: Techniques) -> bool:
-        if not self._stacks(replace(settings, training=replace(settings.training, stack=True)), techniques):
-            return False
         data = self._load("cpu")
-        return is_large(settings, math.prod(data.shape), data.n_outputs)
+        if self._stacks(replace(settings, training=replace(settings.training, stack=True)), techniques):
+            return is_large(settings, math.prod(data.shape), data.n_outputs)
+        plain = data.n_classes > 0 and is_plain(settings, techniques)
+        return plain and has_large_convolutions(settings, data.shape, data.n_outputs)
 
     def _noting_auto(self, trial: Trial) -> Trial:
         """The trial, marked if the machine chose the precision."""
