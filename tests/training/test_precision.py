@@ -166,7 +166,7 @@ def test_large_convolutions_are_computed_in_bf16_where_the_processor_has_it(monk
     "tables",
     [
         {"averaging": {"kind": "weights", "start": 0.0}},
-        {"training": {"loss": "focal"}},
+        {"training": {"loss": "bce"}},
         {"network": {"kind": "backbone", "backbone": "resnet18", "tune": "last"}},
         {"network": {"kind": "backbone", "backbone": "resnet18", "tune": "head"}},
         {"network": {"kind": "backbone", "backbone": "mobilenet_v2"}},  # depthwise
