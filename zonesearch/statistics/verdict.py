@@ -47,6 +47,7 @@ class Repeats:
         n_lost: seeds that diverged or failed.
         right: which test examples were right (packed bits); empty if only values are known.
         n_steps, cost: optimizer steps of a training; the cost that the objective reports for the setting.
+        n_violating: seeds that reported a violation, whose values do not count.
     """
 
     finalist: Finalist
@@ -59,6 +60,7 @@ class Repeats:
     right: Mapping[int, bytes] = field(default_factory=dict)
     n_steps: int | None = None
     cost: float | None = None
+    n_violating: int = 0
 
     def sample(self, on_test: bool, metric: Metric) -> Sample:
         """The sample used in comparisons."""
@@ -89,6 +91,7 @@ class Standing:
         n_lost: fresh seeds that diverged or failed.
         cost: cost of the setting.
         metric: the metric of the values.
+        n_violating: fresh seeds that report a violation, whose values do not count; 0 unless no setting is without.
     """
 
     finalist: Finalist
@@ -105,6 +108,7 @@ class Standing:
     n_lost: int = 0
     cost: Cost = Cost()
     metric: Metric = ACCURACY
+    n_violating: int = 0
 
     @property
     def optimism(self) -> float:
@@ -199,12 +203,18 @@ class Verdict:
 
     @property
     def _violating_text(self) -> str:
-        n = len(self.violating)
+        n, but = len(self.violating), ""
+        if self.best is not None and self.best.n_violating:
+            n_bad, n_all = self.best.n_violating, self.best.n_violating + len(self.best.accuracies)
+            but = (
+                f"{n_bad} of its {n_all} fresh seeds report a violation and do not count; no setting that was tried is "
+                "without."
+            )
         if not n:
-            return ""
+            return but
         named = "; ".join(_name(Finalist(params, "", math.nan)) for params in self.violating[:3])
         more = "" if n <= 3 else f" and {n - 3} more"
-        return f"Left out, since fresh seeds report a violation: {named}{more}."
+        return " ".join(filter(None, (but, f"Left out, since fresh seeds report a violation: {named}{more}.")))
 
     @property
     def _sentence(self) -> str:
@@ -292,6 +302,7 @@ class Verdict:
                     "cost": s.cost.given,
                     "accuracies": {str(seed): accuracy for seed, accuracy in s.accuracies.items()},
                     "n_lost": s.n_lost,
+                    **({"n_violating": s.n_violating} if s.n_violating else {}),
                 }
                 for s in self.standings
             ],
@@ -352,6 +363,7 @@ def judge(
                 n_lost=r.n_lost,
                 cost=Cost(r.n_parameters, r.n_steps, r.cost),
                 metric=metric,
+                n_violating=r.n_violating,
             )
         )
     alike = [found[min(i, ranked[0]), max(i, ranked[0])] for i, s in zip(ranked[1:], standings[1:], strict=True)
