@@ -48,12 +48,14 @@ class Round:
         plan: that stage's plan (the last one's if all are finished).
         missing: its trainings that remain to be trained; empty if all stages are finished.
         records: one per stage, in order.
+        refused: why nothing more is trained although a stage wants it; empty otherwise.
     """
 
     stage: int
     plan: Plan
     missing: tuple[Training, ...]
     records: tuple[StageRecord, ...]
+    refused: str = ""
 
     @property
     def finished(self) -> bool:

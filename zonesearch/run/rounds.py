@@ -237,7 +237,7 @@ def _overspent(at: Round, budget: Budget, n: int) -> Round:
         "or other stages, wants others. Give a larger budget or another folder."
     )
     records = [replace(record, notes=(note,)) if i == at.stage else record for i, record in enumerate(at.records)]
-    return Round(len(records), at.plan, (), tuple(records))
+    return Round(len(records), at.plan, (), tuple(records), note)
 
 
 def _enlarged(stages: Sequence[Stage], trials: Trials, budget: Budget) -> Round | None:
