@@ -139,7 +139,7 @@ def replayed(
     """
     first = beside if early else 0.0
     smallest, *larger = (*begun, budget)
-    played = _played(stages, trials, smallest, first, beside)
+    played = _played(stages, trials, smallest, first, beside, seen=set(seen) if exact and seen else None)
     seen = set(seen) | _wanted(played[0])  # which the passes below add to
     at, ledger, fits = _passes(
         stages, trials, smallest, first, *played, alone=bool(larger) and not exact, past=seen if exact else None
@@ -153,6 +153,8 @@ def replayed(
         past = seen if exact or i < len(larger) else None
         at, ledger, fits = _passes(stages, trials, then, first, at, ledger, fits, past=past, more=True)
         assert ledger is not None
+        at = _said(at, ledger)
+    if not larger:
         at = _said(at, ledger)
     seen |= _wanted(at)
     beside = _cost(None, ledger, trials) - _cost(seen, ledger, trials) if exact else _beside(at, ledger, trials)
@@ -202,7 +204,8 @@ def _passes(
     for n in range(_MOST_PASSES):
         assert ledger is not None
         # what they do not want yet they may want once they continue
-        spent = replace(ledger, beside=0.0) if past is None else replace(ledger, spent=_cost(past, ledger, trials))
+        spent = replace(ledger, beside=0.0)
+        spent = spent if past is None else replace(spent, spent=_cost(past, ledger, trials))
         if ledger.budget.unit == "seconds" or not at.finished or not unspent(spent):
             break
         able = [longer(stages[i], fits[i], 1) is not None for i in range(len(fits) - 1)]
@@ -318,6 +321,7 @@ def _played(
     going_on: int = -1,
     spare: float = 0.0,
     judged: float = 0.0,
+    seen: set[Any] | None = None,
 ) -> tuple[Round, Ledger | None, Sequence[Stage]]:
     """Replay the stages in order; returns the state, what was spent, and the stages as sized.
 
@@ -329,7 +333,13 @@ def _played(
             addition, and those after it the rest. Everything that was wanted then is paid.
         spare: of the budget, what the last stage does not get.
         judged: of what is left, the part for the stages after the one at ``going_on``, if there is enough.
+        seen: the identities of trainings that are paid, so that ``late`` is known: the cost of those that no stage up
+            to then wants. None if it is not.
     """
+
+    def unwanted(now: Ledger) -> float:
+        return late if seen is None else now.paying((t.training for t in only(trials, seen)), trials).spent - now.spent
+
     records = [StageRecord(stage.name, describe_stage(stage)) for stage in stages]
     given: Any = None
     plan = Plan(())
@@ -349,7 +359,7 @@ def _played(
                 ledger, n_probed = ledger.paying(plan.trainings, trials), len(plan.trainings)
             last = i + 1 == len(stages)
             if last or (before is not None and i >= going_on):
-                ledger = replace(ledger, beside=late + spare * last)
+                ledger = replace(ledger, beside=unwanted(ledger) + spare * last)
             share = ledger.left if last else stage_share(stages, i, given, ledger)
             had = 0.0  # what it had before, which would be counted again
             going = before[1][i] if before is not None and i <= going_on else None
@@ -374,7 +384,8 @@ def _played(
                 share = ledger.paying(before[0].records[i].wanted, trials).spent - ledger.spent  # as much as it had
             plan, n_refused = cut(fit, given, trials, ledger, share)
             if (before is None or i == going_on) and i + 1 < len(stages):
-                now = replace(ledger, beside=max(ledger.beside, late))
+                after = unwanted(ledger.paying(plan.trainings, trials)) if budget.unit != "seconds" else late
+                now = replace(ledger, beside=after if seen is not None else max(ledger.beside, late))
                 fit, plan, n_refused = gone_on(stages[i:], fit, plan, n_refused, given, trials, now)
             n_all = ledger.affordable(budget.amount, getattr(stage, "epochs", 1)) if budget is not None else math.inf
             taken = changes(stage, small if i + 1 == len(stages) else fit, n_refused, n_all)
