@@ -49,6 +49,7 @@ class Round:
         missing: its trainings that remain to be trained; empty if all stages are finished.
         records: one per stage, in order.
         refused: why nothing more is trained although a stage wants it; empty otherwise.
+        left: a sentence on why some of the budget is left, where no verdict says so; empty otherwise.
     """
 
     stage: int
@@ -56,6 +57,7 @@ class Round:
     missing: tuple[Training, ...]
     records: tuple[StageRecord, ...]
     refused: str = ""
+    left: str = ""
 
     @property
     def finished(self) -> bool:
@@ -167,9 +169,11 @@ def _cost(seen: set[Any] | None, ledger: Ledger, trials: Trials) -> float:
 
 
 def _said(at: Round, ledger: Ledger) -> Round:
-    """The state, with the verdict's sentences about the whole budget."""
-    if not isinstance(at.output, Verdict):
+    """The state, with the sentences about the whole budget, in the verdict if there is one."""
+    if not at.finished:
         return at
+    if not isinstance(at.output, Verdict):
+        return replace(at, left=settled_after(ledger, None))
     sentences = (ended_by(ledger.budget, at.records, left=unspent(ledger)), settled_after(ledger, at.output))
     last = replace(at.records[-1], output=replace(at.output, budget=" ".join(filter(None, sentences))))
     return replace(at, records=(*at.records[:-1], last))
@@ -208,11 +212,14 @@ def _passes(
         spent = spent if past is None else replace(spent, spent=_cost(past, ledger, trials))
         if ledger.budget.unit == "seconds" or not at.finished or not unspent(spent):
             break
-        able = [longer(stages[i], fits[i], 1) is not None for i in range(len(fits) - 1)]
-        able = [a or "zones_max" in record.budget_cut for a, record in zip(able, at.records, strict=False)]
-        order = [i for i in reversed(range(len(able))) if able[i]] + [len(stages) - 1] * more
+        able = [longer(stage, fit, 1) is not None for stage, fit in zip(stages, fits, strict=True)]
+        able = [a or "zones_max" in record.budget_cut for a, record in zip(able, at.records, strict=True)]
+        able[-1] = able[-1] and not isinstance(at.output, Verdict)
+        order = [i for i in reversed(range(len(able))) if able[i]]
+        order += [len(stages) - 1] * (more and not able[-1])
         for i in order:
-            judged = _judged(stages[i:], ledger) if i + 1 < len(stages) else 0.0
+            ends_in_verdict = i + 1 < len(stages) and isinstance(at.output, Verdict)
+            judged = _judged(stages[i:], ledger) if ends_in_verdict else 0.0
             enough = spent.left - judged >= ledger.unit_price(getattr(stages[i], "epochs", 1))
             if not enough and (n or not more):  # what it would find could not be judged as well as what is there
                 continue
@@ -366,7 +373,7 @@ def _played(
             if before is not None and i == going_on:
                 ledger = ledger.paying((t for record in before[0].records for t in record.wanted), trials)
                 price = ledger.unit_price(getattr(stage, "epochs", 1))
-                share = _SECOND * ledger.left
+                share = _SECOND * ledger.left if not last else ledger.left
                 share = min(share, ledger.left - judged) if ledger.left - judged >= price else share
                 if share < price <= ledger.left - least_costs(stages[i + 1 :], ledger):
                     share = price
@@ -379,6 +386,8 @@ def _played(
                 counted = [t for t in before[0].records[i].wanted if i == going_on or t.seed >= FRESH]
                 had = len(counted) * ledger.unit_price(getattr(stage, "epochs", 1))
             small = sized(stage, given, ledger, share + had, n_probed) if going is None else going
+            if last and i == going_on and going is None and before is not None:
+                small = _more_zones(small, before[1][i], stage, given)
             fit = grown(small, given, trials, ledger, share + had) if i + 1 == len(stages) else small
             if before is not None and i < going_on:
                 share = ledger.paying(before[0].records[i].wanted, trials).spent - ledger.spent  # as much as it had
@@ -411,6 +420,19 @@ def _played(
                 given = replace(given, budget=" ".join(filter(None, said)))
                 records[i] = replace(records[i], output=given)
     return Round(len(stages), plan, (), tuple(records)), ledger, fits
+
+
+def _more_zones(small: Stage, before: Stage, stage: Stage, given: Any) -> Stage:
+    """The last stage with at least one zone more than ``before``, of which it gets as much as is left.
+
+    Args:
+        small, before: as sized now and before.
+        stage, given: as in the study; the output of the stage before it.
+    """
+    had, has = getattr(before, "zones_max", None), getattr(small, "zones_max", None)
+    if had is None or has is None or has > had:
+        return small
+    return stage if had + 1 >= len(given) else replace(small, zones_max=had + 1)  # type: ignore[type-var]
 
 
 def stage_share(stages: Sequence[Stage], i: int, given: Any, ledger: Ledger) -> float:
