@@ -50,6 +50,7 @@ class Round:
         records: one per stage, in order.
         refused: why nothing more is trained although a stage wants it; empty otherwise.
         left: a sentence on why some of the budget is left, where no verdict says so; empty otherwise.
+        probed: the trainings that measured the time of one, which a plan may leave out.
     """
 
     stage: int
@@ -58,6 +59,7 @@ class Round:
     records: tuple[StageRecord, ...]
     refused: str = ""
     left: str = ""
+    probed: tuple[Training, ...] = ()
 
     @property
     def finished(self) -> bool:
@@ -72,7 +74,8 @@ class Round:
 def _beside(at: Round, ledger: Ledger, trials: Trials, before: Round | None = None) -> float:
     """The cost of trainings that no stage of ``at`` or ``before`` wants, in the budget's unit."""
     records = (*at.records, *(before.records if before else ()))
-    wanted = ledger.paying((training for record in records for training in record.wanted), trials)
+    probed = (training for training in at.probed if trials.get(training) is not None)
+    wanted = ledger.paying((*probed, *(training for record in records for training in record.wanted)), trials)
     return wanted.paying((trial.training for trial in trials), trials).spent - wanted.spent
 
 
@@ -83,7 +86,8 @@ def _adds(later: Round, ledger: Ledger, trials: Trials) -> bool:
 
 
 def _wanted(at: Round) -> set[Any]:
-    return {training.identity for record in at.records for training in record.wanted}
+    wanted = {training.identity for record in at.records for training in record.wanted}
+    return wanted | {training.identity for training in at.probed}
 
 
 def only(trials: Trials, identities: set[Any] | None) -> Trials:
@@ -210,7 +214,7 @@ def _passes(
         # what they do not want yet they may want once they continue
         spent = replace(ledger, beside=0.0)
         spent = spent if past is None else replace(spent, spent=_cost(past, ledger, trials))
-        if ledger.budget.unit == "seconds" or not at.finished or not unspent(spent):
+        if (ledger.budget.unit == "seconds" and not more) or not at.finished or not unspent(spent):
             break
         able = [longer(stage, fit, 1) is not None for stage, fit in zip(stages, fits, strict=True)]
         able = [a or "zones_max" in record.budget_cut for a, record in zip(able, at.records, strict=True)]
@@ -352,6 +356,7 @@ def _played(
     plan = Plan(())
     ledger = None if budget is None else Ledger(budget, beside=early)
     fits = list(stages)
+    probed: tuple[Training, ...] = ()
     for i, stage in enumerate(stages):
         if ledger is None:
             plan = stage.plan(given, trials)
@@ -359,10 +364,11 @@ def _played(
             n_probed = 0
             if math.isnan(ledger.rate):
                 plan = probe(stage, given, ledger)
+                probed = (*probed, *plan.trainings)
                 missing = tuple(trials.missing(plan.trainings))
                 if missing:
                     records[i] = replace(records[i], wanted=plan.trainings)
-                    return Round(i, plan, missing, tuple(records)), ledger, fits
+                    return Round(i, plan, missing, tuple(records), probed=probed), ledger, fits
                 ledger, n_probed = ledger.paying(plan.trainings, trials), len(plan.trainings)
             last = i + 1 == len(stages)
             if last or (before is not None and i >= going_on):
@@ -406,7 +412,7 @@ def _played(
         if finished:
             records[i] = replace(records[i], output=output_of(plan.output), notes=plan.notes)
         if missing:
-            return Round(i, plan, missing, tuple(records)), ledger, fits
+            return Round(i, plan, missing, tuple(records), probed=probed), ledger, fits
         given = plan.output
         if ledger is not None:
             ledger = ledger.paying(plan.trainings, trials)
@@ -419,7 +425,7 @@ def _played(
                 said = (ended_by(ledger.budget, records, left=unspent(ledger)), settled_after(ledger, given))
                 given = replace(given, budget=" ".join(filter(None, said)))
                 records[i] = replace(records[i], output=given)
-    return Round(len(stages), plan, (), tuple(records)), ledger, fits
+    return Round(len(stages), plan, (), tuple(records), probed=probed), ledger, fits
 
 
 def _more_zones(small: Stage, before: Stage, stage: Stage, given: Any) -> Stage:
