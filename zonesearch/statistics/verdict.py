@@ -206,9 +206,10 @@ class Verdict:
         n, but = len(self.violating), ""
         if self.best is not None and self.best.n_violating:
             n_bad, n_all = self.best.n_violating, self.best.n_violating + len(self.best.accuracies)
+            verbs = ("reports", "does") if n_bad == 1 else ("report", "do")
             but = (
-                f"{n_bad} of its {n_all} fresh seeds report a violation and do not count; no setting that was tried is "
-                "without."
+                f"{n_bad} of its {n_all} fresh seeds {verbs[0]} a violation and {verbs[1]} not count; no setting that "
+                "was tried is without."
             )
         if not n:
             return but

@@ -160,6 +160,9 @@ class Polish:
             race = self._race(finalists, trials, sum(_identity(known.params) in left_out for known in tried))
         given_seeds = race.n_seeds if race else [self.repeats] * len(finalists)
         repeats = [self._repeats(*pair) for pair in zip(finalists, given_seeds, strict=True)]
+        first = [row[0] for row in repeats]
+        if trials.missing(first) and any(trial.violation is not None for trial in trials):
+            return Plan(tuple(dict.fromkeys((*choosing, *tried, *first))))  # one that violates costs a single seed
         outcomes = [_outcome(*pair, trials, self.reading) for pair in zip(finalists, repeats, strict=True)]
         if race:  # what it wanted, as far as the budget paid for it
             paid = (sum(not _is_unpaid(training, trials) for training in row) for row in repeats)
