@@ -143,3 +143,54 @@ def test_an_attempt_that_fails_before_it_records_anything_changes_no_run(tmp_pat
         run(1)
     assert (tmp_path / "run" / "run.json").read_bytes() == before
     assert not math.isnan(given[0])
+
+
+def test_choices_that_constraints_exclude_are_named() -> None:
+    axes = {"arm": {"choices": ["p", "q", "r"]}, "a": AB["a"], "k": {"choices": ["x", "y"], "when": {"arm": "q"}}}
+    result = run_pipeline(
+        axes, objective=noisy, stages=["grid"], seeds=1, constraints=["arm != 'r'", "k == 'x'", "a <= 0.9"]
+    )
+    said = [note for note in result.results.notes if "exclude it" in note]
+    assert said == [
+        "No setting with arm r was trained: the constraints exclude it.",
+        "No setting with k y was trained: the constraints exclude it.",
+    ]
+
+
+def test_a_metric_that_a_function_named_itself_may_be_named_later(tmp_path: Path) -> None:
+    def train(params: Mapping[str, Any], seed: int) -> dict[str, float]:
+        return {"rmse": 1 - noisy(params, seed), "mae": 2.0}
+
+    def run(**settings: Any) -> Any:
+        return run_pipeline(AB, objective=train, into=tmp_path / "run", seeds=1, stages=["grid"], **settings)
+
+    first = run(budget={"trainings": 9})
+    more = run(budget={"trainings": 16}, metric="rmse")
+    assert len(more.trials) > len(first.trials)
+    assert more.trials | first.trials == more.trials
+    for other in ({"metric": "mae"}, {"metric": "rmse", "direction": "maximize"}):
+        with pytest.raises(StudyError, match="another experiment"):
+            run(**other)
+
+
+def test_an_optuna_sampler_hands_on_zones() -> None:
+    result = run_pipeline(AB, objective=noisy, stages=["optuna", "polish"], seeds=1, budget={"trainings": 40})
+    assert result.verdict is not None
+    assert result.verdict.standings
+    assert all(len(zone.cells) > 1 for zone in result.zones)
+    assert all(zone.intervals["a"][0] < zone.peak["a"] < zone.intervals["a"][-1] for zone in result.zones)
+
+
+def test_intervals_of_fractions_stay_within_them() -> None:
+    result = run_pipeline(
+        {"x": {"low": 0.0, "high": 1.0, "row": 3}},
+        objective=lambda params, seed: 0.97 if seed % 2 else 0.99,
+        stages=["grid", "polish"],
+        seeds=1,
+        polish={"repeats": 2, "keep": 2},
+    )
+    assert result.verdict is not None
+    assert result.verdict.best is not None
+    assert result.verdict.best.seed_interval[1] == 1.0
+    assert "98.00 % (" in result.verdict.sentence
+    assert " to 100.00)" in result.verdict.sentence

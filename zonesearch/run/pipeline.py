@@ -93,6 +93,8 @@ def _notes(results: SearchResults, left: str = "") -> tuple[str, ...]:
     """Notes for the user, as sentences; ``left`` is one on why some of the budget is left."""
     notes = [f"Stage {stage.name}: {note}" for stage in results.stages for note in stage.notes]
     notes += [f"Zone {zone.number}: {zone.advice}." for zone in results.zones if zone.advice]
+    for name, value in results.space.excluded():
+        notes.append(f"No setting with {name} {value} was trained: the constraints exclude it.")
     imported = any(stage.settings.get("kind") == "imported" for stage in results.stages)
     for state, word in (("diverged", "diverged"), ("failed", "failed")):
         n = sum(trial.state == state for trial in results.trials)

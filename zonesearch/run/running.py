@@ -321,17 +321,22 @@ def as_recorded(study: Study, objective: Objective, into: str | Path) -> tuple[O
     A changed default makes another experiment of a study that does not set the value; an existing run continues with
     the old one.
     """
-    formers = getattr(objective, "formers", None)
-    if formers is None:
+    formers, unnamed = getattr(objective, "formers", None), getattr(objective, "unnamed", None)
+    if formers is None and unnamed is None:
         return objective, ""
     try:
-        kept = (Kept if is_address(into) else RunFolder).open(into).identity  # type: ignore[arg-type]
+        run = (Kept if is_address(into) else RunFolder).open(into)  # type: ignore[arg-type]
+        kept, now = run.identity, identity_of(study, objective)
+        if not differences(kept, now):
+            return objective, ""
+        if unnamed is not None and not differences(kept, identity_of(study, unnamed)):
+            store = run if isinstance(run, Kept) else Store(run, writer=None)
+            searched = store.load().trials.metric  # what the first key of the function's dict has named so far
+            is_named = (searched.name, searched.direction) == (study.metric.name, study.metric.direction)
+            return (unnamed if is_named else objective), ""
     except ZoneSearchError:  # none there, or one that opening it to write says more about
         return objective, ""
-    now = identity_of(study, objective)
-    if not differences(kept, now):
-        return objective, ""
-    for former in formers():
+    for former in () if formers is None else formers():
         then = identity_of(study, former)
         if not differences(kept, then):
             return former, (

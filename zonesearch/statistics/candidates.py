@@ -11,7 +11,17 @@ from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.trials import Params
 from zonesearch.statistics.zones import Zone
 
-__all__ = ["AS_THEY_ARE", "CHEAPEST", "RIVAL", "Candidate", "Candidates", "Finalist", "as_candidates", "cheapest_of", "others_of"]
+__all__ = [
+    "AS_THEY_ARE",
+    "CHEAPEST",
+    "RIVAL",
+    "Candidate",
+    "Candidates",
+    "Finalist",
+    "as_candidates",
+    "cheapest_of",
+    "others_of",
+]
 
 CHEAPEST = "cheapest"
 """Origin of a candidate that was included for its cost rather than its value."""

@@ -80,7 +80,7 @@ class Standing:
         accuracies: values by fresh seed; on the test split if the objective has one, else on validation.
         mean, sd: over these seeds; NaN when there are too few.
         seed_interval: Student's t interval of the mean over seeds, which holds at the verdict's level for the best
-            finalist although it was picked; NaN with one seed.
+            finalist although it was picked; of fractions the part within 0..1; NaN with one seed.
         test_interval: Wilson's interval of the mean accuracy for the finite test set; None without one.
         fresh_validation: mean validation value over the fresh seeds.
         p_value: Holm-corrected, of "as good as the best finalist"; 1 for the best itself.
@@ -117,8 +117,8 @@ class Standing:
 
     @property
     def half_width(self) -> float:
-        """Half-width of the seed interval; NaN with one seed."""
-        return (self.seed_interval[1] - self.seed_interval[0]) / 2
+        """How far the seed interval reaches from the mean, on the longer side; NaN with one seed."""
+        return max(self.mean - self.seed_interval[0], self.seed_interval[1] - self.mean)
 
 
 @dataclass(frozen=True)
@@ -354,7 +354,7 @@ def judge(
                 accuracies=accuracies,
                 mean=_mean(accuracies),
                 sd=float(np.std(values, ddof=1)) if len(values) > 1 else math.nan,
-                seed_interval=t_interval(values, level, n_picked=len(alive)),
+                seed_interval=_within(t_interval(values, level, n_picked=len(alive)), metric.shares(values)),
                 test_interval=wilson_interval(_mean(accuracies), n_test, level) if n_test else None,
                 fresh_validation=_mean(r.validation),
                 p_value=p_value,
@@ -387,6 +387,11 @@ def margin_text(margin: float, metric: Metric) -> str:
 
 def _mean(values: Mapping[int, float]) -> float:
     return math.fsum(values.values()) / len(values) if values else math.nan
+
+
+def _within(interval: Interval, is_share: bool) -> Interval:
+    """The interval without what no mean of fractions can be, which holds as often."""
+    return (max(0.0, interval[0]), min(1.0, interval[1])) if is_share and math.isfinite(interval[0]) else interval
 
 
 def _number(value: float) -> float | None:
