@@ -123,7 +123,7 @@ def test_a_longer_run_under_a_spent_budget_is_refused_before_anything_is_written
     run(3)
     files = sorted(path for path in (tmp_path / "run").rglob("*") if path.is_file() and path.suffix != ".lock")
     before = [path.read_bytes() for path in files]
-    with pytest.raises(StudyError, match="budget of 45 epochs is spent.* give a larger budget, or another folder"):
+    with pytest.raises(StudyError, match=r"budget of 45 epochs is spent.* give a larger budget, or another folder"):
         run(6)
     assert [path.read_bytes() for path in files] == before
 

@@ -399,7 +399,8 @@ def _played(
                 share = ledger.paying(before[0].records[i].wanted, trials).spent - ledger.spent  # as much as it had
             plan, n_refused = cut(fit, given, trials, ledger, share)
             if (before is None or i == going_on) and i + 1 < len(stages):
-                after = unwanted(ledger.paying(plan.trainings, trials)) if budget.unit != "seconds" else late
+                timed = ledger.budget.unit == "seconds"
+                after = late if timed else unwanted(ledger.paying(plan.trainings, trials))
                 now = replace(ledger, beside=after if seen is not None else max(ledger.beside, late))
                 fit, plan, n_refused = gone_on(stages[i:], fit, plan, n_refused, given, trials, now)
             n_all = ledger.affordable(budget.amount, getattr(stage, "epochs", 1)) if budget is not None else math.inf

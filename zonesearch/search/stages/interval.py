@@ -133,6 +133,9 @@ class Interval:
         wanted = [(point, seeds.first) for point in points]
         cells = self._cells(points, trials)
         peak, top = cells[0], max(cells, key=_better(space, mapped, cells))
+        if not seeds.everywhere and not self._is_known(cells[-1]):
+            # Which point gets the other seeds depends on the combination, whatever came first.
+            return [*wanted, (zone.peak, seeds.zone)], [], []
         if not seeds.everywhere:
             # The best of many single values is a lucky one: a point must be better over all seeds to become a
             # candidate.
