@@ -95,7 +95,7 @@ def test_a_search_without_a_verdict_spends_its_budget_or_says_what_it_wanted(sta
 @pytest.mark.parametrize("stages", [["grid", "interval", "polish"], ["surrogate", "polish"]])
 def test_a_raised_time_budget_goes_on_from_where_the_smaller_one_ended(stages: list[str]) -> None:
     trials, budget, before = Trials(), None, 0
-    for amount in (30.0, 60.0):
+    for amount in (30.0, 60.0, 20.0):
         now = Budget("seconds", amount)
         budget = now if budget is None else now.continuing(budget)
         study = Study.of(AB, lambda params: 0.0, stages=stages, seeds=1, budget=budget)
@@ -105,7 +105,7 @@ def test_a_raised_time_budget_goes_on_from_where_the_smaller_one_ended(stages: l
         lost = {trial.training.identity for trial in trials} - wanted  # fresh seeds of finalists that were overtaken
         assert len(lost) <= 0.15 * len(trials)
         assert at.output.standings
-        assert len(trials) > before
+        assert len(trials) > before if amount > 20.0 else len(trials) == before, "a lowered one trains nothing"
         before = len(trials)
 
 

@@ -172,7 +172,7 @@ def _kept(stages: Sequence[Stage], trials: Trials, budget: Budget) -> Round | No
     It need not have spent all of either.
     """
     most = max(budget.after, default=0)
-    if budget.unit == "seconds" or most <= budget.amount:
+    if most <= budget.amount:
         return None
     at = next_round(stages, trials, replace(budget, amount=most))
     return _beyond(at, budget, trials) if all(record.finished for record in at.records) else None
