@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -78,17 +79,18 @@ def test_a_raised_budget_counts_what_an_earlier_plan_trained_once(n: int) -> Non
 
 
 @pytest.mark.parametrize("stages", [["grid", "interval"], ["coordinate", "interval"], ["coordinate"], ["grid"]])
-@pytest.mark.parametrize("n", [30, 120])
+@pytest.mark.parametrize("n", [20, 60])
 def test_a_search_without_a_verdict_spends_its_budget_or_says_what_it_wanted(stages: list[str], n: int) -> None:
-    axes = {**AB, "k": {"choices": ["x", "y"]}, "m": {"low": 0.0, "high": 0.9, "when": {"k": "x"}}}
+    axes = {"a": AB["a"], "k": {"choices": ["x", "y"]}, "m": {"low": 0.0, "high": 0.9, "when": {"k": "x"}}}
     result = run_pipeline(
-        axes, objective=noisy, stages=stages, seeds=1, budget={"trainings": n}, constraints=["a + b <= 1.5"]
+        axes, objective=noisy, stages=stages, seeds=1, budget={"trainings": n}, constraints=["a + m <= 1.5"]
     )
     spent = len(result.trials)
     said = " ".join(result.results.notes)
     assert spent <= n
-    assert (spent >= 0.95 * n) != (f"wanted no more than {spent} of {n} trainings" in said)
-    if spent < n:
+    is_spent = spent >= 0.95 * n
+    assert is_spent != bool(re.search(f"(wanted no more than|ended after) {spent} of {n} trainings", said))
+    if not is_spent:
         assert "ended the search early" not in said
 
 
