@@ -138,3 +138,17 @@ def test_random_draws_repeat_no_point_of_a_larger_space() -> None:
 
     study = asked(objective, 40, stages=["grid"], afterwards="random")
     assert len(set(points(study))) == 40
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_point_is_repeated_before_the_first_result_in_branches_of_unequal_size(seed: int) -> None:
+    def suggested(trial: optuna.Trial) -> str:
+        if trial.suggest_categorical("kind", ["single", "few", "many"]) == "few":
+            trial.suggest_int("n", 1, 2)
+        elif trial.params["kind"] == "many":
+            trial.suggest_float("x", 0, 1)
+        return repr(sorted(trial.params.items()))
+
+    study = optuna.create_study(sampler=ZoneSampler(seed=seed))
+    points = [suggested(study.ask()) for _ in range(9)]
+    assert len(set(points)) == len(points)

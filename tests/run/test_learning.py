@@ -285,3 +285,16 @@ def test_damaged_file_in_the_cache_is_named_and_can_be_forgotten(
         search(None)
     assert main(["learn", "--forget", file.stem]) == 0
     assert len(search(None).trials) == 1
+
+
+def test_runs_of_the_same_name_in_different_folders_are_both_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = [earlier(tmp_path / name / "run", seed=i) for i, name in enumerate("ab")]
+    for folder in folders:
+        assert main(["learn", str(folder)]) == 0
+    capsys.readouterr()
+    assert main(["learn", "--list"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split(": ")[0] for line in said] == [str(folder) for folder in folders]
+    assert len(search(None).results.stages[0].settings["learned"]) == 2

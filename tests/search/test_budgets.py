@@ -353,24 +353,28 @@ def test_run_whose_trainings_used_a_smaller_budget_up_says_so(tmp_path: Path) ->
         for epoch in range(epochs):
             yield 1 + (math.log10(params["x"]) + 2) ** 2 + 2 / (epoch + 1) + 0.01 * ((seed * 7 + epoch) % 3)
 
-    def run(row: int = 6, **budget: Any) -> Any:
-        return run_pipeline(
+    def of(row: int = 6, **budget: Any) -> Study:
+        return Study.of(
             {"x": {"low": 0.001, "high": 1.0, "row": row}},
-            objective=error,
+            error,
             metric="rmse",
             epochs=6,
             stages=["grid", "interval", "polish"],
             grid={"rungs": [2, 4]},
             polish={"keep": 3, "repeats": 4},
-            into=tmp_path / "run",
             **budget,
         )
 
+    def run(**settings: Any) -> Any:
+        return run_pipeline(of(**settings), into=tmp_path / "run")
+
     before = run().verdict.sentence
     assert run(budget={"epochs": 60}).verdict.sentence == before
-    found = run(row=5, budget={"epochs": 60})  # a plan that is not complete
-    assert found.verdict is None
-    said = state_sentence(found.results)
+    noted = (tmp_path / "run" / "run.json").read_bytes()
+    with pytest.raises(StudyError, match=r"budget of 60 epochs is spent.* larger budget, or another folder"):
+        run(row=5, budget={"epochs": 60})  # a plan that is not complete
+    assert (tmp_path / "run" / "run.json").read_bytes() == noted
+    said = state_sentence(find(of(row=5, budget={"epochs": 60}), run().trials))
     assert "the budget is spent before stage grid" in said
     assert "yet" not in said
     assert run().verdict.sentence == before

@@ -209,10 +209,17 @@ class Metric:
     def text(self, value: float, half_width: float = math.nan) -> str:
         """``98.31 % ± 0.08`` for a share, four significant digits and the unit for any other value.
 
+        An interval of a share that would reach below 0 or beyond 100 % is cut there: ``97.00 % (84.30 to 100.00)``.
         A value outside 0..1 is not a fraction, whatever its metric's name, and is shown unchanged.
         """
         if self.is_share and 0.0 <= value <= 1.0:
-            return f"{100 * value:.2f} %" + (f" ± {100 * half_width:.2f}" if math.isfinite(half_width) else "")
+            shown = f"{100 * value:.2f} %"
+            if not math.isfinite(half_width):
+                return shown
+            low, high = value - half_width, value + half_width
+            if low < 0.0 or high > 1.0:
+                return f"{shown} ({100 * max(low, 0.0):.2f} to {100 * min(high, 1.0):.2f})"
+            return f"{shown} ± {100 * half_width:.2f}"
         shown = f"{value:.4g}" + (f" ± {half_width:.2g}" if math.isfinite(half_width) else "")
         return f"{shown} {self.unit}" if self.unit else shown
 

@@ -197,6 +197,25 @@ class Space:
             return False
         return self.allows(params)
 
+    def excluded(self) -> tuple[tuple[str, Value], ...]:
+        """Choices, by axis, that the constraints on choices alone exclude whatever else is chosen."""
+        axes = [axis for axis in self.axes if isinstance(axis, Choice)]
+        names = {axis.name for axis in axes}
+        while any(parent not in names for axis in axes for parent, _ in axis.when):  # applies by a number's value
+            axes = [axis for axis in axes if all(parent in names for parent, _ in axis.when)]
+            names = {axis.name for axis in axes}
+        relevant = [each for each in self.constraints if set(each.names) <= names]
+        if not relevant or math.prod(len(axis.row()) for axis in axes) > _MOST_COUNTED:
+            return ()
+        alive: set[tuple[str, int]] = set()
+        for places in product(*(range(len(axis.row())) for axis in axes)):
+            params = self.bare({axis.name: axis.row()[i] for axis, i in zip(axes, places, strict=True)})
+            if all(each.holds(params) for each in relevant):
+                alive |= {(axis.name, i) for axis, i in zip(axes, places, strict=True) if axis.name in params}
+        return tuple(
+            (axis.name, value) for axis in axes for i, value in enumerate(axis.row()) if (axis.name, i) not in alive
+        )
+
     def middle(self) -> dict[str, Value]:
         """The allowed cell nearest to the middle of the grid."""
         middle = self.bare({axis.name: axis.row()[len(axis.row()) // 2] for axis in self.axes})

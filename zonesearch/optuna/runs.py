@@ -102,12 +102,13 @@ def import_run(
     seeds = len({trial.seed for trial in imported.trials}) or 1
     stage = ImportedTrials(space, epochs, reading)
     study = Study(imported.name, space, (stage,), None, epochs, Seeds(seeds, seeds), reading, metric=imported.metric)
-    folder = RunFolder.create_or_open(into, imported.identity(), name=imported.name)
-    folder = RunFolder.create(folder.path, replace(folder.heading, settings=study.settings()))
+    folder = RunFolder.create_or_open(into, imported.identity(), name=imported.name, at_once=False)
+    folder = replace(folder, heading=replace(folder.heading, settings=study.settings()), pending=True)
     with Store(folder, "import") as store:
         known = store.load().trials
         store.append(trial for trial in imported.trials.records() if known.get(trial.training) is None)
-    return imported, folder
+        store.begin()
+    return imported, store.folder
 
 
 def viewed(url: str) -> Watching:

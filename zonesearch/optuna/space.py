@@ -202,21 +202,50 @@ def least_used(
     """The values of a parameter that the fewest ``others`` have, of those that agree with ``trial`` on all parameters
     suggested before; none if the parameter has many values.
 
-    Trials that follow this rule repeat no point of a finite space while one is left, however it branches.
+    Values under which every point has been tried come last, so trials that follow this rule repeat no point of a finite
+    space while one is left, however it branches.
     """
-    space = OptunaSpace({name: distribution}, {})
-    cube = Cube(space.space)
-    values = [space.decode(cube.params(point))[name] for point in cube.every(_FEW)]
+    values = _few_values(name, distribution)
     if not values:
         return []
     before = trial.params.items()
-    used = Counter(
-        distribution.to_internal_repr(other.params[name])
-        for other in others
-        if name in other.params and all(key in other.params and other.params[key] == value for key, value in before)
-    )
-    counts = [used[distribution.to_internal_repr(value)] for value in values]
-    return [value for value, count in zip(values, counts, strict=True) if count == min(counts)]
+    alike = [other for other in others if all(k in other.params and other.params[k] == v for k, v in before)]
+    groups = [_having(alike, name, distribution, value) for value in values]
+    known = frozenset((*trial.params, name))
+    left = [not _is_exhausted(group, known) for group in groups]
+    counts = [len(group) for group, is_left in zip(groups, left, strict=True) if is_left or not any(left)]
+    return [
+        value
+        for value, group, is_left in zip(values, groups, left, strict=True)
+        if (is_left or not any(left)) and len(group) == min(counts)
+    ]
+
+
+def _few_values(name: str, distribution: BaseDistribution) -> list[Any]:
+    """The values of a parameter; none if it has many."""
+    space = OptunaSpace({name: distribution}, {})
+    cube = Cube(space.space)
+    return [space.decode(cube.params(point))[name] for point in cube.every(_FEW)]
+
+
+def _having(trials: Sequence[FrozenTrial], name: str, distribution: BaseDistribution, value: Any) -> list[FrozenTrial]:
+    """Those with this value of a parameter."""
+    wanted = distribution.to_internal_repr(value)
+    return [t for t in trials if name in t.params and distribution.to_internal_repr(t.params[name]) == wanted]
+
+
+def _is_exhausted(trials: Sequence[FrozenTrial], known: frozenset[str]) -> bool:
+    """Whether ``trials``, which agree on the parameters ``known``, are at every point that has these values."""
+    further = [trial for trial in trials if trial.params.keys() - known]
+    if not further:
+        return bool(trials)
+    shared = [name for name in further[0].params if name not in known and all(name in t.params for t in further)]
+    if not shared:
+        return False
+    name, distribution = shared[0], further[0].distributions[shared[0]]
+    values = [further[0].params[name]] if distribution.single() else _few_values(name, distribution)
+    rest = known | {name}
+    return bool(values) and all(_is_exhausted(_having(further, name, distribution, v), rest) for v in values)
 
 
 def indistinct(distribution: BaseDistribution) -> tuple[Any, Any] | None:

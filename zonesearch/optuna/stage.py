@@ -12,6 +12,7 @@ import copy
 import math
 import threading
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -28,6 +29,7 @@ from zonesearch.errors import StudyError, did_you_mean
 from zonesearch.search.stage import Forecast, Plan, require
 from zonesearch.statistics.candidates import Candidate
 from zonesearch.statistics.noise import Cell, map_cells, measure_noise
+from zonesearch.statistics.scattered_zones import scattered_zones
 from zonesearch.statistics.zones import Zone, Zones, level_inwards, peak_zone
 
 if TYPE_CHECKING:
@@ -50,6 +52,8 @@ _ALWAYS: dict[str, dict[str, Any]] = {
 }
 _DIGITS = 6  # digits of a float: the last bit of a sum differs between machines and must not make another training
 
+_REGIONS: deque[tuple[Any, tuple[Zone, ...]]] = deque(maxlen=4)
+
 Told = tuple[float, ...]
 """The values of one batch, NaN for lost trainings."""
 
@@ -59,7 +63,8 @@ _Asked = dict[Any, list[Training]]
 
 @dataclass(frozen=True)
 class OptunaSampler:
-    """Runs ``n_trainings`` chosen by an Optuna sampler, in batches; passes on its best points as zones of one cell.
+    """Runs ``n_trainings`` chosen by an Optuna sampler, in batches; passes on the zones of all points, by a Gaussian
+    process, or its best points as zones of one cell while these are too few for that.
 
     A point that the sampler suggests again is trained with the next seeds, so that it is not told the same number
     twice. The sampler is first told the zones and candidates of the previous stage, as far as their trainings are
@@ -118,7 +123,7 @@ class OptunaSampler:
             if trials.missing(trainings[-sum(map(len, batch)) :]):
                 return Plan(tuple(trainings))
             step = step.told(tuple(self._score(repeats, trials) for repeats in batch))
-        return Plan(tuple(trainings), Zones(self._zones(list(asked.values()), trials)))
+        return Plan(tuple(trainings), self._zones(list(asked.values()), trials))
 
     def forecast(self, given: Any) -> Forecast:
         """The maximum number of trainings."""
@@ -165,18 +170,35 @@ class OptunaSampler:
         """The value for the sampler: larger is better, regardless of the metric's direction."""
         return trials.metric.score(self._cell(trainings, trials).mean)
 
-    def _zones(self, asked: Sequence[Sequence[Training]], trials: Trials) -> tuple[Zone, ...]:
-        cells = [cell for repeats in asked if (cell := self._cell(repeats, trials)).values]
-        noise = measure_noise(cells)
+    def _zones(self, asked: Sequence[Sequence[Training]], trials: Trials) -> Zones:
+        """The zones of the points, or while they are too few for any, the best of them."""
+        cells = [cell for repeats in asked if (cell := self._cell(repeats, trials)).values and cell.feasible]
         cells.sort(key=lambda cell: -trials.metric.score(cell.mean))
+        others = [cell.params for cell in cells]
+        zones = _regions(self.space, cells, self.keep)
+        if zones:
+            return Zones.of(zones, others)
+        noise = measure_noise(cells)
         names = self.space.names
-        return tuple(
+        best = (
             level_inwards(
                 peak_zone(self.space, {n: cell.params[n] for n in names}, cell.mean, noise.se(cell), i, trials.metric),
                 [other.params for other in cells if other.mean == cell.mean],
             )
             for i, cell in enumerate(cells[: self.keep], start=1)
         )
+        return Zones.of(best, others)
+
+
+def _regions(space: Space, cells: Sequence[Cell], zones_max: int) -> tuple[Zone, ...]:
+    """The zones of scattered points. Remembered, since a stage is asked again in every round."""
+    asked = (space, tuple(cells), zones_max)
+    for earlier, zones in tuple(_REGIONS):
+        if earlier == asked:
+            return zones
+    found = scattered_zones(space, cells, zones_max=zones_max).zones[:zones_max]
+    _REGIONS.append((asked, found))
+    return found
 
 
 def _points(given: Any) -> Iterator[Params]:

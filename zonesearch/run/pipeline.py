@@ -69,7 +69,7 @@ def find(study: Study, trials: Trials, fingerprint: str = "") -> SearchResults:
     results = replace(results, reasons=_reasons(study.stages, at.records, trials))
     if results.map is not None and has_limits(study.space):
         results = replace(results, space=results.map.space)  # as far as the grid went
-    return replace(results, notes=_notes(results))
+    return replace(results, notes=_notes(results, at.left))
 
 
 def _reasons(stages: Sequence[Stage], records: Sequence[StageRecord], trials: Trials) -> dict[Training, str]:
@@ -89,10 +89,12 @@ def metric_of(study: Study, trials: Trials) -> Metric:
     return study.metric if named else trials.metric
 
 
-def _notes(results: SearchResults) -> tuple[str, ...]:
-    """Notes for the user, as sentences."""
+def _notes(results: SearchResults, left: str = "") -> tuple[str, ...]:
+    """Notes for the user, as sentences; ``left`` is one on why some of the budget is left."""
     notes = [f"Stage {stage.name}: {note}" for stage in results.stages for note in stage.notes]
     notes += [f"Zone {zone.number}: {zone.advice}." for zone in results.zones if zone.advice]
+    for name, value in results.space.excluded():
+        notes.append(f"No setting with {name} {value} was trained: the constraints exclude it.")
     imported = any(stage.settings.get("kind") == "imported" for stage in results.stages)
     for state, word in (("diverged", "diverged"), ("failed", "failed")):
         n = sum(trial.state == state for trial in results.trials)
@@ -113,7 +115,8 @@ def _notes(results: SearchResults) -> tuple[str, ...]:
     notes += _earlier(results)
     budget_cut = any(stage.budget_cut for stage in results.stages)
     if budget_cut and results.verdict is None and results.finished:
-        notes.append(ended_by(Budget.parse(results.study["budget"]), results.stages))
+        notes.append(ended_by(Budget.parse(results.study["budget"]), results.stages, left=bool(left)))
+    notes += [left] if left else []
     notes += [f"Conflict: {conflict}." for conflict in results.trials.conflicts]
     notes += rounded_sentences(results.trials.rounded)
     if results.map is not None and not imported:

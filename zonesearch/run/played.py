@@ -48,12 +48,18 @@ class Round:
         plan: that stage's plan (the last one's if all are finished).
         missing: its trainings that remain to be trained; empty if all stages are finished.
         records: one per stage, in order.
+        refused: why nothing more is trained although a stage wants it; empty otherwise.
+        left: a sentence on why some of the budget is left, where no verdict says so; empty otherwise.
+        probed: the trainings that measured the time of one, which a plan may leave out.
     """
 
     stage: int
     plan: Plan
     missing: tuple[Training, ...]
     records: tuple[StageRecord, ...]
+    refused: str = ""
+    left: str = ""
+    probed: tuple[Training, ...] = ()
 
     @property
     def finished(self) -> bool:
@@ -68,7 +74,8 @@ class Round:
 def _beside(at: Round, ledger: Ledger, trials: Trials, before: Round | None = None) -> float:
     """The cost of trainings that no stage of ``at`` or ``before`` wants, in the budget's unit."""
     records = (*at.records, *(before.records if before else ()))
-    wanted = ledger.paying((training for record in records for training in record.wanted), trials)
+    probed = (training for training in at.probed if trials.get(training) is not None)
+    wanted = ledger.paying((*probed, *(training for record in records for training in record.wanted)), trials)
     return wanted.paying((trial.training for trial in trials), trials).spent - wanted.spent
 
 
@@ -79,7 +86,8 @@ def _adds(later: Round, ledger: Ledger, trials: Trials) -> bool:
 
 
 def _wanted(at: Round) -> set[Any]:
-    return {training.identity for record in at.records for training in record.wanted}
+    wanted = {training.identity for record in at.records for training in record.wanted}
+    return wanted | {training.identity for training in at.probed}
 
 
 def only(trials: Trials, identities: set[Any] | None) -> Trials:
@@ -137,7 +145,7 @@ def replayed(
     """
     first = beside if early else 0.0
     smallest, *larger = (*begun, budget)
-    played = _played(stages, trials, smallest, first, beside)
+    played = _played(stages, trials, smallest, first, beside, seen=set(seen) if exact and seen else None)
     seen = set(seen) | _wanted(played[0])  # which the passes below add to
     at, ledger, fits = _passes(
         stages, trials, smallest, first, *played, alone=bool(larger) and not exact, past=seen if exact else None
@@ -152,6 +160,8 @@ def replayed(
         at, ledger, fits = _passes(stages, trials, then, first, at, ledger, fits, past=past, more=True)
         assert ledger is not None
         at = _said(at, ledger)
+    if not larger:
+        at = _said(at, ledger)
     seen |= _wanted(at)
     beside = _cost(None, ledger, trials) - _cost(seen, ledger, trials) if exact else _beside(at, ledger, trials)
     return Gone(at, ledger, beside, fits, seen)
@@ -163,9 +173,11 @@ def _cost(seen: set[Any] | None, ledger: Ledger, trials: Trials) -> float:
 
 
 def _said(at: Round, ledger: Ledger) -> Round:
-    """The state, with the verdict's sentences about the whole budget."""
-    if not isinstance(at.output, Verdict):
+    """The state, with the sentences about the whole budget, in the verdict if there is one."""
+    if not at.finished:
         return at
+    if not isinstance(at.output, Verdict):
+        return replace(at, left=settled_after(ledger, None, was_cut=any(record.budget_cut for record in at.records)))
     sentences = (ended_by(ledger.budget, at.records, left=unspent(ledger)), settled_after(ledger, at.output))
     last = replace(at.records[-1], output=replace(at.output, budget=" ".join(filter(None, sentences))))
     return replace(at, records=(*at.records[:-1], last))
@@ -200,14 +212,18 @@ def _passes(
     for n in range(_MOST_PASSES):
         assert ledger is not None
         # what they do not want yet they may want once they continue
-        spent = replace(ledger, beside=0.0) if past is None else replace(ledger, spent=_cost(past, ledger, trials))
-        if ledger.budget.unit == "seconds" or not at.finished or not unspent(spent):
+        spent = replace(ledger, beside=0.0)
+        spent = spent if past is None else replace(spent, spent=_cost(past, ledger, trials))
+        if (ledger.budget.unit == "seconds" and not more) or not at.finished or not unspent(spent):
             break
-        able = [longer(stages[i], fits[i], 1) is not None for i in range(len(fits) - 1)]
-        able = [a or "zones_max" in record.budget_cut for a, record in zip(able, at.records, strict=False)]
-        order = [i for i in reversed(range(len(able))) if able[i]] + [len(stages) - 1] * more
+        able = [longer(stage, fit, 1) is not None for stage, fit in zip(stages, fits, strict=True)]
+        able = [a or "zones_max" in record.budget_cut for a, record in zip(able, at.records, strict=True)]
+        able[-1] = able[-1] and not isinstance(at.output, Verdict)
+        order = [i for i in reversed(range(len(able))) if able[i]]
+        order += [len(stages) - 1] * (more and not able[-1])
         for i in order:
-            judged = _judged(stages[i:], ledger) if i + 1 < len(stages) else 0.0
+            ends_in_verdict = i + 1 < len(stages) and isinstance(at.output, Verdict)
+            judged = _judged(stages[i:], ledger) if ends_in_verdict else 0.0
             enough = spent.left - judged >= ledger.unit_price(getattr(stages[i], "epochs", 1))
             if not enough and (n or not more):  # what it would find could not be judged as well as what is there
                 continue
@@ -316,6 +332,7 @@ def _played(
     going_on: int = -1,
     spare: float = 0.0,
     judged: float = 0.0,
+    seen: set[Any] | None = None,
 ) -> tuple[Round, Ledger | None, Sequence[Stage]]:
     """Replay the stages in order; returns the state, what was spent, and the stages as sized.
 
@@ -327,12 +344,19 @@ def _played(
             addition, and those after it the rest. Everything that was wanted then is paid.
         spare: of the budget, what the last stage does not get.
         judged: of what is left, the part for the stages after the one at ``going_on``, if there is enough.
+        seen: the identities of trainings that are paid, so that ``late`` is known: the cost of those that no stage up
+            to then wants. None if it is not.
     """
+
+    def unwanted(now: Ledger) -> float:
+        return late if seen is None else now.paying((t.training for t in only(trials, seen)), trials).spent - now.spent
+
     records = [StageRecord(stage.name, describe_stage(stage)) for stage in stages]
     given: Any = None
     plan = Plan(())
     ledger = None if budget is None else Ledger(budget, beside=early)
     fits = list(stages)
+    probed: tuple[Training, ...] = ()
     for i, stage in enumerate(stages):
         if ledger is None:
             plan = stage.plan(given, trials)
@@ -340,21 +364,22 @@ def _played(
             n_probed = 0
             if math.isnan(ledger.rate):
                 plan = probe(stage, given, ledger)
+                probed = (*probed, *plan.trainings)
                 missing = tuple(trials.missing(plan.trainings))
                 if missing:
                     records[i] = replace(records[i], wanted=plan.trainings)
-                    return Round(i, plan, missing, tuple(records)), ledger, fits
+                    return Round(i, plan, missing, tuple(records), probed=probed), ledger, fits
                 ledger, n_probed = ledger.paying(plan.trainings, trials), len(plan.trainings)
             last = i + 1 == len(stages)
             if last or (before is not None and i >= going_on):
-                ledger = replace(ledger, beside=late + spare * last)
+                ledger = replace(ledger, beside=unwanted(ledger) + spare * last)
             share = ledger.left if last else stage_share(stages, i, given, ledger)
             had = 0.0  # what it had before, which would be counted again
             going = before[1][i] if before is not None and i <= going_on else None
             if before is not None and i == going_on:
                 ledger = ledger.paying((t for record in before[0].records for t in record.wanted), trials)
                 price = ledger.unit_price(getattr(stage, "epochs", 1))
-                share = _SECOND * ledger.left
+                share = _SECOND * ledger.left if not last else ledger.left
                 share = min(share, ledger.left - judged) if ledger.left - judged >= price else share
                 if share < price <= ledger.left - least_costs(stages[i + 1 :], ledger):
                     share = price
@@ -367,12 +392,16 @@ def _played(
                 counted = [t for t in before[0].records[i].wanted if i == going_on or t.seed >= FRESH]
                 had = len(counted) * ledger.unit_price(getattr(stage, "epochs", 1))
             small = sized(stage, given, ledger, share + had, n_probed) if going is None else going
+            if last and i == going_on and going is None and before is not None:
+                small = _more_zones(small, before[1][i], stage, given)
             fit = grown(small, given, trials, ledger, share + had) if i + 1 == len(stages) else small
             if before is not None and i < going_on:
                 share = ledger.paying(before[0].records[i].wanted, trials).spent - ledger.spent  # as much as it had
             plan, n_refused = cut(fit, given, trials, ledger, share)
             if (before is None or i == going_on) and i + 1 < len(stages):
-                now = replace(ledger, beside=max(ledger.beside, late))
+                timed = ledger.budget.unit == "seconds"
+                after = late if timed else unwanted(ledger.paying(plan.trainings, trials))
+                now = replace(ledger, beside=after if seen is not None else max(ledger.beside, late))
                 fit, plan, n_refused = gone_on(stages[i:], fit, plan, n_refused, given, trials, now)
             n_all = ledger.affordable(budget.amount, getattr(stage, "epochs", 1)) if budget is not None else math.inf
             taken = changes(stage, small if i + 1 == len(stages) else fit, n_refused, n_all)
@@ -384,7 +413,7 @@ def _played(
         if finished:
             records[i] = replace(records[i], output=output_of(plan.output), notes=plan.notes)
         if missing:
-            return Round(i, plan, missing, tuple(records)), ledger, fits
+            return Round(i, plan, missing, tuple(records), probed=probed), ledger, fits
         given = plan.output
         if ledger is not None:
             ledger = ledger.paying(plan.trainings, trials)
@@ -397,7 +426,20 @@ def _played(
                 said = (ended_by(ledger.budget, records, left=unspent(ledger)), settled_after(ledger, given))
                 given = replace(given, budget=" ".join(filter(None, said)))
                 records[i] = replace(records[i], output=given)
-    return Round(len(stages), plan, (), tuple(records)), ledger, fits
+    return Round(len(stages), plan, (), tuple(records), probed=probed), ledger, fits
+
+
+def _more_zones(small: Stage, before: Stage, stage: Stage, given: Any) -> Stage:
+    """The last stage with at least one zone more than ``before``, of which it gets as much as is left.
+
+    Args:
+        small, before: as sized now and before.
+        stage, given: as in the study; the output of the stage before it.
+    """
+    had, has = getattr(before, "zones_max", None), getattr(small, "zones_max", None)
+    if had is None or has is None or has > had:
+        return small
+    return stage if had + 1 >= len(given) else replace(small, zones_max=had + 1)  # type: ignore[type-var]
 
 
 def stage_share(stages: Sequence[Stage], i: int, given: Any, ledger: Ledger) -> float:

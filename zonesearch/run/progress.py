@@ -112,7 +112,7 @@ class ProgressBars:
         self._incumbent.add(new if self._n_known else trials)  # the first time, including trials of an earlier run
         self._n_known = len(trials)
         best = self._incumbent.text()
-        said = f"best so far {best}" if best else "none completed so far"
+        said = f"best mean so far {best}" if best else "none completed so far"
         if self._task is not None:
             done = self._before[1] + self._done
             self._progress.update(self._task, done=done, job=self._job(), best=escape(said))

@@ -72,7 +72,7 @@ def next_round(stages: Sequence[Stage], trials: Trials, budget: Budget | None = 
         found = _sparing(stages, trials, ledger.budget, beside, early=early)
         if found is not None:
             return found
-    return at if fits_budget(at, ledger.budget, trials) else _overspent(at, ledger.budget, len(trials))
+    return at if fits_budget(at, ledger.budget, trials) else _overspent(at, ledger.budget, trials)
 
 
 def _resumed(
@@ -172,7 +172,7 @@ def _kept(stages: Sequence[Stage], trials: Trials, budget: Budget) -> Round | No
     It need not have spent all of either.
     """
     most = max(budget.after, default=0)
-    if budget.unit == "seconds" or most <= budget.amount:
+    if most <= budget.amount:
         return None
     at = next_round(stages, trials, replace(budget, amount=most))
     return _beyond(at, budget, trials) if all(record.finished for record in at.records) else None
@@ -230,14 +230,16 @@ def _sparing(stages: Sequence[Stage], trials: Trials, budget: Budget, beside: fl
     return found
 
 
-def _overspent(at: Round, budget: Budget, n: int) -> Round:
+def _overspent(at: Round, budget: Budget, trials: Trials) -> Round:
     """A round of a run that holds more than its budget pays for: nothing more is trained, with a note that says why."""
+    spent = Ledger(budget).paying((trial.training for trial in trials), trials)
+    state = "leaves too little for a verdict" if unspent(spent) else "is spent"
     note = (
-        f"The budget of {budget} is spent: the run holds {n:,} trainings already, and this plan, with another budget "
-        "or other stages, wants others. Give a larger budget or another folder."
+        f"The budget of {budget} {state}: the run holds {len(trials):,} trainings already, and this plan, with another "
+        "budget or other stages, wants others. Give a larger budget or another folder."
     )
     records = [replace(record, notes=(note,)) if i == at.stage else record for i, record in enumerate(at.records)]
-    return Round(len(records), at.plan, (), tuple(records))
+    return Round(len(records), at.plan, (), tuple(records), note)
 
 
 def _enlarged(stages: Sequence[Stage], trials: Trials, budget: Budget) -> Round | None:

@@ -53,6 +53,7 @@ __all__ = [
     "check_metric",
     "identity_of",
     "open_run",
+    "refuse_beyond",
     "run_pipeline",
     "run_study",
     "stop_when_hopeless",
@@ -229,15 +230,17 @@ def run_study(
             finish(result)
             return result
         objective, former = (objective, "") if fresh else as_recorded(study, objective, into)
-        folder = open_run(study, objective, into, fresh=fresh)
+        folder = open_run(study, objective, into, fresh=fresh, at_once=False)
         store: Store | Kept = folder if isinstance(folder, Kept) else Store(folder, shard.writer if shard else "main")
         with store:
             store.load()
+            refuse_beyond(study, store.trials, folder)
             if watching is not None and isinstance(folder, RunFolder):
                 observer = watching(study, folder, lambda: store.trials, observer)
             if isinstance(crew, InProcess):
                 in_process()
             _loop(study, objective, store, crew, observer, retry_failed, shard, wait, clock)
+            store.begin()
             results = find(study, store.trials, folder.study)
             if former:
                 results = replace(results, notes=(*results.notes, former))
@@ -318,17 +321,22 @@ def as_recorded(study: Study, objective: Objective, into: str | Path) -> tuple[O
     A changed default makes another experiment of a study that does not set the value; an existing run continues with
     the old one.
     """
-    formers = getattr(objective, "formers", None)
-    if formers is None:
+    formers, unnamed = getattr(objective, "formers", None), getattr(objective, "unnamed", None)
+    if formers is None and unnamed is None:
         return objective, ""
     try:
-        kept = (Kept if is_address(into) else RunFolder).open(into).identity  # type: ignore[arg-type]
+        run = (Kept if is_address(into) else RunFolder).open(into)  # type: ignore[arg-type]
+        kept, now = run.identity, identity_of(study, objective)
+        if not differences(kept, now):
+            return objective, ""
+        if unnamed is not None and not differences(kept, identity_of(study, unnamed)):
+            store = run if isinstance(run, Kept) else Store(run, writer=None)
+            searched = store.load().trials.metric  # what the first key of the function's dict has named so far
+            is_named = (searched.name, searched.direction) == (study.metric.name, study.metric.direction)
+            return (unnamed if is_named else objective), ""
     except ZoneSearchError:  # none there, or one that opening it to write says more about
         return objective, ""
-    now = identity_of(study, objective)
-    if not differences(kept, now):
-        return objective, ""
-    for former in formers():
+    for former in () if formers is None else formers():
         then = identity_of(study, former)
         if not differences(kept, then):
             return former, (
@@ -338,8 +346,12 @@ def as_recorded(study: Study, objective: Objective, into: str | Path) -> tuple[O
     return objective, ""
 
 
-def open_run(study: Study, objective: Objective, into: str | Path, *, fresh: bool = False) -> RunFolder | Kept:
-    """The run folder of ``study``, or its run in a storage; raises like :meth:`RunFolder.create_or_open`."""
+def open_run(
+    study: Study, objective: Objective, into: str | Path, *, fresh: bool = False, at_once: bool = True
+) -> RunFolder | Kept:
+    """The run folder of ``study``, or its run in a storage; arguments and errors as for
+    :meth:`RunFolder.create_or_open`.
+    """
     identity, older, text = identity_of(study, objective), _older_identities(study, objective), study.text or None
     settings = study.settings()
     if is_address(into):
@@ -347,8 +359,30 @@ def open_run(study: Study, objective: Objective, into: str | Path, *, fresh: boo
             str(into), identity, name=study.name, settings=settings, study_text=text, fresh=fresh, older=older
         )
     return RunFolder.create_or_open(
-        into, identity, name=study.name, settings=settings, study_text=text, fresh=fresh, older=older
+        into,
+        identity,
+        name=study.name,
+        settings=settings,
+        study_text=text,
+        fresh=fresh,
+        older=older,
+        at_once=at_once,
     )
+
+
+def refuse_beyond(study: Study, trials: Trials, folder: RunFolder | Kept) -> None:
+    """Refuse to continue a run with other settings under a budget that is spent, before anything is written.
+
+    Raises:
+        StudyError: the study wants trainings that its budget does not pay for; names the fix.
+    """
+    if study.budget is None or not folder.pending:
+        return
+    if next_round(study.stages, trials, study.budget).refused:
+        raise StudyError(
+            f"the budget of {study.budget} is spent, and with these settings the run wants trainings other than the "
+            f"{len(trials):,} that it holds: give a larger budget, or another folder (--into); the run is unchanged"
+        )
 
 
 def check(study: Study, objective: Objective) -> None:

@@ -274,15 +274,23 @@ def unspent(ledger: Ledger) -> bool:
     return ledger.left > _UNSPENT * ledger.budget.amount
 
 
-def settled_after(ledger: Ledger, verdict: Verdict) -> str:
-    """A sentence on why some of the budget is left; empty if it was spent."""
+def settled_after(ledger: Ledger, verdict: Verdict | None, *, was_cut: bool = False) -> str:
+    """A sentence on why some of the budget is left; empty if it was spent.
+
+    Args:
+        ledger: what was spent.
+        verdict: None for a search that ends without one.
+        was_cut: whether the budget made a stage of such a search smaller.
+    """
     if not unspent(ledger):
         return ""
     whole = ledger.budget.unit != "seconds"
     all_spent = ledger.spent + ledger.beside
     spent = f"{all_spent:,.0f}" if whole else str(Budget("seconds", all_spent))
-    if verdict.settled:
+    if verdict is not None and verdict.settled:
         return f"The verdict is settled after {spent} of {ledger.budget}."
+    if verdict is None and was_cut:
+        return f"The search ended after {spent} of {ledger.budget}: the rest does not pay for a larger one."
     if not whole:
         return f"The search ended after {spent} of {ledger.budget}."
     return f"The search wanted no more than {spent} of {ledger.budget}."

@@ -61,24 +61,21 @@ class Budget:
         if key in _SECONDS:
             if not number:
                 raise StudyError(f"budget: {key} must be a number above 0, not {value!r}")
-            return cls("seconds", float(value * _SECONDS[key]))
+            return cls("seconds", float(value * _SECONDS[key]), _rising(earlier, float))
         if not number or not isinstance(value, int):
             raise StudyError(f"budget: {key} must be a whole number, at least 1, not {value!r}")
-        whole = isinstance(earlier, list | tuple) and all(type(each) is int for each in earlier)
-        if not whole or sorted({*earlier}) != [*earlier] or min(earlier, default=1) < 1:
-            raise StudyError(f"budget: after must be rising whole numbers, not {earlier!r}")
-        return cls(key, value, tuple(earlier))
+        return cls(key, value, _rising(earlier, int))
 
     def describe(self) -> dict[str, Any]:
         """The budget as a table that :meth:`parse` reads."""
         return {self.unit: self.amount, **({"after": list(self.after)} if self.after else {})}
 
     def continuing(self, former: Budget) -> Budget:
-        """This budget for a run that was trained under ``former``; unchanged for times, which no plan depends on.
+        """This budget for a run that was trained under ``former``.
 
         A lowered budget trains nothing new, so that raising it continues from the largest one before it.
         """
-        if former.unit != self.unit or self.unit == "seconds":
+        if former.unit != self.unit:
             return self
         if former.amount == self.amount or former.amount <= max(former.after, default=0):
             return replace(self, after=former.after)
@@ -95,6 +92,19 @@ class Budget:
         unit = max((u for u in _SECONDS if self.amount >= _SECONDS[u]), key=_SECONDS.__getitem__, default="seconds")
         number = f"{self.amount / _SECONDS[unit]:.3g}"
         return f"{number} {unit if number != '1' else unit[:-1]}"
+
+
+def _rising(amounts: Any, kind: type) -> tuple[float, ...]:
+    """The amounts under which a run was trained before, as a run's settings give them.
+
+    Raises:
+        StudyError: they are anything else.
+    """
+    kinds = (int,) if kind is int else (int, float)
+    sound = isinstance(amounts, list | tuple) and all(type(each) in kinds and math.isfinite(each) for each in amounts)
+    if not sound or sorted({*amounts}) != [*amounts] or min(amounts, default=1) <= 0:
+        raise StudyError(f"budget: after must be rising {'whole ' * (kind is int)}numbers, not {amounts!r}")
+    return tuple(map(kind, amounts))
 
 
 @dataclass(frozen=True)

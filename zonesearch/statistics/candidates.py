@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,17 @@ from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.trials import Params
 from zonesearch.statistics.zones import Zone
 
-__all__ = ["AS_THEY_ARE", "CHEAPEST", "RIVAL", "Candidate", "Candidates", "Finalist", "as_candidates", "cheapest_of"]
+__all__ = [
+    "AS_THEY_ARE",
+    "CHEAPEST",
+    "RIVAL",
+    "Candidate",
+    "Candidates",
+    "Finalist",
+    "as_candidates",
+    "cheapest_of",
+    "others_of",
+]
 
 CHEAPEST = "cheapest"
 """Origin of a candidate that was included for its cost rather than its value."""
@@ -69,9 +79,20 @@ class Candidate:
 
 
 class Candidates(tuple[Candidate, ...]):
-    """The candidates in a stage's output, in the order of their zones."""
+    """The candidates in a stage's output, in the order of their zones.
 
-    __slots__ = ()
+    Attributes:
+        others: trained points that reported no violation, as in :class:`zonesearch.statistics.zones.Zones`.
+    """
+
+    others: tuple[Params, ...] = ()
+
+    @classmethod
+    def of(cls, candidates: Iterable[Candidate], others: Iterable[Params]) -> Candidates:
+        """The candidates with these other points."""
+        found = cls(candidates)
+        found.others = tuple(others)
+        return found
 
     def found(self) -> dict[str, Any]:
         """What the results of a search have from it."""
@@ -109,6 +130,15 @@ def as_candidates(given: Sequence[Zone | Candidate]) -> tuple[Candidate, ...]:
         else:
             found += [Candidate(item.peak, item.value, item.se, item.number, metric=item.metric), *cheapest_of(item)]
     return tuple(found)
+
+
+def others_of(given: Any) -> tuple[Params, ...]:
+    """Trained points that may take the place of candidates that violate a constraint: the cells of zones, then all
+    others that the stage before names.
+    """
+    items = given if isinstance(given, Sequence) else ()
+    cells = (params for item in items if isinstance(item, Zone) for params in item.cells)
+    return (*cells, *getattr(given, "others", ()))
 
 
 def cheapest_of(zone: Zone) -> tuple[Candidate, ...]:

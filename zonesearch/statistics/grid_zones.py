@@ -96,9 +96,21 @@ class Zone:
 
 
 class Zones(tuple[Zone, ...]):
-    """The zones that a stage without a map hands on, best first."""
+    """The zones that a stage without a map hands on, best first.
 
-    __slots__ = ()
+    Attributes:
+        others: trained points that reported no violation, in zones or not, best first: what is left if every peak
+            turns out to violate a constraint.
+    """
+
+    others: tuple[Params, ...] = ()
+
+    @classmethod
+    def of(cls, zones: Iterable[Zone], others: Iterable[Params]) -> Zones:
+        """The zones with these other points."""
+        found = cls(zones)
+        found.others = tuple(others)
+        return found
 
     def found(self) -> dict[str, Any]:
         """The fields of the search results that it fills."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.space import Space
+from zonesearch.core.values import Params
 from zonesearch.statistics.grid_zones import Zone, grid_zones
 from zonesearch.statistics.noise import Cell, Gap, Noise, t_quantile
 
@@ -153,6 +154,12 @@ class Map(Sequence[Zone]):
         return max(
             (cell for cell in self.cells if cell.values and cell.feasible), key=lambda cell: cell.score, default=None
         )
+
+    @property
+    def others(self) -> tuple[Params, ...]:
+        """The feasible cells with a value, best mean first."""
+        alive = (cell for cell in self.cells if cell.values and cell.feasible)
+        return tuple(cell.params for cell in sorted(alive, key=lambda cell: -cell.score))
 
     def zones_of(self, cells: Sequence[Cell]) -> tuple[Zone, ...]:
         """The zones of these cells with other values and the same noise, for example after fewer epochs."""

@@ -47,6 +47,7 @@ class Repeats:
         n_lost: seeds that diverged or failed.
         right: which test examples were right (packed bits); empty if only values are known.
         n_steps, cost: optimizer steps of a training; the cost that the objective reports for the setting.
+        n_violating: seeds that reported a violation, whose values do not count.
     """
 
     finalist: Finalist
@@ -59,6 +60,7 @@ class Repeats:
     right: Mapping[int, bytes] = field(default_factory=dict)
     n_steps: int | None = None
     cost: float | None = None
+    n_violating: int = 0
 
     def sample(self, on_test: bool, metric: Metric) -> Sample:
         """The sample used in comparisons."""
@@ -78,7 +80,7 @@ class Standing:
         accuracies: values by fresh seed; on the test split if the objective has one, else on validation.
         mean, sd: over these seeds; NaN when there are too few.
         seed_interval: Student's t interval of the mean over seeds, which holds at the verdict's level for the best
-            finalist although it was picked; NaN with one seed.
+            finalist although it was picked; of fractions the part within 0..1; NaN with one seed.
         test_interval: Wilson's interval of the mean accuracy for the finite test set; None without one.
         fresh_validation: mean validation value over the fresh seeds.
         p_value: Holm-corrected, of "as good as the best finalist"; 1 for the best itself.
@@ -89,6 +91,7 @@ class Standing:
         n_lost: fresh seeds that diverged or failed.
         cost: cost of the setting.
         metric: the metric of the values.
+        n_violating: fresh seeds that report a violation, whose values do not count; 0 unless no setting is without.
     """
 
     finalist: Finalist
@@ -105,6 +108,7 @@ class Standing:
     n_lost: int = 0
     cost: Cost = Cost()
     metric: Metric = ACCURACY
+    n_violating: int = 0
 
     @property
     def optimism(self) -> float:
@@ -113,8 +117,8 @@ class Standing:
 
     @property
     def half_width(self) -> float:
-        """Half-width of the seed interval; NaN with one seed."""
-        return (self.seed_interval[1] - self.seed_interval[0]) / 2
+        """How far the seed interval reaches from the mean, on the longer side; NaN with one seed."""
+        return max(self.mean - self.seed_interval[0], self.seed_interval[1] - self.mean)
 
 
 @dataclass(frozen=True)
@@ -199,12 +203,19 @@ class Verdict:
 
     @property
     def _violating_text(self) -> str:
-        n = len(self.violating)
+        n, but = len(self.violating), ""
+        if self.best is not None and self.best.n_violating:
+            n_bad, n_all = self.best.n_violating, self.best.n_violating + len(self.best.accuracies)
+            verbs = ("reports", "does") if n_bad == 1 else ("report", "do")
+            but = (
+                f"{n_bad} of its {n_all} fresh seeds {verbs[0]} a violation and {verbs[1]} not count; no setting that "
+                "was tried is without."
+            )
         if not n:
-            return ""
+            return but
         named = "; ".join(_name(Finalist(params, "", math.nan)) for params in self.violating[:3])
         more = "" if n <= 3 else f" and {n - 3} more"
-        return f"Left out, since fresh seeds report a violation: {named}{more}."
+        return " ".join(filter(None, (but, f"Left out, since fresh seeds report a violation: {named}{more}.")))
 
     @property
     def _sentence(self) -> str:
@@ -292,6 +303,7 @@ class Verdict:
                     "cost": s.cost.given,
                     "accuracies": {str(seed): accuracy for seed, accuracy in s.accuracies.items()},
                     "n_lost": s.n_lost,
+                    **({"n_violating": s.n_violating} if s.n_violating else {}),
                 }
                 for s in self.standings
             ],
@@ -342,7 +354,7 @@ def judge(
                 accuracies=accuracies,
                 mean=_mean(accuracies),
                 sd=float(np.std(values, ddof=1)) if len(values) > 1 else math.nan,
-                seed_interval=t_interval(values, level, n_picked=len(alive)),
+                seed_interval=_within(t_interval(values, level, n_picked=len(alive)), metric.shares(values)),
                 test_interval=wilson_interval(_mean(accuracies), n_test, level) if n_test else None,
                 fresh_validation=_mean(r.validation),
                 p_value=p_value,
@@ -352,6 +364,7 @@ def judge(
                 n_lost=r.n_lost,
                 cost=Cost(r.n_parameters, r.n_steps, r.cost),
                 metric=metric,
+                n_violating=r.n_violating,
             )
         )
     alike = [found[min(i, ranked[0]), max(i, ranked[0])] for i, s in zip(ranked[1:], standings[1:], strict=True)
@@ -374,6 +387,11 @@ def margin_text(margin: float, metric: Metric) -> str:
 
 def _mean(values: Mapping[int, float]) -> float:
     return math.fsum(values.values()) / len(values) if values else math.nan
+
+
+def _within(interval: Interval, is_share: bool) -> Interval:
+    """The interval without what no mean of fractions can be, which holds as often."""
+    return (max(0.0, interval[0]), min(1.0, interval[1])) if is_share and math.isfinite(interval[0]) else interval
 
 
 def _number(value: float) -> float | None:

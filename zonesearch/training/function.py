@@ -11,7 +11,7 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -110,6 +110,11 @@ class FunctionObjective:
             **({"arguments": self.arguments} if self.arguments else {}),
             **self.metric.identity(),
         }
+
+    @property
+    def unnamed(self) -> FunctionObjective | None:
+        """The same function where the first key of its dict names the metric; None if the name was never given."""
+        return replace(self, metric=ACCURACY, named=False, directed=False) if self.named else None
 
     def looks_at_length(self, params: Mapping[str, Any]) -> bool:
         """Whether the function declared that its first values are not those of a shorter training."""

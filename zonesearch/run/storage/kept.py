@@ -40,7 +40,7 @@ class Kept:
     Args:
         place: the storage as the user names it, ``NAME://ADDRESS``.
         storage: keeps the lines.
-        heading: what the run belongs to; a new one is written when the run is entered.
+        heading: what the run belongs to; a new one is written with the first record, or with :meth:`begin`.
         notes: notes for the user, as sentences.
     """
 
@@ -97,6 +97,11 @@ class Kept:
         if heading is None:
             raise StoreError(f"there is no run at {place}; `zonesearch run STUDY.toml --into {place}` starts one")
         return cls(place, storage, heading, _written=heading)
+
+    @property
+    def pending(self) -> bool:
+        """Whether the heading has not been written yet, and the storage holds another one."""
+        return self._written is not None and self._written != self.heading
 
     @property
     def path(self) -> Path | None:
@@ -163,6 +168,12 @@ class Kept:
         self._trials = Trials(found)
         return Loaded(self._trials, n_torn)
 
+    def begin(self) -> None:
+        """Write what the run belongs to, if the storage does not say so yet; raises like :meth:`append`."""
+        if self._written != self.heading:
+            self._append([heading_line(self.heading)])
+            self._written = self.heading
+
     def append(self, trials: Iterable[Trial]) -> None:
         """Record ``trials``.
 
@@ -174,6 +185,7 @@ class Kept:
         if not lines:
             return
         try:
+            self.begin()
             self._append(lines)
         except StoreError as error:
             beside = Path.cwd() / self.name
@@ -187,6 +199,7 @@ class Kept:
     def note_deal(self, deal: Deal) -> None:
         """Record the assignment to shards in the current round, once; raises like :meth:`append`."""
         if deal not in self._deals:
+            self.begin()
             self._append([heading_line(self.heading, deal.describe())])
             self._deals[deal] = None
 
@@ -209,9 +222,6 @@ class Kept:
     def __enter__(self) -> Kept:
         with _plug_in_errors(f"the storage {self.place} cannot be locked"):
             self.storage.__enter__()
-        if self._written != self.heading:
-            self._append([heading_line(self.heading)])
-            self._written = self.heading
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:

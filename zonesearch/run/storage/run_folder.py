@@ -49,11 +49,13 @@ class RunFolder:
         path: the folder.
         heading: the study that it belongs to; also at the top of each trials file.
         notes: notes on the folder for the user, as sentences.
+        pending: whether the heading differs from what the folder says, until :meth:`written`.
     """
 
     path: Path
     heading: Heading
     notes: tuple[str, ...] = field(default=(), compare=False)
+    pending: bool = field(default=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -113,6 +115,7 @@ class RunFolder:
         study_text: str | None = None,
         fresh: bool = False,
         older: Sequence[Mapping[str, Any]] = (),
+        at_once: bool = True,
     ) -> RunFolder:
         """The run folder at ``path`` for the study with this ``identity``, created if missing.
 
@@ -125,6 +128,8 @@ class RunFolder:
             study_text: the study file, stored beside the trials.
             fresh: move an existing folder aside (to ``<path>.old-1``, ...) and start with an empty one.
             older: identities that older versions gave to the same experiment.
+            at_once: whether an existing folder gets the new settings now, rather than with :meth:`written`: so an
+                attempt that fails before it has anything to record leaves the folder as it is.
 
         Raises:
             StudyError: the folder belongs to another experiment; says which keys differ and how.
@@ -149,7 +154,12 @@ class RunFolder:
         mend = "name another folder (--into), or start again with --fresh (the old trials are kept)"
         now = continued(kept, wanted, older, f"the run in {path}", mend, looks_for_more=settings is not None)
         known = (path / "run.json").exists()
-        return cls(path, kept) if known and now == kept else cls.create(path, now)
+        folder = cls(path, now, pending=not known or now != kept)
+        return folder.written() if at_once else folder
+
+    def written(self) -> RunFolder:
+        """The folder, after its heading was written if that was pending; raises like :meth:`create`."""
+        return self.create(self.path, self.heading) if self.pending else self
 
     @classmethod
     def create(cls, path: Path, heading: Heading) -> RunFolder:

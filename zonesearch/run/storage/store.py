@@ -180,6 +180,14 @@ class Store:
                 return self._trials
             time.sleep(look_s)
 
+    def begin(self) -> None:
+        """Write what the folder belongs to, if that is pending; the first record does it too.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+        self.folder = self.folder.written()
+
     def append(self, trials: Iterable[Trial]) -> None:
         """Record ``trials``: once this returns, they survive the death of the process.
 
@@ -196,6 +204,7 @@ class Store:
         lines = [trial_line(trial, self.folder.study) for trial in trials]
         if not lines:
             return
+        self.begin()
         self._record(b"".join(lines), sum(map(_work, trials)), trials)
         # Parsed from the text, so that this process has exactly what any other will read.
         records = [parse(line) for line in lines]
@@ -205,6 +214,7 @@ class Store:
     def note_deal(self, deal: Deal) -> None:
         """Record the assignment to shards in the current round, once; raises like :meth:`append`."""
         if deal not in self._deals:
+            self.begin()
             self._record(heading_line(self.folder.heading, deal.describe()), 0.0)
             self._deals[deal] = None
 

@@ -130,7 +130,9 @@ class Coordinate:
             except StopIteration:
                 place = None
         way.close()
-        return Plan(tuple(trainings), Zones(self._zones(space, asked, extrema, trials)))
+        alive = [cell for cell in self._cells(list(asked.values()), trials) if cell.values and cell.feasible]
+        others = (cell.params for cell in sorted(alive, key=lambda cell: -cell.score))
+        return Plan(tuple(trainings), Zones.of(self._zones(space, asked, extrema, trials), others))
 
     def forecast(self, given: Any) -> Forecast:
         """The whole grid at most, and no more than it may have; no two extrema lie side by side."""

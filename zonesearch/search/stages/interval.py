@@ -18,7 +18,7 @@ from zonesearch.core.widening import has_limits
 from zonesearch.search.lines.method import LineMethod, LinePoint
 from zonesearch.search.lines.split import Split
 from zonesearch.search.stage import Forecast, Plan, checked_seeds, require
-from zonesearch.statistics.candidates import Candidate, Candidates, as_candidates, cheapest_of
+from zonesearch.statistics.candidates import Candidate, Candidates, as_candidates, cheapest_of, others_of
 from zonesearch.statistics.expected import expected_scores, rated, says_more
 from zonesearch.statistics.map import Map
 from zonesearch.statistics.noise import Cell, Noise, map_cells, measure_noise
@@ -83,7 +83,9 @@ class Interval:
         trainings = tuple(dict.fromkeys(Training(point, seed, self.epochs) for point, n in wanted for seed in range(n)))
         if mapped and noise is not None and not trials.missing(trainings):
             candidates = rated(space, given, candidates, _merged(mapped, lines), noise)
-        return Plan(trainings, Candidates(_each_once(candidates)))
+        alive = sorted((cell for cell in lines if cell.values and cell.feasible), key=lambda cell: -cell.score)
+        others = (*(cell.params for cell in alive), *others_of(given))
+        return Plan(trainings, Candidates.of(_each_once(candidates), others))
 
     def within(self, n: int, given: Sequence[Zone], paid: Container[Any]) -> Interval:
         """This stage, searching only as many zones as ``n`` trainings are guaranteed to suffice for."""
@@ -131,6 +133,9 @@ class Interval:
         wanted = [(point, seeds.first) for point in points]
         cells = self._cells(points, trials)
         peak, top = cells[0], max(cells, key=_better(space, mapped, cells))
+        if not seeds.everywhere and not self._is_known(cells[-1]):
+            # Which point gets the other seeds depends on the combination, whatever came first.
+            return [*wanted, (zone.peak, seeds.zone)], [], []
         if not seeds.everywhere:
             # The best of many single values is a lucky one: a point must be better over all seeds to become a
             # candidate.

@@ -10,12 +10,12 @@ from typing import Any, ClassVar, Literal
 
 from zonesearch.core.coarse import examples
 from zonesearch.core.reading import BEST, Reading
-from zonesearch.core.seeding import fresh_seeds
+from zonesearch.core.seeding import FRESH, fresh_seeds
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trials
 from zonesearch.search.stage import UNPAID, Forecast, Plan, checked_seeds, require
-from zonesearch.statistics.candidates import AS_THEY_ARE, CHEAPEST, RIVAL, Candidate, Finalist, as_candidates
+from zonesearch.statistics.candidates import AS_THEY_ARE, CHEAPEST, RIVAL, Candidate, Finalist, as_candidates, others_of
 from zonesearch.statistics.choosing import Setting, added, copies
 from zonesearch.statistics.expected import rated, says_more
 from zonesearch.statistics.map import Map
@@ -27,6 +27,7 @@ from zonesearch.statistics.zones import Zone
 __all__ = ["SCHEDULES", "SCHEDULES_BLIND", "Polish", "differing"]
 
 _ROOM = 2  # combinations that get all selection seeds, per finalist
+_INSTEAD = 10  # other points that are tried, when the fresh seeds of all candidates report a violation
 _FEWEST = 3  # fresh seeds: with two, Student's t has one degree of freedom and separates nothing
 
 SCHEDULES = ("constant", "step(every=7, factor=0.5)", "plateau(patience=3)", "plateau(patience=10)")
@@ -152,24 +153,33 @@ class Polish:
         if trials.missing(choosing):
             return Plan(tuple(dict.fromkeys(choosing)))
         finalists, out = self._chosen(given, trials)
-        race = self._race(finalists, trials) if self.race or self.repeats_max is not None else None
+        tried = [known for params in out for known in self._fresh(params, trials)]
+        race = None
+        if self.race or self.repeats_max is not None:
+            left_out = {_identity(params) for params in out} - {_identity(each.params) for each in finalists}
+            race = self._race(finalists, trials, sum(_identity(known.params) in left_out for known in tried))
         given_seeds = race.n_seeds if race else [self.repeats] * len(finalists)
         repeats = [self._repeats(*pair) for pair in zip(finalists, given_seeds, strict=True)]
+        first = [row[0] for row in repeats]
+        if trials.missing(first) and any(trial.violation is not None for trial in trials):
+            return Plan(tuple(dict.fromkeys((*choosing, *tried, *first))))  # one that violates costs a single seed
         outcomes = [_outcome(*pair, trials, self.reading) for pair in zip(finalists, repeats, strict=True)]
         if race:  # what it wanted, as far as the budget paid for it
             paid = (sum(not _is_unpaid(training, trials) for training in row) for row in repeats)
             race = replace(race, n_seeds=tuple(paid))
-        tried = [known for params in out for known in self._fresh(params, trials)]
         wanted = (*choosing, *tried, *(training for trainings in repeats for training in trainings))
         verdict = judge(outcomes, level=self.level, race=race, metric=trials.metric, margin=self.margin)
-        verdict = replace(verdict, violating=tuple(out))
+        judged = {_identity(each.finalist.params) for each in verdict.standings}
+        verdict = replace(verdict, violating=tuple(params for params in out if _identity(params) not in judged))
         return Plan(tuple(dict.fromkeys(wanted)), verdict)
 
     def finalists(self, given: Sequence[Zone | Candidate], trials: Trials) -> tuple[Finalist, ...]:
         """From every zone the best combination of candidate and schedule, and the zone's cheapest cell under the same
         schedule, as far as there is room; then the next best combinations. Ranked by the mean over the selection seeds.
 
-        A setting whose fresh seeds report a violation is dropped, and the next best takes its place.
+        A setting whose fresh seeds report a violation is dropped, and the next best takes its place: when no candidate
+        is left, one of the other points that the stages before name, in their order. If all of these violate too, or
+        the budget ends, the one that violates under the fewest seeds is the only finalist.
         """
         return self._chosen(given, trials)[0]
 
@@ -180,8 +190,46 @@ class Polish:
             found = self._ranked_finalists(given, trials, out)
             bad = [finalist.params for finalist in found if self._violates(finalist.params, trials)]
             if not bad:
-                return found, list(out.values())
+                break
             out.update((_identity(params), params) for params in bad)
+        return found or self._instead(given, trials, out), list(out.values())
+
+    def _instead(
+        self, given: Sequence[Zone | Candidate], trials: Trials, out: dict[Any, Params]
+    ) -> tuple[Finalist, ...]:
+        """The finalist when no candidate can be one; none if nothing was complete without a violation.
+
+        Args:
+            out: the settings that violate, to which those that are tried here are added.
+        """
+        own = self.own_schedule if self.schedules else ""
+        n_tried = 0
+        for params in others_of(given):
+            cell = self._selected(params, trials)
+            if _identity(params) in out or not cell.values or not cell.feasible:
+                continue
+            finalist = Finalist(params, own, cell.mean, number=1)
+            if n_tried == _INSTEAD or _is_unpaid(self._repeats(finalist, 1)[0], trials):
+                break
+            if not self._violates(params, trials):
+                return (finalist,)
+            out[_identity(params)] = params
+            n_tried += 1
+        least: tuple[float, Params] | None = None
+        for setting in out.values():
+            back = [trials.get(known) for known in self._fresh(setting, trials)]
+            bad = [not trial.feasible for trial in back if trial is not None and trial.complete]
+            if not all(bad) and (least is None or sum(bad) / len(bad) < least[0]):
+                least = sum(bad) / len(bad), setting
+        if least is None:
+            return ()
+        schedule = str(least[1].get("schedule", own)) if self.schedules else own
+        return (Finalist(least[1], schedule, self._selected(least[1], trials).mean, number=1),)
+
+    def _selected(self, params: Params, trials: Trials) -> Cell:
+        """What is known of a point without its fresh seeds."""
+        seeds = [trial.seed for trial in trials.of(params) if trial.seed < FRESH]
+        return cell_of(params, [Training(params, seed, self.epochs) for seed in seeds], trials, self.reading)
 
     def _violates(self, params: Params, trials: Trials) -> bool:
         return any(not trial.feasible for known in self._fresh(params, trials) if (trial := trials.get(known)))
@@ -453,8 +501,11 @@ class Polish:
         """What the settings of a point under different schedules have in common."""
         return _identity({name: value for name, value in params.items() if not (self.schedules and name == "schedule")})
 
-    def _race(self, finalists: Sequence[Finalist], trials: Trials) -> Race:
-        """The race, replayed on the known trials: on the test split if every training has it, as in the verdict."""
+    def _race(self, finalists: Sequence[Finalist], trials: Trials, n_tried: int = 0) -> Race:
+        """The race, replayed on the known trials: on the test split if every training has it, as in the verdict.
+
+        ``n_tried`` fresh seeds went to settings that have been dropped since.
+        """
         most = self.repeats if self.repeats_max is None else max(self.repeats, self.repeats_max)
         wanted = [self._repeats(finalist, most) for finalist in finalists]
         back = [[trial for training in row if (trial := trials.get(training)) is not None] for row in wanted]
@@ -467,7 +518,7 @@ class Polish:
             level=self.level,
             margin=self.margin,
             first=FIRST_LOOK if self.race else max(FIRST_LOOK, self.repeats),
-            total=self.repeats_max,
+            total=None if self.repeats_max is None else max(len(finalists), self.repeats_max - n_tried),
         )
 
     def _repeats(self, finalist: Finalist, n: int) -> list[Training]:
@@ -482,7 +533,8 @@ def _is_unpaid(training: Training, trials: Trials) -> bool:
 def _outcome(finalist: Finalist, repeats: Sequence[Training], trials: Trials, reading: Reading) -> Repeats:
     paid = [training for training in repeats if not _is_unpaid(training, trials)]
     back = [trial for training in paid if (trial := trials.get(training)) is not None]
-    complete = [trial for trial in back if trial.complete]
+    complete = [trial for trial in back if trial.complete and trial.feasible]
+    n_lost = sum(not trial.complete for trial in back)
     return Repeats(
         finalist=finalist,
         validation={trial.seed: trial.value(reading) for trial in complete},
@@ -490,7 +542,8 @@ def _outcome(finalist: Finalist, repeats: Sequence[Training], trials: Trials, re
         n_test=next((trial.n_test for trial in complete if trial.n_test), None),
         n_parameters=next((trial.n_parameters for trial in complete if trial.n_parameters is not None), None),
         seconds=math.fsum(trial.seconds for trial in complete) / len(complete) if complete else 0.0,
-        n_lost=len(back) - len(complete),
+        n_lost=n_lost,
+        n_violating=len(back) - n_lost - len(complete),
         right={trial.seed: trial.test_right for trial in complete if trial.test_right},
         n_steps=next((trial.n_steps for trial in complete if trial.n_steps is not None), None),
         cost=next((trial.cost for trial in complete if trial.cost is not None), None),

@@ -9,7 +9,7 @@ it counts by its curve so far, but as no better than the median of the complete 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -18,13 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from zonesearch.core.reading import Reading
-from zonesearch.core.trials import Trial
+from zonesearch.core.trials import Params, Trial
+from zonesearch.core.values import point
 from zonesearch.statistics.gp.cube import Cube
 from zonesearch.statistics.gp.success import Labels
 from zonesearch.statistics.gp.targets import Known
 from zonesearch.statistics.memory import learn, ran_out_of_memory
 
-__all__ = ["EXPECTED", "Chance", "Outcomes", "expected", "infeasible"]
+__all__ = ["EXPECTED", "Chance", "Outcomes", "expected", "feasible_points", "infeasible"]
 
 EXPECTED: Mapping[str, Any] = {"expected": True}
 """Provenance of a trial that is still running, with its predicted value."""
@@ -53,6 +54,16 @@ def expected(trial: Trial) -> bool:
 def infeasible(trial: Trial) -> bool:
     """Whether a training reported that it violates a constraint."""
     return not trial.feasible
+
+
+def feasible_points(trials: Iterable[Trial], reading: Reading) -> tuple[Params, ...]:
+    """The points of complete trials without a violation, best value first, each once."""
+    alive = [trial for trial in trials if trial.complete and trial.feasible]
+    alive.sort(key=lambda trial: -trial.metric.score(trial.value(reading)))
+    found: dict[Any, Params] = {}
+    for trial in alive:
+        found.setdefault(point(trial.params), trial.params)
+    return tuple(found.values())
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,198 @@
+"""Budgets together with everything else: violations, raised budgets, searches without a verdict, times, refusals."""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from zonesearch import Study, StudyError, Trial, Trials, run_pipeline
+from zonesearch.run.pipeline import next_round
+from zonesearch.search.budget import Budget
+
+AB = {name: {"low": 0.0, "high": 1.0} for name in "ab"}
+
+
+def noisy(params: Mapping[str, Any], seed: int) -> float:
+    draws = random.Random(repr((sorted(params.items()), seed)))
+    return 0.9 - sum((v - 0.4) ** 2 for v in params.values() if isinstance(v, float)) / 9 + draws.gauss(0, 0.005)
+
+
+@pytest.mark.parametrize("stages", [["surrogate", "polish"], ["surrogate", "interval", "polish"], ["grid", "polish"]])
+def test_another_trained_point_is_judged_when_fresh_seeds_of_every_candidate_violate(stages: list[str]) -> None:
+    def train(params: Mapping[str, Any], seed: int) -> dict[str, float]:
+        return {"score": -abs(params["x"] - 0.3), "violation": float(seed >= 1000 and _is_bad(params["x"]))}
+
+    result = run_pipeline(
+        {"x": {"low": 0.0, "high": 1.0, "row": 9}},
+        objective=train,
+        metric="score",
+        stages=stages,
+        seeds=1,
+        budget={"trainings": 40},
+        polish={"keep": 1},
+    )
+    assert result.verdict is not None
+    assert [_is_bad(standing.finalist.params["x"]) for standing in result.verdict.standings] == [False]
+    assert "Left out, since fresh seeds report a violation: x 0." in result.verdict.sentence
+    assert 38 <= len(result.trials) <= 40 or "is settled" in result.verdict.sentence
+
+
+def _is_bad(x: float) -> bool:
+    return abs(x - 0.3) < 0.003 or abs(x - 1 / 3) < 0.01
+
+
+def test_where_every_setting_violates_under_some_seed_the_verdict_is_on_the_others() -> None:
+    def train(params: Mapping[str, Any], seed: int) -> dict[str, float]:
+        return {"score": params["x"] + 0.01 * (seed % 3), "violation": float(seed == 1001)}
+
+    result = run_pipeline(
+        {"x": {"low": 0.0, "high": 1.0, "row": 3}}, objective=train, metric="score", seeds=1, polish={"repeats": 4}
+    )
+    assert result.verdict is not None
+    (standing,) = result.verdict.standings
+    assert 1001 not in standing.accuracies
+    assert standing.n_violating == 1
+    assert "1 of its 4 fresh seeds reports a violation and does not count" in result.verdict.sentence
+
+
+@pytest.mark.parametrize("n", [12, 20])
+def test_a_raised_budget_counts_what_an_earlier_plan_trained_once(n: int) -> None:
+    """A search after a grid takes over trainings of the smaller plan, which then are in both."""
+    trials, budget = Trials(), None
+    for amount in (n, 60):
+        now = Budget("trainings", amount)
+        budget = now if budget is None else now.continuing(budget)
+        study = Study.of(
+            {"a": AB["a"]}, lambda params: 0.0, stages=["grid", "surrogate", "polish"], seeds=2, budget=budget
+        )
+        while not (at := next_round(study.stages, trials, study.budget)).finished:
+            trials |= Trials(Trial(t, accuracy=noisy(t.params, t.seed)) for t in at.missing)
+    said = at.output.sentence
+    assert len(trials) <= 60
+    assert len(trials) >= 57 or "settled after" in said or "wanted no more" in said
+
+
+@pytest.mark.parametrize("stages", [["grid", "interval"], ["coordinate", "interval"], ["coordinate"], ["grid"]])
+@pytest.mark.parametrize("n", [20, 60])
+def test_a_search_without_a_verdict_spends_its_budget_or_says_what_it_wanted(stages: list[str], n: int) -> None:
+    axes = {"a": AB["a"], "k": {"choices": ["x", "y"]}, "m": {"low": 0.0, "high": 0.9, "when": {"k": "x"}}}
+    result = run_pipeline(
+        axes, objective=noisy, stages=stages, seeds=1, budget={"trainings": n}, constraints=["a + m <= 1.5"]
+    )
+    spent = len(result.trials)
+    said = " ".join(result.results.notes)
+    assert spent <= n
+    is_spent = spent >= 0.95 * n
+    assert is_spent != bool(re.search(f"(wanted no more than|ended after) {spent} of {n} trainings", said))
+    if not is_spent:
+        assert "ended the search early" not in said
+
+
+@pytest.mark.parametrize("stages", [["grid", "interval", "polish"], ["surrogate", "polish"]])
+def test_a_raised_time_budget_goes_on_from_where_the_smaller_one_ended(stages: list[str]) -> None:
+    trials, budget, before = Trials(), None, 0
+    for amount in (30.0, 60.0, 20.0):
+        now = Budget("seconds", amount)
+        budget = now if budget is None else now.continuing(budget)
+        study = Study.of(AB, lambda params: 0.0, stages=stages, seeds=1, budget=budget)
+        while not (at := next_round(study.stages, trials, study.budget)).finished:
+            trials |= Trials(Trial(t, accuracy=noisy(t.params, t.seed), seconds=1.0) for t in at.missing)
+        wanted = {t.identity for record in at.records for t in record.wanted} | {t.identity for t in at.probed}
+        lost = {trial.training.identity for trial in trials} - wanted  # fresh seeds of finalists that were overtaken
+        assert len(lost) <= 0.15 * len(trials)
+        assert at.output.standings
+        assert len(trials) > before if amount > 20.0 else len(trials) == before, "a lowered one trains nothing"
+        before = len(trials)
+
+
+def test_a_longer_run_under_a_spent_budget_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    def train(params: Mapping[str, Any], seed: int, epochs: int) -> Iterator[float]:
+        for epoch in range(epochs):
+            yield noisy(params, seed) - 0.1 / (epoch + 1)
+
+    def run(epochs: int) -> Any:
+        return run_pipeline(
+            AB, objective=train, into=tmp_path / "run", epochs=epochs, seeds=1, budget={"epochs": 45},
+            stages=["grid", "polish"],
+        )  # fmt: skip
+
+    run(3)
+    files = sorted(path for path in (tmp_path / "run").rglob("*") if path.is_file() and path.suffix != ".lock")
+    before = [path.read_bytes() for path in files]
+    with pytest.raises(StudyError, match=r"budget of 45 epochs is spent.* give a larger budget, or another folder"):
+        run(6)
+    assert [path.read_bytes() for path in files] == before
+
+
+def test_an_attempt_that_fails_before_it_records_anything_changes_no_run(tmp_path: Path) -> None:
+    given: list[Any] = [0.5]
+
+    def train(params: Mapping[str, Any], seed: int) -> Any:
+        return given[0]
+
+    def run(n: int) -> Any:
+        return run_pipeline(AB, objective=train, into=tmp_path / "run", seeds=1, budget={"trainings": n})
+
+    run(12)
+    before = (tmp_path / "run" / "run.json").read_bytes()
+    with pytest.raises(StudyError, match="too small"):
+        run(1)
+    assert (tmp_path / "run" / "run.json").read_bytes() == before
+    assert not math.isnan(given[0])
+
+
+def test_choices_that_constraints_exclude_are_named() -> None:
+    axes = {"arm": {"choices": ["p", "q", "r"]}, "a": AB["a"], "k": {"choices": ["x", "y"], "when": {"arm": "q"}}}
+    result = run_pipeline(
+        axes, objective=noisy, stages=["grid"], seeds=1, constraints=["arm != 'r'", "k == 'x'", "a <= 0.9"]
+    )
+    said = [note for note in result.results.notes if "exclude it" in note]
+    assert said == [
+        "No setting with arm r was trained: the constraints exclude it.",
+        "No setting with k y was trained: the constraints exclude it.",
+    ]
+
+
+def test_a_metric_that_a_function_named_itself_may_be_named_later(tmp_path: Path) -> None:
+    def train(params: Mapping[str, Any], seed: int) -> dict[str, float]:
+        return {"rmse": 1 - noisy(params, seed), "mae": 2.0}
+
+    def run(**settings: Any) -> Any:
+        return run_pipeline(AB, objective=train, into=tmp_path / "run", seeds=1, stages=["grid"], **settings)
+
+    first = run(budget={"trainings": 9})
+    more = run(budget={"trainings": 16}, metric="rmse")
+    assert len(more.trials) > len(first.trials)
+    assert more.trials | first.trials == more.trials
+    for other in ({"metric": "mae"}, {"metric": "rmse", "direction": "maximize"}):
+        with pytest.raises(StudyError, match="another experiment"):
+            run(**other)
+
+
+def test_an_optuna_sampler_hands_on_zones() -> None:
+    result = run_pipeline(AB, objective=noisy, stages=["optuna", "polish"], seeds=1, budget={"trainings": 40})
+    assert result.verdict is not None
+    assert result.verdict.standings
+    assert all(len(zone.cells) > 1 for zone in result.zones)
+    assert all(zone.intervals["a"][0] < zone.peak["a"] < zone.intervals["a"][-1] for zone in result.zones)
+
+
+def test_intervals_of_fractions_stay_within_them() -> None:
+    result = run_pipeline(
+        {"x": {"low": 0.0, "high": 1.0, "row": 3}},
+        objective=lambda params, seed: 0.97 if seed % 2 else 0.99,
+        stages=["grid", "polish"],
+        seeds=1,
+        polish={"repeats": 2, "keep": 2},
+    )
+    assert result.verdict is not None
+    assert result.verdict.best is not None
+    assert result.verdict.best.seed_interval[1] == 1.0
+    assert "98.00 % (" in result.verdict.sentence
+    assert " to 100.00)" in result.verdict.sentence
