@@ -205,9 +205,9 @@ class Controller:
         """The points of the round with this seed, given what was known before, shape (at most ``size``, n_axes)."""
         cube = view.cube
         known = at_first + before
-        values = view.values(known, self.reading)
         if (joined := view.joined(known, self.reading)) is not None:
             return self._joined_points(view, joined, known, seed, size)
+        values = view.values(known, self.reading)
         beliefs = view.beliefs(values, known, self.reading)
         rng = np.random.default_rng([stream_seed(self.study_seed, "design", 2), seed])
         if beliefs.trust < _BELIEVED:
@@ -334,7 +334,7 @@ def _candidates(cube: Cube, judge: Informed | Joined, trained: Array, rng: np.ra
 def _best_of(points: Array, judge: Informed | Joined) -> Array:
     if not len(points):
         return points
-    means = judge.at_points(points)[0]
+    means = judge.means(points)
     return points[np.argsort(-means, kind="stable")[:_LEADERS]]
 
 
@@ -375,4 +375,4 @@ def _incumbent(judge: Informed | Joined) -> float:
     """The best posterior mean among trained points that may be the best."""
     data = judge.data
     points = judge.values.points if data is None and isinstance(judge, Informed) else data.points[data.eligible]
-    return float(judge.at_points(points)[0].max())
+    return float(judge.means(points).max())
