@@ -32,16 +32,9 @@ __all__ = ["HomePrior", "at_home"]
 Array = npt.NDArray[np.float64]
 
 _MOST = 160  # maximum number of settings of all earlier runs together
-_SHARES = (
-    (1.0, 0.0, 0.0, 0.4),
-    (0.6, 0.4, 0.0, 0.2),
-    (0.4, 1.2, 0.0, 0.1),
-    (0.3, 4.0, 0.0, 0.05),
-    (0.6, 0.0, 3.0, 0.15),
-    (0.4, 0.0, 10.0, 0.1),
-)
-"""The variances of the task's own surface and of the user's, in units of the learned kernel's, that of the user's in
-units of the kernel's smooth part, and the prior probability.
+_SHARES = ((1.0, 0.0, 0.4), (0.6, 0.4, 0.3), (0.4, 1.2, 0.2), (0.3, 4.0, 0.1))
+"""The variances of the task's own and of the user's surface, in units of the learned kernel's, and the prior
+probability.
 """
 _SUREST = 0.6  # maximum probability that earlier runs are informative about a new task, however well they agree
 _ROUGH = 0.04  # variance that no surface explains, in addition to the noise
@@ -57,7 +50,6 @@ class HomePrior(LearnedPrior):
         inverse: inverse of the factor of their covariance.
         reduced: their standardised values minus the learned mean, solved by the factor.
         own, shared: variances of the task's own and of the user's surface, in units of the learned kernel's.
-        smooth_share: the same of the user's surface, in units of that kernel's smooth part.
         chance: the probability that the earlier runs have something in common; bounded, so that some doubt remains.
     """
 
@@ -66,18 +58,13 @@ class HomePrior(LearnedPrior):
     reduced: Array
     own: float
     shared: float
-    smooth_share: float
     chance: float
 
     def see(self, x: Array) -> Seen:
         """Like the learned prior's method, with the information of the earlier runs added."""
         plain = super().see(x)
-        taken = self._users(plain, self.known) @ self.inverse.T
+        taken = self.shared * self.surface(plain, self.known) @ self.inverse.T
         return replace(plain, mean=plain.mean + taken @ self.reduced, base=plain.mean, taken=taken)
-
-    def _users(self, a: Seen, b: Seen) -> Array:
-        """The covariance of the user's surface, (n,), (m,) -> (n, m)."""
-        return self.shared * self.surface(a, b) if self.shared else self.smooth_share * self.smooth(a, b)
 
     def means(self, x: Array) -> Array:
         """The prior mean alone, shape (n,)."""
@@ -85,7 +72,7 @@ class HomePrior(LearnedPrior):
 
     def kernel(self, a: Seen, b: Seen) -> Array:
         """The covariance of a new task's surface at two sets of settings, (n,), (m,) -> (n, m)."""
-        total: Array = self.own * self.surface(a, b) + self._users(a, b) + self.of_scale(a, b)
+        total: Array = (self.own + self.shared) * self.surface(a, b) + self.of_scale(a, b)
         if a.taken is not None and b.taken is not None:
             total -= a.taken @ b.taken.T
         return total
@@ -94,7 +81,6 @@ class HomePrior(LearnedPrior):
         """The variance of the surface at each setting, shape (n,)."""
         _, _, offset, slope = self.arrays["variances"]
         total: Array = (self.own + self.shared) * self.surface_variance(a) + offset + slope * a.base**2
-        total = total + self.smooth_share * self.smooth_variance
         if a.taken is not None:
             total = total - np.einsum("ij,ij->i", a.taken, a.taken)
         return np.maximum(total, 1e-6)
@@ -118,7 +104,7 @@ def at_home(prior: LearnedPrior, lessons: tuple[Lesson, ...]) -> LearnedPrior:
         ]
     )
     known = _together([part for part, _, _ in parts])
-    everywhere, smooth = prior.surface(known, known), prior.smooth(known, known)
+    everywhere = prior.surface(known, known)
     within = np.zeros_like(everywhere)
     scale = np.zeros_like(everywhere)
     start = 0
@@ -129,23 +115,23 @@ def at_home(prior: LearnedPrior, lessons: tuple[Lesson, ...]) -> LearnedPrior:
         start = rows.stop
     scale[np.diag_indices(len(z))] += np.concatenate(noises)
     left = z - known.mean
-    best: tuple[float, tuple[float, float, float], Array] | None = None
+    best: tuple[float, float, float, Array] | None = None
     logs = []
-    for own, shared, smoothly, chance in _SHARES:
-        L: Array = np.asarray(np.linalg.cholesky(own * within + shared * everywhere + smoothly * smooth + scale))
+    for own, shared, chance in _SHARES:
+        L: Array = np.asarray(np.linalg.cholesky(own * within + shared * everywhere + scale))
         reduced = solve_triangular(L, left, lower=True, check_finite=False)
         log = math.log(chance) - 0.5 * float(reduced @ reduced) - float(np.log(np.diag(L)).sum())
         logs.append(log)
         if best is None or log > best[0]:
-            best = log, (own, shared, smoothly), L
+            best = log, own, shared, L
     assert best is not None
-    _, shares, L = best
-    if not any(shares[1:]):
+    _, own, shared, L = best
+    if not shared:
         return prior
     weights = np.exp(np.array(logs) - max(logs))
-    alike = float(sum(w for w, each in zip(weights, _SHARES, strict=True) if any(each[1:3])) / weights.sum())
+    alike = float(sum(w for w, (_, u, _) in zip(weights, _SHARES, strict=True) if u) / weights.sum())
     inverse = solve_triangular(L, np.eye(len(z)), lower=True, check_finite=False)
-    return HomePrior(prior.arrays, prior.about, known, inverse, inverse @ left, *shares, min(_SUREST, alike))
+    return HomePrior(prior.arrays, prior.about, known, inverse, inverse @ left, own, shared, min(_SUREST, alike))
 
 
 def _own(prior: LearnedPrior, part: Seen, noise: Array, share: float) -> Array:

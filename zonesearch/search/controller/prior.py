@@ -133,18 +133,13 @@ class LearnedPrior:
 
     def surface(self, a: Seen, b: Seen) -> Array:
         """The part of the covariance that decreases with distance, (n,), (m,) -> (n, m)."""
-        total = self.smooth(a, b)
-        if a.shapes is not None and b.shapes is not None:
-            total += a.shapes @ b.shapes.T
-        return total
-
-    def smooth(self, a: Seen, b: Seen) -> Array:
-        """Of this, what is no surface of the prior's tasks, and so is the same beyond their ranges."""
         deep, plain, _, _ = self.arrays["variances"]
         scales = self.arrays["scales"]
         near = np.exp(-0.5 * _squares(a.phi, b.phi))
         r = np.sqrt(5.0 * _squares(a.canonical / scales, b.canonical / scales))
         total: Array = deep * near + plain * (1 + r + r * r / 3) * np.exp(-r)
+        if a.shapes is not None and b.shapes is not None:
+            total += a.shapes @ b.shapes.T
         return total
 
     def of_scale(self, a: Seen, b: Seen) -> Array:
@@ -157,15 +152,10 @@ class LearnedPrior:
         """The covariance of the surfaces at two sets of settings, (n,), (m,) -> (n, m)."""
         return self.surface(a, b) + self.of_scale(a, b)
 
-    @property
-    def smooth_variance(self) -> float:
-        """The diagonal of :meth:`smooth`."""
-        deep, plain, _, _ = self.arrays["variances"]
-        return float(deep + plain)
-
     def surface_variance(self, a: Seen) -> Array:
         """The diagonal of :meth:`surface`, shape (n,)."""
-        total: Array = np.full(len(a.mean), self.smooth_variance)
+        deep, plain, _, _ = self.arrays["variances"]
+        total: Array = np.full(len(a.mean), deep + plain)
         return total if a.shapes is None else total + np.einsum("ij,ij->i", a.shapes, a.shapes)
 
     def variance(self, a: Seen) -> Array:
