@@ -115,6 +115,15 @@ def test_rates_that_diverge_are_left() -> None:
     assert sum(complete) >= 22
 
 
+def test_far_points_are_placed_where_trainings_succeed() -> None:
+    for seed in (0, 2, 3):
+        stage = Controller(NETWORK, 1, n_trainings=7, study_seed=seed)
+        trials, _ = run(stage, usual, lambda params: params["lr"] > 0.05)
+        (last,) = (t for t in trials if t.seed == max(t.seed for t in trials))
+        assert stage.reasons(None, trials)[last.training].startswith("Far from what was trained, as the prior")
+        assert last.complete
+
+
 def test_all_lost_hands_on_nothing() -> None:
     _, plan = run(Controller(NETWORK, 1, n_trainings=4), usual, lambda params: True)
     assert not plan.output
