@@ -29,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 import optuna
 
+import benchmarks.controller
 import zonesearch.search.controller.stage as controller_stage
 from benchmarks.controller import BUDGETS, Params, Surface, methods
 from controller.recorded import CorpusTask, read_corpus
@@ -41,6 +42,8 @@ from zonesearch.search.controller.prior import load_prior
 Array = npt.NDArray[np.float64]
 
 QUICK = ("controller", "strong", "tpe", "random")
+GIVEN = "controller, optimizer given"
+"""Told the task's optimizer, as every study tells it; only where it is asked for."""
 MAPS = {"digits": "digits", "digits_rates": "digits", "mnist_full": "mnist", "mnist_rates": "mnist"}
 """By recorded map, the family that is left out of the prior."""
 _LONGEST, _SHORT = 45.0, 6.0  # seconds of a unit (of the process of Optuna's, of another); none is begun with less left
@@ -109,6 +112,8 @@ class MapSurface:
 
 _surfaces: dict[str, Surface] = {}
 _families: dict[str, str] = {}
+_optimizers: dict[str, str] = {}
+_budgets = BUDGETS
 _priors = Path()
 _ends = math.inf
 
@@ -128,23 +133,32 @@ def _searched(unit: Unit) -> dict[str, Any] | None:
     surface: Any = MapSurface(unit.task, unit.seed) if unit.contest == "map" else _surfaces[unit.task]
     if unit.contest == "upside-down":
         surface = surface.upside_down()
-    with patch.object(controller_stage, "load_prior", lambda: load_prior(_priors / f"{family}.npz")):
-        regrets = methods({})[unit.method](surface, unit.seed)
+    context = {"optimizer": _optimizers[unit.task]} if unit.method == GIVEN else {}
+    with (
+        patch.object(controller_stage, "load_prior", lambda: load_prior(_priors / f"{family}.npz")),
+        patch.object(benchmarks.controller, "BUDGETS", _budgets),
+    ):
+        regrets = methods(context)[unit.method](surface, unit.seed)
     said = [None if math.isnan(r) else round(r, 5) for r in regrets]
+    said += [None] * (len(BUDGETS) - len(said))
     return {**vars(unit), "family": family, "regrets": said, "seconds": round(time.perf_counter() - start, 2)}
 
 
 def run(corpus: Path, priors: Path, out: Path, wanted: argparse.Namespace) -> None:
     """Search until all units are done or the time is up."""
-    global _ends, _priors
+    global _budgets, _ends, _priors
     started = time.time()
     _ends, _priors = started + wanted.seconds, priors
+    _budgets = tuple(budget for budget in BUDGETS if budget <= wanted.most)
     tasks = [t for t in read_corpus(corpus) if not wanted.families or t.about["family"] in wanted.families]
     _families.update({task.name: task.about["family"] for task in tasks})
+    _optimizers.update({task.name: task.about["optimizer"] for task in tasks})
     known = {Unit(*(row[k] for k in Unit.__annotations__)) for row in read(wanted.known)}
     todo = [u for u in units(tasks, wanted.seeds, wanted.gp_seeds) if u not in known]
+    if GIVEN in wanted.methods:
+        todo += [Unit("corpus", t.name, GIVEN, seed) for seed in range(wanted.seeds) for t in tasks]
     if wanted.methods:
-        todo = [u for u in todo if u.method in wanted.methods]
+        todo = [u for u in todo if u.method in wanted.methods and u not in known]
     forked = multiprocessing.get_context("fork")
     with forked.Pool(wanted.jobs) as pool:
         _surfaces.update(pool.imap_unordered(_surface, tasks))
@@ -260,6 +274,7 @@ def main() -> None:
     searching.add_argument("--seconds", type=float, default=1e9)
     searching.add_argument("--seeds", type=int, default=10)
     searching.add_argument("--gp-seeds", type=int, default=10)
+    searching.add_argument("--most", type=int, default=max(BUDGETS), help="no budget beyond this")
     searching.add_argument("--families", nargs="+", default=[])
     searching.add_argument("--methods", nargs="+", default=[])
     searching.add_argument("--known", type=Path, nargs="+", default=[], help="files whose units are done")

@@ -25,10 +25,12 @@ def test_many_points_take_no_more_memory_than_a_piece_and_give_the_same() -> Non
     points = rng.random((MANY, 2))
     tracemalloc.start()
     means, sds = posterior.at_points(points)
+    alone = posterior.means(points)
     worse = posterior.worse(np.array([0.4, 0.6]), points)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert means.shape == sds.shape == worse.shape == (MANY,)
+    assert np.array_equal(alone, means)
     assert peak < MANY * len(data) * 8, "less than one matrix of all points"
     for part in (slice(0, 50), slice(1990, 2010), slice(MANY - 50, MANY)):
         one, spread = posterior.at_points(points[part])

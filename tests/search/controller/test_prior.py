@@ -98,3 +98,12 @@ def test_surfaces_of_tasks_say_nothing_about_those_of_another_kind_of_optimizer(
     assert sgd is not None
     assert adam is not None
     assert np.allclose(sgd @ adam.T, 0.0)
+
+
+@pytest.mark.parametrize("shapes", [True, False])
+def test_means_alone_are_those_of_the_whole(shapes: bool, tmp_path: Path) -> None:
+    gone = {name: None for name in np.load(SHIPPED).files if name.startswith("shape_")} if not shapes else {}
+    prior = load_prior(written(tmp_path / "prior.npz", **gone))
+    x = features({"learning_rate": np.logspace(-5, 1, 7), "width": np.full(7, 40.0)}, Context(epochs=9), 1.0, 7)
+    assert np.array_equal(prior.means(x), prior.see(x).mean)
+    assert np.array_equal(x[:, -1], np.ones(7))

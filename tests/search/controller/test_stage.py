@@ -105,13 +105,23 @@ def test_unit_of_the_values_does_not_matter(factor: float) -> None:
 
 
 def test_rates_that_diverge_are_left() -> None:
-    complete = 0
+    complete = []
     for seed in range(3):
         stage = Controller(NETWORK, 1, n_trainings=12, study_seed=seed)
         trials, plan = run(stage, usual, lambda params: params["lr"] > 0.05)
         assert plan.output[0].peak["lr"] <= 0.05
-        complete += sum(t.complete for t in trials)
-    assert complete >= 18
+        complete.append(sum(t.complete for t in trials))
+    assert min(complete) >= 6
+    assert sum(complete) >= 22
+
+
+def test_far_points_are_placed_where_trainings_succeed() -> None:
+    for seed in (0, 2, 3):
+        stage = Controller(NETWORK, 1, n_trainings=7, study_seed=seed)
+        trials, _ = run(stage, usual, lambda params: params["lr"] > 0.05)
+        (last,) = (t for t in trials if t.seed == max(t.seed for t in trials))
+        assert stage.reasons(None, trials)[last.training].startswith("Far from what was trained, as the prior")
+        assert last.complete
 
 
 def test_all_lost_hands_on_nothing() -> None:

@@ -55,18 +55,17 @@ def features(values: Mapping[str, Array], context: Context, optimizer: float, n:
     values = dict(values)
     if context.epochs > 1 and "epochs" not in values:
         values["epochs"] = np.full(n, float(context.epochs))
-    found = {role: canonical(role, values[role]) for role in values}
-    columns: list[Array] = []
-    for role in _ROLES:
-        known = role in found
-        columns += [found[role] if known else np.zeros(n), np.full(n, float(known))]
-    by_role = np.stack(columns, axis=1)
-    columns += list(_combined(by_role[:, ::2], by_role[:, 1::2], optimizer))
+    x = np.zeros((n, N_FEATURES))
+    for i, role in enumerate(_ROLES):
+        if role in values:
+            x[:, 2 * i], x[:, 2 * i + 1] = canonical(role, values[role]), 1.0
+    end = 2 * len(_ROLES)
+    x[:, end : end + 3] = np.stack(_combined(x[:, :end:2], x[:, 1:end:2], optimizer), axis=1)
+    rest: list[float] = []
     for number, centre, unit in ((context.n_train, 9.0, 2.0), (context.n_inputs, 5.0, 2.0), (context.n_classes, 2, 1)):
-        columns += [np.full(n, (np.log2(number) - centre) / unit if number else 0.0), np.full(n, float(number > 0))]
-    columns += [np.full(n, float(context.network == kind)) for kind in ("mlp", "cnn")]
-    columns.append(np.full(n, optimizer))
-    return np.stack(columns, axis=1)
+        rest += [(math.log2(number) - centre) / unit if number else 0.0, float(number > 0)]
+    x[:, end + 3 :] = [*rest, *(float(context.network == kind) for kind in ("mlp", "cnn")), optimizer]
+    return x
 
 
 def _combined(values: Array, known: Array, optimizer: float) -> tuple[Array, Array, Array]:

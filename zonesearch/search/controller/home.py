@@ -66,6 +66,10 @@ class HomePrior(LearnedPrior):
         taken = self.shared * self.surface(plain, self.known) @ self.inverse.T
         return replace(plain, mean=plain.mean + taken @ self.reduced, base=plain.mean, taken=taken)
 
+    def means(self, x: Array) -> Array:
+        """The prior mean alone, shape (n,)."""
+        return self.see(x).mean
+
     def kernel(self, a: Seen, b: Seen) -> Array:
         """The covariance of a new task's surface at two sets of settings, (n,), (m,) -> (n, m)."""
         total: Array = (self.own + self.shared) * self.surface(a, b) + self.of_scale(a, b)

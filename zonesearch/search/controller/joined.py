@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from zonesearch.search.controller.prior import Seen
 from zonesearch.statistics.gp.likelihood import Data, Likelihood, Prior
 from zonesearch.statistics.gp.process import Posterior, _for_fit
 
@@ -32,12 +31,12 @@ class Joined:
 
     Args:
         rest: the process of the residuals.
-        see: the network's predictions at points.
+        prior_mean: the learned mean at points.
         share: the multiple of its mean.
     """
 
     rest: Posterior
-    see: Callable[[Array], Seen]
+    prior_mean: Callable[[Array], Array]
     share: float
 
     @property
@@ -48,7 +47,12 @@ class Joined:
     def at_points(self, points: Array) -> tuple[Array, Array]:
         """Mean and standard deviation of the standardised surface, shape (n,) each."""
         means, sds = self.rest.at_points(points)
-        return (means + self.share * self.see(points).mean if self.share else means), sds
+        return (means + self.share * self.prior_mean(points) if self.share else means), sds
+
+    def means(self, points: Array) -> Array:
+        """The first of these."""
+        means = self.rest.means(points)
+        return means + self.share * self.prior_mean(points) if self.share else means
 
     def with_noise(self, points: Array) -> tuple[Array, Array, Array]:
         """The same, and the variance of a single training."""
@@ -58,7 +62,7 @@ class Joined:
         """By how many standard deviations the surface at ``points`` is worse than at ``place``."""
         both = np.vstack([place[None], points])
         means, covariance = self.rest.covariance(both)
-        means = means + self.share * self.see(both).mean
+        means = means + self.share * self.prior_mean(both)
         spread = np.diag(covariance)[1:] + covariance[0, 0] - 2 * covariance[0, 1:]
         apart: Array = (means[0] - means[1:]) / np.sqrt(np.maximum(spread, 1e-12))
         return apart
@@ -72,14 +76,14 @@ class Joined:
         return replace(self, rest=self.rest.believing(points))
 
 
-def join(data: Data, sees: list[Callable[[Array], Seen]]) -> Joined:
-    """The most probable process over the multiples of the means in ``sees``.
+def join(data: Data, prior_means: list[Callable[[Array], Array]]) -> Joined:
+    """The most probable process over the multiples of ``prior_means``.
 
     Two are fitted: one without a mean and, starting from it, one with most of the mean that suits those length-scales
     best. Other multiples of that mean are tried with the length-scales found for it.
     """
     known = _for_fit(data, _FIT_POINTS)
-    means = [see(known.points).mean for see in sees]
+    means = [mean(known.points) for mean in prior_means]
 
     def left(which: int, share: float) -> Likelihood:
         return Likelihood(replace(known, means=known.means - share * means[which]), Prior())
@@ -88,14 +92,14 @@ def join(data: Data, sees: list[Callable[[Array], Seen]]) -> Joined:
     theta = plain.climbed(plain.centre, _TOLERANCE)
     without = plain.loss(theta)[0]
     which = 0
-    if len(sees) > 1:
-        which = min(range(len(sees)), key=lambda i: left(i, _FITTED).loss(theta)[0])
+    if len(prior_means) > 1:
+        which = min(range(len(prior_means)), key=lambda i: left(i, _FITTED).loss(theta)[0])
     fitted = left(which, _FITTED)
     informed = fitted.climbed(theta, _TOLERANCE)
     losses = {share: left(which, share).loss(informed)[0] for share in _OTHERS}
     losses[_FITTED] = fitted.loss(informed)[0]
     share = min(losses, key=lambda each: losses[each])
     if without <= losses[share]:
-        return Joined(Posterior.at(data, plain.hyper(theta)), sees[0], 0.0)
-    rest = replace(data, means=data.means - share * sees[which](data.points).mean)
-    return Joined(Posterior.at(rest, fitted.hyper(informed)), sees[which], share)
+        return Joined(Posterior.at(data, plain.hyper(theta)), prior_means[0], 0.0)
+    rest = replace(data, means=data.means - share * prior_means[which](data.points))
+    return Joined(Posterior.at(rest, fitted.hyper(informed)), prior_means[which], share)

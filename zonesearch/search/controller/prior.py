@@ -92,17 +92,29 @@ class LearnedPrior:
     def see(self, x: Array) -> Seen:
         """Evaluate features of shape (n, N_FEATURES)."""
         a = self.arrays
-        hidden = np.tanh(np.tanh(x @ a["w1"] + a["b1"]) @ a["w2"] + a["b2"])
-        mean = (hidden @ a["mean_w"] + a["mean_b"])[:, 0]
+        mean, hidden, of_shapes = self._evaluated(x)
         noise = np.exp(np.clip(hidden @ a["noise_w"] + a["noise_b"], -9.0, 2.0))[:, 0]
         phi, canonical, shapes = hidden @ a["phi_w"] + a["phi_b"], x[:, : 2 * len(ROLES) : 2], None
-        if "shape_w" in a and len(x):
-            w1, w2, middle, apart = self._shape_weights[float(x[0, -1])]
-            inside = within(x, a["shape_ranges"]).astype(np.float32)
-            hidden = np.tanh(np.tanh(inside @ w1[:-1] + w1[-1]) @ w2[:-1] + w2[-1])
-            mean = 0.5 * (mean + (hidden @ middle[:-1] + middle[-1])[:, 0])
-            shapes = np.asarray(hidden @ apart[:-1] + apart[-1], dtype=np.float64)
+        if of_shapes is not None:
+            apart = self._shape_weights[float(x[0, -1])][3]
+            shapes = np.asarray(of_shapes @ apart[:-1] + apart[-1], dtype=np.float64)
         return Seen(mean, phi, noise, canonical, mean, None, shapes)
+
+    def means(self, x: Array) -> Array:
+        """The prior mean alone, shape (n,)."""
+        return self._evaluated(x)[0]
+
+    def _evaluated(self, x: Array) -> tuple[Array, Array, _Singles | None]:
+        """The mean, and the last hidden layers of both networks."""
+        a = self.arrays
+        hidden = np.tanh(np.tanh(x @ a["w1"] + a["b1"]) @ a["w2"] + a["b2"])
+        mean = (hidden @ a["mean_w"] + a["mean_b"])[:, 0]
+        if "shape_w" not in a or not len(x):
+            return mean, hidden, None
+        w1, w2, middle, _ = self._shape_weights[float(x[0, -1])]
+        inside = within(x, a["shape_ranges"]).astype(np.float32)
+        of_shapes = np.tanh(np.tanh(inside @ w1[:-1] + w1[-1]) @ w2[:-1] + w2[-1])
+        return 0.5 * (mean + (of_shapes @ middle[:-1] + middle[-1])[:, 0]), hidden, of_shapes
 
     @cached_property
     def _shape_weights(self) -> dict[float, tuple[_Singles, ...]]:

@@ -10,6 +10,7 @@ Each round has its own seed index, as in the surrogate and for the same reason.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,7 +34,7 @@ from zonesearch.search.controller.model import Beliefs, Informed, Values
 from zonesearch.search.controller.prior import load_prior
 from zonesearch.search.controller.view import JOINED, View
 from zonesearch.search.stage import Forecast, Plan, require
-from zonesearch.search.stages.surrogate.outcomes import Outcomes, feasible_points
+from zonesearch.search.stages.surrogate.outcomes import Chance, Outcomes, feasible_points
 from zonesearch.search.stages.surrogate.proposals import log_improvement, log_worth
 from zonesearch.search.stages.surrogate.stage import FIRST_SEED, Surrogate, _at_points
 from zonesearch.statistics.gp.cube import Cube, unique_rows
@@ -205,9 +206,9 @@ class Controller:
         """The points of the round with this seed, given what was known before, shape (at most ``size``, n_axes)."""
         cube = view.cube
         known = at_first + before
-        values = view.values(known, self.reading)
         if (joined := view.joined(known, self.reading)) is not None:
             return self._joined_points(view, joined, known, seed, size)
+        values = view.values(known, self.reading)
         beliefs = view.beliefs(values, known, self.reading)
         rng = np.random.default_rng([stream_seed(self.study_seed, "design", 2), seed])
         if beliefs.trust < _BELIEVED:
@@ -220,7 +221,10 @@ class Controller:
             if not len(points):
                 break
             probes = len(values) in _PROBES
-            scores = _apart(points, values.points) if probes else _worth(cube, beliefs, values, points)
+            if probes:
+                scores = _apart(points, values.points, Outcomes(cube, known, self.reading).chances())
+            else:
+                scores = _worth(cube, beliefs, values, points)
             ranked = points[np.argsort(-scores, kind="stable")]
             point = next((p for p in ranked if not any(np.array_equal(p, c) for c in chosen)), None)
             if point is None:
@@ -247,10 +251,11 @@ class Controller:
         """
         cube = view.cube
         chosen: list[Array] = []
+        chances = Outcomes(cube, [*at_first, *before], self.reading).chances()
         for _ in range(sum(len(trained) <= n < len(trained) + size for n in _SPREAD)):
             points = cube.allowed(cube.snap(rng.random((_UNIFORM, cube.n_axes))))
             if len(points):
-                chosen.append(points[int(np.argmax(_apart(points, np.vstack([trained, *chosen]))))])
+                chosen.append(points[int(np.argmax(_apart(points, np.vstack([trained, *chosen]), chances)))])
         if len(chosen) < size:
             more = self._surrogate._points(cube, at_first, before, max(seed, self.first_seed + 1), size - len(chosen))
             chosen += [p for p in more if not any(np.array_equal(p, c) for c in chosen)]
@@ -330,7 +335,7 @@ def _candidates(cube: Cube, judge: Informed | Joined, trained: Array, rng: np.ra
 def _best_of(points: Array, judge: Informed | Joined) -> Array:
     if not len(points):
         return points
-    means = judge.at_points(points)[0]
+    means = judge.means(points)
     return points[np.argsort(-means, kind="stable")[:_LEADERS]]
 
 
@@ -355,10 +360,15 @@ def _worth(cube: Cube, beliefs: Beliefs, values: Values, points: Array) -> Array
     return np.log(np.maximum(total, 1e-300)) + belief
 
 
-def _apart(points: Array, trained: Array) -> Array:
-    """The distance of each point to the nearest trained one, shape (n,); edges count half."""
+def _apart(points: Array, trained: Array, chances: Sequence[Chance] = ()) -> Array:
+    """The distance of each point to the nearest trained one, shape (n,); edges count half, and points that are more
+    likely to fail than not come after all others, the less likely first.
+    """
     inner = 0.1 + 0.8 * points
     apart: Array = np.sqrt(((inner[:, None] - trained) ** 2).sum(2)).min(1) - 0.5 * np.abs(points - 0.5).max(1)
+    if chances:
+        succeeds = np.sum([chance.log_probability(points) for chance in chances], axis=0)
+        apart = np.where(succeeds < math.log(0.5), succeeds - 1e3, apart)
     return apart
 
 
@@ -366,4 +376,4 @@ def _incumbent(judge: Informed | Joined) -> float:
     """The best posterior mean among trained points that may be the best."""
     data = judge.data
     points = judge.values.points if data is None and isinstance(judge, Informed) else data.points[data.eligible]
-    return float(judge.at_points(points)[0].max())
+    return float(judge.means(points).max())

@@ -100,6 +100,9 @@ class View:
 
     def see(self, points: Array, optimizer: float, prior: LearnedPrior | None = None) -> Seen:
         """The network's predictions at points of the cube, shape (n, n_axes)."""
+        return (prior or self.prior).see(self._features(points, optimizer))
+
+    def _features(self, points: Array, optimizer: float) -> Array:
         places = {name: i for i, name in enumerate(self.cube.space.names)}
         by_role: dict[str, list[Array]] = {}
         for name, role in self.roles.items():
@@ -112,8 +115,7 @@ class View:
             role: found[0] if len(found) == 1 else np.exp(np.mean(np.log(np.maximum(found, 1e-12)), axis=0))
             for role, found in by_role.items()
         }
-        context = Context(epochs=self.epochs)
-        return (prior or self.prior).see(features(values, context, optimizer, len(points)))
+        return features(values, Context(epochs=self.epochs), optimizer, len(points))
 
     @property
     def is_shifted(self) -> bool:
@@ -168,7 +170,11 @@ class View:
         outcome = Outcomes(self.cube, known, reading).known()
         if outcome.n_complete < JOINED:
             return None
-        return join(outcome.data(self.cube)[0], [see for _, see, _, _ in self.sights])
+
+        def mean(prior: LearnedPrior, optimizer: float) -> Callable[[Array], Array]:
+            return lambda points: prior.means(self._features(points, optimizer))
+
+        return join(outcome.data(self.cube)[0], [mean(prior, optimizer) for prior, _, optimizer, _ in self.sights])
 
     def explained(self, zones: Sequence[Zone]) -> tuple[str, ...]:
         """A sentence on why the prior favours the peak of the first zone."""

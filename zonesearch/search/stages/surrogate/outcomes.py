@@ -99,6 +99,8 @@ class Outcomes:
 
     def chances(self) -> tuple[Chance, ...]:
         """A model for each cause of failure that has occurred."""
+        if all(trial.complete and not infeasible(trial) for trial in self.trials):
+            return ()
         trials = [trial for trial in self.trials if trial.state != "pruned" or trial.counted_curve]
         lacked = [trial for trial in trials if ran_out_of_memory(trial)]
         memory = learn(
