@@ -111,6 +111,15 @@ def test_a_raised_time_budget_goes_on_from_where_the_smaller_one_ended(stages: l
         before = len(trials)
 
 
+def test_a_raised_budget_that_a_grid_alone_has_no_use_for_is_left_with_a_note(tmp_path: Path) -> None:
+    for n in (30, 60):
+        result = run_pipeline(
+            {"k": {"choices": ["x", "y", "z"]}}, objective=lambda params: 0.5, stages=["grid"], seeds=1,
+            budget={"trainings": n}, into=tmp_path / "run",
+        )  # fmt: skip
+        assert f"The search wanted no more than 3 of {n} trainings." in result.results.notes
+
+
 def test_a_longer_run_under_a_spent_budget_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     def train(params: Mapping[str, Any], seed: int, epochs: int) -> Iterator[float]:
         for epoch in range(epochs):
