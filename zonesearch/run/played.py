@@ -145,7 +145,7 @@ def replayed(
     """
     first = beside if early else 0.0
     smallest, *larger = (*begun, budget)
-    played = _played(stages, trials, smallest, first, beside, seen=set(seen) if exact and seen else None)
+    played = _played(stages, trials, smallest, first, beside, seen=set(seen) if exact and seen and not larger else None)
     seen = set(seen) | _wanted(played[0])  # which the passes below add to
     at, ledger, fits = _passes(
         stages, trials, smallest, first, *played, alone=bool(larger) and not exact, past=seen if exact else None
