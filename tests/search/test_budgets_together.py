@@ -74,6 +74,8 @@ def test_a_raised_budget_counts_what_an_earlier_plan_trained_once(n: int) -> Non
         while not (at := next_round(study.stages, trials, study.budget)).finished:
             trials |= Trials(Trial(t, accuracy=noisy(t.params, t.seed)) for t in at.missing)
     said = at.output.sentence
+    wanted = {t.identity for record in at.records for t in record.wanted}
+    assert len({trial.training.identity for trial in trials} - wanted) <= 9
     assert len(trials) <= 60
     assert len(trials) >= 57 or "settled after" in said or "wanted no more" in said
 
