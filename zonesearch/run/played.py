@@ -437,8 +437,9 @@ def _more_zones(small: Stage, before: Stage, stage: Stage, given: Any) -> Stage:
         stage, given: as in the study; the output of the stage before it.
     """
     had, has = getattr(before, "zones_max", None), getattr(small, "zones_max", None)
-    was_cut = had is not None and getattr(stage, "zones_max", None) != had and isinstance(given, Sequence)
-    if not was_cut or has is None or has > had:
+    if had is None or has is None or has > had:
+        return small
+    if getattr(stage, "zones_max", None) == had or not isinstance(given, Sequence):
         return small
     return stage if had + 1 >= len(given) else replace(small, zones_max=had + 1)  # type: ignore[type-var]
 
