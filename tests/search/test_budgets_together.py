@@ -74,6 +74,8 @@ def test_a_raised_budget_counts_what_an_earlier_plan_trained_once(n: int) -> Non
         while not (at := next_round(study.stages, trials, study.budget)).finished:
             trials |= Trials(Trial(t, accuracy=noisy(t.params, t.seed)) for t in at.missing)
     said = at.output.sentence
+    wanted = {t.identity for record in at.records for t in record.wanted}
+    assert len({trial.training.identity for trial in trials} - wanted) <= 9
     assert len(trials) <= 60
     assert len(trials) >= 57 or "settled after" in said or "wanted no more" in said
 
@@ -109,6 +111,15 @@ def test_a_raised_time_budget_goes_on_from_where_the_smaller_one_ended(stages: l
         assert at.output.standings
         assert len(trials) > before if amount > 20.0 else len(trials) == before, "a lowered one trains nothing"
         before = len(trials)
+
+
+def test_a_raised_budget_that_a_grid_alone_has_no_use_for_is_left_with_a_note(tmp_path: Path) -> None:
+    for n in (30, 60):
+        result = run_pipeline(
+            {"k": {"choices": ["x", "y", "z"]}}, objective=lambda params: 0.5, stages=["grid"], seeds=1,
+            budget={"trainings": n}, into=tmp_path / "run",
+        )  # fmt: skip
+        assert f"The search wanted no more than 3 of {n} trainings." in result.results.notes
 
 
 def test_a_longer_run_under_a_spent_budget_is_refused_before_anything_is_written(tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ def replayed(
     """
     first = beside if early else 0.0
     smallest, *larger = (*begun, budget)
-    played = _played(stages, trials, smallest, first, beside, seen=set(seen) if exact and seen else None)
+    played = _played(stages, trials, smallest, first, beside, seen=set(seen) if exact and seen and not larger else None)
     seen = set(seen) | _wanted(played[0])  # which the passes below add to
     at, ledger, fits = _passes(
         stages, trials, smallest, first, *played, alone=bool(larger) and not exact, past=seen if exact else None
@@ -438,6 +438,8 @@ def _more_zones(small: Stage, before: Stage, stage: Stage, given: Any) -> Stage:
     """
     had, has = getattr(before, "zones_max", None), getattr(small, "zones_max", None)
     if had is None or has is None or has > had:
+        return small
+    if getattr(stage, "zones_max", None) == had or not isinstance(given, Sequence):
         return small
     return stage if had + 1 >= len(given) else replace(small, zones_max=had + 1)  # type: ignore[type-var]
 
