@@ -87,7 +87,7 @@ class ZoneSampler(BaseSampler):
         seed: seed of everything random in the sampler; None for a new one each time.
         afterwards: what follows the end of the pipeline: ``repeat`` takes what is expected to raise the highest
             posterior mean most, a further seed of a point or a new point (of several workers, every other one takes a
-            further seed of a point that may be the best), and draws at random if repeats show no noise; if trials were
+            further seed of a point that may be the best), and only new points if repeats show no noise; if trials were
             pruned or have constraints, it takes new points from ``surrogate`` instead, by default also in place of
             ``polish``; ``random`` draws at random.
         settings: a table of settings for each stage given by name: ``coordinate={"n_trainings": 40}``.
@@ -350,11 +350,11 @@ class ZoneSampler(BaseSampler):
         further seed of a point, or a new point. Only a new point, if there is one, while trainings that the stages are
         ``waiting`` for run at points of which nothing is known yet, or if repeats show no noise.
 
-        None if nothing is running and repeats show no noise.
+        None if nothing is known or running, or if repeats show no noise and every point was tried.
         """
-        exact = not belief.knows or _exact(known)
-        if exact and not waiting:
+        if not belief.knows and not waiting:
             return None
+        exact = not belief.knows or _exact(known)
         repeats = not exact and all(known.trials.of(training.params) for training in waiting)
         rng = np.random.default_rng([self._seed or 0, len(known.trials), sum(known.running.values())])
 
@@ -364,6 +364,8 @@ class ZoneSampler(BaseSampler):
             return next((Wish(t, alone=not known.is_tried(t)) for t in free), None)
 
         new = None if repeats else first_free(belief.proposals(known.pending, rng))
+        if exact and not waiting:
+            return new
         # of several workers, every other one repeats what may be the best: the others find ever more points, of which
         # the luckiest would be taken for the best
         again = bool(known.pending) and (len(known.trials) + len(known.pending)) % 2 == 1
