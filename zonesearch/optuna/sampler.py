@@ -44,6 +44,7 @@ from zonesearch.study.stage_effects import check_order
 __all__ = ["ZoneSampler"]
 
 _EQUAL = 1e-9  # of the largest value: values that differ by no more are equal
+_REPEATS = 4  # of any points, in addition to the first trial at each
 _MOST_ROUNDS = 200  # rounds of the stages per suggestion
 _AFTERWARDS = {"n_trainings": 900, "batch": 2, "first": 0.001, "repeats": 0.0}
 _MOST_ONE_BY_ONE = FRESH - FIRST_SEED  # trainings per round, each round with its own seed
@@ -440,11 +441,14 @@ def _check_choices(name: str, distribution: BaseDistribution) -> None:
 
 
 def _exact(known: Known) -> bool:
-    """Whether several trials at a point always returned the same value; False if no point has several."""
+    """Whether repeats always returned the same value; False with fewer than ``_REPEATS`` of them, since coarse values
+    (a few hundred examples) may agree by chance.
+    """
     values: dict[Any, list[float]] = {}
     for trial in known.trials:
         if trial.accuracy is not None and trial.feasible:
             values.setdefault(trial.training.identity[0], []).append(trial.accuracy)
     several = [found for found in values.values() if len(found) > 1]
     size = max((abs(value) for found in values.values() for value in found), default=0.0)
-    return bool(several) and all(max(found) - min(found) <= _EQUAL * size for found in several)
+    n_repeats = sum(len(found) - 1 for found in several)
+    return n_repeats >= _REPEATS and all(max(found) - min(found) <= _EQUAL * size for found in several)
