@@ -6,6 +6,10 @@ of best minus median, of the point with the highest posterior mean. Trainings co
 are asked for anew) or, ``--rolling``, one by one in the order in which they began, each followed by one ask: then what
 comes back last is always missing.
 
+On recorded maps, every training draws one of the cell's recorded seeds with replacement. ``--replayed`` uses each of
+them once before any is used again: then ten repeats of a point reveal the mean of its ten recorded seeds, which counts
+as the truth, noise included.
+
 What every search trained is appended to ``--out`` as it comes and not computed again. The ratio is that of the mean
 regrets, with an interval by a bootstrap over searches, in pairs.
 """
@@ -17,7 +21,7 @@ import json
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -46,6 +50,7 @@ class Asked:
         parallel: that many are under way at a time; ``rolling`` where they come back one by one.
         trained: points with what came of them, in the order in which they were asked for; None where one diverged.
         ms: processor time of one ask.
+        replayed: whether recorded seeds were drawn without replacement.
     """
 
     problem: str
@@ -54,24 +59,25 @@ class Asked:
     rolling: bool
     trained: list[tuple[dict[str, Any], float | None]]
     ms: float
+    replayed: bool = True
 
     @property
-    def task(self) -> tuple[str, int, int, bool]:
-        return self.problem, self.seed, self.parallel, self.rolling
+    def task(self) -> tuple[str, int, int, bool, bool]:
+        return self.problem, self.seed, self.parallel, self.rolling, self.replayed
 
 
 @cache
-def make_problem(name: str) -> Problem:
+def make_problem(name: str, replayed: bool = True) -> Problem:
     """The surface of that name, or the recorded map at that path."""
     if name.endswith(".json"):
-        return read_map(name)
+        return replace(read_map(name), with_replacement=not replayed)
     surface = make_surface(name)
     return FunctionProblem(surface.name, surface.space, surface.mean, surface.sd, surface.best, surface.median)
 
 
-def ask(name: str, seed: int, parallel: int, n: int, *, rolling: bool = False) -> Asked:
+def ask(name: str, seed: int, parallel: int, n: int, *, rolling: bool = False, replayed: bool = False) -> Asked:
     """``n`` trainings, ``parallel`` of them under way at a time."""
-    problem = make_problem(name)
+    problem = make_problem(name, replayed)
     given = {axis.name: distribution_of(axis) for axis in problem.space.axes}
     study = optuna.create_study(direction="maximize", sampler=ZoneSampler(seed=seed))
     visits: Counter[Any] = Counter()
@@ -99,7 +105,7 @@ def ask(name: str, seed: int, parallel: int, n: int, *, rolling: bool = False) -
             [found] = problem.answer([training], seed)
             trained[place] = params, found.accuracy
             study.tell(trial, found.accuracy, state=None if found.complete else optuna.trial.TrialState.FAIL)
-    return Asked(name, seed, parallel, rolling, trained, 1e3 * seconds / n)
+    return Asked(name, seed, parallel, rolling, trained, 1e3 * seconds / n, replayed)
 
 
 def regret(one: Asked, n: int) -> float:
@@ -186,6 +192,7 @@ def main() -> None:
     parser.add_argument("--maps", default="", help="recorded maps, separated by commas")
     parser.add_argument("--parallel", default="1,4,8")
     parser.add_argument("--rolling", action="store_true")
+    parser.add_argument("--replayed", action="store_true", help="recorded seeds of a cell without replacement")
     parser.add_argument("--trainings", default="25,50,100")
     parser.add_argument("--out", type=Path, nargs="+", default=[Path("parallel-asks.jsonl")], help="first: written")
     parser.add_argument("--no-run", action="store_true", help="only print what --out holds")
@@ -201,11 +208,13 @@ def main() -> None:
         for problem in [*problems, *(m for m in wanted.maps.split(",") if m)]:
             for k in parallel:
                 rolling = wanted.rolling and k > 1
-                if (problem, seed, k, rolling) not in done:
-                    found.append(ask(problem, seed, k, max(budgets), rolling=rolling))
+                replayed = wanted.replayed or not problem.endswith(".json")
+                if (problem, seed, k, rolling, replayed) not in done:
+                    found.append(ask(problem, seed, k, max(budgets), rolling=rolling, replayed=replayed))
                     with wanted.out[0].open("a") as file:
                         file.write(json.dumps(vars(found[-1])) + "\n")
     chosen = [one for one in found if first <= one.seed <= last]
+    chosen = [one for one in chosen if one.replayed == wanted.replayed or not one.problem.endswith(".json")]
     print("\n".join(table(chosen, budgets)))
 
 

@@ -72,6 +72,21 @@ def test_a_training_gets_a_recorded_seed_of_its_cell() -> None:
     assert drawn == recorded
 
 
+def test_a_mean_of_few_repeats_is_the_truth_only_without_replacement() -> None:
+    trainings = [Training({"x": 4, "kind": "a"}, seed, 3) for seed in range(10)]
+
+    def values(map_: RecordedMap) -> list[list[float]]:
+        return [[t.accuracy or 0.0 for t in map_.answer(trainings, repeat)] for repeat in range(20)]
+
+    once, anew = values(MAP), values(replace(MAP, with_replacement=True))
+    truth = MAP.truth(trainings[0].params)
+    assert np.allclose(np.mean(once, axis=1), truth)
+    assert np.std(np.mean(anew, axis=1)) > 2e-4
+    assert np.mean(anew) == pytest.approx(truth, abs=3e-4)
+    assert {value for row in anew for value in row} == {curve(4, "a", seed)[-1] for seed in range(5)}
+    assert values(replace(MAP, with_replacement=True)) == anew
+
+
 def test_a_shorter_training_is_the_beginning_of_the_longer_one() -> None:
     point = {"x": 2, "kind": "b"}
     short, long = (MAP.answer([Training(point, 0, epochs)], 3)[0] for epochs in (2, 3))

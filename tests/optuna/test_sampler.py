@@ -333,9 +333,16 @@ class TestAfterThePipeline:
         assert often[0, "a"] <= 2  # the worst
 
     @pytest.mark.parametrize("settings", [{"afterwards": "random"}, {"seeds": 2}])
-    def test_at_random_when_asked_to_or_when_there_is_no_noise(self, settings) -> None:
+    def test_at_new_points_when_asked_to_or_when_there_is_no_noise(self, settings) -> None:
         study = same_search(70, stages=["grid"], **settings)
         assert len(set(points(study)[50:])) == 20
+
+    def test_new_points_are_near_the_best_when_there_is_no_noise(self) -> None:
+        study = same_search(70, stages=["grid"], seeds=2)
+        of_grid = max(accuracy(**dict(point)) for point in points(study)[:50])
+        found = [accuracy(**dict(point)) for point in points(study)[50:]]
+        assert max(found) > of_grid
+        assert np.median(found) > np.median([accuracy(**dict(point)) for point in points(study)[:50]])
 
 
 class TestWhatCannotBeHad:

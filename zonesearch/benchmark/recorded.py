@@ -66,6 +66,9 @@ class RecordedMap:
         cells: at least one of them with a complete training.
         n_validation: number of examples behind each accuracy; None when unknown.
         metric: the metric of the values.
+        with_replacement: whether every training draws one of the recorded seeds anew. By default, seeds 0, 1, 2, ... of
+            a point are different recorded ones until all were used; then a few repeats of a point return exactly its
+            true mean, which favours methods that repeat.
 
     Raises:
         StudyError: no cell, or none with a complete training; curves of different lengths.
@@ -78,6 +81,7 @@ class RecordedMap:
     reading: Reading = BEST
     n_validation: int | None = None
     metric: Metric = ACCURACY
+    with_replacement: bool = False
 
     def __post_init__(self) -> None:
         curves = [curve for cell in self.cells for curve in cell.curves if curve]
@@ -131,8 +135,8 @@ class RecordedMap:
         return math.sqrt(squares / degrees) if degrees else math.nan
 
     def answer(self, trainings: Sequence[Training], repeat: int) -> list[Trial]:
-        """Recorded seeds in an order drawn per point and repeat: seeds 0, 1, 2, ... of a point are different recorded
-        seeds.
+        """Recorded seeds, drawn per point, seed and repeat with replacement, otherwise in an order drawn per point and
+        repeat.
         """
         return [self._answer(training, repeat) for training in trainings]
 
@@ -180,8 +184,11 @@ class RecordedMap:
     def _answer(self, training: Training, repeat: int) -> Trial:
         curves = self.cells[self.nearest(training.params)].curves
         point = int(Training(training.params).key, 16)
-        drawn = np.random.default_rng([repeat, point]).permutation(len(curves))
-        curve = curves[int(drawn[training.seed % len(curves)])]
+        if self.with_replacement:
+            drawn = np.random.default_rng([repeat, point, training.seed]).integers(len(curves), size=1)
+        else:
+            drawn = np.random.default_rng([repeat, point]).permutation(len(curves))
+        curve = curves[int(drawn[training.seed % len(drawn)])]
         if not curve:
             return Trial(training, "diverged", metric=self.metric)
         if training.epochs > self.epochs:

@@ -44,6 +44,7 @@ from zonesearch.study.stage_effects import check_order
 __all__ = ["ZoneSampler"]
 
 _EQUAL = 1e-9  # of the largest value: values that differ by no more are equal
+_REPEATS = 4  # of any points, in addition to the first trial at each
 _MOST_ROUNDS = 200  # rounds of the stages per suggestion
 _AFTERWARDS = {"n_trainings": 900, "batch": 2, "first": 0.001, "repeats": 0.0}
 _MOST_ONE_BY_ONE = FRESH - FIRST_SEED  # trainings per round, each round with its own seed
@@ -87,7 +88,7 @@ class ZoneSampler(BaseSampler):
         seed: seed of everything random in the sampler; None for a new one each time.
         afterwards: what follows the end of the pipeline: ``repeat`` takes what is expected to raise the highest
             posterior mean most, a further seed of a point or a new point (of several workers, every other one takes a
-            further seed of a point that may be the best), and draws at random if repeats show no noise; if trials were
+            further seed of a point that may be the best), and only new points if repeats show no noise; if trials were
             pruned or have constraints, it takes new points from ``surrogate`` instead, by default also in place of
             ``polish``; ``random`` draws at random.
         settings: a table of settings for each stage given by name: ``coordinate={"n_trainings": 40}``.
@@ -350,11 +351,11 @@ class ZoneSampler(BaseSampler):
         further seed of a point, or a new point. Only a new point, if there is one, while trainings that the stages are
         ``waiting`` for run at points of which nothing is known yet, or if repeats show no noise.
 
-        None if nothing is running and repeats show no noise.
+        None if nothing is known or running, or if repeats show no noise and every point was tried.
         """
-        exact = not belief.knows or _exact(known)
-        if exact and not waiting:
+        if not belief.knows and not waiting:
             return None
+        exact = not belief.knows or _exact(known)
         repeats = not exact and all(known.trials.of(training.params) for training in waiting)
         rng = np.random.default_rng([self._seed or 0, len(known.trials), sum(known.running.values())])
 
@@ -364,6 +365,8 @@ class ZoneSampler(BaseSampler):
             return next((Wish(t, alone=not known.is_tried(t)) for t in free), None)
 
         new = None if repeats else first_free(belief.proposals(known.pending, rng))
+        if exact and not waiting:
+            return new
         # of several workers, every other one repeats what may be the best: the others find ever more points, of which
         # the luckiest would be taken for the best
         again = bool(known.pending) and (len(known.trials) + len(known.pending)) % 2 == 1
@@ -438,11 +441,14 @@ def _check_choices(name: str, distribution: BaseDistribution) -> None:
 
 
 def _exact(known: Known) -> bool:
-    """Whether several trials at a point always returned the same value; False if no point has several."""
+    """Whether repeats always returned the same value; False with fewer than ``_REPEATS`` of them, since coarse values
+    (a few hundred examples) may agree by chance.
+    """
     values: dict[Any, list[float]] = {}
     for trial in known.trials:
         if trial.accuracy is not None and trial.feasible:
             values.setdefault(trial.training.identity[0], []).append(trial.accuracy)
     several = [found for found in values.values() if len(found) > 1]
     size = max((abs(value) for found in values.values() for value in found), default=0.0)
-    return bool(several) and all(max(found) - min(found) <= _EQUAL * size for found in several)
+    n_repeats = sum(len(found) - 1 for found in several)
+    return n_repeats >= _REPEATS and all(max(found) - min(found) <= _EQUAL * size for found in several)
