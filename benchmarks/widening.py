@@ -26,6 +26,7 @@ from zonesearch.core.trials import Params
 
 CUTS: dict[str, tuple[str, dict[str, tuple[float, float]]]] = {
     "digits, as in the study": ("digits_wide", {"width": (16, 1024)}),
+    "digits, width to 2048": ("digits_wide", {"width": (16, 2048)}),
     "digits, width to 512": ("digits_wide", {"width": (16, 512)}),
     "digits, width to 256, batch from 32": ("digits_wide", {"width": (16, 256), "batch": (32, 256)}),
     "MNIST, width to 512": ("mnist_full", {"width": (128, 512)}),

@@ -14,7 +14,7 @@ __all__ = ["to_widen", "widening_notes"]
 _SIDES: tuple[Side, Side] = ("low", "high")
 
 
-def to_widen(base: Space, rounds: Mapping[tuple[str, Side], int], found: Map, when: str) -> tuple[tuple[str, Side], ...]:
+def to_widen(base: Space, rounds: Mapping[tuple[str, Side], int], found: Map) -> tuple[tuple[str, Side], ...]:
     """The edges on which the peak of a zone lies and beyond which there is a value, in the order of the axes.
 
     Args:
@@ -29,16 +29,16 @@ def to_widen(base: Space, rounds: Mapping[tuple[str, Side], int], found: Map, wh
         for side in _SIDES:
             n = rounds.get((axis.name, side), 0)
             further = len(beyond(axis, side, n + 1)) > len(beyond(axis, side, n))
-            if further and _on_side(found, axis.name, row[0 if side == "low" else -1], when):
+            if further and _on_side(found, axis.name, row[0 if side == "low" else -1]):
                 sides.append((axis.name, side))
     return tuple(sides)
 
 
-def _on_side(found: Map, name: str, end: object, when: str = "peak") -> bool:
-    return any(zone.peak.get(name) == end and (when == "peak" or name in zone.rim) for zone in found.zones)
+def _on_side(found: Map, name: str, end: object) -> bool:
+    return any(zone.peak.get(name) == end for zone in found.zones)
 
 
-def widening_notes(base: Space, rounds: Mapping[tuple[str, Side], int], found: Map, most: int, when: str) -> tuple[str, ...]:
+def widening_notes(base: Space, rounds: Mapping[tuple[str, Side], int], found: Map, most: int) -> tuple[str, ...]:
     """Where the grid went beyond its edges and why it stopped there, one sentence per edge."""
     wide = widened(base, rounds)
     notes = []
@@ -51,11 +51,6 @@ def widening_notes(base: Space, rounds: Mapping[tuple[str, Side], int], found: M
             why = "no zone has its peak on that edge any more"
         elif len(beyond(axis, side, n + 1)) == len(beyond(axis, side, n)):
             why = f"{now} is as far as its limit allows"
-        elif not _on_side(found, name, now, when):
-            why = (
-                f"the peak on that edge is not better than what lies inside by more than the noise of the map, so nothing "
-                f"suggests better values beyond {now}"
-            )
         else:
             why = f"[grid] widen = {most} allows no more rounds, and a peak still lies on that edge"
         times = "once" if n == 1 else f"{n} times"

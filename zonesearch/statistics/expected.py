@@ -12,30 +12,21 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from zonesearch.core.cost import Cost
 from zonesearch.core.space import Space
-from zonesearch.core.values import point, told_apart
+from zonesearch.core.values import point
 from zonesearch.statistics.candidates import RIVAL, Candidate
-from zonesearch.statistics.grid_zones import Zone, bordering, zone_of
+from zonesearch.statistics.grid_zones import Zone, zone_of
 from zonesearch.statistics.map import Map
 from zonesearch.statistics.noise import Cell, Noise
 
-if TYPE_CHECKING:
-    from zonesearch.statistics.gp.process import Posterior
-    from zonesearch.statistics.gp.targets import Scale
-
-__all__ = ["expected_scores", "expecting", "rated", "rising", "says_more"]
-
-Array = npt.NDArray[np.float64]
+__all__ = ["expected_scores", "expecting", "rated", "says_more"]
 
 _LEAST = 8  # cells with a value: the prior alone would decide among fewer
 _RIVALS = 4  # cells of a zone, besides its candidates, that are named
-_RISES = 1.0  # standard deviations by which a peak on a rim must be better than what lies inside, if the price doubles
 _MOST = 600  # cells that the process uses: half of them the best, the rest spread over all by rank
 
 
@@ -47,40 +38,23 @@ def expected_scores(space: Space, cells: Sequence[Cell]) -> list[float] | None:
         cells: all that is known, each point once. Infeasible ones have values too, and count.
     """
     known = [cell for cell in cells if cell.values]
-    described = _described(known)
-    if described is None:
-        return None
-    found = iter(_posterior_means(space, described))
-    return [next(found) if cell.values else math.nan for cell in cells]
-
-
-_Cells = tuple[tuple[tuple[tuple[str, Any], ...], tuple[float, ...], bool], ...]
-"""Points, each with its scores and whether the process uses them."""
-
-
-def _described(known: Sequence[Cell]) -> _Cells | None:
-    """Cells with a value as a key of the caches; None if they are too few."""
     if len(known) < _LEAST or len({cell.score for cell in known}) < 2:
         return None
     used = {id(cell) for cell in _some(known)}
-    return tuple(
+    what = [
         (tuple(cell.params.items()), tuple(map(cell.metric.score, cell.values)), id(cell) in used) for cell in known
-    )
+    ]
+    found = iter(_posterior_means(space, tuple(what)))
+    return [next(found) if cell.values else math.nan for cell in cells]
 
 
 @lru_cache(maxsize=64)
-def _posterior_means(space: Space, cells: _Cells) -> tuple[float, ...]:
+def _posterior_means(
+    space: Space, cells: tuple[tuple[tuple[tuple[str, Any], ...], tuple[float, ...], bool], ...]
+) -> tuple[float, ...]:
     """The posterior mean at the points. Cached, since stages are asked again in every round, and for every trial that
     comes.
     """
-    process, scale, places = _process(space, cells)
-    means, _ = process.at_points(places)
-    return tuple(map(scale.back, means.tolist()))
-
-
-@lru_cache(maxsize=16)
-def _process(space: Space, cells: _Cells) -> tuple[Posterior, Scale, Array]:
-    """The process through the points, its scale, and the points in the unit cube, shape (n, n_axes)."""
     from zonesearch.statistics.gp.cube import Cube  # loads scipy, which reading a small map does not need
     from zonesearch.statistics.gp.process import Prior, fit
     from zonesearch.statistics.gp.targets import Known
@@ -93,7 +67,8 @@ def _process(space: Space, cells: _Cells) -> tuple[Posterior, Scale, Array]:
         if is_used:
             values.setdefault(tuple(place.tolist()), []).extend(scores)
     data, scale = Known(values).data(cube)
-    return fit(uneven(data, values, scale), Prior()), scale, np.array(places)
+    means, _ = fit(uneven(data, values, scale), Prior()).at_points(np.array(places))
+    return tuple(map(scale.back, means.tolist()))
 
 
 def _some(cells: Sequence[Cell]) -> list[Cell]:
@@ -129,59 +104,6 @@ def expecting(space: Space, cells: Sequence[Cell], noise: Noise, zones: Sequence
             zone = zone_of(space, ordered, noise, zone.metric.score(zone.smoothed), zone.number)
         moved.append(zone)
     return tuple(moved)
-
-
-def rising(space: Space, cells: Sequence[Cell], noise: Noise, zones: Sequence[Zone]) -> tuple[Zone, ...]:
-    """The zones of a map without the rims beyond which trainings are dearer while the map does not rise towards them.
-
-    A surface that bends rises by less with each further step, so what the map gains from the values next to the rim to
-    those on it is the most that the next ones promise, while each of them costs as many times more as those on the rim
-    cost more than those next to it. For a price that doubles, the peak on the rim must be better than everything next
-    to it inside by one standard deviation of the difference; for other prices in proportion to their logarithm.
-
-    Unchanged without noise, for few cells, and where no price is known or it does not rise.
-
-    Args:
-        space, cells, noise: of the map.
-        zones: found in it.
-    """
-    exact = noise.source == "none" or noise.seed_variance == 0.0
-    known = [cell for cell in cells if cell.values]
-    described = None if exact or not any(zone.rim for zone in zones) else _described(known)
-    if described is None:
-        return tuple(zones)
-    process, _, places = _process(space, described)
-    where = {point(cell.params): i for i, cell in enumerate(known)}
-    means, _ = process.at_points(places)
-    found = []
-    for zone in zones:
-        peak = known[where[point(zone.peak)]]
-        near = [i for i in bordering(space, [zone], [cell.params for cell in known]) if known[i].feasible]
-        rim = []
-        for name in zone.rim:
-            end = told_apart(peak.params[name])
-            inside = [i for i in near if told_apart(known[i].params.get(name, zone.peak[name])) != end]
-            dearer = _dearer(peak, [known[i] for i in inside], name)
-            best = max(inside, key=lambda i: (means[i], -i), default=None)
-            place = places[where[point(zone.peak)]]
-            if best is None or not dearer or process.worse(place, places[best][None])[0] > _RISES * dearer:
-                rim.append(name)
-        found.append(replace(zone, rim=tuple(rim)))
-    return tuple(found)
-
-
-def _dearer(peak: Cell, inside: Sequence[Cell], name: str) -> float:
-    """How many times the price doubles from the next value of an axis to the peak on its rim; 0 if it is not known."""
-    others = [(key, value) for key, value in point(peak.params) if key != name]
-    line = [cell for cell in inside if [pair for pair in point(cell.params) if pair[0] != name] == others]
-    prices = [price for cell in line if (price := _price(cell)) and price > 0]
-    own = _price(peak)
-    return max(0.0, math.log2(own / max(prices))) if prices and own and own > 0 else 0.0
-
-
-def _price(cell: Cell) -> float | None:
-    cost = Cost(cell.n_parameters, cell.n_steps, cell.cost)
-    return cost.given if cost.given is not None else cost.multiply_adds or cost.n_parameters
 
 
 def says_more(given: Map, epochs: int) -> bool:

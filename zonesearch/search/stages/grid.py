@@ -23,7 +23,7 @@ from zonesearch.errors import StudyError
 from zonesearch.search.rims import to_widen, widening_notes
 from zonesearch.search.stage import Forecast, Plan, Stage, checked_seeds, require
 from zonesearch.statistics.contenders import more_seeds
-from zonesearch.statistics.expected import expecting, rising
+from zonesearch.statistics.expected import expecting
 from zonesearch.statistics.map import Map
 from zonesearch.statistics.noise import Cell, Noise, cell_of, measure_noise
 from zonesearch.statistics.rungs import Rung, rungs_notes
@@ -65,7 +65,7 @@ class Grid:
     """
 
     heeds: ClassVar[frozenset[str]] = frozenset({"limits", "when", "constraints"})
-    formers: ClassVar[Mapping[str, str]] = {"peaks": "mean", "widen_when": "peak"}
+    formers: ClassVar[Mapping[str, str]] = {"peaks": "mean"}
 
     space: Space
     epochs: int
@@ -80,7 +80,6 @@ class Grid:
     rungs: tuple[int, ...] = ()
     widen: int = 3
     peaks: Literal["posterior", "mean"] = "posterior"
-    widen_when: Literal["rising", "peak"] = "rising"
     name: str = "grid"
 
     def __post_init__(self) -> None:
@@ -114,13 +113,13 @@ class Grid:
         for n in range(self.widen + 1):
             plan, before = self._explore(widened(base, rounds), before, trials)
             mapped = plan.output
-            sides = to_widen(base, rounds, mapped, self.widen_when) if isinstance(mapped, Map) and n < self.widen else ()
+            sides = to_widen(base, rounds, mapped) if isinstance(mapped, Map) and n < self.widen else ()
             if not sides:
                 break
             rounds |= {side: rounds.get(side, 0) + 1 for side in sides}
         if not isinstance(mapped, Map):
             return plan
-        return replace(plan, notes=(*plan.notes, *widening_notes(base, rounds, mapped, self.widen, self.widen_when)))
+        return replace(plan, notes=(*plan.notes, *widening_notes(base, rounds, mapped, self.widen)))
 
     def _explore(self, space: Space, before: Asked, trials: Trials) -> tuple[Plan, Asked]:
         """The grid of one space, without output while something is missing, and the trainings that it wants.
@@ -265,7 +264,6 @@ class Grid:
         left = {i: (rung.epochs, cell) for rung in maps for i, cell in rung.cells.items() if i not in last.cells}
         cells = tuple(last.cells[i] if i in last.cells else Cell(point, ()) for i, point in enumerate(points))
         zones = expecting(space, cells, last.noise, last.zones) if self.peaks == "posterior" else last.zones
-        zones = rising(space, cells, last.noise, zones) if self.widen_when == "rising" else zones
         return Map(
             space=space,
             cells=cells,
