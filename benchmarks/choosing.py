@@ -49,7 +49,6 @@ _STAGES = ("grid", "interval", "polish")
 _LOSES = {SCHEDULES[1]: 0.2, SCHEDULES[2]: 0.2}  # points of validation accuracy
 _SHARED_BY_SCHEDULES, _SHARED_BY_SPLITS = 0.4, 0.3  # of the variance between seeds
 _COPY = SCHEDULES[3]
-_N_TRAINED, _INPUTS = 1_000, 75  # examples and weights of a neuron, as far as costs are concerned
 _FAILED = 0.5  # a drawn training that diverged when it was recorded diverges if its value would be below
 
 
@@ -144,11 +143,8 @@ class Surface:
             offset = self.offset * float(np.random.default_rng([draw, point, 7]).normal())
             test = mean + offset + _mixed(luck, residual(5, *own)[0], _SHARED_BY_SPLITS)
             more = {"test_accuracy": _counted(test, n), "n_test": n}
-        steps = self.map.epochs * math.ceil(_N_TRAINED / float(params.get("batch", 1)))
-        size = int(float(params.get("width", 100)) * _INPUTS)
-        return Trial(
-            training, accuracy=_counted(value, n), n_validation=n, n_parameters=size, n_steps=steps, **more
-        )
+        size = int(np.prod([int(1000 * u) for u in self.map.space.unit(params) + 1]))
+        return Trial(training, accuracy=_counted(value, n), n_validation=n, n_parameters=size, **more)
 
 
 def _mixed(a: float, b: float, share: float) -> float:
