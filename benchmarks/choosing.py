@@ -198,7 +198,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for way in WAYS:
                 for draw in draws:
                     if (name, truth, way, draw) not in known:
-                        record = {"map": name, "truth": truth, "way": way, "draw": draw, **search(surface, draw, WAYS[way])}
+                        record = {
+                            "map": name,
+                            "truth": truth,
+                            "way": way,
+                            "draw": draw,
+                            **search(surface, draw, WAYS[way]),
+                        }
                         known[name, truth, way, draw] = record
                         with wanted.out.open("a", encoding="utf-8") as file:
                             file.write(json.dumps(record) + "\n")

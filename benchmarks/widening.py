@@ -96,7 +96,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for key in keys:
                 values = np.array([row[key] for row in rows], dtype=float)
                 error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
-                columns.append(f"{values.mean():.3f} ± {error:.3f}" if values.mean() < 10 else f"{values.mean():.0f} ± {error:.0f}")
+                columns.append(
+                    f"{values.mean():.3f} ± {error:.3f}" if values.mean() < 10 else f"{values.mean():.0f} ± {error:.0f}"
+                )
             print(f"| {cut} | {rule} | {' | '.join(columns)} |", flush=True)
 
 

@@ -67,7 +67,7 @@ def _posterior_means(
         if is_used:
             values.setdefault(tuple(place.tolist()), []).extend(scores)
     data, scale = Known(values).data(cube)
-    means, _ = fit(uneven(data, values, scale), Prior()).at_points(np.array(places))
+    means = fit(uneven(data, values, scale), Prior()).means(np.array(places))
     return tuple(map(scale.back, means.tolist()))
 
 

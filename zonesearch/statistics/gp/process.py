@@ -116,6 +116,13 @@ class Posterior:
         variances = self.hyper.variance - np.einsum("ij,ij->j", reduced, reduced)
         return means, np.sqrt(np.maximum(variances, 1e-12))
 
+    def means(self, points: Array) -> Array:
+        """The posterior mean of the function at points, shape (m,): for many, quicker than :meth:`at_points`."""
+        starts = range(0, len(points), _CHUNK)
+        found = [self.kernel(self.data.points, points[i : i + _CHUNK]).T @ self.alpha for i in starts]
+        means: Array = self.mean + np.concatenate(found)
+        return means
+
     def covariance(self, points: Array) -> tuple[Array, Array]:
         """Posterior mean, shape (m,), and covariance of the function, shape (m, m)."""
         cross = self.kernel(self.data.points, points)
