@@ -64,7 +64,7 @@ def test_without_noise_or_with_few_cells_the_best_mean_stays_the_peak() -> None:
     assert found == zones
     small = Space.parse({"a": AXIS})
     cells = [Cell({"a": 2**i}, (0.9 + 0.001 * i, 0.91, 0.89)) for i in range(7)]
-    assert expected_scores(small, cells) is None
+    assert expected_scores(small, cells, measure_noise(cells, small)) is None
     zones, found = zones_of(small, cells)
     assert found == zones
 
@@ -79,13 +79,13 @@ def test_a_cell_that_lost_seeds_takes_no_peak_from_one_that_lost_none() -> None:
 def test_cells_without_a_value_have_no_expectation_and_branches_have_theirs() -> None:
     cells = mapped()
     holes = [replace(c, values=()) if i % 5 == 0 else c for i, c in enumerate(cells)]
-    scores = expected_scores(SPACE, holes)
+    scores = expected_scores(SPACE, holes, measure_noise(holes, SPACE))
     assert scores is not None
     assert [math.isnan(score) for score in scores] == [i % 5 == 0 for i in range(len(holes))]
     axes = {"kind": ["x", "y"], "a": {**AXIS, "when": {"kind": "x"}}, "b": {"low": 1, "high": 9, "row": 3}}
     branches = Space.parse(axes)
     there = [Cell(p, (0.5 + 0.01 * i, 0.5)) for i, p in enumerate(branches.grid())]
-    scores = expected_scores(branches, there)
+    scores = expected_scores(branches, there, measure_noise(there, branches))
     assert scores is not None
     assert all(map(math.isfinite, scores))
 
@@ -93,7 +93,7 @@ def test_cells_without_a_value_have_no_expectation_and_branches_have_theirs() ->
 def test_a_map_with_more_cells_than_the_process_uses_has_a_score_everywhere() -> None:
     many = Space.parse({"a": {"low": 0.0, "high": 1.0, "row": 30}, "b": {"low": 0.0, "high": 1.0, "row": 24}})
     cells = [Cell(p, (p["a"] - p["b"] ** 2,)) for p in many.grid()]
-    scores = expected_scores(many, cells)
+    scores = expected_scores(many, cells, measure_noise(cells, many))
     assert scores is not None
     assert len(scores) == many.n_cells > 600
     assert max(abs(score - cell.score) for score, cell in zip(scores, cells, strict=True) if cell.score > 0.3) < 0.05
