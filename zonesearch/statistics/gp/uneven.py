@@ -26,9 +26,7 @@ _MOST = 100.0  # times: a variance without repeats counts as no larger than that
 _LEAST = 1e-3  # of the largest variance: none counts as less
 
 
-def uneven(
-    data: Data, values: Mapping[Place, Sequence[float]], variances: Mapping[Place, float], scale: Scale
-) -> Data:
+def uneven(data: Data, values: Mapping[Place, Sequence[float]], variances: Mapping[Place, float], scale: Scale) -> Data:
     """``data`` with counts that give each point the noise of points of similar rank.
 
     A point without repeats has the noise of the repeated one that is next in rank, times as much as ``variances`` say
