@@ -1,9 +1,9 @@
 """What it is worth to go on beyond a rim, and what it costs. ``python -m benchmarks.widening``.
 
 Grid, interval and polish search the inner part of recorded maps, whose axes have the ends of the map as limits; as in
-:mod:`benchmarks.choosing`, values are drawn and nothing is trained. For each number of rounds (``[grid] widen``): what the
-peak and the best finalist lack to the best cell of the whole map, in points, how many trainings there were, and their
-price, for which the digits' seconds a training stand: (width + 100) / sqrt(batch).
+:mod:`benchmarks.choosing`, values are drawn and nothing is trained. For each number of rounds (``[grid] widen``): what
+the peak and the best finalist lack to the best cell of the whole map, in points, how many trainings there were, and
+their price, which is (width + 100) / sqrt(batch) a training, roughly proportional to the digits' seconds.
 
 Draws 0 to 199 were for tuning, reported are those from 1000 on. With ``--out`` the same call goes on where it was.
 """
