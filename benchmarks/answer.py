@@ -30,7 +30,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +40,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from benchmarks.answer_searches import OURS, SEEDS_A_POINT, TASKS, WAYS, Task, file_of, read
+from benchmarks.answer_searches import OURS, SEEDS_A_POINT, TASKS, WAYS, Reseeded, Task, file_of, read
 from zonesearch.benchmark.recommending import recommend
+from zonesearch.core.objective import Job
 from zonesearch.core.trials import Params, Training, Trial
 from zonesearch.statistics.incumbent import Incumbent
 
@@ -155,23 +158,24 @@ class Truth:
             if seed not in self.known.get(_place(params), {})
         ]
 
-    def train(self, settings: Sequence[Params], until: float) -> bool:
-        """Train what is missing; whether nothing is."""
+    def train(self, settings: Sequence[Params], until: float, cores: int = 1) -> bool:
+        """Train what is missing, ``cores`` jobs at a time; whether nothing is."""
         recipe = self.task.recipe()
-        while missing := self.missing(settings):
-            for job in recipe.jobs(missing):
-                if time.perf_counter() > until:
-                    return False
-                with self.path.open("a", encoding="utf-8") as file:
-                    for trial in recipe.train(job, lambda share: None):
-                        found = (trial.accuracy or 0.0, trial.test_accuracy or 0.0)  # 0 where it diverged
-                        record = {
-                            "params": dict(trial.params),
-                            "seed": trial.seed,
-                            **dict(zip(MEASURES, found, strict=True)),
-                        }
-                        file.write(json.dumps(record) + "\n")
-                        self._note(record)
+        with ProcessPoolExecutor(cores) as pool:
+            while missing := self.missing(settings):
+                jobs = iter(recipe.jobs(missing))
+                running = {pool.submit(_trained, recipe, job) for job in islice(jobs, cores)}
+                while running:
+                    done, running = wait(running, return_when=FIRST_COMPLETED)
+                    for each in done:
+                        with self.path.open("a", encoding="utf-8") as file:
+                            for record in each.result():
+                                file.write(json.dumps(record) + "\n")
+                                self._note(record)
+                        if time.perf_counter() < until and (job := next(jobs, None)) is not None:
+                            running.add(pool.submit(_trained, recipe, job))
+                if time.perf_counter() >= until:
+                    return not self.missing(settings)
         return True
 
     def best(self, settings: Sequence[Params]) -> Params:
@@ -187,6 +191,15 @@ class Truth:
             first, n = _CHOOSE, min(_FIRST, n)
         difference = np.subtract(self.values(best, first, n), self.values(params, first, n))
         return float(difference.mean()), float(difference.std(ddof=1) / math.sqrt(n)) if n > 1 else math.nan
+
+
+def _trained(recipe: Reseeded, job: Job) -> list[dict[str, Any]]:
+    """The records of a job."""
+    found = []
+    for trial in recipe.train(job, lambda share: None):
+        values = (trial.accuracy or 0.0, trial.test_accuracy or 0.0)  # 0 where it diverged
+        found.append({"params": dict(trial.params), "seed": trial.seed, **dict(zip(MEASURES, values, strict=True))})
+    return found
 
 
 def _place(params: Params) -> Any:
@@ -291,24 +304,41 @@ def reason_to_skip(name: str) -> str:
     return "" if root.exists() else f"{root} is not there: ZONESEARCH_DATA says where the data are"
 
 
-def searches(folder: Path, names: Sequence[str], ways: Sequence[str], seeds: Sequence[int], until: float, workers: int
-) -> None:  # fmt: skip
-    """Do what is missing, each search in a process of its own, until the time is up."""
-    for seed in seeds:
-        for name in names:
-            for way in ways:
-                records = read(file_of(folder, name, way, seed))
-                minutes = (until - time.perf_counter()) / 60
-                if (records and "end" in records[-1]) or minutes <= 0:
-                    continue
-                print(f"{name}, {way}, search {seed}", file=sys.stderr, flush=True)
-                call = [folder, name, way, seed, "--minutes", minutes, "--workers", workers]
-                command = [sys.executable, "-m", "benchmarks.answer_searches", *map(str, call)]
-                subprocess.run(command, check=True, stderr=subprocess.PIPE)
+def searches(
+    folder: Path,
+    names: Sequence[str],
+    ways: Sequence[str],
+    seeds: Sequence[int],
+    until: float,
+    workers: int,
+    cores: int,
+) -> None:
+    """Do what is missing, each search in a process of its own, ``cores`` at a time, until the time is up."""
+
+    def one(seed: int, name: str, way: str) -> None:
+        records = read(file_of(folder, name, way, seed))
+        minutes = (until - time.perf_counter()) / 60
+        if (records and "end" in records[-1]) or minutes <= 0:
+            return
+        print(f"{name}, {way}, search {seed}", file=sys.stderr, flush=True)
+        call = [folder, name, way, seed, "--minutes", minutes, "--workers", workers]
+        command = [sys.executable, "-m", "benchmarks.answer_searches", *map(str, call)]
+        subprocess.run(command, check=True, stderr=subprocess.PIPE)
+
+    with ThreadPoolExecutor(cores) as pool:
+        begun = [pool.submit(one, seed, name, way) for seed in seeds for name in names for way in ways]
+        for each in begun:
+            each.result()
 
 
 def score(
-    folder: Path, name: str, ways: Sequence[str], seeds: Sequence[int], until: float, on: str = MEASURES[0]
+    folder: Path,
+    name: str,
+    ways: Sequence[str],
+    seeds: Sequence[int],
+    until: float,
+    on: str = MEASURES[0],
+    cores: int = 1,
 ) -> tuple[list[Answer], dict[str, Any]]:
     """All finished searches of a task, and the best known; nothing as long as its truth is not measured."""
     task = TASKS[name]
@@ -321,7 +351,7 @@ def score(
     recommended = [step[2] for each, _ in found.values() for step in each if step[2] is not None]
     settings = list({_place(params): params for params in (*task.space.grid(), *recommended)}.values())
     truth = Truth(task, folder / f"{name}-truth.jsonl", on)
-    if not found or not truth.train(settings, until):
+    if not found or not truth.train(settings, until, cores):
         return [], {}
     best = truth.best(settings)
     answers = [
@@ -346,8 +376,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--ways", default=",".join(WAYS))
     parser.add_argument("--first-seed", type=int, default=100, help="of the searches; below 100 they are for tuning")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--minutes", type=float, default=9.0, help="then stop; the same call goes on")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=9.0,
+        help="then stop, after three quarters with searching; the same call goes on",
+    )
     parser.add_argument("--workers", type=int, default=1, help="of our searches; the script has one process")
+    parser.add_argument("--cores", type=int, default=1, help="searches, then trainings of the truth, at the same time")
     parser.add_argument("--quick", action="store_true", help="a tiny task, to see that it works")
     parser.add_argument("--no-run", action="store_true", help="search nothing, only score what --folder holds")
     parser.add_argument("--json", action="store_true")
@@ -360,12 +396,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
             names.remove(name)
     ways, seeds = wanted.ways.split(","), range(wanted.first_seed, wanted.first_seed + wanted.seeds)
     if not wanted.no_run:
-        searches(wanted.folder, names, ways, seeds, until, wanted.workers)
+        searches(
+            wanted.folder,
+            names,
+            ways,
+            seeds,
+            0.75 * (until - time.perf_counter()) + time.perf_counter(),
+            wanted.workers,
+            wanted.cores,
+        )
     found: dict[str, Any] = {}
     for on in MEASURES:
         answers, best = [], {}
         for name in names:
-            each, best[name] = score(wanted.folder, name, ways, seeds, until, on)
+            each, best[name] = score(wanted.folder, name, ways, seeds, until, on, wanted.cores)
             answers += each
         if wanted.json:
             finite = [{k: None if v == math.inf else v for k, v in asdict(each).items()} for each in answers]

@@ -18,7 +18,8 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from zonesearch.benchmark.recording import read_map
+from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trial, Trials
 from zonesearch.run.rounds import next_round
 from zonesearch.search.stages.polish import SCHEDULES, Polish
@@ -36,7 +38,7 @@ from zonesearch.statistics.gp.targets import Known
 from zonesearch.statistics.map import Map
 from zonesearch.study.study import Study
 
-MAPS = {"digits": 0.1, "mnist_full": 0.03, "mnist_rates": 0.03}
+MAPS = {"digits": 0.1, "mnist_full": 0.03, "mnist_rates": 0.03, "digits_rates": 0.1, "digits_wide": 0.1}
 """By name: standard deviation, over points, of test minus validation accuracy, in points."""
 
 WAYS: dict[str, dict[str, Any]] = {
@@ -60,6 +62,7 @@ class Surface:
 
     def __init__(self, name: str, smooth: bool) -> None:
         self.map = found = read_map(Path(__file__).parent / "recorded" / f"{name}.json")
+        self.space = found.space
         self.offset = MAPS[name] / 100
         values = [[found.reading(c, found.metric) if c else math.nan for c in cell.curves] for cell in found.cells]
         worst = float(np.nanmin([value for cell in values for value in cell]))
@@ -90,6 +93,12 @@ class Surface:
         real = max(0.0, 1 - float(noise / np.mean((means - process)[top] ** 2)))
         smoothed: npt.NDArray[np.float64] = process + real * (means - process)
         return smoothed
+
+    def within(self, space: Space) -> Surface:
+        """The same surface, of which only ``space`` is searched at first."""
+        other = copy(self)
+        other.space = space
+        return other
 
     def truth(self, params: Params) -> tuple[float, int]:
         """The mean at a point, and the nearest cell."""
@@ -146,10 +155,12 @@ def _counted(value: float, n: int) -> float:
     return min(1.0, max(0.0, round(value * n) / n))
 
 
-def search(surface: Surface, draw: int, way: str) -> dict[str, Any]:
-    """What the peak and the best finalist of one search lack, in points, and what it trained."""
-    space, epochs = surface.map.space, surface.map.epochs
-    study = Study.of(space, lambda params: 0.0, epochs=epochs, stages=_STAGES, **WAYS[way])
+def search(
+    surface: Surface, draw: int, way: Mapping[str, Any], price: Callable[[Params], float] = lambda params: 0.0
+) -> dict[str, Any]:
+    """What the peak and the best finalist of one search lack, in points, and what it trained, at which price."""
+    space, epochs = surface.space, surface.map.epochs
+    study = Study.of(space, lambda params: 0.0, epochs=epochs, stages=_STAGES, **way)
     stages = [replace(stage, schedules=SCHEDULES) if isinstance(stage, Polish) else stage for stage in study.stages]
     trials = Trials()
     while (at := next_round(stages, trials)).missing:
@@ -165,12 +176,13 @@ def search(surface: Surface, draw: int, way: str) -> dict[str, Any]:
         "best on validation": surface.lacks(best, on_validation=True),
         "points": len(points),
         "trainings": len(trials),
+        "price": math.fsum(price(trial.params) for trial in trials),
     }
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--maps", default=",".join(MAPS))
+    parser.add_argument("--maps", default="digits,mnist_full,mnist_rates,digits_rates")
     parser.add_argument("--first", type=int, default=1000)
     parser.add_argument("--draws", type=int, default=75)
     parser.add_argument("--out", type=Path, default=Path("choosing.jsonl"))
@@ -186,7 +198,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for way in WAYS:
                 for draw in draws:
                     if (name, truth, way, draw) not in known:
-                        record = {"map": name, "truth": truth, "way": way, "draw": draw, **search(surface, draw, way)}
+                        record = {
+                            "map": name,
+                            "truth": truth,
+                            "way": way,
+                            "draw": draw,
+                            **search(surface, draw, WAYS[way]),
+                        }
                         known[name, truth, way, draw] = record
                         with wanted.out.open("a", encoding="utf-8") as file:
                             file.write(json.dumps(record) + "\n")

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from zonesearch.benchmark.recording import map_of, write_map
+from zonesearch.core.seeds import Seeds
 from zonesearch.run.progress import ProgressBars
 from zonesearch.run.running import run_study
 from zonesearch.search.stages.grid import Grid
@@ -22,7 +23,7 @@ from zonesearch.study.study import Study
 def gridded(study: Study, seeds: int) -> Study:
     """The study with its grid alone, every cell with ``seeds`` seeds."""
     grid = Grid(study.space, study.epochs, seeds, study.reading)
-    return replace(study, stages=(grid,), seeds=seeds)
+    return replace(study, stages=(grid,), seeds=Seeds.parse(seeds))
 
 
 def main() -> None:

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.run.objectives import Sleeper
-from zonesearch.core.objective import Job, Report
-from zonesearch.core.trials import Trial
+from zonesearch.core.objective import Job, Report, joined
+from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.run.engines.in_process import InProcess
 from zonesearch.run.pipeline import estimate
 from zonesearch.run.running import run_study
-from zonesearch.run.shards import Shard
+from zonesearch.run.shards import Shard, remaining
+from zonesearch.study.files import read_study
 from zonesearch.study.study import Study
 
 
@@ -81,3 +82,15 @@ def test_a_plan_is_priced_by_jobs_as_this_machine_trains_them() -> None:
     assert joiner.asked == [(6, 2)]
     assert set(joiner.trained) == {12}
     assert stage.seconds > 0
+
+
+def test_what_is_left_of_a_stack_has_its_own_cost() -> None:
+    """The large networks of a stack, when only they are missing, are most of its work."""
+    recipe = read_study("studies/digits.toml").make_objective()
+    small, large = (Training({"width": width, "batch": 16}, 0, 20) for width in (16, 2048))
+    [stack] = recipe.jobs([small, large])
+    [left] = remaining([stack], Trials([Trial(small, accuracy=0.9)]))
+    assert left.cost == pytest.approx(stack.cost / 2)
+    [found] = joined(recipe, [left], 2)
+    assert found.trainings == (large,)
+    assert found.cost > 0.9 * stack.cost

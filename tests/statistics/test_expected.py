@@ -12,6 +12,9 @@ from zonesearch.core.metric import Metric
 from zonesearch.core.space import Space
 from zonesearch.statistics.choosing import Setting, added, copies
 from zonesearch.statistics.expected import expected_scores, expecting
+from zonesearch.statistics.gp.cube import Cube
+from zonesearch.statistics.gp.targets import Known
+from zonesearch.statistics.gp.uneven import uneven
 from zonesearch.statistics.noise import Cell, measure_noise
 from zonesearch.statistics.zones import find_zones
 
@@ -64,7 +67,7 @@ def test_without_noise_or_with_few_cells_the_best_mean_stays_the_peak() -> None:
     assert found == zones
     small = Space.parse({"a": AXIS})
     cells = [Cell({"a": 2**i}, (0.9 + 0.001 * i, 0.91, 0.89)) for i in range(7)]
-    assert expected_scores(small, cells) is None
+    assert expected_scores(small, cells, measure_noise(cells, small)) is None
     zones, found = zones_of(small, cells)
     assert found == zones
 
@@ -79,13 +82,13 @@ def test_a_cell_that_lost_seeds_takes_no_peak_from_one_that_lost_none() -> None:
 def test_cells_without_a_value_have_no_expectation_and_branches_have_theirs() -> None:
     cells = mapped()
     holes = [replace(c, values=()) if i % 5 == 0 else c for i, c in enumerate(cells)]
-    scores = expected_scores(SPACE, holes)
+    scores = expected_scores(SPACE, holes, measure_noise(holes, SPACE))
     assert scores is not None
     assert [math.isnan(score) for score in scores] == [i % 5 == 0 for i in range(len(holes))]
     axes = {"kind": ["x", "y"], "a": {**AXIS, "when": {"kind": "x"}}, "b": {"low": 1, "high": 9, "row": 3}}
     branches = Space.parse(axes)
     there = [Cell(p, (0.5 + 0.01 * i, 0.5)) for i, p in enumerate(branches.grid())]
-    scores = expected_scores(branches, there)
+    scores = expected_scores(branches, there, measure_noise(there, branches))
     assert scores is not None
     assert all(map(math.isfinite, scores))
 
@@ -93,7 +96,7 @@ def test_cells_without_a_value_have_no_expectation_and_branches_have_theirs() ->
 def test_a_map_with_more_cells_than_the_process_uses_has_a_score_everywhere() -> None:
     many = Space.parse({"a": {"low": 0.0, "high": 1.0, "row": 30}, "b": {"low": 0.0, "high": 1.0, "row": 24}})
     cells = [Cell(p, (p["a"] - p["b"] ** 2,)) for p in many.grid()]
-    scores = expected_scores(many, cells)
+    scores = expected_scores(many, cells, measure_noise(cells, many))
     assert scores is not None
     assert len(scores) == many.n_cells > 600
     assert max(abs(score - cell.score) for score, cell in zip(scores, cells, strict=True) if cell.score > 0.3) < 0.05
@@ -133,3 +136,39 @@ def test_copies_are_the_same_in_every_seed_and_result() -> None:
         setting("p", "lost too", results={}),
     ]
     assert copies(settings) == {1}
+
+
+def test_a_noisy_cliff_does_not_smooth_the_top_of_the_map() -> None:
+    """Below 16 on the first axis, seeds differ by ten times as much as on the ridge, which is a single cell wide."""
+    rng = np.random.default_rng(3)
+    cells, top = [], {"a": 16, "b": 8}
+    for params in SPACE.grid():
+        noisy = params["a"] < 16
+        mean = 0.6 if noisy else 0.9 - 0.006 * abs(math.log2(params["a"] * params["b"]) - 7)
+        mean += 0.006 * (params == top)
+        cells.append(Cell(params, tuple((mean + rng.normal(0, 0.02 if noisy else 0.002, 3)).tolist())))
+    scores = expected_scores(SPACE, cells, measure_noise(cells, SPACE))
+    assert scores is not None
+    best = [i for i, cell in enumerate(cells) if cell.mean > 0.885]
+    assert max(abs(scores[i] - cells[i].mean) for i in best) < 0.004
+    assert cells[int(np.argmax(scores))].params == top
+
+
+def test_noise_of_similar_ranks_counts_as_repeats() -> None:
+    """Points of equal noise keep their counts; quieter ones count more, and single ones once."""
+    cube = Cube(SPACE)
+    points = [*SPACE.grid()][:40]
+    places = [tuple(cube.point(params).tolist()) for params in points]
+
+    def counts(spreads, n=2):
+        pairs = list(zip(places, spreads, strict=True))
+        values = {p: [1.0 - 0.001 * i - s, 1.0 - 0.001 * i + s][:n] for i, (p, s) in enumerate(pairs)}
+        data, scale = Known(values).data(cube)
+        found = uneven(data, values, {p: s * s for p, s in pairs}, scale)
+        return found.counts[np.argsort(-data.means)]
+
+    assert counts([0.0001] * 40) == pytest.approx(2.0, rel=0.1)  # not exact, for the worst values are compressed
+    rising = counts([0.0001] * 20 + [0.0002] * 20)
+    assert rising[:12] == pytest.approx(8.0, rel=0.1)
+    assert rising[-12:] == pytest.approx(2.0, rel=0.2)
+    assert counts([0.0001] * 40, n=1) == pytest.approx(1.0)

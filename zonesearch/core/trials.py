@@ -33,6 +33,7 @@ __all__ = ["Conflict", "Params", "State", "Training", "Trial", "Trials", "Value"
 
 State = Literal["complete", "diverged", "failed", "pruned"]
 
+_STATES = get_args(State)
 _EXACT = (int, str, bool)  # types of values that are already plain
 _NAME = itemgetter(0)
 _LONGEST_REASON = 500  # characters of an error that are shown in a sentence; the record keeps all of it
@@ -61,7 +62,13 @@ class Training:
     test: bool = False
 
     def __post_init__(self) -> None:
-        items = [(str(name), value if type(value) in _EXACT else plain(value)) for name, value in self.params.items()]
+        items = [
+            (
+                str(name),
+                value if type(value) in _EXACT or (type(value) is float and math.isfinite(value)) else plain(value),
+            )
+            for name, value in self.params.items()
+        ]
         items.sort(key=_NAME)
         object.__setattr__(self, "params", dict(items))
         if type(self.seed) is not int or type(self.epochs) is not int:
@@ -165,7 +172,7 @@ class Trial:
             object.__setattr__(self, "curve", curve)
         if self.noted:
             object.__setattr__(self, "noted", {str(name): float(value) for name, value in self.noted.items()})
-        if self.state not in get_args(State):
+        if self.state not in _STATES:
             raise ValueError(f"a trial is complete, diverged, failed or pruned, not {self.state!r}")
         measured = (value for value in (self.accuracy, self.test_accuracy) if value is not None)
         if self.state == "complete" and not all(map(is_usable, measured)):

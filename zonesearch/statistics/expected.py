@@ -30,19 +30,26 @@ _RIVALS = 4  # cells of a zone, besides its candidates, that are named
 _MOST = 600  # cells that the process uses: half of them the best, the rest spread over all by rank
 
 
-def expected_scores(space: Space, cells: Sequence[Cell]) -> list[float] | None:
+def expected_scores(space: Space, cells: Sequence[Cell], noise: Noise) -> list[float] | None:
     """The posterior mean at each cell as a score, NaN without a value; None if too few cells have one.
 
     Args:
         space: its unit cube is where the process lives.
         cells: all that is known, each point once. Infeasible ones have values too, and count.
+        noise: of the map: how noisy cells without repeats are compared with those that have some.
     """
     known = [cell for cell in cells if cell.values]
     if len(known) < _LEAST or len({cell.score for cell in known}) < 2:
         return None
     used = {id(cell) for cell in _some(known)}
+    variances = noise.estimates(known)[0]
     what = [
-        (tuple(cell.params.items()), tuple(map(cell.metric.score, cell.values)), id(cell) in used) for cell in known
+        (
+            tuple(cell.params.items()),
+            tuple(map(cell.metric.score, cell.values)),
+            float(variance) * len(cell.values) if id(cell) in used else math.nan,
+        )
+        for cell, variance in zip(known, variances, strict=True)
     ]
     found = iter(_posterior_means(space, tuple(what)))
     return [next(found) if cell.values else math.nan for cell in cells]
@@ -50,23 +57,27 @@ def expected_scores(space: Space, cells: Sequence[Cell]) -> list[float] | None:
 
 @lru_cache(maxsize=64)
 def _posterior_means(
-    space: Space, cells: tuple[tuple[tuple[tuple[str, Any], ...], tuple[float, ...], bool], ...]
+    space: Space, cells: tuple[tuple[tuple[tuple[str, Any], ...], tuple[float, ...], float], ...]
 ) -> tuple[float, ...]:
-    """The posterior mean at points, each with its scores and whether the process uses them. Cached, since
-    stages are asked again in every round, and for every trial that comes.
+    """The posterior mean at points, each with its scores and their variance, NaN if the process does not use them.
+    Cached, since stages are asked again in every round, and for every trial that
+    comes.
     """
     from zonesearch.statistics.gp.cube import Cube  # loads scipy, which reading a small map does not need
     from zonesearch.statistics.gp.process import Prior, fit
     from zonesearch.statistics.gp.targets import Known
+    from zonesearch.statistics.gp.uneven import uneven
 
     cube = Cube(space)
     places = [cube.point(dict(params)) for params, _, _ in cells]
     values: dict[tuple[float, ...], list[float]] = {}
-    for place, (_, scores, is_used) in zip(places, cells, strict=True):
-        if is_used:
+    variances: dict[tuple[float, ...], float] = {}
+    for place, (_, scores, variance) in zip(places, cells, strict=True):
+        if not math.isnan(variance):
             values.setdefault(tuple(place.tolist()), []).extend(scores)
+            variances[tuple(place.tolist())] = variance
     data, scale = Known(values).data(cube)
-    means, _ = fit(data, Prior()).at_points(np.array(places))
+    means = fit(uneven(data, values, variances, scale), Prior()).means(np.array(places))
     return tuple(map(scale.back, means.tolist()))
 
 
@@ -89,7 +100,7 @@ def expecting(space: Space, cells: Sequence[Cell], noise: Noise, zones: Sequence
         zones: found in it.
     """
     exact = noise.source == "none" or noise.seed_variance == 0.0
-    scores = None if exact or all(len(zone.cells) < 2 for zone in zones) else expected_scores(space, cells)
+    scores = None if exact or all(len(zone.cells) < 2 for zone in zones) else expected_scores(space, cells, noise)
     if scores is None:
         return tuple(zones)
     where = {point(cell.params): i for i, cell in enumerate(cells)}
@@ -125,7 +136,7 @@ def rated(
         candidates: so far.
         cells: of the map, and of all candidates; each point once.
     """
-    scores = expected_scores(space, cells)
+    scores = expected_scores(space, cells, noise)
     where = {point(cell.params): (cell, 0.0 if scores is None else scores[i]) for i, cell in enumerate(cells)}
     named = {point(each.params) for each in candidates}
     if scores is None or any(at not in where or math.isnan(where[at][1]) for at in named):

@@ -328,10 +328,11 @@ class Recipe:
 
     def joined(self, jobs: Sequence[Job], n_workers: int) -> list[Job]:
         """Jobs as this machine trains them (:class:`zonesearch.core.objective.Joining`): on a GPU, stacks as large as
-        its memory allows.
+        its memory allows; on processors as they are, each with the cost of what is left of it: the largest networks of
+        a stack may be all that is missing, and then it is long.
         """
         if self._device() != "cuda":
-            return list(jobs)
+            return [Job(job.trainings, math.fsum(map(self._cost, job.trainings))) for job in jobs]
         found = gpus()
         trainings = [training for job in jobs for training in job.trainings]
         return self._jobs(trainings, lambda cost: stack_limits(found, n_workers, cost))

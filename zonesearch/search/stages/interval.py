@@ -132,7 +132,7 @@ class Interval:
             points.append(best)
         wanted = [(point, seeds.first) for point in points]
         cells = self._cells(points, trials)
-        peak, top = cells[0], max(cells, key=_better(space, mapped, cells))
+        peak, top = cells[0], max(cells, key=_better(space, mapped, cells, given))
         if not seeds.everywhere and not self._is_known(cells[-1]):
             # Which point gets the other seeds depends on the combination, whatever came first.
             return [*wanted, (zone.peak, seeds.zone)], [], []
@@ -143,7 +143,7 @@ class Interval:
             peak, top = self._cells([peak.params, top.params], trials, seeds.zone)
             cells = _merged(cells, [peak, top])
         noise = given or measure_noise(cells)
-        worth = _better(space, mapped, cells)
+        worth = _better(space, mapped, cells, given)
         found = [_candidate(peak, noise, zone, "peak")]
         if worth(top) > worth(peak):
             found.append(_candidate(top, noise, zone, "interval"))
@@ -233,17 +233,19 @@ def _merged(cells: Sequence[Cell], others: Sequence[Cell]) -> list[Cell]:
     return list(found.values())
 
 
-def _scores(space: Space, cells: Sequence[Cell]) -> dict[Any, float] | None:
+def _scores(space: Space, cells: Sequence[Cell], noise: Noise) -> dict[Any, float] | None:
     """By point, the score that is expected of a cell with a value; None if too little is known."""
-    scores = expected_scores(space, cells)
+    scores = expected_scores(space, cells, noise)
     if scores is None:
         return None
     return {point(cell.params): score for cell, score in zip(cells, scores, strict=True) if cell.values}
 
 
-def _better(space: Space, mapped: Sequence[Cell], cells: Sequence[Cell]) -> Callable[[Cell], float]:
-    """The function that is larger for the better of two of the ``cells``."""
-    scores = _scores(space, _merged(mapped, cells)) if mapped else None
+def _better(
+    space: Space, mapped: Sequence[Cell], cells: Sequence[Cell], noise: Noise | None
+) -> Callable[[Cell], float]:
+    """The function that is larger for the better of two of the ``cells``; ``mapped`` and ``noise`` are of a map."""
+    scores = _scores(space, _merged(mapped, cells), noise) if mapped and noise is not None else None
     if scores is None:
         return _mean
     return lambda cell: scores[point(cell.params)] if cell.values and cell.feasible else -math.inf

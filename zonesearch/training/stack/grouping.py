@@ -18,7 +18,7 @@ from zonesearch.training.settings import Settings
 
 __all__ = ["Limits", "group", "kind_of", "stack_bytes"]
 
-_SHARES = 8, 64  # of all the work: a stack takes at most an eighth, or a sixty-fourth if that is long
+_SHARES = 16, 64  # of all the work: a stack takes at most a sixteenth, or a sixty-fourth if that is long
 _SECONDS = 60.0  # is long
 _SHORT = 2.0  # seconds: splitting a stack finer than this costs more than an idle worker does
 _PARAMETERS = 4_000_000  # in a stack of more than one member
