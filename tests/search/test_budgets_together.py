@@ -122,6 +122,25 @@ def test_a_raised_budget_that_a_grid_alone_has_no_use_for_is_left_with_a_note(tm
         assert f"The search wanted no more than 3 of {n} trainings." in result.results.notes
 
 
+@pytest.mark.parametrize("budgets", [(30, 31, 33, 40, 60), (12, 13, 24, 25)], ids=str)
+def test_a_grid_alone_keeps_its_cells_under_every_raised_budget(budgets: tuple[int, ...], tmp_path: Path) -> None:
+    axes = {
+        "q": {"low": 1, "high": 9, "step": 2},
+        "k": {"choices": [True, False]},
+        "l": {"choices": [[64], [64, 64], None]},
+        "m": {"low": 0.0, "high": 0.9, "when": {"k": True}},
+    }
+    most = 0
+    for n in budgets:
+        result = run_pipeline(
+            axes, objective=lambda params: params["q"] / 10, stages=["grid"], seeds=1, budget={"trainings": n},
+            into=tmp_path / "run",
+        )  # fmt: skip
+        assert result.results.map is not None
+        assert most <= len(result.results.map.cells) == len(result.trials) <= n
+        most = len(result.trials)
+
+
 def test_a_longer_run_under_a_spent_budget_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     def train(params: Mapping[str, Any], seed: int, epochs: int) -> Iterator[float]:
         for epoch in range(epochs):

@@ -26,7 +26,7 @@ from zonesearch.search.allocation import (
 )
 from zonesearch.search.budget import Budget, Ledger
 from zonesearch.search.replay import cut
-from zonesearch.search.stage import Plan, Stage
+from zonesearch.search.stage import Containing, Plan, Stage
 from zonesearch.statistics.search_results import StageRecord, output_of
 from zonesearch.statistics.verdict import Verdict
 from zonesearch.study.building import describe_stage
@@ -372,7 +372,11 @@ def _played(
                 ledger, n_probed = ledger.paying(plan.trainings, trials), len(plan.trainings)
             last = i + 1 == len(stages)
             if last or (before is not None and i >= going_on):
-                ledger = replace(ledger, beside=unwanted(ledger) + spare * last)
+                at_most = ledger
+                if last and seen is not None and isinstance(stage, Containing):  # what it has itself is not beside it
+                    whole = sized(stage, given, ledger, ledger.left, n_probed)
+                    at_most = ledger.paying(whole.plan(given, trials).trainings, trials)
+                ledger = replace(ledger, beside=unwanted(at_most) + spare * last)
             share = ledger.left if last else stage_share(stages, i, given, ledger)
             had = 0.0  # what it had before, which would be counted again
             going = before[1][i] if before is not None and i <= going_on else None
