@@ -394,3 +394,9 @@ def test_none_among_words_is_a_choice_of_its_own() -> None:
         "None",
     ]
     assert not space.objects
+
+
+def test_a_single_training_is_too_few_for_an_estimator() -> None:
+    search = ZoneSearchCV(KNeighborsClassifier(), {"n_neighbors": [1, 2, 3]}, n_trainings=1, cv=2)
+    with pytest.raises(StudyError, match=r"budget of 1 training is too small: .* give at least 4"):
+        search.fit([[0], [1], [2], [3]], [0, 1, 0, 1])

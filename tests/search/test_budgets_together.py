@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from zonesearch import Study, StudyError, Trial, Trials, run_pipeline
+from zonesearch import Study, StudyError, Trial, Trials, ZoneSampler, run_pipeline
 from zonesearch.run.pipeline import next_round
 from zonesearch.search.budget import Budget
 
@@ -226,3 +226,10 @@ def test_intervals_of_fractions_stay_within_them() -> None:
     assert result.verdict.best.seed_interval[1] == 1.0
     assert "98.00 % (" in result.verdict.sentence
     assert " to 100.00)" in result.verdict.sentence
+
+
+def test_a_search_without_stages_is_refused_in_a_sentence() -> None:
+    with pytest.raises(StudyError, match=r'stages must be a list of names or "auto", not \[\]'):
+        run_pipeline(AB, objective=noisy, stages=[], budget={"trainings": 20})
+    with pytest.raises(StudyError, match=r'\[sampler\] stages must be a list of names or "auto", not \[\]'):
+        ZoneSampler(stages=[])

@@ -111,7 +111,7 @@ class ZoneSampler(BaseSampler):
         if afterwards not in ("repeat", "random"):
             raise StudyError(f'[sampler] afterwards is "repeat" or "random", not {afterwards!r}')
         self._space = space if isinstance(space, Space) or space is None else Space.parse(space)
-        if isinstance(stages, str) and not is_auto(stages):
+        if stages is not None and not is_auto(stages) and (isinstance(stages, str) or not stages):
             raise StudyError(f'[sampler] stages must be a list of names or "{AUTO}", not {stages!r}')
         self._names = None if stages is None or is_auto(stages) else tuple(stages)
         if self._space is None and any(not isinstance(stage, str) for stage in self._names or ()):

@@ -257,7 +257,7 @@ class ZoneSearchCV(BaseSearchCV):  # type: ignore[misc]
             settings["polish"] = {**_FINALISTS, **settings.get("polish", {})}
         if tuple(stages) == ("surrogate", "polish") and n_trainings is not None:
             judging = settings["polish"]["keep"] * settings["polish"]["repeats"] + _ZONES * self.seeds
-            own = {"n_trainings": max(n_trainings // 2, n_trainings - judging), "zones_max": _ZONES}
+            own = {"n_trainings": max(1, n_trainings // 2, n_trainings - judging), "zones_max": _ZONES}
             settings["surrogate"] = {**own, **settings.get("surrogate", {})}
         return Study.of(
             space.space,

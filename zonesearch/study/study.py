@@ -271,7 +271,7 @@ class Study:
 
         if auto:
             stages = auto_stages(space, seeds, epochs, allowed, settings)
-        elif isinstance(stages, str):
+        elif isinstance(stages, str) or not stages:
             raise StudyError(f'stages must be a list of names or "{AUTO}", not {stages!r}')
         for key in settings:
             if key not in stages:
