@@ -299,3 +299,23 @@ def test_an_arm_of_a_narrowed_axis_is_idle_and_one_that_is_misspelt_is_refused()
     misspelt = {**tables, "space": {"arm": ["a", "bc"], "width": [4, 8]}}
     with pytest.raises(StudyError, match=r'\[arms\."b c"\] has no effect'):
         Study.from_tables(misspelt)
+
+
+FIXED = "[space]\noptimizer = ['sgd', '{other}']\n{key} = {{low = 0.1, high = 0.9, when = {{optimizer = 'sgd'}}}}\n"
+
+
+@pytest.mark.parametrize(("key", "other"), [("learning_rate", "adam"), ("momentum", "rmsprop")])
+def test_a_value_beside_an_axis_that_does_not_apply_everywhere_is_for_the_other_trainings(key: str, other: str) -> None:
+    read(FIXED.format(key=key, other=other) + f"[optimizer]\n{key} = 0.5\n")
+
+
+def test_a_value_beside_an_axis_that_applies_wherever_it_is_read_is_refused() -> None:
+    with pytest.raises(StudyError, match=r'\[optimizer\] momentum has no effect beside the axis "momentum"'):
+        read(FIXED.format(key="momentum", other="adam") + "[optimizer]\nmomentum = 0.5\n")
+
+
+def test_an_arm_may_have_a_value_of_its_own_where_the_axis_does_not_apply() -> None:
+    space = "[space]\narm = ['a', 'b']\nlearning_rate = {low = 0.1, high = 0.9, when = {arm = 'a'}}\n"
+    read(space + "[arms.a]\n[arms.b]\noptimizer.learning_rate = 0.3\n")
+    with pytest.raises(StudyError, match=r'\[arms.a\] learning_rate has no effect beside the axis "learning_rate"'):
+        read(space + "[arms.a]\noptimizer.learning_rate = 0.3\n[arms.b]\n")

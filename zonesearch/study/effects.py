@@ -49,8 +49,11 @@ def check_effects(tables: Tables, space: Space, arms: Mapping[str, Tables] | Non
     _check_axes(tables, space, arms)
     for axis in space.names:
         table, key = setting_of(axis)
-        for place, given in {table: tables, **{f"arms.{arm}": laid for arm, laid in arms.items()}}.items():
-            if table and key in given.get(table, {}):
+        fixed = tables.get(table, {})
+        own = [arm for arm, laid in arms.items() if laid.get(table, {}).get(key, ...) != fixed.get(key, ...)]
+        for arm in (*[""] * (bool(table) and key in fixed), *(own if table else ())):
+            if search.replaced(table, key, axis, arm):
+                place = f"arms.{arm}" if arm else table
                 raise StudyError(f'[{place}] {key} has no effect beside the axis "{axis}"; leave out one of them')
     stopping = [each["early_stopping"] for each in (tables, *arms.values()) if "early_stopping" in each]
     rules = ("patience", "rise", "after")
@@ -114,6 +117,14 @@ class _Search:
         found, gates = reason_everywhere(self._space, reason, axis, held)
         alone = all(len(other.row()) == 1 for other in self._space.axes)
         return "" if alone and gates else found
+
+    def replaced(self, table: str, key: str, axis: str, arm: str = "") -> bool:
+        """Whether the axis applies wherever a training would read the setting that is given beside it."""
+
+        def reason(point: Point) -> str:
+            return axis if point.values(axis) is not None else self._useless_at(table, key, "", arm, point)
+
+        return bool(reason_everywhere(self._space, reason, held={"arm": arm} if arm else {})[0])
 
     def _useless_at(self, table: str, key: str, axis: str, arm: str, point: Point) -> str:
         tables = self._tables
