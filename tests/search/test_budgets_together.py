@@ -141,6 +141,19 @@ def test_a_grid_alone_keeps_its_cells_under_every_raised_budget(budgets: tuple[i
         most = len(result.trials)
 
 
+@pytest.mark.parametrize(
+    ("stages", "why"),
+    [(["grid", "interval"], "stage interval wanted no more"), (["grid"], "the rest does not pay for a larger one")],
+)
+def test_a_search_without_a_verdict_says_why_it_leaves_something(stages: list[str], why: str) -> None:
+    axes = {"q": {"low": 1, "high": 8}, "b": {"low": 1, "high": 6}}
+    result = run_pipeline(
+        axes, objective=lambda params: -abs(params["q"] - 3) / 9, stages=stages, seeds=1, budget={"trainings": 23}
+    )
+    spent = len(result.trials)
+    assert f"The search ended after {spent} of 23 trainings: {why}." in result.results.notes
+
+
 def test_a_longer_run_under_a_spent_budget_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     def train(params: Mapping[str, Any], seed: int, epochs: int) -> Iterator[float]:
         for epoch in range(epochs):

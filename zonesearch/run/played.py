@@ -177,7 +177,7 @@ def _said(at: Round, ledger: Ledger) -> Round:
     if not at.finished:
         return at
     if not isinstance(at.output, Verdict):
-        return replace(at, left=settled_after(ledger, None, was_cut=any(record.budget_cut for record in at.records)))
+        return replace(at, left=settled_after(ledger, None, at.records))
     sentences = (ended_by(ledger.budget, at.records, left=unspent(ledger)), settled_after(ledger, at.output))
     last = replace(at.records[-1], output=replace(at.output, budget=" ".join(filter(None, sentences))))
     return replace(at, records=(*at.records[:-1], last))

@@ -274,13 +274,13 @@ def unspent(ledger: Ledger) -> bool:
     return ledger.left > _UNSPENT * ledger.budget.amount
 
 
-def settled_after(ledger: Ledger, verdict: Verdict | None, *, was_cut: bool = False) -> str:
+def settled_after(ledger: Ledger, verdict: Verdict | None, records: Sequence[StageRecord] = ()) -> str:
     """A sentence on why some of the budget is left; empty if it was spent.
 
     Args:
         ledger: what was spent.
         verdict: None for a search that ends without one.
-        was_cut: whether the budget made a stage of such a search smaller.
+        records: the stages of such a search.
     """
     if not unspent(ledger):
         return ""
@@ -289,8 +289,10 @@ def settled_after(ledger: Ledger, verdict: Verdict | None, *, was_cut: bool = Fa
     spent = f"{all_spent:,.0f}" if whole else str(Budget("seconds", all_spent))
     if verdict is not None and verdict.settled:
         return f"The verdict is settled after {spent} of {ledger.budget}."
-    if verdict is None and was_cut:
+    if verdict is None and records and records[-1].budget_cut:
         return f"The search ended after {spent} of {ledger.budget}: the rest does not pay for a larger one."
+    if verdict is None and any(record.budget_cut for record in records):
+        return f"The search ended after {spent} of {ledger.budget}: stage {records[-1].name} wanted no more."
     if not whole:
         return f"The search ended after {spent} of {ledger.budget}."
     return f"The search wanted no more than {spent} of {ledger.budget}."
