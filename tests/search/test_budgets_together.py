@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from zonesearch import Study, StudyError, Trial, Trials, ZoneSampler, run_pipeline
+from zonesearch import Study, StudyError, Training, Trial, Trials, ZoneSampler, run_pipeline
 from zonesearch.run.pipeline import next_round
 from zonesearch.search.budget import Budget
 
@@ -239,6 +239,30 @@ def test_intervals_of_fractions_stay_within_them() -> None:
     assert result.verdict.best.seed_interval[1] == 1.0
     assert "98.00 % (" in result.verdict.sentence
     assert " to 100.00)" in result.verdict.sentence
+
+
+@pytest.mark.parametrize("n", [20, 40])
+@pytest.mark.parametrize("race", [False, True])
+@pytest.mark.parametrize("bad", [1001, 1003])
+def test_fresh_seeds_that_violate_train_the_same_one_by_one(bad: int, race: bool, n: int) -> None:
+    def known(training: Training) -> Trial:
+        violates = training.seed == bad and training.params["q"] in (5, 7)
+        value = -abs(training.params["q"] - 5) / 9
+        return Trial(
+            training, accuracy=noisy(training.params, training.seed) + value, noted={"violation": float(violates)}
+        )
+
+    study = Study.of(
+        {"q": {"low": 1, "high": 15, "step": 2}}, lambda params: 0.0, stages=["grid", "polish"], seeds=2,
+        budget={"trainings": n}, polish={"race": race},
+    )  # fmt: skip
+    found = []
+    for at_once in (1, 3, 1000):
+        trials = Trials()
+        while not (at := next_round(study.stages, trials, study.budget)).finished:
+            trials |= Trials(known(training) for training in at.missing[:at_once])
+        found.append(({trial.training.key for trial in trials}, at.output.sentence))
+    assert found[0] == found[1] == found[2]
 
 
 def test_a_search_without_stages_is_refused_in_a_sentence() -> None:

@@ -154,10 +154,7 @@ class Polish:
             return Plan(tuple(dict.fromkeys(choosing)))
         finalists, out = self._chosen(given, trials)
         tried = [known for params in out for known in self._fresh(params, trials)]
-        race = None
-        if self.race or self.repeats_max is not None:
-            left_out = {_identity(params) for params in out} - {_identity(each.params) for each in finalists}
-            race = self._race(finalists, trials, sum(_identity(known.params) in left_out for known in tried))
+        race = self._race_of(finalists, trials, out)
         given_seeds = race.n_seeds if race else [self.repeats] * len(finalists)
         repeats = [self._repeats(*pair) for pair in zip(finalists, given_seeds, strict=True)]
         first = [row[0] for row in repeats]
@@ -189,10 +186,23 @@ class Polish:
         while True:
             found = self._ranked_finalists(given, trials, out)
             bad = [finalist.params for finalist in found if self._violates(finalist.params, trials)]
-            if not bad:
+            if not bad or self._waits(found, trials, list(out.values())):
                 break
             out.update((_identity(params), params) for params in bad)
         return found or self._instead(given, trials, out), list(out.values())
+
+    def _waits(self, finalists: Sequence[Finalist], trials: Trials, out: Sequence[Params]) -> bool:
+        """Whether some of the fresh seeds that are trained at once, after the first one of each, are still missing.
+
+        Only then it is seen which of them violate: a run that was interrupted in between trains the same.
+        """
+        first = [self._repeats(finalist, 1)[0] for finalist in finalists]
+        if any((trial := trials.get(known)) is None or not trial.feasible for known in first):
+            return False
+        race = self._race_of(finalists, trials, out)
+        n_seeds = race.n_seeds if race else [self.repeats] * len(finalists)
+        at_once = [self._repeats(finalist, min(n, self._look)) for finalist, n in zip(finalists, n_seeds, strict=True)]
+        return bool(trials.missing([known for row in at_once for known in row]))
 
     def _instead(
         self, given: Sequence[Zone | Candidate], trials: Trials, out: dict[Any, Params]
@@ -501,6 +511,22 @@ class Polish:
         """What the settings of a point under different schedules have in common."""
         return _identity({name: value for name, value in params.items() if not (self.schedules and name == "schedule")})
 
+    @property
+    def _look(self) -> int:
+        """The fresh seeds of each finalist before it is first asked which of them can be told apart."""
+        if self.race:
+            return FIRST_LOOK
+        return self.repeats if self.repeats_max is None else max(FIRST_LOOK, self.repeats)
+
+    def _race_of(self, finalists: Sequence[Finalist], trials: Trials, out: Sequence[Params]) -> Race | None:
+        """The race of the finalists, if there is to be one, after those that are ``out`` had their fresh seeds."""
+        if not self.race and self.repeats_max is None:
+            return None
+        left_out = {_identity(params): params for params in out}
+        for finalist in finalists:
+            left_out.pop(_identity(finalist.params), None)
+        return self._race(finalists, trials, sum(len(self._fresh(params, trials)) for params in left_out.values()))
+
     def _race(self, finalists: Sequence[Finalist], trials: Trials, n_tried: int = 0) -> Race:
         """The race, replayed on the known trials: on the test split if every training has it, as in the verdict.
 
@@ -517,7 +543,7 @@ class Polish:
             fresh_seeds(most),
             level=self.level,
             margin=self.margin,
-            first=FIRST_LOOK if self.race else max(FIRST_LOOK, self.repeats),
+            first=self._look,
             total=None if self.repeats_max is None else max(len(finalists), self.repeats_max - n_tried),
         )
 
