@@ -29,6 +29,15 @@ def test_alone_it_is_a_search_and_recommends_the_peak_of_its_first_zone(tmp_path
     assert 0.005 < found.zones[0].peak["lr"] < 2
 
 
+@pytest.mark.parametrize(("stages", "budget"), [(["controller"], 1), (["controller", "polish"], 2)])
+def test_a_budget_may_pay_for_its_first_training_alone(stages: list[str], budget: int) -> None:
+    found = run_pipeline(SPACE, objective=accuracy, stages=stages, budget={"trainings": budget})
+    assert len(found.trials) == budget
+    assert 0.005 < found.zones[0].peak["lr"] < 2
+    with pytest.raises(ZoneSearchError, match="needs 2; give at least 2"):
+        run_pipeline(SPACE, objective=accuracy, stages=["surrogate"], budget={"trainings": 1})
+
+
 def test_report_says_why_each_setting_was_tried(tmp_path: Path) -> None:
     found = run_pipeline(
         SPACE, objective=accuracy, stages=["controller"], controller={"n_trainings": 3}, into=tmp_path / "run"

@@ -77,6 +77,7 @@ class Controller:
     """
 
     heeds: ClassVar[frozenset[str]] = frozenset({"when", "constraints", "prior"})
+    fewest: ClassVar[int] = 1  # the first training is already a recommendation
 
     space: Space
     epochs: int
