@@ -384,12 +384,20 @@ class Conflict:
     trials: tuple[Trial, ...]
 
     def __str__(self) -> str:
-        seen = "; ".join(
-            f"{trial.accuracy if trial.accuracy is not None else trial.state} on "
-            f"{trial.provenance.get('host', 'an unnamed machine')}"
-            for trial in self.trials
-        )
-        return f"training {self.key} ({dict(self.trials[0].params)}, seed {self.trials[0].seed}) was recorded as {seen}"
+        first, seen = self.trials[0], self.trials
+        for epochs in sorted({trial.epochs for trial in seen}):  # records of unlike lengths: where they differ first
+            begun = tuple(trial.at(epochs) for trial in seen if trial.epochs >= epochs)
+            if any(a._contradicts(b) for a, b in combinations(begun, 2)):
+                seen = begun
+                break
+        recorded = "; ".join(dict.fromkeys(map(_recorded, seen)))
+        return f"training {self.key} ({dict(first.params)}, seed {first.seed}) was recorded as {recorded}"
+
+
+def _recorded(trial: Trial) -> str:
+    """The value of a trial, and where it was trained."""
+    value = trial.accuracy if trial.accuracy is not None else trial.state
+    return f"{value} on {trial.provenance.get('host', 'an unnamed machine')}"
 
 
 class Trials:
