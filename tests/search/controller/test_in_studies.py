@@ -38,6 +38,26 @@ def test_a_budget_may_pay_for_its_first_training_alone(stages: list[str], budget
         run_pipeline(SPACE, objective=accuracy, stages=["surrogate"], budget={"trainings": 1})
 
 
+@pytest.mark.parametrize("batch", [1, 2])
+def test_it_goes_on_with_a_larger_budget(tmp_path: Path, batch: int) -> None:
+    def run(*budgets: int) -> Any:
+        for n in budgets:
+            settings: Any = {"controller": {"n_trainings": 40, "batch": batch}, "into": tmp_path / str(budgets[0])}
+            found = run_pipeline(
+                SPACE, objective=accuracy, stages=["controller", "polish"], budget={"trainings": n}, **settings
+            )
+        return found
+
+    small, large = run(6), run(6, 30)
+    n_before, n_after = (len(found.results.stages[0].wanted) for found in (small, large))
+    assert n_after > n_before + 15
+    wanted = {training.key for stage in large.results.stages for training in stage.wanted}
+    former = {training.key for training in small.results.stages[-1].wanted}
+    assert {trial.training.key for trial in large.trials} - former <= wanted
+    assert len(large.results.reasons) == n_after
+    assert run(6, 30, 6).verdict.standings == large.verdict.standings
+
+
 def test_report_says_why_each_setting_was_tried(tmp_path: Path) -> None:
     found = run_pipeline(
         SPACE, objective=accuracy, stages=["controller"], controller={"n_trainings": 3}, into=tmp_path / "run"
