@@ -385,19 +385,13 @@ class Conflict:
 
     def __str__(self) -> str:
         first, seen = self.trials[0], self.trials
-        for epochs in sorted({trial.epochs for trial in seen}):  # records of unlike lengths: where they differ first
-            begun = tuple(trial.at(epochs) for trial in seen if trial.epochs >= epochs)
-            if any(a._contradicts(b) for a, b in combinations(begun, 2)):
-                seen = begun
-                break
-        recorded = "; ".join(dict.fromkeys(map(_recorded, seen)))
-        return f"training {self.key} ({dict(first.params)}, seed {first.seed}) was recorded as {recorded}"
-
-
-def _recorded(trial: Trial) -> str:
-    """The value of a trial, and where it was trained."""
-    value = trial.accuracy if trial.accuracy is not None else trial.state
-    return f"{value} on {trial.provenance.get('host', 'an unnamed machine')}"
+        for epochs in sorted({trial.epochs for trial in seen}, reverse=True):  # the first epoch at which they differ
+            begun = tuple(trial.at(epochs) for trial in self.trials if trial.epochs >= epochs)
+            seen = begun if any(a._contradicts(b) for a, b in combinations(begun, 2)) else seen
+        where = [trial.provenance.get("host", "an unnamed machine") for trial in seen]
+        values = [trial.state if trial.accuracy is None else trial.accuracy for trial in seen]
+        said = dict.fromkeys(f"{value} on {host}" for value, host in zip(values, where, strict=True))
+        return f"training {self.key} ({dict(first.params)}, seed {first.seed}) was recorded as {'; '.join(said)}"
 
 
 class Trials:
