@@ -10,6 +10,7 @@ import pytest
 
 from zonesearch import run_pipeline
 from zonesearch.benchmark.methods import method
+from zonesearch.cli.main import main
 from zonesearch.core.space import Space
 from zonesearch.errors import ZoneSearchError
 from zonesearch.search.controller.stage import Controller
@@ -110,3 +111,11 @@ def test_it_is_a_method_that_spends_the_budget_that_is_compared() -> None:
     (stage,) = method("controller").stages(Space.parse(SPACE), 10, seed=3)
     assert isinstance(stage, Controller)
     assert (stage.n_trainings, stage.batch, stage.study_seed) == (10, 1, 3)
+
+
+def test_a_run_that_teaches_nothing_is_named_by_its_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, n in (("many", 4), ("one", 1)):
+        settings: Any = {"controller": {"n_trainings": n}, "into": tmp_path / name}
+        run_pipeline(SPACE, objective=accuracy, stages=["controller"], **settings)
+    assert main(["learn", str(tmp_path / "many"), str(tmp_path / "one")]) == 2
+    assert f"{tmp_path / 'one'}: nothing can be learned" in capsys.readouterr().err
