@@ -86,6 +86,15 @@ def test_conflict_is_the_same_training_with_another_accuracy() -> None:
     assert len(Trials([a, trial(curve=(0.2, 0.7, 0.7))]).conflicts) == 1
 
 
+def test_conflict_of_records_of_unlike_lengths_names_the_values_where_they_differ() -> None:
+    short, longer, longest = trial(curve=(0.1,)), trial(curve=(0.2, 0.5)), trial(curve=(0.2, 0.5, 0.7))
+    (conflict,) = (Trials([short]) | Trials([longer]) | Trials([longest])).conflicts
+    assert str(conflict).partition("recorded as ")[2].split("; ") in (
+        ["0.1 on an unnamed machine", "0.2 on an unnamed machine"],
+        ["0.2 on an unnamed machine", "0.1 on an unnamed machine"],
+    )
+
+
 def test_frame_has_params_and_accuracy_first() -> None:
     frame = Trials([trial(16), trial(8, 1), trial(8)]).frame()
     assert list(frame.columns[:2]) == ["width", "accuracy"]

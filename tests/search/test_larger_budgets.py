@@ -219,6 +219,7 @@ def test_with_noise_too_the_new_trainings_of_a_larger_budget_are_wanted(tmp_path
         (["coordinate", "polish"], 0, (40, 45, 50)),
         (["coordinate", "interval", "polish"], 0, (12, 30, 60, 120)),
         (["surrogate", "polish"], 1, (40, 45, 50)),
+        (["controller", "polish"], 0, (6, 12, 40)),
     ],
     ids=str,
 )

@@ -10,7 +10,6 @@ import torch
 from zonesearch import Training, Trial
 from zonesearch.core.objective import Job
 from zonesearch.training import numerics, precision
-from zonesearch.training import recipe as recipes
 from zonesearch.training.networks.largest import largest_convolution
 from zonesearch.training.recipe import Recipe
 from zonesearch.training.settings import NetworkSettings, Settings, TrainingSettings
@@ -86,12 +85,12 @@ def test_precision_as_a_choice_is_computed_as_each_says(monkeypatch: pytest.Monk
     assert [t.params["precision"] for t in trials if "precision_asked" in t.provenance] == ["auto"]
 
 
-def test_a_continued_training_is_computed_alike(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+@pytest.mark.parametrize("before", [True, False])
+def test_a_continued_training_is_computed_alike(monkeypatch: pytest.MonkeyPatch, tmp_path: Any, before: bool) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    with_instructions(monkeypatch, True)
-    monkeypatch.setattr(recipes, "has_bf16", lambda device: True)
     recipe = made(keep_mb=50)
     for epochs in (1, 2):
+        with_instructions(monkeypatch, before or epochs == 2)
         training = Training(LARGE, 0, epochs)
         trial = next(iter(recipe.train(recipe.jobs([training])[0], lambda share: None)))
     (whole,) = made().train(made().jobs([training])[0], lambda share: None)

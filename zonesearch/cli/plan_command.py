@@ -94,14 +94,16 @@ def call(options: argparse.Namespace) -> None:
 def _as_json(foretold: Foresight) -> dict[str, Any]:
     from zonesearch.search.controller.foresight import MOST_EACH, PROBABILITY
 
-    each = {"trainings": foretold.each, "low": foretold.each_low, "high": foretold.each_high}
+    low, each, high = foretold.each_low, foretold.each, foretold.each_high
     return {
         "probability": PROBABILITY,
         "axes": [
             {"axis": a.name, "role": a.role, "low": a.low, "high": a.high, "share": a.share} for a in foretold.axes
         ],
         "without_role": list(foretold.unknown),
-        "separating_each": {**each, "at_most_counted": MOST_EACH},
+        "separating_each": {"trainings": each, "low": low, "high": high, "at_most_counted": MOST_EACH}
+        if each
+        else None,
         "earlier_runs": list(foretold.runs),
     }
 
@@ -128,6 +130,8 @@ def _foretold(foretold: Foresight | None, space: Space) -> list[str]:
     def counted(n: int) -> str:
         return f"{n:,}" if n < MOST_EACH else f"more than {n:,}"
 
+    if not foretold.each:
+        return [*lines, "All settings are in one region, so there are no two to tell apart."]
     lines.append(
         f"The best two settings of different regions will be told apart by about {counted(foretold.each)} trainings of "
         f"each ({PROBABILITY:.0%}: {counted(foretold.each_low)} to {counted(foretold.each_high)})."

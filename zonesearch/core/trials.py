@@ -384,12 +384,14 @@ class Conflict:
     trials: tuple[Trial, ...]
 
     def __str__(self) -> str:
-        seen = "; ".join(
-            f"{trial.accuracy if trial.accuracy is not None else trial.state} on "
-            f"{trial.provenance.get('host', 'an unnamed machine')}"
-            for trial in self.trials
-        )
-        return f"training {self.key} ({dict(self.trials[0].params)}, seed {self.trials[0].seed}) was recorded as {seen}"
+        first, seen = self.trials[0], self.trials
+        for epochs in sorted({trial.epochs for trial in seen}, reverse=True):  # the first epoch at which they differ
+            begun = tuple(trial.at(epochs) for trial in self.trials if trial.epochs >= epochs)
+            seen = begun if any(a._contradicts(b) for a, b in combinations(begun, 2)) else seen
+        where = [trial.provenance.get("host", "an unnamed machine") for trial in seen]
+        values = [trial.state if trial.accuracy is None else trial.accuracy for trial in seen]
+        said = dict.fromkeys(f"{value} on {host}" for value, host in zip(values, where, strict=True))
+        return f"training {self.key} ({dict(first.params)}, seed {first.seed}) was recorded as {'; '.join(said)}"
 
 
 class Trials:

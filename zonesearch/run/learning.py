@@ -60,6 +60,8 @@ def read_lesson(run: str | Path) -> Lesson:
         optimizer = known_optimizer(table.get("name")) if isinstance(table, Mapping) else ""
         searched = {"optimizer", "optimizer.name", "arm"} & set(space.names)
         return lesson_of(opened.name, space, store.load().trials, reading, epochs, "" if searched else optimizer)
+    except StudyError as error:
+        raise StudyError(f"{run}: {error}") from None  # several runs may have the name that it mentions
     except ZoneSearchError:
         raise
     except _ODD as error:

@@ -66,10 +66,15 @@ def fraction(stages: Sequence[Stage], n_left: float = math.inf) -> float:
         n_left: the number of trainings that the remainder pays for. If there are few, the search needs every one, and
             too few would be left to compare finalists anyway.
     """
-    if not any(field.name == "n_trainings" for field in _fields(stages[0])):
+    if not _searches(stages[0]):
         return 0.5
-    judged_next = len(stages) == 2 and hasattr(stages[1], "fewest")
+    judged_next = len(stages) == 2 and hasattr(stages[1], "fewest") and not _searches(stages[1])
     return 1.0 if judged_next and n_left < _TINY else 0.8
+
+
+def _searches(stage: Stage) -> bool:
+    """Whether the stage looks for the best setting itself, with a number of trainings."""
+    return any(field.name == "n_trainings" for field in _fields(stage))
 
 
 def share_of(left: float, later: float, part: float = 0.5, least_later: float = 0.0, need: float = 0.0) -> float:

@@ -35,7 +35,7 @@ from zonesearch.training.networks import check_network, n_parameters
 from zonesearch.training.numerics import check_precision
 from zonesearch.training.optimizers import check_optimizer
 from zonesearch.training.own_code import own_code, plug_ins_among
-from zonesearch.training.precision import AUTO, has_bf16, has_large_convolutions, is_large, precision_used
+from zonesearch.training.precision import AUTO, has_large_convolutions, is_large, precision_used
 from zonesearch.training.refitting import all_data, refitting
 from zonesearch.training.schedules import Sweep, parse
 from zonesearch.training.settings import (
@@ -411,14 +411,14 @@ class Recipe:
         wanted = [(training, *self.computed(training.params)) for training in job.trainings]
         if all(self._stacks(settings, techniques) for _, settings, techniques in wanted):
             members = [(training, settings, techniques.early_stopping) for training, settings, techniques in wanted]
-            states = self._states("stack, 3") if keep is None else None
+            states = self._states("stack, 3", wanted[0][1]) if keep is None else None
             yield from train_stack(members, data, self.seed, report, states, keep)
             return
         if all(self._is_head(settings, techniques) for _, settings, techniques in wanted):
             seen = on_features(wanted[0][1], data, any(training.test for training in job.trainings))
             if seen is not None:
                 members = [(training, settings, each.early_stopping) for training, settings, each in wanted]
-                states = self._states("heads, 1") if keep is None else None
+                states = self._states("heads, 1", wanted[0][1]) if keep is None else None
                 yield from train_stack(members, data, self.seed, report, states, keep, seen)
                 return
         for i, (training, settings, techniques) in enumerate(wanted):
@@ -426,21 +426,22 @@ class Recipe:
             def share(done: float, before: int = i) -> None:
                 report((before + done) / len(wanted))
 
-            states = self._states("loop, 4") if keep is None else None
+            states = self._states("loop, 4", settings) if keep is None else None
             taken = None if keep is None else partial(keep, training)
             yield train_one(training, settings, data, self.seed, share, techniques, states, taken)
 
-    def _states(self, trained_by: str) -> States | None:
-        """Where states of finished trainings are kept, if they are; the two training paths keep different states.
+    def _states(self, trained_by: str, settings: Settings) -> States | None:
+        """Where states of finished trainings are kept, if they are; the training paths keep different states.
 
         Args:
             trained_by: the path, and the version of its states.
+            settings: of the training, with the precision that is used: another machine that shares the folder, or
+                another version, may use another one, and a training is continued in that in which it began.
         """
         if not self.training.keep_mb:
             return None
         text = json.dumps(self.fingerprint(), sort_keys=True, default=str)
-        if AUTO in text:  # machines that share a folder may use different precisions
-            trained_by = f"{trained_by} bf16={has_bf16(self._device())}{' or tf32' * (self._device() == 'cuda')}"
+        trained_by = f"{trained_by} {settings.training.precision}"
         experiment = hashlib.sha256(f"{trained_by} {self._device()} {text}".encode()).hexdigest()[:16]
         return States.of_user(experiment, self.training.keep_mb)
 

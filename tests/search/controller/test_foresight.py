@@ -62,6 +62,18 @@ def test_constraints_and_conditional_axes_are_heeded() -> None:
     assert 0.5 <= by_name["momentum"].low < by_name["momentum"].high <= 0.99
 
 
+def test_no_trainings_are_foretold_to_tell_apart_what_is_one_setting(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert foretold({"lr": [0.1]}).each == 0
+    assert foretold(constraints=("lr <= 1e-4", "width <= 5", "kappa == 'a'")).each == 0
+    (study := tmp_path / "s.toml").write_text("[space]\nlearning_rate = [0.1]\n")
+    assert main(["plan", str(study), "--no-probe"]) == 0
+    assert "there are no two to tell apart" in capsys.readouterr().out
+    assert main(["plan", str(study), "--no-probe", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["forecast"]["separating_each"] is None
+
+
 def test_shortest_interval_holds_the_share() -> None:
     values = np.concatenate([np.linspace(0.4, 0.5, 80), np.linspace(0.0, 1.0, 20)])
     low, high = shortest(values, 0.8)

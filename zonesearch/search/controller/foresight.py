@@ -74,7 +74,7 @@ class Foresight:
         axes: those with a role, each with an interval that contains its best value with :data:`PROBABILITY`.
         unknown: the names of the other axes.
         each: median number of trainings of each of the best two settings of different regions needed to tell them
-            apart.
+            apart; 0 if all settings are in one region.
         each_low, each_high: bounds of that number with :data:`PROBABILITY`; ``MOST_EACH`` means that many or more.
         runs: the names of the earlier runs that updated the prior.
     """
@@ -112,14 +112,18 @@ def foresee(view: View, level: float = 0.95) -> Foresight | None:
         rivals = np.where(apart[top], surfaces, -np.inf)
         gaps = surfaces[np.arange(n), top] - rivals.max(1)
         second = np.argmax(rivals, axis=1)
-        needed.append(trainings_to_separate(gaps, 0.5 * (noise[top] + noise[second]), level))
+        rivalled = np.isfinite(gaps)  # constraints may leave a single region
+        noises = 0.5 * (noise[top] + noise[second])
+        needed.append(trainings_to_separate(gaps[rivalled], noises[rivalled], level))
     tops = points[np.concatenate(best)]
     numbers = np.concatenate(needed)
     axes = tuple(_on_axis(cube, name, role, tops) for name, role in view.roles.items() if cube.space[name].ordered)
-    low, middle, high = np.quantile(numbers, _SEPARATING)
-    low, middle, high = (
-        min(MOST_EACH, max(2, math.ceil(q))) for q in (middle * (low / middle) ** _EASIER, middle, high)
-    )
+    low = middle = high = 0
+    if len(numbers):
+        lowest, median, highest = np.quantile(numbers, _SEPARATING)
+        low, middle, high = (
+            min(MOST_EACH, max(2, math.ceil(q))) for q in (median * (lowest / median) ** _EASIER, median, highest)
+        )
     unknown = tuple(name for name in cube.space.names if name not in view.roles)
     shifted = tuple(lesson.run for lesson in view.lessons) if view.is_shifted else ()
     return Foresight(axes, unknown, middle, low, high, shifted)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from typing import Any, ClassVar, cast
@@ -73,10 +73,11 @@ class Controller:
         cache: whether to use what `zonesearch learn` stores in the user's cache.
         learned: what was learned from both, as plain data (:class:`~zonesearch.search.controller.lessons.Lesson`);
             stored with the run, so that it continues as it began. None before anything was read.
-        level, zones_max, first_seed, study_seed: as in the surrogate.
+        level, zones_max, first_seed, study_seed, planned: as in the surrogate.
     """
 
     heeds: ClassVar[frozenset[str]] = frozenset({"when", "constraints", "prior"})
+    fewest: ClassVar[int] = 1  # the first training is already a recommendation
 
     space: Space
     epochs: int
@@ -92,6 +93,7 @@ class Controller:
     learn_from: tuple[str, ...] = ()
     cache: bool = True
     learned: tuple[Mapping[str, Any], ...] | None = None
+    planned: tuple[int, ...] = ()
     name: str = "controller"
 
     def __post_init__(self) -> None:
@@ -104,6 +106,9 @@ class Controller:
         most = (FRESH - self.first_seed - 1) * self.batch
         expected = f"at most {most} with batch = {self.batch}"
         require(self.n_trainings <= most, self.name, "n_trainings", expected, self.n_trainings)
+        ends = (*self.planned, self.n_trainings)
+        fits = list(ends) == sorted(ends) and ends[0] >= 1
+        require(fits, self.name, "planned", "rising whole numbers up to n_trainings", self.planned)
         named = self.learn_from
         texts = isinstance(named, Sequence) and not isinstance(named, str) and all(isinstance(n, str) for n in named)
         require(texts and all(named), self.name, "learn_from", "a list of run folders", named)
@@ -132,13 +137,14 @@ class Controller:
         if not view.roles:
             plan = self._surrogate.plan(given, trials)
             return Plan(plan.trainings, plan.output, (_WITHOUT,)) if plan.output is not None else plan
-        mine = self._surrogate._mine(cube.space, trials)
+        mine = self._surrogate._mine(cube.space, trials)[: self.n_trainings]
         at_first = _at_points(given, self.seeds, self.epochs, cube.space, trials)
         done = tuple(trial.training for trial in mine)
         seed = max((training.seed for training in done), default=self.first_seed)
         while len(done) < self.n_trainings and seed < FRESH:
             before = [trial for trial in mine if trial.seed < seed]
-            size = min(self.batch, self.n_trainings - len(before))
+            end = next((end for end in self.planned if len(before) < end), self.n_trainings)
+            size = min(self.batch, end - len(before))
             if len(mine) - len(before) < size:
                 points = self._points(view, at_first, before, seed, size)
                 round_ = [Training(cube.params(point), seed, self.epochs) for point in points]
@@ -160,7 +166,7 @@ class Controller:
         view = View.of(cube, load_prior(), self.epochs, self.optimizer, self.lessons)
         if not view.roles:
             return {}
-        mine = self._surrogate._mine(cube.space, trials)
+        mine = self._surrogate._mine(cube.space, trials)[: self.n_trainings]
         at_first = _at_points(given, self.seeds, self.epochs, cube.space, trials)
         found = {}
         for seed, round_ in groupby(mine, key=lambda trial: trial.seed):
@@ -196,11 +202,18 @@ class Controller:
         example = examples(self.space, self.epochs, self.first_seed)
         return Forecast(self.n_trainings, self.epochs, self.zones_max, example)
 
+    def further(self, n: int) -> Controller:
+        """The same search with ``n`` more trainings after those planned."""
+        if not n:
+            return self
+        return replace(self, n_trainings=self.n_trainings + n, planned=(*self.planned, self.n_trainings))
+
     @cached_property
     def _surrogate(self) -> Surrogate:
         """The surrogate, used while the prior is not trusted."""
         own = ("space", "epochs", "seeds", "reading", "n_trainings", "batch", "level", "zones_max", "first_seed")
-        return Surrogate(**{name: getattr(self, name) for name in own}, study_seed=self.study_seed, name=self.name)
+        others: dict[str, Any] = {"study_seed": self.study_seed, "planned": self.planned, "name": self.name}
+        return Surrogate(**{name: getattr(self, name) for name in own}, **others)
 
     def _points(self, view: View, at_first: list[Trial], before: list[Trial], seed: int, size: int) -> Array:
         """The points of the round with this seed, given what was known before, shape (at most ``size``, n_axes)."""
