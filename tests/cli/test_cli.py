@@ -161,6 +161,15 @@ def test_run_refuses_a_wrong_setting_in_one_sentence(command: Command, here: Pat
     assert not (here / "runs").exists()
 
 
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_set_reaches_an_axis_with_a_dot_in_its_name(command: Command, here: Path, quote: str) -> None:
+    key = f"space.{quote}early_stopping.patience{quote}"
+    said = refused(command("run", "small.toml", "--set", f"{key}=[1, 0]"))
+    assert "early_stopping.patience" in said
+    assert "unknown key" not in said
+    assert command("plan", "small.toml", "--no-probe", "--set", f"{key}=[1, 2]", "--set", "search.seeds=1")[0] == 0
+
+
 def test_run_refuses_a_study_that_has_changed(command: Command, here: Path) -> None:
     command("run", "small.toml", "--quiet")
     before = (here / "runs/small/trials/main.jsonl").read_bytes()

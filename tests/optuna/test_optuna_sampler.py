@@ -40,8 +40,11 @@ def test_it_trains_what_it_may_and_hands_on_its_best(sampler: str) -> None:
     zones, trials, trainings = asked(stage, hill)
     assert len(trainings) == len(trials) == 14
     assert all(SPACE.contains(training.params) for training in trainings)
-    assert len(zones) == 2
-    assert zones[0].value >= zones[1].value
+    assert 1 <= len(zones) <= 2  # a hill has one zone, unless few points leave a valley in it
+    assert [zone.value for zone in zones] == sorted((zone.value for zone in zones), reverse=True)
+    assert all(zone.peak in [training.params for training in trainings] for zone in zones)
+    median = sorted(trial.accuracy for trial in trials)[7]
+    assert all(zone.value > median for zone in zones)
 
 
 def test_a_resumed_search_goes_on_as_an_unbroken_one(sampler: str) -> None:

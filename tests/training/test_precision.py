@@ -166,6 +166,7 @@ def test_large_convolutions_are_computed_in_bf16_where_the_processor_has_it(monk
     [
         {"averaging": {"kind": "weights", "start": 0.0}},
         {"training": {"loss": "bce"}},
+        {"arms": {"a": {}, "b": {"averaging": {"kind": "weights", "start": 0.0}}}},  # compared with each other
         {"network": {"kind": "backbone", "backbone": "resnet18", "tune": "last"}},
         {"network": {"kind": "backbone", "backbone": "resnet18", "tune": "head"}},
         {"network": {"kind": "backbone", "backbone": "mobilenet_v2"}},  # depthwise
@@ -180,7 +181,9 @@ def test_convolutions_that_were_not_compared_stay_in_float32(
     recipe = Recipe.from_tables(
         {"data": IMAGES, **tables, "network": network, "training": {"device": "cpu", **tables.get("training", {})}}
     )
-    assert recipe.computed({"batch": 64})[0].training.precision == "float32"
+    for arm in ({"arm": name} for name in recipe.arms or ("",)):
+        params = {"batch": 64, **(arm if recipe.arms else {})}
+        assert recipe.computed(params)[0].training.precision == "float32"
 
 
 @pytest.mark.parametrize(

@@ -116,9 +116,24 @@ def tables_in(text: str, where: str) -> dict[str, Any]:
     return tables
 
 
+def _keys(key: str) -> list[str]:
+    """A dotted key, one by one; a quoted part may hold dots, as in TOML."""
+    if '"' not in key and "'" not in key:
+        return key.split(".")
+    try:
+        table: Any = tomllib.loads(f"{key} = 0")
+    except tomllib.TOMLDecodeError:
+        return key.split(".")
+    found: list[str] = []
+    while isinstance(table, dict):
+        ((name, table),) = table.items()
+        found.append(name)
+    return found
+
+
 def _replace(tables: dict[str, Any], replacement: str) -> None:
     key, equals, raw = replacement.partition("=")
-    parts = key.strip().split(".")
+    parts = _keys(key.strip())
     if not equals or not all(parts):
         raise StudyError(f"--set takes KEY=VALUE, such as training.epochs=5, not {replacement!r}")
     try:

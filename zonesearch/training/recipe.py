@@ -491,7 +491,8 @@ class Recipe:
         data = self._load("cpu")
         if self._stacks(replace(settings, training=replace(settings.training, stack=True)), techniques):
             return is_large(settings, math.prod(data.shape), data.n_outputs)
-        plain = data.n_classes > 0 and is_plain(settings, techniques)
+        # Arms with averaging, say, stay in float32, and arms are compared with each other: all in the same arithmetic.
+        plain = not self.arms and data.n_classes > 0 and is_plain(settings, techniques)
         return plain and has_large_convolutions(settings, data.shape, data.n_outputs)
 
     def _noting_auto(self, trial: Trial) -> Trial:
