@@ -167,7 +167,8 @@ def test_set_reaches_an_axis_with_a_dot_in_its_name(command: Command, here: Path
     said = refused(command("run", "small.toml", "--set", f"{key}=[1, 0]"))
     assert "early_stopping.patience" in said
     assert "unknown key" not in said
-    assert command("plan", "small.toml", "--no-probe", "--set", f"{key}=[1, 2]", "--set", "search.seeds=1")[0] == 0
+    options = ["--no-probe", "--set", "early_stopping={}", "--set", f"{key}=[1, 2]"]
+    assert command("plan", "small.toml", *options)[0] == 0
 
 
 def test_run_refuses_a_study_that_has_changed(command: Command, here: Path) -> None:
