@@ -6,13 +6,13 @@ two hidden layers on 64 and 784 inputs: 1.2 to 1.9 times as fast from batches of
 the largest layer; 0.9 to 1.2 times below (docs/performance.md). The size rule is the same everywhere, so every machine
 forms the same stacks; whether bfloat16 is used depends on its CPU.
 
-Convolutions gain 1.2 to 1.9 times in batches of 32 or more with 25 million multiplications in the largest one, and lose
-if they are depthwise.
+Networks of kind ``cnn`` gain 1.2 to 1.9 times in batches of 32 or more with 25 million multiplications in the largest
+convolution.
 
-bfloat16 is used where accuracies were compared seed by seed: in what a stack can train, and in convolutional networks
-that are trained as plainly. Weight averaging, evolution, user-defined losses and metrics, L-BFGS, partly frozen
-networks and the user's own stay in float32 on a CPU. On a GPU these, convolutions and small layers use TensorFloat-32
-for classification, except for L-BFGS, whose line search compares losses (:mod:`zonesearch.training.gpu`).
+bfloat16 is used where accuracies were compared seed by seed: in what a stack can train, and in a ``cnn`` that is
+trained as plainly. Weight averaging, evolution, user-defined losses and metrics, L-BFGS, torchvision's networks and the
+user's own stay in float32 on a CPU. On a GPU these, convolutions and small layers use TensorFloat-32 for
+classification, except for L-BFGS, whose line search compares losses (:mod:`zonesearch.training.gpu`).
 """
 
 from __future__ import annotations
@@ -48,18 +48,17 @@ def is_large(settings: Settings, n_inputs: int, n_outputs: int) -> bool:
 
 
 def has_large_convolutions(settings: Settings, shape: tuple[int, ...], n_outputs: int) -> bool:
-    """As :func:`is_large`, of a network with convolutions that trains all its weights.
+    """As :func:`is_large`, of a ``cnn``; False for other networks.
 
     Args:
         settings: of any network.
         shape: of one example.
         n_outputs: number of scores.
     """
-    network = settings.network
-    if network.kind == "backbone" and network.tune != "full":
-        return False
     batch = settings.training.batch
-    return batch >= _IMAGES and batch * largest_convolution(network, shape, n_outputs) >= _CONVOLUTION
+    if settings.network.kind != "cnn" or batch < _IMAGES:
+        return False
+    return batch * largest_convolution(settings.network, shape, n_outputs) >= _CONVOLUTION
 
 
 def _largest(widths: Sequence[int]) -> int:

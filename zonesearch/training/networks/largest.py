@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
 from math import prod
 
 import torch
 from torch import Tensor, nn
 
-from zonesearch.errors import ZoneSearchError
+from zonesearch.errors import ObjectiveError
 from zonesearch.training.networks.building import build
 from zonesearch.training.settings import NetworkSettings
 
@@ -23,34 +22,25 @@ def largest_convolution(settings: NetworkSettings, shape: tuple[int, ...], n_cla
     The network is built and run on torch's ``meta`` device, which computes shapes only.
 
     Args:
-        settings: of the network.
+        settings: of a ``cnn``.
         shape: of one image: (channels, height, width).
         n_classes: number of scores.
 
     Returns:
-        0 for networks in which bfloat16 is not known to pay: those with grouped convolutions (depthwise ones are up to
-        three times slower), the user's own, feed-forward ones, and those that cannot run on that device.
+        0 for settings that cannot be built; they are refused where they would be trained.
     """
-    if settings.kind not in ("cnn", "backbone"):
-        return 0
     seen: list[int] = []
 
     def note(module: nn.Conv2d, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        each = prod(output.shape[1:]) * module.in_channels * prod(module.kernel_size)
-        seen.append(each if module.groups == 1 else 0)
+        seen.append(prod(output.shape[1:]) * module.in_channels * prod(module.kernel_size))
 
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"), torch.no_grad():
-            network = build(replace(settings, weights=""), shape, n_classes).eval()
+            network = build(settings, shape, n_classes).eval()
             for module in network.modules():
                 if isinstance(module, nn.Conv2d):
                     module.register_forward_hook(note)
             network(torch.empty(1, *shape))
-    except (
-        ZoneSearchError,
-        NotImplementedError,
-        RuntimeError,
-        ValueError,
-    ):  # what cannot be built is refused elsewhere
+    except ObjectiveError:
         return 0
-    return max(seen, default=0) if all(seen) else 0
+    return max(seen)
