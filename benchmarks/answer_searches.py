@@ -243,7 +243,7 @@ def _script(name: str, task: Task, seed: int, clocked: Clocked, pruned: bool, un
                 curve.append(accuracy)
                 if pruned:
                     trial.report(accuracy, i * task.epochs + len(curve))
-                    if out := trial.should_prune():
+                    if out := bool(trial.should_prune()):  # the median of numpy, which is no bool of JSON
                         break
             if record is None:
                 clocked.add(params=params, seed=i, epochs=task.epochs, curve=curve, pruned=out)
