@@ -139,3 +139,12 @@ def test_wrong_settings_are_clear_errors(settings, message) -> None:
     with pytest.raises(StudyError, match=r"\[optuna\]") as error:
         OptunaSampler(SPACE, epochs=1, **settings)
     assert message in str(error.value)
+
+
+def test_lists_as_choices_are_searched_without_a_warning(sampler: str, recwarn: pytest.WarningsRecorder) -> None:
+    space = Space.parse({"x": {"low": 0.0, "high": 1.0}, "widths": {"choices": [[64], [64, 64], None]}})
+    _, trials, _ = asked(
+        OptunaSampler(space, epochs=1, sampler=sampler, n_trainings=8), lambda params, seed: params["x"]
+    )
+    assert len(trials) == 8
+    assert not [str(warning.message) for warning in recwarn if "hoices" in str(warning.message)]

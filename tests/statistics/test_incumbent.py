@@ -34,6 +34,12 @@ def test_interval_is_of_the_validation_set_for_one_seed_and_of_the_mean_for_seve
     assert said(trial(4, 7.0)) == "7 at 4 x 8"
 
 
+def test_seeds_that_agree_do_not_make_a_finite_set_certain() -> None:
+    alike = said(trial(4, 0.9, 0, n=100), trial(4, 0.9, 1, n=100))
+    assert alike == said(trial(4, 0.9, n=100)) == "90.00 % (82.56 to 94.48) at 4 x 8"
+    assert said(trial(4, 0.90, 0, n=100), trial(4, 0.92, 1, n=100)) == "91.00 % (78.29 to 100) at 4 x 8"
+
+
 def test_a_lucky_seed_gives_up_the_lead_when_its_next_one_is_bad() -> None:
     assert said(trial(4, 0.99), trial(8, 0.9), trial(4, 0.6, 1)).endswith("at 8 x 8")
 

@@ -37,11 +37,12 @@ def call(options: argparse.Namespace) -> None:
     objective = study.objective()
     check(study, objective)
     workers = int(study.run.get("workers", 1))
+    failures: list[str] = []
     if options.no_probe:
         costs = forecast(study, objective)
     else:
         with limited(objective, study.run.get("timeout")) as held:
-            costs = estimate(study, held, workers=workers)
+            costs = estimate(study, held, workers=workers, on_failure=failures.append)
     foretold = foresight_of(study, objective)
     n_trainings, n_epochs = sum(c.n_trainings for c in costs), sum(c.n_epochs for c in costs)
     seconds = math.fsum(c.seconds for c in costs)
@@ -64,6 +65,7 @@ def call(options: argparse.Namespace) -> None:
             **budget,
             "stages": stages,
             "total": total,
+            "failed_probes": failures,
             "forecast": None if foretold is None else _as_json(foretold),
         }
         print(json.dumps(plan, indent=2))
@@ -87,6 +89,10 @@ def call(options: argparse.Namespace) -> None:
         print(
             f"Times are estimated from a short probe on this machine with {workers} worker{'s' if workers > 1 else ''}."
         )
+    if failures:
+        probes = f"{len(failures)} short probes" if len(failures) > 1 else "A short probe"
+        without = ", so no times can be given" if math.isnan(seconds) else "; times are those of the others"
+        print(f"{probes} of one epoch failed ({failures[-1]}){without}.")
     for line in _foretold(foretold, study.space):
         print(line)
 

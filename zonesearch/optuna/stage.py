@@ -251,7 +251,8 @@ class _Play:
         self._known = known
         self._ends = ends
         self._batch = batch
-        self._distributions = {axis.name: _distribution(axis) for axis in space.axes}
+        with _quietly():
+            self._distributions = {axis.name: _distribution(axis) for axis in space.axes}
         self._lock = threading.Lock()
         self._path: tuple[Told, ...] = ()
         self._study: optuna.Study | None = None
@@ -388,6 +389,7 @@ def _quietly() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            warnings.filterwarnings("ignore", "Choices for a categorical", UserWarning)  # lists, in memory only
             yield
     finally:
         optuna.logging.set_verbosity(before)

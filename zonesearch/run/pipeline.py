@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from zonesearch.core.objective import Job, Objective, jobs_of, joined
 from zonesearch.core.trials import Training, Trials
 from zonesearch.core.widening import has_limits
 from zonesearch.core.wording import rounded_sentences
+from zonesearch.errors import StudyError
 from zonesearch.run.engines.worker import train_job
 from zonesearch.run.rounds import Round, next_round
 from zonesearch.search.allocation import (
@@ -215,13 +216,21 @@ _LONG = 5.0  # seconds of a probe, beside which one-time costs are small
 _ENOUGH = 20.0  # seconds of probing, after which no further probe is begun
 
 
-def estimate(study: Study, objective: Objective, *, workers: int = 1, n_probes: int = 3) -> list[StageCost]:
+def estimate(
+    study: Study,
+    objective: Objective,
+    *,
+    workers: int = 1,
+    n_probes: int = 3,
+    on_failure: Callable[[str], None] | None = None,
+) -> list[StageCost]:
     """:func:`forecast` with seconds, measured by training ``n_probes`` jobs of the first stage for one epoch each.
 
     The probes are spread by cost over the jobs as this machine trains them (on a GPU, as its memory has room for them);
     their results are discarded. Each is trained twice and the shorter time counts, so that one-time costs (loading
     data, creating pretrained weights, compiling kernels) do not; a long probe is trained only once, and the more
-    expensive jobs are skipped if the cheaper ones took long. Failed probes do not count.
+    expensive jobs are skipped if the cheaper ones took long. Failed probes do not count; ``on_failure`` is called with
+    the last line of each one's error. If all fail, the seconds are NaN.
     """
     import time
 
@@ -238,10 +247,20 @@ def estimate(study: Study, objective: Objective, *, workers: int = 1, n_probes: 
         took = math.inf
         for _ in range(2):
             start = time.perf_counter()
-            trials = list(train_job(objective, jobs[place], lambda share: None))
+            error = ""
+            try:
+                trials = list(train_job(objective, jobs[place], lambda share: None))
+            except StudyError as wrong:  # of a single epoch; the study's own length may be fine
+                error = str(wrong)
+            else:
+                if all(trial.state == "failed" for trial in trials):
+                    error = trials[0].reason if trials else "nothing was trained"
             spent = time.perf_counter() - start
-            if any(trial.state != "failed" for trial in trials):
-                took = min(took, spent)
+            if error:
+                if on_failure is not None:
+                    on_failure(error)
+                break
+            took = min(took, spent)
             if spent > _LONG:
                 break
         if took < math.inf:

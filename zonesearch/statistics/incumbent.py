@@ -54,8 +54,8 @@ class Incumbent:
     def text(self) -> str:
         """``98.61 % (97.4 to 99.3) at 512 x 16``; empty before the first complete trial.
 
-        The parentheses hold the 95 % interval: of the mean over seeds if there are several, else Wilson's interval of
-        an accuracy on a finite validation set, else nothing.
+        The parentheses hold the 95 % interval: of the mean over seeds if there are several, of an accuracy on a finite
+        validation set (Wilson's), or what covers both; seeds that happen to agree do not make a finite set certain.
         """
         if self._best is None:
             return ""
@@ -64,8 +64,9 @@ class Incumbent:
         mean = math.fsum(values) / len(values)
         n = trials[0].n_validation
         low, high = t_interval(values, _LEVEL)
-        if len(values) == 1 and n and 0.0 <= mean <= 1.0:
-            low, high = wilson_interval(mean, n, _LEVEL)
+        if n and 0.0 <= mean <= 1.0:
+            of_set = wilson_interval(mean, n, _LEVEL)
+            low, high = (min(low, of_set[0]), max(high, of_set[1])) if math.isfinite(low) else of_set
         metric = trials[0].metric
         percent = metric.shares([mean])
         unit = 100 if percent else 1

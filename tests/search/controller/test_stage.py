@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -156,6 +157,17 @@ def test_each_proposal_says_why_it_was_made() -> None:
     assert said[0].startswith("Where the prior expects the best; lr ")
     assert "similar tasks" in said[0]
     assert said[5].startswith("Far from what was trained, to find out whether the prior is wrong, believed to ")
+
+
+def test_reasons_name_each_axis_of_a_role() -> None:
+    layer = {"low": 8, "high": 256, "scale": "log"}
+    layers = Space.parse({"lr": {"low": 1e-4, "high": 1.0, "scale": "log"}, "first": layer, "second": layer})
+    layers = Space(tuple(replace(axis, role="" if axis.name == "lr" else "width") for axis in layers.axes))
+    stage = Controller(layers, 1, n_trainings=2, optimizer="sgd")
+    trials, _ = run(stage, lambda params: float(params["first"]))
+    for said in stage.reasons(None, trials).values():
+        assert "first " in said
+        assert "second " in said
 
 
 def test_proposals_in_doubt_say_so() -> None:

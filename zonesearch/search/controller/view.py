@@ -184,16 +184,13 @@ class View:
     def alike(self, params: Params) -> str:
         """On how many similar tasks each value was among the best; empty where nothing is known of them."""
         optimizer = max(self.odds, key=lambda each: each[1])[0]
-        values: dict[str, float] = {}
-        for name, role in self.roles.items():
+        said = []
+        for name, role in self.roles.items():  # one clause for each axis, also where several have one role
             if name in params:
-                values[role] = float(canonical(role, cast(float, params[name])))
-        counts = self.prior.n_alike(values, optimizer)
-        names = {role: name for name, role in self.roles.items()}
-        return "; ".join(
-            f"{names[role]} {_short(params[names[role]])}: among the best on {n} of {of} similar tasks"
-            for role, (n, of) in counts.items()
-        )
+                value = float(canonical(role, cast(float, params[name])))
+                for n, of in self.prior.n_alike({role: value}, optimizer).values():
+                    said.append(f"{name} {_short(params[name])}: among the best on {n} of {of} similar tasks")
+        return "; ".join(said)
 
 
 def _short(value: Any) -> str:
