@@ -2,7 +2,7 @@
 
 Simulated finalists with normal noise between seeds of standard deviation 1; "fixed" gives every finalist all seeds and
 judges once (Holm over all pairs), "race" is ``race.run_race``. ``python -m benchmarks.racing``
-prints the tables in docs/search-methods.md.
+prints the tables in docs/search-methods.md and docs/zones.md.
 """
 
 from __future__ import annotations
@@ -58,6 +58,56 @@ def table(differences: Sequence[float], n_races: int, finalists: int, seeds: int
             f"| {power[0]} | {power[1]} | {100 * saved / n_races / finalists / seeds:.0f} % | {shares} |",
             flush=True,
         )
+
+
+def behind(n_runs: int, level: float) -> None:
+    """How often the cheapest is further behind the best finalist than the verdict's "at most"; true means are drawn
+    with the standard deviation of the line, and later finalists are cheaper.
+    """
+    print(f"\nTrue difference beyond what the verdict says at most, level {level}, {n_runs} runs a line\n")
+    print("| finalists | seeds | sd of true means | beyond | after a race | median at most | median difference |")
+    print("| --- | --- | --- | --- | --- | --- | --- |")
+    for finalists, seeds in [(2, 3), (3, 7), (5, 5), (5, 7), (5, 20)]:
+        for spread in (0.0, 0.5, 1.0):
+            rng = np.random.default_rng([finalists, seeds, round(10 * spread), 1])
+            beyond, raced = 0, 0
+            most, real = [], []
+            for _ in range(n_runs):
+                means = rng.normal(0, spread, finalists)
+                values = means[:, None] + rng.normal(0, 1, (finalists, seeds))
+                race = play(values, level, 0.0)[0]
+                rows = [dict(enumerate(row)) for row in values.tolist()]
+                fixed = judge(_costed(rows), level=level)
+                given = [dict(list(row.items())[:n]) for row, n in zip(rows, race.n_seeds, strict=True)]
+                after = judge(_costed(given), level=level, race=race)
+                beyond += _is_beyond(fixed, means)
+                raced += _is_beyond(after, means)
+                if fixed.best is not None and fixed.cheapest is not None and fixed.best is not fixed.cheapest:
+                    most.append(fixed.cheapest.behind_at_most)
+                    real.append(_shortfall(fixed, means))
+            print(
+                f"| {finalists} | {seeds} | {spread:g} | {100 * beyond / n_runs:.1f} % | {100 * raced / n_runs:.1f} % "
+                f"| {np.median(most):.2f} | {np.median(real):.2f} |",
+                flush=True,
+            )
+
+
+def _costed(rows: Sequence[dict[int, float]]) -> list[Repeats]:
+    return [
+        Repeats(Finalist({"i": i}, "", 0.0, number=i), row, {}, n_parameters=len(rows) - i)
+        for i, row in enumerate(rows)
+    ]
+
+
+def _shortfall(verdict: Verdict, means: np.ndarray) -> float:
+    """The true difference between the best finalist and the cheapest of those like it."""
+    assert verdict.best is not None
+    assert verdict.cheapest is not None
+    return float(means[verdict.best.finalist.params["i"]] - means[verdict.cheapest.finalist.params["i"]])  # type: ignore[call-overload]
+
+
+def _is_beyond(verdict: Verdict, means: np.ndarray) -> bool:
+    return verdict.cheapest is not None and _shortfall(verdict, means) > verdict.cheapest.behind_at_most
 
 
 def coverage(n_runs: int, level: float) -> None:
@@ -128,6 +178,7 @@ def main() -> None:
         table([0.0], arguments.races, finalists, seeds, arguments.level, margin)
         table([0.5, 1.0, 1.5, 2.0], arguments.power_races, finalists, seeds, arguments.level, margin)
     coverage(arguments.races, arguments.level)
+    behind(arguments.races, arguments.level)
     shared_examples(arguments.races, arguments.level)
 
 

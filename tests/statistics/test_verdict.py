@@ -252,3 +252,50 @@ def test_nothing_is_the_cheapest_where_the_cost_of_the_best_is_not_known() -> No
     assert len(verdict.alike) == 2
     assert verdict.cheapest is verdict.best
     assert "cheapest" not in verdict.sentence
+
+
+def test_verdict_says_how_far_the_cheapest_is_behind_and_how_far_at_most() -> None:
+    best, cheap = [0.97, 0.98, 0.985, 0.99], [0.96, 0.985, 0.97, 0.975]
+    verdict = judge([repeats(best, 2, n_parameters=400, n_test=None), repeats(cheap, 1, n_parameters=100, n_test=None)])
+    first, second = verdict.standings
+    assert (first.behind, first.behind_at_most) == (0.0, 0.0)
+    differences = np.subtract(best, cheap)
+    upper = stats.t.interval(0.9, 3, differences.mean(), stats.sem(differences))[1]  # one-sided at 95 %
+    assert second.behind == pytest.approx(differences.mean())
+    assert second.behind_at_most == pytest.approx(upper)
+    assert verdict.sentence.endswith(f"{100 * differences.mean():.2f} points behind, at most {100 * upper:.2f}.")
+    assert verdict.describe()["finalists"][1]["behind_at_most"] == second.behind_at_most
+
+
+@given(st.floats(0.001, 0.1), st.lists(st.floats(-0.01, 0.01), min_size=4, max_size=6))
+def test_how_far_behind_is_the_same_for_a_metric_to_be_minimized(gap: float, noise: list[float]) -> None:
+    def judged(sign: int, metric: Metric):
+        values = [[sign * (0.5 + e) for e in noise], [sign * (0.5 - gap - e) for e in noise]]
+        both = [repeats(row, i, n_test=None) for i, row in enumerate(values)]
+        return judge(both, metric=metric).standings
+
+    up, down = judged(1, Metric("score")), judged(-1, Metric("rmse"))
+    assert [s.behind for s in up] == pytest.approx([s.behind for s in down])
+    assert [s.behind_at_most for s in up] == pytest.approx([s.behind_at_most for s in down])
+    assert up[1].behind >= 0
+
+
+def test_one_shared_seed_says_nothing_of_how_far_behind() -> None:
+    verdict = judge([repeats([0.9], 2, n_parameters=400), repeats([0.8], 1, n_parameters=100)])
+    assert "behind" not in verdict.sentence
+    assert verdict.describe()["finalists"][1]["behind_at_most"] is None
+
+
+def test_what_is_said_at_most_holds_though_the_best_is_picked() -> None:
+    """Of finalists with true means half a standard deviation apart, at the stated level; 600 verdicts."""
+    rng = np.random.default_rng(5)
+    beyond = 0
+    for _ in range(600):
+        means = rng.normal(0, 0.5, 4)
+        rows = means[:, None] + rng.normal(0, 1, (4, 5))
+        verdict = judge([repeats(row, i, n_test=None, n_parameters=4 - i) for i, row in enumerate(rows.tolist())])
+        assert verdict.best is not None
+        assert verdict.cheapest is not None
+        best, cheapest = (int(s.finalist.number or 0) for s in (verdict.best, verdict.cheapest))
+        beyond += means[best] - means[cheapest] > verdict.cheapest.behind_at_most
+    assert beyond <= 0.05 * 600

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -116,6 +117,11 @@ def _setting(results: SearchResults, verdict: Verdict, chosen: Standing, title: 
     if chosen.test_interval:
         low, high = map(metric.text, chosen.test_interval)
         facts.append(("finite test set", f"{low} to {high} ({verdict.level:.0%})"))
+    if chosen is not verdict.best and math.isfinite(chosen.behind_at_most):
+        shares = metric.shares(standing.mean for standing in verdict.alike)
+        behind = metric.gap_text(chosen.behind, "", shares)
+        most = metric.gap_text(chosen.behind_at_most, "", shares)
+        facts.append(("behind the best", f"{behind}, at most {most.split()[0]} ({verdict.level:.0%})"))
     looked, real = metric.text(chosen.finalist.selected), metric.text(chosen.fresh_validation)
     facts.append(("when it was chosen", f"{looked}; {real} on fresh seeds (validation)"))
     cost = cost_text(chosen.n_parameters)

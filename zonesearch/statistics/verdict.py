@@ -9,8 +9,12 @@ interval is widened so that it holds at its level although the finalist was pick
 ``n_picked``). Uncertainty has two parts that are reported separately: seeds (Student's t interval of the mean over
 seeds, on this test set) and the finite test set (Wilson's score interval, 1927).
 
-What is recommended is the cheapest of those that cannot be told apart from the best. Its cost is a function of its
-setting (:mod:`zonesearch.core.cost`), so the same values give the same verdict on any machine.
+What is recommended is the cheapest of those that cannot be told apart from the best. That it cannot be told apart does
+not mean that it is as good, so the verdict also says how far it is behind, and how far at most: the upper end of the
+one-sided interval of the difference. Picking the best of these data makes that difference too large rather than too
+small, so the interval needs no correction for pairs or looks (``python -m benchmarks.racing`` counts how often it
+holds). Cost is a function of the setting (:mod:`zonesearch.core.cost`), so the same values give the same verdict on any
+machine.
 """
 
 from __future__ import annotations
@@ -92,6 +96,10 @@ class Standing:
         cost: cost of the setting.
         metric: the metric of the values.
         n_violating: fresh seeds that report a violation, whose values do not count; 0 unless no setting is without.
+        behind: by how much its mean is worse than the best finalist's over the seeds that they share; 0 for the best
+            itself, NaN if they share none.
+        behind_at_most: the upper end of that difference's one-sided interval at the verdict's level; infinite with
+            fewer than two shared seeds.
     """
 
     finalist: Finalist
@@ -109,6 +117,8 @@ class Standing:
     cost: Cost = Cost()
     metric: Metric = ACCURACY
     n_violating: int = 0
+    behind: float = math.nan
+    behind_at_most: float = math.inf
 
     @property
     def optimism(self) -> float:
@@ -239,7 +249,18 @@ class Verdict:
         factor, unit = self.cheaper_by
         times = {"parameters": "times fewer", "multiply-adds": "times fewer multiply-adds", "cost": "times cheaper"}
         said = ", ".join(part for part in (cost, f"{factor:.2g} {times[unit]}" if unit else "") if part)
-        return text + f"; the cheapest of them is {_name(cheapest.finalist)}{f' ({said})' if said else ''}."
+        text += f"; the cheapest of them is {_name(cheapest.finalist)}{f' ({said})' if said else ''}"
+        return f"{text}{self._behind_text}."
+
+    @property
+    def _behind_text(self) -> str:
+        """How far the cheapest is behind the best; empty if the noise is not known."""
+        cheapest = self.cheapest
+        if cheapest is None or not math.isfinite(cheapest.behind_at_most):
+            return ""
+        shares = self.metric.shares(standing.mean for standing in self.alike)
+        behind, most = (self.metric.gap_text(x, "", shares) for x in (cheapest.behind, cheapest.behind_at_most))
+        return f", {behind} behind, at most {most.split()[0]}" if cheapest.behind > 0 else f", at most {most} behind"
 
     @property
     def _alike_text(self) -> str:
@@ -303,6 +324,8 @@ class Verdict:
                     "cost": s.cost.given,
                     "accuracies": {str(seed): accuracy for seed, accuracy in s.accuracies.items()},
                     "n_lost": s.n_lost,
+                    "behind": _number(s.behind),
+                    "behind_at_most": _number(s.behind_at_most),
                     **({"n_violating": s.n_violating} if s.n_violating else {}),
                 }
                 for s in self.standings
@@ -345,6 +368,11 @@ def judge(
             p_value = 1.0 if i == best else corrected[min(i, best), max(i, best)]
         # A significant difference that is also significantly within the margin does not count.
         same = race is None and i != best and margin > 0 and found[min(i, best), max(i, best)].within(margin, share)
+        behind, at_most = 0.0, 0.0
+        if i != best:
+            found_here = found[min(i, best), max(i, best)]
+            behind = (found_here.mean if best < i else -found_here.mean) if found_here.n else math.nan
+            at_most = max(0.0, behind + found_here.half_width(1 - level))
         accuracies = {seed: metric.value(score) for seed, score in samples[i].scores.items()}
         values = list(accuracies.values())
         n_test = r.n_test if on_test and metric.is_share and all(0.0 <= v <= 1.0 for v in values) else None
@@ -365,6 +393,8 @@ def judge(
                 cost=Cost(r.n_parameters, r.n_steps, r.cost),
                 metric=metric,
                 n_violating=r.n_violating,
+                behind=behind,
+                behind_at_most=at_most,
             )
         )
     alike = [found[min(i, ranked[0]), max(i, ranked[0])] for i, s in zip(ranked[1:], standings[1:], strict=True)

@@ -41,6 +41,8 @@ def finalists_table(results: SearchResults) -> pd.DataFrame:
             "lost seeds": s.n_lost,
             "test set from": s.test_interval[0] if s.test_interval else math.nan,
             "test set to": s.test_interval[1] if s.test_interval else math.nan,
+            "behind the best": s.behind,
+            "behind at most": s.behind_at_most if math.isfinite(s.behind_at_most) else math.nan,
             "p": s.p_value,
             "told apart from the best": "yes" if s.differs else "no",
             "when chosen": s.finalist.selected,
