@@ -47,7 +47,7 @@ def uses(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
     def spied(network: nn.Module, parts: Any, *others: Any) -> Any:
         seen = frozen.once(network, parts, *others)
-        found.append(seen is not parts)
+        found.append(seen[0] is not parts[0])
         return seen
 
     frozen._kept.clear()
@@ -119,6 +119,20 @@ def test_features_change_no_result(case: str, uses: list[bool], monkeypatch: pyt
 def test_where_nothing_is_gained_or_legal_images_stay(tables: dict[str, Any], epochs: int, uses: list[bool]) -> None:
     trained(recipe(**tables), epochs)
     assert uses == [False]
+
+
+def test_validation_has_features_where_training_images_are_drawn_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = recipe("head", augmentation={"pad": 1})
+    parts: list[Any] = []
+    monkeypatch.setattr(loop, "once", lambda *given: parts.append(frozen.once(*given)) or parts[-1])
+    ours, _ = trained(made, 3)
+    images, held = parts[0]
+    assert isinstance(images, torch.Tensor)
+    assert not isinstance(held, torch.Tensor)
+    plainly(monkeypatch)
+    theirs, _ = trained(made, 3)
+    assert ours.curve["train_loss"] == theirs.curve["train_loss"]
+    assert ours.curve["validation_loss"] == pytest.approx(theirs.curve["validation_loss"], rel=1e-5)
 
 
 def test_evolution_judges_plain_images_so_versions_have_no_features(uses: list[bool]) -> None:

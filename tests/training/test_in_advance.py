@@ -114,7 +114,7 @@ def test_images_that_fit_nowhere_in_advance_are_drawn_batch_by_batch(monkeypatch
     together = trained(made, *wanted)
     frozen._kept.clear()
     monkeypatch.setattr(frozen, "_free", lambda device: 0)
-    monkeypatch.setattr(frozen.shutil, "disk_usage", lambda folder: type("", (), {"free": 0}))
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: type("", (), {"free": 0}))
     alone = trained(made, *wanted)
     assert [trial.provenance["stacked"] for trial in (*together, *alone)] == [True, True, False, False]
     for mine, other in zip(together, alone, strict=True):

@@ -81,15 +81,14 @@ def once(
         precision: of products.
         passes: number of passes over all images; with fewer than 2, or than there are versions, images stay as they
             are.
-        augmentation: of the images of the first part, which also stay as they are unless it is drawn in advance.
+        augmentation: of the images of the first part, which stay as they are unless it is drawn in advance.
         epochs: of the training; features are computed of the versions that these epochs see.
     """
     if not isinstance(network, Backbone) or network.halves() is None:
         return parts
-    if augmentation is not None and not isinstance(augmentation, InAdvance):
-        return parts
-    n_versions = 1 if augmentation is None else min(augmentation.n_versions, epochs)
-    if passes < max(2, n_versions):
+    anew = augmentation is not None and not isinstance(augmentation, InAdvance)
+    n_versions = min(augmentation.n_versions, epochs) if isinstance(augmentation, InAdvance) else 1
+    if passes < max(2, n_versions) and not anew:
         return parts
     images, held = parts
     if not isinstance(images, Tensor) or not isinstance(held, Tensor):
@@ -105,13 +104,12 @@ def once(
     was_training = network.training
     network.eval()
     try:
-        found = [
-            _features(images, made_by, compute, augmentation, n_versions),
-            _features(held, made_by, compute),
-        ]
+        judged = _features(held, made_by, compute)
+        drawn = augmentation if isinstance(augmentation, InAdvance) else None
+        seen = images if anew or judged is None else _features(images, made_by, compute, drawn, n_versions)
     finally:
         network.train(was_training)
-    return parts if None in found else (found[0], found[1])  # type: ignore[return-value]
+    return parts if judged is None or seen is None else (seen, judged)
 
 
 @torch.no_grad()
