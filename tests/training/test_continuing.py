@@ -114,7 +114,6 @@ CASES = [
     *(("cnn", way) for way in WAYS if way not in PROMISED),
     ("mlp", "dropout"),
     ("backbone", "drawn in advance"),
-    ("frozen", "drawn in advance"),
     *(("remembers", way) for way in ("tested = best", "averaging", "ensemble", "evolution")),
     *(("weight-normed", way) for way in ("tested = best", "averaging", "ensemble", "evolution")),
     *(("recurrent", way) for way in ("tested = best", "averaging", "evolution")),

@@ -114,11 +114,12 @@ def once(
 
 @torch.no_grad()
 def versions(images: Tensor, augmentation: InAdvance, epochs: int) -> Tensor | None:
-    """The versions of images that ``epochs`` epochs see, one after the other in a tensor that has room for all, kept
-    like features; None if they fit nowhere.
+    """The versions of images that ``epochs`` epochs see, one after the other, kept like features; None if they fit
+    nowhere.
     """
-    found = _features(images, "images", lambda x: (x,), augmentation, min(augmentation.n_versions, epochs))
-    return None if found is None else found.tensors[0]
+    n_seen = min(augmentation.n_versions, epochs)
+    found = _features(images, "images", lambda x: (x,), augmentation, n_seen)
+    return None if found is None else found.tensors[0][: n_seen * len(images)]
 
 
 def _agree(network: Backbone, images: Tensor, precision: str) -> bool:

@@ -63,7 +63,7 @@ def on_features(settings: Settings, data: Split, tested: bool, study_seed: int, 
         epochs: the most of any training.
 
     Returns:
-        The training part has all versions that are drawn in advance, one after the other.
+        The training part has the versions that these epochs see, one after the other, if they are drawn in advance.
     """
     precision = settings.training.precision
     with torch.random.fork_rng(devices=[]):
@@ -78,7 +78,7 @@ def on_features(settings: Settings, data: Split, tested: bool, study_seed: int, 
         pair = once(network, (data.train[0], images), precision, math.inf, drawn, epochs)
         if not all(isinstance(each, Features) and len(each.tensors) == 1 for each in pair):
             return None
-        found = [*(found or [_of(pair[0])]), _of(pair[1])]
+        found = [*(found or [_of(pair[0])[: epochs * len(data.train[1])]]), _of(pair[1])]
     if len(found[0]) > len(data.train[1]) and found[0].device != data.train[1].device:
         return None  # too large for a GPU, where the loop copies it batch by batch
     test = (found[2], data.test[1]) if tested else data.test

@@ -24,13 +24,14 @@ def in_advance(settings: Settings, data: Split, study_seed: int) -> InAdvance | 
 
 
 def on_versions(settings: Settings, data: Split, study_seed: int, epochs: int) -> Split | None:
-    """The data with all versions in the training part; unchanged without augmentation, None if they fit nowhere.
+    """The data with the versions that are seen in the training part; unchanged without augmentation, None if they fit
+    nowhere.
 
     Args:
         settings: of a training that can be stacked.
         data: on the device where it is to be trained.
         study_seed: of the draws.
-        epochs: the most of any training: versions that none of them sees are left empty.
+        epochs: the most of any training.
     """
     drawn = in_advance(settings, data, study_seed)
     if drawn is None:
@@ -41,6 +42,6 @@ def on_versions(settings: Settings, data: Split, study_seed: int, epochs: int) -
 
 
 def with_versions(data: Split, inputs: Tensor) -> Split:
-    """The data with these inputs of all versions in the training part."""
+    """The data with these inputs of several versions in the training part."""
     labels = data.train[1]
     return replace(data, train=(inputs, labels.repeat(len(inputs) // len(labels))))
