@@ -129,6 +129,7 @@ def test_an_objective_table_that_makes_no_sense_is_refused(objective: str, said:
         ("[training]\nepoch = 3\n", r'\[training\] has no key "epoch"'),
         ('[training]\nbatch = "64"\n', r"\[training\] batch must be a whole number, not '64'"),
         ('[augmentation]\npadding = "reflect"\n', r"padding has no effect: there is no padding"),
+        ("[augmentation]\ndraws = 4\n", r"draws has no effect: nothing is augmented; set pad or flip"),
         ("[early_stopping]\nleast = 3\n", r"\[early_stopping\] has no effect without a rule"),
         ("[averaging]\nkeep = 3\n", r"\[averaging\] keep has no effect: only an ensemble"),
         ('[arms.a]\ntraining.schedule = "cosine"\n', r'\[arms\] has no effect: there is no axis "arm"'),

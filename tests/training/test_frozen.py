@@ -47,7 +47,7 @@ def uses(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
     def spied(network: nn.Module, parts: Any, *others: Any) -> Any:
         seen = frozen.once(network, parts, *others)
-        found.append(seen is not parts)
+        found.append(seen[0] is not parts[0])
         return seen
 
     frozen._kept.clear()
@@ -69,6 +69,15 @@ CASES: dict[str, dict[str, Any]] = {
     "gradient noise and its scale": {"gradient_noise": {}, "noise_scale": {"batch": 8, "n_batches": 2}},
     "early stopping and clipping": {"early_stopping": {"patience": 1}, "training": {"clip": 0.5}},
     "last tested": {"training": {"tested": "last", "steps_per_epoch": 5}},
+    "drawn in advance": {"augmentation": {"pad": 1, "flip": True, "draws": 2}},
+    "drawn, head": {"augmentation": {"pad": 1, "draws": 2}, "tune": "head", "training": {"precision": "bf16"}},
+    "drawn, mean of weights": {"augmentation": {"pad": 1, "draws": 2}, "averaging": {"start": 0.0}},
+    "drawn, noise and its scale": {
+        "augmentation": {"flip": True, "draws": 2},
+        "gradient_noise": {},
+        "noise_scale": {"batch": 8, "n_batches": 2},
+    },
+    "drawn, many steps": {"augmentation": {"pad": 1, "draws": 2}, "training": {"steps_per_epoch": 5}},
 }
 
 
@@ -92,12 +101,45 @@ def test_features_change_no_result(case: str, uses: list[bool], monkeypatch: pyt
 
 @pytest.mark.parametrize(
     ("tables", "epochs"),
-    [({"augmentation": {"flip": True}}, 2), ({"tune": "full"}, 2), ({}, 1)],
-    ids=["other images in each epoch", "nothing frozen", "seen once"],
+    [
+        ({"augmentation": {"flip": True}}, 2),
+        ({"tune": "full"}, 2),
+        ({}, 1),
+        ({"augmentation": {"flip": True, "draws": 2}}, 1),
+        ({"augmentation": {"flip": True, "draws": 3}, "training": {"steps_per_epoch": 2}}, 3),
+    ],
+    ids=[
+        "other images in each epoch",
+        "nothing frozen",
+        "seen once",
+        "one version seen once",
+        "versions seen in part",
+    ],
 )
 def test_where_nothing_is_gained_or_legal_images_stay(tables: dict[str, Any], epochs: int, uses: list[bool]) -> None:
     trained(recipe(**tables), epochs)
     assert uses == [False]
+
+
+def test_validation_has_features_where_training_images_are_drawn_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = recipe("head", augmentation={"pad": 1})
+    parts: list[Any] = []
+    monkeypatch.setattr(loop, "once", lambda *given: parts.append(frozen.once(*given)) or parts[-1])
+    ours, _ = trained(made, 3)
+    images, held = parts[0]
+    assert isinstance(images, torch.Tensor)
+    assert not isinstance(held, torch.Tensor)
+    plainly(monkeypatch)
+    theirs, _ = trained(made, 3)
+    assert ours.curve["train_loss"] == theirs.curve["train_loss"]
+    assert ours.curve["validation_loss"] == pytest.approx(theirs.curve["validation_loss"], rel=1e-5)
+
+
+def test_evolution_judges_plain_images_so_versions_have_no_features(uses: list[bool]) -> None:
+    tables = {"augmentation": {"flip": True, "draws": 2}, "evolution": {"every": 2, "children": 2}}
+    ours, _ = trained(recipe("head", **tables))
+    assert ours.state == "complete"
+    assert uses == []
 
 
 def test_a_norm_that_moves_is_not_of_the_frozen_part() -> None:
@@ -140,11 +182,12 @@ def test_features_serve_later_trainings_of_the_same_frozen_part(tmp_path: Path, 
     assert uses == [True] * 4
 
 
-@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize(("precision", "draws"), [("float32", 0), ("bf16", 0), ("float32", 2)])
 def test_features_too_large_for_the_memory_lie_in_a_file_that_vanishes(
-    precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uses: list[bool]
+    precision: str, draws: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uses: list[bool]
 ) -> None:
-    made = recipe(training={"precision": precision})
+    augmentation = {"augmentation": {"pad": 1, "draws": draws}} if draws else {}
+    made = recipe(training={"precision": precision}, **augmentation)
     ours, _ = trained(made)
     frozen._kept.clear()
     monkeypatch.setattr(frozen, "_free", lambda device: 0)
@@ -186,8 +229,9 @@ def test_a_longer_training_goes_on_with_or_without_features(
         assert values == straight.curve[name], "to the last bit: it begins anew"
 
 
-def test_a_range_test_sees_features_too(uses: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
-    made = recipe("head")
+@pytest.mark.parametrize("tables", [{}, {"augmentation": {"flip": True, "draws": 2}}])
+def test_a_range_test_sees_features_too(tables: Any, uses: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    made = recipe("head", **tables)
     ours = lr_range(made, seeds=[0], n_steps=30)
     assert uses == [True]
     plainly(monkeypatch)
@@ -195,8 +239,9 @@ def test_a_range_test_sees_features_too(uses: list[bool], monkeypatch: pytest.Mo
     assert ours.losses[0] == pytest.approx(theirs.losses[0], rel=1e-4)
 
 
-def test_the_settled_setting_trains_on_all_data_with_features(uses: list[bool], monkeypatch: Any) -> None:
-    made = recipe("head")
+@pytest.mark.parametrize("tables", [{}, {"augmentation": {"flip": True, "draws": 2}}])
+def test_the_settled_setting_trains_on_all_data_with_features(tables: Any, uses: Any, monkeypatch: Any) -> None:
+    made = recipe("head", **tables)
 
     def refitted() -> Trial:
         wanted = Training({}, 0, 3, test=True)

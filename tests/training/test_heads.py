@@ -70,6 +70,7 @@ CASES: dict[str, dict[str, Any]] = {
     "early stopping and clipping": {"early_stopping": {"patience": 1}, "training": {"clip": 0.5}},
     "last tested, fixed steps": {"training": {"tested": "last", "steps_per_epoch": 5}},
     "seldom evaluated": {"training": {"evaluate_every": 2}},
+    "augmentations drawn in advance": {"augmentation": {"pad": 1, "flip": True, "draws": 2}},
 }
 
 
@@ -94,14 +95,15 @@ def test_a_kept_network_is_whole_and_answers_as_its_trial_says(weights: str) -> 
         assert right == pytest.approx(found[key].test_accuracy)
 
 
+@pytest.mark.parametrize("tables", [{}, {"augmentation": {"pad": 1, "draws": 3}}])
 def test_a_longer_training_goes_on_from_the_end_of_a_shorter_one(
-    weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tables: Any, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    made = recipe(weights).continuing([SETTINGS[0]])
+    made = recipe(weights, **tables).continuing([SETTINGS[0]])
     short, long = ([Training(SETTINGS[0], seed, epochs) for seed in (0, 1)] for epochs in (2, 4))
     trained(made, short)
-    assert_alike(trained(made, long), trained(recipe(weights), long))
+    assert_alike(trained(made, long), trained(recipe(weights, **tables), long))
 
 
 @pytest.mark.parametrize(

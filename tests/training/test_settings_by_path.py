@@ -124,6 +124,7 @@ TABLE: dict[str, Mapping[str, Entry]] = {
         "pad": Entry(1),
         "padding": Entry("reflect", PAD),
         "flip": Entry(True),
+        "draws": Entry(3, PAD),
     },
     "averaging": {
         "kind": averaging("ensemble"),

@@ -2,7 +2,8 @@
 
 The same index in two trainings of a study means the same order of the data (for paired comparisons); another index
 means other initial weights and another order. The split of the data belongs to the study, not to a training, and
-depends only on the study's seed. Streams are separated by ``numpy.random.SeedSequence`` spawn keys.
+depends only on the study's seed; so do augmentations that are drawn in advance (``draws``, whose index is the version).
+Streams are separated by ``numpy.random.SeedSequence`` spawn keys.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ __all__ = ["FRESH", "fresh_seeds", "stream_seed"]
 FRESH = 1000
 """The first seed index that takes no part in selection; finalists are repeated with seeds from here on."""
 
-_STREAMS = {"split": 0, "weights": 1, "order": 2, "augmentation": 3, "noise": 4, "design": 5}
+_STREAMS = {"split": 0, "weights": 1, "order": 2, "augmentation": 3, "noise": 4, "design": 5, "draws": 6}
 
 
 def stream_seed(study_seed: int, stream: str, index: int = 0) -> int:
@@ -22,7 +23,7 @@ def stream_seed(study_seed: int, stream: str, index: int = 0) -> int:
 
     Args:
         study_seed: the seed of the whole study, 0 or more.
-        stream: ``split``, ``weights``, ``order``, ``augmentation``, ``noise`` or ``design``.
+        stream: ``split``, ``weights``, ``order``, ``augmentation``, ``noise``, ``design`` or ``draws``.
         index: the seed index of the training.
     """
     sequence = np.random.SeedSequence(study_seed, spawn_key=(_STREAMS[stream], index))

@@ -56,7 +56,7 @@ SETTINGS = {
         "batch", "schedule", "rate_rule", "reference_batch", "steps_per_epoch", "device", "tested", "precision", "clip",
         "metric", "direction", "loss", "class_weights", "stack", "keep_mb", "evaluate_every",
     ),
-    "augmentation": ("pad", "padding", "flip"),
+    "augmentation": ("pad", "padding", "flip", "draws"),
 }  # fmt: skip
 """The keys of the tables of a recipe."""
 

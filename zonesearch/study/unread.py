@@ -129,6 +129,9 @@ class Variant:
     def _augmentation(self, key: str) -> str:
         if key == "padding" and not any(self._values("augmentation", "pad", 0)):
             return "there is no padding; set pad"
+        is_on = [value for name in ("pad", "flip") for value in self._values("augmentation", name, 0)]
+        if key == "draws" and not any(is_on):
+            return "nothing is augmented; set pad or flip"
         return ""
 
     def _data(self, key: str) -> str:

@@ -189,14 +189,15 @@ def statistics_pass(network: nn.Module, run: Run) -> None:
     augmentation = None if run.augmentation is None else run.augmentation.twin()
     if augmentation is not None and isinstance(run.inputs, Tensor):
         size, count = _batches(run.inputs, _REFRESH_BATCH)
-        drawn = iter(augmentation.ahead([size] * count, run.inputs.device))
+        batches = torch.split(torch.arange(count * size), size)
+        drawn = iter(augmentation.of_batches(batches, run.inputs.device, run.epoch))
 
     def forward(x: Batch) -> None:
         if augmentation is not None and isinstance(x, Tensor):
             x = augmentation(x, next(drawn))
         scores_of(network, x, run.precision)
 
-    refresh_batch_norm(network, run.inputs, forward=forward)
+    refresh_batch_norm(network, run.seen, forward=forward)
 
 
 def _batches(inputs: Inputs, batch: int) -> tuple[int, int]:

@@ -98,8 +98,8 @@ def _plan(run: Run, limit: int | None = None) -> _Plan:
     order = epoch_order(len(run.labels), batch, n_steps, run.order).to(device)
     drawn = None
     if run.augmentation is not None:
-        sizes = [len(chosen) for chosen in torch.split(order, batch)[: n_steps if limit is None else limit]]
-        drawn = run.augmentation.ahead(sizes, device)
+        batches = torch.split(order, batch)[: n_steps if limit is None else limit]
+        drawn = run.augmentation.of_batches(batches, device, run.epoch)
     return _Plan(order, drawn, n_steps, run.scores)
 
 
@@ -127,9 +127,10 @@ def _one_by_one(run: Run, plan: _Plan, which: Iterable[int]) -> Iterator[tuple[T
     """Those steps of an epoch, as :func:`steps` gives them."""
     run.network.train()
     skip_single = has_batch_norm(run.network)
+    inputs = run.seen
     for i in which:
         _set_rate(run, plan, i)
-        x, wanted = batch_of(run.inputs, run.labels, plan.order[i * run.batch : (i + 1) * run.batch])
+        x, wanted = batch_of(inputs, run.labels, plan.order[i * run.batch : (i + 1) * run.batch])
         if run.augmentation is not None and plan.drawn is not None:
             assert isinstance(x, Tensor)
             x = run.augmentation(x, plan.drawn[i])

@@ -1,8 +1,9 @@
 """The frozen part of a network, computed once, since its features of an image are the same in every epoch.
 
 The network is cut (:mod:`zonesearch.training.networks.cut`) before the first operation that training changes or that is
-random; augmented images differ in every epoch, so with them nothing is computed in advance. From then on the features
-replace the images; the network stays whole, and takes both. Features are kept for later trainings of the same frozen
+random; images that are augmented anew in every epoch have no features in advance, those of which a few versions are
+drawn in advance have features of each version. From then on the features replace the images; the network stays whole,
+and takes both. Features are kept for later trainings of the same frozen
 part, in memory if enough is free, otherwise in an unlinked file, which disappears with the process.
 """
 
@@ -13,20 +14,23 @@ import os
 import shutil
 import tempfile
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from math import prod
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from zonesearch.training.augmentation import Augmentation, InAdvance
 from zonesearch.training.data.collate import Inputs
 from zonesearch.training.data.features import Features
 from zonesearch.training.networks.backbone import Backbone
 from zonesearch.training.numerics import autocast
+from zonesearch.training.settings import AugmentationSettings
 
-__all__ = ["Parts", "once"]
+__all__ = ["Parts", "is_seen_often", "once", "versions"]
 
 Parts = tuple[Inputs, Inputs]
 """Inputs of the training and of the validation part."""
@@ -38,35 +42,84 @@ _FEW = 4  # images for checking that both halves give the same result as the who
 
 @dataclass(frozen=True)
 class _Kept:
-    """Features, and what they were computed from."""
+    """Features, what they were computed from, and of which versions."""
 
     images: weakref.ref[Tensor]
     made_by: str
     features: Features
-    in_memory: int
+    filled: set[int]
 
 
 _kept: list[_Kept] = []
 
 
+def is_seen_often(passes: float, augmentation: AugmentationSettings, epochs: int) -> bool:
+    """Whether a training sees its images so often that computing their frozen features once saves time.
+
+    Args:
+        passes: number of passes over all images.
+        augmentation: each version of the images that is drawn in advance has features of its own.
+        epochs: of the training, each of which sees one version.
+    """
+    return passes >= max(2, min(augmentation.n_versions, epochs))
+
+
 @torch.no_grad()
-def once(network: nn.Module, parts: Parts, precision: str, passes: float, augmented: bool) -> Parts:
-    """Features in place of images, if a network has a frozen part and sees its images more than once.
+def once(
+    network: nn.Module,
+    parts: Parts,
+    precision: str,
+    passes: float,
+    augmentation: Augmentation | None = None,
+    epochs: int = 1,
+) -> Parts:
+    """Features in place of images, if a network has a frozen part and sees its images often enough.
 
     Args:
         network: in its state at the beginning of training.
         parts: images on the device where it trains.
         precision: of products.
-        passes: number of passes over all images; with fewer than 2, images stay as they are.
-        augmented: whether images differ in every pass; then they stay as they are.
+        passes: number of passes over all images; with fewer than 2, or than there are versions, images stay as they
+            are.
+        augmentation: of the images of the first part, which stay as they are unless it is drawn in advance.
+        epochs: of the training; features are computed of the versions that these epochs see.
     """
-    if augmented or passes < 2 or not isinstance(network, Backbone) or network.halves() is None:
+    if not isinstance(network, Backbone) or network.halves() is None:
         return parts
-    if not all(isinstance(images, Tensor) for images in parts) or not _agree(network, parts[0][:_FEW], precision):  # type: ignore[index]
+    anew = augmentation is not None and not isinstance(augmentation, InAdvance)
+    n_versions = min(augmentation.n_versions, epochs) if isinstance(augmentation, InAdvance) else 1
+    if passes < max(2, n_versions) and not anew:
+        return parts
+    images, held = parts
+    if not isinstance(images, Tensor) or not isinstance(held, Tensor):
+        return parts
+    if not _agree(network, images[:_FEW], precision):
         return parts
     made_by = _maker(network, precision)
-    found = [_features(network, images, precision, made_by) for images in parts]  # type: ignore[arg-type]
-    return parts if None in found else (found[0], found[1])  # type: ignore[return-value]
+
+    def compute(x: Tensor) -> tuple[Tensor, ...]:
+        with autocast(precision, x.device):
+            return network.features(x)
+
+    was_training = network.training
+    network.eval()
+    try:
+        judged = _features(held, made_by, compute)
+        drawn = augmentation if isinstance(augmentation, InAdvance) else None
+        seen = images if anew or judged is None else _features(images, made_by, compute, drawn, n_versions)
+    finally:
+        network.train(was_training)
+    return parts if judged is None or seen is None else (seen, judged)
+
+
+@torch.no_grad()
+def versions(images: Tensor, augmentation: InAdvance, epochs: int) -> Tensor | None:
+    """The versions of images that ``epochs`` epochs see, one after the other, kept like features; None if they fit
+    nowhere.
+    """
+    n_seen = min(augmentation.n_versions, epochs)
+    found = _features(images, "images", lambda x: (x,), augmentation, n_seen)
+    return None if found is None else found.tensors[0][: n_seen * len(images)]
 
 
 def _agree(network: Backbone, images: Tensor, precision: str) -> bool:
@@ -93,36 +146,42 @@ def _maker(network: Backbone, precision: str) -> str:
     return digest.hexdigest()
 
 
-def _features(network: Backbone, images: Tensor, precision: str, made_by: str) -> Features | None:
-    """Cached or new features; None if they fit neither in memory nor on disk."""
-    for kept in _kept:
-        if kept.images() is images and kept.made_by == made_by:
-            return kept.features
-    was_training = network.training
-    network.eval()
-    try:
-        made: list[Tensor] | None = None
-        n_bytes = 0
-        for start in range(0, len(images), _PIECE):
-            with autocast(precision, images.device):
-                piece = network.features(images[start : start + _PIECE])
-            if made is None:
-                n_bytes = sum(each[0].numel() * each.element_size() for each in piece) * len(images)
-                made = _room(piece, len(images), n_bytes)
-                if made is None:
-                    return None
-            for place, each in zip(made, piece, strict=True):
-                place[start : start + len(each)] = each
-    finally:
-        network.train(was_training)
-    assert made is not None
-    features = Features(tuple(made), images.device)
-    _kept.append(_Kept(weakref.ref(images), made_by, features, n_bytes))
-    return features
+def _features(
+    images: Tensor,
+    made_by: str,
+    compute: Callable[[Tensor], tuple[Tensor, ...]],
+    augmentation: InAdvance | None = None,
+    n_versions: int = 1,
+) -> Features | None:
+    """Cached or new features of the first versions; None if they fit neither in memory nor on disk."""
+    n, among = len(images), 1
+    if augmentation is not None:
+        made_by, among = f"{made_by} {augmentation.key}", augmentation.n_versions
+    kept = next((each for each in _kept if each.images() is images and each.made_by == made_by), None)
+    for version, start in product(range(n_versions), range(0, n, _PIECE)):
+        if kept is not None and version in kept.filled:
+            continue
+        chosen = slice(start, start + _PIECE)
+        piece = images[chosen]
+        if augmentation is not None:
+            piece = augmentation(piece, augmentation.version(version, images.device).part(chosen))
+        made = compute(piece)
+        if kept is None:
+            room = _room(made, among * n)
+            if room is None:
+                return None
+            kept = _Kept(weakref.ref(images), made_by, Features(tuple(room), images.device, n_versions=among), set())
+            _kept.append(kept)
+        for place, each in zip(kept.features.tensors, made, strict=True):
+            place[version * n + start : version * n + start + len(each)] = each
+        if start + _PIECE >= n:
+            kept.filled.add(version)
+    return None if kept is None else kept.features
 
 
-def _room(like: Sequence[Tensor], n: int, n_bytes: int) -> list[Tensor] | None:
+def _room(like: Sequence[Tensor], n: int) -> list[Tensor] | None:
     """Empty tensors for ``n`` examples, in memory or else in a file; None if neither has space."""
+    n_bytes = sum(each[0].numel() * each.element_size() for each in like) * n
     _kept[:] = [kept for kept in _kept if kept.images() is not None]
     while True:
         if n_bytes * _SHARE <= _free(like[0].device):

@@ -8,6 +8,7 @@ what is anything else trains in the reference loop.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import torch
@@ -24,6 +25,7 @@ from zonesearch.training.numerics import dtype_of
 from zonesearch.training.settings import Settings
 from zonesearch.training.stack import is_plain
 from zonesearch.training.techniques import Techniques
+from zonesearch.training.versions import in_advance, with_versions
 
 __all__ = ["FEATURES", "is_head", "on_features"]
 
@@ -43,13 +45,13 @@ def is_head(settings: Settings, techniques: Techniques) -> bool:
         and not network.dropout
         and network.base_width == 0
         and settings.training.precision != "bf16"
-        and not settings.augmentation
+        and settings.augmentation.n_versions > 0
         and is_plain(settings, techniques)
     )
 
 
 @torch.no_grad()
-def on_features(settings: Settings, data: Split, tested: bool) -> Split | None:
+def on_features(settings: Settings, data: Split, tested: bool, study_seed: int, epochs: int) -> Split | None:
     """The data with features in the place of images; None where the head is more than a linear layer on them, or they
     fit nowhere.
 
@@ -57,6 +59,11 @@ def on_features(settings: Settings, data: Split, tested: bool) -> Split | None:
         settings: of a training that :func:`is_head`.
         data: on the device where it is to be trained.
         tested: whether the test part is looked at too; otherwise it stays as it is.
+        study_seed: of augmentations that are drawn in advance.
+        epochs: the most of any training.
+
+    Returns:
+        The training part has the versions that these epochs see, one after the other, if they are drawn in advance.
     """
     precision = settings.training.precision
     with torch.random.fork_rng(devices=[]):
@@ -64,20 +71,24 @@ def on_features(settings: Settings, data: Split, tested: bool) -> Split | None:
     network.to(data.train[0].device, dtype_of(precision))
     if not isinstance(network, Backbone) or not isinstance(data.train[0], Tensor) or not _is_linear(network, data):
         return None
+    drawn = in_advance(settings, data, study_seed)
     parts = [data.train, data.validation, data.test][: 3 if tested else 2]
     found: list[Tensor] = []
     for images, _ in parts[1:]:
-        pair = once(network, (data.train[0], images), precision, 2, augmented=False)
+        pair = once(network, (data.train[0], images), precision, math.inf, drawn, epochs)
         if not all(isinstance(each, Features) and len(each.tensors) == 1 for each in pair):
             return None
-        found = [*(found or [_of(pair[0])]), _of(pair[1])]
+        found = [*(found or [_of(pair[0])[: epochs * len(data.train[1])]]), _of(pair[1])]
+    if len(found[0]) > len(data.train[1]) and found[0].device != data.train[1].device:
+        return None  # too large for a GPU, where the loop copies it batch by batch
     test = (found[2], data.test[1]) if tested else data.test
-    return replace(data, train=(found[0], data.train[1]), validation=(found[1], data.validation[1]), test=test)
+    return with_versions(replace(data, validation=(found[1], data.validation[1]), test=test), found[0])
 
 
 def _of(features: object) -> Tensor:
     assert isinstance(features, Features)
-    return features.tensors[0].flatten(1).to(features.device)
+    found = features.tensors[0].flatten(1)
+    return found if features.n_versions > 1 else found.to(features.device)
 
 
 def _is_linear(network: Backbone, data: Split) -> bool:

@@ -14,14 +14,14 @@ from torch import nn
 from zonesearch.core.metric import is_usable
 from zonesearch.core.seeding import stream_seed
 from zonesearch.core.trials import Training, Trial
-from zonesearch.training.augmentation import Augmentation
+from zonesearch.training.augmentation import Augmentation, InAdvance
 from zonesearch.training.data import Split
 from zonesearch.training.data.collate import batch_of, forward
 from zonesearch.training.early_stopping import EarlyStopping
 from zonesearch.training.epoch import descend as _descend
 from zonesearch.training.epoch import evaluate, examine, right_answers
 from zonesearch.training.evaluations import evaluate_every, is_evaluated, is_regular
-from zonesearch.training.frozen import once
+from zonesearch.training.frozen import is_seen_often, once
 from zonesearch.training.losses import check_own_loss
 from zonesearch.training.lr_range import swept
 from zonesearch.training.metrics import measure_of
@@ -170,13 +170,19 @@ def begin_run(
     schedule = parse(rule.schedule)
     if isinstance(schedule, Sweep):
         schedule = schedule.times(settings.rate_tie(len(labels)))
-    augmentation = None
-    if settings.augmentation:
+    augmentation: Augmentation | None = None
+    if settings.augmentation.draws and settings.augmentation:
+        augmentation = InAdvance(settings.augmentation, study_seed, len(labels))
+    elif settings.augmentation:
         augmentation = Augmentation(settings.augmentation, stream_seed(study_seed, "augmentation", seed))
-    held, passes = data.validation[0], _passes(training, settings, len(labels))
+    held, passes, epochs = data.validation[0], _passes(training, settings, len(labels)), training.epochs
     if isinstance(schedule, Sweep):
         passes = schedule.n_steps * batch / len(labels)
-    inputs, held = once(network, (inputs, held), rule.precision, passes, augmentation is not None)
+        epochs = math.ceil(schedule.n_steps / (rule.steps_per_epoch or max(1, len(labels) // batch)))
+    if techniques is None or techniques.evolution is None or augmentation is None:  # evolution judges plain images
+        images = inputs
+        inputs, held = once(network, (inputs, held), rule.precision, passes, augmentation, epochs)
+        augmentation = augmentation if inputs is images else None
     run = Run(
         network,
         optimizer,
@@ -226,9 +232,9 @@ def train_run(
     data = data.seen_by(settings.network.is_factory)
     run = begin_run(training, settings, data, study_seed, techniques)
     run.curve = {name: [] for name in CURVES}
-    partly_frozen = isinstance(run.network, Backbone) and settings.network.tune != "full" and not run.augmentation
-    seen_once = _passes(training, settings, len(data.train[1])) < 2
-    if (partly_frozen and seen_once) or length_reason(settings, techniques):
+    partly_frozen = isinstance(run.network, Backbone) and settings.network.tune != "full"
+    seldom = not is_seen_often(_passes(training, settings, len(data.train[1])), settings.augmentation, training.epochs)
+    if (partly_frozen and settings.augmentation.n_versions and seldom) or length_reason(settings, techniques):
         states = None  # images, where a longer training sees features of them: the same but for the last bits
     begun = None if states is None else states.load(training)
     if begun is not None:

@@ -99,13 +99,14 @@ class _Probe(Hooks):
         scale = measure_noise_scale(
             run.network,
             run.loss,
-            run.inputs,
+            run.seen,
             run.labels,
             batch=self._settings.batch,
             n_batches=self._settings.n_batches,
             generator=run.generator,
             precision=run.precision,
             augmentation=None if run.augmentation is None else run.augmentation.twin(),
+            epoch=run.epoch,
         )
         run.curve.setdefault("gradient_squared_norm", []).append(scale.squared_norm)
         run.curve.setdefault("gradient_trace", []).append(scale.trace)
@@ -122,6 +123,7 @@ def measure_noise_scale(
     generator: torch.Generator | None = None,
     precision: str = "float32",
     augmentation: Augmentation | None = None,
+    epoch: int = 0,
 ) -> NoiseScale:
     """Measure the noise scale at the network's present weights; the network does not change.
 
@@ -134,6 +136,7 @@ def measure_noise_scale(
         generator: for the order of the examples.
         precision: of products.
         augmentation: changes the inputs of each batch, as training does.
+        epoch: counted from 0, for augmentations that are drawn in advance.
     """
     n = len(inputs)
     batch = max(1, min(batch, n // 2))
@@ -148,7 +151,7 @@ def measure_noise_scale(
         chosen = order[i * batch : (i + 1) * batch]
         x, wanted = batch_of(inputs, labels, chosen)
         if augmentation is not None and isinstance(x, Tensor):
-            x = augmentation(x)
+            x = augmentation(x, *augmentation.of_batches([chosen], x.device, epoch))
         flat = flat_gradient(network, loss, x, wanted, parameters, precision).double()
         small += float(flat @ flat) / n_batches
         total = flat if total is None else total + flat

@@ -49,6 +49,7 @@ from zonesearch.training.settings import (
 from zonesearch.training.stack import Limits, group, is_plain, is_stackable, train_stack
 from zonesearch.training.states import States
 from zonesearch.training.techniques import TECHNIQUE_TABLES, Techniques, length_reason
+from zonesearch.training.versions import on_versions
 
 __all__ = ["Recipe"]
 
@@ -340,13 +341,14 @@ class Recipe:
     def _jobs(self, trainings: Sequence[Training], limits: Callable[[float], Limits]) -> list[Job]:
         costs = {training: self._cost(training) for training in dict.fromkeys(trainings)}
         stackable: list[tuple[Training, Settings]] = []
-        heads: dict[NetworkSettings, list[tuple[Training, Settings]]] = {}
+        heads: dict[Any, list[tuple[Training, Settings]]] = {}  # by what features depend on
         jobs: list[tuple[Training, ...]] = []
         larger = set()
         for training in costs:
             settings, techniques = self.settings_of(training.params)
             if self._is_head(settings, techniques):
-                heads.setdefault(settings.network, []).append((training, self._evaluating(settings)))
+                alike = settings.network, settings.augmentation or None
+                heads.setdefault(alike, []).append((training, self._evaluating(settings)))
                 continue
             if not self._stacks(settings, techniques):
                 jobs.append((training,))
@@ -356,8 +358,8 @@ class Recipe:
                 larger.add(training)
         total = math.fsum(costs.values())
         jobs += group(stackable, costs.__getitem__, self._n_parameters, limits(total), larger.__contains__)
-        for alike in heads.values():
-            jobs += group(alike, costs.__getitem__, self._n_head, limits(total))
+        for members in heads.values():
+            jobs += group(members, costs.__getitem__, self._n_head, limits(total))
         return [Job(members, math.fsum(costs[training] for training in members)) for members in jobs]
 
     def train(self, job: Job, report: Report, keep: Keep | None = None) -> Iterator[Trial]:
@@ -409,13 +411,16 @@ class Recipe:
     def _train(self, job: Job, report: Report, keep: Keep | None = None) -> Iterator[Trial]:
         data = self.split()
         wanted = [(training, *self.computed(training.params)) for training in job.trainings]
-        if all(self._stacks(settings, techniques) for _, settings, techniques in wanted):
+        epochs = max(training.epochs for training in job.trainings)
+        stacked = all(self._stacks(settings, techniques) for _, settings, techniques in wanted)
+        if stacked and (seen := on_versions(wanted[0][1], data, self.seed, epochs)) is not None:
             members = [(training, settings, techniques.early_stopping) for training, settings, techniques in wanted]
             states = self._states("stack, 3", wanted[0][1]) if keep is None else None
-            yield from train_stack(members, data, self.seed, report, states, keep)
+            yield from train_stack(members, data, self.seed, report, states, keep, seen)
             return
         if all(self._is_head(settings, techniques) for _, settings, techniques in wanted):
-            seen = on_features(wanted[0][1], data, any(training.test for training in job.trainings))
+            tested = any(training.test for training in job.trainings)
+            seen = on_features(wanted[0][1], data, tested, self.seed, epochs)
             if seen is not None:
                 members = [(training, settings, each.early_stopping) for training, settings, each in wanted]
                 states = self._states("heads, 1", wanted[0][1]) if keep is None else None

@@ -65,21 +65,29 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class AugmentationSettings:
-    """``[augmentation]`` of the training images, random for each batch.
+    """``[augmentation]`` of the training images.
 
     Args:
         pad: pad by this many pixels on each side and crop at random; 0: off.
         padding: ``zero`` or ``reflect``.
         flip: flip horizontally with probability 1/2.
+        draws: draw this many versions of every image in advance, the same for all trainings of a study; epoch e,
+            counted from 0, sees version e mod ``draws``. 0: drawn anew for each batch.
     """
 
     pad: int = 0
     padding: str = "zero"
     flip: bool = False
+    draws: int = 0
 
     def __bool__(self) -> bool:
         """Whether any augmentation is on."""
         return self.pad > 0 or self.flip
+
+    @property
+    def n_versions(self) -> int:
+        """How many versions of an image there are: one without augmentation, 0 where each batch has its own."""
+        return self.draws if self else 1
 
 
 @dataclass(frozen=True)

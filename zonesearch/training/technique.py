@@ -18,6 +18,7 @@ from zonesearch.errors import StudyError
 from zonesearch.training.augmentation import Augmentation
 from zonesearch.training.batch_rules import steps_in_epoch
 from zonesearch.training.data.collate import Inputs, part_of
+from zonesearch.training.data.features import Features
 from zonesearch.training.metrics import CLASSIFICATION, Measure
 from zonesearch.training.schedules import Schedule
 
@@ -41,7 +42,8 @@ class Run:
         schedule: of the learning rate.
         generator: for all randomness of techniques.
         base_rate: the learning rate that the schedule starts from.
-        augmentation: applied to the inputs of each batch; None for no augmentation.
+        augmentation: applied to the inputs of each batch; None for no augmentation, or if the inputs are features of
+            augmented images.
         step: optimizer steps taken so far.
         epoch: epochs finished so far.
         curve: recorded values by name, one number per epoch; techniques add theirs.
@@ -98,6 +100,11 @@ class Run:
     def steps_per_epoch(self) -> int:
         """Optimizer steps in an epoch of gradient descent."""
         return steps_in_epoch(len(self.labels), self.batch, self.fixed_steps)
+
+    @property
+    def seen(self) -> Inputs:
+        """The training split as epoch ``epoch`` sees it, before any augmentation of batches."""
+        return self.inputs.at(self.epoch) if isinstance(self.inputs, Features) else self.inputs
 
     @property
     def scores(self) -> list[float]:
@@ -172,6 +179,8 @@ def take_part(run: Run, share: float) -> tuple[Inputs, Tensor]:
     part = part_of(run.inputs, mine), run.labels[mine]
     run.inputs, run.labels = part_of(run.inputs, theirs), run.labels[theirs]
     run.batch = min(run.batch, len(run.labels))
+    if run.augmentation is not None:
+        run.augmentation = run.augmentation.part(theirs)
     return part
 
 

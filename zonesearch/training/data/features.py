@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,17 +16,27 @@ class Features:
     """Features of examples, which a network takes instead: it is called with an empty tensor, followed by the features.
 
     Args:
-        tensors: their first dimension is examples; on the device, in host memory, or in a mapped file.
+        tensors: their first dimension is examples, all of the first version, then all of the next; on the device, in
+            host memory, or in a mapped file.
         device: where batches go.
         rows: indices of these examples, in order; None for all.
+        n_versions: of each example, where augmentations are drawn in advance.
+        version: the one that is seen.
     """
 
     tensors: tuple[Tensor, ...]
     device: torch.device
     rows: Tensor | None = None
+    n_versions: int = 1
+    version: int = 0
 
     def __len__(self) -> int:
-        return len(self.tensors[0] if self.rows is None else self.rows)
+        return self._n if self.rows is None else len(self.rows)
+
+    @property
+    def _n(self) -> int:
+        """Number of examples in a version."""
+        return len(self.tensors[0]) // self.n_versions
 
     @property
     def is_cuda(self) -> bool:
@@ -36,7 +46,11 @@ class Features:
     def part(self, indices: Tensor) -> Features:
         """The features at ``indices``; nothing is copied."""
         place = indices.to(self.tensors[0].device)
-        return Features(self.tensors, self.device, place if self.rows is None else self.rows[place])
+        return replace(self, rows=place if self.rows is None else self.rows[place])
+
+    def at(self, epoch: int) -> Features:
+        """The features of the version that an epoch sees, counted from 0; nothing is copied."""
+        return self if self.n_versions == 1 else replace(self, version=epoch % self.n_versions)
 
     def batch(self, indices: Tensor | Sequence[int] | range) -> tuple[tuple[Tensor, ...], None]:
         """A copy of the batch at ``indices``, as a network takes it."""
@@ -44,6 +58,8 @@ class Features:
         chosen = chosen.to(self.tensors[0].device)
         if self.rows is not None:
             chosen = self.rows[chosen]
+        if self.version:
+            chosen = chosen + self.version * self._n
         found = tuple(tensor[chosen].to(self.device) for tensor in self.tensors)
         return (torch.empty(len(chosen), 0, device=self.device), *found), None
 

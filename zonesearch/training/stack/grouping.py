@@ -68,6 +68,7 @@ def kind_of(settings: Settings, is_large: bool = False) -> tuple[Any, ...]:
         network.activation,
         network.batch_norm,
         len(network.hidden),
+        settings.augmentation or None,
     )
 
 

@@ -41,23 +41,30 @@ class Prepared:
     Args:
         train, validation, test: (inputs of shape (n, inputs), labels of shape (n,)).
         n_classes: number of classes.
+        n: number of training examples in an epoch; where there are several versions of each, all of the first version
+            come first.
     """
 
     train: tuple[Tensor, Tensor]
     validation: tuple[Tensor, Tensor]
     test: tuple[Tensor, Tensor]
     n_classes: int
+    n: int
 
     @classmethod
-    def of(cls, data: Split, precision: str) -> Prepared:
-        """From a split, which is copied only where its type changes."""
+    def of(cls, data: Split, precision: str, n: int) -> Prepared:
+        """From a split with ``n`` examples in an epoch; it is copied only where its type changes."""
         dtype = torch.bfloat16 if precision == "bf16" else dtype_of(precision)
         parts = []
         for x, y in (data.train, data.validation, data.test):
             assert isinstance(x, Tensor)
             parts.append((x.flatten(1).to(dtype), y))
         train, validation, test = parts
-        return cls(train, validation, test, data.n_classes)
+        return cls(train, validation, test, data.n_classes, n)
+
+    def first(self, epoch: int) -> int:
+        """The index at which the examples of an epoch begin, counted from 0."""
+        return epoch * self.n % len(self.train[1])
 
 
 @dataclass(frozen=True)
@@ -222,9 +229,10 @@ class Stack:
     def epoch(self) -> tuple[list[float], list[float], list[float]]:
         """One epoch of steps; mean training loss, accuracy and last learning rate of each row of ``rows``."""
         labels = self._data.train[1]
-        n, batch = len(labels), self._batch
+        n, batch = self._data.n, self._batch
         n_steps = steps_in_epoch(n, batch, self._fixed_steps)
         order = torch.stack([epoch_order(n, batch, n_steps, order) for order in self.orders]).to(labels.device)
+        order += self._data.first(self.grid[0][0].n_epochs)
         if self._low:
             self._weights.copy_(self.flat)
         groups = self._groups(n_steps)

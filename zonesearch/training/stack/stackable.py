@@ -34,6 +34,6 @@ def is_stackable(settings: Settings, techniques: Techniques) -> bool:
         and network.kind == "mlp"
         and network.base_width == 0
         and network.activation in ACTIVATIONS
-        and not settings.augmentation
+        and settings.augmentation.n_versions > 0
         and is_plain(settings, techniques)
     )

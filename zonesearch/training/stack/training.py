@@ -49,7 +49,8 @@ def train_stack(
         report: called with the completed fraction.
         states: where states of finished trainings are kept; none by default.
         keep: called with the network of each complete training that measures the test split.
-        seen: what stands in for the examples, if anything: features on which heads are trained.
+        seen: what stands in for the examples, if anything: features on which heads are trained, or several versions
+            of each example, of which each epoch sees the next one.
 
     Returns:
         A trial for each, as they end.
@@ -83,7 +84,7 @@ def _train(
 ) -> Iterator[Trial]:
     device = data.train[0].device
     precision = wanted[0][1].training.precision
-    prepared = Prepared.of(seen or data, precision)
+    prepared = Prepared.of(seen or data, precision, len(data.train[1]))
     members = [Member.of(*each, data) for each in wanted]
     kept = {}
     for member in members:
