@@ -258,7 +258,7 @@ class Compared:
         batch, rate: of Adam.
         n, held: training and validation images. With 2,000 of these, which happen to be held out would be most of a
             difference.
-        epochs: evaluated are the first, every fourth and the last.
+        epochs, every: evaluated are the first, every fourth, say, and the last.
         flip: with augmentation: padded by 2 pixels, and flipped.
     """
 
@@ -269,6 +269,7 @@ class Compared:
     n: int = 2000
     held: int = 8000
     epochs: int = 12
+    every: int = 4
     flip: bool = False
 
 
@@ -287,12 +288,12 @@ SMALL: dict[str, Compared] = {
     "CIFAR-10, 3 blocks from 32, batch norm, batch 64, rate 0.001": Compared(
         "cifar10", {"kind": "cnn", "channels": 32, "blocks": 3, "batch_norm": True}, 64, 0.001
     ),
-    "CIFAR-10, resnet18, batch 64, rate 0.001": Compared("cifar10", {"kind": "backbone"}, 64, 0.001),
+    "CIFAR-10, resnet18, batch 64, rate 0.001": Compared("cifar10", {"kind": "backbone"}, 64, 0.001, 1000, 4000, 6, 6),
     "CIFAR-10, resnet18 from weights, all tuned, batch 64, rate 0.0003": Compared(
-        "cifar10", {"kind": "backbone", "weights": WEIGHTS}, 64, 0.0003, 1000, 4000, 6
+        "cifar10", {"kind": "backbone", "weights": WEIGHTS}, 64, 0.0003, 1000, 4000, 6, 6
     ),
     "CIFAR-10, resnet18 from weights, last stage tuned, batch 64, rate 0.001": Compared(
-        "cifar10", {"kind": "backbone", "weights": WEIGHTS, "tune": "last"}, 64, 0.001, 1000, 4000, 12
+        "cifar10", {"kind": "backbone", "weights": WEIGHTS, "tune": "last"}, 64, 0.001, 1000, 4000, 12, 12
     ),
 }
 """By name."""
@@ -368,7 +369,7 @@ def _made(case: Compared, precision: str) -> Recipe:
     network = {**case.network}
     if WEIGHTS in network:
         network[WEIGHTS] = pretrained(Path(tempfile.gettempdir()))
-    made = recipe(network, case.batch, precision, case.n, case.held, case.data, case.rate, 4)
+    made = recipe(network, case.batch, precision, case.n, case.held, case.data, case.rate, case.every)
     return replace(made, augmentation=AugmentationSettings(pad=2, flip=True)) if case.flip else made
 
 
