@@ -16,10 +16,11 @@ import argparse
 import json
 import os
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from itertools import count, product
 from pathlib import Path
 from typing import Any
@@ -247,77 +248,129 @@ def _images(network: nn.Module, parts: frozen.Parts, *_: Any) -> frozen.Parts:
     return parts
 
 
-SMALL: dict[str, tuple[str, dict[str, Any], int, float]] = {
-    "MNIST, 2 blocks from 16, batch 64, rate 0.01": ("mnist", {"kind": "cnn"}, 64, 0.01),
-    "MNIST, 2 blocks from 16, batch norm, batch 128, rate 0.003": (
-        "mnist",
-        {"kind": "cnn", "batch_norm": True},
-        128,
-        0.003,
-    ),
-    "CIFAR-10, 2 blocks from 16, batch 32, pad and flip, rate 0.003": ("cifar10", {"kind": "cnn"}, 32, 0.003),
-    "MNIST, 2 blocks from 32, batch norm, batch 32, rate 0.001": (
-        "mnist",
-        {"kind": "cnn", "channels": 32, "batch_norm": True},
-        32,
-        0.001,
-    ),
-    "CIFAR-10, 3 blocks from 32, batch norm, batch 64, rate 0.001": (
-        "cifar10",
-        {"kind": "cnn", "channels": 32, "blocks": 3, "batch_norm": True},
-        64,
-        0.001,
-    ),
-    "CIFAR-10, resnet18, batch 64, rate 0.001": ("cifar10", {"kind": "backbone"}, 64, 0.001),
-}
-"""By name: data, [network], batch, learning rate; of :func:`accuracy_of_bf16`."""
-_HELD = 8000
-"""Validation images: with 2,000, which images happen to be held out would be most of a difference."""
+@dataclass(frozen=True, eq=False)  # hashed by identity
+class Compared:
+    """A network of :func:`accuracy_of_bf16`.
 
-
-def accuracy_of_bf16(
-    first: int, seeds: int, only: str = "", epochs: int = 12, n: int = 2000, file: Path | None = None
-) -> None:
-    """A row for each small network: the difference in points over pairs of seeds at the best and at the last epoch of
-    every fourth, its standard error, and the processor time of both. With ``file``, a line of JSON for each pair too.
+    Args:
+        data: MNIST or CIFAR-10.
+        network: the table ``[network]``; with ``weights``, those of :func:`pretrained`.
+        batch, rate: of Adam.
+        n, held: training and validation images. With 2,000 of these, which happen to be held out would be most of a
+            difference.
+        epochs, every: evaluated are the first, every fourth, say, and the last.
+        flip: with augmentation: padded by 2 pixels, and flipped.
     """
-    print("| data and network | pairs | float32 | bf16 minus float32, best epoch | last epoch | gain in time |")
-    print("| --- " * 6 + "|", flush=True)
-    for name, (data, net, batch, rate) in SMALL.items():
-        if only not in name:
-            continue
-        if not Path(os.environ.get("ZONESEARCH_DATA", "."), data).exists():
-            print(f"| {name} | its data are not there | | | | |", flush=True)
-            continue
-        best: dict[str, list[float]] = {"float32": [], "bf16": []}
-        last: dict[str, list[float]] = {"float32": [], "bf16": []}
-        seconds: dict[str, list[float]] = {"float32": [], "bf16": []}
-        made = {precision: recipe(net, batch, precision, n, _HELD, data, rate, 4) for precision in best}
-        if "flip" in name:
-            seen = AugmentationSettings(pad=2, flip=True)
-            made = {precision: replace(each, augmentation=seen) for precision, each in made.items()}
-        for each in made.values():
-            each.split()  # data are loaded before the clock starts
-        for seed in range(first, first + seeds):
-            for precision, each in made.items():
-                start = time.process_time()
-                (trial,) = each.train(Job((Training({}, seed, epochs),)), lambda share: None)
-                seconds[precision].append(time.process_time() - start)
-                best[precision].append(100 * (trial.accuracy or 0.0))
-                last[precision].append(100 * (trial.curve["validation_accuracy"][-1] if trial.complete else 0.0))
-            if file is not None:
-                found = {"best": best, "last": last, "seconds": seconds}
-                pair = {kind: {p: values[p][-1] for p in values} for kind, values in found.items()}
-                with file.open("a") as out:
-                    out.write(json.dumps({"name": name, "seed": seed, **pair}) + "\n")
-        apart = []
-        for accuracies in (best, last):
-            differences = np.subtract(accuracies["bf16"], accuracies["float32"])
-            apart.append(f"{differences.mean():+.3f} ± {stats.sem(differences):.3f}")
-        gain = statistics.median(seconds["float32"]) / statistics.median(seconds["bf16"])
-        print(
-            f"| {name} | {seeds} | {np.mean(best['float32']):.2f} | {apart[0]} | {apart[1]} | {gain:.2f} |", flush=True
+
+    data: str
+    network: dict[str, Any]
+    batch: int
+    rate: float
+    n: int = 2000
+    held: int = 8000
+    epochs: int = 12
+    every: int = 4
+    flip: bool = False
+
+
+WEIGHTS = "weights"
+SMALL: dict[str, Compared] = {
+    "MNIST, 2 blocks from 16, batch 64, rate 0.01": Compared("mnist", {"kind": "cnn"}, 64, 0.01),
+    "MNIST, 2 blocks from 16, batch norm, batch 128, rate 0.003": Compared(
+        "mnist", {"kind": "cnn", "batch_norm": True}, 128, 0.003
+    ),
+    "CIFAR-10, 2 blocks from 16, batch 32, pad and flip, rate 0.003": Compared(
+        "cifar10", {"kind": "cnn"}, 32, 0.003, flip=True
+    ),
+    "MNIST, 2 blocks from 32, batch norm, batch 32, rate 0.001": Compared(
+        "mnist", {"kind": "cnn", "channels": 32, "batch_norm": True}, 32, 0.001
+    ),
+    "CIFAR-10, 3 blocks from 32, batch norm, batch 64, rate 0.001": Compared(
+        "cifar10", {"kind": "cnn", "channels": 32, "blocks": 3, "batch_norm": True}, 64, 0.001
+    ),
+    "CIFAR-10, resnet18, batch 64, rate 0.001": Compared("cifar10", {"kind": "backbone"}, 64, 0.001, 1000, 4000, 6, 6),
+    "CIFAR-10, resnet18 from weights, all tuned, batch 64, rate 0.0003": Compared(
+        "cifar10", {"kind": "backbone", "weights": WEIGHTS}, 64, 0.0003, 1000, 4000, 6, 6
+    ),
+    "CIFAR-10, resnet18 from weights, last stage tuned, batch 64, rate 0.001": Compared(
+        "cifar10", {"kind": "backbone", "weights": WEIGHTS, "tune": "last"}, 64, 0.001, 1000, 4000, 12, 12
+    ),
+}
+"""By name."""
+
+
+def pretrained(folder: Path) -> str:
+    """A file of weights of ResNet-18 after 5 epochs of 4,000 other CIFAR-10 images in float32; trained when first asked
+    for.
+    """
+    file = folder / "zonesearch-resnet18-5-epochs.pt"
+    if not file.exists():
+        other = replace(recipe({"kind": "backbone"}, 64, "float32", 4000, 500), seed=77)
+        kept: list[nn.Module] = []
+        (trial,) = other.train(
+            Job((Training({}, 0, 5, test=True),)), lambda share: None, lambda training, network: kept.append(network)
         )
+        torch.save(kept[0].body.state_dict(), file)
+        print(f"pretrained weights: {trial.accuracy}", flush=True)
+    return str(file)
+
+
+def accuracy_of_bf16(first: int, seeds: int, only: str = "", file: Path | None = None) -> None:
+    """A row for each network: the difference in points over pairs of seeds at the best and at the last evaluated epoch,
+    its standard error, and the processor time of both.
+
+    With ``file``, a line of JSON for each pair too, which is then not measured again.
+    """
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in SMALL if only in name}
+    lines = [json.loads(line) for line in file.read_text().splitlines()] if file is not None and file.exists() else []
+    for seed in range(first, first + seeds):
+        for name, pairs in found.items():
+            case = SMALL[name]
+            if not Path(os.environ.get("ZONESEARCH_DATA", "."), case.data).exists():
+                continue
+            pair = next((line for line in lines if (line["name"], line["seed"]) == (name, seed)), None)
+            if pair is None:
+                pair = {"name": name, "seed": seed, **_pair(case, seed)}
+                if file is not None:
+                    with file.open("a") as out:
+                        out.write(json.dumps(pair) + "\n")
+            pairs.append(pair)
+    print("| data and network | pairs | float32 | bf16 minus float32, best epoch | last epoch | gain in time |")
+    print("| --- " * 6 + "|")
+    for name, pairs in found.items():
+        if not pairs:
+            print(f"| {name} | its data are not there | | | | |")
+            continue
+        apart = []
+        for which in ("best", "last"):
+            differences = [pair[which]["bf16"] - pair[which]["float32"] for pair in pairs]
+            apart.append(f"{np.mean(differences):+.3f} ± {stats.sem(differences):.3f}")
+        exact, low = (statistics.median(pair["seconds"][p] for pair in pairs) for p in ("float32", "bf16"))
+        accuracy = np.mean([pair["best"]["float32"] for pair in pairs])
+        print(f"| {name} | {len(pairs)} | {accuracy:.2f} | {apart[0]} | {apart[1]} | {exact / low:.2f} |")
+
+
+def _pair(case: Compared, seed: int) -> dict[str, dict[str, float]]:
+    """Accuracies in percent and seconds of processor time, by precision."""
+    found: dict[str, dict[str, float]] = {"best": {}, "last": {}, "seconds": {}}
+    for precision in ("float32", "bf16"):
+        made = _made(case, precision)
+        made.split()  # data are loaded before the clock starts
+        start = time.process_time()
+        (trial,) = made.train(Job((Training({}, seed, case.epochs),)), lambda share: None)
+        found["seconds"][precision] = time.process_time() - start
+        found["best"][precision] = 100 * (trial.accuracy or 0.0)
+        found["last"][precision] = 100 * (trial.curve["validation_accuracy"][-1] if trial.complete else 0.0)
+    return found
+
+
+@cache
+def _made(case: Compared, precision: str) -> Recipe:
+    network = {**case.network}
+    if WEIGHTS in network:
+        network[WEIGHTS] = pretrained(Path(tempfile.gettempdir()))
+    made = recipe(network, case.batch, precision, case.n, case.held, case.data, case.rate, case.every)
+    return replace(made, augmentation=AugmentationSettings(pad=2, flip=True)) if case.flip else made
 
 
 def sizes(rounds: int) -> None:
@@ -385,7 +438,7 @@ def main() -> None:
         with_features(options.rounds)
         return
     if options.part == "accuracy":
-        accuracy_of_bf16(options.first_seed, options.seeds, options.only, file=options.file)
+        accuracy_of_bf16(options.first_seed, options.seeds, options.only, options.file)
         return
     if options.part == "sizes":
         sizes(options.rounds)

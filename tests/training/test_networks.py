@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,22 @@ def test_a_convolutional_network_halves_the_image_in_each_block(pooling: str, re
     assert sum(m.kernel_size == (5, 5) for m in convolutions) == 6
     n_shortcuts = {(False, "max"): 0, (True, "max"): 2, (True, "mean"): 2, (True, "stride"): 3}
     assert sum(m.kernel_size == (1, 1) for m in convolutions) == n_shortcuts.get((residual, pooling), 0)
+
+
+@pytest.mark.parametrize("pooling", ["max", "mean", "stride"])
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 28, 28), (1, 13, 21)], ids=str)
+@pytest.mark.parametrize("kernel", [3, 4])
+def test_a_flat_head_sees_every_pixel_that_the_blocks_leave(pooling: str, shape: Any, kernel: int) -> None:
+    settings = NetworkSettings(kind="cnn", channels=3, blocks=3, pooling=pooling, flatten=True, kernel=kernel)
+    network = build(settings, shape, 10).eval()
+    x = torch.randn(2, *shape)
+    left = network[:3](x)  # type: ignore[index]
+    head = [module for module in network.modules() if isinstance(module, nn.Linear)][-1]
+    assert head.in_features == left[0].numel()
+    torch.testing.assert_close(network(x), head(left.flatten(1)))
+    assert n_parameters(settings, shape, 10) == sum(parameter.numel() for parameter in network.parameters())
+    other = build(replace(settings, flatten=False), shape, 10)
+    assert sum(p.numel() for p in other.parameters()) < sum(p.numel() for p in network.parameters())
 
 
 @pytest.mark.parametrize("kernel", [1, 2, 4, 6])

@@ -120,8 +120,8 @@ class Trial:
 
     @property
     def of_any_precision(self) -> bool:
-        """Whether its machine chose the precision, so that another may get a different value."""
-        return self.provenance.get("precision_asked") == "auto"
+        """Whether its machine determined the precision (``auto``, ``tf32``), so that another may get another value."""
+        return "precision_asked" in self.provenance
 
     @property
     def violation(self) -> float | None:

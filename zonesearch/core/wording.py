@@ -72,7 +72,7 @@ def rounded_sentences(rounded: Sequence[Conflict]) -> tuple[str, ...]:
         return ()
     return (
         f"{counted(len(rounded), 'training')} gave different values on different machines, which can happen under "
-        f'precision = "auto"; of each the most exact counts. The first: {rounded[0]}.',
+        f'precision = "auto" or "tf32"; of each the most exact counts. The first: {rounded[0]}.',
     )
 
 

@@ -22,6 +22,7 @@ NETWORK_KEYS = {
     "mlp": ("width", "depth", "widths", "activation", "dropout", "batch_norm", "init", "base_width"),
     "cnn": (
         "depth", "activation", "dropout", "batch_norm", "init", "channels", "blocks", "kernel", "pooling", "residual",
+        "flatten",
     ),
     "backbone": ("backbone", "weights", "tune", "body_rate", "dropout"),
 }  # fmt: skip

@@ -26,14 +26,23 @@ _WEIGHTS = 500_000  # in one program: from here on oneDNN is faster
 _EXACT = 1e-5  # the relative error of a float32 product of 784 terms is about 1e-6, that of a bfloat16 one about 3e-3
 
 
-def check_precision(precision: str) -> None:
-    """Refuse an unknown precision.
+def check_precision(precision: str, device: str = "auto") -> None:
+    """Refuse an unknown precision, or one that this device never has.
+
+    Args:
+        precision: as in the settings.
+        device: ``cpu``, ``cuda`` or ``auto``.
 
     Raises:
-        ObjectiveError: naming the closest known precision.
+        ObjectiveError: naming the closest known precision, or what to write instead.
     """
     if precision not in PRECISIONS:
         raise ObjectiveError(f'precision "{precision}" is unknown; {did_you_mean(precision, PRECISIONS)}')
+    if precision == "tf32" and device == "cpu":
+        raise ObjectiveError(
+            'precision = "tf32" is for GPUs, but [training] device = "cpu"; leave device at "auto", which computes in '
+            'float32 where there is no GPU, or set precision to "float32"'
+        )
 
 
 def dtype_of(precision: str) -> torch.dtype:

@@ -17,20 +17,40 @@ classification, except for L-BFGS, whose line search compares losses (:mod:`zone
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
+from math import prod
 
 import torch
 
+from zonesearch.core.trials import Trial
+from zonesearch.training.data import Split
 from zonesearch.training.gpu import gpu_precision
 from zonesearch.training.networks.largest import largest_convolution
-from zonesearch.training.settings import Settings
+from zonesearch.training.schedules import Sweep, parse
+from zonesearch.training.settings import Settings, TrainingSettings
+from zonesearch.training.stack import is_plain, is_stackable
+from zonesearch.training.techniques import Techniques
 
-__all__ = ["AUTO", "capability", "has_bf16", "has_large_convolutions", "is_large", "precision_used"]
+__all__ = [
+    "AUTO",
+    "capability",
+    "has_bf16",
+    "has_large_convolutions",
+    "is_large",
+    "most_exact",
+    "precision_used",
+]
 
 AUTO = "auto"
+_OF_MACHINE = (AUTO, "tf32")  # what may come to different precisions on different machines
+_NO_TF32 = (
+    'precision = "tf32" needs a GPU of compute capability 8.0 or higher; without one, products are computed in float32'
+)
 
+_FROM_COARSE = ("bf16", "tf32", "float32", "float64")
 _BATCH = 64  # examples: for smaller batches, converting the weights to bfloat16 costs what the products gain
 _PRODUCT = 8_000_000  # multiplications per batch in the largest layer
 _CONVOLUTION, _IMAGES = 25_000_000, 32  # the same in the largest convolution, and the smallest batch
@@ -45,6 +65,21 @@ def is_large(settings: Settings, n_inputs: int, n_outputs: int) -> bool:
     """
     batch = settings.training.batch
     return batch >= _BATCH and batch * _largest((n_inputs, *settings.network.hidden, n_outputs)) >= _PRODUCT
+
+
+def pays(settings: Settings, techniques: Techniques, data: Split) -> bool:
+    """Whether a training would be faster in bfloat16 on a CPU that has it, and is of a kind whose accuracies were
+    compared. Decided by sizes and settings, so alike on every machine.
+    """
+    if data.n_classes == 0:
+        return False
+    training = replace(settings.training, stack=True)
+    if isinstance(parse(training.schedule), Sweep):  # computed as the trainings whose rate it looks for
+        training = replace(training, schedule=TrainingSettings().schedule)
+    settings = replace(settings, training=training)
+    if is_stackable(settings, techniques):
+        return is_large(settings, prod(data.shape), data.n_outputs)
+    return is_plain(settings, techniques) and has_large_convolutions(settings, data.shape, data.n_outputs)
 
 
 def has_large_convolutions(settings: Settings, shape: tuple[int, ...], n_outputs: int) -> bool:
@@ -82,8 +117,13 @@ def has_bf16(device: str) -> bool:
 
 
 def precision_used(settings: Settings, large: bool, device: str) -> str:
-    """The precision of a training on this machine: that of its settings, or what ``auto`` selects."""
+    """The precision of a training on this machine: that of its settings, or what ``auto`` selects.
+
+    ``tf32`` becomes float32 where there is no GPU that has it, so that machines with and without one can share a study.
+    """
     asked = settings.training.precision
+    if asked == "tf32":
+        return gpu_precision(capability(), large=False) if device == "cuda" else "float32"
     if asked != AUTO:
         return asked
     if device == "cuda":
@@ -91,3 +131,18 @@ def precision_used(settings: Settings, large: bool, device: str) -> str:
         large = large and settings.network.kind == "mlp"  # TensorFloat-32 was faster for ResNet-18 on an H100
         return gpu_precision(capability(), large, classes and settings.optimizer.name != "lbfgs")
     return "bf16" if large and has_bf16(device) else "float32"
+
+
+def most_exact(precisions: Iterable[str]) -> str:
+    """Of several precisions."""
+    return max(precisions, key=_FROM_COARSE.index)
+
+
+def with_precision(trial: Trial, asked: str) -> Trial:
+    """The trial, marked if its machine determined the precision, and with a note if ``tf32`` was not to be had."""
+    if asked not in _OF_MACHINE:
+        return trial
+    noted = {**trial.provenance, "precision_asked": asked}
+    if asked == "tf32" and noted.get("precision") == "float32":
+        noted["notes"] = [*noted.get("notes", ()), _NO_TF32]
+    return replace(trial, provenance=noted)

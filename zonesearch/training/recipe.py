@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
@@ -35,7 +36,7 @@ from zonesearch.training.networks import check_network, n_parameters
 from zonesearch.training.numerics import check_precision
 from zonesearch.training.optimizers import check_optimizer
 from zonesearch.training.own_code import own_code, plug_ins_among
-from zonesearch.training.precision import AUTO, has_large_convolutions, is_large, precision_used
+from zonesearch.training.precision import AUTO, most_exact, pays, precision_used, with_precision
 from zonesearch.training.refitting import all_data, refitting
 from zonesearch.training.schedules import Sweep, parse
 from zonesearch.training.settings import (
@@ -46,7 +47,7 @@ from zonesearch.training.settings import (
     Settings,
     TrainingSettings,
 )
-from zonesearch.training.stack import Limits, group, is_plain, is_stackable, train_stack
+from zonesearch.training.stack import Limits, group, is_stackable, train_stack
 from zonesearch.training.states import States
 from zonesearch.training.techniques import TECHNIQUE_TABLES, Techniques, length_reason
 from zonesearch.training.versions import on_versions
@@ -200,7 +201,7 @@ class Recipe:
         check_network(settings.network)
         check_optimizer(settings.optimizer)
         check_metric(settings)
-        check_precision(settings.training.precision)
+        check_precision(settings.training.precision, settings.training.device)
         parse(settings.training.schedule)
         check_evaluations(settings)
         data = self._load("cpu").seen_by(settings.network.is_factory)
@@ -354,7 +355,7 @@ class Recipe:
                 jobs.append((training,))
                 continue
             stackable.append((training, self._evaluating(settings)))
-            if settings.training.precision == AUTO and self._is_large(settings, techniques):
+            if settings.training.precision == AUTO and self._gains(settings, techniques, training.params):
                 larger.add(training)
         total = math.fsum(costs.values())
         jobs += group(stackable, costs.__getitem__, self._n_parameters, limits(total), larger.__contains__)
@@ -373,7 +374,7 @@ class Recipe:
         metric = self.metric
         with saying_what_does_not_fit(lambda: self._largest(job.trainings)):
             for trial in self._train(job, report, keep):
-                trial = self._noting_auto(trial)
+                trial = with_precision(trial, self.settings_of(trial.params)[0].training.precision)
                 yield whole(trial if trial.metric == metric else replace(trial, metric=metric), self)
 
     def unstacked(self) -> Recipe:
@@ -485,26 +486,33 @@ class Recipe:
         return recipe._settings.with_params(rest), techniques
 
     def computed(self, params: Mapping[str, Any]) -> tuple[Settings, Techniques]:
-        """As :meth:`settings_of`, with ``auto`` replaced by the precision that this machine uses."""
+        """As :meth:`settings_of`, with the precision that this machine uses."""
         settings, techniques = self.settings_of(params)
-        if settings.training.precision != AUTO:
-            return settings, techniques
-        used = precision_used(settings, self._is_large(settings, techniques), self._device())
+        asked = settings.training.precision
+        compared = [settings, *(each for each, _ in self._rivals(params))] if asked == AUTO else [settings]
+        large = asked == AUTO and self._gains(settings, techniques, params)
+        used = most_exact(precision_used(each, large, self._device()) for each in compared)
         return replace(settings, training=replace(settings.training, precision=used)), techniques
 
-    def _is_large(self, settings: Settings, techniques: Techniques) -> bool:
-        data = self._load("cpu")
-        if self._stacks(replace(settings, training=replace(settings.training, stack=True)), techniques):
-            return is_large(settings, math.prod(data.shape), data.n_outputs)
-        # Arms with averaging, say, stay in float32, and arms are compared with each other: all in the same arithmetic.
-        plain = not self.arms and data.n_classes > 0 and is_plain(settings, techniques)
-        return plain and has_large_convolutions(settings, data.shape, data.n_outputs)
+    def _gains(self, settings: Settings, techniques: Techniques, params: Mapping[str, Any]) -> bool:
+        """Whether ``auto`` computes a training in bfloat16 where a machine has it.
 
-    def _noting_auto(self, trial: Trial) -> Trial:
-        """The trial, marked if the machine chose the precision."""
-        if self.settings_of(trial.params)[0].training.precision != AUTO:
-            return trial
-        return replace(trial, provenance={**trial.provenance, "precision_asked": AUTO})
+        Arms are compared with each other, so they are computed alike: in bfloat16 if each of them alone would be.
+        """
+        return all(pays(*each, self._load("cpu")) for each in ((settings, techniques), *self._rivals(params)))
+
+    def _rivals(self, params: Mapping[str, Any]) -> list[tuple[Settings, Techniques]]:
+        """The arms at these params, as far as each can take them; without those that set their precision themselves."""
+        found = [(arm._taking(params), arm.techniques) for arm in self.arms.values()]
+        return [(settings, techniques) for settings, techniques in found if settings.training.precision == AUTO]
+
+    def _taking(self, params: Mapping[str, Any]) -> Settings:
+        """The settings with as many of these params as they can take."""
+        settings = self._settings
+        for name, value in params.items():
+            with suppress(ObjectiveError):
+                settings = settings.with_params({name: value})
+        return settings
 
     def split(self) -> Split:
         """The data, on the device on which trainings run."""

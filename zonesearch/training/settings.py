@@ -110,6 +110,7 @@ class NetworkSettings:
         kernel: size of the convolution kernels.
         pooling: ``max``, ``mean`` or ``stride`` (the block's first convolution has stride 2).
         residual: add the input of a cnn's block to its output.
+        flatten: a cnn's last layer sees every pixel that the blocks leave, not only the mean of each channel.
         backbone: ``resnet18`` or another torchvision classification network.
         weights: of the backbone: ``DEFAULT`` or another name of torchvision's weights; a file (a state dict, a
             checkpoint that holds one, or safetensors); ``package.module:function`` that returns its path; empty: from
@@ -133,6 +134,7 @@ class NetworkSettings:
     kernel: int = 3
     pooling: str = "max"
     residual: bool = False
+    flatten: bool = False
     backbone: str = "resnet18"
     weights: str = ""
     tune: str = "full"

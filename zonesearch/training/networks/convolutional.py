@@ -1,10 +1,13 @@
-"""Convolutional networks: blocks of convolutions, each followed by pooling, then the mean of every channel and a head.
+"""Convolutional networks: blocks of convolutions, each followed by pooling, then a linear layer on the mean of every
+channel, as in ResNets, or on all that is left of the image, as in LeNet.
 
 The residual option adds a block's input to its output (He et al. 2016), through a 1 x 1 convolution where the number
 of channels changes.
 """
 
 from __future__ import annotations
+
+from math import prod
 
 from torch import Tensor, nn
 
@@ -77,6 +80,13 @@ def _convolution(n_in: int, n_out: int, kernel: int, stride: int, bias: bool) ->
     return [nn.ZeroPad2d((before, after, before, after)), nn.Conv2d(n_in, n_out, kernel, stride, bias=bias)]
 
 
+def _pixels(settings: NetworkSettings, *sides: int) -> int:
+    """The number of pixels that the blocks leave of an image; a stride keeps an odd last pixel, pooling drops it."""
+    for _ in range(settings.blocks):
+        sides = tuple((side + (settings.pooling == "stride")) // 2 for side in sides)
+    return prod(sides)
+
+
 def build_cnn(settings: NetworkSettings, shape: tuple[int, ...], n_classes: int) -> nn.Sequential:
     """The network for images of this shape; gives scores of shape (n, n_classes).
 
@@ -94,10 +104,12 @@ def build_cnn(settings: NetworkSettings, shape: tuple[int, ...], n_classes: int)
         n_out = settings.channels * 2**i
         layers.append(ConvBlock(settings, n_in, n_out))
         n_in = n_out
-    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    if not settings.flatten:
+        layers.append(nn.AdaptiveAvgPool2d(1))
+    layers.append(nn.Flatten())
     if settings.dropout:
         layers.append(Dropout(settings.dropout))
-    layers.append(nn.Linear(n_in, n_classes))
+    layers.append(nn.Linear(n_in * (_pixels(settings, height, width) if settings.flatten else 1), n_classes))
     network = Convolutional(*layers)
     trim(network)
     if settings.init == "keras":
