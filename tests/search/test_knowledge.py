@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -113,3 +115,12 @@ def test_what_is_running_is_not_worth_a_second_training_as_much_as_before() -> N
     assert alone[1] == pytest.approx(alone[3])
     assert beside[3] < 0.8 * alone[3]
     assert beside[1] > beside[3]
+
+
+def test_a_running_point_that_may_not_be_the_best_is_no_rival() -> None:
+    known = posterior([0.0, 0.7, 3.0, 0.2], [1, 3, 1, 2], scale=0.05)
+    barred = Posterior.at(replace(known.data, barred=np.array([False, False, True, False])), known.hyper)
+    points, alone = gains(barred, np.array([[0.5]]))
+    _, beside = gains(barred, np.array([[0.5]]), np.array([[2 / 3]]))
+    assert len(points) == 4
+    assert beside == pytest.approx(alone)

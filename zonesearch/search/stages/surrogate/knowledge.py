@@ -56,6 +56,9 @@ def gains(posterior: Posterior, new: Array, running: Array | None = None) -> tup
         the points, shape (m, n_axes), and the gains, shape (m,), in the units of the posterior.
     """
     trained = posterior.data.points[posterior.data.eligible]
+    barred = {tuple(point) for point in posterior.data.points[~posterior.data.eligible].tolist()}
+    if running is not None and barred:  # further seeds there make none of them the best
+        running = running[[tuple(point) not in barred for point in running.tolist()]]
     if running is not None and len(running):
         return np.vstack([trained, new]), _gains_beside(posterior, trained, new, running)
     points = np.vstack([trained, new])
