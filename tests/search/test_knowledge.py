@@ -77,14 +77,14 @@ def test_a_gain_beside_running_trainings_is_what_a_simulation_finds() -> None:
 
     grid = np.array([0.0, 1 / 3, 0.5, 2 / 3, 0.8, 1.0])
     means, covariance = known.covariance(grid[:, None])
-    functions = rng.multivariate_normal(means, covariance, size=600)
+    functions = rng.multivariate_normal(means, covariance, size=150)
     for point, gain in zip(points, found, strict=True):
         risen = []
         returned = np.hstack([values(place[0], functions) for place in (*running, point)])
         for ys in returned:
             later, without = (_later(known, [*running, point][:n], ys[:n]) for n in (3, 2))
             risen.append(later - without)
-        assert gain == pytest.approx(np.mean(risen), abs=4 * np.std(risen) / 600**0.5 + 0.01)
+        assert gain == pytest.approx(np.mean(risen), abs=4 * np.std(risen) / 150**0.5 + 0.01)
 
 
 def _later(known: Posterior, places: list[Array], values: Array) -> float:
