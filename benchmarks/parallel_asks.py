@@ -3,8 +3,9 @@
 ``python -m benchmarks.parallel_asks --seeds 1100-1131 --axes 2,4 --parallel 1,4,8``: the same surfaces (or, with
 ``--maps``, recorded maps) and the same noise for all; what counts is the regret at equal numbers of trainings, in units
 of best minus median, of the point with the highest posterior mean. Trainings come back in rounds (all of them, then all
-are asked for anew) or, ``--rolling``, one by one in the order in which they began, each followed by one ask: then what
-comes back last is always missing.
+are asked for anew); or, ``--rolling``, one by one in the order in which they began, each followed by one ask: then what
+comes back last is always missing; or, ``--uneven``, one by one as workers run whose trainings last unequally long
+(lognormal, half of them between 0.7 and 1.4 times the median), and then the first to come back count.
 
 On recorded maps, every training draws one of the cell's recorded seeds with replacement. ``--replayed`` uses each of
 them once before any is used again: then ten repeats of a point reveal the mean of its ten recorded seeds, which counts
@@ -19,7 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -38,6 +39,7 @@ from zonesearch.core.trials import Params, Training, Trial
 from zonesearch.optuna.space import distribution_of
 
 _RESAMPLED = 4000
+_UNEVEN = 0.5  # standard deviation of the log of how long a training lasts
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,10 @@ class Asked:
         problem: a surface by name, or the path of a recorded map.
         seed: of the sampler and of the noise.
         parallel: that many are under way at a time; ``rolling`` where they come back one by one.
-        trained: points with what came of them, in the order in which they were asked for; None where one diverged.
+        trained: points with what came of them, in the order in which they came back; None where one diverged.
         ms: processor time of one ask.
         replayed: whether recorded seeds were drawn without replacement.
+        uneven: whether trainings last unevenly and come back one by one.
     """
 
     problem: str
@@ -60,10 +63,16 @@ class Asked:
     trained: list[tuple[dict[str, Any], float | None]]
     ms: float
     replayed: bool = True
+    uneven: bool = False
 
     @property
-    def task(self) -> tuple[str, int, int, bool, bool]:
-        return self.problem, self.seed, self.parallel, self.rolling, self.replayed
+    def task(self) -> tuple[str, int, int, bool, bool, bool]:
+        return self.problem, self.seed, self.parallel, self.rolling, self.replayed, self.uneven
+
+    @property
+    def mode(self) -> tuple[int, str]:
+        """How many were under way, and how they came back."""
+        return self.parallel, "uneven" if self.uneven else "rolling" if self.rolling else ""
 
 
 @cache
@@ -75,37 +84,36 @@ def make_problem(name: str, replayed: bool = True) -> Problem:
     return FunctionProblem(surface.name, surface.space, surface.mean, surface.sd, surface.best, surface.median)
 
 
-def ask(name: str, seed: int, parallel: int, n: int, *, rolling: bool = False, replayed: bool = False) -> Asked:
+def ask(
+    name: str, seed: int, parallel: int, n: int, *, rolling: bool = False, replayed: bool = False, uneven: bool = False
+) -> Asked:
     """``n`` trainings, ``parallel`` of them under way at a time."""
     problem = make_problem(name, replayed)
     given = {axis.name: distribution_of(axis) for axis in problem.space.axes}
     study = optuna.create_study(direction="maximize", sampler=ZoneSampler(seed=seed))
     visits: Counter[Any] = Counter()
     trained: list[tuple[dict[str, Any], float | None]] = []
-    waiting: deque[tuple[int, optuna.Trial]] = deque()
-    seconds = 0.0
-    while len(trained) < n or waiting:
+    running: list[tuple[float, optuna.Trial, dict[str, Any]]] = []
+    lasting = np.random.default_rng([seed, 5])
+    seconds, now, n_begun = 0.0, 0.0, 0
+    while len(trained) < n:
         begun = time.process_time()
-        while len(waiting) < parallel and len(trained) < n:
-            trial = study.ask()
-            trained.append(({}, None))
-            waiting.append((len(trained) - 1, trial))
+        trials = [study.ask() for _ in range(min(parallel - len(running), n - n_begun))]
+        for trial in trials:
+            params = {axis: trial._suggest(axis, distribution) for axis, distribution in given.items()}
+            ends = now + float(lasting.lognormal(0.0, _UNEVEN)) if uneven else float(trial.number)
+            running.append((ends, trial, params))
         seconds += time.process_time() - begun
-        for place, trial in waiting:
-            if not trained[place][0]:
-                begun = time.process_time()
-                params = {axis: trial._suggest(axis, distribution) for axis, distribution in given.items()}
-                seconds += time.process_time() - begun
-                trained[place] = params, None
-        for _ in range(1 if rolling and len(trained) < n else len(waiting)):
-            place, trial = waiting.popleft()
-            params = trained[place][0]
+        n_begun += len(trials)
+        running.sort(key=lambda one: (one[0], one[1].number))
+        for _ in range(1 if (rolling or uneven) and n_begun < n else len(running)):
+            now, trial, params = running.pop(0)
             training = Training(params, visits[Training(params).identity[0]], problem.epochs)
             visits[training.identity[0]] += 1
             [found] = problem.answer([training], seed)
-            trained[place] = params, found.accuracy
+            trained.append((params, found.accuracy))
             study.tell(trial, found.accuracy, state=None if found.complete else optuna.trial.TrialState.FAIL)
-    return Asked(name, seed, parallel, rolling, trained, 1e3 * seconds / n, replayed)
+    return Asked(name, seed, parallel, rolling, trained, 1e3 * seconds / n, replayed, uneven)
 
 
 def regret(one: Asked, n: int) -> float:
@@ -148,8 +156,8 @@ def ratio(mine: Sequence[float], other: Sequence[float]) -> tuple[float, float, 
 
 def table(found: Sequence[Asked], budgets: Sequence[int]) -> list[str]:
     """One row per kind of problem and number of trainings."""
-    modes = sorted({(one.parallel, one.rolling) for one in found})
-    titles = [f"{k}{' rolling' if rolling else ''}" for k, rolling in modes]
+    modes = sorted({one.mode for one in found})
+    titles = [f"{k} {how}".strip() for k, how in modes]
     ratios = [f"{title} / 1" for title in titles[1:]]
     times = [f"ms {title}" for title in titles]
     lines = [
@@ -164,7 +172,7 @@ def table(found: Sequence[Asked], budgets: Sequence[int]) -> list[str]:
         whole = [one for one in members if len(one.trained) >= max(budgets)]
         by: dict[Any, dict[Any, Asked]] = {}
         for one in whole:
-            by.setdefault((one.problem, one.seed), {})[one.parallel, one.rolling] = one
+            by.setdefault((one.problem, one.seed), {})[one.mode] = one
         pairs = [group for group in by.values() if set(group) >= set(modes)]
         for n in budgets if pairs else ():
             each = {mode: [regret(group[mode], n) for group in pairs] for mode in modes}
@@ -192,6 +200,7 @@ def main() -> None:
     parser.add_argument("--maps", default="", help="recorded maps, separated by commas")
     parser.add_argument("--parallel", default="1,4,8")
     parser.add_argument("--rolling", action="store_true")
+    parser.add_argument("--uneven", action="store_true", help="trainings last unequally long, and come back one by one")
     parser.add_argument("--replayed", action="store_true", help="recorded seeds of a cell without replacement")
     parser.add_argument("--trainings", default="25,50,100")
     parser.add_argument("--out", type=Path, nargs="+", default=[Path("parallel-asks.jsonl")], help="first: written")
@@ -207,10 +216,11 @@ def main() -> None:
         problems = [f"{shape}-{n}#{seed}" for n in wanted.axes.split(",") if n]
         for problem in [*problems, *(m for m in wanted.maps.split(",") if m)]:
             for k in parallel:
-                rolling = wanted.rolling and k > 1
+                rolling, uneven = wanted.rolling and k > 1, wanted.uneven and k > 1
                 replayed = wanted.replayed or not problem.endswith(".json")
-                if (problem, seed, k, rolling, replayed) not in done:
-                    found.append(ask(problem, seed, k, max(budgets), rolling=rolling, replayed=replayed))
+                if (problem, seed, k, rolling, replayed, uneven) not in done:
+                    how = {"rolling": rolling, "replayed": replayed, "uneven": uneven}
+                    found.append(ask(problem, seed, k, max(budgets), **how))
                     with wanted.out[0].open("a") as file:
                         file.write(json.dumps(vars(found[-1])) + "\n")
     chosen = [one for one in found if first <= one.seed <= last]

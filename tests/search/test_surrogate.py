@@ -16,6 +16,7 @@ from zonesearch.core.reading import BEST
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Training, Trial, Trials
 from zonesearch.errors import StudyError
+from zonesearch.search.controller.stage import Controller
 from zonesearch.search.stages.grid import Grid
 from zonesearch.search.stages.interval import Interval
 from zonesearch.search.stages.polish import Polish
@@ -498,3 +499,19 @@ def test_a_training_expected_at_a_known_point_is_another_repeat_there() -> None:
     assert believed.data.counts.tolist() == [1, 3, 1]
     assert believed.at_points(points)[1][1] < posterior.at_points(points)[1][1]
     assert np.allclose(believed.at_points(points)[0], posterior.at_points(points)[0], atol=0.05)
+
+
+@pytest.mark.parametrize("stage", [Surrogate(PLANE, 1, n_trainings=12), Controller(PLANE, 1, n_trainings=12)])
+def test_of_equal_settings_the_one_nearest_to_the_middle_is_passed_on_and_a_note_says_so(stage) -> None:
+    zones, trials, _ = asked(stage, lambda params, seed: 0.5)
+    apart = [float(np.linalg.norm(PLANE.unit(trial.params) - 0.5)) for trial in trials]
+    assert np.linalg.norm(PLANE.unit(zones[0].peak) - 0.5) == pytest.approx(min(apart))
+    assert any("have the same value, so nothing tells them apart" in note for note in stage.plan(None, trials).notes)
+
+
+def test_a_note_says_whether_noise_tells_no_settings_apart() -> None:
+    stage = Surrogate(PLANE, 1, n_trainings=12, study_seed=1)
+    _, trials, _ = asked(stage, lambda params, seed: 0.5 + 0.01 * np.sin(1e4 * PLANE.unit(params).sum() + seed))
+    assert any("None of the" in note and "nothing tells them apart" in note for note in stage.plan(None, trials).notes)
+    _, trials, _ = asked(stage, on_plane)
+    assert not any("nothing tells them apart" in note for note in stage.plan(None, trials).notes)

@@ -367,12 +367,9 @@ class ZoneSampler(BaseSampler):
         new = None if repeats else first_free(belief.proposals(known.pending, rng))
         if exact and not waiting:
             return new
-        # of several workers, every other one repeats what may be the best: the others find ever more points, of which
-        # the luckiest would be taken for the best
-        again = bool(known.pending) and (len(known.trials) + len(known.pending)) % 2 == 1
-        found = new or first_free(belief.worthwhile(known.pending, rng, again=again))
+        found = new or first_free(belief.worthwhile(known.pending, rng))
         if found is None and not waiting:  # every point is running
-            [params] = islice(belief.worthwhile(known.pending, rng, again=True), 1)
+            [params] = islice(belief.again(known.pending), 1)
             found = Wish(Training(params, known.fresh(params), epochs), alone=False)
         return found
 

@@ -102,20 +102,22 @@ class Belief:
             return (cube.params(point) for point in drawn if tuple(point.tolist()) not in self._places(pending))
         return (cube.params(point) for point in self._new(pending, rng))
 
-    def worthwhile(self, pending: Sequence[Training], rng: np.random.Generator, *, again: bool) -> Iterator[Params]:
+    def worthwhile(self, pending: Sequence[Training], rng: np.random.Generator) -> Iterator[Params]:
         """Known points and new ones, by how much one more training there is expected to raise the highest posterior
-        mean, if pending ones give expected values; something must be known.
-
-        Args:
-            pending, rng: see :meth:`proposals`.
-            again: first the known points, by how much a repeat tells about which of them is the best.
+        mean once the ``pending`` ones have returned; something must be known.
         """
-        cube, posterior = self._cube, self._believing(pending)
-        ranked = [challenger(posterior)]
-        if not again:
-            ranked.insert(0, by_gain(posterior, self._new(pending, rng)))
-        for point in np.vstack(ranked):
+        cube, posterior = self._cube, self._fitted[0]
+        running = np.array(self._places(pending)).reshape(-1, cube.n_axes)
+        for point in by_gain(posterior, self._new(pending, rng), running):
             yield self._params.get(tuple(point.tolist())) or cube.params(point)
+        yield from self.again(pending)
+
+    def again(self, pending: Sequence[Training]) -> Iterator[Params]:
+        """Known and pending points, by how much a repeat tells about which of them is the best, if pending ones give
+        expected values; something must be known.
+        """
+        for point in challenger(self._believing(pending)):
+            yield self._params.get(tuple(point.tolist())) or self._cube.params(point)
 
     def by_improvement(self, points: _Array, pending: Sequence[Training]) -> list[Params]:
         """``points`` of the cube, shape (n, n_axes), by decreasing expected improvement if pending trainings give

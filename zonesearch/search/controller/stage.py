@@ -34,7 +34,7 @@ from zonesearch.search.controller.model import Beliefs, Informed, Values
 from zonesearch.search.controller.prior import load_prior
 from zonesearch.search.controller.view import JOINED, View
 from zonesearch.search.stage import Forecast, Plan, require
-from zonesearch.search.stages.surrogate.outcomes import Chance, Outcomes, feasible_points
+from zonesearch.search.stages.surrogate.outcomes import Chance, Outcomes, feasible_points, level_notes
 from zonesearch.search.stages.surrogate.proposals import log_improvement, log_worth
 from zonesearch.search.stages.surrogate.stage import FIRST_SEED, Surrogate, _at_points
 from zonesearch.statistics.gp.cube import Cube, unique_rows
@@ -136,7 +136,7 @@ class Controller:
         view = View.of(cube, load_prior(), self.epochs, self.optimizer, self.lessons)
         if not view.roles:
             plan = self._surrogate.plan(given, trials)
-            return Plan(plan.trainings, plan.output, (_WITHOUT,)) if plan.output is not None else plan
+            return Plan(plan.trainings, plan.output, (_WITHOUT, *plan.notes)) if plan.output is not None else plan
         mine = self._surrogate._mine(cube.space, trials)[: self.n_trainings]
         at_first = _at_points(given, self.seeds, self.epochs, cube.space, trials)
         done = tuple(trial.training for trial in mine)
@@ -153,8 +153,9 @@ class Controller:
                     return Plan((*done, *missing))
             seed += 1
         zones, notes = self._zones(view, at_first + mine, trials.metric)
-        output = Zones.of(zones, feasible_points(at_first + mine, self.reading))
-        return Plan(done, output, (*notes, *view.learned))
+        known = at_first + mine
+        output = Zones.of(zones, feasible_points(known, self.reading))
+        return Plan(done, output, (*notes, *level_notes(known, zones, self.reading), *view.learned))
 
     def reasons(self, given: Any, trials: Trials) -> dict[Training, str]:
         """Why each training was proposed, as a sentence; empty in a space without roles.

@@ -171,10 +171,13 @@ class Posterior:
 
 
 def top_points(posterior: Posterior, n: int, apart: float) -> Array:
-    """Trained points by descending posterior mean, none closer than ``apart`` length-scales to a better one."""
+    """Trained points by descending posterior mean, none closer than ``apart`` length-scales to a better one; of points
+    with the same mean, those near the middle of the cube first.
+    """
     points = posterior.data.points[posterior.data.eligible]
     means, _ = posterior.at_points(points)
-    order = np.argsort(-means, kind="stable")
+    to_middle = np.sum((points - 0.5) ** 2, axis=1)
+    order = np.lexsort((to_middle, -np.round(means, 9)))
     kept: list[int] = []
     near = posterior.distance(points, points) <= apart
     for i in order:

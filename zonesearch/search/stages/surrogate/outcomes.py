@@ -24,8 +24,9 @@ from zonesearch.statistics.gp.cube import Cube
 from zonesearch.statistics.gp.success import Labels
 from zonesearch.statistics.gp.targets import Known
 from zonesearch.statistics.memory import learn, ran_out_of_memory
+from zonesearch.statistics.zones import Zone
 
-__all__ = ["EXPECTED", "Chance", "Outcomes", "expected", "feasible_points", "infeasible"]
+__all__ = ["EXPECTED", "Chance", "Outcomes", "expected", "feasible_points", "infeasible", "level_notes"]
 
 EXPECTED: Mapping[str, Any] = {"expected": True}
 """Provenance of a trial that is still running, with its predicted value."""
@@ -64,6 +65,22 @@ def feasible_points(trials: Iterable[Trial], reading: Reading) -> tuple[Params, 
     for trial in alive:
         found.setdefault(point(trial.params), trial.params)
     return tuple(found.values())
+
+
+def level_notes(trials: Iterable[Trial], zones: Sequence[Zone], reading: Reading) -> tuple[str, ...]:
+    """A sentence if nothing tells the settings apart: all have the same value, or none is significantly worse than the
+    best; for the user of a search that passes on ``zones``.
+    """
+    alive = [trial for trial in trials if trial.complete and trial.feasible]
+    n = len({point(trial.params) for trial in alive})
+    if n < 2:
+        return ()
+    scores = [trial.metric.score(trial.value(reading)) for trial in alive]
+    if max(scores) - min(scores) <= 1e-12 * max(map(abs, scores)):
+        return (f"All {n} settings have the same value, so nothing tells them apart.",)
+    if len(zones) == 1 and len(zones[0].cells) == n:
+        return (f"None of the {n} settings is significantly worse than the best, so nothing tells them apart.",)
+    return ()
 
 
 @dataclass(frozen=True)
