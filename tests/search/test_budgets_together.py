@@ -147,11 +147,104 @@ def test_a_grid_alone_keeps_its_cells_under_every_raised_budget(budgets: tuple[i
 )
 def test_a_search_without_a_verdict_says_why_it_leaves_something(stages: list[str], why: str) -> None:
     axes = {"q": {"low": 1, "high": 8}, "b": {"low": 1, "high": 6}}
+    n = 23 if len(stages) == 1 else 26
     result = run_pipeline(
-        axes, objective=lambda params: -abs(params["q"] - 3) / 9, stages=stages, seeds=1, budget={"trainings": 23}
+        axes, objective=lambda params: -abs(params["q"] - 3) / 9, stages=stages, seeds=1, budget={"trainings": n}
     )
     spent = len(result.trials)
-    assert f"The search ended after {spent} of 23 trainings: {why}." in result.results.notes
+    assert f"The search ended after {spent} of {n} trainings: {why}." in result.results.notes
+
+
+_KJ = {"k": {"choices": ["x", "y", "z"]}, "j": {"choices": [1, 2, 4, 8]}}
+
+
+@pytest.mark.parametrize("axes", [AB, {"a": AB["a"], **_KJ}, _KJ], ids=lambda axes: "".join(axes))
+@pytest.mark.parametrize("seeds", [1, 2, {"first": 1, "zone": 3}], ids=str)
+@pytest.mark.parametrize(
+    "stages",
+    [
+        "auto",
+        "grid",
+        "grid interval",
+        "grid interval polish",
+        "surrogate polish",
+        "grid surrogate polish",
+        "coordinate interval polish",
+        "controller polish",
+    ],
+)
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_the_least_budget_that_is_advised_is_enough_and_no_smaller_one_is(
+    stages: str, seeds: Any, axes: dict[str, Any], epochs: int
+) -> None:
+    def study(n: int) -> Study:
+        names: Any = "auto" if stages == "auto" else stages.split()
+        return Study.of(axes, lambda params: 0.0, stages=names, seeds=seeds, epochs=epochs, budget={"epochs": n})
+
+    least = 1
+    try:
+        study(least)
+    except StudyError as error:
+        least = int(re.findall(r"give at least ([\d,]+)", str(error))[0])
+        with pytest.raises(StudyError, match=f"give at least {least}"):
+            study(least - 1)
+    enough, trials = study(least), Trials()
+    while not (at := next_round(enough.stages, trials, enough.budget)).finished:
+        trials |= Trials(Trial(t, accuracy=noisy(t.params, t.seed)) for t in at.missing)
+    assert len(trials) * epochs <= least
+    if "polish" in stages or stages == "auto":
+        assert at.output.standings
+
+
+W = {"low": 8, "high": 256, "scale": "log", "row": "doubling"}
+N = {"low": 1, "high": 8, "step": 1}
+SPACES: dict[str, Any] = {
+    "two": {"axes": AB},
+    "integers": {"axes": {"w": W, "n": N}},
+    "branches": {
+        "axes": {"a": AB["a"], "k": {"choices": ["x", "y"]}, "m": {"low": 0.0, "high": 0.9, "when": {"k": "x"}}},
+        "constraints": ["a + m <= 1.5"],
+    },
+}
+
+
+@pytest.mark.parametrize("seeds", [1, {"first": 1, "zone": 3}], ids=str)
+@pytest.mark.parametrize("amounts", [(30,), (45,), (20, 45), (30, 90)], ids=str)
+@pytest.mark.parametrize("space", SPACES)
+def test_what_intervals_do_not_want_goes_to_the_grid_and_to_further_rounds(
+    space: str, amounts: tuple[int, ...], seeds: Any
+) -> None:
+    """Nothing is trained in vain, and what is left is little or has nothing to tell."""
+
+    def played(at_once: int) -> tuple[Trials, Any]:
+        trials, budget = Trials(), None
+        for amount in amounts:
+            now = Budget("trainings", amount)
+            budget = now if budget is None else now.continuing(budget)
+            study = Study.of(
+                SPACES[space]["axes"],
+                lambda params: 0.0,
+                stages=["grid", "interval"],
+                seeds=seeds,
+                budget=budget,
+                constraints=SPACES[space].get("constraints", []),
+            )
+            while not (at := next_round(study.stages, trials, study.budget)).finished:
+                some = at.missing[:at_once]
+                trials |= Trials(Trial(t, accuracy=noisy(t.params, t.seed)) for t in some)
+        return trials, at
+
+    trials, at = played(10**6)
+    wanted = {t.identity for record in at.records for t in record.wanted}
+    lost = {trial.training.identity for trial in trials} - wanted
+    assert len(trials) <= amounts[-1]
+    assert len(lost) <= (amounts[-1] // 8 if len(amounts) > 1 else 0)
+    assert len(trials) >= 0.95 * amounts[-1] or f"{len(trials)} of {amounts[-1]} trainings" in at.left
+    if amounts[-1] > 45:
+        return
+    again, same = played(11)
+    assert {trial.training.key for trial in again} == {trial.training.key for trial in trials}
+    assert same == at
 
 
 def test_a_longer_run_under_a_spent_budget_is_refused_before_anything_is_written(tmp_path: Path) -> None:
