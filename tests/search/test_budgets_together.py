@@ -14,6 +14,7 @@ import pytest
 from zonesearch import Study, StudyError, Training, Trial, Trials, ZoneSampler, run_pipeline
 from zonesearch.run.pipeline import next_round
 from zonesearch.search.budget import Budget
+from zonesearch.statistics.noise import cell_of
 
 AB = {name: {"low": 0.0, "high": 1.0} for name in "ab"}
 
@@ -334,12 +335,14 @@ def test_intervals_of_fractions_stay_within_them() -> None:
     assert " to 100.00)" in result.verdict.sentence
 
 
-@pytest.mark.parametrize("n", [20, 40])
+@pytest.mark.parametrize("n", [20, 40, 70])
 @pytest.mark.parametrize("race", [False, True])
-@pytest.mark.parametrize("bad", [1001, 1003])
-def test_fresh_seeds_that_violate_train_the_same_one_by_one(bad: int, race: bool, n: int) -> None:
+@pytest.mark.parametrize("bad", [{1001}, {1003}, {1000, 1001}, {1000, 1002, 1004}, set(range(1005, 1020))], ids=str)
+def test_fresh_seeds_that_violate_train_the_same_one_by_one(bad: set[int], race: bool, n: int) -> None:
+    """In the first look of a race, and in later ones."""
+
     def known(training: Training) -> Trial:
-        violates = training.seed == bad and training.params["q"] in (5, 7)
+        violates = training.seed in bad and training.params["q"] in (5, 7)
         value = -abs(training.params["q"] - 5) / 9
         return Trial(
             training, accuracy=noisy(training.params, training.seed) + value, noted={"violation": float(violates)}
@@ -356,6 +359,53 @@ def test_fresh_seeds_that_violate_train_the_same_one_by_one(bad: int, race: bool
             trials |= Trials(known(training) for training in at.missing[:at_once])
         found.append(({trial.training.key for trial in trials}, at.output.sentence))
     assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize("stages", [["grid", "polish"], ["grid", "interval", "polish"], ["coordinate", "polish"]])
+@pytest.mark.parametrize("chance", [0.2, 0.4])
+def test_one_bad_seed_excludes_no_point(stages: list[str], chance: float) -> None:
+    """A violation that is only true or false, under some seeds of every point."""
+    for run in range(3):
+
+        def train(params: Mapping[str, Any], seed: int, _run: int = run) -> dict[str, float]:
+            luck = random.Random(repr((params["x"], seed, _run)))
+            return {"score": params["x"] + luck.gauss(0, 0.01), "violation": luck.random() < chance}
+
+        result = run_pipeline(
+            {"x": {"low": 0, "high": 1}}, objective=train, metric="score", stages=stages, seeds=1,
+            budget={"trainings": 24},
+        )  # fmt: skip
+        assert result.verdict is not None
+        assert result.verdict.best is not None, "two cells, and all of a budget to find out"
+        assert result.verdict.best.n_violating <= len(result.verdict.best.accuracies)
+        n_all = {s.finalist.params["x"]: s.n_violating for s in result.verdict.standings}
+        fresh = [trial for trial in result.trials if trial.seed >= 1000 and not trial.feasible]
+        assert sum(n_all.values()) + sum(trial.params["x"] not in n_all for trial in fresh) == len(fresh)
+
+
+def test_what_violates_mostly_is_left_out_after_two_fresh_seeds() -> None:
+    def train(params: Mapping[str, Any], seed: int) -> dict[str, float]:
+        return {"score": params["x"] + 0.001 * (seed % 3), "violation": seed >= 1000 and params["x"] > 0.9}
+
+    result = run_pipeline(
+        {"x": {"low": 0.0, "high": 1.0, "row": 4}}, objective=train, metric="score", seeds=1,
+        stages=["grid", "polish"], polish={"keep": 1, "repeats": 5},
+    )  # fmt: skip
+    assert sum(trial.seed >= 1000 and trial.params["x"] > 0.9 for trial in result.trials) == 2
+    assert result.verdict is not None
+    assert [standing.finalist.params["x"] for standing in result.verdict.standings] == [0.75]
+
+
+@pytest.mark.parametrize(
+    ("violations", "feasible"),
+    [([], True), ([1], False), ([0, 1], True), ([1, 1, 0], False), ([-0.1, -0.1, 5], True), ([0.1, 0.2, -9], False)],
+)
+def test_a_point_violates_if_more_than_half_of_its_trainings_do(violations: list[float], feasible: bool) -> None:
+    trainings = [Training({"x": 1}, seed) for seed in range(3)]
+    noted = zip(trainings, violations, strict=False)
+    trials = [Trial(training, accuracy=0.5, noted={"violation": value}) for training, value in noted]
+    trials += [Trial(training, accuracy=0.5) for training in trainings[len(violations) :]]
+    assert cell_of({"x": 1}, trainings, Trials(trials)).feasible == feasible
 
 
 def test_a_search_without_stages_is_refused_in_a_sentence() -> None:

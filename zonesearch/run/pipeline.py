@@ -117,7 +117,7 @@ def _notes(results: SearchResults, left: str = "") -> tuple[str, ...]:
             notes.append(f"{n} of {len(results.trials)} trainings {word}{said}{marked}.")
     n_violating = sum(trial.complete and not trial.feasible for trial in results.trials)
     if n_violating:
-        notes.append(f"{n_violating} of {len(results.trials)} trainings report a violation; they cannot be peaks.")
+        notes.append(f"{n_violating} of {len(results.trials)} trainings report a violation: no peak is where most do.")
     n_pruned = sum(trial.state == "pruned" for trial in results.trials)
     if n_pruned:
         notes.append(

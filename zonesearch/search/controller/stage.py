@@ -34,7 +34,7 @@ from zonesearch.search.controller.model import Beliefs, Informed, Values
 from zonesearch.search.controller.prior import load_prior
 from zonesearch.search.controller.view import JOINED, View
 from zonesearch.search.stage import Forecast, Plan, require
-from zonesearch.search.stages.surrogate.outcomes import Chance, Outcomes, feasible_points
+from zonesearch.search.stages.surrogate.outcomes import Chance, Outcomes, tried_points
 from zonesearch.search.stages.surrogate.proposals import log_improvement, log_worth
 from zonesearch.search.stages.surrogate.stage import FIRST_SEED, Surrogate, _at_points
 from zonesearch.statistics.gp.cube import Cube, unique_rows
@@ -153,7 +153,7 @@ class Controller:
                     return Plan((*done, *missing))
             seed += 1
         zones, notes = self._zones(view, at_first + mine, trials.metric)
-        output = Zones.of(zones, feasible_points(at_first + mine, self.reading))
+        output = Zones.of(zones, tried_points(at_first + mine, self.reading))
         return Plan(done, output, (*notes, *view.learned))
 
     def reasons(self, given: Any, trials: Trials) -> dict[Training, str]:

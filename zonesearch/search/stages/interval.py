@@ -111,7 +111,8 @@ class Interval:
         if mapped and noise is not None and not trials.missing(trainings):
             candidates = rated(space, given, candidates, _merged(mapped, lines), noise)
         alive = sorted((cell for cell in lines if cell.values and cell.feasible), key=lambda cell: -cell.score)
-        others = (*(cell.params for cell in alive), *others_of(given))
+        bad = (cell.params for cell in lines if cell.values and not cell.feasible)
+        others = (*(cell.params for cell in alive), *others_of(given), *bad)
         notes = (_SETTLED,) if self.rounds > 1 and ended and all(ended) else ()
         return Plan(trainings, Candidates.of(_each_once(candidates), others), notes)
 

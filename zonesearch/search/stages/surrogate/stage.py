@@ -28,7 +28,7 @@ from zonesearch.core.seeding import FRESH, stream_seed
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trial, Trials
 from zonesearch.search.stage import Forecast, Plan, require
-from zonesearch.search.stages.surrogate.outcomes import Outcomes, expected, feasible_points
+from zonesearch.search.stages.surrogate.outcomes import Outcomes, expected, tried_points
 from zonesearch.search.stages.surrogate.proposals import Search, challenger
 from zonesearch.statistics.candidates import Candidate
 from zonesearch.statistics.gp.cube import Cube
@@ -142,7 +142,7 @@ class Surrogate:
                     return Plan((*done, *missing))
             seed += 1
         known = at_first + mine
-        return Plan(done, Zones.of(self._zones(cube, known, trials.metric), feasible_points(known, self.reading)))
+        return Plan(done, Zones.of(self._zones(cube, known, trials.metric), tried_points(known, self.reading)))
 
     def has_all(self, trials: Trials) -> bool:
         """Whether all of its trainings are in ``trials``."""
