@@ -361,6 +361,33 @@ def test_fresh_seeds_that_violate_train_the_same_one_by_one(bad: set[int], race:
     assert found[0] == found[1] == found[2]
 
 
+@pytest.mark.parametrize("stages", [["grid", "interval", "polish"], ["surrogate", "polish"], ["coordinate", "polish"]])
+def test_a_budget_in_another_unit_goes_on_or_is_refused_in_a_sentence(stages: list[str], tmp_path: Path) -> None:
+    def train(params: Mapping[str, Any], seed: int, epochs: int) -> Iterator[float]:
+        yield from (noisy(params, seed) - 0.01 * (epochs - i) for i in range(1, epochs + 1))
+
+    def run(budget: dict[str, Any], into: str) -> Any:
+        return run_pipeline(
+            AB, objective=train, stages=stages, seeds=1, epochs=2, budget=budget, into=tmp_path / into
+        )  # fmt: skip
+
+    run({"trainings": 20}, "plain")
+    plain = run({"trainings": 40}, "plain")
+    run({"trainings": 20}, "other")
+    other = run({"epochs": 80}, "other")
+    keys = {trial.training.key for trial in plain.trials}
+    assert {trial.training.key for trial in other.trials} == keys
+    assert run({"trainings": 40}, "other").trials == other.trials, "and back"
+    for budget in ({"epochs": 60}, {"trainings": 30}):  # lowered: nothing is trained, and the verdict stays
+        lower = run(budget, "other")
+        assert lower.trials == other.trials
+        assert lower.verdict is not None
+        assert plain.verdict is not None
+        assert [s.accuracies for s in lower.verdict.standings] == [s.accuracies for s in plain.verdict.standings]
+    with pytest.raises(StudyError, match=r"begun with .*, and would be planned anew with a budget in seconds"):
+        run({"minutes": 5}, "other")
+
+
 @pytest.mark.parametrize("stages", [["grid", "polish"], ["grid", "interval", "polish"], ["coordinate", "polish"]])
 @pytest.mark.parametrize("chance", [0.2, 0.4])
 def test_one_bad_seed_excludes_no_point(stages: list[str], chance: float) -> None:

@@ -279,7 +279,12 @@ def as_begun(study: Study, into: str | Path) -> Study:
 
 
 def as_grown(study: Study, into: str | Path) -> Study:
-    """The study with a budget that knows under which smaller ones the run in ``into`` was trained."""
+    """The study with a budget that knows under which smaller ones the run in ``into`` was trained.
+
+    Raises:
+        StudyError: they were in another unit, and what they paid for cannot be told in the new one: the search would be
+            planned anew, and what it found before would be lost.
+    """
     if study.budget is None:
         return study
     try:
@@ -287,10 +292,28 @@ def as_grown(study: Study, into: str | Path) -> Study:
         former = Budget.parse(kept["budget"])
     except (ZoneSearchError, KeyError):  # none there, or one that opening it to write says more about
         return study
-    budget = study.budget.continuing(former)
+    budget = study.budget.continuing(_in_unit_of(study, former))
     given = {stage.name: study.given.get(stage.name, frozenset()) for stage in study.stages}
     stages = tuple(as_begun_with(stage, study.budget, budget, given[stage.name]) for stage in study.stages)
     return replace(study, budget=budget, stages=stages)
+
+
+def _in_unit_of(study: Study, former: Budget) -> Budget:
+    """The former budget of a run in the unit of the study's budget."""
+    assert study.budget is not None
+    if former.unit == study.budget.unit:
+        return former
+    lengths = {getattr(stage, "epochs", 1) for stage in study.stages}
+    rungs = any(getattr(stage, "rungs", ()) for stage in study.stages)
+    found = None
+    if len(lengths) == 1 and not rungs:
+        found = former.in_unit(study.budget.unit, lengths.pop())
+    if found is None:
+        raise StudyError(
+            f"[search] budget of {study.budget}: the run was begun with {former}, and would be planned anew with a "
+            f"budget in {study.budget.unit}; continue it with a budget in {former.unit}, or in another folder"
+        )
+    return found
 
 
 def as_ruled(study: Study, into: str | Path) -> Study:
