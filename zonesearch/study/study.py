@@ -28,6 +28,7 @@ from zonesearch.study.auto import AUTO, Chosen, auto_stages, is_auto
 from zonesearch.study.building import as_it_was, build_stage, describe_stage, spending, with_places
 from zonesearch.study.effects import check_axes_of
 from zonesearch.study.measuring import metric_of_tables, with_metric
+from zonesearch.study.narrowed import without_idle_arms
 from zonesearch.study.objectives import OBJECTIVE_TABLES, ObjectiveTables, of_function
 from zonesearch.study.search import DEFAULT_STAGES, Constraints, Run, Search, read_table
 from zonesearch.study.stage_effects import check_order, check_stage_keys
@@ -144,7 +145,7 @@ class Study:
         if "space" not in tables:
             raise StudyError(f"{where}: there is no [space]; give at least one axis, as [space.width]")
         try:
-            space = Space.parse(tables["space"])
+            space = Space.parse(without_idle_arms(tables["space"], tables.get("arms")))
         except SpaceError as error:
             raise SpaceError(f"{where}: [space] {error}") from None
         try:

@@ -8,21 +8,21 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any, ClassVar, Literal
 
-from zonesearch.core.axes import Choice
 from zonesearch.core.coarse import examples
 from zonesearch.core.reading import BEST, Reading
 from zonesearch.core.seeding import FRESH, fresh_seeds
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trials
-from zonesearch.search.stage import UNPAID, Forecast, Plan, checked_seeds, require
+from zonesearch.search.fresh import apart, is_unpaid, mostly_violates, outcome
+from zonesearch.search.stage import Forecast, Plan, checked_seeds, require
 from zonesearch.statistics.candidates import AS_THEY_ARE, CHEAPEST, RIVAL, Candidate, Finalist, as_candidates, others_of
 from zonesearch.statistics.choosing import Setting, added, copies
 from zonesearch.statistics.expected import rated, says_more
 from zonesearch.statistics.map import Map
 from zonesearch.statistics.noise import Cell, cell_of
 from zonesearch.statistics.race import FIRST_LOOK, Race, run_race
-from zonesearch.statistics.verdict import Repeats, judge
+from zonesearch.statistics.verdict import judge
 from zonesearch.statistics.zones import Zone
 
 __all__ = ["SCHEDULES", "SCHEDULES_BLIND", "Polish", "differing"]
@@ -164,9 +164,9 @@ class Polish:
         first = [training for finalist in finalists for training in self._first(finalist, trials)]
         if trials.missing(first) and any(trial.violation is not None for trial in trials):
             return Plan(tuple(dict.fromkeys((*choosing, *tried, *first))))  # one that violates costs two seeds
-        outcomes = [_outcome(*pair, trials, self.reading) for pair in zip(finalists, repeats, strict=True)]
+        outcomes = [outcome(*pair, trials, self.reading) for pair in zip(finalists, repeats, strict=True)]
         if race:  # what it wanted, as far as the budget paid for it
-            paid = (sum(not _is_unpaid(training, trials) for training in row) for row in repeats)
+            paid = (sum(not is_unpaid(training, trials) for training in row) for row in repeats)
             race = replace(race, n_seeds=tuple(paid))
         wanted = (*choosing, *tried, *(training for trainings in repeats for training in trainings))
         verdict = judge(outcomes, level=self.level, race=race, metric=trials.metric, margin=self.margin)
@@ -233,10 +233,10 @@ class Polish:
             if _identity(params) in out or not cell.values or not left[cell.feasible]:
                 continue
             n_tried = len(out) - n_before
-            if out and min(self._apart(params, each) for each in out.values()) < min(_STEP * 2**n_tried, _FAR):
+            if out and min(apart(self.space, params, each) for each in out.values()) < min(_STEP * 2**n_tried, _FAR):
                 continue
             finalist = Finalist(params, own, cell.mean, number=1)
-            if _is_unpaid(self._repeats(finalist, 1)[0], trials):
+            if is_unpaid(self._repeats(finalist, 1)[0], trials):
                 break
             if not self._violates(params, trials):
                 return (finalist,)
@@ -253,17 +253,6 @@ class Polish:
         schedule = str(least[1].get("schedule", own)) if self.schedules else own
         return (Finalist(least[1], schedule, self._selected(least[1], trials).mean, number=1),)
 
-    def _apart(self, params: Params, other: Params) -> float:
-        """The largest distance on an axis, as a part of it; 1 for different choices or branches."""
-        found = [0.0]
-        for axis in self.space.axes:
-            a, b = params.get(axis.name), other.get(axis.name)
-            if isinstance(axis, Choice) or a is None or b is None:
-                found.append(0.0 if a == b else 1.0)
-            else:
-                found.append(abs(axis.to_unit(a) - axis.to_unit(b)))
-        return max(found)
-
     def _selected(self, params: Params, trials: Trials) -> Cell:
         """What is known of a point without its fresh seeds."""
         seeds = [trial.seed for trial in trials.of(params) if trial.seed < FRESH]
@@ -272,9 +261,7 @@ class Polish:
     def _violates(self, params: Params, trials: Trials) -> bool:
         """Whether more than half of its fresh seeds violate, of two at least where there may be two."""
         known = [trial for training in self._fresh(params, trials) if (trial := trials.get(training))]
-        complete = [trial for trial in known if trial.complete]
-        n_bad = sum(not trial.feasible for trial in complete)
-        return 2 * n_bad > len(complete) and len(known) >= min(2, self._most)
+        return mostly_violates(known) and len(known) >= min(2, self._most)
 
     def _fresh(self, params: Params, trials: Trials) -> list[Training]:
         """The finished trainings with fresh seeds, up to the first missing one."""
@@ -572,7 +559,7 @@ class Polish:
         most = self._most
         wanted = [self._repeats(finalist, most) for finalist in finalists]
         back = [[trial for training in row if (trial := trials.get(training)) is not None] for row in wanted]
-        outcomes = [_outcome(*pair, trials, self.reading) for pair in zip(finalists, wanted, strict=True)]
+        outcomes = [outcome(*pair, trials, self.reading) for pair in zip(finalists, wanted, strict=True)]
         on_test = all(set(outcome.test) == set(outcome.validation) for outcome in outcomes)
         return run_race(
             [outcome.sample(on_test, trials.metric) for outcome in outcomes],
@@ -586,31 +573,6 @@ class Polish:
 
     def _repeats(self, finalist: Finalist, n: int) -> list[Training]:
         return [Training(finalist.params, seed, self.epochs, test=True) for seed in fresh_seeds(n)]
-
-
-def _is_unpaid(training: Training, trials: Trials) -> bool:
-    trial = trials.get(training)
-    return trial is not None and trial.state == "failed" and trial.error == UNPAID
-
-
-def _outcome(finalist: Finalist, repeats: Sequence[Training], trials: Trials, reading: Reading) -> Repeats:
-    paid = [training for training in repeats if not _is_unpaid(training, trials)]
-    back = [trial for training in paid if (trial := trials.get(training)) is not None]
-    complete = [trial for trial in back if trial.complete and trial.feasible]
-    n_lost = sum(not trial.complete for trial in back)
-    return Repeats(
-        finalist=finalist,
-        validation={trial.seed: trial.value(reading) for trial in complete},
-        test={trial.seed: trial.test_accuracy for trial in complete if trial.test_accuracy is not None},
-        n_test=next((trial.n_test for trial in complete if trial.n_test), None),
-        n_parameters=next((trial.n_parameters for trial in complete if trial.n_parameters is not None), None),
-        seconds=math.fsum(trial.seconds for trial in complete) / len(complete) if complete else 0.0,
-        n_lost=n_lost,
-        n_violating=len(back) - n_lost - len(complete),
-        right={trial.seed: trial.test_right for trial in complete if trial.test_right},
-        n_steps=next((trial.n_steps for trial in complete if trial.n_steps is not None), None),
-        cost=next((trial.cost for trial in complete if trial.cost is not None), None),
-    )
 
 
 def _identity(params: Params) -> tuple[tuple[str, Any], ...]:
