@@ -312,6 +312,24 @@ def test_a_metric_that_a_function_named_itself_may_be_named_later(tmp_path: Path
             run(**other)
 
 
+@pytest.mark.parametrize("direction", [{}, {"direction": "minimize"}, {"direction": "maximize"}], ids=str)
+def test_a_metric_that_is_left_out_later_is_that_of_the_run(direction: dict[str, Any], tmp_path: Path) -> None:
+    def train(params: Mapping[str, Any], seed: int) -> dict[str, float]:
+        return {"rmse": 1 - noisy(params, seed), "mae": 2.0 + params["a"]}
+
+    def run(**settings: Any) -> Any:
+        return run_pipeline(AB, objective=train, into=tmp_path / "run", seeds=1, stages=["grid"], **settings)
+
+    first = run(budget={"trainings": 9}, metric="mae", **direction)
+    more = run(budget={"trainings": 16})
+    assert len(more.trials) > len(first.trials)
+    assert more.results.metric == first.results.metric
+    said = f"This run was begun with the metric mae ({first.results.metric.direction}), and keeps it"
+    assert any(note.startswith(said) for note in more.results.notes)
+    with pytest.raises(StudyError, match="another experiment"):
+        run(metric="rmse")
+
+
 def test_an_optuna_sampler_hands_on_zones() -> None:
     result = run_pipeline(AB, objective=noisy, stages=["optuna", "polish"], seeds=1, budget={"trainings": 40})
     assert result.verdict is not None

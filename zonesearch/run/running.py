@@ -41,6 +41,7 @@ from zonesearch.study.building import as_begun_with, as_it_was
 from zonesearch.study.effects import check_axes_of
 from zonesearch.study.files import read_study
 from zonesearch.study.study import Study
+from zonesearch.training.function import FunctionObjective
 
 __all__ = [
     "Memory",
@@ -345,7 +346,8 @@ def as_recorded(study: Study, objective: Objective, into: str | Path) -> tuple[O
     the old one.
     """
     formers, unnamed = getattr(objective, "formers", None), getattr(objective, "unnamed", None)
-    if formers is None and unnamed is None:
+    silent = isinstance(objective, FunctionObjective) and not objective.named and not objective.directed
+    if formers is None and unnamed is None and not silent:
         return objective, ""
     try:
         run = (Kept if is_address(into) else RunFolder).open(into)  # type: ignore[arg-type]
@@ -357,6 +359,14 @@ def as_recorded(study: Study, objective: Objective, into: str | Path) -> tuple[O
             searched = store.load().trials.metric  # what the first key of the function's dict has named so far
             is_named = (searched.name, searched.direction) == (study.metric.name, study.metric.direction)
             return (unnamed if is_named else objective), ""
+        if isinstance(objective, FunctionObjective) and silent and "metric" in kept["objective"]:
+            metric = Metric.parse(kept["objective"]["metric"])
+            measured = replace(objective, metric=metric, named=True, directed=True)
+            if not differences(kept, identity_of(study, measured)):
+                return measured, (
+                    f"This run was begun with the metric {metric.name} ({metric.direction}), and keeps it: the study "
+                    "does not name one now."
+                )
     except ZoneSearchError:  # none there, or one that opening it to write says more about
         return objective, ""
     for former in () if formers is None else formers():
