@@ -14,6 +14,7 @@ import pytest
 from zonesearch import Study, StudyError, Training, Trial, Trials, ZoneSampler, run_pipeline
 from zonesearch.run.pipeline import next_round
 from zonesearch.search.budget import Budget
+from zonesearch.statistics.noise import cell_of
 
 AB = {name: {"low": 0.0, "high": 1.0} for name in "ab"}
 
@@ -147,11 +148,104 @@ def test_a_grid_alone_keeps_its_cells_under_every_raised_budget(budgets: tuple[i
 )
 def test_a_search_without_a_verdict_says_why_it_leaves_something(stages: list[str], why: str) -> None:
     axes = {"q": {"low": 1, "high": 8}, "b": {"low": 1, "high": 6}}
+    n = 23 if len(stages) == 1 else 26
     result = run_pipeline(
-        axes, objective=lambda params: -abs(params["q"] - 3) / 9, stages=stages, seeds=1, budget={"trainings": 23}
+        axes, objective=lambda params: -abs(params["q"] - 3) / 9, stages=stages, seeds=1, budget={"trainings": n}
     )
     spent = len(result.trials)
-    assert f"The search ended after {spent} of 23 trainings: {why}." in result.results.notes
+    assert f"The search ended after {spent} of {n} trainings: {why}." in result.results.notes
+
+
+_KJ = {"k": {"choices": ["x", "y", "z"]}, "j": {"choices": [1, 2, 4, 8]}}
+
+
+@pytest.mark.parametrize("axes", [AB, {"a": AB["a"], **_KJ}, _KJ], ids=lambda axes: "".join(axes))
+@pytest.mark.parametrize("seeds", [1, 2, {"first": 1, "zone": 3}], ids=str)
+@pytest.mark.parametrize(
+    "stages",
+    [
+        "auto",
+        "grid",
+        "grid interval",
+        "grid interval polish",
+        "surrogate polish",
+        "grid surrogate polish",
+        "coordinate interval polish",
+        "controller polish",
+    ],
+)
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_the_least_budget_that_is_advised_is_enough_and_no_smaller_one_is(
+    stages: str, seeds: Any, axes: dict[str, Any], epochs: int
+) -> None:
+    def study(n: int) -> Study:
+        names: Any = "auto" if stages == "auto" else stages.split()
+        return Study.of(axes, lambda params: 0.0, stages=names, seeds=seeds, epochs=epochs, budget={"epochs": n})
+
+    least = 1
+    try:
+        study(least)
+    except StudyError as error:
+        least = int(re.findall(r"give at least ([\d,]+)", str(error))[0])
+        with pytest.raises(StudyError, match=f"give at least {least}"):
+            study(least - 1)
+    enough, trials = study(least), Trials()
+    while not (at := next_round(enough.stages, trials, enough.budget)).finished:
+        trials |= Trials(Trial(t, accuracy=noisy(t.params, t.seed)) for t in at.missing)
+    assert len(trials) * epochs <= least
+    if "polish" in stages or stages == "auto":
+        assert at.output.standings
+
+
+W = {"low": 8, "high": 256, "scale": "log", "row": "doubling"}
+N = {"low": 1, "high": 8, "step": 1}
+SPACES: dict[str, Any] = {
+    "two": {"axes": AB},
+    "integers": {"axes": {"w": W, "n": N}},
+    "branches": {
+        "axes": {"a": AB["a"], "k": {"choices": ["x", "y"]}, "m": {"low": 0.0, "high": 0.9, "when": {"k": "x"}}},
+        "constraints": ["a + m <= 1.5"],
+    },
+}
+
+
+@pytest.mark.parametrize("seeds", [1, {"first": 1, "zone": 3}], ids=str)
+@pytest.mark.parametrize("amounts", [(30,), (45,), (20, 45), (30, 90)], ids=str)
+@pytest.mark.parametrize("space", SPACES)
+def test_what_intervals_do_not_want_goes_to_the_grid_and_to_further_rounds(
+    space: str, amounts: tuple[int, ...], seeds: Any
+) -> None:
+    """Nothing is trained in vain, and what is left is little or has nothing to tell."""
+
+    def played(at_once: int) -> tuple[Trials, Any]:
+        trials, budget = Trials(), None
+        for amount in amounts:
+            now = Budget("trainings", amount)
+            budget = now if budget is None else now.continuing(budget)
+            study = Study.of(
+                SPACES[space]["axes"],
+                lambda params: 0.0,
+                stages=["grid", "interval"],
+                seeds=seeds,
+                budget=budget,
+                constraints=SPACES[space].get("constraints", []),
+            )
+            while not (at := next_round(study.stages, trials, study.budget)).finished:
+                some = at.missing[:at_once]
+                trials |= Trials(Trial(t, accuracy=noisy(t.params, t.seed)) for t in some)
+        return trials, at
+
+    trials, at = played(10**6)
+    wanted = {t.identity for record in at.records for t in record.wanted}
+    lost = {trial.training.identity for trial in trials} - wanted
+    assert len(trials) <= amounts[-1]
+    assert len(lost) <= (amounts[-1] // 8 if len(amounts) > 1 else 0)
+    assert len(trials) >= 0.95 * amounts[-1] or f"{len(trials)} of {amounts[-1]} trainings" in at.left
+    if amounts[-1] > 45:
+        return
+    again, same = played(11)
+    assert {trial.training.key for trial in again} == {trial.training.key for trial in trials}
+    assert same == at
 
 
 def test_a_longer_run_under_a_spent_budget_is_refused_before_anything_is_written(tmp_path: Path) -> None:
@@ -218,6 +312,24 @@ def test_a_metric_that_a_function_named_itself_may_be_named_later(tmp_path: Path
             run(**other)
 
 
+@pytest.mark.parametrize("direction", [{}, {"direction": "minimize"}, {"direction": "maximize"}], ids=str)
+def test_a_metric_that_is_left_out_later_is_that_of_the_run(direction: dict[str, Any], tmp_path: Path) -> None:
+    def train(params: Mapping[str, Any], seed: int) -> dict[str, float]:
+        return {"rmse": 1 - noisy(params, seed), "mae": 2.0 + params["a"]}
+
+    def run(**settings: Any) -> Any:
+        return run_pipeline(AB, objective=train, into=tmp_path / "run", seeds=1, stages=["grid"], **settings)
+
+    first = run(budget={"trainings": 9}, metric="mae", **direction)
+    more = run(budget={"trainings": 16})
+    assert len(more.trials) > len(first.trials)
+    assert more.results.metric == first.results.metric
+    said = f"This run was begun with the metric mae ({first.results.metric.direction}), and keeps it"
+    assert any(note.startswith(said) for note in more.results.notes)
+    with pytest.raises(StudyError, match="another experiment"):
+        run(metric="rmse")
+
+
 def test_an_optuna_sampler_hands_on_zones() -> None:
     result = run_pipeline(AB, objective=noisy, stages=["optuna", "polish"], seeds=1, budget={"trainings": 40})
     assert result.verdict is not None
@@ -241,12 +353,14 @@ def test_intervals_of_fractions_stay_within_them() -> None:
     assert " to 100.00)" in result.verdict.sentence
 
 
-@pytest.mark.parametrize("n", [20, 40])
+@pytest.mark.parametrize("n", [20, 40, 70])
 @pytest.mark.parametrize("race", [False, True])
-@pytest.mark.parametrize("bad", [1001, 1003])
-def test_fresh_seeds_that_violate_train_the_same_one_by_one(bad: int, race: bool, n: int) -> None:
+@pytest.mark.parametrize("bad", [{1001}, {1003}, {1000, 1001}, {1000, 1002, 1004}, set(range(1005, 1020))], ids=str)
+def test_fresh_seeds_that_violate_train_the_same_one_by_one(bad: set[int], race: bool, n: int) -> None:
+    """In the first look of a race, and in later ones."""
+
     def known(training: Training) -> Trial:
-        violates = training.seed == bad and training.params["q"] in (5, 7)
+        violates = training.seed in bad and training.params["q"] in (5, 7)
         value = -abs(training.params["q"] - 5) / 9
         return Trial(
             training, accuracy=noisy(training.params, training.seed) + value, noted={"violation": float(violates)}
@@ -263,6 +377,80 @@ def test_fresh_seeds_that_violate_train_the_same_one_by_one(bad: int, race: bool
             trials |= Trials(known(training) for training in at.missing[:at_once])
         found.append(({trial.training.key for trial in trials}, at.output.sentence))
     assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize("stages", [["grid", "interval", "polish"], ["surrogate", "polish"], ["coordinate", "polish"]])
+def test_a_budget_in_another_unit_goes_on_or_is_refused_in_a_sentence(stages: list[str], tmp_path: Path) -> None:
+    def train(params: Mapping[str, Any], seed: int, epochs: int) -> Iterator[float]:
+        yield from (noisy(params, seed) - 0.01 * (epochs - i) for i in range(1, epochs + 1))
+
+    def run(budget: dict[str, Any], into: str) -> Any:
+        return run_pipeline(
+            AB, objective=train, stages=stages, seeds=1, epochs=2, budget=budget, into=tmp_path / into
+        )  # fmt: skip
+
+    run({"trainings": 20}, "plain")
+    plain = run({"trainings": 40}, "plain")
+    run({"trainings": 20}, "other")
+    other = run({"epochs": 80}, "other")
+    keys = {trial.training.key for trial in plain.trials}
+    assert {trial.training.key for trial in other.trials} == keys
+    assert run({"trainings": 40}, "other").trials == other.trials, "and back"
+    for budget in ({"epochs": 60}, {"trainings": 30}):  # lowered: nothing is trained, and the verdict stays
+        lower = run(budget, "other")
+        assert lower.trials == other.trials
+        assert lower.verdict is not None
+        assert plain.verdict is not None
+        assert [s.accuracies for s in lower.verdict.standings] == [s.accuracies for s in plain.verdict.standings]
+    with pytest.raises(StudyError, match=r"begun with .*, and would be planned anew with a budget in seconds"):
+        run({"minutes": 5}, "other")
+
+
+@pytest.mark.parametrize("stages", [["grid", "polish"], ["grid", "interval", "polish"], ["coordinate", "polish"]])
+@pytest.mark.parametrize("chance", [0.2, 0.4])
+def test_one_bad_seed_excludes_no_point(stages: list[str], chance: float) -> None:
+    """A violation that is only true or false, under some seeds of every point."""
+    for run in range(3):
+
+        def train(params: Mapping[str, Any], seed: int, _run: int = run) -> dict[str, float]:
+            luck = random.Random(repr((params["x"], seed, _run)))
+            return {"score": params["x"] + luck.gauss(0, 0.01), "violation": luck.random() < chance}
+
+        result = run_pipeline(
+            {"x": {"low": 0, "high": 1}}, objective=train, metric="score", stages=stages, seeds=1,
+            budget={"trainings": 24},
+        )  # fmt: skip
+        assert result.verdict is not None
+        assert result.verdict.best is not None, "two cells, and all of a budget to find out"
+        assert result.verdict.best.n_violating <= len(result.verdict.best.accuracies)
+        n_all = {s.finalist.params["x"]: s.n_violating for s in result.verdict.standings}
+        fresh = [trial for trial in result.trials if trial.seed >= 1000 and not trial.feasible]
+        assert sum(n_all.values()) + sum(trial.params["x"] not in n_all for trial in fresh) == len(fresh)
+
+
+def test_what_violates_mostly_is_left_out_after_two_fresh_seeds() -> None:
+    def train(params: Mapping[str, Any], seed: int) -> dict[str, float]:
+        return {"score": params["x"] + 0.001 * (seed % 3), "violation": seed >= 1000 and params["x"] > 0.9}
+
+    result = run_pipeline(
+        {"x": {"low": 0.0, "high": 1.0, "row": 4}}, objective=train, metric="score", seeds=1,
+        stages=["grid", "polish"], polish={"keep": 1, "repeats": 5},
+    )  # fmt: skip
+    assert sum(trial.seed >= 1000 and trial.params["x"] > 0.9 for trial in result.trials) == 2
+    assert result.verdict is not None
+    assert [standing.finalist.params["x"] for standing in result.verdict.standings] == [0.75]
+
+
+@pytest.mark.parametrize(
+    ("violations", "feasible"),
+    [([], True), ([1], False), ([0, 1], True), ([1, 1, 0], False), ([-0.1, -0.1, 5], True), ([0.1, 0.2, -9], False)],
+)
+def test_a_point_violates_if_more_than_half_of_its_trainings_do(violations: list[float], feasible: bool) -> None:
+    trainings = [Training({"x": 1}, seed) for seed in range(3)]
+    noted = zip(trainings, violations, strict=False)
+    trials = [Trial(training, accuracy=0.5, noted={"violation": value}) for training, value in noted]
+    trials += [Trial(training, accuracy=0.5) for training in trainings[len(violations) :]]
+    assert cell_of({"x": 1}, trainings, Trials(trials)).feasible == feasible
 
 
 def test_a_search_without_stages_is_refused_in_a_sentence() -> None:

@@ -64,6 +64,37 @@ def test_auto_takes_the_map_of_one_or_two_axes_where_it_fits(space: Any, more: A
         assert names(Study.from_tables({"space": space, "search": search, **training, **own})) == expected
 
 
+LIMIT = {"low": 0.25, "high": 1.0, "row": 4, "limit_high": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("space", "n", "expected"),
+    [
+        ({"r": LIMIT}, 3, PLACED),
+        ({"r": LIMIT}, 4, PLACED),
+        ({"r": LIMIT}, 5, MAPPED),
+        ({"r": LIMIT, "k": ["x", "y", "z"]}, 5, PLACED),  # half of it does not pay for three cells
+        ({"r": LIMIT, "k": ["x", "y", "z"]}, 6, MAPPED),
+        ({"r": LIMIT, "w": PRIOR}, 30, ("grid", "surrogate", "polish")),
+        ({"r": LIMIT, "w": PRIOR}, 4, PLACED),
+    ],
+)
+def test_auto_takes_no_grid_for_limits_that_a_budget_does_not_pay_for(
+    space: Any, n: int, expected: Any, tmp_path: Path
+) -> None:
+    for amount in (n, 3 * n):  # a run keeps the stages that it began with
+        result = run_pipeline(
+            space, objective=lambda params: params["r"], seeds=1, budget={"trainings": amount}, into=tmp_path / "run"
+        )
+        assert tuple(stage.name for stage in result.results.stages) == expected
+        assert result.verdict is not None
+        assert result.verdict.standings
+        said = "Nothing beyond the bounds of r was trained, whatever limit_low and limit_high allow"
+        assert any(said in note for note in result.results.notes) == (expected == PLACED)
+    with pytest.raises(StudyError, match="limit_low and limit_high are for the stage grid"):
+        Study.of(space, lambda params: 0.0, stages=PLACED)
+
+
 def test_without_a_budget_the_default_of_two_axes_is_what_it_was() -> None:
     named = Study.of(axes(2), lambda params: 0.0, stages=MAPPED)
     assert Study.of(axes(2), lambda params: 0.0).settings() == named.settings()

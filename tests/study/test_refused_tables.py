@@ -288,6 +288,34 @@ def test_settings_that_contradict_or_switch_off_each_other_are_refused(text: str
         read(text)
 
 
+@pytest.mark.parametrize(
+    ("taken", "names", "n_cells"),
+    [
+        (["a", "b", "c"], ["arm", "optimizer.momentum"], 7),
+        (["a", "c"], ["arm", "optimizer.momentum"], 4),
+        (["b"], ["arm", "optimizer.momentum"], 3),
+        (["c", "a"], ["arm", "optimizer.momentum"], 4),
+        (["c"], ["arm"], 1),
+    ],
+)
+def test_conditions_on_arms_that_a_narrowed_axis_does_not_take_are_idle(
+    taken: list[str], names: list[str], n_cells: int
+) -> None:
+    momentum = {"low": 0.0, "high": 0.9, "row": 2, "when": {"arm": ["a", "b"]}}
+    tables: dict[str, Any] = {
+        "space": {"arm": taken, "optimizer.momentum": momentum},
+        "search": {"stages": ["grid"]},
+        "data": {"name": "digits"},
+        "arms": {name: {"optimizer": {"name": "sgd"}} for name in "ab"} | {"c": {"optimizer": {"name": "adam"}}},
+    }
+    space = Study.from_tables(tables).space
+    assert list(space.names) == names
+    assert space.n_cells == n_cells
+    momentum["when"] = {"arm": ["a", "bb"]}
+    with pytest.raises(SpaceError, match="when asks for arm = 'bb', which is not one of its values"):
+        Study.from_tables(tables)
+
+
 def test_an_arm_of_a_narrowed_axis_is_idle_and_one_that_is_misspelt_is_refused() -> None:
     tables: dict[str, Any] = {
         "data": {"name": "digits"},

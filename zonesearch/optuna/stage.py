@@ -28,7 +28,7 @@ from zonesearch.core.trials import Params, Training, Trials, Value
 from zonesearch.errors import StudyError, did_you_mean
 from zonesearch.search.stage import Forecast, Plan, require
 from zonesearch.statistics.candidates import Candidate
-from zonesearch.statistics.noise import Cell, map_cells, measure_noise
+from zonesearch.statistics.noise import Cell, map_cells, measure_noise, preferred
 from zonesearch.statistics.scattered_zones import scattered_zones
 from zonesearch.statistics.zones import Zone, Zones, level_inwards, peak_zone
 
@@ -172,9 +172,10 @@ class OptunaSampler:
 
     def _zones(self, asked: Sequence[Sequence[Training]], trials: Trials) -> Zones:
         """The zones of the points, or while they are too few for any, the best of them."""
-        cells = [cell for repeats in asked if (cell := self._cell(repeats, trials)).values and cell.feasible]
-        cells.sort(key=lambda cell: -trials.metric.score(cell.mean))
+        cells = [cell for repeats in asked if (cell := self._cell(repeats, trials)).values]
+        cells.sort(key=preferred)
         others = [cell.params for cell in cells]
+        cells = [cell for cell in cells if cell.feasible]
         zones = _regions(self.space, cells, self.keep)
         if zones:
             return Zones.of(zones, others)

@@ -70,7 +70,19 @@ def find(study: Study, trials: Trials, fingerprint: str = "") -> SearchResults:
     results = replace(results, reasons=_reasons(study.stages, at.records, trials))
     if results.map is not None and has_limits(study.space):
         results = replace(results, space=results.map.space)  # as far as the grid went
-    return replace(results, notes=_notes(results, at.left))
+    return replace(results, notes=(*_idle_limits(study), *_notes(results, at.left)))
+
+
+def _idle_limits(study: Study) -> tuple[str, ...]:
+    """A sentence about limits beyond which no stage looks, where the stages were selected by the budget."""
+    if not has_limits(study.space) or any("limits" in getattr(stage, "heeds", ()) for stage in study.stages):
+        return ()
+    names = [a.name for a in study.space.axes if getattr(a, "limit_low", None) is not None
+             or getattr(a, "limit_high", None) is not None]  # fmt: skip
+    return (
+        f"Nothing beyond the bounds of {' and '.join(names)} was trained, whatever limit_low and limit_high allow: the "
+        "budget with which the run began does not pay for a grid, which looks there.",
+    )
 
 
 def _reasons(stages: Sequence[Stage], records: Sequence[StageRecord], trials: Trials) -> dict[Training, str]:
@@ -106,7 +118,7 @@ def _notes(results: SearchResults, left: str = "") -> tuple[str, ...]:
             notes.append(f"{n} of {len(results.trials)} trainings {word}{said}{marked}.")
     n_violating = sum(trial.complete and not trial.feasible for trial in results.trials)
     if n_violating:
-        notes.append(f"{n_violating} of {len(results.trials)} trainings report a violation; they cannot be peaks.")
+        notes.append(f"{n_violating} of {len(results.trials)} trainings report a violation: no peak is where most do.")
     n_pruned = sum(trial.state == "pruned" for trial in results.trials)
     if n_pruned:
         notes.append(

@@ -12,16 +12,14 @@ from zonesearch.core.trials import Training, Trials
 from zonesearch.search.allocation import (
     changes,
     ended_by,
-    fraction,
     gone_on,
     grown,
-    later_costs,
     least_costs,
     longer,
     probe,
     settled_after,
-    share_of,
     sized,
+    stage_share,
     unspent,
 )
 from zonesearch.search.budget import Budget, Ledger
@@ -398,7 +396,9 @@ def _played(
             small = sized(stage, given, ledger, share + had, n_probed) if going is None else going
             if last and i == going_on and going is None and before is not None:
                 small = _more_zones(small, before[1][i], stage, given)
-            fit = grown(small, given, trials, ledger, share + had) if i + 1 == len(stages) else small
+            fit = small
+            if last and _zones_of(small) == _zones_of(stage):  # other zones come first
+                fit = grown(small, given, trials, ledger, share + had)
             if before is not None and i < going_on:
                 share = ledger.paying(before[0].records[i].wanted, trials).spent - ledger.spent  # as much as it had
             plan, n_refused = cut(fit, given, trials, ledger, share)
@@ -433,6 +433,11 @@ def _played(
     return Round(len(stages), plan, (), tuple(records), probed=probed), ledger, fits
 
 
+def _zones_of(stage: Stage) -> int | None:
+    """The number of zones that a stage searches; None for all, or a stage that searches none."""
+    return getattr(stage, "zones_max", None)
+
+
 def _more_zones(small: Stage, before: Stage, stage: Stage, given: Any) -> Stage:
     """The last stage with at least one zone more than ``before``, of which it gets as much as is left.
 
@@ -446,20 +451,6 @@ def _more_zones(small: Stage, before: Stage, stage: Stage, given: Any) -> Stage:
     if getattr(stage, "zones_max", None) == had or not isinstance(given, Sequence):
         return small
     return stage if had + 1 >= len(given) else replace(small, zones_max=had + 1)  # type: ignore[type-var]
-
-
-def stage_share(stages: Sequence[Stage], i: int, given: Any, ledger: Ledger) -> float:
-    """What stage ``i`` may spend of the remainder when it begins, in the budget's unit."""
-    part = fraction(stages[i:], ledger.affordable(ledger.left, getattr(stages[i], "epochs", 1)))
-    later, need = later_costs(stages[i:], given, ledger), least_costs([stages[i]], ledger)
-    least_later = least_costs(stages[i + 1 :], ledger)
-    share = share_of(ledger.left, later, part, least_later, need)
-    if i == 0 or i + 1 == len(stages) or not hasattr(stages[i], "zones_max"):
-        return share
-    # More seeds of what a map found do not replace a look between its cells: a zone, and what is best of it.
-    each = [(expected.n_trainings, expected.epochs) for expected in (stage.forecast(1) for stage in stages[i:])]
-    one, *judged = [n * ledger.unit_price(epochs) for n, epochs in each]
-    return max(share, one) if one + math.fsum(judged) <= ledger.left else share
 
 
 def fits_budget(at: Round, budget: Budget, trials: Trials) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from zonesearch.core.trials import Trials
+from zonesearch.core.values import point
 from zonesearch.errors import StudyError
 from zonesearch.run.played import MOST_TRIES, Round, fits_budget, gone_round, only, replayed, stage_share
 from zonesearch.search.allocation import (
@@ -22,6 +23,7 @@ from zonesearch.search.allocation import (
 )
 from zonesearch.search.budget import Budget, Ledger
 from zonesearch.search.stage import Containing, Lasting, Sizable, Stage
+from zonesearch.statistics.candidates import Candidates
 from zonesearch.statistics.verdict import Verdict
 
 __all__ = ["Round", "next_round"]
@@ -247,24 +249,50 @@ def _enlarged(stages: Sequence[Stage], trials: Trials, budget: Budget) -> Round 
 
     With each larger budget the grid gets more values between those that it has, if what else was trained is little
     beside that budget and no search has followed the grid; otherwise it stays, and the stages continue from where they
-    were.
+    were. If they leave more than that in the end, the grid gets the values after all, and former candidates remain.
     """
     i = next((i for i, stage in enumerate(stages) if isinstance(stage, Containing)), None)
     if i is not None and any(isinstance(stage, Lasting) for stage in stages[i + 1 :]):
         i = None  # what a search found after a coarse grid it would not have found after another one
     chosen, begun, seen, lost, gone = list(stages), list[Budget](), set[Any](), 0.0, None
+    former: list[Round] = []
     for now in (*budget.earlier, replace(budget, after=())):
         if gone is not None and not gone.at.finished:
             break  # as it was begun
+        refined = None
         if gone is not None and i is not None:
             stage, small = stages[i], gone.fits[i]
             larger = stage.containing(small) if isinstance(stage, Containing) else stage
-            refined = [*stages[:i], larger, *stages[i + 1 :]]
+            refined = [*stages[:i], larger, *stages[i + 1 :]] if larger != stage else None
+        if refined is not None:
             beside = gone_round(refined, only(trials, seen), now, 0.0)[-1]
-            if larger != stage and beside <= _LOSS * now.amount:
-                chosen, begun, lost = refined, [], beside
+            if beside <= _LOSS * now.amount:
+                chosen, begun, lost, refined = refined, [], beside, None
         gone = replayed(chosen, trials, now, lost, begun=begun, exact=True, seen=seen)
+        if refined is not None and gone.at.finished and not isinstance(gone.at.output, Verdict):
+            assert gone.ledger is not None
+            beside = gone_round(refined, only(trials, gone.seen), now, 0.0)[-1]
+            if unspent(gone.ledger) and beside < gone.ledger.left:  # it would leave more than it loses
+                chosen, begun, lost = refined, [], beside
+                former.append(gone.at)
+                gone = replayed(chosen, trials, now, lost, begun=begun, exact=True, seen=gone.seen)
         begun.append(now)
         seen = gone.seen
     assert gone is not None
-    return gone.at if gone.beside <= 0 else None
+    return _joined(gone.at, former) if gone.beside <= 0 else None
+
+
+def _joined(at: Round, former: Sequence[Round]) -> Round:
+    """The state with the candidates of ``former`` ones, whose zones it does not have."""
+    last = at.records[-1]
+    if not at.finished or not isinstance(last.output, Candidates):
+        return at
+    candidates, wanted = {point(each.params): each for each in last.output}, list(last.wanted)
+    for round_ in former:
+        wanted += round_.records[-1].wanted
+        if isinstance(round_.output, Candidates):
+            for each in round_.output:
+                candidates.setdefault(point(each.params), replace(each, zone=0))
+    output = Candidates.of(candidates.values(), last.output.others)
+    last = replace(last, wanted=tuple(dict.fromkeys(wanted)), output=output)
+    return replace(at, records=(*at.records[:-1], last))

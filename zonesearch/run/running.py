@@ -41,6 +41,7 @@ from zonesearch.study.building import as_begun_with, as_it_was
 from zonesearch.study.effects import check_axes_of
 from zonesearch.study.files import read_study
 from zonesearch.study.study import Study
+from zonesearch.training.function import FunctionObjective
 
 __all__ = [
     "Memory",
@@ -279,7 +280,12 @@ def as_begun(study: Study, into: str | Path) -> Study:
 
 
 def as_grown(study: Study, into: str | Path) -> Study:
-    """The study with a budget that knows under which smaller ones the run in ``into`` was trained."""
+    """The study with a budget that knows under which smaller ones the run in ``into`` was trained.
+
+    Raises:
+        StudyError: they were in another unit, and what they paid for cannot be told in the new one: the search would be
+            planned anew, and what it found before would be lost.
+    """
     if study.budget is None:
         return study
     try:
@@ -287,10 +293,28 @@ def as_grown(study: Study, into: str | Path) -> Study:
         former = Budget.parse(kept["budget"])
     except (ZoneSearchError, KeyError):  # none there, or one that opening it to write says more about
         return study
-    budget = study.budget.continuing(former)
+    budget = study.budget.continuing(_in_unit_of(study, former))
     given = {stage.name: study.given.get(stage.name, frozenset()) for stage in study.stages}
     stages = tuple(as_begun_with(stage, study.budget, budget, given[stage.name]) for stage in study.stages)
     return replace(study, budget=budget, stages=stages)
+
+
+def _in_unit_of(study: Study, former: Budget) -> Budget:
+    """The former budget of a run in the unit of the study's budget."""
+    assert study.budget is not None
+    if former.unit == study.budget.unit:
+        return former
+    lengths = {getattr(stage, "epochs", 1) for stage in study.stages}
+    rungs = any(getattr(stage, "rungs", ()) for stage in study.stages)
+    found = None
+    if len(lengths) == 1 and not rungs:
+        found = former.in_unit(study.budget.unit, lengths.pop())
+    if found is None:
+        raise StudyError(
+            f"[search] budget of {study.budget}: the run was begun with {former}, and would be planned anew with a "
+            f"budget in {study.budget.unit}; continue it with a budget in {former.unit}, or in another folder"
+        )
+    return found
 
 
 def as_ruled(study: Study, into: str | Path) -> Study:
@@ -322,7 +346,8 @@ def as_recorded(study: Study, objective: Objective, into: str | Path) -> tuple[O
     the old one.
     """
     formers, unnamed = getattr(objective, "formers", None), getattr(objective, "unnamed", None)
-    if formers is None and unnamed is None:
+    silent = isinstance(objective, FunctionObjective) and not objective.named and not objective.directed
+    if formers is None and unnamed is None and not silent:
         return objective, ""
     try:
         run = (Kept if is_address(into) else RunFolder).open(into)  # type: ignore[arg-type]
@@ -334,6 +359,14 @@ def as_recorded(study: Study, objective: Objective, into: str | Path) -> tuple[O
             searched = store.load().trials.metric  # what the first key of the function's dict has named so far
             is_named = (searched.name, searched.direction) == (study.metric.name, study.metric.direction)
             return (unnamed if is_named else objective), ""
+        if isinstance(objective, FunctionObjective) and silent and "metric" in kept["objective"]:
+            metric = Metric.parse(kept["objective"]["metric"])
+            measured = replace(objective, metric=metric, named=True, directed=True)
+            if not differences(kept, identity_of(study, measured)):
+                return measured, (
+                    f"This run was begun with the metric {metric.name} ({metric.direction}), and keeps it: the study "
+                    "does not name one now."
+                )
     except ZoneSearchError:  # none there, or one that opening it to write says more about
         return objective, ""
     for former in () if formers is None else formers():

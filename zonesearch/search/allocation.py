@@ -26,7 +26,7 @@ from zonesearch.core.trials import Training, Trials
 from zonesearch.errors import StudyError
 from zonesearch.search.budget import Budget, Ledger
 from zonesearch.search.replay import cut
-from zonesearch.search.stage import Growing, Lasting, Plan, Sizable, Stage
+from zonesearch.search.stage import FEWER_CHOICES, Containing, Growing, Lasting, Plan, Sizable, Stage
 from zonesearch.statistics.search_results import StageRecord
 from zonesearch.statistics.verdict import Verdict
 
@@ -44,6 +44,7 @@ __all__ = [
     "settled_after",
     "share_of",
     "sized",
+    "stage_share",
     "unspent",
 ]
 
@@ -52,8 +53,9 @@ _TINY = 20  # trainings: with fewer, four fifths leave too few to compare more t
 _GOING_ON = (
     "planned",
     "thorough",
-    "cells_begun",
+    "begun",
 )  # settings of a continued search, which are not reported as cut by a budget
+_OF_BUDGET = "[search] budget: "
 _UNSPENT = 0.05  # of a budget: a remainder up to this is not reported
 
 
@@ -121,6 +123,20 @@ def least_costs(stages: Sequence[Stage], ledger: Ledger) -> float:
     return 0.0 if any(map(math.isnan, costs)) else math.fsum(costs)
 
 
+def stage_share(stages: Sequence[Stage], i: int, given: Any, ledger: Ledger) -> float:
+    """What stage ``i`` may spend of the remainder when it begins, in the budget's unit."""
+    part = fraction(stages[i:], ledger.affordable(ledger.left, getattr(stages[i], "epochs", 1)))
+    later, need = later_costs(stages[i:], given, ledger), least_costs([stages[i]], ledger)
+    least_later = least_costs(stages[i + 1 :], ledger)
+    share = share_of(ledger.left, later, part, least_later, need)
+    if i == 0 or i + 1 == len(stages) or not hasattr(stages[i], "zones_max"):
+        return share
+    # More seeds of what a map found do not replace a look between its cells: a zone, and what is best of it.
+    each = [(expected.n_trainings, expected.epochs) for expected in (stage.forecast(1) for stage in stages[i:])]
+    one, *judged = [n * ledger.unit_price(epochs) for n, epochs in each]
+    return max(share, one) if one + math.fsum(judged) <= ledger.left else share
+
+
 def check_budget(stages: Sequence[Stage], budget: Budget | None) -> None:
     """Check that every stage can get something, whatever the others take, unless times are not known beforehand.
 
@@ -134,17 +150,34 @@ def check_budget(stages: Sequence[Stage], budget: Budget | None) -> None:
         return
     if budget.unit == "seconds":
         return
-    found = _too_small(stages, budget)
-    if found is None:
+    reason = _lacking(stages, budget)
+    if not reason:
         return
-    stage, share, need = found
-    needed = math.ceil(least_costs(stages, Ledger(budget)))
-    while _too_small(stages, replace(budget, amount=needed)) is not None:
-        needed += 1
+    low, high = int(budget.amount), max(int(budget.amount) + 1, math.ceil(least_costs(stages, Ledger(budget))))
+    while _lacking(stages, replace(budget, amount=high)):
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if _lacking(stages, replace(budget, amount=middle)) else (low, middle)
+    choices = FEWER_CHOICES.partition(",")[2] if "choices" in reason else ""
     raise StudyError(
-        f"[search] budget of {budget} is too small: stage {stage.name} may get {share:g} and needs {need:g}; "
-        f"give at least {needed}"
+        f"[search] budget of {budget} is too small: {reason}; give at least {high:,}{choices and f',{choices}'}"
     )
+
+
+def _lacking(stages: Sequence[Stage], budget: Budget) -> str:
+    """What a budget is too small for; empty if it is large enough."""
+    found = _too_small(stages, budget)
+    if found is not None:
+        stage, share, need = found
+        return f"stage {stage.name} may get {share:g} and needs {need:g}"
+    ledger = Ledger(budget)
+    share = ledger.left if len(stages) == 1 else stage_share(stages, 0, None, ledger)
+    try:
+        sized(stages[0], None, ledger, share)
+    except StudyError as error:
+        return str(error).removeprefix(_OF_BUDGET).removesuffix(FEWER_CHOICES)
+    return ""
 
 
 def _too_small(stages: Sequence[Stage], budget: Budget) -> tuple[Stage, float, float] | None:
@@ -185,6 +218,8 @@ def gone_on(
     """
     if ledger.budget.unit == "seconds" or len(stages) < 2:
         return small, plan, n_refused
+    if isinstance(stages[0], Containing):
+        return _filled(stages, small, plan, n_refused, given, trials, ledger)
     price = ledger.unit_price(getattr(small, "epochs", 1))
     while isinstance(small, Lasting) and not trials.missing(plan.trainings):
         after = ledger.paying(plan.trainings, trials)
@@ -197,6 +232,37 @@ def gone_on(
         if set(more.trainings) <= set(plan.trainings):
             break
         small, plan, n_refused = larger, more, refused
+    return small, plan, n_refused
+
+
+def _filled(
+    stages: Sequence[Stage], small: Stage, plan: Plan, n_refused: int, given: Any, trials: Trials, ledger: Ledger
+) -> tuple[Stage, Plan, int]:
+    """A grid with more values between those that it has, where the stages after it cannot use the rest.
+
+    What it found decides what they can use: lines in one zone want less than lines in five.
+
+    Args: as in :func:`gone_on`.
+    """
+    if any(isinstance(stage, Lasting) or hasattr(stage, "usable") for stage in stages[1:]):
+        return small, plan, n_refused
+    epochs = getattr(small, "epochs", 1)
+    while not n_refused and not trials.missing(plan.trainings):
+        after = ledger.paying(plan.trainings, trials)
+        wanted = _usable(stages[1:], plan.output, after)
+        lines = getattr(stages[1], "lines", None)
+        if lines is not None and len(stages) == 2:
+            known = Trials(record for identity in after.paid for record in trials.records_of(identity))
+            wanted = lines(plan.output, known) * ledger.unit_price(getattr(stages[1], "epochs", 1))
+        spare = after.left - wanted
+        share = after.spent - ledger.spent + spare
+        assert isinstance(stages[0], Containing)
+        n = ledger.affordable(share, epochs)
+        larger = stages[0].enlarged(small, n, given, ledger.paid) if ledger.affordable(spare, epochs) > 0 else None
+        if larger is None:
+            break
+        small = larger
+        plan, n_refused = cut(larger, given, trials, ledger, share)
     return small, plan, n_refused
 
 

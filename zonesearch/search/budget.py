@@ -70,6 +70,17 @@ class Budget:
         """The budget as a table that :meth:`parse` reads."""
         return {self.unit: self.amount, **({"after": list(self.after)} if self.after else {})}
 
+    def in_unit(self, unit: Unit, epochs: int) -> Budget | None:
+        """The same budget in another unit, if all trainings have ``epochs`` epochs; None if there is none exactly."""
+        if "seconds" in (unit, self.unit) or unit == self.unit:
+            return self if unit == self.unit else None
+        amounts = [(*divmod(each, epochs),) if unit == "trainings" else (each * epochs, 0)
+                   for each in (self.amount, *self.after)]  # fmt: skip
+        if any(rest for _, rest in amounts):
+            return None
+        amount, *after = (int(whole) for whole, _ in amounts)
+        return Budget(unit, amount, tuple(after))
+
     def continuing(self, former: Budget) -> Budget:
         """This budget for a run that was trained under ``former``.
 

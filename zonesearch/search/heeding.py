@@ -16,14 +16,14 @@ from zonesearch.search.stage import Stage
 __all__ = ["check_heeded"]
 
 
-def check_heeded(space: Space, stages: Sequence[Stage]) -> None:
-    """Check that the stages support the space.
+def check_heeded(space: Space, stages: Sequence[Stage], *, limits: bool = True) -> None:
+    """Check that the stages support the space, except for its ``limits`` where these may be left without a use.
 
     Raises:
         StudyError: naming the feature that no stage, or one of them, does not support.
     """
     heeded: list[frozenset[str]] = [getattr(stage, "heeds", frozenset()) for stage in stages]
-    if has_limits(space) and not any("limits" in each for each in heeded):
+    if limits and has_limits(space) and not any("limits" in each for each in heeded):
         raise StudyError(
             "limit_low and limit_high are for the stage grid, which extends the grid beyond an edge, and "
             "none of the stages is "

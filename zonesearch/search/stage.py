@@ -18,6 +18,7 @@ from zonesearch.statistics.search_results import Output
 from zonesearch.statistics.zones import Zone, Zones
 
 __all__ = [
+    "FEWER_CHOICES",
     "UNPAID",
     "Containing",
     "Forecast",
@@ -34,6 +35,9 @@ __all__ = [
 
 UNPAID = "the budget does not cover it"
 """The error of a training that a budget refused: to the stage it has failed, although it was never tried."""
+
+FEWER_CHOICES = "; give more, or leave out choices"
+"""The end of a sentence on a budget that does not pay for all choices."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,14 @@ class Containing(Protocol):
 
     def containing(self, small: Stage) -> Stage:
         """This stage, with trainings that contain those of ``small``, its version under a smaller budget."""
+        ...
+
+    def enlarged(self, small: Stage, n: int, given: Any, paid: Container[Any]) -> Stage | None:
+        """This stage with at most ``n`` trainings, which contain those of ``small``; None if that is no more.
+
+        Args:
+            small, n, given, paid: as in :meth:`containing` and :meth:`Sizable.within`.
+        """
         ...
 
 

@@ -82,7 +82,7 @@ class Candidates(tuple[Candidate, ...]):
     """The candidates in a stage's output, in the order of their zones.
 
     Attributes:
-        others: trained points that reported no violation, as in :class:`zonesearch.statistics.zones.Zones`.
+        others: trained points, as in :class:`zonesearch.statistics.zones.Zones`.
     """
 
     others: tuple[Params, ...] = ()

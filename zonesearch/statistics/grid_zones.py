@@ -99,8 +99,8 @@ class Zones(tuple[Zone, ...]):
     """The zones that a stage without a map hands on, best first.
 
     Attributes:
-        others: trained points that reported no violation, in zones or not, best first: what is left if every peak
-            turns out to violate a constraint.
+        others: trained points with a value, in zones or not, best first, and after those without a violation the
+            others: what is left if every peak turns out to violate a constraint.
     """
 
     others: tuple[Params, ...] = ()

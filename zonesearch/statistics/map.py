@@ -17,7 +17,7 @@ from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.space import Space
 from zonesearch.core.values import Params
 from zonesearch.statistics.grid_zones import Zone, grid_zones
-from zonesearch.statistics.noise import Cell, Gap, Noise, t_quantile
+from zonesearch.statistics.noise import Cell, Gap, Noise, preferred, t_quantile
 
 __all__ = ["Limit", "Map"]
 
@@ -157,9 +157,9 @@ class Map(Sequence[Zone]):
 
     @property
     def others(self) -> tuple[Params, ...]:
-        """The feasible cells with a value, best mean first."""
-        alive = (cell for cell in self.cells if cell.values and cell.feasible)
-        return tuple(cell.params for cell in sorted(alive, key=lambda cell: -cell.score))
+        """The cells with a value, best mean first; after the feasible ones the others, least violation first."""
+        alive = (cell for cell in self.cells if cell.values)
+        return tuple(cell.params for cell in sorted(alive, key=preferred))
 
     def zones_of(self, cells: Sequence[Cell]) -> tuple[Zone, ...]:
         """The zones of these cells with other values and the same noise, for example after fewer epochs."""

@@ -15,6 +15,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import median_low
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +38,7 @@ __all__ = [
     "cell_of",
     "map_cells",
     "measure_noise",
+    "preferred",
     "t_quantile",
 ]
 
@@ -64,8 +66,9 @@ class Cell:
         metric: what the values are of.
         right: for each value, which examples were right (packed bits); empty if only values are known.
         n_steps: optimizer steps of one training; ``cost`` the cost that the objective reports for the setting.
-        violation: the ``violation`` that the objective reports, mean over seeds; the point is infeasible if above 0.
-            None if nothing is reported.
+        violation: the ``violation`` that the objective reports, median over seeds (of an even number the lower one);
+            the point is infeasible if above 0, so if more than half of its trainings violate. None if nothing is
+            reported.
     """
 
     params: Params
@@ -81,7 +84,9 @@ class Cell:
 
     @property
     def feasible(self) -> bool:
-        """Whether no training reported a violation; an infeasible cell keeps its value but is never a peak."""
+        """Whether at most half of its trainings report a violation; an infeasible cell keeps its value but is never a
+        peak.
+        """
         return self.violation is None or self.violation <= 0
 
     @cached_property
@@ -251,6 +256,11 @@ def t_quantile(level: float, degrees: float) -> float:
     return distributions.t_quantile(tail, degrees)
 
 
+def preferred(cell: Cell) -> tuple[float, float]:
+    """Sorts cells with a value: feasible ones by value, best first, then the others by violation."""
+    return 0.0 if cell.feasible else cell.violation or 0.0, -cell.score
+
+
 def map_cells(
     points: Iterable[Params], trials: Trials, *, seeds: Sequence[int], epochs: int, reading: Reading = BEST
 ) -> list[Cell]:
@@ -283,7 +293,7 @@ def cell_of(params: Params, trainings: Sequence[Training], trials: Trials, readi
     right = _answers(complete, values, n) if complete[0].right else ()
     metric = complete[0].metric
     violations = [trial.violation for trial in complete if trial.violation is not None]
-    violation = math.fsum(violations) / len(violations) if violations else None
+    violation = median_low(violations) if violations else None
     return Cell(dict(params), tuple(values), n, n_parameters, n_lost, metric, right, n_steps, cost, violation)
 
 

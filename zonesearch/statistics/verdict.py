@@ -95,7 +95,8 @@ class Standing:
         n_lost: fresh seeds that diverged or failed.
         cost: cost of the setting.
         metric: the metric of the values.
-        n_violating: fresh seeds that report a violation, whose values do not count; 0 unless no setting is without.
+        n_violating: fresh seeds that report a violation, whose values do not count; at most half of them, unless no
+            setting violates less often.
         behind: by how much its mean is worse than the best finalist's over the seeds that they share; 0 for the best
             itself, NaN if they share none.
         behind_at_most: the upper end of that difference's one-sided interval at the verdict's level; infinite with
@@ -218,8 +219,8 @@ class Verdict:
             n_bad, n_all = self.best.n_violating, self.best.n_violating + len(self.best.accuracies)
             verbs = ("reports", "does") if n_bad == 1 else ("report", "do")
             but = (
-                f"{n_bad} of its {n_all} fresh seeds {verbs[0]} a violation and {verbs[1]} not count; no setting that "
-                "was tried is without."
+                f"{n_bad} of its {n_all} fresh seeds {verbs[0]} a violation and {verbs[1]} not count"
+                f"{'; no setting that was tried violates less often' if 2 * n_bad > n_all else ''}."
             )
         if not n:
             return but

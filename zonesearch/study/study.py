@@ -24,10 +24,11 @@ from zonesearch.search.controller.context import known_optimizer
 from zonesearch.search.heeding import check_heeded
 from zonesearch.search.stage import Stage
 from zonesearch.search.stages.polish import SCHEDULES, SCHEDULES_BLIND, differing
-from zonesearch.study.auto import AUTO, auto_stages, is_auto
+from zonesearch.study.auto import AUTO, Chosen, auto_stages, is_auto
 from zonesearch.study.building import as_it_was, build_stage, describe_stage, spending, with_places
 from zonesearch.study.effects import check_axes_of
 from zonesearch.study.measuring import metric_of_tables, with_metric
+from zonesearch.study.narrowed import without_idle_arms
 from zonesearch.study.objectives import OBJECTIVE_TABLES, ObjectiveTables, of_function
 from zonesearch.study.search import DEFAULT_STAGES, Constraints, Run, Search, read_table
 from zonesearch.study.stage_effects import check_order, check_stage_keys
@@ -92,7 +93,7 @@ class Study:
             raise StudyError(f"the name of a study must be a single line, not {self.name!r}")
         if self.metric.name in self.space.names:
             raise StudyError(f'the metric and an axis are both called "{self.metric.name}": name the metric otherwise')
-        check_heeded(self.space, self.stages)
+        check_heeded(self.space, self.stages, limits=self.with_stages is None)
         check_budget(self.stages, self.budget)
 
     @classmethod
@@ -116,14 +117,16 @@ class Study:
         where = where or "the study"
         given = tables = dict(tables)
         searched = as_table(tables.get("search", {}), f"{where}: [search]")
-        auto = is_auto(searched.get("stages", AUTO))
+        named = searched.get("stages", AUTO)
+        auto = is_auto(named)
+        open_ = auto or isinstance(named, Chosen)
         if auto:
             searched.pop("stages", None)
 
         def with_stages(names: Sequence[str]) -> Study:
-            named = {**given, "search": {**searched, "stages": list(names)}}
-            name_ = str(named.get("name", name))
-            return cls.from_tables(named, name=name_, text=text, where=where, folder=folder, recorded=recorded)
+            tables = {**given, "search": {**searched, "stages": Chosen(names)}}
+            name_ = str(tables.get("name", name))
+            return cls.from_tables(tables, name=name_, text=text, where=where, folder=folder, recorded=recorded)
 
         tables = {**tables, "search": searched}
         name = tables.pop("name", name)
@@ -142,7 +145,7 @@ class Study:
         if "space" not in tables:
             raise StudyError(f"{where}: there is no [space]; give at least one axis, as [space.width]")
         try:
-            space = Space.parse(tables["space"])
+            space = Space.parse(without_idle_arms(tables["space"], tables.get("arms")))
         except SpaceError as error:
             raise SpaceError(f"{where}: [space] {error}") from None
         try:
@@ -200,7 +203,7 @@ class Study:
             raise StudyError(f"{where}: [search] level has no effect: none of the stages has a level")
         try:
             check_order(stages)
-            check_heeded(space, stages)
+            check_heeded(space, stages, limits=not open_)
             given_keys = [(stage, tables.get(key, {})) for stage, key in zip(stages, search.stages, strict=True)]
             check_stage_keys(given_keys, space, described.schedule if described.has_schedules else None)
             check_budget(stages, search.budget)
@@ -221,7 +224,7 @@ class Study:
             text=text,
             budget=search.budget,
             metric=metric,
-            with_stages=with_stages if auto else None,
+            with_stages=with_stages if open_ else None,
         )
 
     @classmethod
@@ -263,11 +266,12 @@ class Study:
         seeds = Seeds.parse(seeds)
         allowed = None if budget is None else Budget.parse(budget)
         auto = is_auto(stages)
+        open_ = auto or isinstance(stages, Chosen)
 
         def with_stages(names: Sequence[str]) -> Study:
             more: Any = {"name": name, "epochs": epochs, "seeds": seeds, "reading": reading, "seed": seed}
             more |= {"budget": budget, "metric": metric, "direction": direction, **settings}
-            return cls.of(space, objective, stages=names, **more)
+            return cls.of(space, objective, stages=Chosen(names), **more)
 
         if auto:
             stages = auto_stages(space, seeds, epochs, allowed, settings)
@@ -315,7 +319,7 @@ class Study:
             seed,
             budget=allowed,
             metric=named,
-            with_stages=with_stages if auto else None,
+            with_stages=with_stages if open_ else None,
             given={stage: frozenset(table) for stage, table in settings.items()},
         )
 

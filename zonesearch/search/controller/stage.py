@@ -34,7 +34,7 @@ from zonesearch.search.controller.model import Beliefs, Informed, Values
 from zonesearch.search.controller.prior import load_prior
 from zonesearch.search.controller.view import JOINED, View
 from zonesearch.search.stage import Forecast, Plan, require
-from zonesearch.search.stages.surrogate.outcomes import Chance, Outcomes, feasible_points, level_notes
+from zonesearch.search.stages.surrogate.outcomes import Chance, Outcomes, level_notes, tried_points
 from zonesearch.search.stages.surrogate.proposals import log_improvement, log_worth
 from zonesearch.search.stages.surrogate.stage import FIRST_SEED, Surrogate, _at_points
 from zonesearch.statistics.gp.cube import Cube, unique_rows
@@ -154,7 +154,7 @@ class Controller:
             seed += 1
         zones, notes = self._zones(view, at_first + mine, trials.metric)
         known = at_first + mine
-        output = Zones.of(zones, feasible_points(known, self.reading))
+        output = Zones.of(zones, tried_points(known, self.reading))
         return Plan(done, output, (*notes, *level_notes(known, zones, self.reading), *view.learned))
 
     def reasons(self, given: Any, trials: Trials) -> dict[Training, str]:

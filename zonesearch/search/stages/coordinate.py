@@ -29,7 +29,7 @@ from zonesearch.core.trials import Params, Training, Trials
 from zonesearch.core.values import point
 from zonesearch.search.stage import Forecast, Plan, require
 from zonesearch.statistics.candidates import Candidate
-from zonesearch.statistics.noise import map_cells, measure_noise
+from zonesearch.statistics.noise import map_cells, measure_noise, preferred
 from zonesearch.statistics.zones import Zone, Zones, level_inwards, peak_zone
 
 if TYPE_CHECKING:
@@ -130,8 +130,8 @@ class Coordinate:
             except StopIteration:
                 place = None
         way.close()
-        alive = [cell for cell in self._cells(list(asked.values()), trials) if cell.values and cell.feasible]
-        others = (cell.params for cell in sorted(alive, key=lambda cell: -cell.score))
+        alive = [cell for cell in self._cells(list(asked.values()), trials) if cell.values]
+        others = (cell.params for cell in sorted(alive, key=preferred))
         return Plan(tuple(trainings), Zones.of(self._zones(space, asked, extrema, trials), others))
 
     def forecast(self, given: Any) -> Forecast:

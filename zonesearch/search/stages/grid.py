@@ -18,10 +18,10 @@ from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trials
 from zonesearch.core.values import point
-from zonesearch.core.widening import Side, widened, widest
+from zonesearch.core.widening import Side, has_limits, widened, widest
 from zonesearch.errors import StudyError
 from zonesearch.search.rims import to_widen, widening_notes
-from zonesearch.search.stage import Forecast, Plan, Stage, checked_seeds, require
+from zonesearch.search.stage import FEWER_CHOICES, Forecast, Plan, Stage, checked_seeds, require
 from zonesearch.statistics.contenders import more_seeds
 from zonesearch.statistics.expected import expecting
 from zonesearch.statistics.map import Map
@@ -54,8 +54,8 @@ class Grid:
         seeds_max: the most seeds beyond the first ones, over all cells; the most promising get them. No limit by
             default.
         cells_max: for a larger space, rows with equal steps are used that make at most this many cells.
-        cells_begun: the number of cells under an earlier, smaller budget; the rows for ``cells_max`` contain those
-            rows. Set when a budget is enlarged.
+        begun: the sizes that it had before a budget enlarged it, as pairs of ``cells_max`` and ``seeds_max``; it wants
+            everything that they wanted. Set by a budget.
         rungs: increasing numbers of epochs after which only cells that may still belong to a zone continue, to the next
             rung and finally to ``epochs`` (see :mod:`zonesearch.statistics.rungs`); none by default.
         widen: the most rounds in which the grid continues beyond edges on which peaks lie, within ``limit_low`` and
@@ -76,7 +76,7 @@ class Grid:
     zones_max: int = 5
     seeds_max: int | None = None
     cells_max: int | None = None
-    cells_begun: int | None = None
+    begun: tuple[tuple[int | None, int | None], ...] = ()
     rungs: tuple[int, ...] = ()
     widen: int = 3
     peaks: Literal["posterior", "mean"] = "posterior"
@@ -91,9 +91,10 @@ class Grid:
         require(self.zones_max >= 1, self.name, "zones_max", "at least 1", self.zones_max)
         require(0 <= self.zones_min <= self.zones_max, self.name, "zones_min", "0..zones_max", self.zones_min)
         require(self.cells_max is None or self.cells_max >= 1, self.name, "cells_max", "at least 1", self.cells_max)
-        require(
-            self.cells_begun is None or self.cells_begun >= 1, self.name, "cells_begun", "at least 1", self.cells_begun
-        )
+        pairs = tuple(tuple(pair) if isinstance(pair, list | tuple) else (pair,) for pair in self.begun)
+        sound = all(len(pair) == 2 and all(n is None or type(n) is int for n in pair) for pair in pairs)
+        require(sound, self.name, "begun", "pairs of cells_max and seeds_max", self.begun)
+        object.__setattr__(self, "begun", pairs)
         whole = all(isinstance(rung, int) and not isinstance(rung, bool) for rung in self.rungs)
         rising = whole and list(self.rungs) == sorted({rung for rung in self.rungs if 1 <= rung <= self.epochs})
         expected = f"rising whole numbers of epochs from 1 to {self.epochs}, the length of a training"
@@ -110,6 +111,11 @@ class Grid:
         listed(base, self.name)
         rounds: dict[tuple[str, Side], int] = {}
         before: Asked = {}
+        for i, (_, seeds_max) in enumerate(self.begun):
+            smaller = replace(self, begun=self.begun[:i], cells_max=self.begun[i][0], seeds_max=seeds_max)
+            plan, before = smaller._explore(smaller._rows(given), before, trials)
+            if plan.output is None:
+                return plan
         for n in range(self.widen + 1):
             plan, before = self._explore(widened(base, rounds), before, trials)
             mapped = plan.output
@@ -193,7 +199,7 @@ class Grid:
         if n_first > n:
             raise StudyError(
                 f"[search] budget: stage {self.name} may get {n} trainings, but its choices alone make "
-                f"{small._rows(given).n_cells} cells with {seeds.first} each; give more, or leave out choices"
+                f"{small._rows(given).n_cells} cells with {seeds.first} each{FEWER_CHOICES}"
             )
         left = n - n_first
         if seeds.everywhere or (small.seeds_max is not None and small.seeds_max <= left):
@@ -209,15 +215,37 @@ class Grid:
         listed(self._rows(None), self.name)
 
     def containing(self, small: Stage) -> Grid:
-        """This grid, starting with the rows of a coarser one."""
+        """This grid, with everything that a smaller one wants."""
         assert isinstance(small, Grid)
-        return self if small.cells_max is None else replace(self, cells_begun=small.cells_max)
+        size = (small.cells_max, small.seeds_max)
+        cut = size != (self.cells_max, self.seeds_max) and (not small.begun or size != small.begun[-1])
+        return replace(self, begun=(*small.begun, *([size] if cut else [])))
+
+    def enlarged(self, small: Stage, n: int, given: Any, paid: Container[Any]) -> Grid | None:
+        """This grid with at most ``n`` trainings, among them all that ``small`` wants; None if that is no more.
+
+        A coarse grid gets more values between those that it has, if its axes have no limits beyond which they may grow;
+        with limits, it may grow in more rounds.
+        """
+        assert isinstance(small, Grid)
+        rows = small._rows(given)
+        seeds = Seeds.parse(self.seeds)
+        if has_limits(rows):
+            usual = seeds.first + (seeds.zone - seeds.first) / _SHARE
+            rounds = range(self.widen, small.widen, -1)
+            widen = next((k for k in rounds if widest(rows, k).n_cells * usual <= n), small.widen)
+            left = None if small.seeds_max is None else n - widest(rows, widen).n_cells * seeds.first
+            return replace(small, widen=widen, seeds_max=left) if widen > small.widen and seeds.everywhere else None
+        larger = self.containing(small).within(n, given, paid)
+        same = larger._rows(given).n_cells <= rows.n_cells and larger.seeds_max == small.seeds_max
+        return None if same else larger
 
     def _rows(self, given: Any) -> Space:
         space = given if isinstance(given, Space) else self.space
-        if self.cells_begun is not None and self.cells_begun < space.n_cells:
+        begun = self.begun[0][0] if self.begun else None
+        if begun is not None and begun < space.n_cells:
             most = CELLS_MOST if self.cells_max is None else self.cells_max
-            return refined(space, coarser(space, min(self.cells_begun, most)), most)
+            return refined(space, coarser(space, min(begun, most)), most)
         return space if self.cells_max is None or space.n_cells <= self.cells_max else coarser(space, self.cells_max)
 
     def _trainings(self, space: Space, asked: Mapping[tuple[int, int], int]) -> tuple[Training, ...]:

@@ -14,20 +14,24 @@ from zonesearch.core.seeding import FRESH, fresh_seeds
 from zonesearch.core.seeds import Seeds
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trials
-from zonesearch.search.stage import UNPAID, Forecast, Plan, checked_seeds, require
+from zonesearch.search.fresh import apart, is_unpaid, mostly_violates, outcome
+from zonesearch.search.stage import Forecast, Plan, checked_seeds, require
 from zonesearch.statistics.candidates import AS_THEY_ARE, CHEAPEST, RIVAL, Candidate, Finalist, as_candidates, others_of
 from zonesearch.statistics.choosing import Setting, added, copies
 from zonesearch.statistics.expected import rated, says_more
 from zonesearch.statistics.map import Map
 from zonesearch.statistics.noise import Cell, cell_of
 from zonesearch.statistics.race import FIRST_LOOK, Race, run_race
-from zonesearch.statistics.verdict import Repeats, judge
+from zonesearch.statistics.verdict import judge
 from zonesearch.statistics.zones import Zone
 
 __all__ = ["SCHEDULES", "SCHEDULES_BLIND", "Polish", "differing"]
 
 _ROOM = 2  # combinations that get all selection seeds, per finalist
 _INSTEAD = 10  # other points that are tried, when the fresh seeds of all candidates report a violation
+_STEP = 0.01  # of an axis: how far the first one is from points that violate; twice as far with every further one,
+_FAR = 0.2  # up to this
+_AGAIN = 3  # points that violated when choosing and are tried once more, when there are no others
 _FEWEST = 3  # fresh seeds: with two, Student's t has one degree of freedom and separates nothing
 
 SCHEDULES = ("constant", "step(every=7, factor=0.5)", "plateau(patience=3)", "plateau(patience=10)")
@@ -157,12 +161,12 @@ class Polish:
         race = self._race_of(finalists, trials, out)
         given_seeds = race.n_seeds if race else [self.repeats] * len(finalists)
         repeats = [self._repeats(*pair) for pair in zip(finalists, given_seeds, strict=True)]
-        first = [row[0] for row in repeats]
+        first = [training for finalist in finalists for training in self._first(finalist, trials)]
         if trials.missing(first) and any(trial.violation is not None for trial in trials):
-            return Plan(tuple(dict.fromkeys((*choosing, *tried, *first))))  # one that violates costs a single seed
-        outcomes = [_outcome(*pair, trials, self.reading) for pair in zip(finalists, repeats, strict=True)]
+            return Plan(tuple(dict.fromkeys((*choosing, *tried, *first))))  # one that violates costs two seeds
+        outcomes = [outcome(*pair, trials, self.reading) for pair in zip(finalists, repeats, strict=True)]
         if race:  # what it wanted, as far as the budget paid for it
-            paid = (sum(not _is_unpaid(training, trials) for training in row) for row in repeats)
+            paid = (sum(not is_unpaid(training, trials) for training in row) for row in repeats)
             race = replace(race, n_seeds=tuple(paid))
         wanted = (*choosing, *tried, *(training for trainings in repeats for training in trainings))
         verdict = judge(outcomes, level=self.level, race=race, metric=trials.metric, margin=self.margin)
@@ -174,9 +178,10 @@ class Polish:
         """From every zone the best combination of candidate and schedule, and the zone's cheapest cell under the same
         schedule, as far as there is room; then the next best combinations. Ranked by the mean over the selection seeds.
 
-        A setting whose fresh seeds report a violation is dropped, and the next best takes its place: when no candidate
-        is left, one of the other points that the stages before name, in their order. If all of these violate too, or
-        the budget ends, the one that violates under the fewest seeds is the only finalist.
+        A setting is dropped if more than half of its fresh seeds report a violation, and the next best takes its place:
+        when no candidate is left, one of the other points that the stages before name, in their order. If the first
+        fresh seed violates, a second one confirms it. If all of these violate too, or the budget ends, the one that
+        violates under the fewest seeds is the only finalist.
         """
         return self._chosen(given, trials)[0]
 
@@ -191,17 +196,25 @@ class Polish:
             out.update((_identity(params), params) for params in bad)
         return found or self._instead(given, trials, out), list(out.values())
 
-    def _waits(self, finalists: Sequence[Finalist], trials: Trials, out: Sequence[Params]) -> bool:
-        """Whether some of the fresh seeds that are trained at once, after the first one of each, are still missing.
+    def _first(self, finalist: Finalist, trials: Trials) -> list[Training]:
+        """The fresh seeds that tell whether a setting is tried further: one, or two if the first one violates."""
+        most = self._repeats(finalist, min(2, self._most))
+        trial = trials.get(most[0])
+        return most[:1] if trial is None or trial.feasible else most
 
-        Only then it is seen which of them violate: a run that was interrupted in between trains the same.
+    def _waits(self, finalists: Sequence[Finalist], trials: Trials, out: Sequence[Params]) -> bool:
+        """Whether some of the fresh seeds that are trained at once, after the first ones, are still missing.
+
+        Only when all are there it is seen which settings violate, in later looks of a race as in the first one: a run
+        that was interrupted in between trains the same.
         """
-        first = [self._repeats(finalist, 1)[0] for finalist in finalists]
-        if any((trial := trials.get(known)) is None or not trial.feasible for known in first):
+        first = [self._first(finalist, trials) for finalist in finalists]
+        bad = (all((trial := trials.get(known)) is not None and not trial.feasible for known in row) for row in first)
+        if any(bad) or trials.missing([known for row in first for known in row]):
             return False
         race = self._race_of(finalists, trials, out)
         n_seeds = race.n_seeds if race else [self.repeats] * len(finalists)
-        at_once = [self._repeats(finalist, min(n, self._look)) for finalist, n in zip(finalists, n_seeds, strict=True)]
+        at_once = [self._repeats(finalist, n) for finalist, n in zip(finalists, n_seeds, strict=True)]
         return bool(trials.missing([known for row in at_once for known in row]))
 
     def _instead(
@@ -213,18 +226,22 @@ class Polish:
             out: the settings that violate, to which those that are tried here are added.
         """
         own = self.own_schedule if self.schedules else ""
-        n_tried = 0
+        left = {True: _INSTEAD, False: _AGAIN}  # by whether they are feasible by what is known
+        n_before = len(out)
         for params in others_of(given):
             cell = self._selected(params, trials)
-            if _identity(params) in out or not cell.values or not cell.feasible:
+            if _identity(params) in out or not cell.values or not left[cell.feasible]:
+                continue
+            n_tried = len(out) - n_before
+            if out and min(apart(self.space, params, each) for each in out.values()) < min(_STEP * 2**n_tried, _FAR):
                 continue
             finalist = Finalist(params, own, cell.mean, number=1)
-            if n_tried == _INSTEAD or _is_unpaid(self._repeats(finalist, 1)[0], trials):
+            if is_unpaid(self._repeats(finalist, 1)[0], trials):
                 break
             if not self._violates(params, trials):
                 return (finalist,)
             out[_identity(params)] = params
-            n_tried += 1
+            left[cell.feasible] -= 1
         least: tuple[float, Params] | None = None
         for setting in out.values():
             back = [trials.get(known) for known in self._fresh(setting, trials)]
@@ -242,11 +259,13 @@ class Polish:
         return cell_of(params, [Training(params, seed, self.epochs) for seed in seeds], trials, self.reading)
 
     def _violates(self, params: Params, trials: Trials) -> bool:
-        return any(not trial.feasible for known in self._fresh(params, trials) if (trial := trials.get(known)))
+        """Whether more than half of its fresh seeds violate, of two at least where there may be two."""
+        known = [trial for training in self._fresh(params, trials) if (trial := trials.get(training))]
+        return mostly_violates(known) and len(known) >= min(2, self._most)
 
     def _fresh(self, params: Params, trials: Trials) -> list[Training]:
         """The finished trainings with fresh seeds, up to the first missing one."""
-        seeds = fresh_seeds(max(self.repeats, self.repeats_max or 0))
+        seeds = fresh_seeds(self._most)
         wanted = (Training(params, seed, self.epochs, test=True) for seed in seeds)
         return list(takewhile(lambda training: trials.get(training) is not None, wanted))
 
@@ -512,6 +531,11 @@ class Polish:
         return _identity({name: value for name, value in params.items() if not (self.schedules and name == "schedule")})
 
     @property
+    def _most(self) -> int:
+        """The most fresh seeds of one finalist."""
+        return max(self.repeats, self.repeats_max or 0)
+
+    @property
     def _look(self) -> int:
         """The fresh seeds of each finalist before it is first asked which of them can be told apart."""
         if self.race:
@@ -532,10 +556,10 @@ class Polish:
 
         ``n_tried`` fresh seeds went to settings that have been dropped since.
         """
-        most = self.repeats if self.repeats_max is None else max(self.repeats, self.repeats_max)
+        most = self._most
         wanted = [self._repeats(finalist, most) for finalist in finalists]
         back = [[trial for training in row if (trial := trials.get(training)) is not None] for row in wanted]
-        outcomes = [_outcome(*pair, trials, self.reading) for pair in zip(finalists, wanted, strict=True)]
+        outcomes = [outcome(*pair, trials, self.reading) for pair in zip(finalists, wanted, strict=True)]
         on_test = all(set(outcome.test) == set(outcome.validation) for outcome in outcomes)
         return run_race(
             [outcome.sample(on_test, trials.metric) for outcome in outcomes],
@@ -549,31 +573,6 @@ class Polish:
 
     def _repeats(self, finalist: Finalist, n: int) -> list[Training]:
         return [Training(finalist.params, seed, self.epochs, test=True) for seed in fresh_seeds(n)]
-
-
-def _is_unpaid(training: Training, trials: Trials) -> bool:
-    trial = trials.get(training)
-    return trial is not None and trial.state == "failed" and trial.error == UNPAID
-
-
-def _outcome(finalist: Finalist, repeats: Sequence[Training], trials: Trials, reading: Reading) -> Repeats:
-    paid = [training for training in repeats if not _is_unpaid(training, trials)]
-    back = [trial for training in paid if (trial := trials.get(training)) is not None]
-    complete = [trial for trial in back if trial.complete and trial.feasible]
-    n_lost = sum(not trial.complete for trial in back)
-    return Repeats(
-        finalist=finalist,
-        validation={trial.seed: trial.value(reading) for trial in complete},
-        test={trial.seed: trial.test_accuracy for trial in complete if trial.test_accuracy is not None},
-        n_test=next((trial.n_test for trial in complete if trial.n_test), None),
-        n_parameters=next((trial.n_parameters for trial in complete if trial.n_parameters is not None), None),
-        seconds=math.fsum(trial.seconds for trial in complete) / len(complete) if complete else 0.0,
-        n_lost=n_lost,
-        n_violating=len(back) - n_lost - len(complete),
-        right={trial.seed: trial.test_right for trial in complete if trial.test_right},
-        n_steps=next((trial.n_steps for trial in complete if trial.n_steps is not None), None),
-        cost=next((trial.cost for trial in complete if trial.cost is not None), None),
-    )
 
 
 def _identity(params: Params) -> tuple[tuple[str, Any], ...]:

@@ -26,7 +26,7 @@ from zonesearch.statistics.gp.targets import Known
 from zonesearch.statistics.memory import learn, ran_out_of_memory
 from zonesearch.statistics.zones import Zone
 
-__all__ = ["EXPECTED", "Chance", "Outcomes", "expected", "feasible_points", "infeasible", "level_notes"]
+__all__ = ["EXPECTED", "Chance", "Outcomes", "expected", "infeasible", "level_notes", "tried_points"]
 
 EXPECTED: Mapping[str, Any] = {"expected": True}
 """Provenance of a trial that is still running, with its predicted value."""
@@ -57,10 +57,10 @@ def infeasible(trial: Trial) -> bool:
     return not trial.feasible
 
 
-def feasible_points(trials: Iterable[Trial], reading: Reading) -> tuple[Params, ...]:
-    """The points of complete trials without a violation, best value first, each once."""
-    alive = [trial for trial in trials if trial.complete and trial.feasible]
-    alive.sort(key=lambda trial: -trial.metric.score(trial.value(reading)))
+def tried_points(trials: Iterable[Trial], reading: Reading) -> tuple[Params, ...]:
+    """The points of complete trials, each once: those without a violation, best value first, then by violation."""
+    alive = [trial for trial in trials if trial.complete]
+    alive.sort(key=lambda trial: (max(0.0, trial.violation or 0.0), -trial.metric.score(trial.value(reading))))
     found: dict[Any, Params] = {}
     for trial in alive:
         found.setdefault(point(trial.params), trial.params)

@@ -28,7 +28,7 @@ from zonesearch.core.seeding import FRESH, stream_seed
 from zonesearch.core.space import Space
 from zonesearch.core.trials import Params, Training, Trial, Trials
 from zonesearch.search.stage import Forecast, Plan, require
-from zonesearch.search.stages.surrogate.outcomes import Outcomes, expected, feasible_points, level_notes
+from zonesearch.search.stages.surrogate.outcomes import Outcomes, expected, level_notes, tried_points
 from zonesearch.search.stages.surrogate.proposals import Search, challenger
 from zonesearch.statistics.candidates import Candidate
 from zonesearch.statistics.gp.cube import Cube
@@ -143,7 +143,7 @@ class Surrogate:
             seed += 1
         known = at_first + mine
         zones = self._zones(cube, known, trials.metric)
-        output = Zones.of(zones, feasible_points(known, self.reading))
+        output = Zones.of(zones, tried_points(known, self.reading))
         return Plan(done, output, level_notes(known, zones, self.reading))
 
     def has_all(self, trials: Trials) -> bool:
