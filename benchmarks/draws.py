@@ -11,8 +11,8 @@ all that it computes, and of a further training on the same features. With the h
 program.
 
 Everything is appended to ``--folder``; the same call goes on where it was, until ``--minutes`` are over. ``--mlp``
-compares a feed-forward network (MNIST, 8,000 images moved by up to two pixels, 8,000 for validation, 128 neurons,
-batch 16, 20 epochs): trainings in stacks of all pairs, but those with augmentations drawn anew one at a time.
+compares a feed-forward network instead (MNIST, 8,000 images moved by up to two pixels, 8,000 for validation, 128
+neurons, batch 16, 20 epochs): all pairs in a stack, but those with augmentations drawn anew one at a time.
 """
 
 from __future__ import annotations
