@@ -13,7 +13,7 @@ from typing import Any
 import optuna
 import pytest
 
-from zonesearch import StudyError
+from zonesearch import StudyError, ZoneSampler, run_pipeline
 from zonesearch.cli.main import main
 from zonesearch.core import plugins
 from zonesearch.optuna.storage import open_storage
@@ -87,6 +87,25 @@ def test_scattered_points_are_whole_and_have_zones_or_a_reason(command) -> None:
     assert ("No zone shows yet" in page) == (not found["zones"])
     assert "The best of 40 points" in page
     assert "still wants" not in page
+
+
+def test_an_imported_run_is_not_trained_but_its_study_goes_on(command) -> None:
+    def on(trial: optuna.Trial) -> float:
+        return trial.suggest_float("x", 0, 1) - float(trial.number % 2) / 50
+
+    study("going", on)
+    assert command("import", "--storage", "s.journal", "--study", "going", "--into", "runs/going")[0] == 0
+    said = (
+        "was imported from the Optuna study 'going', and nothing is trained there: continue that study with the sampler"
+    )
+    with pytest.raises(StudyError, match=said):
+        run_pipeline({"x": {"low": 0.0, "high": 1.0}}, objective=lambda params: 0.5, into="runs/going", stages=["grid"])
+    kept = optuna.load_study(study_name="going", storage=open_storage("s.journal"), sampler=ZoneSampler(seed=0))
+    n = len(kept.trials)
+    kept.optimize(on, n_trials=6)
+    assert len({trial.params["x"] for trial in kept.trials}) == n + 6
+    assert command("import", "--storage", "s.journal", "--study", "going", "--into", "runs/going")[0] == 0
+    assert json.loads(command("status", "runs/going", "--json")[1])["done"] == n + 6
 
 
 def test_branches_failures_and_pruned_trials_keep_what_they_are(command) -> None:

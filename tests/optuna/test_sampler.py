@@ -481,6 +481,24 @@ class TestParallelAsks:
         assert study.trials[-1].params == dead.params
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_points_that_differ_by_what_is_not_suggested_are_the_same_to_a_surrogate(seed: int) -> None:
+    """Some of them pruned: a point without momentum was asked again for every momentum."""
+    draws = random.Random(seed)
+
+    def objective(trial: optuna.Trial) -> float:
+        x, kind = trial.suggest_float("x", 0, 1), trial.suggest_categorical("kind", ["sgd", "adam", None])
+        m = trial.suggest_float("m", 0, 0.9) if kind == "sgd" else 0.5
+        if draws.random() < 0.3:
+            raise optuna.TrialPruned
+        return float(0.2 * (x - 0.4) ** 2 + 0.05 * (kind == "adam") + 0.05 * (m - 0.7) ** 2)
+
+    study = optuna.create_study(sampler=ZoneSampler(seed=seed))
+    study.optimize(objective, n_trials=36)
+    points = [tuple(sorted(trial.params.items(), key=str)) for trial in study.trials]
+    assert len(set(points)) == len(points)
+
+
 def test_a_pruner_goes_on_to_new_points() -> None:
     def reporting(trial):
         value = objective(trial)

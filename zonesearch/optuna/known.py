@@ -20,9 +20,11 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from zonesearch.core.metric import Metric, is_usable
+from zonesearch.core.seeding import FRESH
 from zonesearch.core.trials import Params, Training, Trial, Trials, Value
 from zonesearch.optuna.constraints import violation_of
 from zonesearch.optuna.space import OptunaSpace
+from zonesearch.search.stages.surrogate.stage import FIRST_SEED
 from zonesearch.statistics.search_results import StageRecord
 
 __all__ = ["CLAIM", "Branches", "Known", "asked_of", "overdue", "read_study_trials", "what"]
@@ -123,9 +125,22 @@ class Known:
         return _lowest(self.taken.get(Training(params).identity[0], frozenset()))
 
     def answered(self, trainings: Iterable[Training]) -> list[Trial]:
-        """The results of those ``trainings`` that branches answer."""
-        found = (self.branches.answer(training) for training in trainings)
+        """The results of those ``trainings`` that branches answer.
+
+        The seeds of a surrogate count its points. A new one that differs from a trial only by parameters that the trial
+        did not suggest is answered by that trial: it would be trained again otherwise.
+        """
+        found = (self._answer(training) for training in trainings)
         return [trial for trial in found if trial is not None]
+
+    def _answer(self, training: Training) -> Trial | None:
+        counts = FIRST_SEED <= training.seed < FRESH
+        if not counts:
+            return self.branches.answer(training)
+        if self.taken.get(training.identity[0]) or not self.is_free(training):
+            return None
+        same = self.branches.answer(replace(training, seed=0))
+        return None if same is None else replace(same, training=_tested(training))
 
 
 def read_study_trials(study: Study, space: OptunaSpace, epochs: int, without: int = -1) -> Known:

@@ -359,8 +359,9 @@ def as_recorded(study: Study, objective: Objective, into: str | Path) -> tuple[O
             searched = store.load().trials.metric  # what the first key of the function's dict has named so far
             is_named = (searched.name, searched.direction) == (study.metric.name, study.metric.direction)
             return (unnamed if is_named else objective), ""
-        if isinstance(objective, FunctionObjective) and silent and "metric" in kept["objective"]:
-            metric = Metric.parse(kept["objective"]["metric"])
+        named = dict(kept.get("objective", {})).get("metric")
+        if isinstance(objective, FunctionObjective) and silent and named is not None:
+            metric = Metric.parse(named)
             measured = replace(objective, metric=metric, named=True, directed=True)
             if not differences(kept, identity_of(study, measured)):
                 return measured, (

@@ -36,6 +36,7 @@ from zonesearch.run.storage.storage import refuse_address
 __all__ = ["RunFolder", "changed_sentence", "continued", "heading_of_meta", "store_errors", "write_atomically"]
 
 _EXCLUSIVE = "main"
+_IMPORTED = "optuna_study"  # the key of identities of imported studies
 """The writer that excludes all others: the one that computes everything."""
 
 
@@ -258,6 +259,11 @@ def continued(
     Raises:
         StudyError: it is a different experiment; says which keys differ and how.
     """
+    if _IMPORTED in kept.identity and _IMPORTED not in wanted.identity:
+        raise StudyError(
+            f"{what} was imported from the Optuna study {kept.identity[_IMPORTED]!r}, and nothing is trained there: "
+            f"continue that study with the sampler zonesearch.ZoneSampler and import it again, or {mend}"
+        )
     changes = differences(kept.identity, wanted.identity)
     if "format" in kept.identity:
         older = ()
