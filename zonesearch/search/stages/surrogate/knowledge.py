@@ -78,7 +78,9 @@ def gains(posterior: Posterior, new: Array, running: Array | None = None) -> tup
 
 def _gains_beside(posterior: Posterior, trained: Array, new: Array, running: Array) -> Array:
     """The gains at the trained and the new points once the ``running`` trainings have returned, shape (m,)."""
-    places = {tuple(point): i for i, point in enumerate(trained.tolist())}
+    now, sds = posterior.at_points(trained)
+    hopeful = np.flatnonzero(now + _Z[-1] * sds >= now.max())  # the others are never the best, and no gain
+    places = {tuple(point): i for i, point in enumerate(trained[hopeful].tolist())}
     for point in running.tolist():
         places.setdefault(tuple(point), len(places))
     n = len(places)  # the points of which the best is recommended; a new one only with a training of its own
@@ -93,13 +95,13 @@ def _gains_beside(posterior: Posterior, trained: Array, new: Array, running: Arr
     best = values[:n].max(axis=0)
     most = _Z[-1] * np.sqrt(np.maximum(np.diag(covariance)[:n], 0.0))
     rivals = np.flatnonzero((values[:n] + most[:, None] >= best).any(axis=1))
-    found = []
-    for j in (*range(len(trained)), *range(n, n + len(new))):
+    found = np.zeros(len(trained) + len(new))
+    at = zip((*hopeful, *range(len(trained), len(found))), (*range(len(hopeful)), *range(n, n + len(new))), strict=True)
+    for i, j in at:
         own = np.append(rivals, j) if j >= n else rivals
         later = values[own] + _slopes(posterior, covariance, j)[own, None] * drawn[-1]
-        found.append(float(later.max(axis=0).mean() - best.mean()))
-    gained: Array = np.maximum(np.array(found), 0.0)
-    return gained
+        found[i] = max(float(later.max(axis=0).mean() - best.mean()), 0.0)
+    return found
 
 
 def _slopes(posterior: Posterior, covariance: Array, at: int) -> Array:
