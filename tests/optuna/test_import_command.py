@@ -100,7 +100,9 @@ def test_an_imported_run_is_not_trained_but_its_study_goes_on(command) -> None:
     )
     with pytest.raises(StudyError, match=said):
         run_pipeline({"x": {"low": 0.0, "high": 1.0}}, objective=lambda params: 0.5, into="runs/going", stages=["grid"])
-    kept = optuna.load_study(study_name="going", storage=open_storage("s.journal"), sampler=ZoneSampler(seed=0))
+    kept = optuna.load_study(
+        study_name="going", storage=open_storage("s.journal", create=False), sampler=ZoneSampler(seed=0)
+    )
     n = len(kept.trials)
     kept.optimize(on, n_trials=6)
     assert len({trial.params["x"] for trial in kept.trials}) == n + 6
