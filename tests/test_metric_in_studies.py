@@ -14,8 +14,8 @@ from zonesearch import Metric, ObjectiveError, StudyError, Training, Trial, read
 from zonesearch.cli.main import main
 from zonesearch.core.metric import ACCURACY
 from zonesearch.core.objective import Job
+from zonesearch.run.begun import as_recorded, open_run
 from zonesearch.run.recorded import read_run
-from zonesearch.run.running import as_recorded, open_run
 from zonesearch.run.storage.run_folder import RunFolder
 from zonesearch.study.study import Study
 from zonesearch.training.function import FunctionObjective

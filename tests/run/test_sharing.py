@@ -13,9 +13,10 @@ from zonesearch.core.trials import Trial, Trials
 from zonesearch.errors import StudyError
 from zonesearch.optuna.runs import import_run, live_view, open_view
 from zonesearch.optuna.storage import open_storage
+from zonesearch.run.begun import open_run
 from zonesearch.run.pipeline import find
 from zonesearch.run.result import Result
-from zonesearch.run.running import Silent, open_run, run_study
+from zonesearch.run.running import Silent, run_study
 from zonesearch.run.shards import Shard
 from zonesearch.run.sharing import shards_of
 from zonesearch.run.storage.run_folder import RunFolder

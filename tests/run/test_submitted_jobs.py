@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from zonesearch import load_run
-from zonesearch.run.running import as_recorded, open_run
+from zonesearch.run.begun import as_recorded, open_run
 from zonesearch.run.storage.merge import merge
 from zonesearch.run.storage.run_folder import RunFolder
 from zonesearch.run.submitting import Job

@@ -15,8 +15,8 @@ from zonesearch import ObjectiveError, StoreError, StudyError, load_run, read_st
 from zonesearch.cli.main import COMMANDS, main
 from zonesearch.core.plugins import GROUPS, registered
 from zonesearch.core.space import Space
+from zonesearch.run.begun import identity_of
 from zonesearch.run.engines.runner import ENGINES, open_engine
-from zonesearch.run.running import identity_of
 from zonesearch.study.files import parse_study
 from zonesearch.training.schedules.parsing import parse
 

@@ -14,8 +14,9 @@ import pytest
 from zonesearch import read_study, run_pipeline
 from zonesearch.cli.main import main
 from zonesearch.errors import MergeError, StudyError
+from zonesearch.run.begun import identity_of
 from zonesearch.run.recorded import read_run
-from zonesearch.run.running import identity_of, run_study
+from zonesearch.run.running import run_study
 from zonesearch.run.storage.first_identity import _EVOLUTION, _TABLES, _TECHNIQUES
 from zonesearch.run.storage.identity import differences, fingerprint
 from zonesearch.run.storage.merge import merge

@@ -15,7 +15,8 @@ import pytest
 from zonesearch import Training
 from zonesearch.core.objective import Job
 from zonesearch.errors import ObjectiveError, StudyError
-from zonesearch.run.running import open_run, run_study
+from zonesearch.run.begun import open_run
+from zonesearch.run.running import run_study
 from zonesearch.study.files import parse_study
 from zonesearch.training.function import FunctionObjective
 from zonesearch.training.modules import modules_of

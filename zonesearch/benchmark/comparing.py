@@ -12,8 +12,9 @@ from zonesearch.benchmark.recorded import RecordedMap
 from zonesearch.benchmark.recording import read_map
 from zonesearch.benchmark.searching import Sought, check_contest, checkpoints, compare
 from zonesearch.errors import StudyError
+from zonesearch.run.begun import identity_of
 from zonesearch.run.engines.runner import open_engine
-from zonesearch.run.running import Memory, check, identity_of
+from zonesearch.run.running import Memory, check
 from zonesearch.run.storage.run_folder import RunFolder
 from zonesearch.run.storage.store import Store
 from zonesearch.study.files import read_study

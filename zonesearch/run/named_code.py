@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from zonesearch.core.trials import Params
 from zonesearch.errors import StudyError
+from zonesearch.run.begun import as_recorded, identity_of
 from zonesearch.run.learning import as_learned
-from zonesearch.run.running import as_recorded, identity_of
 from zonesearch.run.storage.identity import differences
 from zonesearch.run.storage.run_folder import RunFolder
 from zonesearch.study.files import parse_study, read_study, read_tables

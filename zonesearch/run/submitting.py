@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from zonesearch.errors import ObjectiveError, StoreError, StudyError, ZoneSearchError
+from zonesearch.run.begun import as_begun, as_grown, as_recorded, as_ruled, open_run
 from zonesearch.run.learning import as_learned
 from zonesearch.run.loading import load_run
 from zonesearch.run.pipeline import next_round, round_jobs
 from zonesearch.run.result import Result
-from zonesearch.run.running import as_begun, as_grown, as_recorded, as_ruled, open_run, run_study
+from zonesearch.run.running import run_study
 from zonesearch.run.shards import Shard, deal, remaining
 from zonesearch.run.storage.merge import merge
 from zonesearch.run.storage.run_folder import RunFolder
