@@ -72,6 +72,7 @@ def once(
     passes: float,
     augmentation: Augmentation | None = None,
     epochs: int = 1,
+    looked_at_after: bool = False,
 ) -> Parts:
     """Features in place of images, if a network has a frozen part and sees its images often enough.
 
@@ -83,12 +84,18 @@ def once(
             are.
         augmentation: of the images of the first part, which stay as they are unless it is drawn in advance.
         epochs: of the training; features are computed of the versions that these epochs see.
+        looked_at_after: whether a technique looks at the training part after every epoch, as the next one would see it:
+            after the last one too.
     """
     if not isinstance(network, Backbone) or network.halves() is None:
         return parts
     anew = augmentation is not None and not isinstance(augmentation, InAdvance)
-    n_versions = min(augmentation.n_versions, epochs) if isinstance(augmentation, InAdvance) else 1
-    if passes < max(2, n_versions) and not anew:
+    n_versions = 1
+    if isinstance(augmentation, InAdvance):
+        if passes < max(2, min(augmentation.n_versions, epochs)):
+            return parts
+        n_versions = min(augmentation.n_versions, epochs + looked_at_after)
+    elif passes < 2 and not anew:
         return parts
     images, held = parts
     if not isinstance(images, Tensor) or not isinstance(held, Tensor):
