@@ -115,6 +115,25 @@ def test_training_that_takes_a_single_worker_with_it_costs_itself_alone(here: Pa
     assert sorted(path.name for path in here.glob("run*")) == ["run", "run.old-1"]
 
 
+@pytest.mark.parametrize(
+    ("command", "status", "says"),
+    [
+        ("plan study.toml", 0, "failed (the process that trained this ended"),
+        ("lr-range net.toml", 2, "failed: the process"),
+    ],
+)
+def test_other_commands_that_train_survive_a_training_that_ends_its_process(
+    here: Path, command: str, status: int, says: str
+) -> None:
+    Path("a_surface.py").write_text("import os\ndef accuracy(params):\n    os._exit(3)\nnetwork = accuracy\n")
+    Path("net.toml").write_text('[space]\nlearning_rate = [0.1, 0.2]\n[network]\nkind = "a_surface:network"\n')
+    done = shell(f"zonesearch {command}")
+    assert done.returncode == status, done.stderr
+    assert "process ended in the middle of a training (it exited with status 3; out of memory?)" in done.stderr
+    assert says in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_process_that_is_killed_takes_the_run_with_it(here: Path) -> None:
     Path("a_surface.py").write_text(ENDLESS)
     with subprocess.Popen([sys.executable, "-m", "zonesearch", "run", "study.toml", "--into", "run"]) as process:

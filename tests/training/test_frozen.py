@@ -77,6 +77,11 @@ CASES: dict[str, dict[str, Any]] = {
         "gradient_noise": {},
         "noise_scale": {"batch": 8, "n_batches": 2},
     },
+    "more drawn than epochs, and looked at after the last one": {
+        "augmentation": {"pad": 1, "draws": 9},
+        "averaging": {"start": 0.0},
+        "noise_scale": {"batch": 8, "n_batches": 2},
+    },
     "drawn, many steps": {"augmentation": {"pad": 1, "draws": 2}, "training": {"steps_per_epoch": 5}},
 }
 

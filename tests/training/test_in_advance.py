@@ -121,6 +121,16 @@ def test_images_that_fit_nowhere_in_advance_are_drawn_batch_by_batch(monkeypatch
         assert mine.curve["train_loss"] == pytest.approx(other.curve["train_loss"], abs=1e-9)
 
 
+@pytest.mark.parametrize("stack", [True, False])
+def test_more_draws_than_any_memory_holds_cost_no_more_than_the_epochs_see(stack: bool) -> None:
+    many, few = (recipe(augmentation={**DRAWN, "draws": draws}, training={"stack": stack}) for draws in (10**11, 6))
+    frozen._kept.clear()
+    for epochs in (2, 6, 4):
+        mine, other = (trained(made, Training({}, 0, epochs))[0] for made in (many, few))
+        assert mine.provenance["stacked"] == stack
+        assert mine.curve["train_loss"] == other.curve["train_loss"]
+
+
 def test_fewer_than_none_are_refused() -> None:
     with pytest.raises(ObjectiveError, match="draws is a number of versions"):
         recipe(augmentation={"pad": 1, "draws": -1}).check({})

@@ -48,7 +48,8 @@ def call(options: argparse.Namespace) -> None:
     params: dict[str, Any] = {axis.name: axis.row()[len(axis.row()) // 2] for axis in study.space.axes}
     params = {name: value for name, value in params.items() if name not in ("schedule", "learning_rate")}
     params |= dict(_given(text) for text in options.at)
-    with limited(study.objective(), study.run.get("timeout")) as objective:
+    options.watch.trains()
+    with limited(study.objective(), study.run.get("timeout"), options.watch.apart) as objective:
         found = lr_range(
             objective,
             params,

@@ -50,6 +50,7 @@ COMMANDS = (
 """All commands; for example, ``lr-range`` is in ``cli/lr_range_command.py``."""
 
 _LONGEST, _END = 4000, 500  # maximum characters of an error message, and of its end, which says what to do
+_SUPERVISED = (["run"], ["plan"], ["lr-range"])  # commands whose trainings may end their process
 _OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
@@ -116,8 +117,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if arguments is not None:
         return _main(arguments, Watch())
     open_standard_streams()
-    if sys.argv[1:2] == ["run"]:
-        return supervised(lambda watch: _main(sys.argv[1:], watch))
+    if sys.argv[1:2] in _SUPERVISED:
+        return supervised(lambda watch: _main(sys.argv[1:], watch), sys.argv[1])
     end_when_told()
     return _main(sys.argv[1:], Watch())
 

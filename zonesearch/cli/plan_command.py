@@ -41,7 +41,8 @@ def call(options: argparse.Namespace) -> None:
     if options.no_probe:
         costs = forecast(study, objective)
     else:
-        with limited(objective, study.run.get("timeout")) as held:
+        options.watch.trains()
+        with limited(objective, study.run.get("timeout"), options.watch.apart) as held:
             costs = estimate(study, held, workers=workers, on_failure=failures.append)
     foretold = foresight_of(study, objective)
     n_trainings, n_epochs = sum(c.n_trainings for c in costs), sum(c.n_epochs for c in costs)

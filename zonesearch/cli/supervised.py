@@ -2,9 +2,9 @@
 
 With one worker, trainings run in the process of the run: nothing is serialised, and a debugger sees everything. But a
 training that exits (``os._exit``), crashes or is killed for its memory use takes the run down with it. So ``zonesearch
-run`` forks before loading anything; the parent waits and forwards signals, and if the child is lost during a training,
-it starts another child that trains in a worker process and so survives its trainings. Everything recorded is kept, as
-after any kill.
+run`` (and ``plan`` and ``lr-range``, which train too) forks before loading anything; the parent waits and forwards
+signals, and if the child is lost during a training, it starts another child that trains in a worker process and so
+survives its trainings. Everything recorded is kept, as after any kill.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Watch:
                 os.write(self._pipe, word)
 
 
-def supervised(run: Callable[[Watch], int]) -> int:
+def supervised(run: Callable[[Watch], int], command: str = "run") -> int:
     """Run ``run`` in a child process, or in a second child if the first was lost; returns the exit status.
 
     Must be called while this process has a single thread.
@@ -61,9 +61,12 @@ def supervised(run: Callable[[Watch], int]) -> int:
     if not was_lost:
         return _plain(status)
     how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"it exited with status {status}"
+    name, goes_on = f"{command} command", "It"
+    if command == "run":
+        name, goes_on = "run", "Finished trainings are kept; the run"
     sys.stderr.write(
-        f"zonesearch: the run's process ended in the middle of a training ({how}; out of memory?). Finished trainings "
-        f"are kept; the run continues with each training in its own process\n"
+        f"zonesearch: the {name}'s process ended in the middle of a training ({how}; out of memory?). "
+        f"{goes_on} continues with each training in its own process\n"
     )
     sys.stderr.flush()
     status, _ = _in_child(run, apart=True)

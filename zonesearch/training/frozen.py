@@ -40,7 +40,7 @@ _SHARE = 4  # a quarter of the free memory, or of the free disk space
 _FEW = 4  # images for checking that both halves give the same result as the whole
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Kept:
     """Features, what they were computed from, and of which versions."""
 
@@ -72,6 +72,7 @@ def once(
     passes: float,
     augmentation: Augmentation | None = None,
     epochs: int = 1,
+    looked_at_after: bool = False,
 ) -> Parts:
     """Features in place of images, if a network has a frozen part and sees its images often enough.
 
@@ -83,12 +84,18 @@ def once(
             are.
         augmentation: of the images of the first part, which stay as they are unless it is drawn in advance.
         epochs: of the training; features are computed of the versions that these epochs see.
+        looked_at_after: whether a technique looks at the training part after every epoch, as the next one would see it:
+            after the last one too.
     """
     if not isinstance(network, Backbone) or network.halves() is None:
         return parts
     anew = augmentation is not None and not isinstance(augmentation, InAdvance)
-    n_versions = min(augmentation.n_versions, epochs) if isinstance(augmentation, InAdvance) else 1
-    if passes < max(2, n_versions) and not anew:
+    n_versions = 1
+    if isinstance(augmentation, InAdvance):
+        if passes < max(2, min(augmentation.n_versions, epochs)):
+            return parts
+        n_versions = min(augmentation.n_versions, epochs + looked_at_after)
+    elif passes < 2 and not anew:
         return parts
     images, held = parts
     if not isinstance(images, Tensor) or not isinstance(held, Tensor):
@@ -153,11 +160,23 @@ def _features(
     augmentation: InAdvance | None = None,
     n_versions: int = 1,
 ) -> Features | None:
-    """Cached or new features of the first versions; None if they fit neither in memory nor on disk."""
-    n, among = len(images), 1
+    """Cached or new features of the first versions; None if they fit neither in memory nor on disk.
+
+    There is room for no more versions than were ever asked for: of a thousand draws, 20 epochs see 20.
+    """
+    n = len(images)
     if augmentation is not None:
-        made_by, among = f"{made_by} {augmentation.key}", augmentation.n_versions
+        made_by = f"{made_by} {augmentation.key}"
     kept = next((each for each in _kept if each.images() is images and each.made_by == made_by), None)
+    fewer = None if kept is None or kept.features.n_versions >= n_versions else kept
+    if fewer is not None:
+        _kept.remove(fewer)
+        kept = _with_room([place[:1] for place in fewer.features.tensors], images, made_by, n_versions)
+        if kept is None:
+            return None
+        for place, each in zip(kept.features.tensors, fewer.features.tensors, strict=True):
+            place[: len(each)] = each
+        kept.filled.update(fewer.filled)
     for version, start in product(range(n_versions), range(0, n, _PIECE)):
         if kept is not None and version in kept.filled:
             continue
@@ -166,17 +185,25 @@ def _features(
         if augmentation is not None:
             piece = augmentation(piece, augmentation.version(version, images.device).part(chosen))
         made = compute(piece)
+        kept = kept or _with_room(made, images, made_by, n_versions)
         if kept is None:
-            room = _room(made, among * n)
-            if room is None:
-                return None
-            kept = _Kept(weakref.ref(images), made_by, Features(tuple(room), images.device, n_versions=among), set())
-            _kept.append(kept)
+            return None
         for place, each in zip(kept.features.tensors, made, strict=True):
             place[version * n + start : version * n + start + len(each)] = each
         if start + _PIECE >= n:
             kept.filled.add(version)
     return None if kept is None else kept.features
+
+
+def _with_room(like: Sequence[Tensor], images: Tensor, made_by: str, n_versions: int) -> _Kept | None:
+    """Place for features of some versions of all images, none of them filled; None if there is none."""
+    room = _room(like, n_versions * len(images))
+    if room is None:
+        return None
+    _kept.append(
+        _Kept(weakref.ref(images), made_by, Features(tuple(room), images.device, n_versions=n_versions), set())
+    )
+    return _kept[-1]
 
 
 def _room(like: Sequence[Tensor], n: int) -> list[Tensor] | None:

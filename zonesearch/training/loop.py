@@ -181,7 +181,8 @@ def begin_run(
         epochs = math.ceil(schedule.n_steps / (rule.steps_per_epoch or max(1, len(labels) // batch)))
     if techniques is None or techniques.evolution is None or augmentation is None:  # evolution judges plain images
         images = inputs
-        inputs, held = once(network, (inputs, held), rule.precision, passes, augmentation, epochs)
+        after = techniques is not None and techniques.look_after_epochs
+        inputs, held = once(network, (inputs, held), rule.precision, passes, augmentation, epochs, after)
         augmentation = augmentation if inputs is images else None
     run = Run(
         network,

@@ -57,6 +57,11 @@ class Techniques:
         """Whether any is on besides early stopping, which only reads validation values."""
         return any(value for name, value in vars(self).items() if name != "early_stopping")
 
+    @property
+    def look_after_epochs(self) -> bool:
+        """Whether any looks at the training part after an epoch: at the last one's end too."""
+        return self.averaging is not None or self.noise_scale is not None
+
     def begin(self, run: Run) -> list[Hooks]:
         """The hooks of one training, in the order in which they are called.
 

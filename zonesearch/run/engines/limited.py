@@ -15,17 +15,18 @@ __all__ = ["limited"]
 
 
 @contextmanager
-def limited(objective: Objective, timeout: float | None) -> Iterator[Objective]:
+def limited(objective: Objective, timeout: float | None, apart: bool = False) -> Iterator[Objective]:
     """``objective``, trained in a process that is killed at the time limit; unchanged without a limit.
 
     Args:
         objective: to train.
         timeout: the longest a training may take, in seconds.
+        apart: train in a process of its own without a limit too.
     """
-    if timeout is None:
+    if timeout is None and not apart:
         yield objective
         return
-    with open_engine(timeout=timeout) as crew:
+    with open_engine(timeout=timeout, apart=apart) as crew:
         yield _Limited(objective, crew)
 
 
