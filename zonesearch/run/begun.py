@@ -123,7 +123,7 @@ def as_recorded(study: Study, objective: Objective, into: str | Path) -> tuple[O
     the old one.
     """
     formers, unnamed = getattr(objective, "formers", None), getattr(objective, "unnamed", None)
-    silent = isinstance(objective, FunctionObjective) and not objective.named and not objective.directed
+    silent = isinstance(objective, FunctionObjective) and not objective.named
     if formers is None and unnamed is None and not silent:
         return objective, ""
     try:
@@ -139,8 +139,11 @@ def as_recorded(study: Study, objective: Objective, into: str | Path) -> tuple[O
         named = dict(kept.get("objective", {})).get("metric")
         if isinstance(objective, FunctionObjective) and silent and named is not None:
             metric = Metric.parse(named)
+            metric = replace(metric, direction=objective.metric.direction) if objective.directed else metric
             measured = replace(objective, metric=metric, named=True, directed=True)
-            if not differences(kept, identity_of(study, measured)):
+            if differences(kept, identity_of(study, measured)):
+                objective = measured if objective.directed else objective  # refused by the direction that it gives
+            else:
                 return measured, (
                     f"This run was begun with the metric {metric.name} ({metric.direction}), and keeps it: the study "
                     "does not name one now."

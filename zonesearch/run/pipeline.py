@@ -14,6 +14,7 @@ from typing import Any
 from zonesearch.core.metric import ACCURACY, Metric
 from zonesearch.core.objective import Job, Objective, jobs_of, joined
 from zonesearch.core.trials import Training, Trials
+from zonesearch.core.values import point
 from zonesearch.core.widening import has_limits
 from zonesearch.core.wording import rounded_sentences
 from zonesearch.errors import StudyError
@@ -31,6 +32,8 @@ from zonesearch.statistics.search_results import SearchResults, StageRecord
 from zonesearch.study.study import Study
 
 __all__ = ["Round", "StageCost", "advance", "estimate", "find", "forecast", "metric_of", "next_round", "round_jobs"]
+
+_LEVEL = "nothing tells them apart"  # as a search puts it that says so itself
 
 
 def advance(stages: Sequence[Stage], trials: Trials, budget: Budget | None = None) -> tuple[Training, ...] | Any:
@@ -97,14 +100,17 @@ def _reasons(stages: Sequence[Stage], records: Sequence[StageRecord], trials: Tr
 
 
 def metric_of(study: Study, trials: Trials) -> Metric:
-    """The searched metric: as the study names it, otherwise as recorded in the trials."""
+    """The searched metric: as the study names it, otherwise as recorded in the trials, in the unit that the study may
+    give.
+    """
     named = study.metric.name != ACCURACY.name or trials.metric == ACCURACY
-    return study.metric if named else trials.metric
+    return study.metric if named else replace(trials.metric, unit=study.metric.unit or trials.metric.unit)
 
 
 def _notes(results: SearchResults, left: str = "") -> tuple[str, ...]:
     """Notes for the user, as sentences; ``left`` is one on why some of the budget is left."""
     notes = [f"Stage {stage.name}: {note}" for stage in results.stages for note in stage.notes]
+    notes += _level(results)
     notes += [f"Zone {zone.number}: {zone.advice}." for zone in results.zones if zone.advice]
     for name, value in results.space.excluded():
         notes.append(f"No setting with {name} {value} was trained: the constraints exclude it.")
@@ -141,6 +147,17 @@ def _notes(results: SearchResults, left: str = "") -> tuple[str, ...]:
                 "give 2 or more, to measure it."
             )
     return tuple(notes)
+
+
+def _level(results: SearchResults) -> list[str]:
+    """A sentence if all settings of a finished search have the same value, unless a stage says so."""
+    if not results.finished or any(_LEVEL in note for stage in results.stages for note in stage.notes):
+        return []
+    alive = [trial for trial in results.trials if trial.complete and trial.feasible]
+    if not alive or any(trial.value(results.reading) != alive[0].value(results.reading) for trial in alive):
+        return []
+    n = len({point(trial.params) for trial in alive})
+    return [f"All {n} settings have the same value, so {_LEVEL}."] if n > 1 else []
 
 
 def _earlier(results: SearchResults) -> list[str]:

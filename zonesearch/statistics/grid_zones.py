@@ -179,8 +179,11 @@ def grid_zones(
     known = [cell for cell in cells if cell.values and cell.feasible]
     shared = {score for score, n in Counter(cell.score for cell in known).items() if n > 1}
     # Among equal cells the peak is an interior one: where all are the same, nothing suggests better values beyond a
-    # rim.
-    order = sorted(known, key=lambda c: (-c.score, _place(space, grid, c.params) if c.score in shared else ()))
+    # rim. If every cell is the same, it is the middle one.
+    level_map = len({cell.score for cell in known}) == 1
+    order = sorted(
+        known, key=lambda c: (-c.score, _place(space, grid, c.params, middle=level_map) if c.score in shared else ())
+    )
     contrasts = Contrasts(order, noise, level)
     around = grid.around([cell.params for cell in order])
     found = []
@@ -200,9 +203,13 @@ def grid_zones(
     )
 
 
-def _place(space: Space, grid: _Grid, params: Params) -> tuple[float, ...]:
-    """The number of rims that a cell lies on, and its point in the unit cube."""
-    return sum(axis.on_rim(params[axis.name]) for axis in space.active(params)), *grid.unit(params)
+def _place(space: Space, grid: _Grid, params: Params, *, middle: bool) -> tuple[float, ...]:
+    """The number of rims that a cell lies on, with ``middle`` how far it is from the middle, and its point in the unit
+    cube.
+    """
+    place = grid.unit(params)
+    far = round(sum((unit - 0.5) ** 2 for unit in place), 9) if middle else 0.0
+    return sum(axis.on_rim(params[axis.name]) for axis in space.active(params)), far, *place
 
 
 def on_rows(space: Space, cells: Sequence[Cell]) -> bool:

@@ -69,6 +69,11 @@ class Compare:
         outcomes = [self._outcome(point, trials) for point in space.grid()]
         return Plan(trainings, judge(outcomes, level=self.level, metric=trials.metric))
 
+    @property
+    def fewest(self) -> int:
+        """Two repeats of every cell, of as many as an earlier stage can leave of the space."""
+        return 2 * self.space.n_cells
+
     def check_size(self) -> None:
         """Check that the number of cells is small enough to list.
 
