@@ -249,3 +249,17 @@ def test_a_module_that_raises_when_imported_is_one_sentence(here: Path) -> None:
             StudyError, match=r"errors.toml: \[objective\] function = 'fitted:rmse' cannot be imported: "
         ):
             read_study(here / "errors.toml").objective()
+
+
+def test_unit_and_direction_may_be_given_without_the_name_of_the_metric(here: Path, capsys) -> None:
+    (here / "made.toml").write_text(
+        '[space]\nwidth = [2, 4, 8]\n[objective]\nfunction = "fitted:rmse"\n[search]\nseeds = 1\n'
+    )
+    of = ["run", "made.toml", "--into", "run", "--quiet"]
+    assert main([*of, "--set", 'metric.name="rmse"', "--set", 'metric.unit="m"']) == 0
+    assert " m;" in capsys.readouterr().out
+    for more, unit in ([], "m"), (["--set", 'metric.unit="km"'], "km"), (["--set", 'metric.direction="minimize"'], "m"):
+        assert main([*of, *more]) == 0
+        assert f" {unit};" in capsys.readouterr().out
+    assert main([*of, "--set", 'metric.direction="maximize"']) == 2
+    assert 'the direction of the metric: "minimize" -> "maximize". Continue' in capsys.readouterr().err

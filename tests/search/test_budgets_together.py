@@ -458,3 +458,39 @@ def test_a_search_without_stages_is_refused_in_a_sentence() -> None:
         run_pipeline(AB, objective=noisy, stages=[], budget={"trainings": 20})
     with pytest.raises(StudyError, match=r'\[sampler\] stages must be a list of names or "auto", not \[\]'):
         ZoneSampler(stages=[])
+
+
+@pytest.mark.parametrize("stages", [["compare"], ["grid", "compare"], "auto"])
+@pytest.mark.parametrize("space", [{"a": [1, 2]}, {"a": [1, 2, 3], "b": [1, 2]}])
+def test_a_budget_is_refused_with_the_least_that_suffices_and_nothing_above_it_is(
+    stages: list[str] | str, space: dict[str, Any]
+) -> None:
+    def within(n: int) -> int:
+        result = run_pipeline(space, objective=noisy, stages=stages, budget={"trainings": n})
+        return len(result.trials)
+
+    with pytest.raises(StudyError, match="give at least") as refused:
+        within(1)
+    least = int(re.findall(r"\d+", str(refused.value))[-1])
+    with pytest.raises(StudyError, match=f"give at least {least}"):
+        within(least - 1)
+    assert all(within(n) <= n for n in range(least, least + 4))
+
+
+@pytest.mark.parametrize("stages", [["grid"], ["grid", "interval", "polish"], ["coordinate", "polish"], ["surrogate"]])
+@pytest.mark.parametrize(
+    ("axes", "middle"),
+    [
+        ({"a": {"low": 0.0, "high": 1.0, "row": 4}, "b": {"low": 1, "high": 64, "scale": "log"}}, (0.5, 8)),
+        ({"a": {"low": 0.0, "high": 1.0, "row": 8, "when": {"c": "u"}}, "c": ["u", "v"]}, (0.5, None)),
+    ],
+)
+def test_where_all_is_equal_the_middle_is_recommended_and_said_so_once(
+    stages: list[str], axes: dict[str, Any], middle: tuple[float, int | None]
+) -> None:
+    result = run_pipeline(axes, objective=lambda params, seed, epochs: 0.5, stages=stages)
+    peak = result.zones[0].peak
+    if stages != ["surrogate"]:  # whose points lie anywhere
+        assert peak.get("a", 0.5) == pytest.approx(middle[0])
+        assert peak.get("b") == middle[1]
+    assert sum("the same value, so nothing tells them apart" in note for note in result.results.notes) == 1

@@ -299,3 +299,16 @@ def test_what_is_said_at_most_holds_though_the_best_is_picked() -> None:
         best, cheapest = (int(s.finalist.number or 0) for s in (verdict.best, verdict.cheapest))
         beyond += means[best] - means[cheapest] > verdict.cheapest.behind_at_most
     assert beyond <= 0.05 * 600
+
+
+@pytest.mark.parametrize(
+    ("metric", "scale", "said"),
+    [(Metric("accuracy"), 1, "5 points"), (Metric("accuracy"), 100, "0.05"), (Metric("rmse", unit="m"), 1, "0.05 m")],
+)
+def test_a_margin_is_shown_as_the_values_are_in_a_race_too(metric: Metric, scale: int, said: str) -> None:
+    rows = [[scale * (0.5 + 1e-4 * k) for k in ks] for ks in ((0, 1, -1), (1, -1, 0))]
+    pair = [of_cost(row, i, 1.0) for i, row in enumerate(rows)]
+    assert f"equal within {said} (95 %)" in judge(pair, metric=metric, margin=0.05).sentence
+    race = run_race([dict(enumerate(row)) for row in rows], [{0, 1, 2}] * 2, range(3), margin=0.05)
+    assert race.ending == "alike"
+    assert f"alike within {said} (" in judge(pair, metric=metric, race=race).sentence

@@ -53,6 +53,7 @@ def round_jobs(objective: Objective, at: Round) -> list[Job]:
 
 def find(study: Study, trials: Trials, fingerprint: str = "") -> SearchResults:
     """Everything that ``trials`` tell about ``study``, whatever the state of the run."""
+    trials = _in_unit_of(study, trials)
     at = next_round(study.stages, trials, study.budget)
     results = SearchResults(
         name=study.name,
@@ -100,11 +101,22 @@ def _reasons(stages: Sequence[Stage], records: Sequence[StageRecord], trials: Tr
 
 
 def metric_of(study: Study, trials: Trials) -> Metric:
-    """The searched metric: as the study names it, otherwise as recorded in the trials, in the unit that the study may
-    give.
+    """The searched metric: as the study names it, otherwise as recorded in the trials; in the unit of the study, if it
+    gives one.
     """
-    named = study.metric.name != ACCURACY.name or trials.metric == ACCURACY
-    return study.metric if named else replace(trials.metric, unit=study.metric.unit or trials.metric.unit)
+    named, recorded = study.metric, trials.metric
+    if recorded != ACCURACY and named.name == ACCURACY.name:
+        named = replace(recorded, unit=named.unit or recorded.unit)
+    same = (named.name, named.direction) == (recorded.name, recorded.direction)
+    return replace(named, unit=recorded.unit) if same and not named.unit else named
+
+
+def _in_unit_of(study: Study, trials: Trials) -> Trials:
+    """The trials in the unit that the study gives, which is no part of their identity."""
+    metric, recorded = metric_of(study, trials), trials.metric
+    if metric == recorded or replace(metric, unit=recorded.unit) != recorded:
+        return trials
+    return Trials(replace(record, metric=metric) for record in trials.records())
 
 
 def _notes(results: SearchResults, left: str = "") -> tuple[str, ...]:

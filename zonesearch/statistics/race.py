@@ -71,6 +71,10 @@ class Race:
     @property
     def sentence(self) -> str:
         """How it ended, as a sentence; empty without a finalist."""
+        return self.told(f"{self.margin:g}")
+
+    def told(self, margin: str) -> str:
+        """How it ended, as a sentence with the margin as the metric shows it; empty without a finalist."""
         if not self.n_seeds:
             return ""
         rest = self.left.count(False)
@@ -79,7 +83,7 @@ class Race:
         if self.ending == "best":
             return f"The race ended with the best known after {counted(max(self.n_seeds), 'seed')} ({cost})."
         if self.ending == "alike":
-            return f"The race ended with {counted(rest, 'finalist')} alike within {self.margin:g} ({cost})."
+            return f"The race ended with {counted(rest, 'finalist')} alike within {margin} ({cost})."
         if self.more_seeds is None and max(self.n_seeds) < 2:
             more = "one seed each does not tell how noisy they are"
         elif self.more_seeds is None:

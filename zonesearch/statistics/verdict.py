@@ -209,7 +209,7 @@ class Verdict:
     @property
     def sentence(self) -> str:
         """The verdict in words, how its race ended, and whether the budget ended the search."""
-        race = self.race.sentence if self.race and self.standings else ""
+        race = self.race.told(self._margin_text(self.race.margin)) if self.race and self.standings else ""
         return " ".join(part for part in (self._sentence, self._violating_text, race, self.budget) if part)
 
     @property
@@ -270,12 +270,18 @@ class Verdict:
         if not self.margin or self.race is not None:
             return f"{of} cannot be told apart"
         if self.equal:
-            return f"{of} are equal within {margin_text(self.margin, self.metric)} ({100 * self.level:g} %)"
+            return f"{of} are equal within {self._margin_text(self.margin)} ({100 * self.level:g} %)"
         if self.more_seeds is None and self._unjudged:
             return f"{of} cannot be told apart yet: with fewer than two seeds in common the noise is not known"
         if self.more_seeds is None:
             return f"{of} cannot be told apart yet, and no number of seeds would tell"
         return f"{of} cannot be told apart yet; about {counted(self.more_seeds, 'more seed')} each would tell"
+
+    def _margin_text(self, margin: float) -> str:
+        """A difference of values: ``0.2 points`` if they are shown in per cent, otherwise in the metric's unit."""
+        if self.metric.shares(standing.mean for standing in self.standings):
+            return f"{100 * margin:g} points"
+        return f"{margin:g} {self.metric.unit}".rstrip()
 
     @property
     def _unjudged(self) -> bool:
@@ -409,11 +415,6 @@ def judge(
         elif None not in needed:
             more = max(1, max(n for n in needed if n is not None) - max(len(s.scores) for s in samples))
     return Verdict(tuple(standings), level, "test" if on_test else "validation", race, "", metric, margin, equal, more)
-
-
-def margin_text(margin: float, metric: Metric) -> str:
-    """A difference of values: ``0.2 points`` for fractions, else in the metric's unit."""
-    return f"{100 * margin:g} points" if metric.is_share else f"{margin:g} {metric.unit}".rstrip()
 
 
 def _mean(values: Mapping[int, float]) -> float:

@@ -74,7 +74,8 @@ def _stages(
     if budget is None or budget.unit == "seconds":
         return MAPPED
     price = epochs if budget.unit == "epochs" else 1
-    return MAPPED if space.n_cells * seeds.first * price <= budget.amount / 2 else PLACED
+    fits = space.n_cells * seeds.first * price <= budget.amount / 2
+    return MAPPED if fits and _is_enough(space, seeds, epochs, budget, len(MAPPED) - 1) else PLACED
 
 
 def _is_enough(space: Space, seeds: Seeds, epochs: int, budget: Budget | None, n_later: int) -> bool:
