@@ -48,6 +48,7 @@ def compare_methods(
     workers: int | None = None,
     engine: str | None = None,
     fresh: bool = False,
+    apart: bool = False,
     searched: Callable[[Sought], None] = lambda sought: None,
     trained: Callable[[int], None] = lambda n: None,
 ) -> Contest:
@@ -69,7 +70,8 @@ def compare_methods(
             call continues after an interruption. Without a folder they are kept in memory.
         workers: processes; by default the study's number, else 1. ``engine`` (for a study): as in
             :func:`zonesearch.run_pipeline`.
-        fresh: for a study: move an old run in ``into`` aside and start again.
+        fresh: for a study: move an old run in ``into`` aside and start again. ``apart`` (for a study): even a single
+            worker trains in a process of its own, which a training may end.
         searched: called with each search as it ends; ``trained`` with the number of finished trainings.
 
     Raises:
@@ -107,7 +109,7 @@ def compare_methods(
 
     def train(store: Kept) -> Contest:
         limit, n_threads = study.run.get("timeout"), int(study.run.get("threads", 1))
-        with open_engine(where, workers=n_workers, threads=n_threads, timeout=limit) as crew:
+        with open_engine(where, workers=n_workers, threads=n_threads, timeout=limit, apart=apart) as crew:
             live = LiveProblem(study, objective, store, crew, truth_seeds, trained)
             return compare(
                 live,

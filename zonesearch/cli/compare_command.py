@@ -78,6 +78,8 @@ def call(options: argparse.Namespace) -> None:
     chosen = chosen or methods(METHODS if is_live else METHODS_RECORDED)
     folder = options.into or Path("runs") / f"{problem.name}-compare"
     page = options.page or (folder / "compare.html" if is_live else None)
+    if is_live:
+        options.watch.trains()
     home, file = folder.absolute(), page and page.absolute()  # an objective may change the working directory
     with _Progress(options.quiet or options.json, len(chosen) * options.seeds) as progress:
         contest = compare_methods(
@@ -90,7 +92,8 @@ def call(options: argparse.Namespace) -> None:
             into=home if is_live else None,
             workers=options.workers,
             engine=options.engine,
-            fresh=options.fresh,
+            fresh=options.fresh and not options.watch.apart,
+            apart=options.watch.apart,
             searched=lambda sought: progress.searched(f"{sought.method}, search {sought.repeat + 1}"),
             trained=progress.trained,
         )

@@ -50,7 +50,7 @@ COMMANDS = (
 """All commands; for example, ``lr-range`` is in ``cli/lr_range_command.py``."""
 
 _LONGEST, _END = 4000, 500  # maximum characters of an error message, and of its end, which says what to do
-_SUPERVISED = (["run"], ["plan"], ["lr-range"])  # commands whose trainings may end their process
+_SUPERVISED = (["run"], ["plan"], ["lr-range"], ["compare"])  # commands whose trainings may end their process
 _OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 

@@ -77,6 +77,11 @@ class Limit:
         if self.seeds == self.examples == 0.0:
             return ""
         examples = _amount(self.examples, self.metric)
+        if self.examples == 0.0:
+            return (
+                f"More validation examples will not sharpen this map: the noise between seeds limits it to ±{seeds}, and "
+                f"explains all that cells differ by on its {n} examples."
+            )
         if self.by_examples:
             return (
                 f"More seeds will not sharpen this map: {n} validation examples limit it to ±{examples} "
