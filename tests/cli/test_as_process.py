@@ -120,7 +120,7 @@ def test_training_that_takes_a_single_worker_with_it_costs_itself_alone(here: Pa
     [
         ("plan study.toml", 0, "failed (the process that trained this ended"),
         ("lr-range net.toml", 2, "failed: the process"),
-        ("compare study.toml --budget 2 --seeds 1 --methods random --quiet", 2, "the process that trained this ended"),
+        ("compare study.toml --budget 2 --seeds 1 --methods random", 2, "no training of any search was completed"),
     ],
 )
 def test_other_commands_that_train_survive_a_training_that_ends_its_process(

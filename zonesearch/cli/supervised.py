@@ -2,9 +2,9 @@
 
 With one worker, trainings run in the process of the run: nothing is serialised, and a debugger sees everything. But a
 training that exits (``os._exit``), crashes or is killed for its memory use takes the run down with it. So ``zonesearch
-run`` (and ``plan``, ``lr-range`` and ``compare``, which train too) forks before loading anything; the parent waits and forwards
-signals, and if the child is lost during a training, it starts another child that trains in a worker process and so
-survives its trainings. Everything recorded is kept, as after any kill.
+run`` (and ``plan``, ``lr-range`` and ``compare``, which train too) forks before loading anything; the parent waits
+and forwards signals, and if the child is lost during a training, it starts another child that trains in a worker
+process and so survives its trainings. Everything recorded is kept, as after any kill.
 """
 
 from __future__ import annotations
