@@ -371,9 +371,11 @@ def _played(
             last = i + 1 == len(stages)
             if last or (before is not None and i >= going_on):
                 at_most = ledger
-                if last and seen is not None and isinstance(stage, Containing):  # what it has itself is not beside it
+                if last and seen is not None:  # what it has itself is not beside it
                     whole = sized(stage, given, ledger, ledger.left, n_probed)
-                    at_most = ledger.paying(whole.plan(given, trials).trainings, trials)
+                    if not isinstance(stage, Containing) and _zones_of(whole) == _zones_of(stage):
+                        whole = grown(whole, given, trials, ledger, ledger.left)
+                    at_most = ledger.paying(whole.plan(given, only(trials, seen)).trainings, trials)
                 ledger = replace(ledger, beside=unwanted(at_most) + spare * last)
             share = ledger.left if last else stage_share(stages, i, given, ledger)
             had = 0.0  # what it had before, which would be counted again

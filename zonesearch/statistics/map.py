@@ -79,8 +79,8 @@ class Limit:
         examples = _amount(self.examples, self.metric)
         if self.examples == 0.0:
             return (
-                f"More validation examples will not sharpen this map: the noise between seeds limits it to ±{seeds} and "
-                f"explains what cells differ by on its {n} examples."
+                f"More validation examples will not sharpen this map: the noise between seeds limits it to ±{seeds}, "
+                f"and nothing of it comes from the choice of its {n} examples."
             )
         if self.by_examples:
             return (
