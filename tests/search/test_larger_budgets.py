@@ -291,3 +291,21 @@ def test_a_lowered_budget_trains_nothing_and_keeps_the_verdict(
     assert lowered.verdict is not None
     assert lowered.verdict.standings == kept.verdict.standings
     assert any("nothing more is trained" in note for stage in lowered.results.stages for note in stage.notes)
+
+
+@pytest.mark.parametrize("unit", ["trainings", "epochs"])
+def test_a_slightly_larger_budget_keeps_the_fresh_seeds_of_the_finalist(tmp_path: Path, unit: str) -> None:
+    def train(params: Any, seed: int) -> float:
+        draws = random.Random(repr((sorted(params.items()), seed)))
+        width, batch = math.log2(params["width"]), math.log2(params["batch"])
+        return 0.9 - 0.01 * (width - 7) ** 2 - 0.01 * (batch - 4) ** 2 + draws.gauss(0, 0.01)
+
+    space = {"width": {"low": 16, "high": 1024, "scale": "log", "row": "doubling"}, "batch": [4, 8, 16, 32]}
+    for amount in (40, 41):
+        result = run_pipeline(
+            space, objective=train, epochs=1, stages=["grid", "polish"], budget={unit: amount}, into=tmp_path / "run"
+        )
+        assert result.verdict is not None
+        assert result.verdict.best is not None
+        assert len(result.verdict.best.accuracies) == amount - 20  # each of the grid's cells was trained once
+        assert len(result.trials) == amount
