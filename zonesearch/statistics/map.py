@@ -80,7 +80,7 @@ class Limit:
         if self.examples == 0.0:
             return (
                 f"More validation examples will not sharpen this map: the noise between seeds limits it to ±{seeds}, "
-                f"and nothing of it comes from the choice of its {n} examples."
+                f"and the choice of its {n} examples adds nothing."
             )
         if self.by_examples:
             return (
