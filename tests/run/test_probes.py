@@ -69,3 +69,22 @@ def test_a_plan_says_that_its_probes_failed(
     plan = json.loads(capsys.readouterr().out)
     assert plan["failed_probes"] == ["ValueError: no room"] * 3
     assert plan["total"]["seconds"] is None
+
+
+@pytest.mark.parametrize("limit", ["", "timeout = 60\n"])
+def test_probes_use_the_threads_of_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], limit: str
+) -> None:
+    (tmp_path / "counting.py").write_text(
+        "import os\ndef train(params, seed, epochs):\n    raise ValueError(os.environ['OMP_NUM_THREADS'])\n"
+    )
+    study = tmp_path / "s.toml"
+    study.write_text(
+        'name = "s"\n[objective]\nfunction = "counting:train"\n[space.x]\nlow = 0.0\nhigh = 1.0\n'
+        f"[run]\nthreads = 2\n{limit}"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert main(["plan", str(study)]) == 0
+    assert "(ValueError: 2)" in capsys.readouterr().out
+    assert main(["plan", str(study), "--set", "run.threads=1"]) == 0
+    assert "(ValueError: 1)" in capsys.readouterr().out

@@ -49,7 +49,8 @@ def call(options: argparse.Namespace) -> None:
     params = {name: value for name, value in params.items() if name not in ("schedule", "learning_rate")}
     params |= dict(_given(text) for text in options.at)
     options.watch.trains()
-    with limited(study.objective(), study.run.get("timeout"), options.watch.apart) as objective:
+    limit, n_threads = study.run.get("timeout"), int(study.run.get("threads", 1))
+    with limited(study.objective(), limit, options.watch.apart, n_threads) as objective:
         found = lr_range(
             objective,
             params,

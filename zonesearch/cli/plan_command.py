@@ -36,13 +36,13 @@ def call(options: argparse.Namespace) -> None:
     study = given_study(options)
     objective = study.objective()
     check(study, objective)
-    workers = int(study.run.get("workers", 1))
+    workers, n_threads = int(study.run.get("workers", 1)), int(study.run.get("threads", 1))
     failures: list[str] = []
     if options.no_probe:
         costs = forecast(study, objective)
     else:
         options.watch.trains()
-        with limited(objective, study.run.get("timeout"), options.watch.apart) as held:
+        with limited(objective, study.run.get("timeout"), options.watch.apart, n_threads) as held:
             costs = estimate(study, held, workers=workers, on_failure=failures.append)
     foretold = foresight_of(study, objective)
     n_trainings, n_epochs = sum(c.n_trainings for c in costs), sum(c.n_epochs for c in costs)

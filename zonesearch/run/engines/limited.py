@@ -9,24 +9,30 @@ from typing import Any
 from zonesearch.core.objective import Job, Objective, Report, jobs_of
 from zonesearch.core.trials import Training, Trial
 from zonesearch.run.engines.engine import Engine
+from zonesearch.run.engines.in_process import threads
 from zonesearch.run.engines.runner import open_engine
 
 __all__ = ["limited"]
 
 
 @contextmanager
-def limited(objective: Objective, timeout: float | None, apart: bool = False) -> Iterator[Objective]:
-    """``objective``, trained in a process that is killed at the time limit; unchanged without a limit.
+def limited(
+    objective: Objective, timeout: float | None, apart: bool = False, n_threads: int = 1
+) -> Iterator[Objective]:
+    """``objective``, trained with as many threads as a run uses, in a process that is killed at the time limit; without
+    a limit, in this one.
 
     Args:
         objective: to train.
         timeout: the longest a training may take, in seconds.
         apart: train in a process of its own without a limit too.
+        n_threads: of the numerical libraries (``[run] threads``).
     """
     if timeout is None and not apart:
-        yield objective
+        with threads(n_threads):
+            yield objective
         return
-    with open_engine(timeout=timeout, apart=apart) as crew:
+    with open_engine(timeout=timeout, apart=apart, threads=n_threads) as crew:
         yield _Limited(objective, crew)
 
 
